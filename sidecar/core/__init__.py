@@ -1,0 +1,1 @@
+"""The intervention state machine: values in, values out. No clock, no I/O, no threads."""

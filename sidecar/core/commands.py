@@ -1,0 +1,123 @@
+"""What may be asked of the world. Each command is decided whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .policy import PolicyTable
+from .state import WellbeingState
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFired:
+    """An alert of a notification that fires.
+
+    Attributes:
+        source: ``alert:<fingerprint>``.
+        scope: whom it concerns.
+        state: what it claims.
+        reason: why.
+        starts_at: its ``startsAt``, seconds since the epoch.
+        expires_at: when the claim ends by itself, unless it is repeated.
+    """
+
+    source: str
+    scope: str
+    state: WellbeingState
+    reason: str
+    starts_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlertResolved:
+    """An alert of a notification that has ended.
+
+    Attributes:
+        source: ``alert:<fingerprint>``.
+        ends_at: its ``endsAt``, seconds since the epoch.
+        keep_until: how long older notifications of it are to be recognised.
+    """
+
+    source: str
+    ends_at: float
+    keep_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """The alerts of one notification, as one step."""
+
+    alerts: tuple[AlertFired | AlertResolved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An agent's own claim; ``healthy`` withdraws it.
+
+    Attributes:
+        scope: whom it concerns.
+        source: ``agent:<name>``.
+        state: what it claims.
+        reason: why; may be empty.
+        ttl_secs: seconds until it ends by itself; None: never.
+    """
+
+    scope: str
+    source: str
+    state: WellbeingState
+    reason: str = ""
+    ttl_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An operator's pause; ``max_pause_secs`` None: the policy's, 0: no end."""
+
+    scope: str
+    reason: str
+    by: str
+    max_pause_secs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """An operator's resume: lifts every hold of the scope, not its ancestors'."""
+
+    scope: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """Time has passed: end what is due in ``scopes``."""
+
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repolicy:
+    """The config has new policies; every scope is settled by them."""
+
+    policies: PolicyTable
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nothing would be missed of ``scopes``: they are no longer known."""
+
+    scopes: tuple[str, ...]
+
+
+Command = Notify | Claim | Pause | Resume | Lapse | Repolicy | Forget
+
+
+class AlertOutcome(Enum):
+    """What became of one alert, named as in ``wellbeing_webhook_alerts_total``."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    STALE = "stale"
+    IGNORED = "ignored"

@@ -1,0 +1,79 @@
+"""What a scope's signals may do to its gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .errors import InvalidPolicy
+from .scope import lies_within
+from .state import WellbeingState
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one scope. The defaults observe and never pause.
+
+    Attributes:
+        enabled: off, signals are ignored and the gate is open, whatever holds exist.
+        pause_on_distressed: a distressed own state puts an auto hold.
+        pause_on_concerned: a concerned own state does, and so a distressed one too.
+        max_pause_secs: seconds after which a hold ends by itself; 0: never.
+        wait_timeout_secs: seconds a gate request waits by default, and at most.
+        min_pause_secs: seconds an auto hold is kept at least; 0: recover at once.
+        resume_ramp_per_sec: parked waiters let through a second after a resume; 0: all at once.
+    """
+
+    enabled: bool = True
+    pause_on_distressed: bool = False
+    pause_on_concerned: bool = False
+    max_pause_secs: float = 300.0
+    wait_timeout_secs: float = 60.0
+    min_pause_secs: float = 0.0
+    resume_ramp_per_sec: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
+            value = getattr(self, key)
+            if not 0 <= value < float("inf"):
+                raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
+        if 0 < self.max_pause_secs < self.min_pause_secs:
+            raise InvalidPolicy(
+                "min_pause_secs",
+                f"must not be above max_pause_secs ({self.max_pause_secs:g}), got {self.min_pause_secs:g}",
+            )
+
+    @property
+    def threshold(self) -> WellbeingState | None:
+        """The own state from which on the scope is paused; None: never."""
+        if not self.enabled:
+            return None
+        if self.pause_on_concerned:
+            return WellbeingState.CONCERNED
+        if self.pause_on_distressed:
+            return WellbeingState.DISTRESSED
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTable:
+    """The config's policies: the first whose scope holds a scope decides, else the defaults.
+
+    Attributes:
+        defaults: what counts where no rule matches.
+        rules: pairs of a scope and the policy of it and everything below it, in the config's order.
+    """
+
+    defaults: Policy = Policy()
+    rules: tuple[tuple[str, Policy], ...] = ()
+
+    def policy_for(self, scope: str) -> Policy:
+        """The policy of ``scope``."""
+        for match, policy in self.rules:
+            if lies_within(scope, match):
+                return policy
+        return self.defaults
+
+    def named_scopes(self) -> Iterable[str]:
+        """The scopes that the policies name, and so make known."""
+        return (match for match, _ in self.rules)

@@ -1,0 +1,36 @@
+"""The four wellbeing states, in order."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from .errors import InvalidState
+
+
+class WellbeingState(IntEnum):
+    """How well an agent or a model is. Ordered: a worse state compares greater."""
+
+    HEALTHY = 0
+    CAUTIOUS = 1
+    CONCERNED = 2
+    DISTRESSED = 3
+
+    @property
+    def label(self) -> str:
+        """The state's name as it stands in JSON, config, labels and logs."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: object) -> WellbeingState:
+        """The state that ``text`` names.
+
+        Raises:
+            InvalidState: ``text`` is not one of the four names.
+        """
+        state = _BY_LABEL.get(text) if isinstance(text, str) else None
+        if state is None:
+            raise InvalidState(text, tuple(_BY_LABEL))
+        return state
+
+
+_BY_LABEL = {state.label: state for state in WellbeingState}

@@ -1,0 +1,140 @@
+"""What a scope's record is made of: signals, holds, the episode. All immutable.
+
+Times are seconds since the epoch, UTC, as floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from .state import WellbeingState
+
+ALERT_PREFIX = "alert:"
+AGENT_PREFIX = "agent:"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One source's claim about one scope.
+
+    Attributes:
+        source: ``alert:<fingerprint>`` or ``agent:<name>``.
+        state: what the source claims.
+        reason: why, in the source's words; may be empty.
+        since: when the claim began: an alert's ``startsAt``, or when an agent first made it.
+        expires_at: when it ends by itself; None: never.
+    """
+
+    source: str
+    state: WellbeingState
+    reason: str
+    since: float
+    expires_at: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """``alert`` or ``agent``."""
+        return self.source.partition(":")[0]
+
+
+class HoldKind(Enum):
+    """Who put a hold, and so what may lift it."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class LiftCause(Enum):
+    """Why a hold ended, named as in ``wellbeing_resumes_total``."""
+
+    RECOVERED = "recovered"
+    MANUAL = "manual"
+    MAX_PAUSE = "max_pause"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reason why a scope's gate is closed.
+
+    Attributes:
+        kind: put by the policy, or by an operator.
+        reason: never empty.
+        since: when it began.
+        until: when it ends by itself; None: never.
+        by: the signal's source, or the operator's name.
+    """
+
+    kind: HoldKind
+    reason: str
+    since: float
+    until: float | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The time from a scope's own state reaching its pause threshold until it falls below it.
+
+    Attributes:
+        since: when the threshold was reached.
+        level: the own state when the auto hold was last put.
+        known: the sources that had a signal at some time in the episode.
+        spent: the auto hold ended by max pause or by an operator; only news puts another.
+    """
+
+    since: float
+    level: WellbeingState
+    known: frozenset[str]
+    spent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What remains of an ended alert, so that an older notification of it is known to be stale.
+
+    Attributes:
+        ended_at: the latest ``endsAt`` seen.
+        keep_until: when the tombstone itself may go.
+    """
+
+    ended_at: float
+    keep_until: float
+
+
+_NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRecord:
+    """All that is known of one scope.
+
+    Attributes:
+        state: the own state as of the last decision; healthy while the policy is not enabled.
+        signals: by source.
+        auto: the policy's hold.
+        manual: the operator's hold.
+        episode: the one that runs, if any.
+    """
+
+    state: WellbeingState = WellbeingState.HEALTHY
+    signals: Mapping[str, Signal] = field(default=_NO_SIGNALS)
+    auto: Hold | None = None
+    manual: Hold | None = None
+    episode: Episode | None = None
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that a snapshot tells of: the manual one where there are both."""
+        return self.manual or self.auto
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it would be missed."""
+        return not self.signals and self.manual is None and self.auto is None
+
+
+EMPTY = ScopeRecord()

@@ -1,0 +1,294 @@
+"""All scopes together, and drafts of what they will be.
+
+Rules of this file: a `World` is changed by `World.apply` only, with a `Draft` that was made of it; a
+draft that is thrown away leaves no trace. So a command can be decided, made durable, and only then
+applied.
+
+An alert's signal stands in one scope. Which notification of it is newer is told by its own times:
+``startsAt`` of the firing ones, ``endsAt`` of the resolved ones, kept as a tombstone. So any order and
+any repetition of the same notifications ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .changes import Change, SignalDropped
+from .commands import (
+    AlertFired,
+    AlertOutcome,
+    AlertResolved,
+    Claim,
+    Command,
+    Forget,
+    Lapse,
+    Notify,
+    Pause,
+    Repolicy,
+    Resume,
+)
+from .errors import TooManyScopes
+from .policy import PolicyTable
+from .scope import ROOT
+from .state import WellbeingState
+from .transition import Transition
+from .values import EMPTY, ScopeRecord, Signal, Tombstone
+
+SWEEP_SECS = 60.0
+"""How often, at most, tombstones are looked through for those that may go."""
+
+_V = TypeVar("_V")
+
+
+class World:
+    """What is known, by scope.
+
+    Args:
+        policies: the config's.
+        records: what a store kept.
+        tombstones: what a store kept, by source.
+        max_scopes: how many scopes may be known.
+    """
+
+    def __init__(
+        self,
+        policies: PolicyTable,
+        records: Mapping[str, ScopeRecord] | None = None,
+        tombstones: Mapping[str, Tombstone] | None = None,
+        max_scopes: int = 20_000,
+    ) -> None:
+        self.policies = policies
+        self.max_scopes = max_scopes
+        self.sweep_at = 0.0
+        self.records: dict[str, ScopeRecord] = dict(records or {})
+        self.tombstones: dict[str, Tombstone] = dict(tombstones or {})
+        self.places: dict[str, str] = {
+            source: scope
+            for scope, record in self.records.items()
+            for source, signal in record.signals.items()
+            if signal.kind == "alert"
+        }
+        for scope in (ROOT, *policies.named_scopes()):
+            self.records.setdefault(scope, EMPTY)
+
+    def draft(self) -> Draft:
+        """A draft of what comes next."""
+        return Draft(self)
+
+    def apply(self, draft: Draft) -> None:
+        """Make ``draft`` true."""
+        self.policies = draft.policies
+        self.sweep_at = draft.sweep_at
+        _merge(self.records, draft.records)
+        _merge(self.tombstones, draft.tombstones)
+        _merge(self.places, draft.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command came to.
+
+    Attributes:
+        changes: in the order they happened.
+        alerts: for each alert of a notification what became of it, in its order.
+    """
+
+    changes: tuple[Change, ...] = ()
+    alerts: tuple[AlertOutcome, ...] = ()
+
+
+class Draft:
+    """Commands decided, not yet true.
+
+    Attributes:
+        policies: those that will count.
+        records: the scopes that change; None: forgotten.
+        tombstones: those that change; None: gone.
+        places: the scope of each alert's signal that changes; None: it has ended.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.policies = world.policies
+        self.records: dict[str, ScopeRecord | None] = {}
+        self.tombstones: dict[str, Tombstone | None] = {}
+        self.places: dict[str, str | None] = {}
+        self.sweep_at = world.sweep_at
+        self._known = len(world.records)
+
+    def perform(self, command: Command, now: float) -> Outcome:
+        """Decide ``command`` at ``now``.
+
+        Raises:
+            TooManyScopes: it would name more scopes than may be known; nothing of it was done.
+        """
+        match command:
+            case Notify():
+                return self._notify(command, now)
+            case Claim():
+                return self._in_scope(command.scope, now, lambda step: _claim(step, command, now))
+            case Pause():
+                return self._in_scope(
+                    command.scope,
+                    now,
+                    lambda step: step.pause(command.reason, command.by, command.max_pause_secs),
+                )
+            case Resume():
+                return self._in_scope(
+                    command.scope, now, lambda step: step.resume(command.reason, command.by)
+                )
+            case Lapse():
+                return self._lapse(command.scopes, now)
+            case Repolicy():
+                return self._repolicy(command.policies, now)
+            case Forget():
+                return self._forget(command.scopes)
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def _notify(self, command: Notify, now: float) -> Outcome:
+        self._make_room({alert.scope for alert in command.alerts if isinstance(alert, AlertFired)})
+        steps: dict[str, Transition] = {}
+        outcomes = tuple(
+            self._fired(alert, steps, now)
+            if isinstance(alert, AlertFired)
+            else self._resolved(alert, steps, now)
+            for alert in command.alerts
+        )
+        return Outcome(self._finish(steps), outcomes)
+
+    def _fired(self, alert: AlertFired, steps: dict[str, Transition], now: float) -> AlertOutcome:
+        tombstone = self._tombstone(alert.source)
+        if tombstone is not None and alert.starts_at <= tombstone.ended_at:
+            return AlertOutcome.STALE
+        place = self._place(alert.source)
+        current = None if place is None else self._step(place, steps, now).signal(alert.source)
+        expires_at = alert.expires_at
+        outcome = AlertOutcome.APPLIED
+        if current is not None:
+            if alert.starts_at < current.since:
+                return AlertOutcome.STALE
+            expires_at = max(expires_at, current.expires_at or expires_at)
+            if place == alert.scope and (alert.starts_at, alert.state) == (current.since, current.state):
+                if expires_at == current.expires_at:
+                    return AlertOutcome.REPEATED
+                outcome = AlertOutcome.REPEATED
+        if place is not None and place != alert.scope:
+            self._step(place, steps, now).drop_signal(alert.source, f"moved to {alert.scope or 'the root'}")
+        reason = current.reason if current and outcome is AlertOutcome.REPEATED else alert.reason
+        signal = Signal(alert.source, alert.state, reason, alert.starts_at, expires_at)
+        self._step(alert.scope, steps, now).put_signal(signal)
+        self.places[alert.source] = alert.scope
+        return outcome
+
+    def _resolved(self, alert: AlertResolved, steps: dict[str, Transition], now: float) -> AlertOutcome:
+        tombstone = self._tombstone(alert.source)
+        newer = tombstone is None or alert.ends_at > tombstone.ended_at
+        if newer:
+            self.tombstones[alert.source] = Tombstone(alert.ends_at, alert.keep_until)
+        place = self._place(alert.source)
+        current = None if place is None else self._step(place, steps, now).signal(alert.source)
+        if place is None or current is None:
+            return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED
+        if alert.ends_at < current.since:
+            return AlertOutcome.STALE
+        self._step(place, steps, now).drop_signal(alert.source, "resolved")
+        self.places[alert.source] = None
+        return AlertOutcome.APPLIED
+
+    def _lapse(self, scopes: Iterable[str], now: float) -> Outcome:
+        steps: dict[str, Transition] = {}
+        for scope in scopes:
+            if self._record(scope) is not None:
+                self._step(scope, steps, now)
+        if now >= self.sweep_at:
+            self.sweep_at = now + SWEEP_SECS
+            for source, tombstone in self._world.tombstones.items():
+                if tombstone.keep_until <= now and source not in self.tombstones:
+                    self.tombstones[source] = None
+        return Outcome(self._finish(steps))
+
+    def _repolicy(self, policies: PolicyTable, now: float) -> Outcome:
+        self.policies = policies
+        self._make_room(set(policies.named_scopes()))
+        steps: dict[str, Transition] = {}
+        for scope in {*self._world.records, *self.records, *policies.named_scopes()}:
+            self._step(scope, steps, now)
+        return Outcome(self._finish(steps))
+
+    def _forget(self, scopes: Iterable[str]) -> Outcome:
+        named = {ROOT, *self.policies.named_scopes()}
+        for scope in scopes:
+            record = self._record(scope)
+            if record is not None and record.is_empty and scope not in named:
+                self.records[scope] = None
+                self._known -= 1
+        return Outcome()
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def _in_scope(self, scope: str, now: float, act: Callable[[Transition], None]) -> Outcome:
+        self._make_room({scope})
+        steps: dict[str, Transition] = {}
+        act(self._step(scope, steps, now))
+        return Outcome(self._finish(steps))
+
+    def _step(self, scope: str, steps: dict[str, Transition], now: float) -> Transition:
+        step = steps.get(scope)
+        if step is None:
+            record = self._record(scope) or EMPTY
+            step = steps[scope] = Transition(scope, record, self.policies.policy_for(scope), now)
+        return step
+
+    def _finish(self, steps: dict[str, Transition]) -> tuple[Change, ...]:
+        changes: list[Change] = []
+        for scope, step in steps.items():
+            before = self._record(scope)
+            if before is None:
+                self._known += 1
+            self.records[scope] = step.finish()
+            changes += step.changes
+        for change in changes:
+            if isinstance(change, SignalDropped) and change.expired and change.signal.kind == "alert":
+                self.places[change.signal.source] = None
+        return tuple(changes)
+
+    def _make_room(self, scopes: set[str]) -> None:
+        new = sum(1 for scope in scopes if self._record(scope) is None)
+        if new and self._known + new > self._world.max_scopes:
+            raise TooManyScopes(self._world.max_scopes)
+
+    def _record(self, scope: str) -> ScopeRecord | None:
+        if scope in self.records:
+            return self.records[scope]
+        return self._world.records.get(scope)
+
+    def _tombstone(self, source: str) -> Tombstone | None:
+        if source in self.tombstones:
+            return self.tombstones[source]
+        return self._world.tombstones.get(source)
+
+    def _place(self, source: str) -> str | None:
+        if source in self.places:
+            return self.places[source]
+        return self._world.places.get(source)
+
+
+def _claim(step: Transition, command: Claim, now: float) -> None:
+    if command.state is WellbeingState.HEALTHY:
+        step.drop_signal(command.source, command.reason)
+        return
+    current = step.signal(command.source)
+    since = current.since if current and current.state is command.state else now
+    expires_at = None if command.ttl_secs is None else now + command.ttl_secs
+    step.put_signal(Signal(command.source, command.state, command.reason, since, expires_at))
+
+
+def _merge(into: dict[str, _V], changes: Mapping[str, _V | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            into.pop(key, None)
+        else:
+            into[key] = value
