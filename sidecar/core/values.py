@@ -108,6 +108,10 @@ class Tombstone:
 _NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
 
 
+def _no_signals() -> Mapping[str, Signal]:
+    return _NO_SIGNALS
+
+
 @dataclass(frozen=True, slots=True)
 class ScopeRecord:
     """All that is known of one scope.
@@ -121,7 +125,7 @@ class ScopeRecord:
     """
 
     state: WellbeingState = WellbeingState.HEALTHY
-    signals: Mapping[str, Signal] = field(default=_NO_SIGNALS)
+    signals: Mapping[str, Signal] = field(default_factory=_no_signals)
     auto: Hold | None = None
     manual: Hold | None = None
     episode: Episode | None = None
