@@ -1,0 +1,287 @@
+"""The command line: run a sidecar, or talk to one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sidecar import __version__
+
+DEFAULT_URL = "http://127.0.0.1:9477"
+_SLACK_SECS = 10.0
+_WATCH_SECS = 30.0
+
+OK = 0
+FAILED = 1
+USAGE = 2
+TEMPFAIL = 75
+"""EX_TEMPFAIL of sysexits.h: try again later."""
+
+
+class CommandFailed(Exception):
+    """A command that cannot do what it was asked; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that ``arguments`` name; the exit status."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except CommandFailed as error:
+        print(f"wellbeing-sidecar: {error}", file=sys.stderr)
+        return FAILED
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="wellbeing-sidecar", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the sidecar")
+    serve.add_argument("--config", type=Path, help="YAML file (WELLBEING_CONFIG)")
+    serve.add_argument("--listen", action="append", metavar="ADDRESS", help="HOST:PORT or unix:/path; may repeat")
+    serve.add_argument("--store", help="memory: or sqlite:PATH")
+    serve.add_argument("--log-level", help="debug, info, warning, error")
+    serve.add_argument("--log-format", help="console, json")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check-config", help="check a config file and the environment")
+    check.add_argument("config", type=Path, nargs="?", help="YAML file (WELLBEING_CONFIG)")
+    check.set_defaults(run=_check_config)
+
+    status = _client(commands, "status", "what is known of a scope", _status)
+    status.add_argument("--below", action="store_true", help="of all known scopes inside it as well")
+    pause = _client(commands, "pause", "close a scope's gate", _pause)
+    pause.add_argument("--reason", required=True)
+    pause.add_argument("--max-pause-secs", type=float, help="seconds until it ends by itself; 0: never")
+    resume = _client(commands, "resume", "lift every hold of a scope", _resume)
+    resume.add_argument("--reason", default="")
+    state = _client(commands, "state", "report an agent's own state", _state)
+    state.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
+    state.add_argument("--reason", default="")
+    state.add_argument("--source", help="the agent's name")
+    state.add_argument("--ttl-secs", type=float, help="seconds until the claim ends by itself")
+    _client(commands, "watch", "print a scope's snapshot, and again whenever it changes", _watch)
+    gate = _client(commands, "gate", "block until the gate is open; exit 75 if the wait runs out", _gate)
+    gate.add_argument("--wait", type=float, help="seconds to wait at most (default: the sidecar's)")
+    return parser
+
+
+def _client(
+    commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]  # noqa: ANN401
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary)
+    parser.add_argument("scope", nargs="?", default="", help="e.g. team-a/llama; default: the root")
+    parser.add_argument("--url", default=os.environ.get("WELLBEING_URL", DEFAULT_URL), help="(WELLBEING_URL)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+# -- running one --------------------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
+    from sidecar.config import Config, ConfigError, load_config  # noqa: PLC0415
+
+    overrides = {
+        key: value
+        for key, value in (
+            ("listen", options.listen),
+            ("store", options.store),
+            ("log_level", options.log_level),
+            ("log_format", options.log_format),
+        )
+        if value is not None
+    }
+
+    def load() -> Config:
+        return load_config(_config_path(options.config), os.environ, overrides)
+
+    try:
+        config = load()
+    except ConfigError as error:
+        print(f"wellbeing-sidecar: {error}", file=sys.stderr)
+        return USAGE
+    logs.configure(config.log_level, config.log_format)
+    from sidecar.web.server import SidecarServer  # noqa: PLC0415
+
+    SidecarServer(config, load).run()
+    return OK
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from sidecar.config import ConfigError, load_config  # noqa: PLC0415
+
+    try:
+        load_config(_config_path(options.config), os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    print("The config is valid.")
+    return OK
+
+
+def _config_path(given: Path | None) -> Path | None:
+    if given is not None:
+        return given
+    from_environment = os.environ.get("WELLBEING_CONFIG")
+    return Path(from_environment) if from_environment else None
+
+
+# -- talking to one -----------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = _ask(options, "GET", "status", params={"below": "true"} if options.below else {})
+    if options.json:
+        _print_json(status)
+        return OK
+    for one in (status, *status.get("below", ())):
+        print(_line(one))
+        for signal in one["signals"]:
+            print(f"    {signal['source']} claims {signal['state']} since {signal['since']}: {signal['reason']}")
+        for hold in one["holds"]:
+            until = hold["until"] or "an operator resumes"
+            print(f"    {hold['kind']} hold by {hold['by']} since {hold['since']} until {until}: {hold['reason']}")
+        counters = one["counters"]
+        print("    " + ", ".join(f"{name} {value}" for name, value in counters.items() if value))
+    return OK
+
+
+def _pause(options: argparse.Namespace) -> int:
+    body = {"reason": options.reason}
+    if options.max_pause_secs is not None:
+        body["max_pause_secs"] = options.max_pause_secs
+    return _show(options, _ask(options, "POST", "pause", body=body))
+
+
+def _resume(options: argparse.Namespace) -> int:
+    return _show(options, _ask(options, "POST", "resume", body={"reason": options.reason}))
+
+
+def _state(options: argparse.Namespace) -> int:
+    body = {"state": options.state, "reason": options.reason}
+    if options.source is not None:
+        body["source"] = options.source
+    if options.ttl_secs is not None:
+        body["ttl_secs"] = options.ttl_secs
+    return _show(options, _ask(options, "PUT", "state", body=body))
+
+
+def _watch(options: argparse.Namespace) -> int:
+    etag = None
+    while True:
+        headers = {"If-None-Match": etag} if etag else {}
+        response = _send(
+            options, "GET", "watch", headers=headers, params={"wait": _WATCH_SECS}, wait=_WATCH_SECS
+        )
+        if response.status_code == 200:  # noqa: PLR2004 - 304: nothing changed
+            etag = response.headers["ETag"]
+            _show(options, response.json())
+            sys.stdout.flush()
+        elif response.status_code != 304:  # noqa: PLR2004
+            raise CommandFailed(_refusal(response))
+
+
+def _gate(options: argparse.Namespace) -> int:
+    params = {} if options.wait is None else {"wait": options.wait}
+    response = _send(options, "GET", "gate", params=params, wait=options.wait)
+    if response.status_code == 503:  # noqa: PLR2004 - the wait ran out, or we were turned away
+        _show_refusal(options, response)
+        return TEMPFAIL
+    if not response.ok:
+        raise CommandFailed(_refusal(response))
+    return _show(options, response.json())
+
+
+def _show(options: argparse.Namespace, snapshot: Mapping[str, Any]) -> int:
+    if options.json:
+        _print_json(snapshot)
+    else:
+        print(_line(snapshot))
+    return OK
+
+
+def _show_refusal(options: argparse.Namespace, response: Any) -> None:  # noqa: ANN401
+    if options.json:
+        _print_json(response.json())
+    else:
+        print(_refusal(response), file=sys.stderr)
+
+
+def _line(snapshot: Mapping[str, Any]) -> str:
+    scope = snapshot["scope"] or "(root)"
+    line = f"{scope}: {snapshot['state']}, gate {snapshot['gate']}"
+    if snapshot["effective_state"] != snapshot["state"]:
+        line += f", effectively {snapshot['effective_state']}"
+    if snapshot["gate"] == "closed":
+        held_by = snapshot["held_by"] or "(root)"
+        until = snapshot["until"] or "an operator resumes"
+        line += f" by {held_by} since {snapshot['since']} until {until}: {snapshot['reason']}"
+    return line
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _ask(
+    options: argparse.Namespace,
+    method: str,
+    route: str,
+    *,
+    body: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    response = _send(options, method, route, body=body, params=params)
+    if not response.ok:
+        raise CommandFailed(_refusal(response))
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _send(
+    options: argparse.Namespace,
+    method: str,
+    route: str,
+    *,
+    body: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    wait: float | None = None,
+) -> Any:  # noqa: ANN401 - a requests.Response; imported only here
+    import requests  # noqa: PLC0415 - `serve` does without
+
+    scope = f"/{quote(options.scope)}" if options.scope else ""
+    # A gate's default wait is the sidecar's to know: such a request has no time-out of its own.
+    timeout = None if route == "gate" and wait is None else (wait or 0.0) + _SLACK_SECS
+    try:
+        return requests.request(
+            method,
+            f"{options.url.rstrip('/')}/v1/{route}{scope}",
+            json=body,
+            params=params,
+            headers=headers,
+            timeout=timeout,
+        )
+    except requests.RequestException as error:
+        raise CommandFailed(f"no answer from {options.url}: {error}") from error
+
+
+def _refusal(response: Any) -> str:  # noqa: ANN401
+    try:
+        problem = response.json()
+        return f"{problem['title']}: {problem['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"unexpected answer {response.status_code} from {response.url}"

@@ -1,0 +1,257 @@
+"""The metric families, made from plain numbers at scrape time by one collector.
+
+Nothing here is touched while requests are served. The loop copies the numbers; the families are
+built and rendered in the thread that answers the scrape.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from sidecar import __version__
+from sidecar.core.state import WellbeingState
+from sidecar.runtime.controller import Controller
+from sidecar.runtime.counters import Counters, Histogram
+from sidecar.runtime.gate import Gate
+
+T = TypeVar("T")
+
+_REQUESTS = (
+    ("wellbeing_requests", "requests", "Gate requests."),
+    ("wellbeing_requests_blocked", "blocked", "Gate requests that met a closed gate."),
+    ("wellbeing_requests_waited", "waited", "Blocked requests that were let through."),
+    ("wellbeing_requests_timed_out", "timed_out", "Blocked requests whose wait ran out."),
+    ("wellbeing_requests_abandoned", "abandoned", "Blocked requests whose client went away."),
+    ("wellbeing_requests_rejected", "rejected", "Blocked requests that were turned away."),
+)
+
+
+class Source(Protocol):
+    """Where the numbers come from."""
+
+    controller: Controller
+    reload_ok: bool
+    reloaded_at: float
+
+    def in_loop(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns when the loop calls it."""
+
+
+class Exposition:
+    """What a scrape is answered with.
+
+    Args:
+        source: the running sidecar.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(source))
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition and its content type, text or OpenMetrics as ``accept`` asks."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One scope's numbers."""
+
+    scope: str
+    effective: WellbeingState
+    closed: bool
+    paused_for: float
+    paused_secs: float
+    waiting: int
+    signals: dict[tuple[str, str], int]
+    interventions: int
+    pauses: dict[str, int]
+    resumes: dict[str, int]
+    requests: tuple[int, ...]
+
+
+class _Collector:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask the loop, which may not run yet."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        rows = self._source.in_loop(self._rows)
+        yield from _states(rows)
+        yield from _pauses(rows)
+        yield from _requests(rows)
+        yield from self._process()
+
+    def _rows(self) -> list[_Row]:
+        controller = self._source.controller
+        now = controller.clock.monotonic()
+        return [_row(gate, now) for gate in controller.tree.gates.values()]
+
+    def _process(self) -> Iterator[Metric]:
+        counters = self._source.controller.counters
+        yield from _webhook(counters)
+        yield from _store(counters)
+        yield _gauge(
+            "wellbeing_config_last_reload_successful",
+            "Whether the last load of the config was good.",
+            float(self._source.reload_ok),
+        )
+        yield _gauge(
+            "wellbeing_config_last_reload_success_timestamp_seconds",
+            "When the config was last loaded.",
+            self._source.reloaded_at,
+        )
+        build = GaugeMetricFamily(
+            "wellbeing_build_info", "What runs here; always 1.", labels=["version", "python_version"]
+        )
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
+
+
+def _row(gate: Gate, now: float) -> _Row:
+    signals: dict[tuple[str, str], int] = {}
+    for signal in gate.record.signals.values():
+        key = (signal.kind, signal.state.label)
+        signals[key] = signals.get(key, 0) + 1
+    paused_for = gate.paused_for(now)
+    return _Row(
+        scope=gate.scope,
+        effective=gate.effective,
+        closed=gate.closed,
+        paused_for=paused_for,
+        paused_secs=gate.paused_secs + gate.counted_pause(now),
+        waiting=gate.waiting,
+        signals=signals,
+        interventions=gate.interventions,
+        pauses=dict(gate.pauses),
+        resumes=dict(gate.resumes),
+        requests=tuple(getattr(gate, name) for _, name, _ in _REQUESTS),
+    )
+
+
+def _states(rows: list[_Row]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "wellbeing_state", "1 for the current effective state, else 0.", labels=["scope", "state"]
+    )
+    level = GaugeMetricFamily(
+        "wellbeing_state_level", "The effective state: 0 healthy to 3 distressed.", labels=["scope"]
+    )
+    signals = GaugeMetricFamily(
+        "wellbeing_signals", "Signals that stand.", labels=["scope", "source", "state"]
+    )
+    for row in rows:
+        for one in WellbeingState:
+            state.add_metric([row.scope, one.label], float(one is row.effective))
+        level.add_metric([row.scope], row.effective)
+        for (source, label), count in row.signals.items():
+            signals.add_metric([row.scope, source, label], count)
+    yield from (state, level, signals)
+
+
+def _pauses(rows: list[_Row]) -> Iterator[Metric]:
+    paused = GaugeMetricFamily("wellbeing_paused", "1 while the gate is closed.", labels=["scope"])
+    current = GaugeMetricFamily(
+        "wellbeing_current_pause_duration_seconds", "How long the gate is closed; 0: open.", labels=["scope"]
+    )
+    total = CounterMetricFamily(
+        "wellbeing_paused_seconds", "Time that the gate was closed, since the sidecar started.", labels=["scope"]
+    )
+    interventions = CounterMetricFamily(
+        "wellbeing_interventions", "Changes of the own state.", labels=["scope"]
+    )
+    pauses = CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them.", labels=["scope", "cause"])
+    resumes = CounterMetricFamily("wellbeing_resumes", "Resumes, by cause.", labels=["scope", "cause"])
+    for row in rows:
+        paused.add_metric([row.scope], float(row.closed))
+        current.add_metric([row.scope], row.paused_for)
+        total.add_metric([row.scope], row.paused_secs)
+        interventions.add_metric([row.scope], row.interventions)
+        for cause, count in row.pauses.items():
+            pauses.add_metric([row.scope, cause], count)
+        for cause, count in row.resumes.items():
+            resumes.add_metric([row.scope, cause], count)
+    yield from (paused, current, total, interventions, pauses, resumes)
+
+
+def _requests(rows: list[_Row]) -> Iterator[Metric]:
+    waiters = GaugeMetricFamily("wellbeing_waiters", "Gate requests that wait now.", labels=["scope"])
+    for row in rows:
+        waiters.add_metric([row.scope], row.waiting)
+    yield waiters
+    for index, (name, _, documentation) in enumerate(_REQUESTS):
+        family = CounterMetricFamily(name, documentation, labels=["scope"])
+        for row in rows:
+            family.add_metric([row.scope], row.requests[index])
+        yield family
+
+
+def _webhook(counters: Counters) -> Iterator[Metric]:
+    waits = HistogramMetricFamily(
+        "wellbeing_gate_wait_seconds", "How long blocked requests waited.", labels=["outcome"]
+    )
+    for outcome, histogram in counters.waits.items():
+        _add(waits, [outcome], histogram)
+    yield waits
+    notifications = CounterMetricFamily(
+        "wellbeing_webhook_notifications", "Notifications received.", labels=["result"]
+    )
+    for result, count in list(counters.notifications.items()):
+        notifications.add_metric([result], count)
+    yield notifications
+    alerts = CounterMetricFamily(
+        "wellbeing_webhook_alerts", "Alerts in accepted notifications.", labels=["status", "outcome"]
+    )
+    for (status, outcome), count in list(counters.alerts.items()):
+        alerts.add_metric([status, outcome], count)
+    yield alerts
+    yield _gauge(
+        "wellbeing_webhook_last_received_timestamp_seconds",
+        "When a notification was last accepted; 0: never.",
+        counters.last_notification_at,
+    )
+    reaction = HistogramMetricFamily(
+        "wellbeing_alert_reaction_seconds", "From an alert's startsAt to the gate closed.", labels=[]
+    )
+    _add(reaction, [], counters.reaction)
+    yield reaction
+
+
+def _store(counters: Counters) -> Iterator[Metric]:
+    yield _gauge("wellbeing_store_up", "Whether the last commit was kept.", float(counters.store_up))
+    commits = HistogramMetricFamily("wellbeing_store_commit_seconds", "How long commits took.", labels=[])
+    _add(commits, [], counters.commits)
+    yield commits
+    errors = CounterMetricFamily("wellbeing_store_errors", "Commits that failed.")
+    errors.add_metric([], counters.store_errors)
+    yield errors
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, documentation)
+    family.add_metric([], value)
+    return family
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    buckets = [("+Inf" if bound == float("inf") else str(bound), count) for bound, count in histogram.buckets()]
+    family.add_metric(labels, buckets, histogram.total)

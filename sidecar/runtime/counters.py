@@ -1,0 +1,52 @@
+"""What is counted for the whole process; a scope's own counters are on its gate."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+
+WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
+
+
+class Histogram:
+    """Counts of observations by upper bound, in seconds."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, secs: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, secs)] += 1
+        self.total += secs
+
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """Upper bounds with the count at or below each, up to infinity."""
+        count = 0
+        for bound, here in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            count += here
+            yield bound, count
+
+
+class Counters:
+    """Plain numbers, written by the loop, read by the metrics' collector in the loop."""
+
+    def __init__(self) -> None:
+        self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
+        self.reaction = Histogram(REACTION_BOUNDS)
+        self.commits = Histogram(COMMIT_BOUNDS)
+        self.notifications: Counter[str] = Counter(
+            {"accepted": 0, "invalid": 0, "unauthorized": 0, "unavailable": 0}
+        )
+        self.alerts: Counter[tuple[str, str]] = Counter()
+        self.last_notification_at = 0.0
+        self.store_up = True
+        self.store_errors = 0

@@ -1,0 +1,128 @@
+"""A known scope at run time: its gate, who waits at it, and what it has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.core.policy import Policy
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import EMPTY, Hold, LiftCause, ScopeRecord
+
+from .clock import rfc3339
+from .waiter import Waiter
+
+
+class Gate:
+    """The gate of one known scope. `Tree` sets what it derives, `Parking` who is parked.
+
+    Attributes:
+        scope: its path; ``""`` is the root.
+        parent: the gate of the nearest known ancestor; None for the root.
+        children: the gates whose parent it is.
+        record: what the core knows of it.
+        policy: what counts for it.
+        effective: the worst own state from here to the root.
+        line_hold: the hold that closes the line from here to the root: this scope's own, else the
+            nearest ancestor's; None without any.
+        held_by: whose hold ``line_hold`` is.
+        closed: whether requests have to wait.
+        closed_at: monotonic time since when it is closed.
+        counted_at: the same, but not before this process began to count.
+        version: grows with each change of the snapshot.
+        waiters: parked gate requests, first come first.
+        watchers: parked watches.
+        active_at: monotonic time when it last had a signal, a hold or a waiter.
+        shown: what the current version shows.
+        answer: a place for the web to keep the rendered answer of an open gate; None: render anew.
+        answer_date: what ``answer`` was rendered with.
+    """
+
+    __slots__ = (
+        "abandoned", "active_at", "answer", "answer_date", "blocked", "children", "closed", "closed_at",
+        "counted_at",        "effective", "held_by", "interventions", "line_hold", "parent", "paused_secs", "pauses", "policy",
+        "record", "rejected", "requests", "resumes", "scope", "shown", "timed_out", "version", "waited",
+        "waiters", "waiting", "watchers",
+    )  # fmt: skip
+
+    def __init__(self, scope: str, parent: Gate | None, policy: Policy, version: int) -> None:
+        self.scope = scope
+        self.parent = parent
+        self.children: dict[str, Gate] = {}
+        self.record: ScopeRecord = EMPTY
+        self.policy = policy
+        self.effective = WellbeingState.HEALTHY
+        self.line_hold: Hold | None = None
+        self.held_by: str | None = None
+        self.closed = False
+        self.closed_at = 0.0
+        self.counted_at = 0.0
+        self.active_at = 0.0
+        self.version = version
+        self.shown: object = None
+        self.waiters: dict[Waiter, None] = {}
+        self.watchers: dict[Waiter, None] = {}
+        self.answer: bytes | None = None
+        self.answer_date: object = None
+        self.requests = self.blocked = self.waited = 0
+        self.timed_out = self.abandoned = self.rejected = self.waiting = 0
+        self.interventions = 0
+        self.pauses = {"auto": 0, "manual": 0}
+        self.resumes = {cause.value: 0 for cause in LiftCause}
+        self.paused_secs = 0.0
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that closes the gate; None while it is open."""
+        return self.line_hold if self.closed else None
+
+    def ancestors(self) -> Iterator[Gate]:
+        """The known gates above, nearest first."""
+        gate = self.parent
+        while gate is not None:
+            yield gate
+            gate = gate.parent
+
+    def paused_for(self, now: float) -> float:
+        """Seconds the gate has been closed, by monotonic ``now``; 0 while it is open."""
+        return max(0.0, now - self.closed_at) if self.closed else 0.0
+
+    def counted_pause(self, now: float) -> float:
+        """Seconds of the pause that runs which are not yet in ``paused_secs``."""
+        return max(0.0, now - self.counted_at) if self.closed else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the world is told of a scope, as `to_json` shows it."""
+
+    scope: str
+    gate: str
+    state: str
+    effective_state: str
+    reason: str | None
+    since: str | None
+    until: str | None
+    held_by: str | None
+    version: int
+
+    def to_json(self) -> dict[str, object]:
+        """The members in the order of the contract."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def snapshot(gate: Gate, path: str | None = None) -> Snapshot:
+    """The snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
+    hold = gate.hold
+    own = gate.record.state if path is None else WellbeingState.HEALTHY
+    return Snapshot(
+        scope=gate.scope if path is None else path,
+        gate="closed" if gate.closed else "open",
+        state=own.label,
+        effective_state=gate.effective.label,
+        reason=hold.reason if hold else None,
+        since=rfc3339(hold.since) if hold else None,
+        until=rfc3339(hold.until) if hold and hold.until is not None else None,
+        held_by=gate.held_by if hold else None,
+        version=gate.version,
+    )

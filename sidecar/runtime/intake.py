@@ -1,0 +1,80 @@
+"""From Alertmanager's notifications to commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.alerts import Alert, Notification
+from sidecar.config import AlertsConfig
+from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, Notify
+from sidecar.core.values import ALERT_PREFIX
+from sidecar.core.world import Outcome
+
+from .counters import Counters
+
+_STATUS = {True: "firing", False: "resolved"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A notification, understood.
+
+    Attributes:
+        command: what it asks for.
+        firing: for each alert of the command whether it fires.
+        ignored: by whether they fire, how many alerts the rules ignore.
+    """
+
+    command: Notify
+    firing: tuple[bool, ...]
+    ignored: dict[bool, int]
+
+    def count(self, outcome: Outcome, counters: Counters, now: float) -> dict[str, int]:
+        """Count the notification and its alerts; by outcome, how many there were."""
+        counters.notifications["accepted"] += 1
+        counters.last_notification_at = now
+        answer = dict.fromkeys((one.value for one in AlertOutcome), 0)
+        for firing, what in zip(self.firing, outcome.alerts, strict=True):
+            counters.alerts[_STATUS[firing], what.value] += 1
+            answer[what.value] += 1
+        for firing, count in self.ignored.items():
+            counters.alerts[_STATUS[firing], AlertOutcome.IGNORED.value] += count
+            answer[AlertOutcome.IGNORED.value] += count
+        return answer
+
+
+class Intake:
+    """Applies the config's rules to notifications.
+
+    Args:
+        config: rules, and how long an alert counts without being repeated.
+    """
+
+    def __init__(self, config: AlertsConfig) -> None:
+        self._rules = config.rules
+        self._ttl_secs = config.alert_ttl_secs
+
+    def hear(self, notification: Notification, now: float) -> Heard:
+        """What ``notification`` asks for at ``now``, wall time."""
+        alerts: list[AlertFired | AlertResolved] = []
+        ignored = {True: 0, False: 0}
+        for alert in notification.alerts:
+            command = self._command(alert, now)
+            if command is None:
+                ignored[alert.firing] += 1
+            else:
+                alerts.append(command)
+        firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
+        return Heard(Notify(tuple(alerts)), firing, {key: count for key, count in ignored.items() if count})
+
+    def _command(self, alert: Alert, now: float) -> AlertFired | AlertResolved | None:
+        source = ALERT_PREFIX + alert.fingerprint
+        if not alert.firing:
+            # Rules may have changed since it fired: what stands for it ends, whatever they say now.
+            return AlertResolved(source, alert.ends_at or now, now + self._ttl_secs)
+        claim = self._rules.claim_for(alert)
+        if claim is None:
+            return None
+        return AlertFired(
+            source, claim.scope, claim.state, claim.reason, alert.starts_at, now + self._ttl_secs
+        )

@@ -1,0 +1,192 @@
+"""The Flask application: everything but gate, watch and events."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import BaseConverter
+
+from sidecar.config import ConfigError
+from sidecar.core.commands import Claim, Pause, Resume
+from sidecar.core.errors import InvalidState
+from sidecar.core.state import WellbeingState
+from sidecar.core.text import clean_text
+from sidecar.core.values import AGENT_PREFIX
+from sidecar.metrics import Exposition
+from sidecar.runtime.gate import snapshot
+
+from .bodies import MAX_REASON_LENGTH, Body
+from .problems import CONTENT_TYPE, TITLES, Problem
+from .requests import scope_of
+from .service import Service
+from .status import status_of
+
+logger = logging.getLogger(__name__)
+
+_OPERATOR = "operator"
+_AGENT = "default"
+
+
+class _AnyPath(BaseConverter):
+    """What trails a route, slashes and all; whether it is a scope is for the view to say."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+def create_api(service: Service) -> Flask:
+    """The WSGI application over ``service``."""
+    api = Flask(__name__, static_folder=None)
+    api.url_map.converters["any"] = _AnyPath
+    api.url_map.merge_slashes = False
+    views = _Views(service)
+    for route, method, view in (
+        ("/v1/alerts", "POST", views.alerts),
+        ("/v1/state", "PUT", views.state),
+        ("/v1/pause", "POST", views.pause),
+        ("/v1/resume", "POST", views.resume),
+        ("/v1/status", "GET", views.status),
+        ("/metrics", "GET", views.metrics),
+        ("/-/healthy", "GET", views.healthy),
+        ("/-/ready", "GET", views.ready),
+        ("/-/reload", "POST", views.reload),
+        ("/problems/<name>", "GET", views.problem),
+    ):
+        api.add_url_rule(route, view.__name__, view, methods=[method])
+        if view in (views.state, views.pause, views.resume, views.status):
+            api.add_url_rule(f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method])
+    api.register_error_handler(Problem, _problem_response)
+    api.register_error_handler(HTTPException, _http_problem)
+    api.register_error_handler(Exception, _internal_problem)
+    api.after_request(_no_store)
+    return api
+
+
+class _Views:
+    """One method a route."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._exposition = Exposition(service)
+
+    def alerts(self) -> Response:
+        """``POST /v1/alerts``."""
+        return _json({"alerts": self._service.notify(request.get_data())})
+
+    def state(self) -> Response:
+        """``PUT /v1/state[/scope]``."""
+        scope = scope_of(request.path, "/v1/state")
+        body = Body.parse(request.get_data(), ("state", "reason", "source", "ttl_secs"))
+        try:
+            state = WellbeingState.parse(body.required("state"))
+        except InvalidState as error:
+            raise Problem("invalid-body", f"state: {error}") from None
+        source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
+        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        self._service.perform(Claim(scope, source, state, reason, body.seconds("ttl_secs", positive=True)))
+        return self._snapshot(scope)
+
+    def pause(self) -> Response:
+        """``POST /v1/pause[/scope]``."""
+        scope = scope_of(request.path, "/v1/pause")
+        body = Body.parse(request.get_data(), ("reason", "max_pause_secs"))
+        reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
+        self._service.perform(Pause(scope, reason, _OPERATOR, body.seconds("max_pause_secs")))
+        return self._snapshot(scope)
+
+    def resume(self) -> Response:
+        """``POST /v1/resume[/scope]``."""
+        scope = scope_of(request.path, "/v1/resume")
+        body = Body.parse(request.get_data() or b"{}", ("reason",))
+        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        self._service.perform(Resume(scope, _OPERATOR, reason))
+        return self._snapshot(scope)
+
+    def status(self) -> Response:
+        """``GET /v1/status[/scope]``."""
+        scope = scope_of(request.path, "/v1/status")
+        below = request.args.get("below", "false")
+        if below not in ("true", "false"):
+            raise Problem("invalid-parameter", f"below: must be true or false, got {ascii(below)[:80]}")
+        controller = self._service.controller
+        return _json(self._service.in_loop(lambda: status_of(controller, scope, below=below == "true")))
+
+    def metrics(self) -> Response:
+        """``GET /metrics``."""
+        body, content_type = self._exposition.render(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+    def healthy(self) -> Response:
+        """``GET /-/healthy``."""
+        return Response("The wellbeing sidecar is healthy.\n", content_type="text/plain; charset=utf-8")
+
+    def ready(self) -> Response:
+        """``GET /-/ready``."""
+        if not self._service.ready:
+            raise Problem("shutting-down", "the sidecar is starting or shutting down")
+        return Response("The wellbeing sidecar is ready.\n", content_type="text/plain; charset=utf-8")
+
+    def reload(self) -> Response:
+        """``POST /-/reload``."""
+        try:
+            self._service.reload()
+        except ConfigError as error:
+            raise Problem("invalid-config", str(error)) from error
+        return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
+
+    def problem(self, name: str) -> Response:
+        """``GET /problems/<name>``: what the ``type`` of a problem leads to."""
+        if name not in TITLES:
+            raise NotFound
+        status, title = TITLES[name]
+        return _json({"type": request.path, "status": status, "title": title})
+
+    def _snapshot(self, scope: str) -> Response:
+        find = self._service.controller.tree.find
+        shot = self._service.in_loop(lambda: snapshot(*find(scope)))
+        response = _json(shot.to_json())
+        response.set_etag(str(shot.version))
+        return response
+
+
+def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:
+    def scoped(_scope: str) -> Response:
+        return view()
+
+    return scoped
+
+
+def _json(value: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(value), content_type="application/json")
+
+
+def _problem_response(problem: Problem) -> Response:
+    response = Response(problem.body, status=problem.status, content_type=CONTENT_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _http_problem(error: HTTPException) -> Response:
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{ascii(request.path)[:200]} takes {allowed}"
+        return _problem_response(Problem("method-not-allowed", detail, headers={"Allow": allowed}))
+    if isinstance(error, NotFound):
+        return _problem_response(Problem("not-found", f"no route {ascii(request.path)[:200]}"))
+    return _problem_response(Problem("invalid-body", error.description or error.name, status=error.code))
+
+
+def _internal_problem(error: Exception) -> Response:
+    logger.error("a request failed", exc_info=error)
+    return _problem_response(Problem("internal-error", "the sidecar failed; its log tells why"))
+
+
+def _no_store(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,189 @@
+"""The ASGI application: the second door to the gates, and Flask behind it for all else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from a2wsgi import WSGIMiddleware
+
+from sidecar.runtime.gate import Gate, snapshot
+from sidecar.runtime.waiter import Ending, Waiter
+
+from .answers import Answer, ended_answer, problem_answer, snapshot_answer
+from .api import create_api
+from .problems import Problem
+from .requests import GATE, WATCH, GateRequest
+from .service import Service
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_WSGI_THREADS = 8
+
+
+class Application:
+    """What uvicorn's protocol calls.
+
+    Args:
+        service: started and stopped with the server.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._wsgi = WSGIMiddleware(create_api(service), workers=_WSGI_THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.service.start()
+        except Exception as error:
+            logger.critical("start_failed", extra={"fields": {"error": str(error)}})
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        scope["state"]["door"] = self.service.door
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if not scope["query_string"].isascii():
+            problem = Problem("invalid-parameter", "the query string has bytes outside ASCII: percent-encode them")
+            await _send(send, problem_answer(problem))
+        elif any(path == prefix or path.startswith(prefix + "/") for prefix in (GATE, WATCH)):
+            await self._gate(scope, receive, send)
+        else:
+            try:
+                body = await _read(receive, self.service.config.limits.max_body_bytes)
+            except Problem as problem:
+                await _send(send, problem_answer(problem), connection="close")
+                return
+            if body is not None:
+                await self._wsgi(_sized(scope, body), _replay(body, receive), send)
+
+    # -- gate and watch ---------------------------------------------------------------------------
+
+    async def _gate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except Problem as problem:
+            answer = problem_answer(problem)
+        if answer is not None:
+            await _send(send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+        if scope["method"] not in ("GET", "HEAD"):
+            headers = {"Allow": "GET, HEAD"}
+            raise Problem("method-not-allowed", f"{scope['path']} takes GET and HEAD", headers=headers)
+        if_none_match = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+        request = GateRequest(
+            scope["path"],
+            scope["query_string"].decode("ascii"),
+            if_none_match.decode("latin-1") or None,
+        )
+        gate, path = self.service.controller.tree.find(request.scope)
+        parking = self.service.controller.parking
+        waiter = _AsgiWaiter()
+        secs = request.wait_secs(gate.policy.wait_timeout_secs)
+        if request.watch:
+            if not request.knows(gate.version):
+                return snapshot_answer(snapshot(gate, path))
+            ending = parking.watch(waiter, gate, path, secs)
+        else:
+            gate.requests += 1
+            if not gate.closed:
+                return snapshot_answer(snapshot(gate, path))
+            ending = parking.request(waiter, gate, path, secs)
+        if ending is not None:
+            return ended_answer(request, ending, gate, path, self.service.clock.now())
+        return await self._wait(request, waiter, receive)
+
+    async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> Answer | None:
+        departed = asyncio.ensure_future(_departure(receive))
+        try:
+            await asyncio.wait({waiter.ended, departed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            departed.cancel()
+            self.service.controller.parking.abandon(waiter)
+        if not waiter.ended.done():
+            return None
+        ending, gate = waiter.ended.result()
+        return ended_answer(request, ending, gate, waiter.path, self.service.clock.now())
+
+
+class _AsgiWaiter(Waiter):
+    """A wait that came through uvicorn's protocol."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.gate = None
+        self.account = None
+        self.ended: asyncio.Future[tuple[Ending, Gate]] = asyncio.get_running_loop().create_future()
+
+    def end(self, ending: Ending, gate: Gate) -> None:
+        """Wake the handler, which answers."""
+        if not self.ended.done():
+            self.ended.set_result((ending, gate))
+
+
+async def _departure(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, answer: Answer, connection: str | None = None) -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+    if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    if connection:
+        headers.append((b"connection", connection.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body, at most ``limit`` bytes; None: the client went away."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise Problem(
+                "body-too-large", f"the body is longer than {limit} bytes (limits.max_body_bytes)"
+            )
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _sized(scope: Scope, body: bytes) -> Scope:
+    headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
+    return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    parts: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> MutableMapping[str, Any]:
+        return parts.pop() if parts else await receive()
+
+    return replay

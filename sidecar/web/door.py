@@ -1,0 +1,167 @@
+"""What all connections share: what was parsed once, today's date, and the way to the other door."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sidecar.runtime.controller import Controller
+from sidecar.runtime.gate import Gate, snapshot
+
+from .answers import snapshot_answer
+from .problems import Problem
+from .requests import GateRequest
+
+MAX_HEAD_BYTES = 16_384
+_MAX_PLANS = 1024
+_MAX_PLAN_BYTES = 2048
+_TICK_SECS = 1.0
+_SWEEP_TICKS = 15
+IDLE_SWEEPS = 5
+"""An idle connection is closed after this many sweeps: 60 to 75 seconds."""
+
+
+class Plan:
+    """A request head, understood: what to do whenever the same bytes come again.
+
+    Attributes:
+        request: what it asks for.
+        gate: the nearest known one.
+        path: the unnamed scope that was asked for; None: the gate's own.
+        wait: seconds to wait at most.
+        head: HEAD, so answers have no body.
+        close: the connection ends with the answer.
+        connection: a whole ``Connection`` line for the answer, where it needs one.
+        plain: an open gate is answered with the gate's own rendered bytes.
+    """
+
+    __slots__ = ("close", "connection", "gate", "head", "path", "plain", "request", "wait")
+
+    def __init__(self, request: GateRequest, gate: Gate, path: str | None, *, head: bool) -> None:
+        self.request = request
+        self.gate = gate
+        self.path = path
+        self.wait = request.wait_secs(gate.policy.wait_timeout_secs)
+        self.head = head
+        self.close = False
+        self.connection = b""
+        self.plain = not head and path is None
+
+
+class Door:
+    """The light door: answers gate and watch from bytes, and hands all else to uvicorn's protocol.
+
+    Args:
+        controller: whose gates these are.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.parking = controller.parking
+        self.loop = controller.loop
+        self.plans: dict[bytes, Plan] = {}
+        self.date = _date()
+        self.connections: set[Any] = set()
+        self.uvicorn: dict[str, Any] = {}
+        self._ticks = 0
+        self._timer = self.loop.call_later(_TICK_SECS, self._tick)
+        controller.on_reshape = self.forget
+
+    def forget(self) -> None:
+        """Scopes or policies changed: the same bytes may lead to another gate."""
+        self.plans.clear()
+
+    def stop(self) -> None:
+        """No more ticks."""
+        self._timer.cancel()
+
+    def plan(self, head: bytes) -> Plan | None:
+        """What to do about a whole request head; None: the other door has to see to it."""
+        seen = _Head()
+        if not seen.parse(head):
+            return None
+        try:
+            request = GateRequest.parse(seen.target, seen.if_none_match)
+        except Problem:
+            return None
+        gate, path = self.controller.tree.find(request.scope)
+        plan = Plan(request, gate, path, head=seen.method == b"HEAD")
+        if not seen.keep_alive:
+            plan.close = True
+            plan.connection = b"Connection: close\r\n"
+            plan.plain = False
+        elif seen.version == "1.0":
+            plan.connection = b"Connection: keep-alive\r\n"
+            plan.plain = False
+        if not request.watch and len(head) <= _MAX_PLAN_BYTES:
+            if len(self.plans) >= _MAX_PLANS:
+                self.plans.clear()
+            self.plans[head] = plan
+        return plan
+
+    def render_open(self, gate: Gate) -> bytes:
+        """The answer of an open ``gate``, kept with it until it changes or the second does."""
+        gate.answer = snapshot_answer(snapshot(gate)).to_bytes(self.date)
+        gate.answer_date = self.date
+        return gate.answer
+
+    def hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Give the connection, with what it has sent and nobody has answered, to uvicorn."""
+        protocol = HttpToolsProtocol(**self.uvicorn, _loop=self.loop)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    def _tick(self) -> None:
+        self.date = _date()
+        self._ticks += 1
+        if self._ticks % _SWEEP_TICKS == 0:
+            for connection in list(self.connections):
+                if hasattr(connection, "sweep"):
+                    connection.sweep()
+        self._timer = self.loop.call_later(_TICK_SECS, self._tick)
+
+
+class _Head:
+    """One request head, read by httptools; anything but a plain one without a body is refused."""
+
+    __slots__ = ("_complete", "_refused", "if_none_match", "keep_alive", "method", "target", "version")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.if_none_match: bytes | None = None
+        self._complete = False
+        self._refused = False
+
+    def parse(self, head: bytes) -> bool:
+        """Whether ``head`` is one whole request without a body, and nothing more."""
+        parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserError:
+            return False
+        self.method: bytes = parser.get_method()
+        self.version: str = parser.get_http_version()
+        self.keep_alive: bool = parser.should_keep_alive()
+        return self._complete and not self._refused
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"if-none-match":
+            self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
+        elif name in (b"transfer-encoding", b"content-length", b"expect", b"upgrade"):
+            self._refused = True
+
+    def on_message_complete(self) -> None:
+        self._complete = True
+
+
+def _date() -> bytes:
+    return f"Date: {formatdate(usegmt=True)}\r\n".encode()

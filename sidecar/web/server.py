@@ -1,0 +1,80 @@
+"""gunicorn, as the sidecar runs it: one small master, one worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from sidecar.config import Config
+
+GRACEFUL_SECS = 2
+_HEARTBEAT_SECS = 60
+
+
+class GunicornLogger(Logger):  # type: ignore[misc]
+    """Leaves gunicorn's messages to the process's own logging."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's
+        """Take no handlers."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        for log in (self.error_log, self.access_log):
+            log.handlers[:] = []
+            log.propagate = True
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """Reloads by telling the worker; a new worker would lose who is parked."""
+
+    def handle_hup(self) -> None:
+        """SIGHUP: the worker loads its config anew."""
+        for pid in list(self.WORKERS):
+            os.kill(pid, signal.SIGHUP)
+
+
+class SidecarServer(BaseApplication):  # type: ignore[misc]
+    """The sidecar under gunicorn.
+
+    Args:
+        config: as checked.
+        load: loads the config anew, for a reload.
+    """
+
+    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+        self._config = config
+        self._load = load
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn what it has to know."""
+        settings = {
+            "bind": list(self._config.listen),
+            "workers": 1,
+            "worker_class": "sidecar.web.worker.SidecarWorker",
+            "logger_class": GunicornLogger,
+            "proc_name": "wellbeing-sidecar",
+            "graceful_timeout": GRACEFUL_SECS,
+            "timeout": _HEARTBEAT_SECS,
+            # A second sidecar, or a read-only home, would trip over it.
+            "control_socket_disable": True,
+            "keepalive": 75,
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:  # noqa: ANN401 - an ASGI application, imported where it runs
+        """The application; called in the worker."""
+        from .asgi import Application  # noqa: PLC0415 - keeps Flask out of the master
+        from .service import Service  # noqa: PLC0415
+
+        return Application(Service(self._config, self._load))
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        _Arbiter(self).run()

@@ -1,0 +1,179 @@
+"""The running sidecar: what start, stop and reload mean, and what Flask's threads may ask of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sidecar.alerts import InvalidNotification, parse_notification
+from sidecar.config import Config, ConfigError
+from sidecar.core.commands import Command, Repolicy
+from sidecar.core.errors import TooManyScopes
+from sidecar.core.world import Outcome
+from sidecar.runtime.clock import Clock
+from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.intake import Intake
+from sidecar.store import MemoryStore, Store, StoreError, StoreUnavailable
+
+from .door import Door
+from .problems import Problem
+
+logger = logging.getLogger(__name__)
+
+_CALL_SECS = 30.0
+
+T = TypeVar("T")
+
+
+class Service:
+    """Everything that runs in the one worker process.
+
+    Args:
+        config: as checked.
+        load: loads the config anew, for a reload; raises `ConfigError`.
+    """
+
+    controller: Controller
+    door: Door
+
+    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.ready = False
+        self.reloaded_at = self.clock.now()
+        self.reload_ok = True
+        self._load = load
+
+    async def start(self) -> None:
+        """Open the store, and begin to take commands.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        self._loop = asyncio.get_running_loop()
+        limits = self.config.limits
+        self.controller = Controller(
+            self.config.policies,
+            open_store(self.config.store),
+            max_scopes=limits.max_scopes,
+            max_waiters=limits.max_waiters,
+            scope_idle_secs=self.config.scope_idle_secs,
+            clock=self.clock,
+        )
+        await self.controller.start()
+        self._intake = Intake(self.config.alerts)
+        self.door = Door(self.controller)
+        self.ready = True
+        # What start-up made stays: no collection has to look at it again.
+        gc.collect()
+        gc.freeze()
+
+    def listening(self, addresses: list[str]) -> None:
+        """The sockets at ``addresses`` accept: say so."""
+        logger.info("listening", extra={"fields": {"addresses": addresses}})
+
+    def shut_down(self) -> None:
+        """Answer everybody who is parked; from now on nobody is."""
+        self.ready = False
+        self.controller.parking.shut_down(list(self.controller.tree.gates.values()))
+
+    async def stop(self) -> None:
+        """Finish what was asked, and close the store."""
+        self.shut_down()
+        self.door.stop()
+        await self.controller.stop()
+
+    # -- for Flask's threads ----------------------------------------------------------------------
+
+    def in_loop(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns when the loop calls it."""
+
+        async def call() -> T:
+            return function()
+
+        return self._wait_for(call())
+
+    def perform(self, command: Command) -> Outcome:
+        """Have ``command`` done.
+
+        Raises:
+            Problem: it was refused, or could not be made durable; nothing of it was done.
+        """
+
+        async def call() -> Outcome:
+            return await self.controller.submit(command)
+
+        try:
+            return self._wait_for(call())
+        except TooManyScopes as error:
+            raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
+        except StoreUnavailable as error:
+            raise Problem("store-unavailable", str(error), headers={"Retry-After": "1"}) from error
+        except ShuttingDown as error:
+            raise Problem("shutting-down", str(error), headers={"Retry-After": "1"}) from error
+
+    def notify(self, body: bytes) -> dict[str, int]:
+        """Apply a notification of Alertmanager; how many of its alerts came to what.
+
+        Raises:
+            Problem: it is not valid, or could not be made durable; nothing of it was done.
+        """
+        counters = self.controller.counters
+        try:
+            notification = parse_notification(
+                body, max_alerts=self.config.limits.max_alerts_per_notification
+            )
+        except InvalidNotification as error:
+            self.in_loop(lambda: counters.notifications.update(invalid=1))
+            raise Problem("invalid-notification", str(error)) from error
+        heard = self._intake.hear(notification, self.clock.now())
+        try:
+            outcome = self.perform(heard.command)
+        except Problem:
+            self.in_loop(lambda: counters.notifications.update(unavailable=1))
+            raise
+        return self.in_loop(lambda: heard.count(outcome, counters, self.clock.now()))
+
+    def reload(self) -> None:
+        """Load the config anew; a bad one changes nothing.
+
+        Raises:
+            ConfigError: with all that is wrong.
+        """
+        self._wait_for(self.reload_in_loop())
+
+    async def reload_in_loop(self) -> None:
+        """`reload`, for who is in the loop already."""
+        try:
+            config = await self._loop.run_in_executor(None, self._load)
+        except ConfigError as error:
+            self.reload_ok = False
+            logger.error("reload_failed", extra={"fields": {"error": str(error)}})
+            raise
+        await self.controller.submit(Repolicy(config.policies))
+        self.controller.world.max_scopes = config.limits.max_scopes
+        self.controller.parking.max_waiters = config.limits.max_waiters
+        self.door.forget()
+        self.config = config
+        self._intake = Intake(config.alerts)
+        self.reload_ok = True
+        self.reloaded_at = self.clock.now()
+        logger.info("reloaded")
+
+    def _wait_for(self, call: Awaitable[T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)  # type: ignore[arg-type]
+        return future.result(_CALL_SECS)
+
+
+def open_store(where: str) -> Store:
+    """The store that ``where`` names: ``memory:``.
+
+    Raises:
+        StoreError: there is no such store.
+    """
+    if where == "memory:":
+        return MemoryStore()
+    raise StoreError(f"store {where!r}: only memory: is known")

@@ -1,0 +1,103 @@
+"""The gunicorn worker: uvicorn's, with the gate protocol at its door."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from sidecar.config import ConfigError
+
+from .protocol import GateProtocol
+from .service import Service
+
+
+class SidecarWorker(UvicornWorker):
+    """One event loop that owns all state."""
+
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - uvicorn's name and shape
+        "loop": "uvloop",
+        "http": GateProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "interface": "asgi3",
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": 1,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().__init__(*args, **kwargs)
+        for name in ("uvicorn.error", "uvicorn.access"):
+            logging.getLogger(name).propagate = True
+
+    async def _serve(self) -> None:
+        application = self.wsgi
+        self.config.app = application
+        server = _Server(self.config, application.service, [_name(sock) for sock in self.sockets])
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+class _Server(Server):
+    """uvicorn's server, told of what it need not know elsewhere.
+
+    Args:
+        config: uvicorn's.
+        service: answers who is parked before the server waits for its connections.
+        addresses: where it listens.
+    """
+
+    def __init__(self, config: Any, service: Service, addresses: list[str]) -> None:  # noqa: ANN401
+        super().__init__(config)
+        self._service = service
+        self._addresses = addresses
+        self._parent = os.getppid()
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
+        """Begin to accept, and say so."""
+        await super().startup(sockets=sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        self._service.listening(self._addresses)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to stop; also when the master is gone, which nobody else tells."""
+        return await super().on_tick(counter) or os.getppid() != self._parent
+
+    async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401
+        """Answer who is parked by either door, then let uvicorn close."""
+        self._service.shut_down()
+        await super().shutdown(sockets=sockets)
+
+    def _reload(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._reload_quietly())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload_quietly(self) -> None:
+        try:
+            await self._service.reload_in_loop()
+        except ConfigError:
+            # It is logged, counted, and the config before still counts.
+            return
+
+
+def _name(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket
+    where = sock.getsockname()
+    if isinstance(where, bytes):
+        where = where.decode()
+    if isinstance(where, str):
+        return f"unix:{where}"
+    host, port = where[0], where[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
