@@ -37,9 +37,15 @@ class Plan:
         close: the connection ends with the answer.
         connection: a whole ``Connection`` line for the answer, where it needs one.
         plain: an open gate is answered with the gate's own rendered bytes.
+        answer: what it is answered with where it is not plain, as last rendered.
+        answer_version: the version of the gate that ``answer`` shows.
+        answer_date: what ``answer`` was rendered with.
     """
 
-    __slots__ = ("close", "connection", "gate", "head", "path", "plain", "request", "wait")
+    __slots__ = (
+        "answer", "answer_date", "answer_version", "close", "connection", "gate", "head", "path", "plain",
+        "request", "wait",
+    )  # fmt: skip
 
     def __init__(self, request: GateRequest, gate: Gate, path: str | None, *, head: bool) -> None:
         self.request = request
@@ -50,6 +56,9 @@ class Plan:
         self.close = False
         self.connection = b""
         self.plain = not head and path is None
+        self.answer = b""
+        self.answer_date: bytes | None = None
+        self.answer_version = 0
 
 
 class Door:
@@ -108,6 +117,13 @@ class Door:
         gate.answer = snapshot_answer(snapshot(gate)).to_bytes(self.date)
         gate.answer_date = self.date
         return gate.answer
+
+    def render_planned(self, plan: Plan) -> None:
+        """The answer of an open gate to ``plan``, kept with it until the gate or the second changes."""
+        answer = snapshot_answer(snapshot(plan.gate, plan.path))
+        plan.answer = answer.to_bytes(self.date, head=plan.head, connection=plan.connection)
+        plan.answer_date = self.date
+        plan.answer_version = plan.gate.version
 
     def hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
         """Give the connection, with what it has sent and nobody has answered, to uvicorn."""

@@ -153,8 +153,12 @@ class GateProtocol(Waiter, asyncio.Protocol):
             if answer is None or gate.answer_date is not self.door.date:
                 answer = self.door.render_open(gate)
             self.transport.write(answer)
-        else:
+        elif plan.close or self.door.parking.closing:
             self._write(plan, snapshot_answer(snapshot(gate, plan.path)))
+        else:
+            if plan.answer_version != gate.version or plan.answer_date is not self.door.date:
+                self.door.render_planned(plan)
+            self.transport.write(plan.answer)
 
     def _watch(self, plan: Plan, gate: Gate) -> None:
         if plan.request.knows(gate.version):
