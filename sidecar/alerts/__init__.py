@@ -1,0 +1,23 @@
+"""Alertmanager's notifications, and the claims that rules make of them. Pure: no clock, no I/O.
+
+Each alert's own status counts, never the notification's: a notification that was cut can say
+"resolved" while alerts it left out still fire.
+"""
+
+from .errors import InvalidMatcher, InvalidNotification, InvalidRule
+from .matchers import Matcher
+from .payload import Alert, Notification, parse_notification
+from .rules import Claim, Rule, RuleSet
+
+__all__ = [
+    "Alert",
+    "Claim",
+    "InvalidMatcher",
+    "InvalidNotification",
+    "InvalidRule",
+    "Matcher",
+    "Notification",
+    "Rule",
+    "RuleSet",
+    "parse_notification",
+]

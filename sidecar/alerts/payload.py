@@ -1,0 +1,200 @@
+"""Alertmanager's webhook payload, version 4.
+
+Keys that are not known pass, so that a newer Alertmanager may add some. What is read is checked in full
+before anything is believed. Lone surrogates, which JSON can spell and UTF-8 cannot, become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from .errors import InvalidNotification
+
+VERSION = "4"
+MAX_ALERTS = 10_000
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+_FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NEVER_YEAR = "0001-"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of a notification.
+
+    Attributes:
+        firing: its own status; the notification's says nothing of it.
+        labels: as Prometheus set them.
+        annotations: likewise.
+        starts_at: seconds since the epoch.
+        ends_at: likewise; None while it fires.
+        fingerprint: the hash of its labels.
+    """
+
+    firing: bool
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float
+    ends_at: float | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A group's alerts.
+
+    Attributes:
+        receiver: its name, as Alertmanager sends it: quoted as a regular expression.
+        group_key: which group; no stable id.
+        truncated_alerts: how many alerts were left out.
+        alerts: those that were not.
+    """
+
+    receiver: str
+    group_key: str
+    truncated_alerts: int
+    alerts: tuple[Alert, ...]
+
+
+def parse_notification(body: bytes, *, max_alerts: int = MAX_ALERTS) -> Notification:
+    """The notification that ``body`` is.
+
+    Raises:
+        InvalidNotification: it is none, or has more than ``max_alerts`` alerts.
+    """
+    message = _object(_load(body), "body")
+    version = _text(message, "version", "body")
+    if version != VERSION:
+        _refuse("version", f'must be "{VERSION}"')
+    alerts = message.get("alerts")
+    if not isinstance(alerts, list):
+        _refuse("alerts", "is missing" if "alerts" not in message else f"must be a list, got {_type(alerts)}")
+    if len(alerts) > max_alerts:
+        _refuse("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are taken")
+    truncated = message.get("truncatedAlerts", 0)
+    if isinstance(truncated, bool) or not isinstance(truncated, int) or truncated < 0:
+        _refuse("truncatedAlerts", "must be a whole number of at least 0")
+    return Notification(
+        receiver=_text(message, "receiver", "body", ""),
+        group_key=_text(message, "groupKey", "body", ""),
+        truncated_alerts=truncated,
+        alerts=tuple(_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts)),
+    )
+
+
+def _alert(value: object, where: str) -> Alert:
+    alert = _object(value, where)
+    status = _text(alert, "status", where)
+    if status not in ("firing", "resolved"):
+        _refuse(f"{where}.status", 'must be "firing" or "resolved"')
+    firing = status == "firing"
+    fingerprint = _text(alert, "fingerprint", where)
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        _refuse(f"{where}.fingerprint", "must be 1 to 64 of 0-9 A-Z a-z _ -")
+    starts_at = parse_time(_text(alert, "startsAt", where), f"{where}.startsAt")
+    if starts_at is None:
+        _refuse(f"{where}.startsAt", "must be a real time")
+    ends_at = None
+    if not firing:
+        ends_at = parse_time(_text(alert, "endsAt", where), f"{where}.endsAt")
+        if ends_at is None:
+            _refuse(f"{where}.endsAt", "must be a real time, the alert is resolved")
+    return Alert(
+        firing=firing,
+        labels=_texts(alert, "labels", where, required=True),
+        annotations=_texts(alert, "annotations", where, required=False),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        fingerprint=fingerprint,
+    )
+
+
+def parse_time(text: str, where: str) -> float | None:
+    """Seconds since the epoch of an RFC 3339 ``text``; None for Go's zero time, which means never.
+
+    Raises:
+        InvalidNotification: it is no such time.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        _refuse(where, "must be a time as in RFC 3339")
+    if text.startswith(_NEVER_YEAR):
+        return None
+    seconds, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone))
+        return moment.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
+    except (ValueError, OverflowError):
+        _refuse(where, "must be a time that exists")
+
+
+def _load(body: bytes) -> object:
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        _refuse("body", f"is not UTF-8 at byte {error.start}")
+    except RecursionError:
+        _refuse("body", "is nested too deeply")
+    except json.JSONDecodeError as error:
+        _refuse("body", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    except ValueError as error:
+        _refuse("body", f"is not JSON: {error}")
+
+
+def _no_constant(text: str) -> NoReturn:
+    message = f"{text} is no JSON number"
+    raise ValueError(message)
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(where, f"must be an object, got {_type(value)}")
+    return value
+
+
+def _text(value: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
+    place = key if where == "body" else f"{where}.{key}"
+    if key not in value:
+        if default is not None:
+            return default
+        _refuse(place, "is missing")
+    text = value[key]
+    if not isinstance(text, str):
+        _refuse(place, f"must be a string, got {_type(text)}")
+    return _clean(text)
+
+
+def _texts(value: dict[str, Any], key: str, where: str, *, required: bool) -> Mapping[str, str]:
+    texts = value.get(key)
+    if texts is None and not required:
+        return {}
+    if not isinstance(texts, dict):
+        why = "is missing" if key not in value else f"must be an object, got {_type(texts)}"
+        _refuse(f"{where}.{key}", why)
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            _refuse(f"{where}.{key}", f"must have strings only, got {_type(text)}")
+        if _SURROGATE.search(text) or _SURROGATE.search(name):
+            return {_clean(name): _clean(str(text)) for name, text in texts.items()}
+    return texts
+
+
+def _clean(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _type(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _refuse(where: str, why: str) -> NoReturn:
+    raise InvalidNotification(where, why) from None
