@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the sidecar")
     serve.add_argument("--config", type=Path, help="YAML file (WELLBEING_CONFIG)")
-    serve.add_argument("--listen", action="append", metavar="ADDRESS", help="HOST:PORT or unix:/path; may repeat")
+    serve.add_argument(
+        "--listen", action="append", metavar="ADDRESS", help="HOST:PORT or unix:/path; may repeat"
+    )
     serve.add_argument("--store", help="memory: or sqlite:PATH")
     serve.add_argument("--log-level", help="debug, info, warning, error")
     serve.add_argument("--log-format", help="console, json")
@@ -77,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _client(
-    commands: Any, name: str, summary: str, run: Callable[[argparse.Namespace], int]  # noqa: ANN401
+    commands: Any,  # noqa: ANN401 - argparse names no type for it
+    name: str,
+    summary: str,
+    run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary)
     parser.add_argument("scope", nargs="?", default="", help="e.g. team-a/llama; default: the root")
@@ -150,10 +155,14 @@ def _status(options: argparse.Namespace) -> int:
     for one in (status, *status.get("below", ())):
         print(_line(one))
         for signal in one["signals"]:
-            print(f"    {signal['source']} claims {signal['state']} since {signal['since']}: {signal['reason']}")
+            print(
+                f"    {signal['source']} claims {signal['state']} since {signal['since']}: {signal['reason']}"
+            )
         for hold in one["holds"]:
             until = hold["until"] or "an operator resumes"
-            print(f"    {hold['kind']} hold by {hold['by']} since {hold['since']} until {until}: {hold['reason']}")
+            print(
+                f"    {hold['kind']} hold by {hold['by']} since {hold['since']} until {until}: {hold['reason']}"
+            )
         counters = one["counters"]
         print("    " + ", ".join(f"{name} {value}" for name, value in counters.items() if value))
     return OK
@@ -182,7 +191,7 @@ def _state(options: argparse.Namespace) -> int:
 def _watch(options: argparse.Namespace) -> int:
     etag = None
     while True:
-        headers = {"If-None-Match": etag} if etag else {}
+        headers: dict[str, str] = {"If-None-Match": etag} if etag else {}
         response = _send(
             options, "GET", "watch", headers=headers, params={"wait": _WATCH_SECS}, wait=_WATCH_SECS
         )

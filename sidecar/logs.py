@@ -11,19 +11,16 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Literal
 
 _BARE = re.compile(r"[A-Za-z0-9._:/~-]+", re.ASCII)
 
-Format = Literal["console", "json"]
 
-
-def configure(level: str, style: Format) -> None:
+def configure(level: str, style: str) -> None:
     """Send all logs to stderr.
 
     Args:
         level: the least that is logged: debug, info, warning, error.
-        style: lines for people, or one JSON object a line.
+        style: ``console``: lines for people; ``json``: one object a line.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Console())

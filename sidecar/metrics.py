@@ -174,7 +174,9 @@ def _pauses(rows: list[_Row]) -> Iterator[Metric]:
         "wellbeing_current_pause_duration_seconds", "How long the gate is closed; 0: open.", labels=["scope"]
     )
     total = CounterMetricFamily(
-        "wellbeing_paused_seconds", "Time that the gate was closed, since the sidecar started.", labels=["scope"]
+        "wellbeing_paused_seconds",
+        "Time that the gate was closed, since the sidecar started.",
+        labels=["scope"],
     )
     interventions = CounterMetricFamily(
         "wellbeing_interventions", "Changes of the own state.", labels=["scope"]
@@ -253,5 +255,7 @@ def _gauge(name: str, documentation: str, value: float) -> Metric:
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
-    buckets = [("+Inf" if bound == float("inf") else str(bound), count) for bound, count in histogram.buckets()]
+    buckets = [
+        ("+Inf" if bound == float("inf") else str(bound), count) for bound, count in histogram.buckets()
+    ]
     family.add_metric(labels, buckets, histogram.total)

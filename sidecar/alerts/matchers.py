@@ -1,12 +1,18 @@
-"""Alertmanager's matchers: ``severity="critical"``, ``alertname=~"Vllm.+"``, ``!=``, ``!~``.
+r"""Alertmanager's matchers: ``severity="critical"``, ``alertname=~"Vllm.+"``, ``!=``, ``!~``.
 
 As there, a label that is missing counts as the empty string, and a regular expression has to match the
-whole value; ``.`` matches no newline. The expressions are Python's, which Go's RE2 syntax nearly is.
+whole value, as ``^(?:…)$`` does: ``.`` matches no newline.
+
+The expressions are Python's, which Go's RE2 syntax nearly is. As in RE2, ``\d``, ``\w``, ``\s`` and
+``\b`` know ASCII only, and so does ``(?i)`` here. What Python does not know (``\pL``) or would read in
+another way (``[[:alpha:]]``) is refused. Unlike RE2, Python tries alternatives one after the other: a
+repetition inside a repetition, ``(a+)+``, can take very long on a long value.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,9 +20,14 @@ from sidecar.core.errors import shown
 
 from .errors import InvalidMatcher
 
-_MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.ASCII | re.DOTALL)
-_ESCAPE = re.compile(r'\\(.)|(")', re.DOTALL)
+_MATCHER = re.compile(
+    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.ASCII | re.DOTALL
+)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_BARE = re.compile(r'(?:[^"\\]|\\.)*\\?', re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
+_OPERATORS = ("=", "!=", "=~", "!~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +38,22 @@ class Matcher:
         name: the label's.
         op: ``=``, ``!=``, ``=~`` or ``!~``.
         value: to compare with: a text, or a regular expression.
+
+    Raises:
+        InvalidMatcher: the operator is none of these, or the regular expression is wrong.
     """
 
     name: str
     op: str
     value: str
-    _pattern: re.Pattern[str] | None = field(default=None, repr=False, compare=False)
+    _pattern: re.Pattern[str] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.op not in _OPERATORS:
+            message = f"{shown(self.op)} is no operator: use one of {' '.join(_OPERATORS)}"
+            raise InvalidMatcher(message)
+        if self.op in ("=~", "!~"):
+            object.__setattr__(self, "_pattern", _compile(self.value))
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
@@ -45,16 +66,8 @@ class Matcher:
         if match is None:
             message = f'{shown(text)} is no matcher: write label="value", or != =~ !~ in place of ='
             raise InvalidMatcher(message)
-        name, op, raw = match.groups()
-        value = _unquote(raw, text)
-        pattern = None
-        if op in ("=~", "!~"):
-            try:
-                pattern = re.compile(value)
-            except (re.error, RecursionError, OverflowError) as error:
-                message = f"{shown(text)}: the regular expression is wrong: {error}"
-                raise InvalidMatcher(message) from None
-        return cls(name, op, value, pattern)
+        name, op, value = match.groups()
+        return cls(_unescape(name[1:-1]) if name.startswith('"') else name, op, _unquote(value, text))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether ``labels`` meet the condition."""
@@ -64,18 +77,34 @@ class Matcher:
         return (self._pattern.fullmatch(value) is not None) is (self.op == "=~")
 
 
-def _unquote(raw: str, text: str) -> str:
-    if not raw.startswith('"'):
-        if '"' in raw:
-            message = f'{shown(text)} is no matcher: a " in a value has to be quoted'
-            raise InvalidMatcher(message)
-        return raw
-    inner = raw[1:-1]
-    if len(raw) == 1 or not raw.endswith('"') or any(match[2] for match in _ESCAPE.finditer(inner)):
+def _compile(value: str) -> re.Pattern[str]:
+    try:
+        with warnings.catch_warnings():
+            # Python warns where it reads a set in another way than RE2 does.
+            warnings.simplefilter("error")
+            return re.compile(value, re.ASCII)
+    except (re.error, ValueError, RecursionError, OverflowError, Warning) as error:
+        message = f"{shown(value)} is no regular expression that can be used: {error}"
+        raise InvalidMatcher(message) from None
+
+
+def _unquote(value: str, text: str) -> str:
+    quoted = _QUOTED.fullmatch(value)
+    if quoted is not None:
+        return _unescape(quoted[1])
+    if value.startswith('"'):
         message = f"{shown(text)} is no matcher: the quotes of its value do not close at its end"
         raise InvalidMatcher(message)
-    if re.sub(r"\\.", "", inner, flags=re.DOTALL).endswith("\\"):
-        message = f"{shown(text)} is no matcher: the quotes of its value do not close at its end"
+    if not _BARE.fullmatch(value):
+        message = f'{shown(text)} is no matcher: a " in a value has to be quoted'
         raise InvalidMatcher(message)
+    if "," in value:
+        # Alertmanager would read two matchers here.
+        message = f"{shown(text)} is no matcher: quote a value that has a comma, and write one matcher an item"
+        raise InvalidMatcher(message)
+    return _unescape(value)
+
+
+def _unescape(text: str) -> str:
     # What is no escape stays as it stands, so that a regular expression needs no second backslash.
-    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[0]), inner)
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[0]), text)

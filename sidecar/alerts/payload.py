@@ -22,8 +22,11 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NEVER_YEAR = "0001-"
+_LATEST = 253402300799.0
+"""The end of the year 9999: what is later, an offset makes it possible, can't be written as a time again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,14 @@ def parse_time(text: str, where: str) -> float | None:
         return None
     seconds, fraction, zone = match.groups()
     try:
-        moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone))
-        return moment.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
+        moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone)).timestamp()
     except (ValueError, OverflowError):
         _refuse(where, "must be a time that exists")
+    # The fraction is added by hand: Python 3.11 refuses nanoseconds.
+    moment += float(f"0.{fraction}") if fraction else 0.0
+    if moment > _LATEST:
+        _refuse(where, "must be a time before the year 10000")
+    return moment
 
 
 def _load(body: bytes) -> object:
@@ -161,14 +168,10 @@ def _object(value: object, where: str) -> dict[str, Any]:
 
 
 def _text(value: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
-    place = key if where == "body" else f"{where}.{key}"
-    if key not in value:
-        if default is not None:
-            return default
-        _refuse(place, "is missing")
-    text = value[key]
+    text = value.get(key, default)
     if not isinstance(text, str):
-        _refuse(place, f"must be a string, got {_type(text)}")
+        why = f"must be a string, got {_type(text)}" if key in value else "is missing"
+        _refuse(key if where == "body" else f"{where}.{key}", why)
     return _clean(text)
 
 
@@ -179,16 +182,18 @@ def _texts(value: dict[str, Any], key: str, where: str, *, required: bool) -> Ma
     if not isinstance(texts, dict):
         why = "is missing" if key not in value else f"must be an object, got {_type(texts)}"
         _refuse(f"{where}.{key}", why)
+    ascii_only = True
     for name, text in texts.items():
         if not isinstance(text, str):
-            _refuse(f"{where}.{key}", f"must have strings only, got {_type(text)}")
-        if _SURROGATE.search(text) or _SURROGATE.search(name):
-            return {_clean(name): _clean(str(text)) for name, text in texts.items()}
-    return texts
+            # A name may be anything at all, and this text goes into a log.
+            place = f"{where}.{key}.{name}" if _LABEL_NAME.fullmatch(name) else f"{where}.{key}"
+            _refuse(place, f"must be a string, got {_type(text)}")
+        ascii_only = ascii_only and text.isascii() and name.isascii()
+    return texts if ascii_only else {_clean(name): _clean(text) for name, text in texts.items()}
 
 
 def _clean(text: str) -> str:
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _type(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sidecar.core.errors import CoreError, InvalidScope, shown
 from sidecar.core.scope import MAX_SEGMENTS, ROOT, join_segments, parse_scope, to_segment
@@ -50,8 +51,12 @@ class Rule:
     Attributes:
         matchers: all have to hold.
         state: what is claimed; None: the alert is ignored.
-        scope: labels whose values make the scope; None: the label ``wellbeing_scope``.
+        scope: labels whose values make the scope, at most 8; none at all: the root; None: the label
+            ``wellbeing_scope``.
         reason: a template; None: the annotation ``summary``.
+
+    Raises:
+        InvalidRule: the scope or the template is wrong.
     """
 
     matchers: tuple[Matcher, ...]
@@ -59,16 +64,35 @@ class Rule:
     scope: tuple[str, ...] | None = None
     reason: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.scope is not None:
+            if len(self.scope) > MAX_SEGMENTS:
+                message = f"scope: has {len(self.scope)} labels, at most {MAX_SEGMENTS} are allowed"
+                raise InvalidRule(message)
+            if not all(self.scope):
+                message = "scope: a label's name is empty"
+                raise InvalidRule(message)
+        if self.reason is not None:
+            _parts(self.reason)
+
     @classmethod
     def build(
-        cls, matchers: Sequence[str], state: str, scope: Sequence[str] | None = None, reason: str | None = None
+        cls,
+        matchers: Sequence[str],
+        state: str,
+        scope: Sequence[str] | None = None,
+        reason: str | None = None,
     ) -> Rule:
         """The rule of these texts, as in a config.
 
         Raises:
             InvalidMatcher: a matcher is none.
-            InvalidRule: the state, a label or the template is wrong.
+            InvalidRule: the state, the scope or the template is wrong.
         """
+        for key, value in (("matchers", matchers), ("scope", scope)):
+            if isinstance(value, str):
+                message = f"{key}: must be a list of texts, got the text {shown(value)}"
+                raise InvalidRule(message)
         if state == IGNORE:
             claimed = None
         else:
@@ -77,8 +101,6 @@ class Rule:
             except CoreError as error:
                 message = f"{error}, or {IGNORE}"
                 raise InvalidRule(message) from None
-        if reason is not None:
-            render(reason, {}, {})
         return cls(
             tuple(Matcher.parse(text) for text in matchers),
             claimed,
@@ -125,13 +147,26 @@ def scope_by_label(labels: Mapping[str, str]) -> str:
 def render(template: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
     """``template`` with ``{labels.NAME}`` and ``{annotations.NAME}`` filled in; ``{{`` is a brace.
 
+    What is filled in is not read again: a label's value may have braces.
+
     Raises:
         InvalidRule: it has another placeholder.
     """
+    texts = {"labels": labels, "annotations": annotations}
+    return "".join([texts[kind].get(name, "") if kind else name for kind, name in _parts(template)])
 
-    def fill(match: re.Match[str]) -> str:
+
+@lru_cache(maxsize=1024)
+def _parts(template: str) -> tuple[tuple[str, str], ...]:
+    """``template`` as pairs: ``labels`` or ``annotations`` and a name, or nothing and a text."""
+    parts = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(template):
+        parts.append(("", template[end : match.start()]))
+        end = match.end()
         if match[0] in ("{{", "}}"):
-            return match[0][0]
+            parts.append(("", match[0][0]))
+            continue
         known = _FIELD.fullmatch(match[1] or "")
         if known is None:
             message = (
@@ -139,9 +174,8 @@ def render(template: str, labels: Mapping[str, str], annotations: Mapping[str, s
                 "write {labels.NAME} or {annotations.NAME}, and {{ for a brace"
             )
             raise InvalidRule(message)
-        return (labels if known[1] == "labels" else annotations).get(known[2], "")
-
-    return _PLACEHOLDER.sub(fill, template)
+        parts.append((known[1], known[2]))
+    return (*parts, ("", template[end:]))
 
 
 def _built_in_state(labels: Mapping[str, str]) -> WellbeingState | None:
@@ -164,6 +198,9 @@ def _scope(rule: Rule, labels: Mapping[str, str]) -> str:
 
 
 def _reason(template: str | None, alert: Alert) -> str:
-    reason = "" if template is None else render(template, alert.labels, alert.annotations)
-    reason = reason or alert.annotations.get("summary", "") or alert.labels.get("alertname", "")
-    return clean_text(reason, MAX_REASON_LENGTH)
+    if template is not None:
+        reason = clean_text(render(template, alert.labels, alert.annotations), MAX_REASON_LENGTH)
+        if reason:
+            return reason
+    summary = clean_text(alert.annotations.get("summary", ""), MAX_REASON_LENGTH)
+    return summary or clean_text(alert.labels.get("alertname", ""), MAX_REASON_LENGTH)

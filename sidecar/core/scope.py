@@ -61,7 +61,7 @@ def ancestors_of(scope: str) -> Iterator[str]:
 
 def lies_within(scope: str, outer: str) -> bool:
     """Whether ``scope`` is ``outer`` or lies inside it."""
-    return outer == ROOT or scope == outer or scope.startswith(outer + "/")
+    return outer in (ROOT, scope) or scope.startswith(outer + "/")
 
 
 def to_segment(value: str) -> str:

@@ -241,6 +241,7 @@ class Controller:
             gate.active_at = now
         return now - gate.active_at >= self._scope_idle_secs
 
+
 def _fail(pending: _Pending, error: Exception) -> None:
     if not pending.answer.done():
         pending.answer.set_exception(error)

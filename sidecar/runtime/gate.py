@@ -40,9 +40,9 @@ class Gate:
 
     __slots__ = (
         "abandoned", "active_at", "answer", "answer_date", "blocked", "children", "closed", "closed_at",
-        "counted_at",        "effective", "held_by", "interventions", "line_hold", "parent", "paused_secs", "pauses", "policy",
-        "record", "rejected", "requests", "resumes", "scope", "shown", "timed_out", "version", "waited",
-        "waiters", "waiting", "watchers",
+        "counted_at", "effective", "held_by", "interventions", "line_hold", "parent", "paused_secs",
+        "pauses", "policy", "record", "rejected", "requests", "resumes", "scope", "shown", "timed_out",
+        "version", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(self, scope: str, parent: Gate | None, policy: Policy, version: int) -> None:

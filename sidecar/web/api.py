@@ -59,7 +59,9 @@ def create_api(service: Service) -> Flask:
     ):
         api.add_url_rule(route, view.__name__, view, methods=[method])
         if view in (views.state, views.pause, views.resume, views.status):
-            api.add_url_rule(f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method])
+            api.add_url_rule(
+                f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
+            )
     api.register_error_handler(Problem, _problem_response)
     api.register_error_handler(HTTPException, _http_problem)
     api.register_error_handler(Exception, _internal_problem)

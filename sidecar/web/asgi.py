@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 
@@ -36,7 +36,8 @@ class Application:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._wsgi = WSGIMiddleware(create_api(service), workers=_WSGI_THREADS)
+        # a2wsgi's own types of the same protocols are narrower than anybody's.
+        self._wsgi: Any = WSGIMiddleware(cast("Any", create_api(service)), workers=_WSGI_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -49,7 +50,7 @@ class Application:
         await receive()
         try:
             await self.service.start()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is why nothing starts
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
@@ -62,7 +63,9 @@ class Application:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if not scope["query_string"].isascii():
-            problem = Problem("invalid-parameter", "the query string has bytes outside ASCII: percent-encode them")
+            problem = Problem(
+                "invalid-parameter", "the query string has bytes outside ASCII: percent-encode them"
+            )
             await _send(send, problem_answer(problem))
         elif any(path == prefix or path.startswith(prefix + "/") for prefix in (GATE, WATCH)):
             await self._gate(scope, receive, send)
@@ -113,9 +116,10 @@ class Application:
         return await self._wait(request, waiter, receive)
 
     async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> Answer | None:
-        departed = asyncio.ensure_future(_departure(receive))
+        departed: asyncio.Future[Any] = asyncio.ensure_future(_departure(receive))
+        ended: asyncio.Future[Any] = waiter.ended
         try:
-            await asyncio.wait({waiter.ended, departed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, departed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             departed.cancel()
             self.service.controller.parking.abandon(waiter)
@@ -167,9 +171,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise Problem(
-                "body-too-large", f"the body is longer than {limit} bytes (limits.max_body_bytes)"
-            )
+            raise Problem("body-too-large", f"the body is longer than {limit} bytes (limits.max_body_bytes)")
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)

@@ -13,6 +13,7 @@ from sidecar.core.errors import shown
 from .problems import Problem
 
 MAX_REASON_LENGTH = 1000
+_MAX_SECS = 1e9
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{1,128}", re.ASCII)
 
 
@@ -81,7 +82,7 @@ class Body:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             _wrong(name, "a number of seconds", value)
-        if not 0 <= value <= 1e10 or (positive and value == 0) or math.isnan(value):
+        if not 0 <= value <= _MAX_SECS or (positive and value == 0) or math.isnan(value):
             least = "above 0" if positive else "of at least 0"
             raise Problem("invalid-body", f"{name}: must be seconds, a number {least}, got {shown(value)}")
         return float(value)

@@ -19,9 +19,7 @@ from .answers import Answer, ended_answer, problem_answer, snapshot_answer
 from .door import IDLE_SWEEPS, MAX_HEAD_BYTES, Door, Plan
 from .problems import Problem
 
-_STARTS = tuple(
-    method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch")
-)
+_STARTS = tuple(method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch"))
 _AFTER_START = b" /?"
 _LONGEST_START = max(len(start) for start in _STARTS) + 1
 _END = b"\r\n\r\n"

@@ -88,7 +88,9 @@ def _wait(text: str | None) -> float | None:
     except ValueError:
         secs = math.nan
     if not secs >= 0 or "_" in text:
-        raise Problem("invalid-parameter", f"wait: must be seconds, a number of at least 0, got {shown(text)}")
+        raise Problem(
+            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {shown(text)}"
+        )
     return secs
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from sidecar.alerts import InvalidNotification, parse_notification
 from sidecar.config import Config, ConfigError
@@ -123,9 +123,7 @@ class Service:
         """
         counters = self.controller.counters
         try:
-            notification = parse_notification(
-                body, max_alerts=self.config.limits.max_alerts_per_notification
-            )
+            notification = parse_notification(body, max_alerts=self.config.limits.max_alerts_per_notification)
         except InvalidNotification as error:
             self.in_loop(lambda: counters.notifications.update(invalid=1))
             raise Problem("invalid-notification", str(error)) from error
@@ -163,9 +161,8 @@ class Service:
         self.reloaded_at = self.clock.now()
         logger.info("reloaded")
 
-    def _wait_for(self, call: Awaitable[T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(call, self._loop)  # type: ignore[arg-type]
-        return future.result(_CALL_SECS)
+    def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
 
 
 def open_store(where: str) -> Store:

@@ -19,7 +19,7 @@ from .protocol import GateProtocol
 from .service import Service
 
 
-class SidecarWorker(UvicornWorker):
+class SidecarWorker(UvicornWorker):  # type: ignore[misc]
     """One event loop that owns all state."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - uvicorn's name and shape

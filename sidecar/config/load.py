@@ -1,0 +1,141 @@
+"""From file, environment and flags to one checked config, or to all that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
+from sidecar.core.errors import InvalidPolicy
+from sidecar.core.policy import Policy, PolicyTable
+
+from .errors import ConfigError
+from .schema import SCHEMA, Items, Key, Section
+from .source import Value, check_keys, merge, read_environment, read_file
+from .values import AlertsConfig, Config, LimitsConfig
+
+
+def load_config(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> Config:
+    """The config of a file, the environment and flags; flags count most, then the environment.
+
+    Args:
+        path: a YAML file; None: there is none.
+        environ: its variables ``WELLBEING_…`` are read.
+        overrides: values of flags, by top-level key.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    problems: list[str] = []
+    flags = {
+        key: Value(
+            [Value(one, _flag(key)) for one in value] if isinstance(value, list) else value, _flag(key)
+        )
+        for key, value in (overrides or {}).items()
+    }
+    root = Value({}, "") if path is None else read_file(path)
+    if not isinstance(root.value, dict):
+        raise ConfigError([f"{root.place}: must be a mapping of keys to values"])
+    root = merge(read_environment(environ, SCHEMA, problems), root)
+    root = merge(Value(flags, "the flags"), root)
+    checked = _section(SCHEMA, root, "", problems)
+    config = _build(checked, problems)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+# -- checking -----------------------------------------------------------------------------------------
+
+
+def _section(section: Section, value: Value, path: str, problems: list[str]) -> dict[str, Any]:
+    """The checked values of a section's keys that are set; ``""`` has its place."""
+    checked: dict[str, Any] = {"": value.place}
+    if not isinstance(value.value, dict):
+        problems.append(f"{value.place}: {path.rstrip('.')}: must be a mapping of keys to values")
+        return checked
+    check_keys(value.value, section.keys, path, problems)
+    for name, key in section.keys.items():
+        one = value.value.get(name)
+        if one is None:
+            if isinstance(key, Key) and key.default is None:
+                problems.append(f"{value.place}: {path}{name}: is missing")
+        elif isinstance(key, Section):
+            checked[name] = _section(key, one, f"{path}{name}.", problems)
+        elif isinstance(key, Items):
+            checked[name] = _items(key, one, f"{path}{name}", problems)
+        else:
+            try:
+                checked[name] = key.check(one.plain())
+            except ValueError as error:
+                problems.append(f"{one.place}: {path}{name}: {error}")
+    return checked
+
+
+def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:
+    if not isinstance(value.value, list):
+        problems.append(f"{value.place}: {path}: must be a list")
+        return []
+    return [
+        _section(items.section, one, f"{path}[{index}].", problems) for index, one in enumerate(value.value)
+    ]
+
+
+# -- building -----------------------------------------------------------------------------------------
+
+
+def _build(checked: dict[str, Any], problems: list[str]) -> Config:
+    alerts = checked.get("alerts", {})
+    return Config(
+        **_only(checked, ("listen", "store", "log_level", "log_format", "scope_idle_secs")),
+        policies=_policies(checked, problems),
+        alerts=replace(
+            AlertsConfig(rules=_rules(alerts.get("rules", ()), problems)),
+            **_only(alerts, ("alert_ttl_secs",)),
+        ),
+        limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
+    )
+
+
+def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
+
+
+def _policies(checked: dict[str, Any], problems: list[str]) -> PolicyTable:
+    defaults = _policy(Policy(), checked.get("defaults", {}), "defaults.", problems)
+    rules = [
+        (rule["match"], _policy(defaults, rule, f"policies[{index}].", problems))
+        for index, rule in enumerate(checked.get("policies", ()))
+        if "match" in rule
+    ]
+    return PolicyTable(defaults, tuple(rules))
+
+
+def _policy(base: Policy, checked: dict[str, Any], path: str, problems: list[str]) -> Policy:
+    try:
+        return Policy(**{**asdict(base), **_only(checked, Policy.__slots__)})
+    except InvalidPolicy as error:
+        problems.append(f"{checked['']}: {path}{error}")
+        return base
+
+
+def _rules(checked: list[dict[str, Any]], problems: list[str]) -> RuleSet:
+    rules = []
+    for index, rule in enumerate(checked):
+        if "state" not in rule:
+            continue
+        try:
+            rules.append(
+                Rule.build(rule.get("matchers", ()), rule["state"], rule.get("scope"), rule.get("reason"))
+            )
+        except (InvalidRule, InvalidMatcher) as error:
+            problems.append(f"{rule['']}: alerts.rules[{index}]: {error}")
+    return RuleSet(tuple(rules))

@@ -1,0 +1,193 @@
+"""Where values come from: a YAML file with its lines, and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sidecar.core.errors import shown
+
+from .errors import ConfigError
+from .schema import Key, Section
+
+PREFIX = "WELLBEING_"
+_RESERVED = re.compile(
+    # What the command line and clients read, and what Kubernetes sets for a Service of this name.
+    r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
+    r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
+)
+_MAX_NODES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value, and where it stands.
+
+    Attributes:
+        value: text, number, boolean, None, a list of values, or a mapping of keys to values.
+        place: ``FILE:LINE``, or the name of a variable or flag.
+    """
+
+    value: object
+    place: str
+
+    def plain(self) -> object:
+        """The value without places."""
+        if isinstance(self.value, dict):
+            return {key: value.plain() for key, value in self.value.items()}
+        if isinstance(self.value, list):
+            return [value.plain() for value in self.value]
+        return self.value
+
+
+def read_file(path: Path) -> Value:
+    """What the YAML file at ``path`` says.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML.
+    """
+    try:
+        return read_yaml(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+
+
+def read_yaml(data: bytes | str, name: str) -> Value:
+    """What YAML says; ``name`` stands in places.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    loader: yaml.SafeLoader | None = None
+    try:
+        loader = yaml.SafeLoader(data)
+        node = loader.get_single_node()
+        if node is None:
+            return Value({}, f"{name}:1")
+        return _Reader(loader, name).read(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError([f"{name}:{line}: not YAML: {error.problem}"]) from None
+    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError([f"{name}:1: not YAML: {str(error).splitlines()[0]}"]) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Reader:
+    """Makes values of nodes; aliases count as often as they are used, so a bomb is noticed."""
+
+    def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
+        self._loader = loader
+        self._name = name
+        self._nodes = 0
+
+    def read(self, node: yaml.Node) -> Value:
+        place = f"{self._name}:{node.start_mark.line + 1}"
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise ConfigError([f"{place}: has more than {_MAX_NODES} values"])
+        if isinstance(node, yaml.MappingNode):
+            return Value(self._mapping(node), place)
+        if isinstance(node, yaml.SequenceNode):
+            return Value([self.read(one) for one in node.value], place)
+        return Value(self._loader.construct_object(node, deep=True), place)
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            place = f"{self._name}:{key_node.start_mark.line + 1}"
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError([f"{place}: a key must be text"])
+            if key in values:
+                raise ConfigError([f"{place}: {key}: stands here a second time"])
+            value = self.read(value_node)
+            values[key] = Value(value.value, place)
+        return values
+
+
+def read_environment(environ: Mapping[str, str], schema: Section, problems: list[str]) -> Value:
+    """What the variables ``WELLBEING_…`` say, nested as the schema is; mistakes go to ``problems``."""
+    root: dict[str, Value] = {}
+    known = dict(_variables(schema, PREFIX, ()))
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        path = known.get(name)
+        if path is None:
+            if not _RESERVED.fullmatch(name):
+                problems.append(f"{name}: no such variable{nearest(name, known)}")
+            continue
+        try:
+            value = read_yaml(environ[name], name)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        if not environ[name].strip():
+            value = Value("", name)
+        _put(root, path, _placed(value, name))
+    return Value(root, "the environment")
+
+
+def merge(first: Value, second: Value) -> Value:
+    """``first``, and ``second`` where it says nothing; mappings key by key."""
+    if isinstance(first.value, dict) and isinstance(second.value, dict):
+        keys = {
+            key: merge(first.value[key], second.value[key])
+            if key in first.value and key in second.value
+            else first.value.get(key) or second.value[key]
+            for key in {**second.value, **first.value}
+        }
+        return Value(keys, second.place)
+    return first
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like ``name``."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problems: list[str]) -> None:
+    """Tell of keys that are not known."""
+    known = list(known)
+    for key, one in value.items():
+        if key not in known:
+            problems.append(f"{one.place}: {path}{shown(key)[1:-1]}: no such key{nearest(key, known)}")
+
+
+def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    for name, key in section.keys.items():
+        here = (*path, name)
+        if isinstance(key, Section):
+            yield from _variables(key, f"{prefix}{name.upper()}__", here)
+        else:
+            yield f"{prefix}{name.upper()}", here
+
+
+def _put(root: dict[str, Value], path: tuple[str, ...], value: Value) -> None:
+    for name in path[:-1]:
+        inner = root.setdefault(name, Value({}, value.place)).value
+        assert isinstance(inner, dict)  # noqa: S101 - only this function fills it
+        root = inner
+    root[path[-1]] = value
+
+
+def _placed(value: Value, place: str) -> Value:
+    if isinstance(value.value, dict):
+        return Value({key: _placed(one, place) for key, one in value.value.items()}, place)
+    if isinstance(value.value, list):
+        return Value([_placed(one, place) for one in value.value], place)
+    return Value(value.value, place)
+
+
+__all__ = ["Key", "Value", "check_keys", "merge", "nearest", "read_environment", "read_file", "read_yaml"]

@@ -1,0 +1,92 @@
+"""A program under test, and what it says on stderr."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+DEADLINE_SECS = 30.0
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = DEADLINE_SECS) -> object:
+    """What ``condition`` returns once it is true; fails after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {value!r}")
+        pause.wait(0.02)
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago, for programs that cannot tell which one they took."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def program(name: str) -> str:
+    """The path of a program that tests need."""
+    path = shutil.which(name)
+    assert path, f"{name} is not installed: `make test` installs it from Debian's packages"
+    return path
+
+
+class Process:
+    """A running program; use it as a context manager."""
+
+    def __init__(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self._popen = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def _read(self) -> None:
+        assert self._popen.stderr
+        for line in self._popen.stderr:
+            self.lines.append(line)
+
+    def alive(self) -> None:
+        """Fail with what the program said if it has ended."""
+        if self._popen.poll() is not None:
+            self._reader.join(5)
+            raise AssertionError(f"ended with {self._popen.returncode}:\n{''.join(self.lines[-40:])}")
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self, timeout: float = DEADLINE_SECS) -> int:
+        code = self._popen.wait(timeout)
+        self._reader.join(5)
+        return code
+
+    def stop(self) -> int:
+        if self._popen.poll() is None:
+            self._popen.send_signal(signal.SIGTERM)
+            try:
+                return self.wait(15)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self.wait()
+                raise
+        return self._popen.returncode
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._popen.stderr:
+            self._popen.stderr.close()

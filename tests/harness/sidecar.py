@@ -1,0 +1,106 @@
+"""The sidecar, started by its own command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from .process import Process, eventually
+
+
+class Sidecar(Process):
+    """A sidecar of its own.
+
+    Args:
+        config: as in its YAML file.
+        env: further environment variables.
+    """
+
+    def __init__(self, config: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> None:
+        self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
+        folder = Path(self._dir.name)
+        self.config_path = folder / "sidecar.yaml"
+        self.configure(config or {})
+        command = [sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
+        command += ["--listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json"]
+        root = str(Path(__file__).parents[2])
+        super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
+
+    def configure(self, config: dict[str, Any]) -> None:
+        self.config_path.write_text(yaml.safe_dump(config))
+
+    def __enter__(self) -> Sidecar:
+        self.address = self.wait_log("listening")["addresses"][0]
+        host, port = self.address.rsplit(":", 1)
+        self.where = (host, int(port))
+        self.url = f"http://{self.address}"
+        self.session = requests.Session()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if hasattr(self, "session"):
+            self.session.close()
+        super().__exit__(*exc)
+        self._dir.cleanup()
+
+    def logs(self, event: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+        return [line for line in lines if event is None or line["event"] == event]
+
+    def wait_log(self, event: str) -> dict[str, Any]:
+        def seen() -> list[dict[str, Any]]:
+            self.alive()
+            return self.logs(event)
+
+        eventually(seen, f"log line {event}")
+        return self.logs(event)[-1]
+
+    # -- the contract, as a client speaks it ------------------------------------------------------
+
+    def get(self, path: str, **kwargs: Any) -> requests.Response:
+        return self.session.get(self.url + path, timeout=30, **kwargs)
+
+    def gate(self, scope: str = "", **params: Any) -> requests.Response:
+        return self.get(f"/v1/gate/{scope}", params=params)
+
+    def pause(self, scope: str = "", reason: str = "a test", **body: Any) -> dict[str, Any]:
+        return self.ok(self.session.post(f"{self.url}/v1/pause/{scope}", json={"reason": reason, **body}, timeout=30))
+
+    def resume(self, scope: str = "") -> dict[str, Any]:
+        return self.ok(self.session.post(f"{self.url}/v1/resume/{scope}", timeout=30))
+
+    def claim(self, scope: str, state: str, **body: Any) -> dict[str, Any]:
+        return self.ok(self.session.put(f"{self.url}/v1/state/{scope}", json={"state": state, **body}, timeout=30))
+
+    def notify(self, body: bytes) -> requests.Response:
+        headers = {"Content-Type": "application/json"}
+        return self.session.post(f"{self.url}/v1/alerts", data=body, headers=headers, timeout=30)
+
+    def status(self, scope: str = "", **params: Any) -> dict[str, Any]:
+        return self.ok(self.get(f"/v1/status/{scope}", params=params))
+
+    def counters(self, scope: str = "") -> dict[str, Any]:
+        counters = self.status(scope)["counters"]
+        assert_conserved(counters)
+        return counters
+
+    def wait_for_waiters(self, scope: str, count: int) -> None:
+        eventually(lambda: self.counters(scope)["waiters"] == count, f"{count} waiters at {scope!r}")
+
+    @staticmethod
+    def ok(response: requests.Response) -> dict[str, Any]:
+        assert response.status_code == 200, (response.status_code, response.text)
+        return response.json()
+
+
+def assert_conserved(counters: dict[str, Any]) -> None:
+    """blocked = waited + timed_out + abandoned + rejected + waiters."""
+    names = ("waited", "timed_out", "abandoned", "rejected")
+    assert counters["requests_blocked"] == sum(counters[f"requests_{name}"] for name in names) + counters["waiters"]
