@@ -100,7 +100,9 @@ def _unquote(value: str, text: str) -> str:
         raise InvalidMatcher(message)
     if "," in value:
         # Alertmanager would read two matchers here.
-        message = f"{shown(text)} is no matcher: quote a value that has a comma, and write one matcher an item"
+        message = (
+            f"{shown(text)} is no matcher: quote a value that has a comma, and write one matcher an item"
+        )
         raise InvalidMatcher(message)
     return _unescape(value)
 

@@ -110,7 +110,11 @@ class Rule:
 
     def matches(self, alert: Alert) -> bool:
         """Whether the rule is for ``alert``."""
-        return all(matcher.matches(alert.labels) for matcher in self.matchers)
+        labels = alert.labels
+        for matcher in self.matchers:  # noqa: SIM110 - all() with a generator takes 4 times as long
+            if not matcher.matches(labels):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""State, pause, resume, status, reload."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from harness.process import eventually
+from harness.sidecar import Sidecar
+
+
+def test_a_claim_is_a_signal_and_healthy_withdraws_it(sidecar: Sidecar, scope: str) -> None:
+    snapshot = sidecar.claim(scope, "concerned", reason="loops", source="planner")
+    assert (snapshot["state"], snapshot["gate"]) == ("concerned", "open")
+    [one] = sidecar.status(scope)["signals"]
+    assert (one["source"], one["reason"], one["expires_at"]) == ("agent:planner", "loops", None)
+    assert sidecar.claim(scope, "healthy", source="planner")["state"] == "healthy"
+    assert sidecar.counters(scope)["interventions_total"] == 2
+
+
+def test_a_claim_ends_with_its_ttl(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed", ttl_secs=0.3)
+    answer = sidecar.gate(scope, wait=30)
+    assert answer.status_code == 200
+    eventually(lambda: sidecar.status(scope)["signals"] == [], "expired")
+    assert sidecar.logs("resume")[-1]["cause"] == "expired"
+
+
+def test_an_improving_state_never_lifts_an_operators_pause(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed")
+    sidecar.pause(scope, "mine")
+    assert sidecar.claim(scope, "healthy")["gate"] == "closed"
+    assert [hold["kind"] for hold in sidecar.status(scope)["holds"]] == ["manual"]
+    assert sidecar.resume(scope)["gate"] == "open"
+
+
+def test_a_reason_is_given_where_none_was(sidecar: Sidecar, scope: str) -> None:
+    assert sidecar.claim(scope, "distressed")["reason"] == "Agent entered distressed state"
+
+
+def test_a_spent_pause_does_not_come_again_by_repetition(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed", source="a")
+    sidecar.resume(scope)
+    assert sidecar.claim(scope, "distressed", source="a")["gate"] == "open"
+    assert sidecar.claim(scope, "distressed", source="b")["gate"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "detail"),
+    [
+        ("state", b"{", "not JSON"),
+        ("state", b"[]", "must be a JSON object"),
+        ("state", b"{}", "state: is missing"),
+        ("state", b'{"state": "sad"}', "healthy, cautious, concerned, distressed"),
+        ("state", b'{"state": "cautious", "ttl": 5}', "did you mean ttl_secs?"),
+        ("state", b'{"state": "cautious", "ttl_secs": 0}', "ttl_secs: must be seconds"),
+        ("state", b'{"state": "cautious", "ttl_secs": "5"}', "ttl_secs: must be a number"),
+        ("state", b'{"state": "cautious", "source": "a b"}', "source: must be"),
+        ("pause", b"{}", "reason: is missing"),
+        ("pause", b'{"reason": " "}', "reason: must not be empty"),
+        ("pause", b'{"reason": 5}', "reason: must be a string"),
+        ("pause", b'{"reason": "x", "max_pause_secs": -1}', "max_pause_secs"),
+        ("pause", b'{"reason": "x", "max_pause_secs": 1' + b"0" * 400 + b"}", "max_pause_secs"),
+        ("resume", b'{"reasons": "x"}', "did you mean reason?"),
+    ],
+)
+def test_a_wrong_body_says_what_is_wrong(sidecar, scope, route, body, detail) -> None:
+    method = "PUT" if route == "state" else "POST"
+    answer = sidecar.session.request(method, f"{sidecar.url}/v1/{route}/{scope}", data=body, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert detail in answer.json()["detail"]
+    assert sidecar.status(scope)["follows"] == ""
+
+
+def test_an_unknown_route_and_method_are_problems(sidecar: Sidecar) -> None:
+    for method, path, status in [("GET", "/v2", 404), ("GET", "/v1/pause", 405), ("DELETE", "/metrics", 405)]:
+        answer = sidecar.session.request(method, sidecar.url + path, timeout=10)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+
+
+def test_a_problem_type_can_be_followed(sidecar: Sidecar) -> None:
+    where = sidecar.get("/v1/gate", params={"wait": "x"}).json()["type"]
+    assert sidecar.get(where).json()["status"] == 400
+
+
+def test_health_and_readiness(sidecar: Sidecar) -> None:
+    sidecar.pause("some/where")
+    assert sidecar.get("/-/healthy").status_code == 200
+    assert sidecar.get("/-/ready").status_code == 200
+
+
+def test_a_reload_counts_and_a_bad_one_changes_nothing() -> None:
+    with Sidecar() as own:
+        assert own.claim("a", "distressed")["gate"] == "open"
+        own.pause("held")
+        own.configure({"defaults": {"pause_on_distressed": True}})
+        own.signal(signal.SIGHUP)
+        own.wait_log("reloaded")
+        assert own.status("a")["gate"] == "closed"
+        assert own.status("held")["gate"] == "closed"
+        own.configure({"defaults": {"pause_on_distresed": False}})
+        answer = own.session.post(f"{own.url}/-/reload", timeout=10)
+        assert answer.status_code == 400
+        assert "did you mean pause_on_distressed" in answer.json()["detail"]
+        assert own.status("a")["gate"] == "closed"
+        assert "wellbeing_config_last_reload_successful 0.0" in own.get("/metrics").text

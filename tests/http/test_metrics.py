@@ -1,0 +1,99 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from harness.process import program
+from harness.sidecar import Sidecar
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+FAMILIES = {
+    "wellbeing_state": "gauge",
+    "wellbeing_state_level": "gauge",
+    "wellbeing_paused": "gauge",
+    "wellbeing_current_pause_duration_seconds": "gauge",
+    "wellbeing_waiters": "gauge",
+    "wellbeing_signals": "gauge",
+    "wellbeing_interventions": "counter",
+    "wellbeing_pauses": "counter",
+    "wellbeing_resumes": "counter",
+    "wellbeing_requests": "counter",
+    "wellbeing_requests_blocked": "counter",
+    "wellbeing_requests_waited": "counter",
+    "wellbeing_requests_timed_out": "counter",
+    "wellbeing_requests_abandoned": "counter",
+    "wellbeing_requests_rejected": "counter",
+    "wellbeing_gate_wait_seconds": "histogram",
+    "wellbeing_paused_seconds": "counter",
+    "wellbeing_webhook_notifications": "counter",
+    "wellbeing_webhook_alerts": "counter",
+    "wellbeing_webhook_last_received_timestamp_seconds": "gauge",
+    "wellbeing_alert_reaction_seconds": "histogram",
+    "wellbeing_store_up": "gauge",
+    "wellbeing_store_commit_seconds": "histogram",
+    "wellbeing_store_errors": "counter",
+    "wellbeing_config_last_reload_successful": "gauge",
+    "wellbeing_config_last_reload_success_timestamp_seconds": "gauge",
+    "wellbeing_build_info": "gauge",
+}
+
+
+def values(sidecar: Sidecar, scope: str) -> dict[str, float]:
+    text = sidecar.get("/metrics").text
+    samples = [sample for family in parse_text(text) for sample in family.samples]
+    return {
+        sample.name + "".join(f",{v}" for k, v in sorted(sample.labels.items()) if k != "scope"): sample.value
+        for sample in samples
+        if sample.labels.get("scope") == scope
+    }
+
+
+def test_every_family_is_there_with_its_type(sidecar: Sidecar) -> None:
+    families = {family.name: family.type for family in parse_text(sidecar.get("/metrics").text)}
+    assert {name: families.get(name) for name in FAMILIES} == FAMILIES
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [("", "text/plain; version=0.0.4; charset=utf-8"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text")],
+)
+def test_the_format_is_what_was_asked_for(sidecar: Sidecar, accept: str, content_type: str) -> None:
+    answer = sidecar.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Content-Type"].startswith(content_type)
+    if accept:
+        assert any(family.name == "wellbeing_requests" for family in parse_openmetrics(answer.text))
+
+
+def test_promtool_has_nothing_to_say(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed")
+    sidecar.gate(scope, wait=0)
+    text = sidecar.get("/metrics").content
+    done = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed", source="a")
+    sidecar.gate(scope, wait=0)
+    sidecar.gate(scope, wait=0.05)
+    during = values(sidecar, scope)
+    assert during["wellbeing_paused"] == 1
+    assert during["wellbeing_current_pause_duration_seconds"] > 0
+    assert during["wellbeing_state,distressed"] == 1
+    assert during["wellbeing_state_level"] == 3
+    assert during["wellbeing_signals,agent,distressed"] == 1
+    sidecar.claim(scope, "healthy", source="a")
+    sidecar.pause(scope)
+    sidecar.resume(scope)
+    sidecar.gate(scope)
+    after = values(sidecar, scope)
+    assert after["wellbeing_paused"] == after["wellbeing_current_pause_duration_seconds"] == 0
+    assert after["wellbeing_interventions_total"] == 2
+    assert (after["wellbeing_pauses_total,auto"], after["wellbeing_pauses_total,manual"]) == (1, 1)
+    assert (after["wellbeing_resumes_total,recovered"], after["wellbeing_resumes_total,manual"]) == (1, 1)
+    assert after["wellbeing_requests_total"] == 3
+    assert after["wellbeing_requests_blocked_total"] == after["wellbeing_requests_timed_out_total"] == 2
+    assert after["wellbeing_paused_seconds_total"] > 0.05
