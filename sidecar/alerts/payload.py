@@ -146,8 +146,8 @@ def parse_time(text: str, where: str) -> float | None:
 def _load(body: bytes) -> object:
     try:
         text = body.decode("utf-8")
-        # A lone surrogate can only come from an escape, and Go escapes no character beyond U+FFFF: what a real
-        # Alertmanager sends needs no cleaning, which would take longer than all the rest.
+        # A lone surrogate can only come from an escape, and Go escapes no character beyond U+FFFF: what
+        # an Alertmanager sends needs no cleaning.
         hook = _cleaned if "\\ud" in text or "\\uD" in text else None
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=hook)
     except UnicodeDecodeError as error:

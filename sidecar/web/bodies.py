@@ -38,7 +38,7 @@ class Body:
             raise Problem("invalid-body", f"must be a JSON object, got {_type(members)}")
         for name in members:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
+                near = difflib.get_close_matches(name, known, 1, 0.5)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
                 raise Problem("invalid-body", f"{shown(name)}: no such member; {hint}")
         return cls(members)

@@ -145,7 +145,9 @@ class Door:
 class _Head:
     """One request head, read by httptools; anything but a plain one without a body is refused."""
 
-    __slots__ = ("_complete", "_refused", "if_none_match", "keep_alive", "method", "target", "version")
+    __slots__ = (
+        "_complete", "_parser", "_refused", "if_none_match", "keep_alive", "method", "target", "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
@@ -155,14 +157,11 @@ class _Head:
 
     def parse(self, head: bytes) -> bool:
         """Whether ``head`` is one whole request without a body, and nothing more."""
-        parser = httptools.HttpRequestParser(self)
+        self._parser = httptools.HttpRequestParser(self)
         try:
-            parser.feed_data(head)
+            self._parser.feed_data(head)
         except httptools.HttpParserError:
             return False
-        self.method: bytes = parser.get_method()
-        self.version: str = parser.get_http_version()
-        self.keep_alive: bool = parser.should_keep_alive()
         return self._complete and not self._refused
 
     def on_url(self, url: bytes) -> None:
@@ -174,6 +173,12 @@ class _Head:
             self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
         elif name in (b"transfer-encoding", b"content-length", b"expect", b"upgrade"):
             self._refused = True
+
+    def on_headers_complete(self) -> None:
+        # The parser knows these only until the message is complete.
+        self.method: bytes = self._parser.get_method()
+        self.version: str = self._parser.get_http_version()
+        self.keep_alive: bool = self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         self._complete = True

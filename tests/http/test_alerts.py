@@ -103,7 +103,7 @@ def _alert(**changes):
         (_alert(status="maybe"), 400, "alerts[3].status"),
         (_alert(status=None), 400, "alerts[3].status: is missing"),
         (_alert(labels=None), 400, "alerts[3].labels: is missing"),
-        (_alert(labels={"a": 1}), 400, "alerts[3].labels: must have strings only"),
+        (_alert(labels={"a": 1}), 400, "alerts[3].labels.a: must be a string"),
         (_alert(annotations=[]), 400, "alerts[3].annotations: must be an object"),
         (_alert(startsAt="yesterday"), 400, "alerts[3].startsAt: must be a time"),
         (_alert(startsAt="2026-13-41T00:00:00Z"), 400, "alerts[3].startsAt"),

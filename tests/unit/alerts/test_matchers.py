@@ -1,0 +1,154 @@
+"""Matchers mean what they mean in Alertmanager (the cases were compared with amtool 0.25)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.alerts import InvalidMatcher, Matcher
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "op", "value"),
+    [
+        ('severity="critical"', "severity", "=", "critical"),
+        ("severity=critical", "severity", "=", "critical"),
+        (' severity \t!= "critical"\n', "severity", "!=", "critical"),
+        ('alertname=~"Vllm.+"', "alertname", "=~", "Vllm.+"),
+        ("alertname!~Vllm.+", "alertname", "!~", "Vllm.+"),
+        ("a=", "a", "=", ""),
+        ('a=""', "a", "=", ""),
+        ("a==x", "a", "=", "=x"),
+        ("a=two words", "a", "=", "two words"),
+        ('a=" x "', "a", "=", " x "),
+        (r'a="\"\\\n"', "a", "=", '"\\\n'),
+        (r"a=x\"\\\n", "a", "=", 'x"\\\n'),
+        (r'a="\d\."', "a", "=", r"\d\."),
+        (r'a="\\n"', "a", "=", r"\n"),
+        ("a=x\\", "a", "=", "x\\"),
+        ('a="x,y=z"', "a", "=", "x,y=z"),
+        ('a="日本"', "a", "=", "日本"),
+        ('"k8s.pod.name"="x"', "k8s.pod.name", "=", "x"),
+        (r'"a\"b"=x', 'a"b', "=", "x"),
+    ],
+)
+def test_every_spelling_of_alertmanager_is_read(text, name, op, value):
+    assert Matcher.parse(text) == Matcher(name, op, value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "severity",
+        "=critical",
+        "1a=b",
+        "a-b=c",
+        "ä=b",
+        "a!b",
+        "a~b",
+        '{a="b"}',
+        '""="x"',
+        'a="b',
+        'a="',
+        'a=b"',
+        'a=b"c',
+        'a="b"c"',
+        'a="b" c',
+        'a="b\\"',
+        'a="b", c="d"',
+        "a=b,c=d",
+    ],
+)
+def test_what_is_no_matcher_is_refused(text):
+    with pytest.raises(InvalidMatcher, match="is no matcher"):
+        Matcher.parse(text)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(", "[", "*", "a{2,1}", r"\pL", r"\z", "[[:alpha:]]+", "[[a]", "x(?i)y", "(?<n>x)", "(" * 5000],
+)
+@pytest.mark.parametrize("op", ["=~", "!~"])
+def test_an_expression_that_python_refuses_or_reads_in_another_way_is_refused(pattern, op):
+    with pytest.raises(InvalidMatcher, match="is no regular expression"):
+        Matcher.parse(f'a{op}"{pattern}"')
+
+
+def test_a_refusal_is_short_and_escaped():
+    with pytest.raises(InvalidMatcher) as caught:
+        Matcher.parse("\x1b" + "x" * 10_000)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+
+
+def test_a_matcher_made_without_parsing_is_checked_as_well():
+    assert Matcher("a", "=~", "x.*").matches({"a": "xyz"})
+    assert not Matcher("a", "=~", "x.*").matches({"a": "zyx"})
+    with pytest.raises(InvalidMatcher):
+        Matcher("a", "=~", "(")
+    with pytest.raises(InvalidMatcher, match="is no operator"):
+        Matcher("a", "==", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "holds"),
+    [
+        ("a=x", "x", True),
+        ("a=x", "X", False),
+        ("a!=x", "x", False),
+        ("a!=x", "y", True),
+        ("a=~x|y", "y", True),
+        ("a=~x|y", "xy", False),
+        ("a=~x", "xx", False),
+        ("a=~x", "x\n", False),
+        ("a=~x$", "x\n", False),
+        ("a=~^x$", "x", True),
+        ("a=~x.y", "x\ny", False),
+        ("a=~(?s)x.y", "x\ny", True),
+        ("a=~(?i)VLLM.*", "vllmDown", True),
+        ("a!~x|y", "y", False),
+        ("a!~x|y", "xy", True),
+        (r"a=~\d+", "42", True),
+        (r"a=~\d+", "٤٢", False),
+        (r"a=~\w+", "é", False),
+        ("a=~.", "é", True),
+    ],
+)
+def test_a_condition_holds_for_the_whole_value(text, value, holds):
+    assert Matcher.parse(text).matches({"a": value}) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("a=", True),
+        ("a!=", False),
+        ("a=x", False),
+        ("a!=x", True),
+        ("a=~.*", True),
+        ("a=~.+", False),
+        ("a!~.+", True),
+        ("a!~.*", False),
+    ],
+)
+def test_a_missing_label_counts_as_the_empty_string(text, holds):
+    matcher = Matcher.parse(text)
+    assert matcher.matches({"b": "x"}) is holds
+    assert matcher.matches({"a": ""}) is holds
+
+
+@given(st.text())
+def test_a_quoted_value_is_read_as_it_was_meant(value):
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    assert Matcher.parse(f'a="{quoted}"').value == value
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_matcher_or_refused(text):
+    for candidate in (text, f"a={text}", f"a=~{text}", f'a=~"{text}"'):
+        try:
+            Matcher.parse(candidate).matches({"a": "x"})
+        except InvalidMatcher as error:
+            assert str(error)

@@ -1,0 +1,255 @@
+"""Random sequences of events against a naive model, which keeps everything and works it out anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sidecar.core.changes import HoldLifted, HoldPut, Intervened
+from sidecar.core.commands import AlertFired, AlertResolved, Claim, Lapse, Notify, Pause, Resume
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.scope import ancestors_of
+from sidecar.core.state import WellbeingState
+from sidecar.core.world import World
+
+SCOPES = ["", "a", "a/b", "c", "off"]
+POLICIES = PolicyTable(
+    Policy(pause_on_distressed=True, max_pause_secs=20),
+    (
+        ("a/b", Policy(pause_on_concerned=True, max_pause_secs=15, min_pause_secs=5)),
+        ("off", Policy(enabled=False, pause_on_distressed=True)),
+        ("c", Policy(pause_on_distressed=True, max_pause_secs=0)),
+    ),
+)
+
+
+@dataclass
+class NaiveScope:
+    """One scope, in the plainest words."""
+
+    policy: Policy
+    claims: dict = field(default_factory=dict)  # source -> [level, expires]
+    own: int = 0
+    auto: list | None = None  # [since, until]
+    manual: list | None = None
+    in_episode: bool = False
+    spent: bool = False
+    level: int = 0
+    known: set = field(default_factory=set)
+    interventions: int = 0
+    pauses: int = 0
+    resumes: int = 0
+
+    @property
+    def threshold(self) -> int:
+        if not self.policy.enabled:
+            return 99
+        if self.policy.pause_on_concerned:
+            return 2
+        return 3 if self.policy.pause_on_distressed else 99
+
+    def put(self, which: str, since: float, until: float | None) -> None:
+        if self.auto is None and self.manual is None:
+            self.pauses += 1
+        setattr(self, which, [since, until])
+
+    def lift(self, which: str) -> None:
+        if getattr(self, which) is None:
+            return
+        setattr(self, which, None)
+        if self.auto is None and self.manual is None:
+            self.resumes += 1
+
+    def pass_time(self, now: float) -> None:
+        """Let happen what is due, moment by moment."""
+        while True:
+            due = [claim[1] for claim in self.claims.values() if claim[1] is not None]
+            due += [hold[1] for hold in (self.auto, self.manual) if hold and hold[1] is not None]
+            if self.auto and not self.in_episode:
+                due.append(self.auto[0] + self.policy.min_pause_secs)
+            due = [at for at in due if at <= now]
+            if not due:
+                return
+            at = min(due)
+            for which in ("auto", "manual"):
+                hold = getattr(self, which)
+                if hold and hold[1] is not None and hold[1] <= at:
+                    self.lift(which)
+                    if which == "auto":
+                        self.spent = True
+            if self.auto and not self.in_episode and self.auto[0] + self.policy.min_pause_secs <= at:
+                self.lift("auto")
+            gone = [source for source, claim in self.claims.items() if claim[1] is not None and claim[1] <= at]
+            for source in gone:
+                del self.claims[source]
+            if gone:
+                self.settle(at)
+
+    def settle(self, now: float) -> None:
+        before = self.own
+        self.own = max((claim[0] for claim in self.claims.values()), default=0) if self.policy.enabled else 0
+        self.interventions += self.own != before
+        if self.own >= self.threshold:
+            new = set(self.claims) - self.known
+            if not self.in_episode:
+                self.in_episode, self.spent, self.level, self.known = True, False, self.own, set()
+                if self.auto is None:
+                    self.put_auto(now)
+            elif self.spent and (
+                any(self.claims[source][0] >= self.threshold for source in new)
+                or (self.own > before and self.own > self.level)
+            ):
+                self.spent, self.level = False, self.own
+                self.put_auto(now)
+            self.known |= set(self.claims)
+        else:
+            self.in_episode = False
+            self.known = set()
+            if self.auto and self.auto[0] + self.policy.min_pause_secs <= now:
+                self.lift("auto")
+
+    def put_auto(self, now: float) -> None:
+        self.put("auto", now, now + self.policy.max_pause_secs if self.policy.max_pause_secs else None)
+
+
+class NaiveWorld:
+    def __init__(self) -> None:
+        self.scopes = {scope: NaiveScope(POLICIES.policy_for(scope)) for scope in SCOPES}
+        self.ended: dict[str, float] = {}
+        self.starts: dict[str, tuple[str, float]] = {}
+
+    def fire(self, source: str, scope: str, level: int, start: float, expires: float, touched: set) -> None:
+        if source in self.ended and start <= self.ended[source]:
+            return
+        here = self.starts.get(source)
+        claims = self.scopes[scope].claims
+        if here and source in self.scopes[here[0]].claims:
+            if start < here[1]:
+                return
+            expires = max(expires, self.scopes[here[0]].claims[source][1])
+        claims[source] = [level, expires]
+        self.starts[source] = (scope, start)
+        touched.add(scope)
+
+    def resolve(self, source: str, end: float, touched: set) -> None:
+        self.ended[source] = max(end, self.ended.get(source, end))
+        here = self.starts.get(source)
+        if here and source in self.scopes[here[0]].claims and end >= here[1]:
+            del self.scopes[here[0]].claims[source]
+            touched.add(here[0])
+
+
+# An alert's fingerprint is a hash of its labels, so it has one scope and one state.
+ALERTS = {"alert:1": ("a/b", 3), "alert:2": ("", 3), "alert:3": ("a/b", 2), "alert:4": ("c", 3), "alert:5": ("off", 3)}
+
+scopes = st.sampled_from(SCOPES)
+seconds = st.sampled_from([0.0, 1.0, 2.0, 5.0, 7.0, 15.0, 20.0])
+alerts = st.tuples(st.sampled_from(sorted(ALERTS)), st.booleans(), st.integers(0, 30), st.integers(0, 10))
+steps = st.one_of(
+    st.tuples(st.just("claim"), scopes, st.sampled_from("xy"), st.integers(0, 3), st.sampled_from([None, 3.0, 15.0])),
+    st.tuples(st.just("notify"), st.lists(alerts, min_size=1, max_size=4)),
+    st.tuples(st.just("pause"), scopes, st.sampled_from([None, 0.0, 4.0])),
+    st.tuples(st.just("resume"), scopes),
+    st.tuples(st.just("wait")),
+    st.tuples(st.just("never mind"), scopes),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(seconds, steps), max_size=40))
+def test_the_core_does_what_the_naive_model_does(sequence) -> None:
+    world, naive = World(POLICIES), NaiveWorld()
+    counts = {scope: [0, 0, 0] for scope in SCOPES}
+    now = 100.0
+    for passed, step in sequence:
+        now += passed
+        draft = world.draft()
+        if step[0] == "never mind":
+            # A draft that is thrown away leaves no trace.
+            draft.perform(Pause(step[1], "never", "mind"), now)
+            continue
+        outcome = draft.perform(command(step, now), now)
+        world.apply(draft)
+        act(naive, step, now)
+        for change in outcome.changes:
+            count = counts[change.scope]
+            count[0] += isinstance(change, Intervened)
+            count[1] += isinstance(change, HoldPut) and change.paused
+            count[2] += isinstance(change, HoldLifted) and change.resumed
+        compare(world, naive, counts)
+
+
+def command(step, now: float):
+    match step:
+        case ("claim", scope, name, level, ttl):
+            return Claim(scope, f"agent:{name}", WellbeingState(level), "", ttl)
+        case ("notify", listed):
+            return Notify(
+                tuple(
+                    AlertFired(source, ALERTS[source][0], WellbeingState(ALERTS[source][1]), "", 80.0 + at, now + 25)
+                    if firing
+                    else AlertResolved(source, 80.0 + at + length, now + 1e6)
+                    for source, firing, at, length in listed
+                )
+            )
+        case ("pause", scope, limit):
+            return Pause(scope, "why", "anna", limit)
+        case ("resume", scope):
+            return Resume(scope, "anna")
+        case _:
+            return Lapse(tuple(SCOPES))
+
+
+def act(naive: NaiveWorld, step, now: float) -> None:
+    match step:
+        case ("claim", name, source, level, ttl):
+            scope = naive.scopes[name]
+            scope.pass_time(now)
+            scope.claims.pop(f"agent:{source}", None)
+            if level:
+                scope.claims[f"agent:{source}"] = [level, None if ttl is None else now + ttl]
+            scope.settle(now)
+        case ("notify", listed):
+            touched: set[str] = set()
+            for source in {one[0] for one in listed}:
+                naive.scopes[ALERTS[source][0]].pass_time(now)
+            for source, firing, at, length in listed:
+                scope, level = ALERTS[source]
+                if firing:
+                    naive.fire(source, scope, level, 80.0 + at, now + 25, touched)
+                else:
+                    naive.resolve(source, 80.0 + at + length, touched)
+            for name in touched:
+                naive.scopes[name].settle(now)
+        case ("pause", name, limit):
+            scope = naive.scopes[name]
+            scope.pass_time(now)
+            limit = scope.policy.max_pause_secs if limit is None else limit
+            scope.put("manual", scope.manual[0] if scope.manual else now, now + limit if limit else None)
+        case ("resume", name):
+            scope = naive.scopes[name]
+            scope.pass_time(now)
+            scope.lift("auto")
+            scope.lift("manual")
+            scope.spent = True
+        case _:
+            for scope in naive.scopes.values():
+                scope.pass_time(now)
+
+
+def compare(world: World, naive: NaiveWorld, counts) -> None:
+    for name, scope in naive.scopes.items():
+        record = world.records.get(name)
+        if record is None:
+            assert not scope.claims
+            continue
+        # A command lets time pass in the scopes it touches only, and so does the model here.
+        assert record.state == scope.own, name
+        assert {source: [s.state, s.expires_at] for source, s in record.signals.items()} == scope.claims, name
+        assert (record.auto and [record.auto.since, record.auto.until]) == scope.auto, name
+        assert (record.manual and [record.manual.since, record.manual.until]) == scope.manual, name
+        assert counts[name] == [scope.interventions, scope.pauses, scope.resumes], name
+        assert scope.pauses - scope.resumes == (record.hold is not None)
+        closed = any(world.records.get(one) and world.records[one].hold for one in (name, *ancestors_of(name)))
+        assert closed == any(naive.scopes[one].auto or naive.scopes[one].manual for one in (name, *ancestors_of(name)) if one in naive.scopes)
