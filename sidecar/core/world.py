@@ -252,8 +252,14 @@ class Draft:
             changes += step.changes
         for change in changes:
             if isinstance(change, SignalDropped) and change.expired and change.signal.kind == "alert":
-                self.places[change.signal.source] = None
+                self._vacate(change.signal.source, change.scope)
         return tuple(changes)
+
+    def _vacate(self, source: str, scope: str) -> None:
+        """An alert's signal expired in ``scope``; it may have been put again by the same command."""
+        record = self._record(scope)
+        if self._place(source) == scope and (record is None or source not in record.signals):
+            self.places[source] = None
 
     def _make_room(self, scopes: set[str]) -> None:
         new = sum(1 for scope in scopes if self._record(scope) is None)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually
 from harness.sidecar import Sidecar

@@ -88,9 +88,7 @@ class Alertmanager(_Monitor):
                 "group_interval": "1s",
                 "repeat_interval": "1h",
             },
-            "receivers": [
-                {"name": "sidecar", "webhook_configs": [{"url": webhook, "send_resolved": True}]}
-            ],
+            "receivers": [{"name": "sidecar", "webhook_configs": [{"url": webhook, "send_resolved": True}]}],
         }
         extra = ["--storage.path=data", "--cluster.listen-address="]
         super().__init__("prometheus-alertmanager", config, extra, {})
@@ -111,7 +109,8 @@ class Prometheus(_Monitor):
             "rule_files": ["rules.yml"],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()
+                {"job_name": job, "static_configs": [{"targets": [address]}]}
+                for job, address in targets.items()
             ],
         }
         extra = ["--storage.tsdb.path=data", "--rules.alert.resend-delay=1s"]

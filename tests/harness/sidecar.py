@@ -71,13 +71,17 @@ class Sidecar(Process):
         return self.get(f"/v1/gate/{scope}", params=params)
 
     def pause(self, scope: str = "", reason: str = "a test", **body: Any) -> dict[str, Any]:
-        return self.ok(self.session.post(f"{self.url}/v1/pause/{scope}", json={"reason": reason, **body}, timeout=30))
+        return self.ok(
+            self.session.post(f"{self.url}/v1/pause/{scope}", json={"reason": reason, **body}, timeout=30)
+        )
 
     def resume(self, scope: str = "") -> dict[str, Any]:
         return self.ok(self.session.post(f"{self.url}/v1/resume/{scope}", timeout=30))
 
     def claim(self, scope: str, state: str, **body: Any) -> dict[str, Any]:
-        return self.ok(self.session.put(f"{self.url}/v1/state/{scope}", json={"state": state, **body}, timeout=30))
+        return self.ok(
+            self.session.put(f"{self.url}/v1/state/{scope}", json={"state": state, **body}, timeout=30)
+        )
 
     def notify(self, body: bytes) -> requests.Response:
         headers = {"Content-Type": "application/json"}
@@ -103,4 +107,7 @@ class Sidecar(Process):
 def assert_conserved(counters: dict[str, Any]) -> None:
     """blocked = waited + timed_out + abandoned + rejected + waiters."""
     names = ("waited", "timed_out", "abandoned", "rejected")
-    assert counters["requests_blocked"] == sum(counters[f"requests_{name}"] for name in names) + counters["waiters"]
+    assert (
+        counters["requests_blocked"]
+        == sum(counters[f"requests_{name}"] for name in names) + counters["waiters"]
+    )

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from harness.sidecar import Sidecar
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
@@ -114,7 +115,9 @@ def _alert(**changes):
         (lambda message: _changed(alerts=message["alerts"] * 26)(message), 400, "has 104 alerts"),
     ],
 )
-def test_a_malformed_notification_says_where_and_changes_nothing(sidecar, scope, spoil, status, where) -> None:
+def test_a_malformed_notification_says_where_and_changes_nothing(
+    sidecar, scope, spoil, status, where
+) -> None:
     answer = sidecar.notify(spoil(fixture("03_group_firing_4", scope)))
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+
 from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar

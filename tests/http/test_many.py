@@ -14,7 +14,9 @@ MANY = 10_000
 NEEDED_FILES = MANY + 500
 
 
-async def _open(sidecar: Sidecar, scope: str, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _open(
+    sidecar: Sidecar, scope: str, count: int
+) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     request = f"GET /v1/gate/{scope}?wait=60 HTTP/1.1\r\nHost: test\r\n\r\n".encode()
     connections = []
     for _ in range(count):
@@ -26,7 +28,9 @@ async def _open(sidecar: Sidecar, scope: str, count: int) -> list[tuple[asyncio.
 
 async def _answer(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    length = next(
+        int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
+    )
     return head + await reader.readexactly(length)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from harness.process import program
-from harness.sidecar import Sidecar
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from harness.process import program
+from harness.sidecar import Sidecar
 
 FAMILIES = {
     "wellbeing_state": "gauge",
@@ -58,7 +59,10 @@ def test_every_family_is_there_with_its_type(sidecar: Sidecar) -> None:
 
 @pytest.mark.parametrize(
     ("accept", "content_type"),
-    [("", "text/plain; version=0.0.4; charset=utf-8"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text")],
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
+    ],
 )
 def test_the_format_is_what_was_asked_for(sidecar: Sidecar, accept: str, content_type: str) -> None:
     answer = sidecar.get("/metrics", headers={"Accept": accept})
@@ -71,7 +75,9 @@ def test_promtool_has_nothing_to_say(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "distressed")
     sidecar.gate(scope, wait=0)
     text = sidecar.get("/metrics").content
-    done = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=30)
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=30
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 

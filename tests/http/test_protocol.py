@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+
 from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar

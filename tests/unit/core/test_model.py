@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sidecar.core.changes import HoldLifted, HoldPut, Intervened
 from sidecar.core.commands import AlertFired, AlertResolved, Claim, Lapse, Notify, Pause, Resume
 from sidecar.core.policy import Policy, PolicyTable
@@ -80,7 +81,9 @@ class NaiveScope:
                         self.spent = True
             if self.auto and not self.in_episode and self.auto[0] + self.policy.min_pause_secs <= at:
                 self.lift("auto")
-            gone = [source for source, claim in self.claims.items() if claim[1] is not None and claim[1] <= at]
+            gone = [
+                source for source, claim in self.claims.items() if claim[1] is not None and claim[1] <= at
+            ]
             for source in gone:
                 del self.claims[source]
             if gone:
@@ -141,13 +144,21 @@ class NaiveWorld:
 
 
 # An alert's fingerprint is a hash of its labels, so it has one scope and one state.
-ALERTS = {"alert:1": ("a/b", 3), "alert:2": ("", 3), "alert:3": ("a/b", 2), "alert:4": ("c", 3), "alert:5": ("off", 3)}
+ALERTS = {
+    "alert:1": ("a/b", 3),
+    "alert:2": ("", 3),
+    "alert:3": ("a/b", 2),
+    "alert:4": ("c", 3),
+    "alert:5": ("off", 3),
+}
 
 scopes = st.sampled_from(SCOPES)
 seconds = st.sampled_from([0.0, 1.0, 2.0, 5.0, 7.0, 15.0, 20.0])
 alerts = st.tuples(st.sampled_from(sorted(ALERTS)), st.booleans(), st.integers(0, 30), st.integers(0, 10))
 steps = st.one_of(
-    st.tuples(st.just("claim"), scopes, st.sampled_from("xy"), st.integers(0, 3), st.sampled_from([None, 3.0, 15.0])),
+    st.tuples(
+        st.just("claim"), scopes, st.sampled_from("xy"), st.integers(0, 3), st.sampled_from([None, 3.0, 15.0])
+    ),
     st.tuples(st.just("notify"), st.lists(alerts, min_size=1, max_size=4)),
     st.tuples(st.just("pause"), scopes, st.sampled_from([None, 0.0, 4.0])),
     st.tuples(st.just("resume"), scopes),
@@ -169,10 +180,14 @@ def test_the_core_does_what_the_naive_model_does(sequence) -> None:
             # A draft that is thrown away leaves no trace.
             draft.perform(Pause(step[1], "never", "mind"), now)
             continue
+        # A command lets time pass where it acts; timers do so elsewhere.
         outcome = draft.perform(command(step, now), now)
+        lapsed = draft.perform(Lapse(tuple(SCOPES)), now)
         world.apply(draft)
+        for scope in naive.scopes.values():
+            scope.pass_time(now)
         act(naive, step, now)
-        for change in outcome.changes:
+        for change in (*outcome.changes, *lapsed.changes):
             count = counts[change.scope]
             count[0] += isinstance(change, Intervened)
             count[1] += isinstance(change, HoldPut) and change.paused
@@ -187,7 +202,9 @@ def command(step, now: float):
         case ("notify", listed):
             return Notify(
                 tuple(
-                    AlertFired(source, ALERTS[source][0], WellbeingState(ALERTS[source][1]), "", 80.0 + at, now + 25)
+                    AlertFired(
+                        source, ALERTS[source][0], WellbeingState(ALERTS[source][1]), "", 80.0 + at, now + 25
+                    )
                     if firing
                     else AlertResolved(source, 80.0 + at + length, now + 1e6)
                     for source, firing, at, length in listed
@@ -205,15 +222,12 @@ def act(naive: NaiveWorld, step, now: float) -> None:
     match step:
         case ("claim", name, source, level, ttl):
             scope = naive.scopes[name]
-            scope.pass_time(now)
             scope.claims.pop(f"agent:{source}", None)
             if level:
                 scope.claims[f"agent:{source}"] = [level, None if ttl is None else now + ttl]
             scope.settle(now)
         case ("notify", listed):
             touched: set[str] = set()
-            for source in {one[0] for one in listed}:
-                naive.scopes[ALERTS[source][0]].pass_time(now)
             for source, firing, at, length in listed:
                 scope, level = ALERTS[source]
                 if firing:
@@ -224,18 +238,13 @@ def act(naive: NaiveWorld, step, now: float) -> None:
                 naive.scopes[name].settle(now)
         case ("pause", name, limit):
             scope = naive.scopes[name]
-            scope.pass_time(now)
             limit = scope.policy.max_pause_secs if limit is None else limit
             scope.put("manual", scope.manual[0] if scope.manual else now, now + limit if limit else None)
         case ("resume", name):
             scope = naive.scopes[name]
-            scope.pass_time(now)
             scope.lift("auto")
             scope.lift("manual")
             scope.spent = True
-        case _:
-            for scope in naive.scopes.values():
-                scope.pass_time(now)
 
 
 def compare(world: World, naive: NaiveWorld, counts) -> None:
@@ -244,12 +253,17 @@ def compare(world: World, naive: NaiveWorld, counts) -> None:
         if record is None:
             assert not scope.claims
             continue
-        # A command lets time pass in the scopes it touches only, and so does the model here.
         assert record.state == scope.own, name
         assert {source: [s.state, s.expires_at] for source, s in record.signals.items()} == scope.claims, name
         assert (record.auto and [record.auto.since, record.auto.until]) == scope.auto, name
         assert (record.manual and [record.manual.since, record.manual.until]) == scope.manual, name
         assert counts[name] == [scope.interventions, scope.pauses, scope.resumes], name
         assert scope.pauses - scope.resumes == (record.hold is not None)
-        closed = any(world.records.get(one) and world.records[one].hold for one in (name, *ancestors_of(name)))
-        assert closed == any(naive.scopes[one].auto or naive.scopes[one].manual for one in (name, *ancestors_of(name)) if one in naive.scopes)
+        closed = any(
+            world.records.get(one) and world.records[one].hold for one in (name, *ancestors_of(name))
+        )
+        assert closed == any(
+            naive.scopes[one].auto or naive.scopes[one].manual
+            for one in (name, *ancestors_of(name))
+            if one in naive.scopes
+        )

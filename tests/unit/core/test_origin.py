@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from sidecar.core.changes import HoldLifted, HoldPut, Intervened
 from sidecar.core.commands import Claim, Command, Lapse, Pause, Repolicy, Resume
 from sidecar.core.policy import Policy, PolicyTable
@@ -34,7 +35,9 @@ class Story:
         self.changes += outcome.changes
         return outcome
 
-    def claim(self, state: WellbeingState, *, source: str = "x", after: float = 0.0, reason: str = "", ttl=None):
+    def claim(
+        self, state: WellbeingState, *, source: str = "x", after: float = 0.0, reason: str = "", ttl=None
+    ):
         return self.do(Claim(SCOPE, f"agent:{source}", state, reason, ttl), after)
 
     def count(self, kind: type, **wanted) -> int:
@@ -59,7 +62,11 @@ def test_default_config_never_pauses() -> None:
 def test_manual_pause_and_resume() -> None:
     story = Story()
     story.do(Pause(SCOPE, "looking", "anna"))
-    assert (story.record.manual.reason, story.record.manual.by, story.record.manual.until) == ("looking", "anna", 1300)
+    assert (story.record.manual.reason, story.record.manual.by, story.record.manual.until) == (
+        "looking",
+        "anna",
+        1300,
+    )
     story.do(Resume(SCOPE, "anna"))
     assert story.record.hold is None
     assert story.count(HoldLifted, resumed=True, cause=LiftCause.MANUAL) == 1

@@ -1,0 +1,57 @@
+"""Any shuffling and repetition of a history of notifications ends in the same state."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.commands import AlertFired, AlertResolved, Notify
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.state import WellbeingState
+from sidecar.core.world import World
+
+NOW = 10_000.0
+
+
+@st.composite
+def histories(draw) -> list[Notify]:
+    """Alerts that fire and end by turns, as Alertmanager would tell of them: a snapshot after each event."""
+    alerts: list[AlertFired | AlertResolved] = []
+    for number in range(draw(st.integers(1, 4))):
+        source = f"alert:{number}"
+        scope = draw(st.sampled_from(["", "a", "a/b"]))
+        state = WellbeingState(draw(st.integers(1, 3)))
+        at = 0.0
+        for _ in range(draw(st.integers(1, 3))):
+            at += draw(st.integers(1, 50))
+            alerts.append(AlertFired(source, scope, state, f"since {at}", at, NOW + 500))
+            if draw(st.booleans()):
+                at += draw(st.integers(1, 50))
+                alerts.append(AlertResolved(source, at, NOW + 1e6))
+    notifications = [Notify((alert,)) for alert in alerts]
+    groups = draw(st.lists(st.lists(st.sampled_from(alerts), min_size=1, max_size=5), max_size=3))
+    return notifications + [Notify(tuple(group)) for group in groups]
+
+
+def final_state(notifications: list[Notify]):
+    world = World(PolicyTable(Policy(pause_on_distressed=True)))
+    for notification in notifications:
+        draft = world.draft()
+        draft.perform(notification, NOW)
+        world.apply(draft)
+    return {
+        scope: (
+            record.state,
+            record.hold is not None,
+            {source: (signal.state, signal.since) for source, signal in record.signals.items()},
+        )
+        for scope, record in world.records.items()
+        if record.signals
+    }, {source: one.ended_at for source, one in world.tombstones.items()}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), histories())
+def test_order_and_repetition_make_no_difference(data, history) -> None:
+    shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6))))
+    assert final_state(shuffled) == final_state(history)
