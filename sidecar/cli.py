@@ -160,9 +160,8 @@ def _status(options: argparse.Namespace) -> int:
             )
         for hold in one["holds"]:
             until = hold["until"] or "an operator resumes"
-            print(
-                f"    {hold['kind']} hold by {hold['by']} since {hold['since']} until {until}: {hold['reason']}"
-            )
+            span = f"since {hold['since']} until {until}"
+            print(f"    {hold['kind']} hold by {hold['by']} {span}: {hold['reason']}")
         counters = one["counters"]
         print("    " + ", ".join(f"{name} {value}" for name, value in counters.items() if value))
     return OK
