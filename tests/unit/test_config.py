@@ -1,0 +1,152 @@
+"""The config, and all that can be wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.config import Config, ConfigError, describe, load_config
+from sidecar.core.state import WellbeingState
+
+EXAMPLE = """\
+listen: 127.0.0.1:9477
+defaults:
+  pause_on_distressed: true
+policies:
+  - match: team-a/llama
+    max_pause_secs: 120
+    resume_ramp_per_sec: 50
+alerts:
+  rules:
+    - matchers: ['severity="critical"', 'alertname=~"Vllm.+"']
+      state: distressed
+      scope: [namespace, model_name, pod]
+      reason: "{annotations.summary}"
+  alert_ttl_secs: 18000
+"""
+
+
+def load(tmp_path: Path, text: str = "", environ: dict | None = None, **flags) -> Config:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text(text)
+    return load_config(path, environ or {}, flags)
+
+
+def problems(tmp_path: Path, text: str = "", environ: dict | None = None, **flags) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, environ, **flags)
+    return [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+
+
+def test_without_anything_there_are_defaults() -> None:
+    assert load_config(None, {}) == Config()
+
+
+def test_an_example_means_what_it_says(tmp_path: Path) -> None:
+    config = load(tmp_path, EXAMPLE)
+    assert config.policies.defaults.pause_on_distressed
+    policy = config.policies.policy_for("team-a/llama/x")
+    assert (policy.max_pause_secs, policy.resume_ramp_per_sec, policy.pause_on_distressed) == (120, 50, True)
+    [rule] = config.alerts.rules.rules
+    assert (rule.state, rule.scope) == (WellbeingState.DISTRESSED, ("namespace", "model_name", "pod"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("listen: 1\nlimit: 3", "sidecar.yaml:2: limit: no such key (did you mean limits?)"),
+        ("defaults:\n  max_pause_sec: 3", "sidecar.yaml:2: defaults.max_pause_sec: no such key (did you mean max_pause_secs?)"),
+        ("defaults:\n  max_pause_secs: 5m", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got '5m'"),
+        ("defaults:\n  max_pause_secs: true", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got True"),
+        ("defaults:\n  max_pause_secs: .nan", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got nan"),
+        ("defaults:\n  enabled: 1", "sidecar.yaml:2: defaults.enabled: must be true or false, got 1"),
+        ("defaults: 7", "sidecar.yaml:1: defaults: must be a mapping of keys to values"),
+        ("policies:\n  - max_pause_secs: 1", "sidecar.yaml:2: policies[0].match: is missing"),
+        ("policies:\n  - match: a//b", "sidecar.yaml:2: policies[0].match: 'a//b' is no scope: segment 2 is empty"),
+        ("policies: {}", "sidecar.yaml:1: policies: must be a list"),
+        ("defaults:\n  max_pause_secs: 1\n  min_pause_secs: 2", "sidecar.yaml:1: defaults.min_pause_secs: must not be above max_pause_secs (1), got 2"),
+        ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is no wellbeing state"),
+        ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
+        ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
+        ("store: redis://x", "sidecar.yaml:1: store: must be memory:"),
+        ("a: 1\na: 2", "sidecar.yaml:2: a: stands here a second time"),
+        ("a: [1", "sidecar.yaml:1: not YAML"),
+        ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
+        ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+    assert any(one.startswith(problem) for one in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, "store: x\nlog_level: loud\nlisten: 5", {"WELLBEING_NONSENSE": "1"})) == 4
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere.yaml: cannot be read: No such file"):
+        load_config(tmp_path / "nowhere.yaml", {})
+
+
+def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> None:
+    text, environ = "log_level: error\nlog_format: json", {"WELLBEING_LOG_LEVEL": "warning"}
+    assert load(tmp_path, text).log_level == "error"
+    assert load(tmp_path, text, environ).log_level == "warning"
+    config = load(tmp_path, text, environ, log_level="debug")
+    assert (config.log_level, config.log_format) == ("debug", "json")
+    assert problems(tmp_path, text, environ, log_level="loud")[0].startswith(
+        "--log-level: log_level: must be one of"
+    )
+
+
+def test_a_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, "", {"WELLBEING_DEFAULTS__MAX_PAUSE_SECS": "soon"})
+    assert problem.startswith("WELLBEING_DEFAULTS__MAX_PAUSE_SECS: defaults.max_pause_secs: must be seconds")
+    [problem] = problems(tmp_path, "", {"WELLBEING_DEFAULTS__ENABLD": "true"})
+    assert (
+        problem == "WELLBEING_DEFAULTS__ENABLD: no such variable (did you mean WELLBEING_DEFAULTS__ENABLED?)"
+    )
+
+
+def test_variables_that_others_set_are_left_alone(tmp_path: Path) -> None:
+    others = {
+        "WELLBEING_URL": "x", "WELLBEING_CONFIG": "x", "WELLBEING_SIDECAR_SERVICE_HOST": "10.0.0.1",
+        "WELLBEING_SIDECAR_PORT_9477_TCP_ADDR": "10.0.0.1", "WELLBEING_SIDECAR_PORT": "tcp://10.0.0.1:9477",
+    }  # fmt: skip
+    assert load(tmp_path, "", others) == Config()
+
+
+@pytest.mark.parametrize("key", [key for key, *_ in describe() if "[]" not in key])
+def test_every_key_is_also_a_variable(tmp_path: Path, key: str) -> None:
+    default = {row[0]: row[2] for row in describe()}[key]
+    value = yaml.safe_dump(list(default) if isinstance(default, tuple) else default, default_flow_style=True)
+    name = "WELLBEING_" + key.upper().replace(".", "__")
+    assert load(tmp_path, "", {name: value.replace("...", "").strip()}) == Config()
+
+
+def test_every_key_is_documented() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    for key, _, _, description in describe():
+        assert f"| `{key}` |" in reference, key
+        assert description.replace("|", "\\|") in reference, key
+
+
+def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdef", "bcdefg")
+    )
+    assert "has more than" in problems(tmp_path, bomb)[0]
+
+
+@given(st.one_of(st.text(), st.dictionaries(st.sampled_from(["listen", "defaults", "policies", "alerts", "limits"]), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)).map(yaml.safe_dump)))  # fmt: skip
+def test_whatever_is_written_is_a_config_or_a_config_error(tmp_path_factory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    try:
+        load_config(path, {})
+    except ConfigError as error:
+        assert error.problems

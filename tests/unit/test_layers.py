@@ -1,0 +1,90 @@
+"""Dependencies point one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "sidecar"
+
+# What each part may import of the others.
+ALLOWED = {
+    "core": set(),
+    "alerts": {"core"},
+    "store": {"core"},
+    "config": {"alerts", "core"},
+    "logs": set(),
+    "runtime": {"alerts", "config", "core", "store"},
+    "metrics": {"core", "runtime"},
+    "web": {"alerts", "config", "core", "metrics", "runtime", "store"},
+    "cli": {"config", "logs", "web"},
+    "client": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+# The core knows no clock, no I/O, no threads.
+NOT_IN_CORE = {
+    "asyncio",
+    "datetime",
+    "io",
+    "logging",
+    "os",
+    "random",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports(source: str) -> set[str]:
+    """Absolute names that ``source`` imports, with what it imports from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(part: str, source: str) -> set[str]:
+    wrong = set()
+    for name in imports(source):
+        first, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if first == "sidecar" and other in ALLOWED and other != part and other not in ALLOWED[part]:
+            wrong.add(name)
+        if part in ("core", "alerts") and first in NOT_IN_CORE - (
+            {"datetime"} if part == "alerts" else set()
+        ):
+            wrong.add(name)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+    assert violations(part_of(path), path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("core", "import time"),
+        ("core", "from sidecar.store import Store"),
+        ("store", "def f():\n    from sidecar.runtime.gate import Gate"),
+        ("client", "import sidecar.core"),
+        ("runtime", "from sidecar import web"),
+    ],
+)
+def test_a_planted_import_is_caught(part: str, source: str) -> None:
+    assert violations(part, source)

@@ -1,0 +1,47 @@
+"""The little that we rely on in uvicorn, gunicorn and their worker, beyond what they document."""
+
+from __future__ import annotations
+
+import inspect
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import Server, ServerState
+from uvicorn_worker import UvicornWorker
+
+
+def test_a_protocol_is_made_with_these_arguments() -> None:
+    parameters = list(inspect.signature(HttpToolsProtocol.__init__).parameters)
+    assert parameters == ["self", "config", "server_state", "app_state", "_loop"]
+    assert "http_protocol_class(" in inspect.getsource(Server.startup)
+
+
+def test_the_server_asks_its_connections_to_shut_down() -> None:
+    source = inspect.getsource(Server.shutdown)
+    assert "connection.shutdown()" in source
+    assert source.index("connection.shutdown()") < source.index("lifespan.shutdown()")
+    assert ServerState().connections == set()
+
+
+def test_the_server_ticks() -> None:
+    assert list(inspect.signature(Server.on_tick).parameters) == ["self", "counter"]
+    assert "on_tick" in inspect.getsource(Server.main_loop)
+
+
+def test_the_lifespans_state_reaches_protocols() -> None:
+    assert "app_state=self.lifespan.state" in inspect.getsource(Server.startup)
+
+
+def test_the_worker_takes_its_config_from_the_class() -> None:
+    assert "self.CONFIG_KWARGS" in inspect.getsource(UvicornWorker.__init__)
+    assert {"http", "ws", "lifespan", "timeout_graceful_shutdown"} <= set(
+        inspect.signature(Config).parameters
+    )
+
+
+def test_the_arbiter_finds_its_handlers_by_name() -> None:
+    assert callable(Arbiter.handle_hup)
+    assert isinstance(Arbiter.WORKERS, dict)
+    assert list(inspect.signature(Logger.setup).parameters) == ["self", "cfg"]
