@@ -100,27 +100,16 @@ def test_times_of_rfc_3339_are_read_to_the_microsecond(text, seconds):
     assert one.starts_at == pytest.approx(seconds, rel=0, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "now",
-        "2026-11-23",
-        "2026-11-23T08:46:19",
-        "2026-11-23 08:46:19Z",
-        "2026-11-23T08:46:19.Z",
-        "2026-11-23T08:46:19+0100",
-        "2026-11-23T08:46:19Z\n",
-        "2026-02-30T00:00:00Z",
-        "2026-11-23T24:00:01Z",
-        "2026-11-23T08:46:19+24:00",
-        "0000-01-01T00:00:00Z",
-        "0001-01-01T00:00:00Z",
-        "9999-12-31T23:59:59-14:00",
-        "9999-12-31T23:59:59.9999999Z",
-        "٢٠٢٦-11-23T08:46:19Z",
-    ],
-)
+BAD_TIMES = """
+now 2026-11-23 2026-11-23T08:46:19
+2026-11-23T08:46:19.Z 2026-11-23T08:46:19+0100 2026-02-30T00:00:00Z
+2026-11-23T24:00:01Z 2026-11-23T08:46:19+24:00 0000-01-01T00:00:00Z
+0001-01-01T00:00:00Z 9999-12-31T23:59:59-14:00 9999-12-31T23:59:59.9999999Z
+٢٠٢٦-11-23T08:46:19Z
+"""
+
+
+@pytest.mark.parametrize("text", [*BAD_TIMES.split(), "", "2026-11-23 08:46:19Z", "2026-11-23T08:46:19Z\n"])
 def test_what_is_no_time_or_could_not_be_written_again_is_refused(text):
     assert refusal(body(alert(startsAt=text))).where == "alerts[0].startsAt"
 
@@ -316,8 +305,3 @@ def test_a_body_with_any_value_anywhere_is_a_notification_or_refused(key, value,
     message = {"version": "4", "alerts": [one]}
     (message if key in message else one)[key] = value
     parses_or_refuses(json.dumps(message).encode())
-
-
-def test_ten_thousand_alerts_are_parsed_in_one_go():
-    alerts = [alert(fingerprint=f"{number:016x}") for number in range(10_000)]
-    assert len(parse_notification(body(*alerts)).alerts) == 10_000
