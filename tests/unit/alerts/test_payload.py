@@ -137,17 +137,11 @@ def test_what_may_be_missing_gets_its_default():
     [
         ("version", 4),
         ("version", "3"),
-        ("alerts", {}),
-        ("alerts", None),
-        ("alerts", [None]),
-        ("alerts", ["x"]),
+        *(("alerts", wrong) for wrong in ({}, None, [None], ["x"])),
         ("receiver", 1),
         ("receiver", None),
         ("groupKey", []),
-        ("truncatedAlerts", -1),
-        ("truncatedAlerts", True),
-        ("truncatedAlerts", 1.0),
-        ("truncatedAlerts", "1"),
+        *(("truncatedAlerts", wrong) for wrong in (-1, True, 1.0, "1")),
     ],
 )
 def test_wrong_values_of_a_notification_are_refused_at_their_place(key, value):
@@ -163,11 +157,7 @@ def test_wrong_values_of_a_notification_are_refused_at_their_place(key, value):
         ("labels", [["a", "b"]]),
         ("annotations", "x"),
         ("startsAt", 1795423579),
-        ("fingerprint", ""),
-        ("fingerprint", "a" * 65),
-        ("fingerprint", "a\n"),
-        ("fingerprint", "é"),
-        ("fingerprint", 7),
+        *(("fingerprint", wrong) for wrong in ("", "a" * 65, "a\n", "é", 7)),
     ],
 )
 def test_wrong_values_of_an_alert_are_refused_at_their_place(key, value):
