@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     state.add_argument("--reason", default="")
     state.add_argument("--source", help="the agent's name")
     state.add_argument("--ttl-secs", type=float, help="seconds until the claim ends by itself")
+    history = _client(commands, "history", "what happened in a scope and inside it, newest first", _history)
+    history.add_argument("--limit", type=int, default=20, help="entries to print (default 20)")
+    history.add_argument("--kind", help="intervention, pause, resume, hold, lift; joined by commas")
+    history.add_argument("--since", help="RFC 3339, e.g. 2026-11-23T09:00:00Z")
+    history.add_argument("--until", help="the same")
+    history.add_argument("--cursor", help="go on from an earlier page")
     _client(commands, "watch", "print a scope's snapshot, and again whenever it changes", _watch)
     gate = _client(commands, "gate", "block until the gate is open; exit 75 if the wait runs out", _gate)
     gate.add_argument("--wait", type=float, help="seconds to wait at most (default: the sidecar's)")
@@ -164,6 +170,22 @@ def _status(options: argparse.Namespace) -> int:
             print(f"    {hold['kind']} hold by {hold['by']} {span}: {hold['reason']}")
         counters = one["counters"]
         print("    " + ", ".join(f"{name} {value}" for name, value in counters.items() if value))
+    return OK
+
+
+def _history(options: argparse.Namespace) -> int:
+    names = ("limit", "kind", "since", "until", "cursor")
+    params = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    page = _ask(options, "GET", "history", params=params)
+    if options.json:
+        _print_json(page)
+        return OK
+    for entry in page["entries"]:
+        cause = f" ({entry['cause']})" if entry["cause"] else ""
+        change = f"{entry['kind']}{cause}, {entry['from']} to {entry['to']}, by {entry['source']}"
+        print(f"{entry['at']} {entry['scope'] or '(root)'}: {change}: {entry['reason']}")
+    if page["next_cursor"]:
+        print(f"more: --cursor {page['next_cursor']}")
     return OK
 
 

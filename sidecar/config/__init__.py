@@ -3,6 +3,6 @@
 from .errors import ConfigError
 from .load import load_config
 from .schema import describe
-from .values import AlertsConfig, Config, LimitsConfig
+from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
 
-__all__ = ["AlertsConfig", "Config", "ConfigError", "LimitsConfig", "describe", "load_config"]
+__all__ = ["AlertsConfig", "Config", "ConfigError", "LimitsConfig", "StoreConfig", "describe", "load_config"]

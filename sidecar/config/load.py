@@ -13,8 +13,8 @@ from sidecar.core.policy import Policy, PolicyTable
 
 from .errors import ConfigError
 from .schema import SCHEMA, Items, Key, Section
-from .source import Value, check_keys, merge, read_environment, read_file
-from .values import AlertsConfig, Config, LimitsConfig
+from .source import Value, check_keys, lengthen, merge, read_environment, read_file
+from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
 
 
 def load_config(
@@ -40,8 +40,8 @@ def load_config(
     root = Value({}, "") if path is None else read_file(path)
     if not isinstance(root.value, dict):
         raise ConfigError([f"{root.place}: must be a mapping of keys to values"])
-    root = merge(read_environment(environ, SCHEMA, problems), root)
-    root = merge(Value(flags, "the flags"), root)
+    root = merge(read_environment(environ, SCHEMA, problems), lengthen(SCHEMA, root))
+    root = merge(lengthen(SCHEMA, Value(flags, "the flags")), root)
     checked = _section(SCHEMA, root, "", problems)
     config = _build(checked, problems)
     if problems:
@@ -95,12 +95,13 @@ def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[d
 def _build(checked: dict[str, Any], problems: list[str]) -> Config:
     alerts = checked.get("alerts", {})
     return Config(
-        **_only(checked, ("listen", "store", "log_level", "log_format", "scope_idle_secs")),
+        **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs")),
         policies=_policies(checked, problems),
         alerts=replace(
             AlertsConfig(rules=_rules(alerts.get("rules", ()), problems)),
             **_only(alerts, ("alert_ttl_secs",)),
         ),
+        store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
     )
 

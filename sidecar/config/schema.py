@@ -14,7 +14,7 @@ from sidecar.core.errors import shown
 from sidecar.core.policy import Policy
 from sidecar.core.scope import parse_scope
 
-from .values import AlertsConfig, Config, LimitsConfig
+from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
 
 Check = Callable[[object], object]
 
@@ -42,9 +42,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A key that has keys."""
+    """A key that has keys.
+
+    Attributes:
+        keys: by name.
+        short: the key that is meant where a plain value stands in place of the section.
+    """
 
     keys: dict[str, Key | Section | Items]
+    short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +152,9 @@ def addresses(value: object) -> tuple[str, ...]:
 
 def store(value: object) -> str:
     """Where the state is kept."""
-    if value != "memory:":
-        raise _wrong("memory:", value)
-    return "memory:"
+    if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
+        return value
+    raise _wrong("memory: or sqlite:PATH", value)
 
 
 _POLICY = Policy()
@@ -187,12 +193,29 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
         rate, "number", _POLICY.resume_ramp_per_sec, "parked waiters let through a second; 0: all at once"
     ),
 }
-_CONFIG, _ALERTS, _LIMITS = Config(), AlertsConfig(), LimitsConfig()
+_CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
 
 SCHEMA = Section(
     {
         "listen": Key(addresses, "address or list", _CONFIG.listen, "HOST:PORT, [V6]:PORT or unix:/path"),
-        "store": Key(store, "store", _CONFIG.store, "where the state is kept: memory:"),
+        "store": Section(
+            {
+                "url": Key(store, "store", _STORE.url, "where the state is kept: memory: or sqlite:PATH"),
+                "on_corrupt": Key(
+                    one_of("refuse", "quarantine"),
+                    "word",
+                    _STORE.on_corrupt,
+                    "a damaged file: refuse to start, or set it aside and start afresh",
+                ),
+                "history_max_entries": Key(
+                    count, "number", _STORE.history_max_entries, "entries of the history that are kept"
+                ),
+                "history_max_age_secs": Key(
+                    positive_seconds, "seconds", _STORE.history_max_age_secs, "how old they may get"
+                ),
+            },
+            short="url",
+        ),
         "log_level": Key(
             one_of("debug", "info", "warning", "error"), "word", _CONFIG.log_level, "the least that is logged"
         ),

@@ -13,7 +13,7 @@ import yaml
 from sidecar.core.errors import shown
 
 from .errors import ConfigError
-from .schema import Key, Section
+from .schema import Section
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(
@@ -138,6 +138,18 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
     return Value(root, "the environment")
 
 
+def lengthen(schema: Section, root: Value) -> Value:
+    """``root`` with sections that were given in short written out."""
+    if not isinstance(root.value, dict):
+        return root
+    keys = dict(root.value)
+    for name, key in schema.keys.items():
+        value = keys.get(name)
+        if isinstance(key, Section) and key.short and value is not None and isinstance(value.value, str):
+            keys[name] = Value({key.short: value}, value.place)
+    return Value(keys, root.place)
+
+
 def merge(first: Value, second: Value) -> Value:
     """``first``, and ``second`` where it says nothing; mappings key by key."""
     if isinstance(first.value, dict) and isinstance(second.value, dict):
@@ -170,6 +182,8 @@ def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable
         here = (*path, name)
         if isinstance(key, Section):
             yield from _variables(key, f"{prefix}{name.upper()}__", here)
+            if key.short:
+                yield f"{prefix}{name.upper()}", (*here, key.short)
         else:
             yield f"{prefix}{name.upper()}", here
 
@@ -188,6 +202,3 @@ def _placed(value: Value, place: str) -> Value:
     if isinstance(value.value, list):
         return Value([_placed(one, place) for one in value.value], place)
     return Value(value.value, place)
-
-
-__all__ = ["Key", "Value", "check_keys", "merge", "nearest", "read_environment", "read_file", "read_yaml"]

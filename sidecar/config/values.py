@@ -39,12 +39,29 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where the state is kept.
+
+    Attributes:
+        url: ``memory:`` or ``sqlite:PATH``.
+        on_corrupt: ``refuse`` to start on a damaged file, or ``quarantine`` it and start afresh.
+        history_max_entries: the newest so many entries of the history are kept.
+        history_max_age_secs: and none older.
+    """
+
+    url: str = "sqlite:wellbeing.db"
+    on_corrupt: str = "refuse"
+    history_max_entries: int = 100_000
+    history_max_age_secs: float = 2_592_000.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be configured.
 
     Attributes:
         listen: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``, at least one.
-        store: ``memory:``.
+        store: where the state is kept.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``console`` or ``json``.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
@@ -54,7 +71,7 @@ class Config:
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:9477",)
-    store: str = "memory:"
+    store: StoreConfig = field(default_factory=StoreConfig)
     log_level: str = "info"
     log_format: str = "console"
     scope_idle_secs: float = 86_400.0

@@ -111,7 +111,18 @@ class Forget:
     scopes: tuple[str, ...]
 
 
-Command = Notify | Claim | Pause | Resume | Lapse | Repolicy | Forget
+@dataclass(frozen=True, slots=True)
+class ShiftTime:
+    """The clock was set back: what was to come comes by as much earlier.
+
+    Attributes:
+        secs: how far the clock has moved; negative.
+    """
+
+    secs: float
+
+
+Command = Notify | Claim | Pause | Resume | Lapse | Repolicy | Forget | ShiftTime
 
 
 class AlertOutcome(Enum):

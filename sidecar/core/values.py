@@ -6,7 +6,7 @@ Times are seconds since the epoch, UTC, as floats.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -139,6 +139,29 @@ class ScopeRecord:
     def is_empty(self) -> bool:
         """Whether nothing of it would be missed."""
         return not self.signals and self.manual is None and self.auto is None
+
+    def shifted(self, secs: float) -> ScopeRecord:
+        """The same, ``secs`` later by this machine's clock; alerts began by another one's."""
+        return replace(
+            self,
+            signals={
+                source: replace(
+                    signal,
+                    since=signal.since if signal.kind == "alert" else signal.since + secs,
+                    expires_at=None if signal.expires_at is None else signal.expires_at + secs,
+                )
+                for source, signal in self.signals.items()
+            },
+            auto=_shifted(self.auto, secs),
+            manual=_shifted(self.manual, secs),
+            episode=self.episode and replace(self.episode, since=self.episode.since + secs),
+        )
+
+
+def _shifted(hold: Hold | None, secs: float) -> Hold | None:
+    if hold is None:
+        return None
+    return replace(hold, since=hold.since + secs, until=None if hold.until is None else hold.until + secs)
 
 
 EMPTY = ScopeRecord()

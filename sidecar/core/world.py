@@ -28,6 +28,7 @@ from .commands import (
     Pause,
     Repolicy,
     Resume,
+    ShiftTime,
 )
 from .errors import TooManyScopes
 from .policy import PolicyTable
@@ -107,6 +108,7 @@ class Draft:
         records: the scopes that change; None: forgotten.
         tombstones: those that change; None: gone.
         places: the scope of each alert's signal that changes; None: it has ended.
+        rewritten: scopes whose signals changed without a change that tells of each.
     """
 
     def __init__(self, world: World) -> None:
@@ -115,6 +117,7 @@ class Draft:
         self.records: dict[str, ScopeRecord | None] = {}
         self.tombstones: dict[str, Tombstone | None] = {}
         self.places: dict[str, str | None] = {}
+        self.rewritten: set[str] = set()
         self.sweep_at = world.sweep_at
         self._known = len(world.records)
 
@@ -145,6 +148,8 @@ class Draft:
                 return self._repolicy(command.policies, now)
             case Forget():
                 return self._forget(command.scopes)
+            case ShiftTime():
+                return self._shift(command.secs)
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -225,6 +230,14 @@ class Draft:
             if record is not None and record.is_empty and scope not in named:
                 self.records[scope] = None
                 self._known -= 1
+        return Outcome()
+
+    def _shift(self, secs: float) -> Outcome:
+        for scope in {*self._world.records, *self.records}:
+            record = self._record(scope)
+            if record is not None and not record.is_empty:
+                self.records[scope] = record.shifted(secs)
+                self.rewritten.add(scope)
         return Outcome()
 
     # -- steps ------------------------------------------------------------------------------------

@@ -15,12 +15,14 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sidecar.core.commands import Command, Forget, Lapse
+from sidecar.core.changes import Change
+from sidecar.core.commands import Command, Forget, Lapse, ShiftTime
 from sidecar.core.errors import CoreError
 from sidecar.core.policy import PolicyTable
 from sidecar.core.transition import next_deadline
+from sidecar.core.values import Tombstone
 from sidecar.core.world import Draft, Outcome, World
-from sidecar.store import Batch, Store, StoreUnavailable
+from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
 
 from .agenda import Agenda
 from .clock import Clock
@@ -31,6 +33,12 @@ from .parking import Parking
 from .tree import Tree, Update
 
 logger = logging.getLogger(__name__)
+
+_TICK_SECS = 1.0
+_STEP_SECS = 1.5
+"""A clock that moved by more than this between two ticks was set."""
+
+_MAX_OWED_CHANGES = 10_000
 
 
 class ShuttingDown(Exception):
@@ -78,6 +86,11 @@ class Controller:
         self._pending: list[_Pending] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        # What time alone did while the store was down: it has to be kept as soon as it is up.
+        self._owed_scopes: set[str] = set()
+        self._owed_tombstones: dict[str, Tombstone | None] = {}
+        self._owed_changes: list[Change] = []
+        self._beat_due = False
 
     async def start(self) -> None:
         """Load what was kept, let the time that has passed have its way, and begin to take commands.
@@ -85,9 +98,9 @@ class Controller:
         Raises:
             StoreError: the store cannot be read.
         """
-        kept = await self._store.load()
+        kept = await self._store.load(self.clock.now())
         self.world = World(self._policies, kept.records, kept.tombstones, self._max_scopes)
-        version = max(kept.version, int(self.clock.now() * 1e6))
+        version = kept.version
         self.tree = Tree(self._policies, version, self.parking)
         self._agenda = Agenda(self.loop, self.clock, self._time_is_up)
         now, wall = self.clock.monotonic(), self.clock.now()
@@ -96,14 +109,23 @@ class Controller:
                 gate.closed_at = now - max(0.0, wall - gate.hold.since)
         self._plan(self.world.records)
         self._writer = self.loop.create_task(self._write())
+        now = self.clock.now()
+        if kept.seen_at is not None:
+            if kept.seen_at > now + _STEP_SECS:
+                self._clock_went_back(now - kept.seen_at)
+            fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
+            logger.info("restored", extra={"fields": fields})
         await self.submit(Lapse(tuple(self.world.records)))
         self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
+        self._drift = self.clock.now() - self.clock.monotonic()
+        self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
 
     async def stop(self) -> None:
         """Turn away whoever is parked, finish what was asked, and close the store."""
         self.parking.shut_down(list(self.tree.gates.values()))
         self._stopping = True
         self._sweeper.cancel()
+        self._ticker.cancel()
         self._agenda.stop()
         self._wake.set()
         await self._writer
@@ -124,6 +146,10 @@ class Controller:
             self._pending.append(_Pending(command, answer))
             self._wake.set()
         return answer
+
+    async def history(self, query: HistoryQuery) -> list[Entry]:
+        """The entries that ``query`` asks for, newest first. Raises `StoreUnavailable`."""
+        return await self._store.history(query)
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -151,10 +177,14 @@ class Controller:
             await self._commit(draft, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
-                if not isinstance(pending.command, Lapse):
+                if not isinstance(pending.command, Lapse | ShiftTime):
                     _fail(pending, error)
             draft = self.world.draft()
-            decided = self._decide([one for one, _ in decided if isinstance(one.command, Lapse)], draft)
+            decided = self._decide([one for one, _ in decided if not one.answer.done()], draft)
+            self._owed_scopes |= draft.records.keys()
+            self._owed_tombstones |= draft.tombstones
+            self._owed_changes += [change for _, outcome in decided for change in outcome.changes]
+            del self._owed_changes[:-_MAX_OWED_CHANGES]
         self._apply(draft, [outcome for _, outcome in decided])
         for pending, outcome in decided:
             if not pending.answer.done():
@@ -172,11 +202,21 @@ class Controller:
 
     async def _commit(self, draft: Draft, decided: list[tuple[_Pending, Outcome]]) -> None:
         changes = tuple(change for _, outcome in decided for change in outcome.changes)
-        if not (changes or draft.tombstones or any(record is None for record in draft.records.values())):
+        forgotten = any(record is None for record in draft.records.values())
+        beat = self._beat_due or not self.counters.store_up
+        if not (changes or draft.tombstones or draft.rewritten or forgotten or beat):
             return
+        owed = {scope: self.world.records.get(scope) for scope in self._owed_scopes}
+        batch = Batch(
+            {**owed, **draft.records},
+            {**self._owed_tombstones, **draft.tombstones},
+            (*self._owed_changes, *changes),
+            frozenset(self._owed_scopes | draft.rewritten),
+            self.clock.now(),
+        )
         began = self.clock.monotonic()
         try:
-            await self._store.commit(Batch(draft.records, draft.tombstones, changes))
+            await self._store.commit(batch)
         except StoreUnavailable as error:
             if self.counters.store_up:
                 logger.error("store_down", extra={"fields": {"error": str(error)}})
@@ -186,6 +226,10 @@ class Controller:
         if not self.counters.store_up:
             logger.warning("store_up")
         self.counters.store_up = True
+        self._beat_due = False
+        self._owed_scopes.clear()
+        self._owed_tombstones.clear()
+        self._owed_changes.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
     def _apply(self, draft: Draft, outcomes: list[Outcome]) -> None:
@@ -225,6 +269,23 @@ class Controller:
     def _time_is_up(self, scopes: tuple[str, ...]) -> None:
         self.submit(Lapse(scopes))
 
+    def _tick(self) -> None:
+        """Once a second: notice a clock that was set, and whether the store is up again."""
+        drift = self.clock.now() - self.clock.monotonic()
+        step, self._drift = drift - self._drift, drift
+        if step < -_STEP_SECS:
+            self._clock_went_back(step)
+        elif step > _STEP_SECS:
+            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
+            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
+        if not self.counters.store_up:
+            self.submit(Lapse(()))
+        self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
+
+    def _clock_went_back(self, secs: float) -> None:
+        logger.warning("clock_went_back", extra={"fields": {"secs": round(-secs, 3)}})
+        self.submit(ShiftTime(secs))
+
     @property
     def _sweep_secs(self) -> float:
         return min(60.0, max(1.0, self._scope_idle_secs / 10))
@@ -234,6 +295,9 @@ class Controller:
         idle = [gate.scope for gate in self.tree.gates.values() if self._is_idle(gate, now)]
         if idle and not self._stopping:
             self.submit(Forget(tuple(idle)))
+        elif not self._stopping:
+            self._beat_due = True
+            self.submit(Lapse(()))
         self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
 
     def _is_idle(self, gate: Gate, now: float) -> bool:

@@ -9,6 +9,8 @@ from typing import Protocol
 from sidecar.core.changes import Change
 from sidecar.core.values import ScopeRecord, Tombstone
 
+from .entries import Entry, HistoryQuery
+
 
 class StoreError(Exception):
     """A store that cannot be used; the message names it and the remedy."""
@@ -25,12 +27,14 @@ class Kept:
     Attributes:
         records: by scope.
         tombstones: by source.
-        version: no snapshot had a higher one.
+        version: no snapshot had a higher one, and none of this run may have a lower one.
+        seen_at: wall time when the store was last written to; None: never.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
     tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     version: int = 0
+    seen_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +44,29 @@ class Batch:
     Attributes:
         records: the scopes that changed; None: forgotten.
         tombstones: those that changed; None: gone.
-        changes: what happened, for the history.
+        changes: what happened: which signals of the records changed, and the history.
+        whole: scopes of which every signal is to be kept anew, whatever ``changes`` tell.
+        at: wall time.
     """
 
     records: Mapping[str, ScopeRecord | None]
     tombstones: Mapping[str, Tombstone | None]
     changes: tuple[Change, ...]
+    whole: frozenset[str] = frozenset()
+    at: float = 0.0
 
 
 class Store(Protocol):
     """Keeps the world. One controller uses one store, one call at a time."""
 
-    async def load(self) -> Kept:
-        """What was kept. Raises `StoreError` when it cannot be read."""
+    async def load(self, now: float) -> Kept:
+        """What was kept, at wall time ``now``. Raises `StoreError` when it cannot be used."""
 
     async def commit(self, batch: Batch) -> None:
         """Keep ``batch``; once this returns it survives. Raises `StoreUnavailable` when it does not."""
+
+    async def history(self, query: HistoryQuery) -> list[Entry]:
+        """The entries that ``query`` asks for, newest first. Raises `StoreUnavailable`."""
 
     async def close(self) -> None:
         """Let go of files and connections."""

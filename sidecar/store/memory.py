@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
+
 from .base import Batch, Kept
+from .entries import Entry, HistoryQuery, entries_of
 
 
 class MemoryStore:
-    """Keeps nothing beyond the process; the controller's own memory is the state."""
+    """Keeps nothing beyond the process; the controller's own memory is the state.
 
-    async def load(self) -> Kept:
+    Args:
+        max_entries: how many entries of the history are kept.
+        max_age_secs: and for how long.
+    """
+
+    def __init__(self, max_entries: int = 10_000, max_age_secs: float = 30 * 86_400.0) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._max_age_secs = max_age_secs
+        self._last_id = 0
+
+    async def load(self, now: float) -> Kept:
         """Nothing."""
-        return Kept()
+        return Kept(version=int(now * 1e6))
 
     async def commit(self, batch: Batch) -> None:
-        """Nothing to do: what the controller applies is all there is."""
+        """Keep the history; what else the controller applies is all there is."""
+        for entry in entries_of(batch.changes):
+            self._last_id += 1
+            self._entries.appendleft(replace(entry, id=self._last_id))
+        while self._entries and self._entries[-1].at < batch.at - self._max_age_secs:
+            self._entries.pop()
+
+    async def history(self, query: HistoryQuery) -> list[Entry]:
+        """The entries that ``query`` asks for, newest first."""
+        page: list[Entry] = []
+        for entry in self._entries:
+            if len(page) >= query.limit:
+                break
+            if query.wants(entry):
+                page.append(entry)
+        return page
 
     async def close(self) -> None:
         """Nothing to let go of."""

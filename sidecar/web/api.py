@@ -21,6 +21,7 @@ from sidecar.metrics import Exposition
 from sidecar.runtime.gate import snapshot
 
 from .bodies import MAX_REASON_LENGTH, Body
+from .history import page_of, query_of
 from .problems import CONTENT_TYPE, TITLES, Problem
 from .requests import scope_of
 from .service import Service
@@ -45,20 +46,22 @@ def create_api(service: Service) -> Flask:
     api.url_map.converters["any"] = _AnyPath
     api.url_map.merge_slashes = False
     views = _Views(service)
-    for route, method, view in (
+    routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
         ("/v1/alerts", "POST", views.alerts),
         ("/v1/state", "PUT", views.state),
         ("/v1/pause", "POST", views.pause),
         ("/v1/resume", "POST", views.resume),
         ("/v1/status", "GET", views.status),
+        ("/v1/history", "GET", views.history),
         ("/metrics", "GET", views.metrics),
         ("/-/healthy", "GET", views.healthy),
         ("/-/ready", "GET", views.ready),
         ("/-/reload", "POST", views.reload),
-        ("/problems/<name>", "GET", views.problem),
-    ):
+    )
+    api.add_url_rule("/problems/<name>", "problem", views.problem, methods=["GET"])
+    for route, method, view in routes:
         api.add_url_rule(route, view.__name__, view, methods=[method])
-        if view in (views.state, views.pause, views.resume, views.status):
+        if route.startswith("/v1/") and view != views.alerts:
             api.add_url_rule(
                 f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
@@ -117,6 +120,11 @@ class _Views:
             raise Problem("invalid-parameter", f"below: must be true or false, got {ascii(below)[:80]}")
         controller = self._service.controller
         return _json(self._service.in_loop(lambda: status_of(controller, scope, below=below == "true")))
+
+    def history(self) -> Response:
+        """``GET /v1/history[/scope]``."""
+        query = query_of(scope_of(request.path, "/v1/history"), request.args)
+        return _json(page_of(self._service.history(query), query))
 
     def metrics(self) -> Response:
         """``GET /metrics``."""

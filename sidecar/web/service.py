@@ -6,17 +6,28 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.alerts import InvalidNotification, parse_notification
-from sidecar.config import Config, ConfigError
+from sidecar.config import Config, ConfigError, StoreConfig
 from sidecar.core.commands import Command, Repolicy
 from sidecar.core.errors import TooManyScopes
 from sidecar.core.world import Outcome
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.intake import Intake
-from sidecar.store import MemoryStore, Store, StoreError, StoreUnavailable
+from sidecar.store import (
+    CorruptStore,
+    Entry,
+    HistoryQuery,
+    MemoryStore,
+    Retention,
+    SqliteStore,
+    Store,
+    StoreUnavailable,
+    quarantine,
+)
 
 from .door import Door
 from .problems import Problem
@@ -54,22 +65,34 @@ class Service:
             StoreError: the store cannot be used.
         """
         self._loop = asyncio.get_running_loop()
-        limits = self.config.limits
-        self.controller = Controller(
-            self.config.policies,
-            open_store(self.config.store),
-            max_scopes=limits.max_scopes,
-            max_waiters=limits.max_waiters,
-            scope_idle_secs=self.config.scope_idle_secs,
-            clock=self.clock,
-        )
-        await self.controller.start()
+        try:
+            self.controller = await self._control()
+        except CorruptStore as error:
+            if self.config.store.on_corrupt != "quarantine":
+                raise
+            aside = quarantine(error.path, self.clock.now())
+            fields = {"error": str(error), "moved_to": str(aside)}
+            logger.critical("store_quarantined", extra={"fields": fields})
+            self.controller = await self._control()
         self._intake = Intake(self.config.alerts)
         self.door = Door(self.controller)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
         gc.collect()
         gc.freeze()
+
+    async def _control(self) -> Controller:
+        limits = self.config.limits
+        controller = Controller(
+            self.config.policies,
+            _make_store(self.config.store),
+            max_scopes=limits.max_scopes,
+            max_waiters=limits.max_waiters,
+            scope_idle_secs=self.config.scope_idle_secs,
+            clock=self.clock,
+        )
+        await controller.start()
+        return controller
 
     def listening(self, addresses: list[str]) -> None:
         """The sockets at ``addresses`` accept: say so."""
@@ -135,6 +158,17 @@ class Service:
             raise
         return self.in_loop(lambda: heard.count(outcome, counters, self.clock.now()))
 
+    def history(self, query: HistoryQuery) -> list[Entry]:
+        """The entries that ``query`` asks for, newest first.
+
+        Raises:
+            Problem: the store cannot be read.
+        """
+        try:
+            return self._wait_for(self.controller.history(query))
+        except StoreUnavailable as error:
+            raise Problem("store-unavailable", str(error), headers={"Retry-After": "1"}) from error
+
     def reload(self) -> None:
         """Load the config anew; a bad one changes nothing.
 
@@ -165,12 +199,8 @@ class Service:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
 
 
-def open_store(where: str) -> Store:
-    """The store that ``where`` names: ``memory:``.
-
-    Raises:
-        StoreError: there is no such store.
-    """
-    if where == "memory:":
-        return MemoryStore()
-    raise StoreError(f"store {where!r}: only memory: is known")
+def _make_store(config: StoreConfig) -> Store:
+    kind, _, path = config.url.partition(":")
+    if kind == "memory":
+        return MemoryStore(config.history_max_entries, config.history_max_age_secs)
+    return SqliteStore(Path(path), Retention(config.history_max_entries, config.history_max_age_secs))

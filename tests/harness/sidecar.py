@@ -21,15 +21,23 @@ class Sidecar(Process):
     Args:
         config: as in its YAML file.
         env: further environment variables.
+        store: where its state is kept; a path is relative to its folder.
+        folder: to run in; None: one of its own, which goes with it.
     """
 
-    def __init__(self, config: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
+        store: str = "memory:",
+        folder: Path | None = None,
+    ) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
-        folder = Path(self._dir.name)
+        folder = folder or Path(self._dir.name)
         self.config_path = folder / "sidecar.yaml"
         self.configure(config or {})
         command = [sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
-        command += ["--listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json"]
+        command += ["--listen", "127.0.0.1:0", "--store", store, "--log-format", "json"]
         root = str(Path(__file__).parents[2])
         super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
 
@@ -37,7 +45,11 @@ class Sidecar(Process):
         self.config_path.write_text(yaml.safe_dump(config))
 
     def __enter__(self) -> Sidecar:
-        self.address = self.wait_log("listening")["addresses"][0]
+        try:
+            self.address = self.wait_log("listening")["addresses"][0]
+        except BaseException:
+            self.__exit__()
+            raise
         host, port = self.address.rsplit(":", 1)
         self.where = (host, int(port))
         self.url = f"http://{self.address}"

@@ -77,6 +77,6 @@ def test_check_config_and_serve_name_every_mistake(tmp_path: Path) -> None:
         done = run(*arguments)
         assert done.returncode == status
         assert "bad.yaml:2: defaults.pause: no such key" in done.stderr
-        assert "bad.yaml:3: store: must be memory:" in done.stderr
+        assert "bad.yaml:3: store.url: must be memory:" in done.stderr
     path.write_text("")
     assert run("check-config", str(path)).returncode == 0

@@ -72,7 +72,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is no wellbeing state"),
         ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
-        ("store: redis://x", "sidecar.yaml:1: store: must be memory:"),
+        ("store: redis://x", "sidecar.yaml:1: store.url: must be memory: or sqlite:PATH"),
         ("a: 1\na: 2", "sidecar.yaml:2: a: stands here a second time"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),

@@ -1,0 +1,70 @@
+"""Values as rows and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Episode, Hold, HoldKind, ScopeRecord, Signal
+
+from .entries import Entry
+
+Row = tuple[Any, ...]
+
+
+def scope_row(scope: str, record: ScopeRecord) -> Row:
+    """``scope, state, auto, manual, episode``."""
+    episode = record.episode
+    return (
+        scope,
+        int(record.state),
+        _hold_text(record.auto),
+        _hold_text(record.manual),
+        None if episode is None else json.dumps({**asdict(episode), "known": sorted(episode.known)}),
+    )
+
+
+def signal_row(scope: str, signal: Signal) -> Row:
+    """``scope, source, state, reason, since, expires_at``."""
+    return (scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at)
+
+
+def entry_row(entry: Entry) -> Row:
+    """All but the id, in the order of the attributes."""
+    return (
+        entry.at, entry.scope, entry.kind, entry.old, entry.new, entry.source, entry.reason, entry.cause,
+        entry.until,
+    )  # fmt: skip
+
+
+def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
+    """The record of ``state, auto, manual, episode``."""
+    state, auto, manual, episode = row
+    return ScopeRecord(WellbeingState(state), signals, _hold(auto), _hold(manual), _episode(episode))
+
+
+def signal_of(row: Row) -> Signal:
+    """The signal of ``source, state, reason, since, expires_at``."""
+    source, state, reason, since, expires_at = row
+    return Signal(source, WellbeingState(state), reason, since, expires_at)
+
+
+def _hold_text(hold: Hold | None) -> str | None:
+    return None if hold is None else json.dumps({**asdict(hold), "kind": hold.kind.value})
+
+
+def _hold(text: str | None) -> Hold | None:
+    if text is None:
+        return None
+    members = json.loads(text)
+    return Hold(**{**members, "kind": HoldKind(members["kind"])})
+
+
+def _episode(text: str | None) -> Episode | None:
+    if text is None:
+        return None
+    members = json.loads(text)
+    known, level = frozenset(members["known"]), WellbeingState(members["level"])
+    return Episode(**{**members, "known": known, "level": level})

@@ -1,0 +1,338 @@
+"""The embedded store: one SQLite file.
+
+WAL with ``synchronous=FULL``: a commit that returned survives the process and the machine. All of it
+runs on one thread of its own, so that the loop never waits for a disk. The file is held exclusively: a
+second sidecar on it would decide from a state that is not its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.core.changes import SignalDropped, SignalPut
+from sidecar.core.values import Signal, Tombstone
+
+from .base import Batch, Kept, StoreError, StoreUnavailable
+from .entries import Entry, HistoryQuery, entries_of
+from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
+
+SCHEMA_VERSION = 1
+_VERSIONS_PER_RUN = 10**9
+"""How many snapshots' versions are set aside for a run, so that the next one begins above them."""
+
+_PRUNE_EVERY = 1_000
+_BUSY_SECS = 5.0
+"""How long start-up waits for a predecessor that is still letting go of the file."""
+
+# What leads from each schema version to the next; the first makes an empty file a store.
+_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE scopes (
+        scope TEXT PRIMARY KEY, state INTEGER NOT NULL, auto TEXT, manual TEXT, episode TEXT
+    ) WITHOUT ROWID;
+    CREATE TABLE signals (
+        scope TEXT NOT NULL, source TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
+        since REAL NOT NULL, expires_at REAL, PRIMARY KEY (scope, source)
+    ) WITHOUT ROWID;
+    CREATE TABLE tombstones (source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, scope TEXT NOT NULL, kind TEXT NOT NULL,
+        old TEXT NOT NULL, new TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
+        cause TEXT NOT NULL, until REAL
+    );
+    CREATE INDEX history_scope ON history (scope, id);
+    CREATE INDEX history_at ON history (at);
+    """,
+)
+
+T = TypeVar("T")
+
+
+class CorruptStore(StoreError):
+    """The file at ``path`` is damaged, or is no store."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of the history is kept.
+
+    Attributes:
+        max_entries: the newest so many.
+        max_age_secs: and none older.
+    """
+
+    max_entries: int = 100_000
+    max_age_secs: float = 30 * 86_400.0
+
+
+class SqliteStore:
+    """Keeps the world in the file at ``path``.
+
+    Args:
+        path: made if it is not there, readable by its owner only.
+        retention: how much of the history is kept.
+    """
+
+    def __init__(self, path: Path, retention: Retention | None = None) -> None:
+        self.path = path
+        self.retention = retention or Retention()
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._db: sqlite3.Connection | None = None
+        self._since_prune = 0
+
+    async def load(self, now: float) -> Kept:
+        """Open the file, bring its schema up to date, and read it.
+
+        Raises:
+            CorruptStore: it is damaged, or is no store.
+            StoreError: it cannot be opened or written, is of a newer version, or is in use.
+        """
+        return await self._run(lambda: self._load(now))
+
+    async def commit(self, batch: Batch) -> None:
+        """Keep ``batch``, whole or not at all.
+
+        Raises:
+            StoreUnavailable: it was not kept.
+        """
+        await self._run(lambda: self._commit(batch))
+
+    async def history(self, query: HistoryQuery) -> list[Entry]:
+        """The entries that ``query`` asks for, newest first.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        return await self._run(lambda: self._history(query))
+
+    async def close(self) -> None:
+        """Close the file, and end the thread."""
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # -- on the thread ----------------------------------------------------------------------------
+
+    def _load(self, now: float) -> Kept:
+        try:
+            self._db = self._open()
+            return self._read(self._db, now)
+        except sqlite3.Error as error:
+            self._close()
+            raise self._refusal(error) from error
+        except StoreError:
+            self._close()
+            raise
+        except OSError as error:
+            message = f"store {self.path} cannot be opened: {error.strerror}: make its folder writable"
+            raise StoreError(message) from error
+
+    def _open(self) -> sqlite3.Connection:
+        # SQLite would make it readable by all; its companions take after it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECS)
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+            db.execute(f"PRAGMA {pragma}")
+        return db
+
+    def _read(self, db: sqlite3.Connection, now: float) -> Kept:
+        [found] = db.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA_VERSION:
+            message = (
+                f"store {self.path} is of schema version {found}, this sidecar knows {SCHEMA_VERSION}: "
+                "run the newer sidecar that wrote it, or move the file away to start afresh"
+            )
+            raise StoreError(message)
+        [health] = db.execute("PRAGMA quick_check(1)").fetchone()
+        if health != "ok":
+            raise self._damage(health)
+        for number in range(found, SCHEMA_VERSION):
+            db.executescript(
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        version = max(int(meta.get("version", 0)), int(now * 1e6))
+        db.execute("BEGIN IMMEDIATE")
+        _set(db, "version", version + _VERSIONS_PER_RUN)
+        db.execute("COMMIT")
+        signals: dict[str, dict[str, Signal]] = {}
+        for scope, *row in db.execute("SELECT scope, source, state, reason, since, expires_at FROM signals"):
+            signal = signal_of(tuple(row))
+            signals.setdefault(scope, {})[signal.source] = signal
+        try:
+            records = {
+                scope: record_of(tuple(row), signals.get(scope, {}))
+                for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damage(str(error)) from error
+        tombstones = {
+            source: Tombstone(ended_at, keep_until)
+            for source, ended_at, keep_until in db.execute(
+                "SELECT source, ended_at, keep_until FROM tombstones"
+            )
+        }
+        return Kept(records, tombstones, version, meta.get("seen_at"))
+
+    def _commit(self, batch: Batch) -> None:
+        db = self._db
+        if db is None:
+            message = f"store {self.path} is closed"
+            raise StoreUnavailable(message)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            self._write(db, batch)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            message = f"store {self.path} cannot be written: {error}"
+            raise StoreUnavailable(message) from error
+
+    def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
+        gone = [(scope,) for scope, record in batch.records.items() if record is None]
+        db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
+        db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.whole)])
+        db.executemany(
+            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?)",
+            (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
+        )
+        put, dropped = _changed_signals(batch)
+        db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
+        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?)", put)
+        db.executemany(
+            "DELETE FROM tombstones WHERE source = ?",
+            ((source,) for source, one in batch.tombstones.items() if one is None),
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?)",
+            (
+                (source, one.ended_at, one.keep_until)
+                for source, one in batch.tombstones.items()
+                if one is not None
+            ),
+        )
+        entries = [entry_row(entry) for entry in entries_of(batch.changes)]
+        db.executemany(
+            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            entries,
+        )
+        _set(db, "seen_at", batch.at)
+        self._since_prune += len(entries)
+        if self._since_prune >= _PRUNE_EVERY or not entries:
+            self._prune(db, batch.at)
+
+    def _prune(self, db: sqlite3.Connection, now: float) -> None:
+        self._since_prune = 0
+        db.execute("DELETE FROM history WHERE at < ?", (now - self.retention.max_age_secs,))
+        db.execute(
+            "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (self.retention.max_entries,)
+        )
+
+    def _history(self, query: HistoryQuery) -> list[Entry]:
+        where, values = ["1"], list[object]()
+        if not query.below:
+            where.append("scope = ?")
+            values.append(query.scope)
+        elif query.scope:
+            where.append("(scope = ? OR (scope >= ? AND scope < ?))")
+            # "0" comes right after "/": this is every path that begins with the scope and a slash.
+            values += [query.scope, query.scope + "/", query.scope + "0"]
+        if query.kinds:
+            where.append(f"kind IN ({', '.join('?' * len(query.kinds))})")
+            values += query.kinds
+        for column, bound in (
+            ("at >= ?", query.since),
+            ("at < ?", query.until),
+            ("id < ?", query.before_id),
+        ):
+            if bound is not None:
+                where.append(column)
+                values.append(bound)
+        columns = "id, at, scope, kind, old, new, source, reason, cause, until"
+        statement = " ".join(
+            ("SELECT", columns, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
+        )
+        if self._db is None:
+            message = f"store {self.path} is closed"
+            raise StoreUnavailable(message)
+        try:
+            return [Entry(*row) for row in self._db.execute(statement, [*values, query.limit])]
+        except sqlite3.Error as error:
+            message = f"store {self.path} cannot be read: {error}"
+            raise StoreUnavailable(message) from error
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _refusal(self, error: sqlite3.Error) -> StoreError:
+        text = str(error)
+        if "locked" in text:
+            return StoreError(
+                f"store {self.path} is in use by another process: give each sidecar a file of its own"
+            )
+        if isinstance(error, sqlite3.OperationalError):
+            return StoreError(
+                f"store {self.path} cannot be used: {text}: make it and its folder writable, with free space"
+            )
+        return self._damage(text)
+
+    def _damage(self, what: str) -> CorruptStore:
+        return CorruptStore(
+            self.path,
+            f"store {self.path} is damaged or no store: {what}: restore it from a copy, "
+            "move it away to start afresh, or let that be done by store.on_corrupt: quarantine",
+        )
+
+
+def _set(db: sqlite3.Connection, key: str, value: float) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, str]]]:
+    """What of the signals has to be written: rows to put, keys to drop."""
+    put: dict[tuple[str, str], Row] = {}
+    dropped: dict[tuple[str, str], None] = {}
+    for change in batch.changes:
+        if isinstance(change, SignalPut | SignalDropped) and change.scope not in batch.whole:
+            key = (change.scope, change.signal.source)
+            put.pop(key, None)
+            dropped.pop(key, None)
+            if isinstance(change, SignalPut):
+                put[key] = signal_row(change.scope, change.signal)
+            else:
+                dropped[key] = None
+    for scope in batch.whole:
+        record = batch.records.get(scope)
+        if record is not None:
+            for signal in record.signals.values():
+                put[scope, signal.source] = signal_row(scope, signal)
+    return put.values(), dropped.keys()
+
+
+def quarantine(path: Path, now: float) -> Path:
+    """Set the file at ``path`` and its companions aside; where the file is now."""
+    aside = path.with_name(f"{path.name}.corrupt-{int(now)}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside

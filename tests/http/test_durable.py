@@ -1,0 +1,163 @@
+"""What survives: an answer of 200 means that it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from harness.process import eventually
+from harness.sidecar import Sidecar
+
+PAUSING = {"defaults": {"pause_on_distressed": True}}
+
+
+def start(folder: Path, **config) -> Sidecar:
+    return Sidecar(config or PAUSING, store="sqlite:state.db", folder=folder)
+
+
+def kill(sidecar: Sidecar) -> None:
+    """SIGKILL for master and worker at once."""
+    children = Path(f"/proc/{sidecar.pid}/task/{sidecar.pid}/children").read_text().split()
+    for pid in (sidecar.pid, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+    sidecar.wait()
+
+
+def test_state_holds_and_history_survive_a_kill(tmp_path: Path) -> None:
+    with start(tmp_path) as first:
+        first.pause("a", "by hand", max_pause_secs=0)
+        first.claim("b/c", "distressed", reason="lost", source="me")
+        first.claim("d", "cautious", ttl_secs=1000)
+        before = [first.status(scope) for scope in ("a", "b/c", "d")]
+        kill(first)
+    assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
+    with start(tmp_path) as second:
+        after = [second.status(scope) for scope in ("a", "b/c", "d")]
+        for old, new in zip(before, after):
+            assert (old["signals"], old["holds"], old["gate"]) == (new["signals"], new["holds"], new["gate"])
+            assert new["version"] > old["version"], "a version never comes again"
+            assert new["counters"]["requests_total"] == 0
+        assert second.gate("b/c/x", wait=0).json()["reason"] == "lost"
+        kinds = [entry["kind"] for entry in second.get("/v1/history").json()["entries"]]
+        assert kinds == ["intervention", "pause", "intervention", "pause"]
+
+
+def test_a_spent_episode_survives(tmp_path: Path) -> None:
+    with start(tmp_path) as first:
+        first.claim("a", "distressed", source="x")
+        first.resume("a")
+        kill(first)
+    with start(tmp_path) as second:
+        assert second.claim("a", "distressed", source="x")["gate"] == "open"
+        assert second.claim("a", "distressed", source="y")["gate"] == "closed"
+
+
+def test_what_expired_meanwhile_is_lifted_before_the_first_answer(tmp_path: Path) -> None:
+    with start(tmp_path) as first:
+        first.pause("a", "short", max_pause_secs=0.3)
+        first.claim("b", "distressed", ttl_secs=0.3)
+        first.stop()
+    with start(tmp_path) as second:
+        assert second.gate("a", wait=0).status_code == 200
+        assert second.gate("b", wait=0).status_code == 200
+        entries = second.get("/v1/history", params={"kind": "resume"}).json()["entries"]
+        assert {(entry["scope"], entry["cause"]) for entry in entries} == {
+            ("a", "max_pause"),
+            ("b", "expired"),
+        }
+
+
+def test_a_resolved_alert_stays_resolved_after_a_restart(tmp_path: Path) -> None:
+    fixtures = Path(__file__).parents[1] / "fixtures" / "alertmanager"
+    firing, resolved = (
+        (fixtures / f"{name}.json").read_bytes() for name in ("01_single_firing", "02_single_resolved")
+    )
+    with start(tmp_path) as first:
+        first.notify(firing)
+        first.notify(resolved)
+        kill(first)
+    with start(tmp_path) as second:
+        assert second.notify(firing).json()["alerts"]["stale"] == 1
+        assert second.gate().status_code == 200
+
+
+def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 1"):
+        start(tmp_path).__enter__()
+
+
+def test_a_second_sidecar_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    with start(tmp_path), pytest.raises(AssertionError, match="is in use by another process"):
+        start(tmp_path).__enter__()
+
+
+def test_a_damaged_file_is_refused_or_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"this is no database" * 1000)
+    with pytest.raises(AssertionError, match="is damaged or no store"):
+        start(tmp_path).__enter__()
+    assert (tmp_path / "state.db").read_bytes().startswith(b"this is no")
+    config = {"store": {"on_corrupt": "quarantine"}}
+    with start(tmp_path, **config) as second:
+        assert second.wait_log("store_quarantined")["moved_to"].startswith("state.db.corrupt-")
+        assert second.pause("a")["gate"] == "closed"
+    assert len(list(tmp_path.glob("state.db.corrupt-*"))) == 1
+
+
+def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
+    with start(tmp_path) as own:
+        for number in range(5):
+            own.pause(f"s/{number}")
+        own.pause("sx")
+        seen, cursor = [], {}
+        while True:
+            page = own.get("/v1/history/s", params={"limit": 2, **cursor}).json()
+            seen += [entry["scope"] for entry in page["entries"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert seen == [f"s/{number}" for number in (4, 3, 2, 1, 0)]
+        assert len(own.get("/v1/history/s", params={"below": "false"}).json()["entries"]) == 0
+        assert (
+            len(
+                own.get("/v1/history", params={"kind": "pause", "since": "2100-01-01T00:00:00Z"}).json()[
+                    "entries"
+                ]
+            )
+            == 0
+        )
+        for wrong in ({"kind": "x"}, {"limit": "0"}, {"cursor": "x"}, {"since": "now"}, {"below": "x"}):
+            answer = own.get("/v1/history", params=wrong)
+            assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-parameter")
+
+
+def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
+    with start(tmp_path) as own:
+        own.pause("a", "short", max_pause_secs=1)
+        worker = Path(f"/proc/{own.pid}/task/{own.pid}/children").read_text().split()[0]
+        import resource
+
+        # No file may grow: what a full disk does to writes.
+        resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x"}, timeout=30)
+        assert answer.status_code == 503
+        assert answer.json()["type"].endswith("/store-unavailable")
+        assert own.status("b")["gate"] == "open"
+        assert "wellbeing_store_up 0.0" in own.get("/metrics").text
+        assert own.gate("a", wait=20).status_code == 200
+        resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        eventually(lambda: "wellbeing_store_up 1.0" in own.get("/metrics").text, "the store heals")
+        assert own.pause("b")["gate"] == "closed"
+        kill(own)
+    with start(tmp_path) as second:
+        assert second.status("a")["holds"] == []
+        assert second.status("b")["gate"] == "closed"
+        kinds = [(entry["scope"], entry["kind"]) for entry in second.get("/v1/history").json()["entries"]]
+        assert kinds == [("b", "pause"), ("a", "resume"), ("a", "pause")]
