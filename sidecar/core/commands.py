@@ -7,6 +7,7 @@ from enum import Enum
 
 from .policy import PolicyTable
 from .state import WellbeingState
+from .values import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class AlertFired:
         reason: why.
         starts_at: its ``startsAt``, seconds since the epoch.
         expires_at: when the claim ends by itself, unless it is repeated.
+        asked: Alertmanager would tell of it if it were asked.
     """
 
     source: str
@@ -28,6 +30,7 @@ class AlertFired:
     reason: str
     starts_at: float
     expires_at: float
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,59 @@ class AlertResolved:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """The alerts of one notification, as one step."""
+    """The alerts of one notification, as one step.
+
+    Attributes:
+        alerts: in its order.
+        blind: nobody watches the watchers: a resolve lifts nothing, it is kept in mind.
+    """
 
     alerts: tuple[AlertFired | AlertResolved, ...]
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An alert's signal that Alertmanager knows nothing of any more.
+
+    Attributes:
+        source: ``alert:<fingerprint>``.
+        since: of the signal that was looked for; another one stays.
+        why: for the history.
+    """
+
+    source: str
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """What Alertmanager says when it is asked.
+
+    Attributes:
+        firing: alerts that fire.
+        gone: signals that end.
+    """
+
+    firing: tuple[AlertFired, ...]
+    gone: tuple[Gone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Believe:
+    """Sight has come back: what was resolved meanwhile, and has not fired again, is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disbelieve:
+    """The signals ended in the same breath as the watchdog: they stand until sight comes back.
+
+    Attributes:
+        signals: with their scopes, as they stood; ``ended_at`` says when they ended.
+    """
+
+    signals: tuple[tuple[str, Signal], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +175,9 @@ class ShiftTime:
     secs: float
 
 
-Command = Notify | Claim | Pause | Resume | Lapse | Repolicy | Forget | ShiftTime
+Command = (
+    Notify | Reconcile | Believe | Disbelieve | Claim | Pause | Resume | Lapse | Repolicy | Forget | ShiftTime
+)
 
 
 class AlertOutcome(Enum):

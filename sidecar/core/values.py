@@ -26,6 +26,8 @@ class Signal:
         reason: why, in the source's words; may be empty.
         since: when the claim began: an alert's ``startsAt``, or when an agent first made it.
         expires_at: when it ends by itself; None: never.
+        ended_at: when its source says that it ended, which was not believed; None: it has not said so.
+        asked: reconciliation may judge it: Alertmanager would tell of it if it were asked.
     """
 
     source: str
@@ -33,6 +35,8 @@ class Signal:
     reason: str
     since: float
     expires_at: float | None = None
+    ended_at: float | None = None
+    asked: bool = False
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ any repetition of the same notifications ends in the same state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from .changes import Change, SignalDropped
@@ -20,12 +20,15 @@ from .commands import (
     AlertFired,
     AlertOutcome,
     AlertResolved,
+    Believe,
     Claim,
     Command,
+    Disbelieve,
     Forget,
     Lapse,
     Notify,
     Pause,
+    Reconcile,
     Repolicy,
     Resume,
     ShiftTime,
@@ -128,8 +131,8 @@ class Draft:
             TooManyScopes: it would name more scopes than may be known; nothing of it was done.
         """
         match command:
-            case Notify():
-                return self._notify(command, now)
+            case Notify() | Reconcile() | Believe() | Disbelieve():
+                return self._hear(command, now)
             case Claim():
                 return self._in_scope(command.scope, now, lambda step: _claim(step, command, now))
             case Pause():
@@ -151,6 +154,17 @@ class Draft:
             case ShiftTime():
                 return self._shift(command.secs)
 
+    def _hear(self, command: Notify | Reconcile | Believe | Disbelieve, now: float) -> Outcome:
+        match command:
+            case Notify():
+                return self._notify(command, now)
+            case Reconcile():
+                return self._reconcile(command, now)
+            case Believe():
+                return self._believe(now)
+            case Disbelieve():
+                return self._disbelieve(command, now)
+
     # -- commands ---------------------------------------------------------------------------------
 
     def _notify(self, command: Notify, now: float) -> Outcome:
@@ -159,7 +173,7 @@ class Draft:
         outcomes = tuple(
             self._fired(alert, steps, now)
             if isinstance(alert, AlertFired)
-            else self._resolved(alert, steps, now)
+            else self._resolved(alert, steps, now, blind=command.blind)
             for alert in command.alerts
         )
         return Outcome(self._finish(steps), outcomes)
@@ -177,18 +191,20 @@ class Draft:
                 return AlertOutcome.STALE
             expires_at = max(expires_at, current.expires_at or expires_at)
             if place == alert.scope and (alert.starts_at, alert.state) == (current.since, current.state):
-                if expires_at == current.expires_at:
+                if (expires_at, alert.asked) == (current.expires_at, current.asked):
                     return AlertOutcome.REPEATED
                 outcome = AlertOutcome.REPEATED
         if place is not None and place != alert.scope:
             self._step(place, steps, now).drop_signal(alert.source, f"moved to {alert.scope or 'the root'}")
         reason = current.reason if current and outcome is AlertOutcome.REPEATED else alert.reason
-        signal = Signal(alert.source, alert.state, reason, alert.starts_at, expires_at)
+        signal = Signal(alert.source, alert.state, reason, alert.starts_at, expires_at, asked=alert.asked)
         self._step(alert.scope, steps, now).put_signal(signal)
         self.places[alert.source] = alert.scope
         return outcome
 
-    def _resolved(self, alert: AlertResolved, steps: dict[str, Transition], now: float) -> AlertOutcome:
+    def _resolved(
+        self, alert: AlertResolved, steps: dict[str, Transition], now: float, *, blind: bool
+    ) -> AlertOutcome:
         tombstone = self._tombstone(alert.source)
         newer = tombstone is None or alert.ends_at > tombstone.ended_at
         if newer:
@@ -199,9 +215,47 @@ class Draft:
             return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED
         if alert.ends_at < current.since:
             return AlertOutcome.STALE
+        if blind:
+            if current.ended_at is None:
+                self._step(place, steps, now).put_signal(replace(current, ended_at=alert.ends_at))
+            return AlertOutcome.IGNORED
         self._step(place, steps, now).drop_signal(alert.source, "resolved")
         self.places[alert.source] = None
         return AlertOutcome.APPLIED
+
+    def _reconcile(self, command: Reconcile, now: float) -> Outcome:
+        self._make_room({alert.scope for alert in command.firing})
+        steps: dict[str, Transition] = {}
+        for gone in command.gone:
+            place = self._place(gone.source)
+            if place is None:
+                continue
+            step = self._step(place, steps, now)
+            current = step.signal(gone.source)
+            if current is not None and current.since == gone.since:
+                step.drop_signal(gone.source, gone.why)
+                self.places[gone.source] = None
+        outcomes = tuple(self._fired(alert, steps, now) for alert in command.firing)
+        return Outcome(self._finish(steps), outcomes)
+
+    def _believe(self, now: float) -> Outcome:
+        steps: dict[str, Transition] = {}
+        for scope in {*self._world.records, *self.records}:
+            record = self._record(scope)
+            for source, signal in (record.signals if record else {}).items():
+                if signal.ended_at is not None:
+                    self._step(scope, steps, now).drop_signal(source, "resolved while blind")
+                    self.places[source] = None
+        return Outcome(self._finish(steps))
+
+    def _disbelieve(self, command: Disbelieve, now: float) -> Outcome:
+        self._make_room({scope for scope, _ in command.signals})
+        steps: dict[str, Transition] = {}
+        for scope, signal in command.signals:
+            if self._place(signal.source) is None:
+                self._step(scope, steps, now).put_signal(signal)
+                self.places[signal.source] = scope
+        return Outcome(self._finish(steps))
 
     def _lapse(self, scopes: Iterable[str], now: float) -> Outcome:
         steps: dict[str, Transition] = {}

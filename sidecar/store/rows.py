@@ -27,8 +27,11 @@ def scope_row(scope: str, record: ScopeRecord) -> Row:
 
 
 def signal_row(scope: str, signal: Signal) -> Row:
-    """``scope, source, state, reason, since, expires_at``."""
-    return (scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at)
+    """``scope, source, state, reason, since, expires_at, ended_at, asked``."""
+    return (
+        scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at,
+        signal.ended_at, int(signal.asked),
+    )  # fmt: skip
 
 
 def entry_row(entry: Entry) -> Row:
@@ -46,9 +49,9 @@ def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
 
 
 def signal_of(row: Row) -> Signal:
-    """The signal of ``source, state, reason, since, expires_at``."""
-    source, state, reason, since, expires_at = row
-    return Signal(source, WellbeingState(state), reason, since, expires_at)
+    """The signal of ``source, state, reason, since, expires_at, ended_at, asked``."""
+    source, state, reason, since, expires_at, ended_at, asked = row
+    return Signal(source, WellbeingState(state), reason, since, expires_at, ended_at, bool(asked))
 
 
 def _hold_text(hold: Hold | None) -> str | None:

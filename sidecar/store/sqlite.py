@@ -40,7 +40,8 @@ _MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE TABLE signals (
         scope TEXT NOT NULL, source TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
-        since REAL NOT NULL, expires_at REAL, PRIMARY KEY (scope, source)
+        since REAL NOT NULL, expires_at REAL, ended_at REAL, asked INTEGER NOT NULL,
+        PRIMARY KEY (scope, source)
     ) WITHOUT ROWID;
     CREATE TABLE tombstones (source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL)
         WITHOUT ROWID;
@@ -171,7 +172,9 @@ class SqliteStore:
         _set(db, "version", version + _VERSIONS_PER_RUN)
         db.execute("COMMIT")
         signals: dict[str, dict[str, Signal]] = {}
-        for scope, *row in db.execute("SELECT scope, source, state, reason, since, expires_at FROM signals"):
+        for scope, *row in db.execute(
+            "SELECT scope, source, state, reason, since, expires_at, ended_at, asked FROM signals"
+        ):
             signal = signal_of(tuple(row))
             signals.setdefault(scope, {})[signal.source] = signal
         try:
@@ -214,7 +217,7 @@ class SqliteStore:
         )
         put, dropped = _changed_signals(batch)
         db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
-        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?)", put)
+        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put)
         db.executemany(
             "DELETE FROM tombstones WHERE source = ?",
             ((source,) for source, one in batch.tombstones.items() if one is None),
