@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint format lock clean
+.PHONY: help run test unit lint docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,6 +23,9 @@ lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev ## write what is generated into the docs
+	$(BIN)/python -m sidecar.config docs/configuration.md
 
 format: $(VENV)/.dev ## let ruff format the code
 	$(BIN)/ruff check --fix-only .

@@ -110,6 +110,7 @@ class _Collector:
     def _process(self) -> Iterator[Metric]:
         counters = self._source.controller.counters
         yield from _webhook(counters)
+        yield from _alertmanager(counters)
         yield from _store(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
@@ -236,6 +237,38 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
     )
     _add(reaction, [], counters.reaction)
     yield reaction
+
+
+def _alertmanager(counters: Counters) -> Iterator[Metric]:
+    yield _gauge(
+        "wellbeing_blind",
+        "1 while the watchdog's alert is missing: a resolve lifts nothing.",
+        float(counters.blind),
+    )
+    up = GaugeMetricFamily(
+        "wellbeing_alertmanager_up", "Whether it answered when last asked.", labels=["alertmanager"]
+    )
+    for name, answered in list(counters.alertmanagers.items()):
+        if answered is not None:
+            up.add_metric([name], float(answered))
+    yield up
+    rounds = CounterMetricFamily(
+        "wellbeing_reconciliations", "Times that Alertmanager was asked what fires.", labels=["result"]
+    )
+    for result, count in list(counters.reconciliations.items()):
+        rounds.add_metric([result], count)
+    yield rounds
+    corrections = CounterMetricFamily(
+        "wellbeing_reconcile_corrections", "Signals that notifications had wrong.", labels=["what"]
+    )
+    for what, count in list(counters.corrections.items()):
+        corrections.add_metric([what], count)
+    yield corrections
+    yield _gauge(
+        "wellbeing_reconcile_last_success_timestamp_seconds",
+        "When an Alertmanager last answered; 0: never.",
+        counters.reconciled_at,
+    )
 
 
 def _store(counters: Counters) -> Iterator[Metric]:

@@ -4,12 +4,14 @@ Each alert's own status counts, never the notification's: a notification that wa
 "resolved" while alerts it left out still fire.
 """
 
+from .api import ActiveAlert, parse_active_alerts, parse_started_at
 from .errors import InvalidMatcher, InvalidNotification, InvalidRule
 from .matchers import Matcher
 from .payload import Alert, Notification, parse_notification
 from .rules import Claim, Rule, RuleSet
 
 __all__ = [
+    "ActiveAlert",
     "Alert",
     "Claim",
     "InvalidMatcher",
@@ -19,5 +21,7 @@ __all__ = [
     "Notification",
     "Rule",
     "RuleSet",
+    "parse_active_alerts",
     "parse_notification",
+    "parse_started_at",
 ]

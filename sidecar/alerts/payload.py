@@ -93,12 +93,24 @@ def parse_notification(body: bytes, *, max_alerts: int = MAX_ALERTS) -> Notifica
     )
 
 
+def parse_api_alert(value: object, where: str) -> Alert:
+    """The alert of an answer of ``/api/v2/alerts``: it fires, its ``endsAt`` is when it would end unheard.
+
+    Raises:
+        InvalidNotification: it is none.
+    """
+    return _alert_of(_object(value, where), where, firing=True)
+
+
 def _alert(value: object, where: str) -> Alert:
     alert = _object(value, where)
     status = _text(alert, "status", where)
     if status not in ("firing", "resolved"):
         _refuse(f"{where}.status", 'must be "firing" or "resolved"')
-    firing = status == "firing"
+    return _alert_of(alert, where, firing=status == "firing")
+
+
+def _alert_of(alert: dict[str, Any], where: str, *, firing: bool) -> Alert:
     fingerprint = _text(alert, "fingerprint", where)
     if not _FINGERPRINT.fullmatch(fingerprint):
         _refuse(f"{where}.fingerprint", "must be 1 to 64 of 0-9 A-Z a-z _ -")

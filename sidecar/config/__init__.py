@@ -3,6 +3,16 @@
 from .errors import ConfigError
 from .load import load_config
 from .schema import describe
-from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
+from .values import AlertmanagerConfig, AlertsConfig, Config, LimitsConfig, StoreConfig, WatchdogConfig
 
-__all__ = ["AlertsConfig", "Config", "ConfigError", "LimitsConfig", "StoreConfig", "describe", "load_config"]
+__all__ = [
+    "AlertmanagerConfig",
+    "AlertsConfig",
+    "Config",
+    "ConfigError",
+    "LimitsConfig",
+    "StoreConfig",
+    "WatchdogConfig",
+    "describe",
+    "load_config",
+]

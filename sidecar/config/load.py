@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,21 @@ from sidecar.core.policy import Policy, PolicyTable
 from .errors import ConfigError
 from .schema import SCHEMA, Items, Key, Section
 from .source import Value, check_keys, lengthen, merge, read_environment, read_file
-from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
+from .values import (
+    AlertmanagerConfig,
+    AlertsConfig,
+    Config,
+    LimitsConfig,
+    StoreConfig,
+    WatchdogConfig,
+)
+
+_EXCLUSIVE = (
+    ("password", "password_file"),
+    ("bearer_token", "bearer_token_file"),
+    ("username", "bearer_token"),
+    ("username", "bearer_token_file"),
+)
 
 
 def load_config(
@@ -93,14 +107,10 @@ def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[d
 
 
 def _build(checked: dict[str, Any], problems: list[str]) -> Config:
-    alerts = checked.get("alerts", {})
     return Config(
         **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs")),
         policies=_policies(checked, problems),
-        alerts=replace(
-            AlertsConfig(rules=_rules(alerts.get("rules", ()), problems)),
-            **_only(alerts, ("alert_ttl_secs",)),
-        ),
+        alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
     )
@@ -108,6 +118,20 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
 
 def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: values[key] for key in keys if key in values}
+
+
+def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
+    names = ("alert_ttl_secs", "alertmanager_urls", "reconcile_secs", "hold_while_blind")
+    asked = checked.get("alertmanager", {})
+    for one, other in _EXCLUSIVE:
+        if asked.get(one) and asked.get(other):
+            problems.append(f"{asked['']}: alerts.alertmanager: {one} and {other} cannot both be set")
+    return AlertsConfig(
+        rules=_rules(checked.get("rules", ()), problems),
+        alertmanager=AlertmanagerConfig(**_only(asked, AlertmanagerConfig.__slots__)),
+        watchdog=WatchdogConfig(**_only(checked.get("watchdog", {}), WatchdogConfig.__slots__)),
+        **_only(checked, names),
+    )
 
 
 def _policies(checked: dict[str, Any], problems: list[str]) -> PolicyTable:

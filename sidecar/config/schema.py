@@ -1,26 +1,28 @@
-"""Every key of the config: its type, its default, what it is for. All in one place.
-
-A checker takes what YAML made of a value and returns it as the program wants it, or raises
-`ValueError` with what is wrong.
-"""
+"""Every key of the config: its type, its default, what it is for. All in one place."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.core.errors import shown
 from sidecar.core.policy import Policy
-from sidecar.core.scope import parse_scope
 
+from .checks import (
+    Check,
+    addresses,
+    boolean,
+    count,
+    matchers,
+    one_of,
+    positive_seconds,
+    rate,
+    scope,
+    seconds,
+    store,
+    text,
+    texts,
+    urls,
+)
 from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
-
-Check = Callable[[object], object]
-
-_HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
-_MAX_PORT = 65_535
-_MAX_SECS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,102 +63,6 @@ class Items:
     description: str
 
 
-def _type(value: object) -> str:
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    return names.get(type(value), "a number")
-
-
-def _wrong(wanted: str, value: object) -> ValueError:
-    got = shown(value) if isinstance(value, str | int | float) else _type(value)
-    return ValueError(f"must be {wanted}, got {got}")
-
-
-def boolean(value: object) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise _wrong("true or false", value)
-    return value
-
-
-def seconds(value: object) -> float:
-    """A duration."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECS:
-        raise _wrong("seconds, a number of at least 0", value)
-    return float(value)
-
-
-def positive_seconds(value: object) -> float:
-    """A duration above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_SECS:
-        raise _wrong("seconds, a number above 0", value)
-    return float(value)
-
-
-def count(value: object) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**12:
-        raise _wrong("a whole number of at least 1", value)
-    return value
-
-
-def rate(value: object) -> float:
-    """A number a second."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
-        raise _wrong("a number of at least 0", value)
-    return float(value)
-
-
-def text(value: object) -> str:
-    """Text."""
-    if not isinstance(value, str):
-        raise _wrong("text", value)
-    return value
-
-
-def texts(value: object) -> tuple[str, ...]:
-    """A list of text."""
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise _wrong("a list of text", value)
-    return tuple(value)
-
-
-def scope(value: object) -> str:
-    """A scope."""
-    return parse_scope(text(value))
-
-
-def one_of(*allowed: str) -> Check:
-    """One of a few words."""
-
-    def check(value: object) -> str:
-        if value not in allowed or not isinstance(value, str):
-            raise _wrong(f"one of {', '.join(allowed)}", value)
-        return value
-
-    return check
-
-
-def addresses(value: object) -> tuple[str, ...]:
-    """One address to listen on, or a list."""
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list) or not value:
-        raise _wrong("HOST:PORT, unix:/path, or a list of those", value)
-    for one in value:
-        match = _HOST_PORT.fullmatch(one) if isinstance(one, str) else None
-        is_socket = isinstance(one, str) and one.startswith("unix:/")
-        if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
-            raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", one)
-    return tuple(value)
-
-
-def store(value: object) -> str:
-    """Where the state is kept."""
-    if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
-        return value
-    raise _wrong("memory: or sqlite:PATH", value)
-
-
 _POLICY = Policy()
 _POLICY_KEYS: dict[str, Key | Section | Items] = {
     "enabled": Key(
@@ -194,6 +100,49 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
+
+_WATCHDOG, _ASKED = _ALERTS.watchdog, _ALERTS.alertmanager
+_WATCHDOG_KEYS: dict[str, Key | Section | Items] = {
+    "alertname": Key(text, "text", "", "an alert that always fires; empty: no dead man's switch"),
+    "timeout_secs": Key(
+        positive_seconds, "seconds", _WATCHDOG.timeout_secs, "without it for this long the sidecar is blind"
+    ),
+    "grace_secs": Key(
+        seconds,
+        "seconds",
+        _WATCHDOG.grace_secs,
+        "this long after it is back, what was resolved meanwhile is believed",
+    ),
+    "state": Key(
+        one_of("", "cautious", "concerned", "distressed"),
+        "state",
+        "",
+        "what is claimed while blind; empty: nothing",
+    ),
+    "scope": Key(scope, "scope", "", "of which scope; the root by default"),
+}
+_ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
+    "receiver": Key(text, "text", "", "only what goes to this receiver is asked for and judged; empty: all"),
+    "filter": Key(matchers, "list of matchers", (), "only what these match is asked for and judged"),
+    "count_suppressed": Key(
+        boolean, "boolean", _ASKED.count_suppressed, "silenced and inhibited alerts count as firing"
+    ),
+    "min_uptime_secs": Key(
+        seconds, "seconds", _ASKED.min_uptime_secs, "what is absent counts only once it has run for this long"
+    ),
+    "timeout_secs": Key(positive_seconds, "seconds", _ASKED.timeout_secs, "how long to wait for an answer"),
+    "username": Key(text, "text", "", "for basic authentication"),
+    "password": Key(text, "text", "", "its password; better in a file"),
+    "password_file": Key(text, "path", "", "the file with the password, read for every request"),
+    "bearer_token": Key(text, "text", "", "a token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
+    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
+    "cert_file": Key(text, "path", "", "the client's certificate"),
+    "key_file": Key(text, "path", "", "its key"),
+    "insecure_skip_verify": Key(
+        boolean, "boolean", _ASKED.insecure_skip_verify, "trust anybody's certificate"
+    ),
+}
 
 SCHEMA = Section(
     {
@@ -261,6 +210,23 @@ SCHEMA = Section(
                     _ALERTS.alert_ttl_secs,
                     "an alert that is not repeated counts no more after this long; "
                     "keep it above Alertmanager's repeat_interval",
+                ),
+                "alertmanager_urls": Key(
+                    urls,
+                    "list of URLs",
+                    (),
+                    "one Alertmanager, or the members of one cluster: any that answers serves",
+                ),
+                "reconcile_secs": Key(
+                    positive_seconds, "seconds", _ALERTS.reconcile_secs, "how often it is asked what fires"
+                ),
+                "alertmanager": Section(_ALERTMANAGER_KEYS),
+                "watchdog": Section(_WATCHDOG_KEYS),
+                "hold_while_blind": Key(
+                    boolean,
+                    "boolean",
+                    _ALERTS.hold_while_blind,
+                    "a resolve lifts nothing while the watchdog is silent",
                 ),
             }
         ),

@@ -9,16 +9,82 @@ from sidecar.core.policy import PolicyTable
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogConfig:
+    """The dead man's switch.
+
+    Attributes:
+        alertname: of an alert that always fires; empty: there is none, and the sidecar is never blind.
+        timeout_secs: seconds without it until the sidecar is blind.
+        grace_secs: seconds after it is back until what was resolved meanwhile is believed.
+        state: what is claimed of ``scope`` while blind; empty: nothing.
+        scope: the root by default.
+    """
+
+    alertname: str = ""
+    timeout_secs: float = 600.0
+    grace_secs: float = 300.0
+    state: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertmanagerConfig:
+    """How Alertmanager is asked.
+
+    Attributes:
+        receiver: only what goes to this receiver is asked for, and judged; empty: everything.
+        filter: only what these matchers match; empty: everything.
+        count_suppressed: whether silenced and inhibited alerts count as firing.
+        min_uptime_secs: an Alertmanager that runs for less may not have heard of every alert yet.
+        timeout_secs: for an answer.
+        username: for basic authentication, with one of the passwords.
+        password: in the config itself.
+        password_file: in a file, read at every request.
+        bearer_token: in the config itself.
+        bearer_token_file: in a file, read at every request.
+        ca_file: whom to trust; empty: whom the system trusts.
+        cert_file: the client's certificate.
+        key_file: its key.
+        insecure_skip_verify: trust anybody.
+    """
+
+    receiver: str = ""
+    filter: tuple[str, ...] = ()
+    count_suppressed: bool = False
+    min_uptime_secs: float = 300.0
+    timeout_secs: float = 10.0
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    bearer_token: str = field(default="", repr=False)
+    bearer_token_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AlertsConfig:
     """How alerts become signals.
 
     Attributes:
         rules: the built-in ones where none are configured.
         alert_ttl_secs: seconds after which an alert that is not repeated counts no more.
+        alertmanager_urls: of one Alertmanager, or of the members of one cluster.
+        reconcile_secs: how often it is asked.
+        alertmanager: how it is asked.
+        watchdog: the dead man's switch.
+        hold_while_blind: a resolve lifts nothing while the watchdog is silent.
     """
 
     rules: RuleSet = field(default_factory=RuleSet)
     alert_ttl_secs: float = 18_000.0
+    alertmanager_urls: tuple[str, ...] = ()
+    reconcile_secs: float = 60.0
+    alertmanager: AlertmanagerConfig = field(default_factory=AlertmanagerConfig)
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
+    hold_while_blind: bool = True
 
 
 @dataclass(frozen=True, slots=True)

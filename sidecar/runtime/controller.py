@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 from sidecar.core.changes import Change
 from sidecar.core.commands import Command, Forget, Lapse, ShiftTime
+from sidecar.core.draft import Draft, Outcome
 from sidecar.core.errors import CoreError
 from sidecar.core.policy import PolicyTable
 from sidecar.core.transition import next_deadline
 from sidecar.core.values import Tombstone
-from sidecar.core.world import Draft, Outcome, World
+from sidecar.core.world import World
 from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
 
 from .agenda import Agenda
@@ -171,7 +172,7 @@ class Controller:
                         self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
-        draft = self.world.draft()
+        draft = Draft(self.world)
         decided = self._decide(batch, draft)
         try:
             await self._commit(draft, decided)
@@ -179,7 +180,7 @@ class Controller:
             for pending, _ in decided:
                 if not isinstance(pending.command, Lapse | ShiftTime):
                     _fail(pending, error)
-            draft = self.world.draft()
+            draft = Draft(self.world)
             decided = self._decide([one for one, _ in decided if not one.answer.done()], draft)
             self._owed_scopes |= draft.records.keys()
             self._owed_tombstones |= draft.tombstones

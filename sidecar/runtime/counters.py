@@ -48,5 +48,10 @@ class Counters:
         )
         self.alerts: Counter[tuple[str, str]] = Counter()
         self.last_notification_at = 0.0
+        self.reconciliations: Counter[str] = Counter({"done": 0, "unreachable": 0, "failed": 0})
+        self.corrections: Counter[str] = Counter({"raised": 0, "ended": 0})
+        self.reconciled_at = 0.0
+        self.alertmanagers: dict[str, bool | None] = {}
+        self.blind = False
         self.store_up = True
         self.store_errors = 0

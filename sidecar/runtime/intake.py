@@ -1,15 +1,16 @@
-"""From Alertmanager's notifications to commands."""
+"""From Alertmanager's alerts to commands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.alerts import Alert, Notification
+from sidecar.alerts import Alert, Matcher, Notification
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, Notify
+from sidecar.core.draft import Outcome
 from sidecar.core.values import ALERT_PREFIX
-from sidecar.core.world import Outcome
 
+from .alertmanager import quote_receiver
 from .counters import Counters
 
 _STATUS = {True: "firing", False: "resolved"}
@@ -44,22 +45,37 @@ class Heard:
 
 
 class Intake:
-    """Applies the config's rules to notifications.
+    """Applies the config's rules to alerts.
 
     Args:
-        config: rules, and how long an alert counts without being repeated.
+        config: rules, how long an alert counts without being repeated, whom reconciliation asks for what.
     """
 
     def __init__(self, config: AlertsConfig) -> None:
         self._rules = config.rules
         self._ttl_secs = config.alert_ttl_secs
+        self._watchdog = config.watchdog.alertname
+        self._reconciles = bool(config.alertmanager_urls)
+        self._receiver = config.alertmanager.receiver
+        self._filter = tuple(Matcher.parse(text) for text in config.alertmanager.filter)
 
     def hear(self, notification: Notification, now: float) -> Heard:
         """What ``notification`` asks for at ``now``, wall time."""
         alerts: list[AlertFired | AlertResolved] = []
         ignored = {True: 0, False: 0}
+        receivers = ("", notification.receiver)
+        ours = self._reconciles and (
+            self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
+        )
         for alert in notification.alerts:
-            command = self._command(alert, now)
+            command: AlertFired | AlertResolved | None
+            if alert.firing:
+                asked = ours and all(matcher.matches(alert.labels) for matcher in self._filter)
+                command = self.fired(alert, now, asked=asked)
+            else:
+                # Rules may have changed since it fired: what stands for it ends, whatever they say now.
+                source = ALERT_PREFIX + alert.fingerprint
+                command = AlertResolved(source, alert.ends_at or now, now + self._ttl_secs)
             if command is None:
                 ignored[alert.firing] += 1
             else:
@@ -67,14 +83,25 @@ class Intake:
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
         return Heard(Notify(tuple(alerts)), firing, {key: count for key, count in ignored.items() if count})
 
-    def _command(self, alert: Alert, now: float) -> AlertFired | AlertResolved | None:
-        source = ALERT_PREFIX + alert.fingerprint
-        if not alert.firing:
-            # Rules may have changed since it fired: what stands for it ends, whatever they say now.
-            return AlertResolved(source, alert.ends_at or now, now + self._ttl_secs)
+    def fired(self, alert: Alert, now: float, *, asked: bool) -> AlertFired | None:
+        """What a firing ``alert`` asks for; None: it is to be ignored, as the watchdog's always is.
+
+        Args:
+            alert: one that fires.
+            now: wall time.
+            asked: reconciliation may judge it.
+        """
+        if self._watchdog and alert.labels.get("alertname") == self._watchdog:
+            return None
         claim = self._rules.claim_for(alert)
         if claim is None:
             return None
         return AlertFired(
-            source, claim.scope, claim.state, claim.reason, alert.starts_at, now + self._ttl_secs
+            ALERT_PREFIX + alert.fingerprint,
+            claim.scope,
+            claim.state,
+            claim.reason,
+            alert.starts_at,
+            now + self._ttl_secs,
+            asked,
         )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from sidecar.core.changes import HoldLifted, HoldPut, Intervened
-from sidecar.core.world import Outcome
+from sidecar.core.draft import Outcome
 from sidecar.store.entries import entries_of
 
 from .clock import rfc3339

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from sidecar.alerts import InvalidNotification, parse_notification
 from sidecar.config import Config, ConfigError, StoreConfig
 from sidecar.core.commands import Command, Repolicy
+from sidecar.core.draft import Outcome
 from sidecar.core.errors import TooManyScopes
-from sidecar.core.world import Outcome
+from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
-from sidecar.runtime.intake import Intake
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -48,6 +48,7 @@ class Service:
     """
 
     controller: Controller
+    alerting: Alerting
     door: Door
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
@@ -74,7 +75,7 @@ class Service:
             fields = {"error": str(error), "moved_to": str(aside)}
             logger.critical("store_quarantined", extra={"fields": fields})
             self.controller = await self._control()
-        self._intake = Intake(self.config.alerts)
+        self.alerting = Alerting(self.controller, self.config.alerts)
         self.door = Door(self.controller)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
@@ -107,6 +108,7 @@ class Service:
         """Finish what was asked, and close the store."""
         self.shut_down()
         self.door.stop()
+        await self.alerting.stop()
         await self.controller.stop()
 
     # -- for Flask's threads ----------------------------------------------------------------------
@@ -129,8 +131,11 @@ class Service:
         async def call() -> Outcome:
             return await self.controller.submit(command)
 
+        return self._ask(call())
+
+    def _ask(self, call: Coroutine[Any, Any, T]) -> T:
         try:
-            return self._wait_for(call())
+            return self._wait_for(call)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
         except StoreUnavailable as error:
@@ -150,13 +155,12 @@ class Service:
         except InvalidNotification as error:
             self.in_loop(lambda: counters.notifications.update(invalid=1))
             raise Problem("invalid-notification", str(error)) from error
-        heard = self._intake.hear(notification, self.clock.now())
+        heard = self.alerting.intake.hear(notification, self.clock.now())
         try:
-            outcome = self.perform(heard.command)
+            return self._ask(self.alerting.take(notification, heard))
         except Problem:
             self.in_loop(lambda: counters.notifications.update(unavailable=1))
             raise
-        return self.in_loop(lambda: heard.count(outcome, counters, self.clock.now()))
 
     def history(self, query: HistoryQuery) -> list[Entry]:
         """The entries that ``query`` asks for, newest first.
@@ -190,7 +194,7 @@ class Service:
         self.controller.parking.max_waiters = config.limits.max_waiters
         self.door.forget()
         self.config = config
-        self._intake = Intake(config.alerts)
+        self.alerting.configure(config.alerts)
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded")

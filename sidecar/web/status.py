@@ -18,6 +18,7 @@ def status_of(controller: Controller, scope: str, *, below: bool = False) -> dic
         # What a scope that nobody named counts is counted where it follows.
         nothing = Gate(scope, None, gate.policy, 0)
         status = {**_status(nothing, now), **snapshot(gate, unnamed).to_json(), "follows": gate.scope}
+    status["blind"] = controller.counters.blind
     if below:
         gates = sorted(controller.tree.below(scope), key=lambda one: one.scope)
         status["below"] = [_status(one, now) for one in gates if one.scope != scope]
@@ -41,6 +42,7 @@ def _signal(signal: Signal) -> dict[str, object]:
         "reason": signal.reason,
         "since": rfc3339(signal.since),
         "expires_at": None if signal.expires_at is None else rfc3339(signal.expires_at),
+        "ended_at": None if signal.ended_at is None else rfc3339(signal.ended_at),
     }
 
 

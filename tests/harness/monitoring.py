@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,21 @@ class _Monitor(Process):
         eventually(self._ready, f"{self.url} is ready")
         return self
 
+    def restart(self) -> None:
+        """Start again what was stopped or killed, with what it kept, at the same address."""
+        self.start()
+        eventually(self._ready, f"{self.url} is ready")
+
     def _ready(self) -> bool:
         self.alive()
         try:
-            return requests.get(f"{self.url}/-/ready", timeout=5).ok
+            return self.session().get(f"{self.url}/-/ready", timeout=5).ok
         except requests.ConnectionError:
             return False
+
+    def session(self) -> Any:
+        """What requests are made with."""
+        return requests
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
@@ -77,21 +87,114 @@ class _Monitor(Process):
 
 
 class Alertmanager(_Monitor):
-    """Sends everything to one webhook, at once."""
+    """Sends everything to one webhook, at once.
 
-    def __init__(self, webhook: str) -> None:
+    Args:
+        webhook: where to.
+        receiver: its name.
+        route: settings of the route, in place of these.
+        settings: settings of the webhook.
+        secured: with a user and a password, over TLS, with the files ``cert.pem`` and ``key.pem`` here.
+    """
+
+    USER, PASSWORD = "sidecar", "open sesame"
+
+    def __init__(
+        self,
+        webhook: str,
+        *,
+        receiver: str = "sidecar",
+        route: dict[str, Any] | None = None,
+        secured: Path | None = None,
+        **settings: Any,
+    ) -> None:
         config = {
             "route": {
-                "receiver": "sidecar",
+                "receiver": receiver,
                 "group_by": ["alertname"],
                 "group_wait": "0s",
                 "group_interval": "1s",
                 "repeat_interval": "1h",
+                **(route or {}),
             },
-            "receivers": [{"name": "sidecar", "webhook_configs": [{"url": webhook, "send_resolved": True}]}],
+            "receivers": [
+                {"name": receiver, "webhook_configs": [{"url": webhook, "send_resolved": True, **settings}]}
+            ],
         }
         extra = ["--storage.path=data", "--cluster.listen-address="]
-        super().__init__("prometheus-alertmanager", config, extra, {})
+        self._secured = secured
+        self._began: dict[tuple[object, ...], datetime] = {}
+        files = {}
+        if secured:
+            web = {
+                "tls_server_config": {
+                    "cert_file": str(secured / "cert.pem"),
+                    "key_file": str(secured / "key.pem"),
+                },
+                # Of PASSWORD.
+                "basic_auth_users": {
+                    self.USER: "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
+                },
+            }
+            files["web.yml"] = yaml.safe_dump(web)
+            extra.append("--web.config.file=web.yml")
+        super().__init__("prometheus-alertmanager", config, extra, files)
+        if secured:
+            self.url = self.url.replace("http:", "https:")
+
+    def session(self) -> Any:
+        session = requests.Session()
+        if self._secured:
+            session.trust_env = False  # $REQUESTS_CA_BUNDLE would count for more than what is set here
+            session.auth = (self.USER, self.PASSWORD)
+            session.verify = str(self._secured / "cert.pem")
+        return session
+
+    def fire(self, name: str, *, ends_in: float = 3600, **labels: str) -> None:
+        """Tell of an alert as Prometheus would; it ends by itself after ``ends_in`` seconds."""
+        now = datetime.now(UTC)
+        key = (name, *sorted(labels.items()))
+        self._post(name, labels, now + timedelta(seconds=ends_in), self._began.setdefault(key, now))
+
+    def fire_without_beginning(self, name: str, **labels: str) -> None:
+        """Tell of an alert as people do by hand: when it will end, but not when it began."""
+        self._post(name, labels, datetime.now(UTC) + timedelta(hours=1))
+
+    def resolve(self, name: str, **labels: str) -> None:
+        """Tell that an alert has ended."""
+        began = self._began.pop((name, *sorted(labels.items())), None)
+        self._post(name, labels, datetime.now(UTC), began)
+
+    def _post(
+        self, name: str, labels: dict[str, str], ends_at: datetime, began: datetime | None = None
+    ) -> None:
+        alert = {
+            "labels": {"alertname": name, **labels},
+            "annotations": {"summary": f"{name} fires"},
+            "endsAt": ends_at.isoformat(),
+            **({"startsAt": began.isoformat()} if began else {}),
+        }
+        answer = self.session().post(f"{self.url}/api/v2/alerts", json=[alert], timeout=10)
+        assert answer.ok, answer.text
+
+    def silence(self, name: str) -> None:
+        """Silence all alerts of this name for an hour."""
+        now = datetime.now(UTC)
+        silence = {
+            "matchers": [{"name": "alertname", "value": name, "isRegex": False, "isEqual": True}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(hours=1)).isoformat(),
+            "createdBy": "a test",
+            "comment": "a test",
+        }
+        answer = self.session().post(f"{self.url}/api/v2/silences", json=silence, timeout=10)
+        assert answer.ok, answer.text
+
+    def listed(self, name: str) -> list[str]:
+        """The states of the alerts of this name that it knows."""
+        params = {"filter": f'alertname="{name}"'}
+        answer = self.session().get(f"{self.url}/api/v2/alerts", params=params, timeout=10)
+        return [one["status"]["state"] for one in answer.json()]
 
 
 class Prometheus(_Monitor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -46,7 +47,7 @@ class Process:
 
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
         self.lines: list[str] = []
-        self._popen = subprocess.Popen(
+        self._start = lambda: subprocess.Popen(
             command,
             cwd=cwd,
             env=env,
@@ -55,6 +56,11 @@ class Process:
             text=True,
             errors="replace",
         )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, also again after it has ended."""
+        self._popen = self._start()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -63,9 +69,9 @@ class Process:
         return self._popen.pid
 
     def _read(self) -> None:
-        assert self._popen.stderr
-        for line in self._popen.stderr:
-            self.lines.append(line)
+        with self._popen.stderr as stderr:
+            for line in stderr:
+                self.lines.append(line)
 
     def alive(self) -> None:
         """Fail with what the program said if it has ended."""
@@ -81,6 +87,13 @@ class Process:
         self._reader.join(5)
         return code
 
+    def kill(self) -> None:
+        """SIGKILL for it and its children at once."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (self.pid, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
+        self.wait()
+
     def stop(self) -> int:
         if self._popen.poll() is None:
             self._popen.send_signal(signal.SIGTERM)
@@ -94,5 +107,4 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._popen.stderr:
-            self._popen.stderr.close()
+        self._reader.join(5)

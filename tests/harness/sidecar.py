@@ -23,6 +23,7 @@ class Sidecar(Process):
         env: further environment variables.
         store: where its state is kept; a path is relative to its folder.
         folder: to run in; None: one of its own, which goes with it.
+        port: to listen on; 0: any, another one after a restart.
     """
 
     def __init__(
@@ -31,13 +32,14 @@ class Sidecar(Process):
         env: dict[str, str] | None = None,
         store: str = "memory:",
         folder: Path | None = None,
+        port: int = 0,
     ) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
         folder = folder or Path(self._dir.name)
         self.config_path = folder / "sidecar.yaml"
         self.configure(config or {})
         command = [sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
-        command += ["--listen", "127.0.0.1:0", "--store", store, "--log-format", "json"]
+        command += ["--listen", f"127.0.0.1:{port}", "--store", store, "--log-format", "json"]
         root = str(Path(__file__).parents[2])
         super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
 
@@ -46,15 +48,24 @@ class Sidecar(Process):
 
     def __enter__(self) -> Sidecar:
         try:
-            self.address = self.wait_log("listening")["addresses"][0]
+            self._find()
         except BaseException:
             self.__exit__()
             raise
+        self.session = requests.Session()
+        return self
+
+    def restart(self) -> None:
+        """Start again what was stopped or killed."""
+        self.lines.clear()
+        self.start()
+        self._find()
+
+    def _find(self) -> None:
+        self.address = self.wait_log("listening")["addresses"][0]
         host, port = self.address.rsplit(":", 1)
         self.where = (host, int(port))
         self.url = f"http://{self.address}"
-        self.session = requests.Session()
-        return self
 
     def __exit__(self, *exc: object) -> None:
         if hasattr(self, "session"):
@@ -106,6 +117,23 @@ class Sidecar(Process):
         counters = self.status(scope)["counters"]
         assert_conserved(counters)
         return counters
+
+    def metric(self, series: str) -> float:
+        """The value of a series, as it stands in the exposition."""
+        for line in self.get("/metrics").text.splitlines():
+            if line.startswith(series + " "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no series {series}")
+
+    def wait_for_metric(self, series: str, value: float) -> None:
+        eventually(lambda: self.metric(series) >= value, f"{series} reaches {value:g}")
+
+    def wait_for_gate(self, scope: str, gate: str) -> None:
+        eventually(lambda: self.status(scope)["gate"] == gate, f"the gate of {scope!r} is {gate}")
+
+    @property
+    def worker_pid(self) -> int:
+        return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
 
     def wait_for_waiters(self, scope: str, count: int) -> None:
         eventually(lambda: self.counters(scope)["waiters"] == count, f"{count} waiters at {scope!r}")

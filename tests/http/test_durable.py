@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import stat
 from pathlib import Path
@@ -20,21 +18,13 @@ def start(folder: Path, **config) -> Sidecar:
     return Sidecar(config or PAUSING, store="sqlite:state.db", folder=folder)
 
 
-def kill(sidecar: Sidecar) -> None:
-    """SIGKILL for master and worker at once."""
-    children = Path(f"/proc/{sidecar.pid}/task/{sidecar.pid}/children").read_text().split()
-    for pid in (sidecar.pid, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
-    sidecar.wait()
-
-
 def test_state_holds_and_history_survive_a_kill(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         first.pause("a", "by hand", max_pause_secs=0)
         first.claim("b/c", "distressed", reason="lost", source="me")
         first.claim("d", "cautious", ttl_secs=1000)
         before = [first.status(scope) for scope in ("a", "b/c", "d")]
-        kill(first)
+        first.kill()
     assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
     with start(tmp_path) as second:
         after = [second.status(scope) for scope in ("a", "b/c", "d")]
@@ -51,7 +41,7 @@ def test_a_spent_episode_survives(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         first.claim("a", "distressed", source="x")
         first.resume("a")
-        kill(first)
+        first.kill()
     with start(tmp_path) as second:
         assert second.claim("a", "distressed", source="x")["gate"] == "open"
         assert second.claim("a", "distressed", source="y")["gate"] == "closed"
@@ -80,7 +70,7 @@ def test_a_resolved_alert_stays_resolved_after_a_restart(tmp_path: Path) -> None
     with start(tmp_path) as first:
         first.notify(firing)
         first.notify(resolved)
-        kill(first)
+        first.kill()
     with start(tmp_path) as second:
         assert second.notify(firing).json()["alerts"]["stale"] == 1
         assert second.gate().status_code == 200
@@ -141,21 +131,22 @@ def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
 def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.pause("a", "short", max_pause_secs=1)
-        worker = Path(f"/proc/{own.pid}/task/{own.pid}/children").read_text().split()[0]
         import resource
 
         # No file may grow: what a full disk does to writes.
-        resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x"}, timeout=30)
         assert answer.status_code == 503
         assert answer.json()["type"].endswith("/store-unavailable")
         assert own.status("b")["gate"] == "open"
         assert "wellbeing_store_up 0.0" in own.get("/metrics").text
         assert own.gate("a", wait=20).status_code == 200
-        resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(
+            own.worker_pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
         eventually(lambda: "wellbeing_store_up 1.0" in own.get("/metrics").text, "the store heals")
         assert own.pause("b")["gate"] == "closed"
-        kill(own)
+        own.kill()
     with start(tmp_path) as second:
         assert second.status("a")["holds"] == []
         assert second.status("b")["gate"] == "closed"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import Config, ConfigError, describe, load_config
+from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
 
 EXAMPLE = """\
@@ -129,10 +130,8 @@ def test_every_key_is_also_a_variable(tmp_path: Path, key: str) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    reference = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    for key, _, _, description in describe():
-        assert f"| `{key}` |" in reference, key
-        assert description.replace("|", "\\|") in reference, key
+    reference = Path(__file__).parents[2] / "docs" / "configuration.md"
+    assert rows() in reference.read_text(), "run `make docs`"
 
 
 def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.changes import HoldLifted, HoldPut, Intervened
 from sidecar.core.commands import AlertFired, AlertResolved, Claim, Lapse, Notify, Pause, Resume
+from sidecar.core.draft import Draft
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ancestors_of
 from sidecar.core.state import WellbeingState
@@ -175,7 +176,7 @@ def test_the_core_does_what_the_naive_model_does(sequence) -> None:
     now = 100.0
     for passed, step in sequence:
         now += passed
-        draft = world.draft()
+        draft = Draft(world)
         if step[0] == "never mind":
             # A draft that is thrown away leaves no trace.
             draft.perform(Pause(step[1], "never", "mind"), now)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.commands import AlertFired, AlertResolved, Notify
+from sidecar.core.draft import Draft
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.world import World
@@ -36,7 +37,7 @@ def histories(draw) -> list[Notify]:
 def final_state(notifications: list[Notify]):
     world = World(PolicyTable(Policy(pause_on_distressed=True)))
     for notification in notifications:
-        draft = world.draft()
+        draft = Draft(world)
         draft.perform(notification, NOW)
         world.apply(draft)
     return {

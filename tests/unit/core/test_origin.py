@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.core.changes import HoldLifted, HoldPut, Intervened
 from sidecar.core.commands import Claim, Command, Lapse, Pause, Repolicy, Resume
+from sidecar.core.draft import Draft
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.transition import next_deadline
@@ -29,7 +30,7 @@ class Story:
 
     def do(self, command: Command, after: float = 0.0):
         self.now += after
-        draft = self.world.draft()
+        draft = Draft(self.world)
         outcome = draft.perform(command, self.now)
         self.world.apply(draft)
         self.changes += outcome.changes

@@ -1,0 +1,53 @@
+"""Alertmanager's own account of what fires: ``/api/v2/alerts`` and ``/api/v2/status``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import InvalidNotification
+from .payload import Alert, parse_api_alert, parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveAlert:
+    """An alert that Alertmanager knows.
+
+    Attributes:
+        alert: as in a notification; it fires.
+        suppressed: silenced, inhibited or muted.
+    """
+
+    alert: Alert
+    suppressed: bool
+
+
+def parse_active_alerts(answer: object) -> tuple[ActiveAlert, ...]:
+    """The alerts of an answer of ``/api/v2/alerts``.
+
+    Raises:
+        InvalidNotification: it is none.
+    """
+    if not isinstance(answer, list):
+        raise InvalidNotification("answer", "must be a list")
+    alerts = []
+    for index, one in enumerate(answer):
+        alert = parse_api_alert(one, f"[{index}]")
+        status = one.get("status")
+        state = status.get("state") if isinstance(status, dict) else None
+        if state not in ("active", "suppressed", "unprocessed"):
+            raise InvalidNotification(f"[{index}].status.state", "must be active, suppressed or unprocessed")
+        alerts.append(ActiveAlert(alert, state == "suppressed"))
+    return tuple(alerts)
+
+
+def parse_started_at(answer: object) -> float:
+    """When the Alertmanager of an answer of ``/api/v2/status`` started, seconds since the epoch.
+
+    Raises:
+        InvalidNotification: it does not say.
+    """
+    uptime = answer.get("uptime") if isinstance(answer, dict) else None
+    started_at = parse_time(uptime, "uptime") if isinstance(uptime, str) else None
+    if started_at is None:
+        raise InvalidNotification("uptime", "must be a time as in RFC 3339")
+    return started_at

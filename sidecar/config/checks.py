@@ -1,0 +1,135 @@
+"""What values a key of the config may have.
+
+A check takes what YAML made of a value and returns it as the program wants it, or raises `ValueError`
+with what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from sidecar.alerts import Matcher
+from sidecar.core.errors import shown
+from sidecar.core.scope import parse_scope
+
+Check = Callable[[object], object]
+
+_HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
+_MAX_PORT = 65_535
+_MAX_SECS = 1e9
+
+
+def _type(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
+def _wrong(wanted: str, value: object) -> ValueError:
+    got = shown(value) if isinstance(value, str | int | float) else _type(value)
+    return ValueError(f"must be {wanted}, got {got}")
+
+
+def boolean(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise _wrong("true or false", value)
+    return value
+
+
+def seconds(value: object) -> float:
+    """A duration."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECS:
+        raise _wrong("seconds, a number of at least 0", value)
+    return float(value)
+
+
+def positive_seconds(value: object) -> float:
+    """A duration above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_SECS:
+        raise _wrong("seconds, a number above 0", value)
+    return float(value)
+
+
+def count(value: object) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**12:
+        raise _wrong("a whole number of at least 1", value)
+    return value
+
+
+def rate(value: object) -> float:
+    """A number a second."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
+        raise _wrong("a number of at least 0", value)
+    return float(value)
+
+
+def text(value: object) -> str:
+    """Text."""
+    if not isinstance(value, str):
+        raise _wrong("text", value)
+    return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """A list of text."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _wrong("a list of text", value)
+    return tuple(value)
+
+
+def urls(value: object) -> tuple[str, ...]:
+    """A list of URLs, or one."""
+    if isinstance(value, str):
+        value = [value]
+    for url in texts(value):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise _wrong("http://HOST:PORT or https://HOST:PORT, with a path where there is one", url)
+    return texts(value)
+
+
+def matchers(value: object) -> tuple[str, ...]:
+    """A list of matchers."""
+    for one in texts(value):
+        Matcher.parse(one)
+    return texts(value)
+
+
+def scope(value: object) -> str:
+    """A scope."""
+    return parse_scope(text(value))
+
+
+def one_of(*allowed: str) -> Check:
+    """One of a few words."""
+
+    def check(value: object) -> str:
+        if value not in allowed or not isinstance(value, str):
+            raise _wrong(f"one of {', '.join(allowed)}", value)
+        return value
+
+    return check
+
+
+def addresses(value: object) -> tuple[str, ...]:
+    """One address to listen on, or a list."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not value:
+        raise _wrong("HOST:PORT, unix:/path, or a list of those", value)
+    for one in value:
+        match = _HOST_PORT.fullmatch(one) if isinstance(one, str) else None
+        is_socket = isinstance(one, str) and one.startswith("unix:/")
+        if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
+            raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", one)
+    return tuple(value)
+
+
+def store(value: object) -> str:
+    """Where the state is kept."""
+    if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
+        return value
+    raise _wrong("memory: or sqlite:PATH", value)

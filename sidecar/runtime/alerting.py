@@ -1,0 +1,94 @@
+"""Between Alertmanager and the controller: notifications, the dead man's switch, reconciliation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from sidecar.alerts import Notification
+from sidecar.config import AlertsConfig
+from sidecar.core.commands import Command
+from sidecar.core.errors import CoreError
+from sidecar.store import StoreUnavailable
+
+from .alertmanager import Ask, ask_all
+from .controller import Controller, ShuttingDown
+from .intake import Heard, Intake
+from .reconcile import Reconciler
+from .watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECS = 1.0
+_RETRY_SECS = 1.0
+
+
+class Alerting:
+    """What is heard, what is not heard, and what is asked. Belongs to the loop.
+
+    Args:
+        controller: a running one.
+        config: of alerts.
+        ask: asks Alertmanagers.
+    """
+
+    def __init__(self, controller: Controller, config: AlertsConfig, ask: Ask = ask_all) -> None:
+        self._controller = controller
+        self._orders: asyncio.Queue[Command] = asyncio.Queue()
+        self.intake = Intake(config)
+        self.watchdog = Watchdog(config, controller.clock, self._orders.put_nowait, controller.world.records)
+        self._reconciler = Reconciler(controller, self.intake, self.watchdog, config, ask=ask)
+        self._carrier = controller.loop.create_task(self._carry_out())
+        self._look()
+
+    def configure(self, config: AlertsConfig) -> None:
+        """Go on with ``config``."""
+        self.intake = Intake(config)
+        self.watchdog.configure(config)
+        self._reconciler.configure(config, self.intake)
+        self._controller.counters.blind = self.watchdog.blind
+
+    async def stop(self) -> None:
+        """Look, ask and order no more."""
+        self._looker.cancel()
+        self._carrier.cancel()
+        await asyncio.gather(self._carrier, return_exceptions=True)
+        await self._reconciler.stop()
+
+    async def take(self, notification: Notification, heard: Heard) -> dict[str, int]:
+        """Apply ``notification``, understood as ``heard``; by outcome, how many alerts there were.
+
+        Raises:
+            CoreError: it was refused; nothing of it was done.
+            StoreUnavailable: it could not be kept; nothing of it was done.
+            ShuttingDown: it came too late.
+        """
+        if notification.truncated_alerts:
+            self._reconciler.hurry()
+        self.watchdog.hear(notification)
+        counters = self._controller.counters
+        counters.blind = self.watchdog.blind
+        outcome = await self._controller.submit(self.watchdog.guard(heard.command))
+        self.watchdog.note(outcome)
+        return heard.count(outcome, counters, self._controller.clock.now())
+
+    def _look(self) -> None:
+        self.watchdog.look()
+        self._controller.counters.blind = self.watchdog.blind
+        self._looker = self._controller.loop.call_later(_LOOK_SECS, self._look)
+
+    async def _carry_out(self) -> None:
+        """Have the watchdog's orders done one after the other, however long the store is down."""
+        while True:
+            command = await self._orders.get()
+            while True:
+                try:
+                    await self._controller.submit(command)
+                except StoreUnavailable:
+                    await asyncio.sleep(_RETRY_SECS)
+                    continue
+                except ShuttingDown:
+                    return
+                except CoreError as error:
+                    logger.error("watchdog_refused", extra={"fields": {"error": str(error)}})
+                break

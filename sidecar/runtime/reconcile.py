@@ -1,0 +1,236 @@
+"""Sets right what notifications did not tell: at start, every so often, and after a truncated one.
+
+Alertmanager lists what fires. What it lists as firing counts, as a notification would. What it lists as
+silenced or inhibited ends here. What it does not list ends only if it would be listed: it was told of by
+the receiver and has the labels that are asked for, it was absent twice in a row, those who watch are
+watching, and an Alertmanager that answered has run for long enough to know. Of several, as members of one
+cluster, the lists are put together: Prometheus tells each of them, and they tell each other nothing of
+alerts. One that does not answer changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sidecar.alerts import ActiveAlert
+from sidecar.config import AlertsConfig
+from sidecar.core.commands import AlertFired, Gone, Reconcile
+from sidecar.core.draft import Outcome
+from sidecar.core.errors import CoreError, TooManyScopes
+from sidecar.core.values import ALERT_PREFIX
+from sidecar.store import StoreUnavailable
+
+from .alertmanager import Answer, Ask, ask_all, name_of
+from .controller import Controller, ShuttingDown
+from .counters import Counters
+from .intake import Intake
+from .watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+_CONFIRM_SECS = 5.0
+_BREATH_SECS = 0.2
+"""However many notifications are truncated, Alertmanager is not asked without a pause."""
+_JITTER = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What the Alertmanagers together say.
+
+    Attributes:
+        firing: what counts as firing, by source.
+        suppressed: sources that nobody lists as active.
+        ignored: sources that the rules ignore.
+        complete: what is absent can be believed to be.
+    """
+
+    firing: dict[str, AlertFired]
+    suppressed: frozenset[str]
+    ignored: frozenset[str]
+    complete: bool
+
+
+class Reconciler:
+    """Asks, compares and corrects.
+
+    Args:
+        controller: whose signals are compared.
+        intake: says what an alert claims.
+        watchdog: says whether what is absent can be believed.
+        config: whom to ask, and how.
+        ask: asks; a thread calls it.
+        jitter: a number from 0 to 1, anew at each call.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        intake: Intake,
+        watchdog: Watchdog,
+        config: AlertsConfig,
+        *,
+        ask: Ask = ask_all,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._controller = controller
+        self._watchdog = watchdog
+        self._ask = ask
+        self._jitter = jitter
+        self._absent: dict[str, float] = {}
+        self._hurry = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconcile")
+        self.configure(config, intake)
+        self._task = controller.loop.create_task(self._run())
+
+    def configure(self, config: AlertsConfig, intake: Intake) -> None:
+        """Go on with ``config``, at once."""
+        self._config = config
+        self._intake = intake
+        names = [name_of(url) for url in config.alertmanager_urls]
+        up = self._counters.alertmanagers
+        self._counters.alertmanagers = {name: up.get(name) for name in names}
+        self._hurry.set()
+
+    def hurry(self) -> None:
+        """Do not wait for the next time."""
+        self._hurry.set()
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _counters(self) -> Counters:
+        return self._controller.counters
+
+    async def _run(self) -> None:
+        while True:
+            self._hurry.clear()
+            pause = self._config.reconcile_secs * (1 - _JITTER * self._jitter())
+            if self._config.alertmanager_urls:
+                try:
+                    if not await self._round():
+                        pause = min(pause / 2, _CONFIRM_SECS)
+                except (StoreUnavailable, CoreError, ShuttingDown) as error:
+                    self._counters.reconciliations["failed"] += 1
+                    logger.error("reconcile_failed", extra={"fields": {"error": str(error)}})
+                except Exception:
+                    self._counters.reconciliations["failed"] += 1
+                    logger.exception("reconciliation failed")
+            await asyncio.sleep(_BREATH_SECS)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            except TimeoutError:
+                continue
+
+    async def _round(self) -> bool:
+        """Ask and correct; whether all is settled: nothing was absent for the first time."""
+        config, intake = self._config, self._intake
+        before = {
+            signal.source: signal.since
+            for record in self._controller.world.records.values()
+            for signal in record.signals.values()
+            if signal.asked
+        }
+        answers, listed = await self._controller.loop.run_in_executor(
+            self._thread, self._compare, config, intake, self._controller.clock.now()
+        )
+        self._tell(answers)
+        if all(answer.error for answer in answers):
+            self._counters.reconciliations["unreachable"] += 1
+            return True
+        if any(self._watchdog.is_alert(one.alert) for answer in answers for one in answer.alerts):
+            self._watchdog.seen()
+        gone = [
+            Gone(source, since, why)
+            for source, since in before.items()
+            for why in (self._why_gone(source, since, listed),)
+            if why
+        ]
+        self._absent = {
+            source: since
+            for source, since in before.items()
+            if listed.complete and source not in listed.firing and not self._watchdog.doubtful
+        }
+        unsettled = self._absent.keys() - {one.source for one in gone}
+        outcome = await self._correct(tuple(listed.firing.values()), tuple(gone))
+        self._watchdog.note(outcome, self._absent)
+        self._count(outcome, len(gone))
+        return not unsettled
+
+    async def _correct(self, firing: tuple[AlertFired, ...], gone: tuple[Gone, ...]) -> Outcome:
+        try:
+            return await self._controller.submit(Reconcile(firing, gone))
+        except TooManyScopes as error:
+            # No reason to keep what has ended.
+            logger.error("reconcile_failed", extra={"fields": {"error": str(error)}})
+            return await self._controller.submit(Reconcile((), gone))
+
+    def _compare(self, config: AlertsConfig, intake: Intake, now: float) -> tuple[list[Answer], _Listed]:
+        answers = self._ask(config)
+        return answers, _together([one for one in answers if not one.error], config, intake, now)
+
+    def _why_gone(self, source: str, since: float, listed: _Listed) -> str:
+        if source in listed.suppressed:
+            return "silenced or inhibited"
+        if source in listed.ignored:
+            return "the rules ignore it now"
+        if source in listed.firing or not listed.complete or self._watchdog.doubtful:
+            return ""
+        return "Alertmanager knows of it no more" if self._absent.get(source) == since else ""
+
+    def _tell(self, answers: list[Answer]) -> None:
+        known = self._counters.alertmanagers
+        for answer in answers:
+            up = not answer.error
+            if known.get(answer.name) is not up and answer.name in known:
+                fields = {"alertmanager": answer.name}
+                if up:
+                    logger.info("alertmanager_up", extra={"fields": fields})
+                else:
+                    logger.warning(
+                        "alertmanager_unreachable", extra={"fields": {**fields, "error": answer.error}}
+                    )
+                known[answer.name] = up
+
+    def _count(self, outcome: Outcome, gone: int) -> None:
+        self._counters.reconciliations["done"] += 1
+        self._counters.reconciled_at = self._controller.clock.now()
+        raised = sum(1 for one in outcome.alerts if one.value == "applied")
+        self._counters.corrections["raised"] += raised
+        self._counters.corrections["ended"] += gone
+        if raised or gone:
+            logger.warning("reconciled", extra={"fields": {"raised": raised, "ended": gone}})
+
+
+def _together(answers: list[Answer], config: AlertsConfig, intake: Intake, now: float) -> _Listed:
+    alerts: dict[str, ActiveAlert] = {}
+    for answer in answers:
+        for one in answer.alerts:
+            source = ALERT_PREFIX + one.alert.fingerprint
+            other = alerts.get(source)
+            if other is None or (other.suppressed and not one.suppressed):
+                alerts[source] = one
+    silent = not config.alertmanager.count_suppressed
+    suppressed = frozenset(source for source, one in alerts.items() if one.suppressed and silent)
+    firing = {}
+    for source, one in alerts.items():
+        command = None if source in suppressed else intake.fired(one.alert, now, asked=True)
+        if command is not None:
+            firing[source] = command
+    oldest = min((answer.started_at for answer in answers), default=now)
+    return _Listed(
+        firing,
+        suppressed,
+        frozenset(alerts.keys() - firing.keys() - suppressed),
+        complete=bool(answers) and now - oldest >= config.alertmanager.min_uptime_secs,
+    )

@@ -1,0 +1,371 @@
+"""What real Alertmanagers and Prometheuses do that misleads, one by one: the gate is right all the same."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness.monitoring import Alertmanager, Prometheus, Target
+from harness.process import eventually, free_port
+from harness.sidecar import Sidecar
+
+CLOSED = {"severity": "critical"}
+ROUNDS = 'wellbeing_reconciliations_total{result="done"}'
+
+
+class Pair:
+    """A sidecar and the Alertmanager that it is wired to, both ways."""
+
+    def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
+        self._stack = stack
+        self._folder = tmp_path
+        self.port = free_port()
+        self.webhook = f"http://127.0.0.1:{self.port}/v1/alerts"
+
+    def alertmanager(self, **options) -> Alertmanager:
+        self.am = self._stack.enter_context(Alertmanager(self.webhook, **options))
+        return self.am
+
+    def sidecar(self, urls: list[str] | None = None, **alerts) -> Sidecar:
+        """Its reconciliation is quick, and believes an Alertmanager that has just been started."""
+        asking = {"min_uptime_secs": 0, **alerts.pop("alertmanager", {})}
+        config = {
+            "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
+            "alerts": {
+                "alertmanager_urls": [self.am.url] if urls is None else urls,
+                "reconcile_secs": 0.5,
+                "alertmanager": asking,
+                **alerts,
+            },
+        }
+        self.own = self._stack.enter_context(
+            Sidecar(config, store="sqlite:state.db", folder=self._folder, port=self.port)
+        )
+        return self.own
+
+    def pause_by(self, name: str, **labels: str) -> None:
+        """Let an alert fire, and see the gate closed."""
+        self.am.fire(name, **CLOSED, **labels)
+        self.own.wait_for_gate(labels.get("wellbeing_scope", ""), "closed")
+
+    def settled(self) -> None:
+        """Some rounds of reconciliation have passed."""
+        self.own.wait_for_metric(ROUNDS, self.own.metric(ROUNDS) + 3)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        yield Pair(stack, tmp_path)
+
+
+def test_what_a_truncated_notification_left_out_is_asked_for(pair: Pair) -> None:
+    am = pair.alertmanager(max_alerts=2)
+    own = pair.sidecar(reconcile_secs=3600)
+    pair.own.wait_for_metric(ROUNDS, 1)
+    scopes = [f"s{number}" for number in range(5)]
+    for scope in scopes:
+        am.fire("Many", **CLOSED, wellbeing_scope=scope)
+    for scope in scopes:
+        own.wait_for_gate(scope, "closed")
+    for scope in scopes[:3]:
+        am.resolve("Many", **CLOSED, wellbeing_scope=scope)
+    for scope in scopes[:3]:
+        own.wait_for_gate(scope, "open")
+    assert [own.status(scope)["gate"] for scope in scopes[3:]] == ["closed", "closed"]
+
+
+def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
+    pair.alertmanager(send_resolved=False)
+    pair.sidecar()
+    pair.pause_by("Silent")
+    pair.settled()
+    assert pair.own.status()["gate"] == "closed"
+    pair.am.resolve("Silent", **CLOSED)
+    pair.own.wait_for_gate("", "open")
+    assert pair.own.metric('wellbeing_reconcile_corrections_total{what="ended"}') == 1
+    assert pair.own.wait_log("reconciled")["ended"] == 1
+    [entry, *_] = pair.own.get("/v1/history").json()["entries"]
+    assert "Alertmanager knows of it no more" in entry["reason"]
+
+
+def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interval(pair: Pair) -> None:
+    # Its webhook retries for so short a time that the resolve is lost for good.
+    pair.alertmanager(route={"repeat_interval": "4h"})
+    own = pair.sidecar(reconcile_secs=5)
+    pair.pause_by("Lost")
+    own.kill()
+    pair.am.resolve("Lost", **CLOSED)
+    eventually(lambda: not pair.am.listed("Lost"), "Alertmanager forgets it")
+    eventually(lambda: any("connection refused" in line for line in pair.am.lines), "it could not tell")
+    # Nobody listens at the webhook any more, so that only asking helps.
+    own = Sidecar(yaml_of(own), store="sqlite:state.db", folder=own.config_path.parent)
+    with own:
+        own.wait_for_gate("", "open")
+        assert not own.logs("reconcile_failed")
+
+
+def yaml_of(own: Sidecar) -> dict:
+    import yaml
+
+    return yaml.safe_load(own.config_path.read_text())
+
+
+def test_an_alert_that_seems_to_begin_in_the_future_can_end(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(urls=[])
+    pair.am.fire_without_beginning("ByHand", **CLOSED)
+    own.wait_for_gate("", "closed")
+    assert own.status()["signals"][0]["since"] > own.status()["holds"][0]["since"]
+    pair.am.resolve("ByHand", **CLOSED)
+    own.wait_for_gate("", "open")
+
+
+def test_a_silenced_alert_counts_no_more_and_comes_back_with_its_silence_gone(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar()
+    pair.pause_by("Known")
+    pair.am.silence("Known")
+    own.wait_for_gate("", "open")
+    [entry, *_] = own.get("/v1/history").json()["entries"]
+    assert "silenced or inhibited" in entry["reason"]
+    [silence] = pair.am.session().get(f"{pair.am.url}/api/v2/silences", timeout=5).json()
+    pair.am.session().delete(f"{pair.am.url}/api/v2/silence/{silence['id']}", timeout=5)
+    own.wait_for_gate("", "closed")
+
+
+def test_an_alert_silenced_and_then_resolved_ends(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(alertmanager={"count_suppressed": True})
+    pair.pause_by("Known")
+    pair.am.silence("Known")
+    eventually(lambda: pair.am.listed("Known") == ["suppressed"], "it is silenced")
+    pair.settled()
+    assert own.status()["gate"] == "closed", "it is configured to count"
+    pair.am.resolve("Known", **CLOSED)
+    own.wait_for_gate("", "open")
+
+
+def test_an_alert_gone_while_alertmanager_was_down_ends(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar()
+    pair.pause_by("Gone")
+    pair.am.kill()
+    own.wait_for_metric('wellbeing_reconciliations_total{result="unreachable"}', 2)
+    assert own.status()["gate"] == "closed", "who cannot be asked changes nothing"
+    assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 0
+    assert len(own.logs("alertmanager_unreachable")) == 1
+    pair.am.restart()
+    own.wait_for_gate("", "open")
+    assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 1
+
+
+def test_an_empty_list_after_alertmanagers_restart_means_nothing(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(alertmanager={"min_uptime_secs": 300})
+    pair.pause_by("Still")
+    pair.am.kill()
+    pair.am.restart()
+    assert pair.am.listed("Still") == []
+    own.wait_for_metric(ROUNDS, own.metric(ROUNDS) + 3)
+    assert own.status()["gate"] == "closed"
+
+
+def test_a_restart_needs_no_notification(pair: Pair) -> None:
+    pair.alertmanager(route={"repeat_interval": "4h"})
+    own = pair.sidecar(reconcile_secs=3600)
+    pair.pause_by("Fires")
+    own.kill()
+    own.restart()
+    assert own.gate(wait=0).status_code == 503, "the first request already meets a closed gate"
+    own.kill()
+    for file in own.config_path.parent.glob("state.db*"):
+        file.unlink()
+    own.restart()
+    own.wait_for_gate("", "closed")
+    assert own.metric('wellbeing_webhook_notifications_total{result="accepted"}') == 0
+
+
+def test_a_notification_refused_for_the_store_comes_again(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(urls=[])
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    # No file may grow: what a full disk does to writes.
+    resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    pair.am.fire("Early", **CLOSED)
+    own.wait_for_metric('wellbeing_webhook_notifications_total{result="unavailable"}', 2)
+    assert own.status()["signals"] == []
+    resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, unlimited)
+    own.wait_for_gate("", "closed")
+    assert own.metric("wellbeing_store_up") == 1
+    pair.am.resolve("Early", **CLOSED)
+    own.wait_for_gate("", "open")
+
+
+def test_two_that_tell_the_same_count_once_and_one_of_them_is_enough(pair: Pair) -> None:
+    pair.alertmanager()
+    with Alertmanager(pair.webhook) as other:
+        own = pair.sidecar(urls=[pair.am.url, other.url])
+        for one in (pair.am, other):
+            one.fire("Twice", **CLOSED)
+        own.wait_for_metric('wellbeing_webhook_notifications_total{result="accepted"}', 2)
+        own.wait_for_gate("", "closed")
+        assert len(own.status()["signals"]) == 1
+        assert own.counters()["interventions_total"] == 1
+        pair.am.kill()
+        own.wait_for_metric(ROUNDS, own.metric(ROUNDS) + 3)
+        assert own.status()["gate"] == "closed"
+        other.silence("Twice")
+        own.wait_for_gate("", "open")
+
+
+def test_what_other_receivers_and_others_labels_told_of_is_left_alone(pair: Pair) -> None:
+    name = "team.a/b+c (prod)"
+    pair.alertmanager(receiver=name)
+    own = pair.sidecar(alertmanager={"receiver": name, "filter": ['team="a"']})
+    pair.pause_by("Ours", team="a", wellbeing_scope="ours")
+    pair.pause_by("NotAsked", team="b", wellbeing_scope="not-asked")
+    fixture = Path(__file__).parents[1] / "fixtures" / "alertmanager" / "01_single_firing.json"
+    assert own.notify(fixture.read_bytes()).status_code == 200
+    others = {scope: own.status(scope)["signals"] for scope in ("", "not-asked")}
+    assert sum(len(signals) for signals in others.values()) == 2
+    pair.am.kill()
+    pair.am.restart()
+    eventually(lambda: own.status("ours")["state"] == "healthy", "ours ends")
+    pair.settled()
+    assert {scope: own.status(scope)["signals"] for scope in others} == others
+
+
+def test_it_is_asked_with_a_password_over_tls(pair: Pair, tmp_path: Path) -> None:
+    certify(tmp_path)
+    pair.alertmanager(secured=tmp_path)
+    (tmp_path / "password").write_text("open sesame\n")
+    asking = {
+        "username": "sidecar",
+        "password_file": str(tmp_path / "password"),
+        "ca_file": str(tmp_path / "cert.pem"),
+    }
+    pair.am.fire("Before", **CLOSED)
+    own = pair.sidecar(alertmanager=asking)
+    own.wait_for_gate("", "closed")
+    (tmp_path / "password").write_text("wrong")
+    own.wait_for_metric('wellbeing_reconciliations_total{result="unreachable"}', 1)
+    assert "answered 401" in own.wait_log("alertmanager_unreachable")["error"]
+    assert own.status()["gate"] == "closed"
+
+
+def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
+    am = pair.alertmanager()
+    am.fire("Before", **CLOSED)
+    (tmp_path / "token").write_text("secret-token\n")
+
+    class Guard(BaseHTTPRequestHandler):
+        """Lets nobody by without the token."""
+
+        def do_GET(self) -> None:
+            allowed = self.headers["Authorization"] == "Bearer secret-token"
+            answer = requests.get(am.url + self.path, timeout=5) if allowed else None
+            self.send_response(answer.status_code if answer is not None else 403)
+            body = answer.content if answer is not None else b""
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as guard:
+        threading.Thread(target=guard.serve_forever, daemon=True).start()
+        own = pair.sidecar(
+            urls=[f"http://127.0.0.1:{guard.server_address[1]}"],
+            alertmanager={"bearer_token_file": str(tmp_path / "token")},
+        )
+        own.wait_for_gate("", "closed")
+        guard.shutdown()
+
+
+def certify(folder: Path) -> None:
+    """``cert.pem`` and ``key.pem`` for 127.0.0.1, signed by itself."""
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+
+
+# -- the liar is Prometheus -----------------------------------------------------------------------
+
+WATCHDOG = {"alert": "Watchdog", "expr": "vector(1)", "labels": {"severity": "none"}}
+DISTRESSED = {"alert": "EngineDistressed", "expr": "engine_distress > 0.5", "labels": CLOSED}
+DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
+
+
+@pytest.mark.parametrize("recovered", [True, False], ids=["recovered", "still-distressed"])
+def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, recovered: bool) -> None:
+    pair.alertmanager(route={"repeat_interval": "1s"})
+    own = pair.sidecar(
+        watchdog={"alertname": "Watchdog", "timeout_secs": 30, "grace_secs": 3, "state": "cautious"}
+    )
+    rules = [{"name": "all", "rules": [WATCHDOG, DISTRESSED]}]
+    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
+        target.value = 1.0
+        own.wait_for_gate("", "closed")
+        prometheus.kill()
+        own.wait_for_metric("wellbeing_blind", 1)
+        eventually(lambda: pair.am.listed("EngineDistressed") == [], "it looks recovered")
+        eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
+        pair.settled()
+        status = own.status()
+        assert (status["blind"], status["gate"]) == (True, "closed")
+        assert [s["state"] for s in status["signals"] if s["source"].startswith("agent:")] == ["cautious"]
+        own.kill()
+        own.restart()
+        assert own.status()["blind"], "who was blind is blind after a restart"
+        assert own.status()["gate"] == "closed"
+        target.value = 0.0 if recovered else 1.0
+        prometheus.restart()
+        eventually(lambda: not own.status()["blind"], "it sees again")
+        own.wait_log("sees_again")
+        if recovered:
+            own.wait_for_gate("", "open")
+            assert own.status()["signals"] == []
+        else:
+            eventually(lambda: fires(own), "the alert fires anew")
+            pair.settled()
+            assert own.status()["gate"] == "closed"
+
+
+def held_in_doubt(own: Sidecar) -> bool:
+    return any(signal["ended_at"] for signal in own.status()["signals"])
+
+
+def fires(own: Sidecar) -> bool:
+    alerts = [signal for signal in own.status()["signals"] if signal["source"].startswith("alert:")]
+    return len(alerts) == 1 and alerts[0]["ended_at"] is None
+
+
+def test_a_target_that_stops_answering_resolves_its_alerts_so_rules_watch_it_too(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(urls=[])
+    rules = [{"name": "all", "rules": [{**DISTRESSED, "keep_firing_for": "5s"}, DOWN]}]
+    with Target() as target:
+        with Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
+            target.value = 1.0
+            own.wait_for_gate("", "closed")
+            target.__exit__()
+            eventually(lambda: prometheus.value('ALERTS{alertname="EngineDown"}') == 1, "the engine is down")
+            eventually(lambda: len(own.status()["signals"]) == 1 and down_alone(prometheus), "stale")
+            kinds = [entry["kind"] for entry in own.get("/v1/history").json()["entries"]]
+            assert kinds == ["pause", "intervention"], "the gate was never open in between"
+
+
+def down_alone(prometheus: Prometheus) -> bool:
+    firing = {labels["alertname"] for labels, _ in prometheus.query('ALERTS{alertstate="firing"}')}
+    return firing == {"EngineDown"}
