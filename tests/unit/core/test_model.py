@@ -136,10 +136,11 @@ class NaiveWorld:
         self.starts[source] = (scope, start)
         touched.add(scope)
 
-    def resolve(self, source: str, end: float, touched: set) -> None:
+    def resolve(self, source: str, end: float, now: float, touched: set) -> None:
         self.ended[source] = max(end, self.ended.get(source, end))
         here = self.starts.get(source)
-        if here and source in self.scopes[here[0]].claims and end >= here[1]:
+        if here and source in self.scopes[here[0]].claims and (end >= here[1] or here[1] > now):
+            self.ended[source] = max(self.ended[source], here[1])
             del self.scopes[here[0]].claims[source]
             touched.add(here[0])
 
@@ -234,7 +235,7 @@ def act(naive: NaiveWorld, step, now: float) -> None:
                 if firing:
                     naive.fire(source, scope, level, 80.0 + at, now + 25, touched)
                 else:
-                    naive.resolve(source, 80.0 + at + length, touched)
+                    naive.resolve(source, 80.0 + at + length, now, touched)
             for name in touched:
                 naive.scopes[name].settle(now)
         case ("pause", name, limit):

@@ -1,0 +1,144 @@
+"""Resolves that are not believed, and alerts that Alertmanager knows of no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.changes import HoldLifted, HoldPut
+from sidecar.core.commands import (
+    AlertFired,
+    AlertOutcome,
+    AlertResolved,
+    Believe,
+    Disbelieve,
+    Gone,
+    Notify,
+    Reconcile,
+)
+from sidecar.core.draft import Draft
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Signal
+from sidecar.core.world import World
+
+NOW = 1000.0
+
+
+def fired(source: str = "alert:a", scope: str = "s", at: float = 10.0, *, asked: bool = False) -> AlertFired:
+    return AlertFired(source, scope, WellbeingState.DISTRESSED, "why", at, NOW + 500, asked)
+
+
+def resolved(source: str = "alert:a", at: float = 20.0) -> AlertResolved:
+    return AlertResolved(source, at, NOW + 500)
+
+
+class Story:
+    def __init__(self) -> None:
+        self.world = World(PolicyTable(Policy(pause_on_distressed=True)))
+
+    def do(self, command, now: float = NOW):
+        draft = Draft(self.world)
+        outcome = draft.perform(command, now)
+        self.world.apply(draft)
+        return outcome
+
+    @property
+    def paused(self) -> bool:
+        return self.world.records["s"].hold is not None
+
+    @property
+    def signal(self) -> Signal | None:
+        return self.world.records["s"].signals.get("alert:a")
+
+
+def test_a_resolve_told_by_the_blind_lifts_nothing_until_it_is_believed() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    outcome = story.do(Notify((resolved(),), blind=True))
+    assert outcome.alerts == (AlertOutcome.IGNORED,)
+    assert story.paused
+    assert story.signal.ended_at == 20
+    story.do(Believe())
+    assert not story.paused
+    assert story.do(Notify((fired(),))).alerts == (AlertOutcome.STALE,)
+
+
+def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    story.do(Notify((resolved(),), blind=True))
+    story.do(Notify((fired(at=30),)))
+    story.do(Believe())
+    assert story.paused
+
+
+def test_what_ended_in_the_same_breath_stands_again() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    before = story.signal
+    story.do(Notify((resolved(),)))
+    assert not story.paused
+    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    assert story.paused
+    story.do(Believe())
+    assert not story.paused
+
+
+def test_disbelief_does_not_displace_what_fires() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    before = story.signal
+    story.do(Notify((resolved(),)))
+    story.do(Notify((fired(scope="t", at=30),)))
+    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    assert story.signal is None
+
+
+def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
+    story = Story()
+    story.do(Notify((fired(asked=True),)))
+    story.do(Reconcile((), (Gone("alert:a", 9.0, "another"), Gone("alert:b", 10.0, "unknown"))))
+    assert story.paused
+    story.do(Reconcile((), (Gone("alert:a", 10.0, "gone"),)))
+    assert not story.paused
+    story.do(Notify((fired(),)))
+    assert story.paused, "nothing says that it ended: no tombstone"
+
+
+def test_a_correction_is_one_step() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    outcome = story.do(Reconcile((fired("alert:b"),), (Gone("alert:a", 10.0, "gone"),)))
+    assert not [change for change in outcome.changes if isinstance(change, HoldPut | HoldLifted)]
+    assert story.paused
+
+
+def test_what_was_once_asked_for_stays_so() -> None:
+    story = Story()
+    story.do(Notify((fired(asked=True),)))
+    story.do(Notify((fired(),)))
+    assert story.signal.asked
+
+
+def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
+    story = Story()
+    story.do(Notify((fired(at=NOW + 3600),)))
+    assert story.do(Notify((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
+    assert not story.paused
+    assert story.do(Notify((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=12))
+def test_belief_ends_what_the_seeing_would_have_ended(events) -> None:
+    """However often sight is lost, after belief all is as if it never had been."""
+    blind, seeing = Story(), Story()
+    for number, (name, fires, is_blind) in enumerate(events):
+        alert = fired(f"alert:{name}", at=number + 1) if fires else resolved(f"alert:{name}", at=number + 1)
+        blind.do(Notify((alert,), blind=is_blind))
+        seeing.do(Notify((alert,)))
+    blind.do(Believe())
+    standing = [{*story.world.places} for story in (blind, seeing)]
+    assert standing[0] == standing[1]
