@@ -16,6 +16,9 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" for mor
 test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest $(ARGS)
 
+soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
+	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
+
 unit: $(VENV)/.dev ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 

@@ -158,12 +158,14 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(status)
         return OK
+    if status["blind"]:
+        print("blind: the watchdog's alert is missing, a resolve lifts nothing")
     for one in (status, *status.get("below", ())):
         print(_line(one))
         for signal in one["signals"]:
-            print(
-                f"    {signal['source']} claims {signal['state']} since {signal['since']}: {signal['reason']}"
-            )
+            doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
+            claim = f"{signal['source']} claims {signal['state']} since {signal['since']}"
+            print(f"    {claim}{doubt}: {signal['reason']}")
         for hold in one["holds"]:
             until = hold["until"] or "an operator resumes"
             span = f"since {hold['since']} until {until}"

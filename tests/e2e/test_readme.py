@@ -6,15 +6,18 @@ import re
 import subprocess
 from pathlib import Path
 
+import yaml
+
 from harness.process import program
-from sidecar.config import load_config
+from sidecar.config import Config, load_config
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
 
 
-def block(marker: str) -> str:
-    """The YAML block that has ``marker`` in it."""
-    [found] = [text for text in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if marker in text]
+def block(marker: str, page: str = "README.md") -> str:
+    """The YAML block of ``page`` that has ``marker`` in it."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    [found] = [text for text in blocks if marker in text]
     return found
 
 
@@ -41,3 +44,21 @@ def test_the_sidecars_own(tmp_path: Path) -> None:
     for marker in ("max_pause_secs: 300", "resume_ramp_per_sec"):
         (tmp_path / "sidecar.yaml").write_text(block(marker))
         assert load_config(tmp_path / "sidecar.yaml", {}).policies.defaults.pause_on_distressed
+
+
+def test_how_alertmanager_is_asked(tmp_path: Path) -> None:
+    pages = [
+        ("watchdog:", "README.md"),
+        ("password_file", "docs/alertmanager.md"),
+        ("timeout_secs", "docs/alertmanager.md"),
+    ]
+    for marker, page in pages:
+        (tmp_path / "sidecar.yaml").write_text(block(marker, page))
+        assert load_config(tmp_path / "sidecar.yaml", {}).alerts != Config().alerts
+
+
+def test_the_watchdogs_route(tmp_path: Path) -> None:
+    config = yaml.safe_load(block("webhook_configs"))
+    config["route"]["routes"] = yaml.safe_load(block("repeat_interval: 1m", "docs/alertmanager.md"))["routes"]
+    (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
+    check(tmp_path, "amtool", "check-config", "alertmanager.yml")

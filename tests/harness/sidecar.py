@@ -24,6 +24,7 @@ class Sidecar(Process):
         store: where its state is kept; a path is relative to its folder.
         folder: to run in; None: one of its own, which goes with it.
         port: to listen on; 0: any, another one after a restart.
+        inside: a command to run it with, as ``env`` or ``unshare``.
     """
 
     def __init__(
@@ -33,12 +34,13 @@ class Sidecar(Process):
         store: str = "memory:",
         folder: Path | None = None,
         port: int = 0,
+        inside: tuple[str, ...] = (),
     ) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
         folder = folder or Path(self._dir.name)
         self.config_path = folder / "sidecar.yaml"
         self.configure(config or {})
-        command = [sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
+        command = [*inside, sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
         command += ["--listen", f"127.0.0.1:{port}", "--store", store, "--log-format", "json"]
         root = str(Path(__file__).parents[2])
         super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})

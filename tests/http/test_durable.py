@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
+import requests
 
 from harness.process import eventually
 from harness.sidecar import Sidecar
@@ -128,6 +131,55 @@ def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
             assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-parameter")
 
 
+def mounted(folder: Path, options: str) -> tuple[str, ...]:
+    """What a sidecar is run with to see a small file system of its own at ``folder``."""
+    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    script = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
+    return (*namespace, "sh", "-c", script, str(folder))
+
+
+def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with Sidecar(PAUSING, store=f"sqlite:{disk}/state.db", inside=mounted(disk, "size=1m")) as own:
+        own.pause("a")
+        seen = Path(f"/proc/{own.worker_pid}/root{disk}")
+        filler = (seen / "filler").open("wb", buffering=0)
+        with pytest.raises(OSError, match="No space left"):
+            while True:
+                filler.write(bytes(512))
+        filler.close()
+
+        refused: list[requests.Response] = []
+
+        def is_full() -> list[requests.Response]:
+            # What is left in the log's last page may do for a few changes more.
+            answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x" * 900}, timeout=30)
+            return refused.append(answer) or refused if answer.status_code != 200 else []
+
+        eventually(is_full, "the disk is full")
+        [answer] = refused
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-unavailable")
+        assert "full" in answer.json()["detail"]
+        assert own.metric("wellbeing_store_up") == 0
+        assert own.gate("a", wait=0).status_code == 503
+        assert own.gate("c", wait=0).status_code == 200
+        fixture = Path(__file__).parents[1] / "fixtures" / "alertmanager" / "01_single_firing.json"
+        assert own.notify(fixture.read_bytes()).status_code == 503
+        assert own.gate("c", wait=0).status_code == 200
+        (seen / "filler").unlink()
+        own.wait_for_metric("wellbeing_store_up", 1)
+        assert own.pause("c")["gate"] == "closed"
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused_by_name(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    sidecar = Sidecar(PAUSING, store=f"sqlite:{disk}/state.db", inside=mounted(disk, "ro"))
+    with pytest.raises(AssertionError, match=f"{disk}/state.db.*(read-only|unable to open|cannot be)"):
+        sidecar.__enter__()
+
+
 def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.pause("a", "short", max_pause_secs=1)
@@ -152,3 +204,31 @@ def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Pat
         assert second.status("b")["gate"] == "closed"
         kinds = [(entry["scope"], entry["kind"]) for entry in second.get("/v1/history").json()["entries"]]
         assert kinds == [("b", "pause"), ("a", "resume"), ("a", "pause")]
+
+
+def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:
+    count = 1000
+    with start(tmp_path) as own:
+        before = own.metric("wellbeing_store_commit_seconds_count")
+
+        async def claim(number: int) -> bytes:
+            reader, writer = await asyncio.open_connection(*own.where)
+            body = b'{"state": "cautious"}'
+            head = f"PUT /v1/state/s/{number} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer[:12]
+
+        async def claim_all() -> list[bytes]:
+            return await asyncio.gather(*map(claim, range(count)))
+
+        answers = asyncio.run(claim_all())
+        assert answers == [b"HTTP/1.1 200"] * count
+        commits = own.metric("wellbeing_store_commit_seconds_count") - before
+        print(f"{count} changes, {commits:g} commits")
+        assert commits <= count / 10
+        own.kill()
+    with start(tmp_path) as second:
+        assert len(second.status("s", below="true")["below"]) == count
