@@ -111,6 +111,7 @@ class _Collector:
         counters = self._source.controller.counters
         yield from _webhook(counters)
         yield from _alertmanager(counters)
+        yield from _reports(counters)
         yield from _store(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
@@ -237,6 +238,19 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
     )
     _add(reaction, [], counters.reaction)
     yield reaction
+
+
+def _reports(counters: Counters) -> Iterator[Metric]:
+    reports = CounterMetricFamily(
+        "wellbeing_reports", "Clients' reports of what they counted.", labels=["result"]
+    )
+    for result, count in list(counters.reports.items()):
+        reports.add_metric([result], count)
+    yield reports
+    yield _gauge("wellbeing_clients", "Clients that report.", counters.clients)
+    gone = CounterMetricFamily("wellbeing_clients_gone", "Clients that stopped reporting.")
+    gone.add_metric([], counters.clients_gone)
+    yield gone
 
 
 def _alertmanager(counters: Counters) -> Iterator[Metric]:

@@ -236,6 +236,7 @@ SCHEMA = Section(
                 "max_waiters": Key(
                     count, "number", _LIMITS.max_waiters, "requests that may be parked at once"
                 ),
+                "max_clients": Key(count, "number", _LIMITS.max_clients, "clients that may report"),
                 "max_body_bytes": Key(count, "number", _LIMITS.max_body_bytes, "bytes of a request's body"),
                 "max_alerts_per_notification": Key(
                     count, "number", _LIMITS.max_alerts_per_notification, "alerts in one notification"

@@ -93,6 +93,7 @@ class LimitsConfig:
 
     Attributes:
         max_scopes: scopes that may be known.
+        max_clients: clients whose reports are kept apart.
         max_waiters: gate requests and watches that may be parked at once.
         max_body_bytes: of a request.
         max_alerts_per_notification: alerts in one webhook notification.
@@ -100,6 +101,7 @@ class LimitsConfig:
 
     max_scopes: int = 20_000
     max_waiters: int = 20_000
+    max_clients: int = 10_000
     max_body_bytes: int = 16_777_216
     max_alerts_per_notification: int = 10_000
 

@@ -53,5 +53,8 @@ class Counters:
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
+        self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
+        self.clients = 0
+        self.clients_gone = 0
         self.store_up = True
         self.store_errors = 0

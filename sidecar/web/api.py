@@ -51,6 +51,7 @@ def create_api(service: Service) -> Flask:
         ("/v1/state", "PUT", views.state),
         ("/v1/pause", "POST", views.pause),
         ("/v1/resume", "POST", views.resume),
+        ("/v1/reports", "POST", views.reports),
         ("/v1/status", "GET", views.status),
         ("/v1/history", "GET", views.history),
         ("/metrics", "GET", views.metrics),
@@ -111,6 +112,11 @@ class _Views:
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
         self._service.perform(Resume(scope, _OPERATOR, reason))
         return self._snapshot(scope)
+
+    def reports(self) -> Response:
+        """``POST /v1/reports[/scope]``."""
+        scope = scope_of(request.path, "/v1/reports")
+        return _json({"accepted": self._service.report(scope, request.get_data())})
 
     def status(self) -> Response:
         """``GET /v1/status[/scope]``."""

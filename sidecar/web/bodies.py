@@ -14,6 +14,7 @@ from .problems import Problem
 
 MAX_REASON_LENGTH = 1000
 _MAX_SECS = 1e9
+_MAX_COUNT = 2**53
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{1,128}", re.ASCII)
 
 
@@ -86,6 +87,27 @@ class Body:
             least = "above 0" if positive else "of at least 0"
             raise Problem("invalid-body", f"{name}: must be seconds, a number {least}, got {shown(value)}")
         return float(value)
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number of at least 0; ``default`` where it is absent; None: it must not be."""
+        value = self._members.get(name, default)
+        if value is None:
+            raise Problem("invalid-body", f"{name}: is missing")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+            raise Problem("invalid-body", f"{name}: must be a whole number from 0 to 2^53")
+        return value
+
+    def within(self, name: str, known: tuple[str, ...]) -> Body:
+        """The object ``name``, with no members but ``known`` ones; empty where it is absent."""
+        value = self._members.get(name)
+        if value is None:
+            return Body({})
+        if not isinstance(value, dict):
+            _wrong(name, "an object", value)
+        for member in value:
+            if member not in known:
+                raise Problem("invalid-body", f"{name}.{shown(member)}: no such member")
+        return Body(value)
 
 
 def _wrong(name: str, wanted: str, value: object) -> NoReturn:

@@ -14,6 +14,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too-many-waiters": (503, "Too many requests are waiting already"),
     "shutting-down": (503, "The sidecar is shutting down"),
     "store-unavailable": (503, "The change could not be made durable, so nothing was changed"),
+    "too-many-clients": (503, "Too many clients report already"),
     "too-many-scopes": (503, "Too many scopes are known already"),
     "invalid-scope": (400, "The path names no scope"),
     "invalid-parameter": (400, "A query parameter is not valid"),

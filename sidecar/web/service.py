@@ -17,6 +17,7 @@ from sidecar.core.errors import TooManyScopes
 from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.reports import InvalidReport, Reports, TooManyClients
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -31,6 +32,7 @@ from sidecar.store import (
 
 from .door import Door
 from .problems import Problem
+from .reports import report_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,13 @@ class Service:
             logger.critical("store_quarantined", extra={"fields": fields})
             self.controller = await self._control()
         self.alerting = Alerting(self.controller, self.config.alerts)
+        self.reports = Reports(
+            self._loop,
+            self.controller.tree,
+            self.controller.counters,
+            self.clock,
+            max_clients=self.config.limits.max_clients,
+        )
         self.door = Door(self.controller)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
@@ -108,6 +117,7 @@ class Service:
         """Finish what was asked, and close the store."""
         self.shut_down()
         self.door.stop()
+        self.reports.stop()
         await self.alerting.stop()
         await self.controller.stop()
 
@@ -162,6 +172,23 @@ class Service:
             self.in_loop(lambda: counters.notifications.update(unavailable=1))
             raise
 
+    def report(self, scope: str, body: bytes) -> bool:
+        """Count what a client did; whether it was news.
+
+        Raises:
+            Problem: it is not valid, or there is no room for another client.
+        """
+        counters = self.controller.counters
+        try:
+            report = report_of(body)
+            return self.in_loop(lambda: self.reports.take(scope, report))
+        except InvalidReport as error:
+            self.in_loop(lambda: counters.reports.update(invalid=1))
+            raise Problem("invalid-body", str(error)) from error
+        except TooManyClients as error:
+            self.in_loop(lambda: counters.reports.update(refused=1))
+            raise Problem("too-many-clients", str(error), headers={"Retry-After": "60"}) from error
+
     def history(self, query: HistoryQuery) -> list[Entry]:
         """The entries that ``query`` asks for, newest first.
 
@@ -192,6 +219,7 @@ class Service:
         await self.controller.submit(Repolicy(config.policies))
         self.controller.world.max_scopes = config.limits.max_scopes
         self.controller.parking.max_waiters = config.limits.max_waiters
+        self.reports.max_clients = config.limits.max_clients
         self.door.forget()
         self.config = config
         self.alerting.configure(config.alerts)

@@ -1,0 +1,39 @@
+"""``/v1/reports``: the body."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sidecar.runtime.reports import Counts, Report
+
+from .bodies import Body
+from .problems import Problem
+
+_COUNTS = tuple(field.name for field in fields(Counts))
+_DEFAULT_INTERVAL_SECS = 10.0
+_MAX_INTERVAL_SECS = 3600.0
+
+
+def report_of(data: bytes) -> Report:
+    """The report that ``data`` is.
+
+    Raises:
+        Problem: it is none.
+        InvalidReport: its counts cannot be.
+    """
+    body = Body.parse(data, ("client", "sequence", "interval_secs", "acknowledged", *_COUNTS))
+    body.required("client")
+    interval = body.seconds("interval_secs", positive=True) or _DEFAULT_INTERVAL_SECS
+    if interval > _MAX_INTERVAL_SECS:
+        raise Problem("invalid-body", f"interval_secs: must be at most {_MAX_INTERVAL_SECS:g}")
+    return Report(
+        client=body.name("client", ""),
+        sequence=body.count("sequence"),
+        interval_secs=interval,
+        counts=_counts(body),
+        acknowledged=_counts(body.within("acknowledged", _COUNTS)),
+    )
+
+
+def _counts(body: Body) -> Counts:
+    return Counts(**{name: body.count(name, 0) for name in _COUNTS})
