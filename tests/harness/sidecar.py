@@ -24,6 +24,7 @@ class Sidecar(Process):
         store: where its state is kept; a path is relative to its folder.
         folder: to run in; None: one of its own, which goes with it.
         port: to listen on; 0: any, another one after a restart.
+        listen: where to listen besides.
         inside: a command to run it with, as ``env`` or ``unshare``.
     """
 
@@ -34,6 +35,7 @@ class Sidecar(Process):
         store: str = "memory:",
         folder: Path | None = None,
         port: int = 0,
+        listen: str | None = None,
         inside: tuple[str, ...] = (),
     ) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
@@ -41,7 +43,15 @@ class Sidecar(Process):
         self.config_path = folder / "sidecar.yaml"
         self.configure(config or {})
         command = [*inside, sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
-        command += ["--listen", f"127.0.0.1:{port}", "--store", store, "--log-format", "json"]
+        command += [
+            "--listen",
+            f"127.0.0.1:{port}",
+            *(["--listen", listen] if listen else []),
+            "--store",
+            store,
+            "--log-format",
+            "json",
+        ]
         root = str(Path(__file__).parents[2])
         super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
 

@@ -1,0 +1,352 @@
+"""The client's gate against a real sidecar: threads, tasks, forks, greenlets, sockets, and its loss."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from harness.process import eventually, free_port
+from harness.sidecar import Sidecar
+from sidecar.client import Agent, Gate, InferencePaused, TooManyWaiting
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sidecar() -> Iterator[Sidecar]:
+    with Sidecar({"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}) as running:
+        yield running
+
+
+_scopes = iter(range(10**6))
+
+
+@pytest.fixture
+def scope() -> str:
+    return f"client-{next(_scopes)}"
+
+
+@pytest.fixture
+def gate(sidecar: Sidecar, scope: str) -> Iterator[Gate]:
+    with Gate(sidecar.url, scope=scope, report_secs=0.2) as gate:
+        yield gate
+
+
+def closed(sidecar: Sidecar, gate: Gate, reason: str = "a test") -> None:
+    sidecar.pause(gate.settings.scope, reason)
+    eventually(lambda: not gate.is_open, "the gate is seen to close")
+
+
+def added_up(sidecar: Sidecar, gate: Gate) -> None:
+    """What the client counted is what the sidecar tells, and the law holds over both."""
+
+    def same() -> bool:
+        counters, counts = sidecar.counters(gate.settings.scope), gate.counts
+        names = {"requests": "total", **{n: n for n in ("blocked", "waited", "timed_out", "abandoned")}}
+        return all(counters[f"requests_{theirs}"] == counts[ours] for ours, theirs in names.items())
+
+    eventually(same, "the reports arrive")
+
+
+def test_an_open_gate_lets_pass_and_a_closed_one_tells_why(sidecar: Sidecar, gate: Gate) -> None:
+    gate.wait()
+    assert gate.is_open
+    closed(sidecar, gate, "it is lost")
+    with pytest.raises(InferencePaused, match="it is lost") as caught:
+        gate.wait(0.05)
+    assert (caught.value.scope, caught.value.state, caught.value.reason) == (
+        gate.settings.scope,
+        "healthy",
+        "it is lost",
+    )
+    assert 1 <= caught.value.retry_after <= 10
+    assert gate.counts == {"requests": 2, "blocked": 1, "waited": 0, "timed_out": 1, "abandoned": 0}
+    added_up(sidecar, gate)
+
+
+def test_all_threads_and_tasks_are_woken(sidecar: Sidecar, gate: Gate) -> None:
+    closed(sidecar, gate)
+    done = []
+
+    async def tasks() -> None:
+        await asyncio.gather(*(gate.wait_async(30) for _ in range(200)))
+        done.append("tasks")
+
+    def one() -> None:
+        with gate.admitted(30):
+            done.append("thread")
+
+    with ThreadPoolExecutor(32) as pool:
+        work = [pool.submit(one) for _ in range(30)] + [pool.submit(asyncio.run, tasks())]
+        eventually(lambda: gate.counts["blocked"] == 230, "all wait")
+        sidecar.wait_for_waiters(gate.settings.scope, 230)
+        sidecar.resume(gate.settings.scope)
+        for future in work:
+            future.result()
+    assert len(done) == 31
+    assert gate.counts["waited"] == 230
+    added_up(sidecar, gate)
+
+
+def test_a_cancelled_task_has_gone(sidecar: Sidecar, gate: Gate) -> None:
+    closed(sidecar, gate)
+
+    async def main() -> None:
+        task = asyncio.create_task(gate.wait_async(30))
+        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"], "it waits")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(InferencePaused):
+            async with gate.admitted(0):
+                raise AssertionError("let in")
+
+    asyncio.run(main())
+    assert gate.counts == {"requests": 2, "blocked": 2, "waited": 0, "timed_out": 1, "abandoned": 1}
+    added_up(sidecar, gate)
+
+
+def test_functions_are_guarded(sidecar: Sidecar, gate: Gate) -> None:
+    @gate.guard
+    def work(number: int) -> int:
+        return number + 1
+
+    @gate.guard
+    async def work_async(number: int) -> int:
+        return number + 2
+
+    assert (work(1), asyncio.run(work_async(1))) == (2, 3)
+    assert gate.counts["requests"] == 2
+
+
+def test_changes_are_told(sidecar: Sidecar, gate: Gate) -> None:
+    told = []
+    stop = gate.on_change(lambda is_open, snapshot: told.append((is_open, snapshot and snapshot.reason)))
+    gate.on_change(lambda *_: 1 / 0)
+    eventually(lambda: gate.snapshot, "it knows")
+    closed(sidecar, gate, "told")
+    eventually(lambda: (False, "told") in told, "it is told")
+    stop()
+    sidecar.resume(gate.settings.scope)
+    eventually(lambda: gate.is_open, "open")
+    assert told[-1] == (False, "told")
+
+
+def test_no_more_wait_than_may(sidecar: Sidecar, scope: str) -> None:
+    with Gate(sidecar.url, scope=scope, max_waiting=1) as gate:
+        closed(sidecar, gate)
+        waiter = threading.Thread(target=gate.wait)
+        waiter.start()
+        eventually(lambda: gate.counts["blocked"] == 1, "one waits")
+        with pytest.raises(TooManyWaiting):
+            gate.wait()
+        gate.close()
+        waiter.join(10)
+        assert not waiter.is_alive(), "who waits at a gate that is given up is let go"
+
+
+def test_a_child_of_a_fork_follows_by_itself(sidecar: Sidecar, gate: Gate) -> None:
+    gate.wait()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            gate.wait(10)
+            os.write(writer, b"1")
+            eventually(lambda: not gate.is_open, "the child sees it close")
+            os.write(writer, b"2")
+            gate.wait(30)
+            status = 0 if gate.counts["requests"] == 2 else 3
+            gate.close()
+        finally:
+            os._exit(status)
+    assert os.read(reader, 1) == b"1"
+    closed(sidecar, gate)
+    assert os.read(reader, 1) == b"2"
+    sidecar.resume(gate.settings.scope)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(reader)
+    os.close(writer)
+    eventually(lambda: sidecar.counters(gate.settings.scope)["requests_total"] == 3, "both have reported")
+
+
+def test_greenlets_wait_without_keeping_the_thread(sidecar: Sidecar, scope: str) -> None:
+    script = """
+from gevent import monkey; monkey.patch_all()
+import sys, gevent, requests
+from sidecar.client import Gate
+url, scope = sys.argv[1:]
+gate = Gate(url, scope=scope)
+gate.wait()
+requests.post(f"{url}/v1/pause/{scope}", json={"reason": "x"}).raise_for_status()
+while gate.is_open: gevent.sleep(0.01)
+waiters = [gevent.spawn(gate.wait, 30) for _ in range(100)]
+while gate.counts["blocked"] < 100: gevent.sleep(0.01)
+requests.post(f"{url}/v1/resume/{scope}").raise_for_status()
+gevent.joinall(waiters, raise_error=True)
+assert gate.counts["waited"] == 100, gate.counts
+gate.close()
+print("done")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, sidecar.url, scope],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    socket = tmp_path / "gate.sock"
+    with (
+        Sidecar(listen=f"unix:{socket}") as own,
+        Gate(f"unix:{socket}", scope="a/b", report_secs=0.2) as gate,
+    ):
+        gate.wait()
+        closed(own, gate)
+        with pytest.raises(InferencePaused):
+            gate.wait(0)
+        own.resume("a/b")
+        gate.wait(30)
+        added_up(own, gate)
+    assert gate.health.fallback
+
+
+def test_a_claim_lives_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> None:
+    agent = Agent("a-1", sidecar.url, scope=scope, ttl_secs=0.5)
+    agent.report("distressed", "no coherence")
+    assert agent.flush()
+    with pytest.raises(InferencePaused), Gate(sidecar.url, scope=scope) as gate:
+        gate.wait(1.2)  # more than two times the ttl
+    pid = sidecar.pid
+    assert sidecar.pid == pid
+    agent.close()
+    assert sidecar.status(scope)["signals"] == []
+    script = "import sys; from sidecar.client import Agent; a = Agent('a-2', sys.argv[1], scope=sys.argv[2], ttl_secs=0.5); a.report('distressed'); a.flush(); import os; os._exit(0)"
+    subprocess.run([sys.executable, "-c", script, sidecar.url, scope], cwd=ROOT, check=True, timeout=30)
+    sidecar.wait_for_gate(scope, "open")
+    kinds = [
+        entry["cause"]
+        for entry in sidecar.get(f"/v1/history/{scope}", params={"kind": "resume"}).json()["entries"]
+    ]
+    assert kinds == ["expired", "recovered"]
+    with pytest.raises(ValueError, match="sad"):
+        agent.report("sad")
+
+
+# -- without the sidecar --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Sidecar]:
+    config = {"defaults": {"max_pause_secs": 0}}
+    with Sidecar(config, store="sqlite:state.db", folder=tmp_path, port=free_port()) as running:
+        yield running
+
+
+@pytest.mark.parametrize("policy", ["open", "closed"])
+@pytest.mark.parametrize("was", ["open", "closed"])
+def test_without_its_sidecar_the_last_known_counts_and_then_the_policy(
+    own: Sidecar, policy: str, was: str
+) -> None:
+    if was == "closed":
+        own.pause("a", "before")
+    with Gate(own.url, scope="a", unreachable=policy, stale_after_secs=1.5, report_secs=0.2) as gate:
+        eventually(lambda: gate.snapshot, "it knows")
+        assert gate.is_open is (was == "open")
+        own.kill()
+        eventually(lambda: gate.health.reachable is False, "the loss is noticed")
+        assert (gate.is_open is (was == "open")) or gate.health.fallback, "the last known counts"
+        eventually(lambda: gate.health.fallback, "nothing is known any more")
+        assert gate.is_open is (policy == "open")
+        if policy == "closed":
+            with pytest.raises(InferencePaused, match="unreachable"):
+                gate.wait(0.05)
+        own.session.close()
+        own.restart()
+        eventually(lambda: gate.health.reachable, "it is back")
+        eventually(lambda: gate.is_open is (was == "open"), "and says what it says")
+        assert not gate.health.fallback
+
+
+def test_a_sidecar_that_hangs_holds_nobody_longer_than_their_wait(own: Sidecar) -> None:
+    with Gate(own.url, scope="a", unreachable="closed", stale_after_secs=1, report_secs=0.5) as gate:
+        gate.wait()
+        os.kill(own.worker_pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: gate.health.fallback, "it is noticed")
+            began = time.monotonic()
+            with pytest.raises(InferencePaused):
+                gate.wait(0.3)
+            assert time.monotonic() - began < 5
+        finally:
+            os.kill(own.worker_pid, signal.SIGCONT)
+        eventually(lambda: gate.is_open, "it is back")
+        gate.wait(0)
+
+
+def test_with_no_sidecar_at_all_the_policy_counts_at_once() -> None:
+    for policy in ("open", "closed"):
+        with Gate(f"http://127.0.0.1:{free_port()}", unreachable=policy, report_secs=0) as gate:
+            if policy == "open":
+                gate.wait(20)
+            else:
+                with pytest.raises(InferencePaused, match="unreachable"):
+                    gate.wait(0.5)
+
+
+def test_restarts_under_load_lose_nobody_and_no_count(own: Sidecar) -> None:
+    stop = threading.Event()
+    outcomes = {"passed": 0, "paused": 0}
+    lock = threading.Lock()
+    with Gate(own.url, scope="a", stale_after_secs=30, report_secs=0.1) as gate:
+
+        def work() -> None:
+            while not stop.is_set():
+                began = time.monotonic()
+                try:
+                    gate.wait(0.2)
+                    outcome = "passed"
+                    stop.wait(0.001)
+                except InferencePaused:
+                    outcome = "paused"
+                assert time.monotonic() - began < 10
+                with lock:
+                    outcomes[outcome] += 1
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for number in range(3):
+            own.pause("a", f"round {number}")
+            eventually(lambda: not gate.is_open, "closed")
+            own.kill()
+            own.session.close()
+            own.restart()
+            eventually(lambda: gate.health.reachable, "back")
+            assert not gate.is_open
+            own.resume("a")
+            eventually(lambda: gate.is_open, "open")
+        stop.set()
+        for thread in threads:
+            thread.join()
+        counts = gate.counts
+        assert counts["requests"] == sum(outcomes.values())
+        assert counts["timed_out"] == outcomes["paused"]
+        assert counts["blocked"] == counts["waited"] + counts["timed_out"]
+        before = own.counters("a")["requests_total"]
+        eventually(lambda: own.counters("a")["waiters"] == 0, "the last report arrives")
+        assert before <= counts["requests"]
