@@ -26,7 +26,9 @@ from sidecar import __version__
 from sidecar.core.state import WellbeingState
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.counters import Counters, Histogram
+from sidecar.runtime.engines import Engines
 from sidecar.runtime.gate import Gate
+from sidecar.runtime.imports import Imports
 
 T = TypeVar("T")
 
@@ -44,6 +46,8 @@ class Source(Protocol):
     """Where the numbers come from."""
 
     controller: Controller
+    engines: Engines
+    imports: Imports
     reload_ok: bool
     reloaded_at: float
 
@@ -98,7 +102,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         rows = self._source.in_loop(self._rows)
         yield from _states(rows)
-        yield from _pauses(rows)
+        yield from _pauses(rows, self._source.imports)
         yield from _requests(rows)
         yield from self._process()
 
@@ -112,6 +116,8 @@ class _Collector:
         yield from _webhook(counters)
         yield from _alertmanager(counters)
         yield from _reports(counters)
+        yield from _engines(self._source.engines)
+        yield from _imports(self._source.imports)
         yield from _store(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
@@ -170,7 +176,7 @@ def _states(rows: list[_Row]) -> Iterator[Metric]:
     yield from (state, level, signals)
 
 
-def _pauses(rows: list[_Row]) -> Iterator[Metric]:
+def _pauses(rows: list[_Row], imports: Imports) -> Iterator[Metric]:
     paused = GaugeMetricFamily("wellbeing_paused", "1 while the gate is closed.", labels=["scope"])
     current = GaugeMetricFamily(
         "wellbeing_current_pause_duration_seconds", "How long the gate is closed; 0: open.", labels=["scope"]
@@ -185,9 +191,10 @@ def _pauses(rows: list[_Row]) -> Iterator[Metric]:
     )
     pauses = CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them.", labels=["scope", "cause"])
     resumes = CounterMetricFamily("wellbeing_resumes", "Resumes, by cause.", labels=["scope", "cause"])
+    elsewhere = {one.config.scope: one.reading.pause_secs for one in list(imports.all) if one.reading}
     for row in rows:
         paused.add_metric([row.scope], float(row.closed))
-        current.add_metric([row.scope], row.paused_for)
+        current.add_metric([row.scope], max(row.paused_for, elsewhere.get(row.scope, 0.0)))
         total.add_metric([row.scope], row.paused_secs)
         interventions.add_metric([row.scope], row.interventions)
         for cause, count in row.pauses.items():
@@ -251,6 +258,46 @@ def _reports(counters: Counters) -> Iterator[Metric]:
     gone = CounterMetricFamily("wellbeing_clients_gone", "Clients that stopped reporting.")
     gone.add_metric([], counters.clients_gone)
     yield gone
+
+
+def _engines(engines: Engines) -> Iterator[Metric]:
+    in_sync = GaugeMetricFamily(
+        "wellbeing_engine_in_sync", "Whether the engine is as its gate is.", labels=["scope", "engine"]
+    )
+    requests = CounterMetricFamily(
+        "wellbeing_engine_requests",
+        "Requests to the engine's own switch.",
+        labels=["scope", "engine", "action", "result"],
+    )
+    for engine in list(engines.all):
+        names = [engine.config.scope, engine.config.name]
+        in_sync.add_metric(names, float(engine.in_sync))
+        for (action, result), count in list(engine.requests.items()):
+            requests.add_metric([*names, action, result], count)
+    yield from (in_sync, requests)
+
+
+def _imports(imports: Imports) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "wellbeing_import_up", "Whether it answered when last asked.", labels=["scope", "import"]
+    )
+    paused = GaugeMetricFamily(
+        "wellbeing_import_paused", "Whether it says that it is paused.", labels=["scope", "import"]
+    )
+    duration = GaugeMetricFamily(
+        "wellbeing_import_current_pause_duration_seconds",
+        "How long it says that it is paused.",
+        labels=["scope", "import"],
+    )
+    for one in list(imports.all):
+        names = [one.config.scope, one.config.name]
+        up.add_metric(names, float(bool(one.up)))
+        reading = one.reading
+        if reading is not None:
+            duration.add_metric(names, reading.pause_secs)
+            if reading.paused is not None:
+                paused.add_metric(names, float(reading.paused))
+    yield from (up, paused, duration)
 
 
 def _alertmanager(counters: Counters) -> Iterator[Metric]:

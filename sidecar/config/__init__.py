@@ -3,13 +3,28 @@
 from .errors import ConfigError
 from .load import load_config
 from .schema import describe
-from .values import AlertmanagerConfig, AlertsConfig, Config, LimitsConfig, StoreConfig, WatchdogConfig
+from .values import (
+    AlertmanagerConfig,
+    AlertsConfig,
+    Config,
+    EngineConfig,
+    HookConfig,
+    ImportConfig,
+    ImportFields,
+    LimitsConfig,
+    StoreConfig,
+    WatchdogConfig,
+)
 
 __all__ = [
     "AlertmanagerConfig",
     "AlertsConfig",
     "Config",
     "ConfigError",
+    "EngineConfig",
+    "HookConfig",
+    "ImportConfig",
+    "ImportFields",
     "LimitsConfig",
     "StoreConfig",
     "WatchdogConfig",

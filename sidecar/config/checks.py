@@ -17,6 +17,7 @@ from sidecar.core.scope import parse_scope
 Check = Callable[[object], object]
 
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _MAX_PORT = 65_535
 _MAX_SECS = 1e9
 
@@ -89,6 +90,32 @@ def urls(value: object) -> tuple[str, ...]:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise _wrong("http://HOST:PORT or https://HOST:PORT, with a path where there is one", url)
     return texts(value)
+
+
+def name(value: object) -> str:
+    """A name, as a claim's source may have it; empty: none."""
+    if not _NAME.fullmatch(text(value)):
+        raise _wrong("at most 128 of A-Z a-z 0-9 . _ : ~ / @ + -", value)
+    return text(value)
+
+
+def url(value: object) -> str:
+    """One URL."""
+    return urls([value])[0]
+
+
+def path(value: object) -> str:
+    """A path behind a URL; empty: none."""
+    if text(value) and not text(value).startswith("/"):
+        raise _wrong("a path that begins with /", value)
+    return text(value)
+
+
+def members(value: object) -> dict[str, object]:
+    """A mapping, as it stands, to be sent as JSON."""
+    if not isinstance(value, dict):
+        raise _wrong("a mapping", value)
+    return value
 
 
 def matchers(value: object) -> tuple[str, ...]:

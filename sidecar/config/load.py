@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
 from sidecar.core.errors import InvalidPolicy
@@ -18,11 +19,20 @@ from .values import (
     AlertmanagerConfig,
     AlertsConfig,
     Config,
+    EngineConfig,
+    HookConfig,
+    ImportConfig,
+    ImportFields,
     LimitsConfig,
     StoreConfig,
     WatchdogConfig,
 )
 
+_MODES = {
+    "vllm": ("", "keep", "wait", "abort"),
+    "ray": ("", "keep", "wait", "abort"),
+    "sglang": ("", "in_place", "retract", "abort"),
+}
 _EXCLUSIVE = (
     ("password", "password_file"),
     ("bearer_token", "bearer_token_file"),
@@ -107,12 +117,17 @@ def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[d
 
 
 def _build(checked: dict[str, Any], problems: list[str]) -> Config:
+    engines = _engines(checked.get("engines", ()), problems)
+    imports = _imports(checked.get("imports", ()), problems)
+    named = tuple(engine.scope for engine in engines) + tuple(one.scope for one in imports)
     return Config(
         **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs")),
-        policies=_policies(checked, problems),
+        policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
+        engines=engines,
+        imports=imports,
     )
 
 
@@ -134,14 +149,61 @@ def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
     )
 
 
-def _policies(checked: dict[str, Any], problems: list[str]) -> PolicyTable:
+def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[EngineConfig, ...]:
+    engines = []
+    for index, one in enumerate(checked):
+        if not {"scope", "kind", "url"} <= one.keys():
+            continue
+        place, where = one[""], f"engines[{index}]"
+        modes = _MODES.get(one["kind"], ("",))
+        if one.get("mode", "") not in modes:
+            problems.append(f"{place}: {where}.mode: of {one['kind']} must be one of {', '.join(modes[1:])}")
+        if one["kind"] == "ray" and not one.get("model"):
+            problems.append(f"{place}: {where}.model: is missing")
+        if one["kind"] == "http" and not all(one.get(turn, {}).get("path") for turn in ("pause", "resume")):
+            problems.append(f"{place}: {where}: an engine of kind http needs pause.path and resume.path")
+        pause, resume = (
+            HookConfig(**_only(one.get(turn, {}), HookConfig.__slots__)) for turn in ("pause", "resume")
+        )
+        plain = _only(one, tuple(set(EngineConfig.__slots__) - {"pause", "resume", "name"}))
+        name = one.get("name") or _host_of(one["url"])
+        engines.append(EngineConfig(name=name, pause=pause, resume=resume, **plain))
+    _refuse_twins("engines", checked, [engine.name for engine in engines], problems)
+    return tuple(engines)
+
+
+def _imports(checked: list[dict[str, Any]], problems: list[str]) -> tuple[ImportConfig, ...]:
+    imports = []
+    for one in checked:
+        if not {"scope", "url"} <= one.keys():
+            continue
+        plain = _only(one, tuple(set(ImportConfig.__slots__) - {"fields", "name"}))
+        fields = ImportFields(**_only(one.get("fields", {}), ImportFields.__slots__))
+        imports.append(ImportConfig(name=one.get("name") or "import", fields=fields, **plain))
+    _refuse_twins("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
+    return tuple(imports)
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _refuse_twins(key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            problems.append(
+                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; give it a name"
+            )
+
+
+def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[str]) -> PolicyTable:
     defaults = _policy(Policy(), checked.get("defaults", {}), "defaults.", problems)
     rules = [
         (rule["match"], _policy(defaults, rule, f"policies[{index}].", problems))
         for index, rule in enumerate(checked.get("policies", ()))
         if "match" in rule
     ]
-    return PolicyTable(defaults, tuple(rules))
+    return PolicyTable(defaults, tuple(rules), named)
 
 
 def _policy(base: Policy, checked: dict[str, Any], path: str, problems: list[str]) -> Policy:

@@ -12,7 +12,10 @@ from .checks import (
     boolean,
     count,
     matchers,
+    members,
+    name,
     one_of,
+    path,
     positive_seconds,
     rate,
     scope,
@@ -20,9 +23,10 @@ from .checks import (
     store,
     text,
     texts,
+    url,
     urls,
 )
-from .values import AlertsConfig, Config, LimitsConfig, StoreConfig
+from .values import AlertsConfig, Config, ImportFields, LimitsConfig, StoreConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,67 @@ _ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
     ),
 }
 
+_HOOK_KEYS: dict[str, Key | Section | Items] = {
+    "method": Key(one_of("POST", "PUT", "PATCH", "GET", "DELETE"), "word", "POST", "of HTTP"),
+    "path": Key(path, "path", "", "behind the engine's URL"),
+    "body": Key(members, "mapping", (), "sent as JSON"),
+}
+_ENGINE_KEYS: dict[str, Key | Section | Items] = {
+    "scope": Key(scope, "scope", None, "whose gate turns it"),
+    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "what it is; http: anything else"),
+    "url": Key(url, "URL", None, "where it is"),
+    "name": Key(name, "name", "", "for log, history and metrics; by default its URL without credentials"),
+    "mode": Key(
+        one_of("", "keep", "wait", "abort", "in_place", "retract"),
+        "word",
+        "",
+        "of its pause: keep, wait, abort (vllm, ray), in_place, retract, abort (sglang); "
+        "by default keep or in_place, which keep what runs",
+    ),
+    "model": Key(text, "text", "", "which one, behind Ray Serve LLM"),
+    "timeout_secs": Key(positive_seconds, "seconds", 10.0, "how long to wait for an answer"),
+    "check_secs": Key(positive_seconds, "seconds", 10.0, "how often it is asked whether it still agrees"),
+    "bearer_token": Key(text, "text", "", "a token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
+    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
+    "pause": Section(_HOOK_KEYS),
+    "resume": Section(_HOOK_KEYS),
+    "asked_path": Key(path, "path", "", "of http: tells whether it is paused; empty: it cannot be asked"),
+    "asked_member": Key(text, "text", "is_paused", "of http: where the answer says so, by dotted path"),
+}
+
+_FIELDS = ImportFields()
+_IMPORT_KEYS: dict[str, Key | Section | Items] = {
+    "scope": Key(scope, "scope", None, "whose counts and state they become"),
+    "url": Key(url, "URL", None, "answers with JSON"),
+    "name": Key(name, "name", "", "for log and metrics, and of the claim; by default import"),
+    "interval_secs": Key(positive_seconds, "seconds", 10.0, "how often it is asked"),
+    "timeout_secs": Key(positive_seconds, "seconds", 5.0, "how long to wait for an answer"),
+    "username": Key(text, "text", "", "for basic authentication"),
+    "password": Key(text, "text", "", "its password"),
+    "bearer_token": Key(text, "text", "", "a token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
+    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
+    "fields": Section(
+        {
+            name: Key(text, "dotted path", getattr(_FIELDS, name), description)
+            for name, description in {
+                "interventions_total": "where the answer has it; empty: nowhere",
+                "pauses_total": "the same",
+                "resumes_total": "the same",
+                "requests_total": "the same; it may be missing",
+                "requests_blocked": "the same",
+                "requests_waited": "the same",
+                "requests_timed_out": "the same",
+                "current_pause_duration_secs": "the same; it may be missing",
+                "paused": "true or false; it may be missing",
+                "state": "a wellbeing state; it may be missing",
+                "reason": "of the state; it may be missing",
+            }.items()
+        }
+    ),
+}
+
 SCHEMA = Section(
     {
         "listen": Key(addresses, "address or list", _CONFIG.listen, "HOST:PORT, [V6]:PORT or unix:/path"),
@@ -230,6 +295,8 @@ SCHEMA = Section(
                 ),
             }
         ),
+        "engines": Items(Section(_ENGINE_KEYS), "engines whose own switch is turned with a gate"),
+        "imports": Items(Section(_IMPORT_KEYS), "controllers elsewhere whose counts and state count here"),
         "limits": Section(
             {
                 "max_scopes": Key(count, "number", _LIMITS.max_scopes, "scopes that may be known"),
@@ -250,12 +317,12 @@ SCHEMA = Section(
 def describe(section: Section = SCHEMA, prefix: str = "") -> list[tuple[str, str, object, str]]:
     """Every key with its type, default and description; items of lists as ``policies[].match``."""
     rows: list[tuple[str, str, object, str]] = []
-    for name, key in section.keys.items():
+    for word, key in section.keys.items():
         if isinstance(key, Key):
-            rows.append((prefix + name, key.kind, key.default, key.description))
+            rows.append((prefix + word, key.kind, key.default, key.description))
         elif isinstance(key, Section):
-            rows += describe(key, f"{prefix}{name}.")
+            rows += describe(key, f"{prefix}{word}.")
         else:
-            rows.append((prefix + name, "list", (), key.description))
-            rows += describe(key.section, f"{prefix}{name}[].")
+            rows.append((prefix + word, "list", (), key.description))
+            rows += describe(key.section, f"{prefix}{word}[].")
     return rows

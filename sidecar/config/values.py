@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.alerts import RuleSet
 from sidecar.core.policy import PolicyTable
@@ -88,6 +89,111 @@ class AlertsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HookConfig:
+    """A request that turns an engine's switch.
+
+    Attributes:
+        method: of HTTP.
+        path: behind the engine's URL.
+        body: sent as JSON; None: no body.
+    """
+
+    method: str = "POST"
+    path: str = ""
+    body: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """An engine whose own switch is turned with a gate.
+
+    Attributes:
+        name: for log, history and metrics.
+        scope: whose gate.
+        kind: ``vllm``, ``sglang``, ``ray`` or ``http``.
+        url: of the engine.
+        mode: of its pause; empty: the gentlest there is, which keeps what runs.
+        model: which, behind Ray Serve LLM.
+        timeout_secs: for an answer.
+        check_secs: how often it is asked whether it still agrees.
+        bearer_token: in the config itself.
+        bearer_token_file: in a file, read at every request.
+        ca_file: whom to trust; empty: whom the system trusts.
+        pause: of ``http``: pauses it.
+        resume: of ``http``: resumes it.
+        asked_path: of ``http``: what to GET to know whether it is paused; empty: it cannot be asked.
+        asked_member: of ``http``: where the answer says so, by dotted path.
+    """
+
+    name: str
+    scope: str
+    kind: str
+    url: str
+    mode: str = ""
+    model: str = ""
+    timeout_secs: float = 10.0
+    check_secs: float = 10.0
+    bearer_token: str = field(default="", repr=False)
+    bearer_token_file: str = ""
+    ca_file: str = ""
+    pause: HookConfig = field(default_factory=HookConfig)
+    resume: HookConfig = field(default_factory=HookConfig)
+    asked_path: str = ""
+    asked_member: str = "is_paused"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFields:
+    """Where an import's answer has what, by dotted path; empty: nowhere.
+
+    The defaults are the names that a controller with metrics of its own has.
+    """
+
+    interventions_total: str = "interventions_total"
+    pauses_total: str = "pauses_total"
+    resumes_total: str = "resumes_total"
+    requests_total: str = "requests_total"
+    requests_blocked: str = "requests_blocked"
+    requests_waited: str = "requests_waited"
+    requests_timed_out: str = "requests_timed_out"
+    current_pause_duration_secs: str = "current_pause_duration_secs"
+    paused: str = "paused"
+    state: str = "state"
+    reason: str = "reason"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportConfig:
+    """A controller elsewhere whose counts and state are taken over.
+
+    Attributes:
+        name: for log and metrics, and of the claim.
+        scope: whose they become.
+        url: answers with JSON.
+        interval_secs: how often it is asked.
+        timeout_secs: for an answer.
+        username: for basic authentication.
+        password: its password.
+        bearer_token: in the config itself.
+        bearer_token_file: in a file, read at every request.
+        ca_file: whom to trust; empty: whom the system trusts.
+        fields: where the answer has what.
+    """
+
+    name: str
+    scope: str
+    url: str
+    interval_secs: float = 10.0
+    timeout_secs: float = 5.0
+    username: str = ""
+    password: str = field(default="", repr=False)
+    bearer_token: str = field(default="", repr=False)
+    bearer_token_file: str = ""
+    ca_file: str = ""
+    fields: ImportFields = field(default_factory=ImportFields)
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """How much is too much.
 
@@ -136,6 +242,8 @@ class Config:
         policies: what counts for which scope.
         alerts: how alerts become signals.
         limits: how much is too much.
+        engines: whose own switches are turned with their gates.
+        imports: controllers whose counts and state are taken over.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1:9477",)
@@ -146,3 +254,5 @@ class Config:
     policies: PolicyTable = field(default_factory=PolicyTable)
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    engines: tuple[EngineConfig, ...] = ()
+    imports: tuple[ImportConfig, ...] = ()

@@ -62,4 +62,17 @@ class HoldLifted:
     resumed: bool
 
 
-Change = SignalPut | SignalDropped | Intervened | HoldPut | HoldLifted
+@dataclass(frozen=True, slots=True)
+class Remarked:
+    """Something else that the history tells of: an engine's switch was turned, for instance."""
+
+    scope: str
+    at: float
+    kind: str
+    old: str
+    new: str
+    source: str
+    reason: str
+
+
+Change = Remarked | SignalPut | SignalDropped | Intervened | HoldPut | HoldLifted

@@ -165,6 +165,27 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """Tell the history of something that is no change of scopes.
+
+    Attributes:
+        scope: whom it concerns.
+        kind: the entry's.
+        old: from.
+        new: to.
+        source: who did it.
+        reason: why.
+    """
+
+    scope: str
+    kind: str
+    old: str
+    new: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShiftTime:
     """The clock was set back: what was to come comes by as much earlier.
 
@@ -176,7 +197,18 @@ class ShiftTime:
 
 
 Command = (
-    Notify | Reconcile | Believe | Disbelieve | Claim | Pause | Resume | Lapse | Repolicy | Forget | ShiftTime
+    Notify
+    | Reconcile
+    | Believe
+    | Disbelieve
+    | Claim
+    | Pause
+    | Resume
+    | Lapse
+    | Repolicy
+    | Forget
+    | Remark
+    | ShiftTime
 )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from .changes import Change, SignalDropped
+from .changes import Change, Remarked, SignalDropped
 from .commands import (
     AlertFired,
     AlertOutcome,
@@ -27,6 +27,7 @@ from .commands import (
     Notify,
     Pause,
     Reconcile,
+    Remark,
     Repolicy,
     Resume,
     ShiftTime,
@@ -106,6 +107,8 @@ class Draft:
                 return self._forget(command.scopes)
             case ShiftTime():
                 return self._shift(command.secs)
+            case Remark():
+                return Outcome((_remarked(command, now),))
 
     def _hear(self, command: Notify | Reconcile | Believe | Disbelieve, now: float) -> Outcome:
         match command:
@@ -315,3 +318,7 @@ def _claim(step: Transition, command: Claim, now: float) -> None:
     since = current.since if current and current.state is command.state else now
     expires_at = None if command.ttl_secs is None else now + command.ttl_secs
     step.put_signal(Signal(command.source, command.state, command.reason, since, expires_at))
+
+
+def _remarked(remark: Remark, now: float) -> Remarked:
+    return Remarked(remark.scope, now, remark.kind, remark.old, remark.new, remark.source, remark.reason)

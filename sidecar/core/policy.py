@@ -62,10 +62,12 @@ class PolicyTable:
     Attributes:
         defaults: what counts where no rule matches.
         rules: pairs of a scope and the policy of it and everything below it, in the config's order.
+        named: further scopes that the config names.
     """
 
     defaults: Policy = Policy()
     rules: tuple[tuple[str, Policy], ...] = ()
+    named: tuple[str, ...] = ()
 
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
@@ -75,5 +77,5 @@ class PolicyTable:
         return self.defaults
 
     def named_scopes(self) -> Iterable[str]:
-        """The scopes that the policies name, and so make known."""
-        return (match for match, _ in self.rules)
+        """The scopes that the config names, and so makes known."""
+        return (*(match for match, _ in self.rules), *self.named)

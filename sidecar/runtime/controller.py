@@ -79,6 +79,7 @@ class Controller:
         self.loop = asyncio.get_running_loop()
         self.parking = Parking(self.loop, self.counters, max_waiters)
         self.on_reshape: Callable[[], None] = lambda: None
+        self.on_turn: Callable[[], None] = lambda: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -256,6 +257,8 @@ class Controller:
             self.parking.open(gate)
         for gate in update.changed:
             self.parking.changed(gate)
+        if update.opened or update.closed or update.reshaped:
+            self.on_turn()
 
     # -- time -------------------------------------------------------------------------------------
 

@@ -168,6 +168,19 @@ class Reports:
         self._counters.reports["accepted"] += 1
         return True
 
+    def leave(self, scope: str, client: str) -> None:
+        """A client is known to be gone."""
+        known = self._clients.get((client, scope))
+        if known is not None and not known.gone:
+            self._part(known)
+
+    def _part(self, client: _Client) -> None:
+        client.gone = True
+        self._counters.clients_gone += 1
+        account, waiting = client.account, client.counts.waiting
+        account.abandoned += waiting
+        account.waiting -= waiting
+
     def _meet(self, scope: str, report: Report) -> _Client:
         if len(self._clients) >= self.max_clients:
             raise TooManyClients(f"{self.max_clients} clients report already")
@@ -179,11 +192,7 @@ class Reports:
         for key, client in list(self._clients.items()):
             silent = now - client.heard_at
             if not client.gone and silent > GONE_INTERVALS * client.interval_secs:
-                client.gone = True
-                self._counters.clients_gone += 1
-                account, waiting = client.account, client.counts.waiting
-                account.abandoned += waiting
-                account.waiting -= waiting
+                self._part(client)
             elif client.gone and silent > max(_REMEMBER_SECS, GONE_INTERVALS * client.interval_secs):
                 del self._clients[key]
         self._counters.clients = sum(not one.gone for one in self._clients.values())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.core.changes import Change, HoldLifted, HoldPut, Intervened
+from sidecar.core.changes import Change, HoldLifted, HoldPut, Intervened, Remarked
 from sidecar.core.scope import lies_within
 
-KINDS = ("intervention", "pause", "hold", "resume", "lift")
+KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Entry:
         at: when, seconds since the epoch.
         scope: to whom.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` where another hold stood
-            or stands besides, or an operator renewed one.
+            or stands besides, or an operator renewed one; ``engine``: an engine's own switch was turned.
         old: the state or gate before.
         new: the state or gate after.
         source: the signal's source, the operator, or ``time``.
@@ -86,6 +86,17 @@ def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
                     "intervention",
                     change.old.label,
                     change.new.label,
+                    change.source,
+                    change.reason,
+                )
+            case Remarked():
+                yield Entry(
+                    0,
+                    change.at,
+                    change.scope,
+                    change.kind,
+                    change.old,
+                    change.new,
                     change.source,
                     change.reason,
                 )

@@ -17,6 +17,8 @@ from sidecar.core.errors import TooManyScopes
 from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.engines import Engines
+from sidecar.runtime.imports import Imports
 from sidecar.runtime.reports import InvalidReport, Reports, TooManyClients
 from sidecar.store import (
     CorruptStore,
@@ -85,6 +87,8 @@ class Service:
             self.clock,
             max_clients=self.config.limits.max_clients,
         )
+        self.engines = Engines(self.controller, self.config.engines)
+        self.imports = Imports(self.controller, self.reports, self.config.imports)
         self.door = Door(self.controller)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
@@ -117,6 +121,8 @@ class Service:
         """Finish what was asked, and close the store."""
         self.shut_down()
         self.door.stop()
+        await self.engines.stop()
+        await self.imports.stop()
         self.reports.stop()
         await self.alerting.stop()
         await self.controller.stop()
@@ -223,6 +229,8 @@ class Service:
         self.door.forget()
         self.config = config
         self.alerting.configure(config.alerts)
+        self.engines.configure(config.engines)
+        self.imports.configure(config.imports)
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.values import Hold, LiftCause, Signal
+from sidecar.core.values import Hold, Signal
 from sidecar.runtime.clock import rfc3339
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.gate import Gate, snapshot
@@ -60,7 +60,7 @@ def _counters(gate: Gate, now: float) -> dict[str, object]:
     return {
         "interventions_total": gate.interventions,
         "pauses_total": sum(gate.pauses.values()),
-        "resumes_total": sum(gate.resumes[cause.value] for cause in LiftCause),
+        "resumes_total": sum(gate.resumes.values()),
         "requests_total": gate.requests,
         "requests_blocked": gate.blocked,
         "requests_waited": gate.waited,

@@ -37,7 +37,7 @@ def free_port() -> int:
 
 def program(name: str) -> str:
     """The path of a program that tests need."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     assert path, f"{name} is not installed: `make test` installs it from Debian's packages"
     return path
 

@@ -118,6 +118,10 @@ class Sidecar(Process):
             self.session.put(f"{self.url}/v1/state/{scope}", json={"state": state, **body}, timeout=30)
         )
 
+    def ok_reload(self) -> None:
+        answer = self.session.post(f"{self.url}/-/reload", timeout=30)
+        assert answer.status_code == 200, answer.text
+
     def notify(self, body: bytes) -> requests.Response:
         headers = {"Content-Type": "application/json"}
         return self.session.post(f"{self.url}/v1/alerts", data=body, headers=headers, timeout=30)

@@ -1,0 +1,160 @@
+"""Engines' own switches follow their gates, whatever the engines do; the gate waits for none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.engines import EngineStub
+from harness.process import eventually
+from harness.sidecar import Sidecar
+
+KINDS = ("vllm", "sglang", "ray", "http")
+HTTP = {
+    "pause": {"method": "PUT", "path": "/switch/off", "body": {"why": "gate"}},
+    "resume": {"method": "PUT", "path": "/switch/on"},
+    "asked_path": "/switch",
+    "asked_member": "switch.off",
+}
+
+
+def config(kind: str, stub: EngineStub, **more) -> dict:
+    engine = {
+        "scope": kind,
+        "kind": kind,
+        "url": stub.url,
+        "name": kind,
+        "check_secs": 0.3,
+        "timeout_secs": 0.5,
+    }
+    if kind == "http":
+        engine |= HTTP
+    if kind == "ray":
+        engine["model"] = "m"
+    return {**engine, **more}
+
+
+@pytest.fixture(scope="module")
+def stubs() -> Iterator[dict[str, EngineStub]]:
+    stubs = {kind: EngineStub(kind) for kind in KINDS}
+    yield stubs
+    for stub in stubs.values():
+        stub.die()
+
+
+@pytest.fixture(scope="module")
+def own(stubs: dict[str, EngineStub]) -> Iterator[Sidecar]:
+    engines = [config(kind, stub) for kind, stub in stubs.items()]
+    with Sidecar({"defaults": {"max_pause_secs": 0}, "engines": engines}) as own:
+        yield own
+
+
+def in_sync(own: Sidecar, kind: str) -> bool:
+    return own.metric(f'wellbeing_engine_in_sync{{engine="{kind}",scope="{kind}"}}') == 1
+
+
+def agree(own: Sidecar, kind: str, stub: EngineStub, *, paused: bool) -> None:
+    eventually(lambda: stub.paused is paused and in_sync(own, kind), f"{kind} is {paused=} and in sync")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_engine_follows_its_gate(own: Sidecar, stubs, kind: str) -> None:
+    stub = stubs[kind]
+    agree(own, kind, stub, paused=False)
+    own.pause(kind)
+    agree(own, kind, stub, paused=True)
+    own.resume(kind)
+    agree(own, kind, stub, paused=False)
+    entries = own.get(f"/v1/history/{kind}", params={"kind": "engine"}).json()["entries"]
+    assert [entry["to"] for entry in entries] == ["running", "paused"]
+    assert {entry["source"] for entry in entries} == {f"engine:{kind}"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restart_that_forgets_the_pause_is_paused_again(own: Sidecar, stubs, kind: str) -> None:
+    stub = stubs[kind]
+    own.pause(kind)
+    agree(own, kind, stub, paused=True)
+    stub.die()
+    eventually(lambda: not in_sync(own, kind), "it is seen to be gone")
+    stub.revive()
+    agree(own, kind, stub, paused=True)
+    own.resume(kind)
+    agree(own, kind, stub, paused=False)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "slow"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_engine_that_refuses_or_is_slow_delays_no_gate_and_ends_in_sync(own, stubs, kind, fault) -> None:
+    stub = stubs[kind]
+    stub.fault = fault
+    try:
+        own.pause(kind)
+        assert own.gate(kind, wait=0).status_code == 503
+        eventually(lambda: not in_sync(own, kind), "it is seen to disagree")
+        own.resume(kind)
+        assert own.gate(kind, wait=0).status_code == 200
+        own.pause(kind)
+        failed = (
+            f'wellbeing_engine_requests_total{{action="ask",engine="{kind}",result="failed",scope="{kind}"}}'
+        )
+        own.wait_for_metric(failed, own.metric(failed) + 1)
+    finally:
+        stub.fault = ""
+    agree(own, kind, stub, paused=True)
+    own.resume(kind)
+    agree(own, kind, stub, paused=False)
+
+
+def test_one_that_says_yes_and_does_nothing_is_out_of_sync(own: Sidecar, stubs) -> None:
+    stub = stubs["vllm"]
+    stub.fault = "lie"
+    own.pause("vllm")
+    eventually(lambda: own.logs("engine_failed") and not in_sync(own, "vllm"), "it is found out")
+    stub.fault = ""
+    agree(own, "vllm", stub, paused=True)
+    own.resume("vllm")
+    agree(own, "vllm", stub, paused=False)
+
+
+def test_pauses_that_change_fast_end_where_the_gate_is(own: Sidecar, stubs) -> None:
+    for _ in range(15):
+        own.pause("vllm")
+        own.resume("vllm")
+    own.pause("vllm")
+    agree(own, "vllm", stubs["vllm"], paused=True)
+    own.resume("vllm")
+    agree(own, "vllm", stubs["vllm"], paused=False)
+
+
+def test_modes_are_sent_as_each_engine_knows_them() -> None:
+    with EngineStub("vllm") as vllm, EngineStub("sglang") as sglang, EngineStub("ray") as ray:
+        engines = [
+            config("vllm", vllm, mode="abort"),
+            config("sglang", sglang),
+            config("ray", ray, mode="wait"),
+        ]
+        with Sidecar({"engines": engines}) as own:
+            for kind, stub in (("vllm", vllm), ("sglang", sglang), ("ray", ray)):
+                own.pause(kind)
+                agree(own, kind, stub, paused=True)
+        assert ("POST", "/pause?mode=abort&clear_cache=false", None) in vllm.asked
+        assert ("POST", "/pause_generation", {"mode": "in_place"}) in sglang.asked
+        body = {"model": "m", "options": {"mode": "wait", "clear_cache": False}}
+        assert ("POST", "/pause", body) in ray.asked
+
+
+def test_an_engine_that_is_there_no_more_in_the_config_is_left_as_it_is() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+        own.pause("vllm")
+        agree(own, "vllm", stub, paused=True)
+        own.configure({})
+        own.ok_reload()
+        own.resume("vllm")
+        asked = len(stub.asked)
+        assert "wellbeing_engine_in_sync{" not in own.get("/metrics").text
+        own.configure({"engines": [config("vllm", stub)]})
+        own.ok_reload()
+        agree(own, "vllm", stub, paused=False)
+        assert len(stub.asked) > asked

@@ -1,0 +1,124 @@
+"""Counts and state of a controller elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.engines import EngineStub
+from harness.process import eventually
+from harness.sidecar import Sidecar
+
+COUNTS = {
+    "interventions_total": 10,
+    "pauses_total": 4,
+    "resumes_total": 3,
+    "requests_blocked": 20,
+    "requests_waited": 12,
+    "requests_timed_out": 5,
+    "current_pause_duration_secs": 7.5,
+}
+
+
+@pytest.fixture
+def origin() -> Iterator[EngineStub]:
+    with EngineStub("import") as stub:
+        stub.values = {**COUNTS, "state": "healthy", "paused": True}
+        yield stub
+
+
+def start(origin: EngineStub, **more) -> Sidecar:
+    one = {"scope": "old/server", "url": f"{origin.url}/metrics", "name": "old", "interval_secs": 0.1, **more}
+    return Sidecar({"defaults": {"pause_on_distressed": True}, "imports": [one]})
+
+
+def counted(own: Sidecar) -> tuple[int, ...]:
+    counters = own.counters("old/server")
+    names = ("interventions_total", "pauses_total", "resumes_total", "requests_total", "requests_blocked")
+    names += ("requests_waited", "requests_timed_out", "requests_abandoned", "waiters")
+    return tuple(counters[name] for name in names)
+
+
+UP = 'wellbeing_import_up{import="old",scope="old/server"}'
+
+
+def test_only_what_is_new_counts_and_who_waits_waits_here_too(origin: EngineStub) -> None:
+    with start(origin) as own:
+        own.wait_for_metric(UP, 1)
+        assert counted(own) == (0, 0, 0, 3, 3, 0, 0, 0, 3)
+        origin.values |= {
+            "interventions_total": 12,
+            "pauses_total": 5,
+            "requests_blocked": 25,
+            "requests_waited": 19,
+        }
+        eventually(lambda: counted(own) == (2, 1, 0, 8, 8, 7, 0, 0, 1), "the difference is counted")
+        assert own.metric('wellbeing_pauses_total{cause="imported",scope="old/server"}') == 1
+        assert own.metric('wellbeing_current_pause_duration_seconds{scope="old/server"}') == 7.5
+        assert own.metric('wellbeing_import_paused{import="old",scope="old/server"}') == 1
+        assert own.status("old/server")["gate"] == "open", "its pause is its own"
+
+
+def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
+    with start(origin) as own:
+        own.wait_for_metric(UP, 1)
+        origin.values = {
+            **dict.fromkeys(COUNTS, 0),
+            "requests_blocked": 2,
+            "requests_waited": 1,
+            "pauses_total": 1,
+        }
+        eventually(lambda: counted(own) == (0, 1, 0, 5, 5, 1, 0, 3, 1), "it began anew, its waiters are gone")
+        assert len(own.logs("import_restarted")) == 1
+
+
+def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
+    with start(origin) as own:
+        own.wait_for_metric(UP, 1)
+        assert own.status("old/server")["signals"] == []
+        origin.values |= {"state": "Distressed", "reason": "loops without progress"}
+        own.wait_for_gate("old/server", "closed")
+        [signal] = own.status("old/server")["signals"]
+        assert (signal["source"], signal["reason"]) == ("agent:old", "loops without progress")
+        origin.values["state"] = "healthy"
+        own.wait_for_gate("old/server", "open")
+        origin.values["state"] = "distressed"
+        own.wait_for_gate("old/server", "closed")
+        origin.die()
+        own.wait_for_gate("old/server", "open")
+        eventually(lambda: own.metric(UP) == 0, "it is seen to be gone")
+        eventually(lambda: counted(own)[-1] == 0, "who waited there is gone")
+        assert len(own.logs("import_down")) == 1
+        origin.revive()
+        own.wait_for_metric(UP, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ([], "no count"),
+        ({"requests_blocked": -1}, "requests_blocked is no count"),
+        ({"requests_blocked": "20"}, "requests_blocked is no count"),
+        ({**COUNTS, "requests_waited": 30}, "more than blocked"),
+        ({**COUNTS, "state": "sad"}, "sad"),
+        ({**COUNTS, "paused": "yes"}, "paused"),
+        ({**COUNTS, "current_pause_duration_secs": "long"}, "current_pause_duration_secs"),
+    ],
+)
+def test_what_cannot_be_is_seen_and_counts_nothing(origin: EngineStub, values, what: str) -> None:
+    origin.values = values
+    with start(origin) as own:
+        assert what in own.wait_log("import_down")["error"]
+        assert counted(own) == (0,) * 9
+        origin.values = dict(COUNTS)
+        own.wait_for_metric(UP, 1)
+
+
+def test_fields_are_found_by_dotted_path(origin: EngineStub) -> None:
+    names = {name: f"wellbeing.metrics.{name}" for name in COUNTS}
+    origin.values = {"wellbeing": {"metrics": {**COUNTS}, "mood": "CAUTIOUS"}}
+    with start(origin, fields={**names, "state": "wellbeing.mood", "paused": ""}) as own:
+        own.wait_for_metric(UP, 1)
+        eventually(lambda: own.status("old/server")["state"] == "cautious", "its state is told")
+        assert "wellbeing_import_paused{" not in own.get("/metrics").text
