@@ -119,7 +119,7 @@ class Link:
             )
             self._hear(answer)
         except (Unreachable, ValueError) as error:
-            return self._miss(str(error))
+            return 0.0 if self._stop.is_set() else self._miss(str(error))
         return 0.0
 
     def _hear(self, answer: Answer) -> None:

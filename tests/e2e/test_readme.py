@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import yaml
 
 from harness.process import program
+from harness.sidecar import Sidecar
 from sidecar.config import Config, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +58,31 @@ def test_how_alertmanager_is_asked(tmp_path: Path) -> None:
     for marker, page in pages:
         (tmp_path / "sidecar.yaml").write_text(block(marker, page))
         assert load_config(tmp_path / "sidecar.yaml", {}).alerts != Config().alerts
+
+
+def test_how_engines_and_imports_are_named(tmp_path: Path) -> None:
+    for marker in ("engines:", "imports:"):
+        (tmp_path / "sidecar.yaml").write_text(block(marker, "docs/integrate.md"))
+        config = load_config(tmp_path / "sidecar.yaml", {})
+        assert config.engines or config.imports
+
+
+def test_the_examples_agent() -> None:
+    with Sidecar({"defaults": {"pause_on_distressed": True}}) as sidecar:
+        command = [sys.executable, str(ROOT / "examples" / "agent_wellbeing.py"), sidecar.url, "team/agent"]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        states = [line.split()[0] for line in done.stdout.splitlines()]
+        assert states == ["healthy", "healthy", "healthy", "concerned", "concerned", "distressed"]
+        kinds = [entry["kind"] for entry in sidecar.get("/v1/history/team/agent").json()["entries"]]
+        assert kinds == ["resume", "intervention", "pause", "intervention", "intervention"]
 
 
 def test_the_watchdogs_route(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside that of a peer in the same run."""
