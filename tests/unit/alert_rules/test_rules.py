@@ -1,0 +1,469 @@
+"""The shipped rules: Prometheus' own tests for each alert (fires, does not, boundary), and conventions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.process import program
+
+ROOT = Path(__file__).parents[3]
+RULES = sorted((ROOT / "alerts").glob("*.rules.yml"))
+FILES = {path.name.removesuffix(".rules.yml"): yaml.safe_load(path.read_text())["groups"] for path in RULES}
+ALERTS = {
+    rule["alert"]: (subject, rule)
+    for subject, groups in FILES.items()
+    for group in groups
+    for rule in group["rules"]
+    if "alert" in rule
+}
+MINUTES = 40
+
+Series = dict[str, str]
+
+
+def case(
+    fires: Series, quiet: Series, boundary: Series, scope: str | None = None, also: Series | None = None
+):
+    also = also or {}
+    return {
+        "fires": {**also, **fires},
+        "quiet": {**also, **quiet},
+        "boundary": {**also, **boundary},
+        "scope": scope,
+    }
+
+
+def each(minute: float) -> str:
+    """A counter that grows so much a minute."""
+    return f"0+{minute:g}x{MINUTES}"
+
+
+def still(value: float) -> str:
+    return f"{value:g}x{MINUTES}"
+
+
+def later(value: float) -> str:
+    """A baseline of 1 for a day, then another value; five minutes a step."""
+    return f"1x288 {value:g}x8"
+
+
+L = 'namespace="ns",model_name="m",pod="p",job="j",instance="i"'
+V = f'{L},engine="0"'
+M = "ns/m/p"
+
+
+def finished(**by_reason: float) -> Series:
+    return {f'vllm:request_success_total{{{V},finished_reason="{r}"}}': each(n) for r, n in by_reason.items()}
+
+
+def latency(prefix: str, labels: str, scope: str):
+    """Against the day before: 3 times is the bar, and a floor."""
+    name = f"{prefix}{{{labels}}}"
+    return case({name: later(4)}, {name: later(1)}, {name: later(3)}, scope) | {"step": 5}
+
+
+def waiting(metric: str, labels: str, scope: str, bar: float = 100):
+    name = f"{metric}{{{labels}}}"
+    return case({name: still(bar + 1)}, {name: still(0)}, {name: still(bar)}, scope)
+
+
+def queue_time(metric: str, labels: str, scope: str):
+    count = {f"{metric}_count{{{labels}}}": each(8)}
+    total = f"{metric}_sum{{{labels}}}"
+    return case({total: each(8 * 31)}, {total: each(8)}, {total: each(8 * 30)}, scope, count)
+
+
+def down(metric: str, labels: str, scope: str):
+    up = 'up{job="j",instance="i"}'
+    there = {f"{metric}{{{labels}}}": "1x5 _x35"}
+    return case({up: "1x5 0x35"}, {up: still(1)}, {up: f"1x{MINUTES - 1} 0x1"}, scope, there)
+
+
+S = f'{L},engine_type="unified",tp_rank="0",pp_rank="0",moe_ep_rank="0"'
+J = 'namespace="ns",job="j",instance="i"'
+T = 'namespace="ns",model="m",version="1",job="j",instance="i"'
+W = 'namespace="ns",litellm_model_name="m",job="j",instance="i",model_id="1"'
+X = 'namespace="ns",job="j",instance="i"'
+XS = f'{X},scope="a"'
+
+
+def gauge(series: str, fires: float, quiet: float, boundary: float):
+    return case({series: still(fires)}, {series: still(quiet)}, {series: still(boundary)})
+
+
+def counter(series: str, fires: float, boundary: float):
+    return case({series: each(fires)}, {series: still(5)}, {series: each(boundary)})
+
+
+CASES = {
+    "VllmErrorRatioHigh": case(
+        finished(stop=80, error=20), finished(stop=100, error=0), finished(stop=90, error=10), M
+    ),
+    "VllmAbortRatioHigh": case(
+        finished(stop=60, abort=40), finished(stop=100, abort=0), finished(stop=70, abort=30), M
+    ),
+    "VllmRepetition": case(
+        finished(stop=90, repetition=10), finished(stop=1, repetition=1), finished(stop=95, repetition=5), M
+    ),
+    "VllmCorruptedRequests": counter(f"vllm:corrupted_requests_total{{{V}}}", 1, 0) | {"scope": M},
+    "VllmQueueGrows": waiting("vllm:num_requests_waiting", V, M),
+    "VllmQueueTimeHigh": queue_time("vllm:request_queue_time_seconds", V, M),
+    "VllmStuck": case(
+        {f"vllm:num_requests_running{{{V}}}": still(0)},
+        {f"vllm:num_requests_running{{{V}}}": still(3), f"vllm:generation_tokens_total{{{V}}}": each(60)},
+        # Prompts are still read: slow, not stuck.
+        {
+            f"vllm:num_requests_running{{{V}}}": still(1),
+            f"vllm:generation_tokens_total{{{V}}}": still(9),
+            f"vllm:prompt_tokens_total{{{V}}}": each(1),
+        },
+        M,
+        {f"vllm:num_requests_waiting{{{V}}}": still(5)},
+    ),
+    "VllmKvCacheExhausted": case(
+        {f"vllm:kv_cache_usage_perc{{{V}}}": still(0.99)},
+        {f"vllm:kv_cache_usage_perc{{{V}}}": still(0.5)},
+        {f"vllm:kv_cache_usage_perc{{{V}}}": still(0.98)},
+        M,
+        {f"vllm:num_preemptions_total{{{V}}}": each(30)},
+    ),
+    "VllmTimeToFirstTokenHigh": latency("wellbeing:vllm_time_to_first_token_seconds:p95_5m", L, M),
+    "VllmInterTokenLatencyHigh": latency("wellbeing:vllm_inter_token_latency_seconds:p95_5m", L, M),
+    "VllmDown": down("vllm:num_requests_running", V, M),
+    "SglangAbortRatioHigh": case(
+        {f"sglang:num_aborted_requests_total{{{L}}}": each(40)},
+        {f"sglang:num_aborted_requests_total{{{L}}}": each(0)},
+        {f"sglang:num_aborted_requests_total{{{L}}}": each(30)},
+        M,
+        {f'sglang:num_requests_total{{{L},is_streaming="true"}}': each(100)},
+    ),
+    "SglangQueueGrows": waiting("sglang:num_queue_reqs", S, M),
+    "SglangQueueTimeHigh": queue_time("sglang:queue_time_seconds", L, M),
+    "SglangStuck": case(
+        {f"sglang:num_running_reqs{{{S}}}": still(0)},
+        {f"sglang:num_running_reqs{{{S}}}": still(4), f"sglang:generation_tokens_total{{{S}}}": each(50)},
+        {f"sglang:num_running_reqs{{{S}}}": still(1), f"sglang:generation_tokens_total{{{S}}}": each(1)},
+        None,
+        {f"sglang:num_queue_reqs{{{S}}}": still(2)},
+    ),
+    "SglangKvCacheExhausted": case(
+        {f"sglang:token_usage{{{S}}}": still(0.99)},
+        {f"sglang:token_usage{{{S}}}": still(0.2)},
+        {f"sglang:token_usage{{{S}}}": still(0.98)},
+        M,
+        {f"sglang:num_retracted_requests_total{{{S}}}": each(30)},
+    ),
+    "SglangTimeToFirstTokenHigh": latency("wellbeing:sglang_time_to_first_token_seconds:p95_5m", L, M),
+    "SglangInterTokenLatencyHigh": latency("wellbeing:sglang_inter_token_latency_seconds:p95_5m", L, M),
+    "SglangDown": down("sglang:num_running_reqs", S, M),
+    "TgiErrorRatioHigh": case(
+        {f'tgi_request_failure{{{J},err="generation"}}': each(20)},
+        # Requests that do not validate are their clients' fault.
+        {f'tgi_request_failure{{{J},err="validation"}}': each(90)},
+        {f'tgi_request_failure{{{J},err="generation"}}': each(10)},
+        "ns/j",
+        {f"tgi_request_count{{{J}}}": each(100)},
+    ),
+    "TgiQueueGrows": waiting("tgi_queue_size", J, "ns/j"),
+    "TgiQueueTimeHigh": queue_time("tgi_request_queue_duration", J, "ns/j"),
+    "TgiStuck": case(
+        {f'tgi_batch_inference_success{{{J},method="decode"}}': still(9)},
+        {f'tgi_batch_inference_success{{{J},method="decode"}}': each(60)},
+        {f'tgi_batch_inference_success{{{J},method="decode"}}': each(1)},
+        "ns/j",
+        {f"tgi_queue_size{{{J}}}": still(3), f"tgi_batch_current_size{{{J}}}": still(2)},
+    ),
+    "TgiTimePerTokenHigh": latency("wellbeing:tgi_time_per_token_seconds:mean_5m", J, "ns/j"),
+    "TgiDown": down("tgi_queue_size", J, "ns/j"),
+    "LlamacppQueueGrows": waiting("llamacpp:requests_deferred", J, "ns/j", 10),
+    "LlamacppStuck": case(
+        {f"llamacpp:n_decode_total{{{J}}}": still(9)},
+        {f"llamacpp:n_decode_total{{{J}}}": each(60)},
+        {f"llamacpp:n_decode_total{{{J}}}": each(1)},
+        "ns/j",
+        {
+            f"llamacpp:requests_processing{{{J}}}": still(1),
+            f"llamacpp:requests_deferred{{{J}}}": still(0),
+            f"llamacpp:tokens_predicted_total{{{J}}}": still(9),
+            f"llamacpp:prompt_tokens_total{{{J}}}": still(9),
+        },
+    ),
+    "LlamacppSlow": latency("wellbeing:llamacpp_token_seconds:mean_5m", J, "ns/j"),
+    "LlamacppDown": down("llamacpp:requests_processing", J, "ns/j"),
+    "TritonErrorRatioHigh": case(
+        {f'nv_inference_request_failure{{{T},reason="BACKEND"}}': each(20)},
+        # Clients that gave up are no failure of the model.
+        {f'nv_inference_request_failure{{{T},reason="CANCELED"}}': each(90)},
+        {f'nv_inference_request_failure{{{T},reason="BACKEND"}}': each(10)},
+        "ns/m",
+        {f"nv_inference_request_success{{{T}}}": each(90)},
+    ),
+    "TritonQueueGrows": waiting("nv_inference_pending_request_count", T, "ns/m"),
+    "TritonQueueTimeHigh": case(
+        {f"nv_inference_queue_duration_us{{{T}}}": each(8 * 31e6)},
+        {f"nv_inference_queue_duration_us{{{T}}}": each(8e6)},
+        {f"nv_inference_queue_duration_us{{{T}}}": each(8 * 30e6)},
+        "ns/m",
+        {f"nv_inference_request_success{{{T}}}": each(8)},
+    ),
+    "TritonStuck": case(
+        {f"nv_inference_exec_count{{{T}}}": still(9)},
+        {f"nv_inference_exec_count{{{T}}}": each(60)},
+        {f"nv_inference_exec_count{{{T}}}": each(1)},
+        "ns/m",
+        {f"nv_inference_pending_request_count{{{T}}}": still(3)},
+    ),
+    "TritonDown": down("nv_inference_pending_request_count", T, "ns/m"),
+    "LitellmErrorRatioHigh": case(
+        {f"litellm_deployment_failure_responses_total{{{W}}}": each(20)},
+        {f"litellm_deployment_failure_responses_total{{{W}}}": each(0)},
+        {f"litellm_deployment_failure_responses_total{{{W}}}": each(10)},
+        "ns/m",
+        {f"litellm_deployment_total_requests_total{{{W}}}": each(100)},
+    ),
+    "LitellmDeploymentOut": gauge(f"litellm_deployment_state{{{W}}}", 2, 0, 1) | {"scope": "ns/m"},
+    "LitellmSlow": latency(
+        "wellbeing:litellm_token_seconds:p95_5m", 'namespace="ns",job="j",litellm_model_name="m"', "ns/m"
+    ),
+    "WellbeingSidecarDown": down("wellbeing_build_info", X, None),
+    "WellbeingBlind": gauge(f"wellbeing_blind{{{X}}}", 1, 0, 0),
+    "WellbeingStoreDown": gauge(f"wellbeing_store_up{{{X}}}", 0, 1, 1),
+    "WellbeingPausedTooLong": gauge(f"wellbeing_current_pause_duration_seconds{{{XS}}}", 601, 0, 600),
+    "WellbeingFlapping": counter(f'wellbeing_pauses_total{{{XS},cause="auto"}}', 1, 0.25),
+    "WellbeingWaitersPileUp": gauge(f"wellbeing_waiters{{{XS}}}", 1001, 0, 1000),
+    "WellbeingTimeouts": case(
+        {f"wellbeing_requests_timed_out_total{{{XS}}}": each(10)},
+        {f"wellbeing_requests_timed_out_total{{{XS}}}": each(0)},
+        {f"wellbeing_requests_timed_out_total{{{XS}}}": each(5)},
+        None,
+        {f"wellbeing_requests_total{{{XS}}}": each(100)},
+    ),
+    "WellbeingWebhooksRefused": case(
+        {f'wellbeing_webhook_notifications_total{{{X},result="invalid"}}': each(1)},
+        {f'wellbeing_webhook_notifications_total{{{X},result="accepted"}}': each(1)},
+        {f'wellbeing_webhook_notifications_total{{{X},result="invalid"}}': still(1)},
+    ),
+    "WellbeingNotificationsWrong": counter(
+        f'wellbeing_reconcile_corrections_total{{{X},what="ended"}}', 1, 0
+    ),
+    "WellbeingAlertmanagerUnreachable": gauge(
+        f'wellbeing_alertmanager_up{{{X},alertmanager="http://a"}}', 0, 1, 1
+    ),
+    "WellbeingConfigReloadFailed": gauge(f"wellbeing_config_last_reload_successful{{{X}}}", 0, 1, 1),
+    "WellbeingEngineOutOfSync": case(
+        {f'wellbeing_engine_in_sync{{{XS},engine="e"}}': still(0)},
+        {f'wellbeing_engine_in_sync{{{XS},engine="e"}}': still(1)},
+        {f'wellbeing_engine_in_sync{{{XS},engine="e"}}': f"1x{MINUTES - 1} 0x1"},
+    ),
+    "WellbeingClientsGone": counter(f"wellbeing_clients_gone_total{{{X}}}", 1, 0),
+    "WellbeingImportDown": gauge(f'wellbeing_import_up{{{XS},import="i"}}', 0, 1, 1),
+    "WellbeingPauseBudgetBurnsFast": counter(f"wellbeing_paused_seconds_total{{{XS}}}", 15, 0.144 * 60),
+    "WellbeingPauseBudgetBurnsSlowly": case(
+        {f"wellbeing_paused_seconds_total{{{XS}}}": "0+20x90"},
+        {f"wellbeing_paused_seconds_total{{{XS}}}": "0+1x90"},
+        {f"wellbeing_paused_seconds_total{{{XS}}}": "0+18x90"},
+    )
+    | {"step": 5},
+}
+WITHOUT_CASE = {"WellbeingThresholdsMissing": "it is tested without the thresholds, below"}
+
+
+def prove(tmp_path: Path, tests: list[dict], files: list[Path]) -> subprocess.CompletedProcess:
+    interval = tests[0]["interval"]
+    suite = {"rule_files": [str(path) for path in files], "evaluation_interval": interval, "tests": tests}
+    (tmp_path / "suite.yml").write_text(yaml.safe_dump(suite))
+    command = [program("promtool"), "test", "rules", str(tmp_path / "suite.yml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def files_of(subject: str) -> list[Path]:
+    return [ROOT / "alerts" / f"{name}.rules.yml" for name in ("thresholds", subject)]
+
+
+def expect(alert: str, series: Series, *, firing: bool, scope: str | None = None, step: int = 1) -> dict:
+    """At the last minute the alert fires, once, for the scope; or it does not."""
+    matchers = f'alertname="{alert}",alertstate="firing"' + (f',wellbeing_scope="{scope}"' if scope else "")
+    last = max(sum(int(n) for n in re.findall(r"x(\d+)", values)) for values in series.values()) * step
+    return {
+        "interval": f"{step}m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"count(ALERTS{{{matchers}}})",
+                "eval_time": f"{last}m",
+                "exp_samples": [{"labels": "{}", "value": 1}] if firing else [],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("alert", sorted(CASES))
+def test_an_alert_fires_when_it_must_and_only_then(tmp_path: Path, alert: str) -> None:
+    case = CASES[alert]
+    step = case.get("step", 1)
+    tests = [
+        expect(alert, case["fires"], firing=True, scope=case["scope"], step=step),
+        expect(alert, case["quiet"], firing=False, step=step),
+        expect(alert, case["boundary"], firing=False, step=step),
+    ]
+    done = prove(tmp_path, tests, files_of(ALERTS[alert][0]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_case_that_expects_wrongly_is_caught(tmp_path: Path) -> None:
+    wrong = expect("WellbeingBlind", CASES["WellbeingBlind"]["quiet"], firing=True)
+    assert prove(tmp_path, [wrong], files_of("sidecar")).returncode != 0
+
+
+def test_every_alert_has_its_cases() -> None:
+    assert CASES.keys() | WITHOUT_CASE.keys() == ALERTS.keys()
+
+
+def test_without_thresholds_that_is_said_and_nothing_else(tmp_path: Path) -> None:
+    files = [ROOT / "alerts" / f"{name}.rules.yml" for name in ("vllm", "sidecar")]
+    series = CASES["VllmQueueGrows"]["fires"]
+    tests = [
+        expect("WellbeingThresholdsMissing", series, firing=True),
+        expect("VllmQueueGrows", series, firing=False),
+    ]
+    done = prove(tmp_path, tests, files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "buckets"),
+    [
+        (
+            "wellbeing:vllm_time_to_first_token_seconds:p95_5m",
+            f"vllm:time_to_first_token_seconds_bucket{{{V}",
+        ),
+        (
+            "wellbeing:vllm_inter_token_latency_seconds:p95_5m",
+            f"vllm:inter_token_latency_seconds_bucket{{{V}",
+        ),
+        (
+            "wellbeing:sglang_time_to_first_token_seconds:p95_5m",
+            f'sglang:time_to_first_token_seconds_bucket{{{L},is_streaming="true"',
+        ),
+        (
+            "wellbeing:sglang_inter_token_latency_seconds:p95_5m",
+            f"sglang:inter_token_latency_seconds_bucket{{{L}",
+        ),
+        (
+            "wellbeing:litellm_token_seconds:p95_5m",
+            f"litellm_deployment_latency_per_output_token_bucket{{{W}",
+        ),
+    ],
+)
+def test_latencies_are_recorded_from_histograms(tmp_path: Path, record: str, buckets: str) -> None:
+    series = {f'{buckets},le="{le}"}}': each(n) for le, n in (("1", 0), ("2", 100), ("+Inf", 100))}
+    test = expect("x", series, firing=False)
+    test["promql_expr_test"][0] |= {
+        "expr": f"count({record} > 1.94 < 1.96)",
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    done = prove(tmp_path, [test], files_of(record.split(":")[1].split("_", maxsplit=1)[0]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "total", "count"),
+    [
+        (
+            "wellbeing:tgi_time_per_token_seconds:mean_5m",
+            "tgi_request_mean_time_per_token_duration_sum",
+            "tgi_request_mean_time_per_token_duration_count",
+        ),
+        (
+            "wellbeing:llamacpp_token_seconds:mean_5m",
+            "llamacpp:tokens_predicted_seconds_total",
+            "llamacpp:tokens_predicted_total",
+        ),
+    ],
+)
+def test_means_are_recorded_from_sums(tmp_path: Path, record: str, total: str, count: str) -> None:
+    test = expect("x", {f"{total}{{{J}}}": each(30), f"{count}{{{J}}}": each(60)}, firing=False)
+    test["promql_expr_test"][0] |= {
+        "expr": f"count({record} == 0.5)",
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    done = prove(tmp_path, [test], files_of(record.split(":")[1].split("_", maxsplit=1)[0]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# -- conventions ----------------------------------------------------------------------------------
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    command = [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *map(str, RULES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", sorted(ALERTS))
+def test_an_alert_says_what_it_means_and_where_to_read_on(alert: str) -> None:
+    subject, rule = ALERTS[alert]
+    labels, annotations = rule["labels"], rule["annotations"]
+    assert labels["severity"] in ("critical", "warning", "info")
+    if subject == "sidecar":
+        assert labels["wellbeing"] == "ignore"
+    else:
+        assert labels["wellbeing"] in ("cautious", "concerned", "distressed")
+        assert labels["wellbeing_scope"]
+        assert rule["keep_firing_for"], "an alert that pauses has hysteresis"
+    assert (
+        "$value" in annotations["summary"] or "$labels" in annotations["summary"] or "absent" in rule["expr"]
+    )
+    assert annotations["description"] != annotations["summary"]
+    page, _, anchor = annotations["runbook_url"].partition("#")
+    headings = re.findall(r"^## (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor in [heading.lower() for heading in headings]
+
+
+def known_metrics(subject: str) -> set[str]:
+    """The series families of an engine, with what a histogram has."""
+    names = set()
+    for line in (ROOT / "tests" / "fixtures" / "engines" / f"{subject}.tsv").read_text().splitlines():
+        name, kind, *_ = line.split("\t")
+        names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    return names
+
+
+def used_metrics(expression: str) -> set[str]:
+    """The metric names in a PromQL expression."""
+    bare = re.sub(
+        r'"[^"]*"|\[[^\]]*\]|\b(by|without|on|ignoring|group_left)\s*\([^)]*\)|\{[^}]*\}', " ", expression
+    )
+    words = set(re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", bare))
+    return {word for word in words if "_" in word or ":" in word} - FUNCTIONS
+
+
+FUNCTIONS = {"histogram_quantile", "last_over_time", "quantile_over_time", "clamp_max"}
+RECORDED = {
+    rule["record"]
+    for groups in FILES.values()
+    for group in groups
+    for rule in group["rules"]
+    if "record" in rule
+}
+
+
+@pytest.mark.parametrize("subject", sorted(set(FILES) - {"thresholds", "sidecar"}))
+def test_every_metric_is_one_that_the_engine_has(subject: str) -> None:
+    known = known_metrics(subject) | RECORDED
+    used = {
+        name for group in FILES[subject] for rule in group["rules"] for name in used_metrics(rule["expr"])
+    }
+    assert used - known == set()
+    assert used & known_metrics(subject)
+
+
+def test_every_threshold_is_used_and_every_used_one_is_there() -> None:
+    there = {rule["labels"]["name"] for group in FILES["thresholds"] for rule in group["rules"]}
+    text = "".join(path.read_text() for path in RULES if path.name != "thresholds.rules.yml")
+    assert set(re.findall(r'wellbeing:threshold\{name="(\w+)"\}', text)) == there
