@@ -14,7 +14,7 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" for mor
 	exec $(BIN)/wellbeing-sidecar serve $(ARGS)
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)

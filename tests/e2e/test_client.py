@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import eventually, free_port
+from harness.process import Process, eventually, free_port, program
 from harness.sidecar import Sidecar
+from harness.tls import certify
 from sidecar.client import Agent, Gate, InferencePaused, TooManyWaiting
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +224,50 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
         gate.wait(30)
         added_up(own, gate)
     assert gate.health.fallback
+
+
+def test_with_a_token_over_tls(sidecar: Sidecar, scope: str, tmp_path: Path) -> None:
+    certify(tmp_path)
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(
+        f"""
+events {{}}
+http {{
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {tmp_path}/cert.pem;
+    ssl_certificate_key {tmp_path}/key.pem;
+    location / {{
+      if ($http_authorization != "Bearer second") {{ return 401; }}
+      proxy_pass {sidecar.url};
+    }}
+  }}
+}}
+"""
+    )
+    command = [program("nginx"), "-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    front = Process([*command, "-g", f"daemon off; pid {tmp_path}/pid;"], tmp_path)
+    settings = {
+        "scope": scope,
+        "token_file": str(token),
+        "ca_file": str(tmp_path / "cert.pem"),
+        "report_secs": 0.2,
+    }
+    try:
+        with Gate(f"https://127.0.0.1:{port}", **settings) as gate:
+            eventually(lambda: "401" in gate.health.error, "the wrong token is refused")
+            token.write_text("second\n")
+            eventually(lambda: gate.health.reachable, "the new token is read")
+            closed(sidecar, gate)
+            with pytest.raises(InferencePaused):
+                gate.wait(0)
+            added_up(sidecar, gate)
+        with Gate(f"https://127.0.0.1:{port}", scope=scope, token="second", report_secs=0) as stranger:
+            eventually(lambda: "certificate" in stranger.health.error.lower(), "nobody vouches for it")
+    finally:
+        front.stop()
 
 
 def test_a_claim_lives_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ import requests
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually, free_port
 from harness.sidecar import Sidecar
+from harness.tls import certify
 
 CLOSED = {"severity": "critical"}
 ROUNDS = 'wellbeing_reconciliations_total{result="done"}'
@@ -194,6 +194,20 @@ def test_a_restart_needs_no_notification(pair: Pair) -> None:
     assert own.metric('wellbeing_webhook_notifications_total{result="accepted"}') == 0
 
 
+def test_with_its_file_set_aside_it_asks_what_fires(pair: Pair, tmp_path: Path) -> None:
+    pair.alertmanager(route={"repeat_interval": "4h"})
+    own = pair.sidecar(reconcile_secs=3600)
+    pair.pause_by("Fires")
+    own.kill()
+    for file in tmp_path.glob("state.db-*"):
+        file.unlink()
+    (tmp_path / "state.db").write_bytes(b"not what it was" * 1000)
+    own.configure({**yaml_of(own), "store": {"on_corrupt": "quarantine"}})
+    own.restart()
+    own.wait_log("store_quarantined")
+    own.wait_for_gate("", "closed")
+
+
 def test_a_notification_refused_for_the_store_comes_again(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
@@ -290,14 +304,6 @@ def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
         )
         own.wait_for_gate("", "closed")
         guard.shutdown()
-
-
-def certify(folder: Path) -> None:
-    """``cert.pem`` and ``key.pem`` for 127.0.0.1, signed by itself."""
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, *files], check=True, capture_output=True)
 
 
 # -- the liar is Prometheus -----------------------------------------------------------------------

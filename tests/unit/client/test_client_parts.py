@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.client import Gate, InferencePaused, Settings
+from sidecar.client.connection import Connection
 from sidecar.client.counts import Counts
 from sidecar.client.door import GatedPaths, scope_of_header, scope_of_model, segment_of
+from sidecar.client.errors import Unreachable
+from sidecar.client.link import Link
 from sidecar.client.snapshot import Snapshot
 from sidecar.core.scope import to_segment
 
@@ -139,3 +144,46 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
 def test_when_to_ask_again(until, wanted) -> None:
     snapshot = Snapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
     assert snapshot.retry_after(10.0) == wanted
+
+
+def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:
+    # Nobody listens there; a thousand clients decide, one after the other, when to try again.
+    link = Link(Settings(url="http://127.0.0.1:1", report_secs=0), Counts(), lambda *_: None)
+    try:
+        for failures, ceiling in ((0, 1.0), (3, 8.0), (50, 15.0)):
+            pauses = []
+            for _ in range(1000):
+                link._failures = failures
+                pauses.append(link._miss("gone"))
+            assert 0.05 <= min(pauses) < ceiling * 0.1
+            assert ceiling * 0.9 < max(pauses) <= ceiling
+            tenths = Counter(int(pause / ceiling * 10) for pause in pauses)
+            assert max(tenths.values()) < 200, "no more than twice a fair share at once"
+    finally:
+        link.stop()
+
+
+def test_an_answer_that_drips_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while not stop.wait(0.05):
+                    try:
+                        connection.sendall(b"x" * 70_000 if stop.is_set() else b"x")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        connection = Connection(Settings(url=f"http://127.0.0.1:{server.getsockname()[1]}"))
+        try:
+            with pytest.raises(Unreachable):
+                connection.ask("GET", "watch", timeout=0.5)
+        finally:
+            connection.close()
+            stop.set()
+            thread.join()
