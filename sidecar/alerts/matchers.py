@@ -3,18 +3,18 @@ r"""Alertmanager's matchers: ``severity="critical"``, ``alertname=~"Vllm.+"``, `
 As there, a label that is missing counts as the empty string, and a regular expression has to match the
 whole value, as ``^(?:…)$`` does: ``.`` matches no newline.
 
-The expressions are Python's, which Go's RE2 syntax nearly is. As in RE2, ``\d``, ``\w``, ``\s`` and
-``\b`` know ASCII only, and so does ``(?i)`` here. What Python does not know (``\pL``) or would read in
-another way (``[[:alpha:]]``) is refused. Unlike RE2, Python tries alternatives one after the other: a
-repetition inside a repetition, ``(a+)+``, can take very long on a long value.
+The expressions are RE2's, as in Go: what is understood there is understood here, and no expression takes
+longer than the value is long.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import re2
 
 from sidecar.core.errors import shown
 
@@ -46,7 +46,7 @@ class Matcher:
     name: str
     op: str
     value: str
-    _pattern: re.Pattern[str] | None = field(default=None, init=False, repr=False, compare=False)
+    _pattern: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.op not in _OPERATORS:
@@ -77,14 +77,15 @@ class Matcher:
         return (self._pattern.fullmatch(value) is not None) is (self.op == "=~")
 
 
-def _compile(value: str) -> re.Pattern[str]:
+def _compile(value: str) -> Any:  # noqa: ANN401 - re2 tells no types
+    options = re2.Options()
+    options.log_errors = False
     try:
-        with warnings.catch_warnings():
-            # Python warns where it reads a set in another way than RE2 does.
-            warnings.simplefilter("error")
-            return re.compile(value, re.ASCII)
-    except (re.error, ValueError, RecursionError, OverflowError, Warning) as error:
-        message = f"{shown(value)} is no regular expression that can be used: {error}"
+        return re2.compile(value, options)
+    except (re2.error, UnicodeError) as error:
+        why = error.args[0] if error.args else error
+        why = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
+        message = f"{shown(value)} is no regular expression of RE2: {shown(why)}"
         raise InvalidMatcher(message) from None
 
 

@@ -90,7 +90,8 @@ class Connection:
                 cert=self._settings.cert_file,
             ) as response:
                 data = bytearray()
-                for chunk in response.iter_content(65_536):
+                # What is there, not a whole chunk: an answer that drips has to be seen to drip.
+                while chunk := response.raw.read1(65_536, decode_content=True):
                     data += chunk
                     if len(data) > _MAX_BYTES or time.monotonic() > deadline:
                         raise Unreachable(f"{url}: the answer does not end")

@@ -88,7 +88,9 @@ def urls(value: object) -> tuple[str, ...]:
     for url in texts(value):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise _wrong("http://HOST:PORT or https://HOST:PORT, with a path where there is one", url)
+            # It may have a password in it.
+            told = re.sub(r"//[^/@]*@", "//***@", url)
+            raise _wrong("http://HOST:PORT or https://HOST:PORT, with a path where there is one", told)
     return texts(value)
 
 

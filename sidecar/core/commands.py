@@ -21,7 +21,7 @@ class AlertFired:
         reason: why.
         starts_at: its ``startsAt``, seconds since the epoch.
         expires_at: when the claim ends by itself, unless it is repeated.
-        asked: Alertmanager would tell of it if it were asked.
+        asked: by which question Alertmanager would tell of it; empty: by none.
     """
 
     source: str
@@ -30,7 +30,7 @@ class AlertFired:
     reason: str
     starts_at: float
     expires_at: float
-    asked: bool = False
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,13 @@ class Gone:
     Attributes:
         source: ``alert:<fingerprint>``.
         since: of the signal that was looked for; another one stays.
+        expires_at: likewise: one that was repeated meanwhile stays.
         why: for the history.
     """
 
     source: str
     since: float
+    expires_at: float | None
     why: str
 
 
@@ -83,10 +85,12 @@ class Reconcile:
     Attributes:
         firing: alerts that fire.
         gone: signals that end.
+        asked_at: when it was asked: it knows better than a resolve that was heard before.
     """
 
     firing: tuple[AlertFired, ...]
     gone: tuple[Gone, ...]
+    asked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,11 @@ class Disbelieve:
 
     Attributes:
         signals: with their scopes, as they stood; ``ended_at`` says when they ended.
+        held: the scopes that were paused by one of them; in others no pause is put, for it was over already.
     """
 
     signals: tuple[tuple[str, Signal], ...]
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

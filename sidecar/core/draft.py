@@ -37,7 +37,7 @@ from .policy import PolicyTable
 from .scope import ROOT
 from .state import WellbeingState
 from .transition import Transition
-from .values import EMPTY, ScopeRecord, Signal, Tombstone
+from .values import EMPTY, STALE_SECS, ScopeRecord, Signal, Tombstone
 from .world import World
 
 SWEEP_SECS = 60.0
@@ -134,10 +134,15 @@ class Draft:
         )
         return Outcome(self._finish(steps), outcomes)
 
-    def _fired(self, alert: AlertFired, steps: dict[str, Transition], now: float) -> AlertOutcome:
+    def _fired(
+        self, alert: AlertFired, steps: dict[str, Transition], now: float, listed_at: float | None = None
+    ) -> AlertOutcome:
         tombstone = self._tombstone(alert.source)
         if tombstone is not None and alert.starts_at <= tombstone.ended_at:
-            return AlertOutcome.STALE
+            if listed_at is None or listed_at <= tombstone.heard_at:
+                return AlertOutcome.STALE
+            # Listed after it was told to have ended: a Prometheus that stood still goes on with it.
+            self.tombstones[alert.source] = None
         place = self._place(alert.source)
         current = None if place is None else self._step(place, steps, now).signal(alert.source)
         expires_at, asked = alert.expires_at, alert.asked
@@ -148,7 +153,7 @@ class Draft:
                 return AlertOutcome.STALE
             expires_at = max(expires_at, current.expires_at or expires_at)
             if place == alert.scope and (alert.starts_at, alert.state) == (current.since, current.state):
-                if (expires_at, asked) == (current.expires_at, current.asked):
+                if (expires_at, asked, None) == (current.expires_at, current.asked, current.ended_at):
                     return AlertOutcome.REPEATED
                 outcome = AlertOutcome.REPEATED
         if place is not None and place != alert.scope:
@@ -162,24 +167,25 @@ class Draft:
     def _resolved(
         self, alert: AlertResolved, steps: dict[str, Transition], now: float, *, blind: bool
     ) -> AlertOutcome:
+        place = self._place(alert.source)
+        current = None if place is None else self._step(place, steps, now).signal(alert.source)
+        # Told of an end but no beginning, Alertmanager takes the end for the beginning: what begins in the
+        # future may have ended by now.
+        is_stale = current is not None and alert.ends_at < current.since <= now
+        if blind:
+            # Kept with the signal only: what is not believed must not make a later firing stale.
+            if place is not None and current is not None and current.ended_at is None and not is_stale:
+                self._step(place, steps, now).put_signal(replace(current, ended_at=alert.ends_at))
+            return AlertOutcome.STALE if is_stale else AlertOutcome.IGNORED
         tombstone = self._tombstone(alert.source)
         newer = tombstone is None or alert.ends_at > tombstone.ended_at
         if newer:
-            self.tombstones[alert.source] = Tombstone(alert.ends_at, alert.keep_until)
-        place = self._place(alert.source)
-        current = None if place is None else self._step(place, steps, now).signal(alert.source)
+            ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
+            self.tombstones[alert.source] = Tombstone(ended_at, alert.keep_until, now)
         if place is None or current is None:
             return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED
-        if alert.ends_at < current.since:
-            if current.since <= now:
-                return AlertOutcome.STALE
-            # Told of an end but no beginning, Alertmanager takes the end for the beginning: what begins
-            # in the future may have ended by now, and is not to come back by a late repetition.
-            self.tombstones[alert.source] = Tombstone(current.since, alert.keep_until)
-        if blind:
-            if current.ended_at is None:
-                self._step(place, steps, now).put_signal(replace(current, ended_at=alert.ends_at))
-            return AlertOutcome.IGNORED
+        if is_stale:
+            return AlertOutcome.STALE
         self._step(place, steps, now).drop_signal(alert.source, "resolved")
         self.places[alert.source] = None
         return AlertOutcome.APPLIED
@@ -193,10 +199,11 @@ class Draft:
                 continue
             step = self._step(place, steps, now)
             current = step.signal(gone.source)
-            if current is not None and current.since == gone.since:
+            known = (gone.since, gone.expires_at)
+            if current is not None and (current.since, current.expires_at) == known:
                 step.drop_signal(gone.source, gone.why)
                 self.places[gone.source] = None
-        outcomes = tuple(self._fired(alert, steps, now) for alert in command.firing)
+        outcomes = tuple(self._fired(alert, steps, now, command.asked_at) for alert in command.firing)
         return Outcome(self._finish(steps), outcomes)
 
     def _believe(self, now: float) -> Outcome:
@@ -207,6 +214,7 @@ class Draft:
                 if signal.ended_at is not None:
                     self._step(scope, steps, now).drop_signal(source, "resolved while blind")
                     self.places[source] = None
+                    self.tombstones[source] = Tombstone(signal.ended_at, now + STALE_SECS, now)
         return Outcome(self._finish(steps))
 
     def _disbelieve(self, command: Disbelieve, now: float) -> Outcome:
@@ -216,6 +224,8 @@ class Draft:
             if self._place(signal.source) is None:
                 self._step(scope, steps, now).put_signal(signal)
                 self.places[signal.source] = scope
+                if scope not in command.held:
+                    self._step(scope, steps, now).begin_spent()
         return Outcome(self._finish(steps))
 
     def _lapse(self, scopes: Iterable[str], now: float) -> Outcome:

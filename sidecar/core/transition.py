@@ -48,6 +48,10 @@ def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
     return min(due, default=None)
 
 
+_MOST_KNOWN = 1_000
+"""Beyond so many, sources whose signals have ended are forgotten: they are news when they come again."""
+
+
 class Transition:
     """One command's way through one scope's record.
 
@@ -99,6 +103,13 @@ class Transition:
             if hold is not None:
                 self._lift(hold, LiftCause.MANUAL, reason, by, self._now)
         self._spend()
+
+    def begin_spent(self) -> None:
+        """What stands now does not pause: it did, and that was over."""
+        if self._episode is None:
+            self._episode = Episode(
+                self._now, worst(self._signals.values()), frozenset(self._signals), spent=True
+            )
 
     def signal(self, source: str) -> Signal | None:
         """The signal of ``source`` as it stands in this transition."""
@@ -173,7 +184,11 @@ class Transition:
             episode = replace(episode, level=self._state, spent=False)
             self._put_auto(at, source, reason)
         if fresh:
-            episode = replace(episode, known=episode.known | fresh)
+            known = episode.known | fresh
+            if len(known) > _MOST_KNOWN:
+                # An episode that lasts would remember every alert there ever was.
+                known = frozenset(sources)
+            episode = replace(episode, known=known)
         self._episode = episode
 
     def _explain(self, before: WellbeingState) -> tuple[str, str]:

@@ -12,6 +12,10 @@ from types import MappingProxyType
 
 from .state import WellbeingState
 
+STALE_SECS = 900.0
+"""Alertmanager retries an old notification within its group interval. One that comes later than this with
+the same beginning is no retry: a Prometheus that stood still goes on with the alerts it had."""
+
 ALERT_PREFIX = "alert:"
 AGENT_PREFIX = "agent:"
 
@@ -27,7 +31,8 @@ class Signal:
         since: when the claim began: an alert's ``startsAt``, or when an agent first made it.
         expires_at: when it ends by itself; None: never.
         ended_at: when its source says that it ended, which was not believed; None: it has not said so.
-        asked: reconciliation may judge it: Alertmanager would tell of it if it were asked.
+        asked: by which question Alertmanager would tell of it, so that reconciliation may judge it by the
+            answer to that; empty: by none.
     """
 
     source: str
@@ -36,7 +41,7 @@ class Signal:
     since: float
     expires_at: float | None = None
     ended_at: float | None = None
-    asked: bool = False
+    asked: str = ""
 
     @property
     def kind(self) -> str:
@@ -103,10 +108,12 @@ class Tombstone:
     Attributes:
         ended_at: the latest ``endsAt`` seen.
         keep_until: when the tombstone itself may go.
+        heard_at: when that was heard.
     """
 
     ended_at: float
     keep_until: float
+    heard_at: float = 0.0
 
 
 _NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})

@@ -7,11 +7,11 @@ import logging
 
 from sidecar.alerts import Notification
 from sidecar.config import AlertsConfig
-from sidecar.core.commands import Command
+from sidecar.core.commands import AlertOutcome, Command
 from sidecar.core.errors import CoreError
 from sidecar.store import StoreUnavailable
 
-from .alertmanager import Ask, ask_all
+from .alertmanager import Alertmanagers, Ask
 from .controller import Controller, ShuttingDown
 from .intake import Heard, Intake
 from .reconcile import Reconciler
@@ -29,14 +29,29 @@ class Alerting:
     Args:
         controller: a running one.
         config: of alerts.
-        ask: asks Alertmanagers.
+        was_blind: as the history said last.
+        ask: asks Alertmanagers; None: over their API.
     """
 
-    def __init__(self, controller: Controller, config: AlertsConfig, ask: Ask = ask_all) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        config: AlertsConfig,
+        *,
+        was_blind: bool = False,
+        ask: Ask | None = None,
+    ) -> None:
         self._controller = controller
         self._orders: asyncio.Queue[Command] = asyncio.Queue()
         self.intake = Intake(config)
-        self.watchdog = Watchdog(config, controller.clock, self._orders.put_nowait, controller.world.records)
+        self.watchdog = Watchdog(
+            config,
+            controller.clock,
+            self._orders.put_nowait,
+            controller.world.records,
+            was_blind=was_blind,
+        )
+        ask = ask or Alertmanagers().ask
         self._reconciler = Reconciler(controller, self.intake, self.watchdog, config, ask=ask)
         self._carrier = controller.loop.create_task(self._carry_out())
         self._look()
@@ -70,7 +85,14 @@ class Alerting:
         counters.blind = self.watchdog.blind
         outcome = await self._controller.submit(self.watchdog.guard(heard.command))
         self.watchdog.note(outcome)
+        if AlertOutcome.STALE in outcome.alerts:
+            # A late repetition, or a Prometheus that stood still and goes on: Alertmanager knows.
+            self._reconciler.hurry()
         return heard.count(outcome, counters, self._controller.clock.now())
+
+    def hurry(self) -> None:
+        """Something was not heard: ask Alertmanager at once."""
+        self._reconciler.hurry()
 
     def _look(self) -> None:
         self.watchdog.look()
@@ -91,4 +113,6 @@ class Alerting:
                     return
                 except CoreError as error:
                     logger.error("watchdog_refused", extra={"fields": {"error": str(error)}})
+                except Exception:
+                    logger.exception("an order of the watchdog failed")
                 break

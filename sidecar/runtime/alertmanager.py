@@ -1,30 +1,24 @@
-"""Asks Alertmanager what it knows, over its API; blocking, for a thread of its own."""
+"""Asks Alertmanagers what they know, over their API: each in a thread of its own, within a time."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.alerts import ActiveAlert, InvalidNotification, parse_active_alerts, parse_started_at
 from sidecar.config import AlertsConfig
 
-if TYPE_CHECKING:
-    import requests
+from .fetch import Access, FetchFailed, fetch
 
-_MAX_ANSWER_BYTES = 128 * 1024 * 1024
-_CHUNK_BYTES = 65_536
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _OK = 200
+_GRACE_SECS = 1.0
 _GO_META = re.compile(r"[\\.+*?()|\[\]{}^$]")
-
-
-class AlertmanagerDown(Exception):
-    """One that did not answer, or not with what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +29,18 @@ class Answer:
         name: its URL, without credentials.
         alerts: what it knows; empty when it did not answer.
         started_at: when it did, by its own word.
+        watchdog: whether it lists the watchdog's alert; None: it was not asked for.
         error: why it did not answer; empty: it did.
     """
 
     name: str
     alerts: tuple[ActiveAlert, ...] = ()
     started_at: float = 0.0
+    watchdog: bool | None = None
     error: str = ""
+
+
+Ask = Callable[[AlertsConfig], Awaitable[list[Answer]]]
 
 
 def quote_receiver(name: str) -> str:
@@ -55,98 +54,85 @@ def name_of(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
-def ask_all(config: AlertsConfig) -> list[Answer]:
-    """The answers of every Alertmanager that is configured, in their order."""
-    import requests  # noqa: PLC0415 - it takes memory, and only who reconciles needs it
+class Alertmanagers:
+    """All that the config names. Belongs to the loop."""
 
-    answers = []
-    for url in config.alertmanager_urls:
+    def __init__(self) -> None:
+        self._busy: set[str] = set()
+
+    async def ask(self, config: AlertsConfig) -> list[Answer]:
+        """The answers of all, in the config's order; none keeps the others waiting for more than its time."""
+        return list(await asyncio.gather(*(self._ask(url, config) for url in config.alertmanager_urls)))
+
+    async def _ask(self, url: str, config: AlertsConfig) -> Answer:
         name = name_of(url)
+        if url in self._busy:
+            return Answer(name, error="it has not done with the last question yet")
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Answer] = loop.create_future()
+
+        def settle(answer: Answer) -> None:
+            self._busy.discard(url)
+            if not answered.done():
+                answered.set_result(answer)
+
+        def work() -> None:
+            answer = _answer(url, name, config)
+            # Closed: the sidecar has ended meanwhile.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, answer)
+
+        self._busy.add(url)
+        # A thread and no executor: one that hangs is left alone, and keeps nobody from ending.
+        threading.Thread(target=work, name="ask-alertmanager", daemon=True).start()
+        requests = 3 if config.watchdog.alertname else 2
+        secs = requests * config.alertmanager.timeout_secs + _GRACE_SECS
         try:
-            with requests.Session() as session:
-                answers.append(_ask(_Connection(session, url.rstrip("/"), config), name))
-        except (OSError, ValueError, AlertmanagerDown) as error:
-            # requests' errors are OSErrors; what it says of a URL may hold the credentials.
-            text = str(error).replace(url, name)
-            password = urlsplit(url).password
-            answers.append(Answer(name, error=text.replace(password, "***") if password else text))
-    return answers
+            return await asyncio.wait_for(asyncio.shield(answered), secs)
+        except TimeoutError:
+            return Answer(name, error=f"it did not answer within {secs:g} s")
 
 
-class _Connection:
-    """GETs of JSON, with the credentials and within the limits of the config."""
-
-    def __init__(self, session: requests.Session, url: str, config: AlertsConfig) -> None:
-        self._session = session
-        self._url = url
-        self.config = config
-        asked = config.alertmanager
-        if asked.username:
-            session.auth = (asked.username, _secret(asked.password, asked.password_file))
-        elif asked.bearer_token or asked.bearer_token_file:
-            token = _secret(asked.bearer_token, asked.bearer_token_file)
-            session.headers["Authorization"] = f"Bearer {token}"
-        if asked.cert_file:
-            session.cert = (asked.cert_file, asked.key_file) if asked.key_file else asked.cert_file
-        if not asked.username and not urlsplit(url).username:
-            # Nobody's ~/.netrc is asked; proxies of the environment are.
-            session.auth = _no_auth
-
-    def get(self, path: str, params: dict[str, str | list[str]] | None = None) -> object:
-        """What is at ``path``. Raises `AlertmanagerDown`, or an `OSError`."""
-        timeout = self.config.alertmanager.timeout_secs
-        deadline = time.monotonic() + timeout
-        asked = self.config.alertmanager
-        with self._session.get(
-            self._url + path,
-            params=params,
-            timeout=timeout,
-            stream=True,
-            allow_redirects=False,
-            # By argument, for the session's own gives way to $REQUESTS_CA_BUNDLE.
-            verify=False if asked.insecure_skip_verify else (asked.ca_file or None),
-        ) as response:
-            if response.status_code != _OK:
-                message = f"{path} answered {response.status_code}"
-                raise AlertmanagerDown(message)
-            body = bytearray()
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > _MAX_ANSWER_BYTES:
-                    message = f"{path} answered with more than {_MAX_ANSWER_BYTES} bytes"
-                    raise AlertmanagerDown(message)
-                if time.monotonic() > deadline:
-                    message = f"{path} took longer than {timeout:g} s to answer"
-                    raise AlertmanagerDown(message)
-        try:
-            return json.loads(bytes(body))
-        except (ValueError, RecursionError):
-            message = f"{path} answered with what is no JSON"
-            raise AlertmanagerDown(message) from None
-
-
-def _ask(connection: _Connection, name: str) -> Answer:
-    asked = connection.config.alertmanager
+def _answer(url: str, name: str, config: AlertsConfig) -> Answer:
+    asked = config.alertmanager
     params: dict[str, str | list[str]] = dict.fromkeys(
         ("active", "silenced", "inhibited", "unprocessed"), "true"
     )
-    if asked.filter:
-        params["filter"] = list(asked.filter)
-    if asked.receiver:
-        params["receiver"] = quote_receiver(asked.receiver)
     try:
-        started_at = parse_started_at(connection.get("/api/v2/status"))
-        return Answer(name, parse_active_alerts(connection.get("/api/v2/alerts", params)), started_at)
-    except InvalidNotification as error:
-        raise AlertmanagerDown(str(error)) from None
+        started_at = parse_started_at(_get(url, "/api/v2/status", config))
+        watchdog = None
+        if config.watchdog.alertname:
+            # Whatever receiver and filter say: it may be told to another one, or have other labels.
+            only = {**params, "filter": f'alertname="{_escaped(config.watchdog.alertname)}"'}
+            watchdog = bool(parse_active_alerts(_get(url, "/api/v2/alerts", config, only)))
+        if asked.filter:
+            params["filter"] = list(asked.filter)
+        if asked.receiver:
+            params["receiver"] = quote_receiver(asked.receiver)
+        alerts = parse_active_alerts(_get(url, "/api/v2/alerts", config, params))
+        return Answer(name, alerts, started_at, watchdog)
+    except (FetchFailed, InvalidNotification) as error:
+        return Answer(name, error=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is why there is no answer
+        return Answer(name, error=f"it could not be asked: {type(error).__name__}")
 
 
-def _secret(text: str, path: str) -> str:
-    return text or (Path(path).read_text(encoding="utf-8").strip() if path else "")
+def _get(url: str, path: str, config: AlertsConfig, params: dict[str, Any] | None = None) -> object:
+    asked = config.alertmanager
+    status, answer = fetch(
+        "GET",
+        url.rstrip("/") + path,
+        Access.of(asked),
+        timeout=asked.timeout_secs,
+        max_bytes=_MAX_ANSWER_BYTES,
+        params=params,
+    )
+    if status != _OK:
+        raise FetchFailed(f"{path} answered {status}")
+    if answer is None:
+        raise FetchFailed(f"{path} answered with what is no JSON")
+    return answer
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-Ask = Callable[[AlertsConfig], list[Answer]]
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

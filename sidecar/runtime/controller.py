@@ -149,6 +149,10 @@ class Controller:
             self._wake.set()
         return answer
 
+    def _order(self, command: Command) -> None:
+        """Ask for ``command``; if it fails, time asks for it again."""
+        self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+
     async def history(self, query: HistoryQuery) -> list[Entry]:
         """The entries that ``query`` asks for, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
@@ -271,7 +275,7 @@ class Controller:
             self._agenda.put(scope, due)
 
     def _time_is_up(self, scopes: tuple[str, ...]) -> None:
-        self.submit(Lapse(scopes))
+        self._order(Lapse(scopes))
 
     def _tick(self) -> None:
         """Once a second: notice a clock that was set, and whether the store is up again."""
@@ -283,12 +287,12 @@ class Controller:
             # Time that a sleeping machine did not see has passed all the same: what was due then is due.
             logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
         if not self.counters.store_up:
-            self.submit(Lapse(()))
+            self._order(Lapse(()))
         self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
 
     def _clock_went_back(self, secs: float) -> None:
         logger.warning("clock_went_back", extra={"fields": {"secs": round(-secs, 3)}})
-        self.submit(ShiftTime(secs))
+        self._order(ShiftTime(secs))
 
     @property
     def _sweep_secs(self) -> float:
@@ -298,10 +302,10 @@ class Controller:
         now = self.clock.monotonic()
         idle = [gate.scope for gate in self.tree.gates.values() if self._is_idle(gate, now)]
         if idle and not self._stopping:
-            self.submit(Forget(tuple(idle)))
+            self._order(Forget(tuple(idle)))
         elif not self._stopping:
             self._beat_due = True
-            self.submit(Lapse(()))
+            self._order(Lapse(()))
         self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
 
     def _is_idle(self, gate: Gate, now: float) -> bool:

@@ -8,12 +8,10 @@ Its state is a claim with a ttl, so that it ends with it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sidecar.config import ImportConfig
@@ -25,6 +23,7 @@ from sidecar.core.values import AGENT_PREFIX
 from sidecar.store import StoreUnavailable
 
 from .controller import Controller, ShuttingDown
+from .fetch import Access, FetchFailed, fetch
 from .reports import GONE_INTERVALS, Counts, InvalidReport, Report, Reports, TooManyClients
 
 logger = logging.getLogger(__name__)
@@ -61,39 +60,21 @@ class Reading:
     reason: str
 
 
-def fetch(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
+def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
     """What is at the URL of ``config``. Raises `ImportFailed`."""
-    import requests  # noqa: PLC0415 - it takes memory, and only who imports needs it
-
-    headers = {}
     try:
-        token = config.bearer_token
-        if config.bearer_token_file:
-            token = Path(config.bearer_token_file).read_text(encoding="utf-8").strip()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        auth = (config.username, config.password) if config.username else None
-        with requests.get(
+        status, answer = fetch(
+            "GET",
             config.url,
-            headers=headers,
-            auth=auth,
+            Access.of(config),
             timeout=config.timeout_secs,
-            stream=True,
-            allow_redirects=False,
-            verify=config.ca_file or None,
-        ) as response:
-            if response.status_code != _OK:
-                raise ImportFailed(f"it answered {response.status_code}")
-            data = b""
-            for chunk in response.iter_content(65_536):
-                data += chunk
-                if len(data) > _MAX_ANSWER_BYTES:
-                    raise ImportFailed(f"it answered more than {_MAX_ANSWER_BYTES} bytes")
-        return json.loads(data)
-    except RecursionError:
-        raise ImportFailed("its answer is nested too deeply") from None
-    except (OSError, ValueError) as error:
-        raise ImportFailed(str(error)) from error
+            max_bytes=_MAX_ANSWER_BYTES,
+        )
+    except FetchFailed as error:
+        raise ImportFailed(str(error)) from None
+    if status != _OK:
+        raise ImportFailed(f"it answered {status}")
+    return answer
 
 
 def read(answer: object, config: ImportConfig) -> Reading:
@@ -159,7 +140,7 @@ class Import:
         controller: Controller,
         reports: Reports,
         config: ImportConfig,
-        ask: Callable[[ImportConfig], Any] = fetch,
+        ask: Callable[[ImportConfig], Any] = ask,
     ) -> None:
         self.config = config
         self.up: bool | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from sidecar.alerts import Alert, Matcher, Notification
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, Notify
 from sidecar.core.draft import Outcome
-from sidecar.core.values import ALERT_PREFIX
+from sidecar.core.values import ALERT_PREFIX, STALE_SECS
 
 from .alertmanager import quote_receiver
 from .counters import Counters
@@ -49,33 +50,35 @@ class Intake:
 
     Args:
         config: rules, how long an alert counts without being repeated, whom reconciliation asks for what.
+
+    Attributes:
+        question: what Alertmanager is asked for; empty: it is not asked.
     """
 
     def __init__(self, config: AlertsConfig) -> None:
         self._rules = config.rules
         self._ttl_secs = config.alert_ttl_secs
         self._watchdog = config.watchdog.alertname
-        self._reconciles = bool(config.alertmanager_urls)
         self._receiver = config.alertmanager.receiver
         self._filter = tuple(Matcher.parse(text) for text in config.alertmanager.filter)
+        asked = json.dumps([self._receiver, *config.alertmanager.filter])
+        self.question = asked if config.alertmanager_urls else ""
 
     def hear(self, notification: Notification, now: float) -> Heard:
         """What ``notification`` asks for at ``now``, wall time."""
         alerts: list[AlertFired | AlertResolved] = []
         ignored = {True: 0, False: 0}
         receivers = ("", notification.receiver)
-        ours = self._reconciles and (
-            self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
-        )
+        ours = self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
         for alert in notification.alerts:
             command: AlertFired | AlertResolved | None
             if alert.firing:
                 asked = ours and all(matcher.matches(alert.labels) for matcher in self._filter)
-                command = self.fired(alert, now, asked=asked)
+                command = self.fired(alert, now, asked=self.question if asked else "")
             else:
                 # Rules may have changed since it fired: what stands for it ends, whatever they say now.
                 source = ALERT_PREFIX + alert.fingerprint
-                command = AlertResolved(source, alert.ends_at or now, now + self._ttl_secs)
+                command = AlertResolved(source, alert.ends_at or now, now + STALE_SECS)
             if command is None:
                 ignored[alert.firing] += 1
             else:
@@ -83,13 +86,13 @@ class Intake:
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
         return Heard(Notify(tuple(alerts)), firing, {key: count for key, count in ignored.items() if count})
 
-    def fired(self, alert: Alert, now: float, *, asked: bool) -> AlertFired | None:
+    def fired(self, alert: Alert, now: float, *, asked: str) -> AlertFired | None:
         """What a firing ``alert`` asks for; None: it is to be ignored, as the watchdog's always is.
 
         Args:
             alert: one that fires.
             now: wall time.
-            asked: reconciliation may judge it.
+            asked: by which question Alertmanager would tell of it; empty: by none.
         """
         if self._watchdog and alert.labels.get("alertname") == self._watchdog:
             return None

@@ -1,11 +1,12 @@
 """Sets right what notifications did not tell: at start, every so often, and after a truncated one.
 
-Alertmanager lists what fires. What it lists as firing counts, as a notification would. What it lists as
-silenced or inhibited ends here. What it does not list ends only if it would be listed: it was told of by
-the receiver and has the labels that are asked for, it was absent twice in a row, those who watch are
-watching, and an Alertmanager that answered has run for long enough to know. Of several, as members of one
-cluster, the lists are put together: Prometheus tells each of them, and they tell each other nothing of
-alerts. One that does not answer changes nothing.
+Alertmanager lists what fires. What it lists as firing counts, as a notification would; also what was told to
+have ended before it was asked. What it lists as silenced or inhibited ends here. What it does not list
+ends only if it would be listed: it was told of by the receiver and has the labels that are asked for, it was
+absent twice in a row and not heard of in between, those who watch are watching, and an Alertmanager that
+answered has run for long enough to know. Of several, as members of one cluster, the lists are put together:
+Prometheus tells each of them, and they tell each other nothing of alerts. One that does not answer changes
+nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.alerts import ActiveAlert
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, Gone, Reconcile
 from sidecar.core.draft import Outcome
 from sidecar.core.errors import CoreError, TooManyScopes
-from sidecar.core.values import ALERT_PREFIX
+from sidecar.core.values import ALERT_PREFIX, Signal
 from sidecar.store import StoreUnavailable
 
-from .alertmanager import Answer, Ask, ask_all, name_of
+from .alertmanager import Answer, Ask, name_of
 from .controller import Controller, ShuttingDown
 from .counters import Counters
 from .intake import Intake
@@ -47,7 +47,7 @@ class _Listed:
         firing: what counts as firing, by source.
         suppressed: sources that nobody lists as active.
         ignored: sources that the rules ignore.
-        complete: what is absent can be believed to be.
+        complete: one that answered has run for long enough to know.
     """
 
     firing: dict[str, AlertFired]
@@ -64,7 +64,7 @@ class Reconciler:
         intake: says what an alert claims.
         watchdog: says whether what is absent can be believed.
         config: whom to ask, and how.
-        ask: asks; a thread calls it.
+        ask: asks.
         jitter: a number from 0 to 1, anew at each call.
     """
 
@@ -75,16 +75,15 @@ class Reconciler:
         watchdog: Watchdog,
         config: AlertsConfig,
         *,
-        ask: Ask = ask_all,
+        ask: Ask,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._controller = controller
         self._watchdog = watchdog
         self._ask = ask
         self._jitter = jitter
-        self._absent: dict[str, float] = {}
+        self._absent: dict[str, Signal] = {}
         self._hurry = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconcile")
         self.configure(config, intake)
         self._task = controller.loop.create_task(self._run())
 
@@ -92,6 +91,7 @@ class Reconciler:
         """Go on with ``config``, at once."""
         self._config = config
         self._intake = intake
+        self._absent = {}
         names = [name_of(url) for url in config.alertmanager_urls]
         up = self._counters.alertmanagers
         self._counters.alertmanagers = {name: up.get(name) for name in names}
@@ -105,7 +105,6 @@ class Reconciler:
         """Ask no more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     @property
     def _counters(self) -> Counters:
@@ -120,8 +119,7 @@ class Reconciler:
                     if not await self._round():
                         pause = min(pause / 2, _CONFIRM_SECS)
                 except (StoreUnavailable, CoreError, ShuttingDown) as error:
-                    self._counters.reconciliations["failed"] += 1
-                    logger.error("reconcile_failed", extra={"fields": {"error": str(error)}})
+                    self._fail(str(error))
                 except Exception:
                     self._counters.reconciliations["failed"] += 1
                     logger.exception("reconciliation failed")
@@ -134,59 +132,58 @@ class Reconciler:
 
     async def _round(self) -> bool:
         """Ask and correct; whether all is settled: nothing was absent for the first time."""
-        config, intake = self._config, self._intake
+        config, intake, clock = self._config, self._intake, self._controller.clock
+        asked_at, asked = clock.now(), clock.monotonic()
         before = {
-            signal.source: signal.since
+            signal.source: signal
             for record in self._controller.world.records.values()
             for signal in record.signals.values()
-            if signal.asked
+            if signal.asked and signal.asked == intake.question
         }
-        answers, listed = await self._controller.loop.run_in_executor(
-            self._thread, self._compare, config, intake, self._controller.clock.now()
-        )
+        answers = await self._ask(config)
+        if config is not self._config:
+            # The question is not the config's any more, and another one is on its way.
+            return True
         self._tell(answers)
-        if all(answer.error for answer in answers):
+        good = [answer for answer in answers if not answer.error]
+        if not good:
+            self._absent = {}
             self._counters.reconciliations["unreachable"] += 1
             return True
-        if any(self._watchdog.is_alert(one.alert) for answer in answers for one in answer.alerts):
-            self._watchdog.seen()
-        gone = [
-            Gone(source, since, why)
-            for source, since in before.items()
-            for why in (self._why_gone(source, since, listed),)
-            if why
-        ]
-        self._absent = {
-            source: since
-            for source, since in before.items()
-            if listed.complete and source not in listed.firing and not self._watchdog.doubtful
-        }
-        unsettled = self._absent.keys() - {one.source for one in gone}
-        outcome = await self._correct(tuple(listed.firing.values()), tuple(gone))
-        self._watchdog.note(outcome, self._absent)
+        listed = await self._controller.loop.run_in_executor(None, _together, good, config, intake, asked_at)
+        self._watchdog.listed(any(answer.watchdog for answer in good), complete=listed.complete, asked=asked)
+        believed = listed.complete and not self._watchdog.doubts_absence
+        why = {source: self._why_gone(source, signal, listed, believed) for source, signal in before.items()}
+        gone = tuple(
+            Gone(source, before[source].since, before[source].expires_at, text)
+            for source, text in why.items()
+            if text
+        )
+        absent = before.keys() - listed.firing.keys() - listed.suppressed - listed.ignored
+        self._absent = {source: before[source] for source in absent} if believed else {}
+        outcome = await self._correct(Reconcile(tuple(listed.firing.values()), gone, asked_at))
+        self._watchdog.note(outcome, absent)
         self._count(outcome, len(gone))
-        return not unsettled
+        return not self._absent.keys() - {one.source for one in gone}
 
-    async def _correct(self, firing: tuple[AlertFired, ...], gone: tuple[Gone, ...]) -> Outcome:
+    async def _correct(self, command: Reconcile) -> Outcome:
         try:
-            return await self._controller.submit(Reconcile(firing, gone))
+            return await self._controller.submit(command)
         except TooManyScopes as error:
-            # No reason to keep what has ended.
-            logger.error("reconcile_failed", extra={"fields": {"error": str(error)}})
-            return await self._controller.submit(Reconcile((), gone))
+            # No reason to keep what has ended, nor to forget what is known.
+            self._fail(str(error))
+            known = self._controller.world.records
+            firing = tuple(alert for alert in command.firing if alert.scope in known)
+            return await self._controller.submit(replace(command, firing=firing))
 
-    def _compare(self, config: AlertsConfig, intake: Intake, now: float) -> tuple[list[Answer], _Listed]:
-        answers = self._ask(config)
-        return answers, _together([one for one in answers if not one.error], config, intake, now)
-
-    def _why_gone(self, source: str, since: float, listed: _Listed) -> str:
+    def _why_gone(self, source: str, signal: Signal, listed: _Listed, believed: bool) -> str:  # noqa: FBT001
         if source in listed.suppressed:
             return "silenced or inhibited"
         if source in listed.ignored:
             return "the rules ignore it now"
-        if source in listed.firing or not listed.complete or self._watchdog.doubtful:
+        if source in listed.firing or not believed:
             return ""
-        return "Alertmanager knows of it no more" if self._absent.get(source) == since else ""
+        return "Alertmanager knows of it no more" if self._absent.get(source) == signal else ""
 
     def _tell(self, answers: list[Answer]) -> None:
         known = self._counters.alertmanagers
@@ -201,6 +198,10 @@ class Reconciler:
                         "alertmanager_unreachable", extra={"fields": {**fields, "error": answer.error}}
                     )
                 known[answer.name] = up
+
+    def _fail(self, error: str) -> None:
+        self._counters.reconciliations["failed"] += 1
+        logger.error("reconcile_failed", extra={"fields": {"error": error}})
 
     def _count(self, outcome: Outcome, gone: int) -> None:
         self._counters.reconciliations["done"] += 1
@@ -224,13 +225,13 @@ def _together(answers: list[Answer], config: AlertsConfig, intake: Intake, now: 
     suppressed = frozenset(source for source, one in alerts.items() if one.suppressed and silent)
     firing = {}
     for source, one in alerts.items():
-        command = None if source in suppressed else intake.fired(one.alert, now, asked=True)
+        command = None if source in suppressed else intake.fired(one.alert, now, asked=intake.question)
         if command is not None:
             firing[source] = command
-    oldest = min((answer.started_at for answer in answers), default=now)
+    oldest = min(answer.started_at for answer in answers)
     return _Listed(
         firing,
         suppressed,
         frozenset(alerts.keys() - firing.keys() - suppressed),
-        complete=bool(answers) and now - oldest >= config.alertmanager.min_uptime_secs,
+        complete=now - oldest >= config.alertmanager.min_uptime_secs,
     )

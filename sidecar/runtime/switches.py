@@ -7,16 +7,13 @@ Ray Serve LLM 2.60 (``/pause``, ``/resume``, ``/is_paused`` by model).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from sidecar.config import EngineConfig, HookConfig
 
-if TYPE_CHECKING:
-    import requests
+from .fetch import Access, FetchFailed, fetch
 
 _MAX_ANSWER_BYTES = 65_536
 _UNAVAILABLE = 503
@@ -58,22 +55,18 @@ class _Http:
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
         """Status, and the JSON that came, if it is any. Raises `SwitchFailed` when nothing came."""
-        import requests  # noqa: PLC0415 - it takes memory, and only who drives engines needs it
-
+        config = self._config
         try:
-            with requests.request(
+            return fetch(
                 method,
                 self._base + path,
-                json=body,
-                headers=self._headers(),
-                timeout=self._config.timeout_secs,
-                allow_redirects=False,
-                stream=True,
-                verify=self._config.ca_file or None,
-            ) as response:
-                return response.status_code, _json(response)
-        except (OSError, ValueError) as error:
-            raise SwitchFailed(f"{method} {path}: {error}") from error
+                Access.of(config),
+                timeout=config.timeout_secs,
+                max_bytes=_MAX_ANSWER_BYTES,
+                body=body,
+            )
+        except FetchFailed as error:
+            raise SwitchFailed(f"{method} {path}: {error}") from None
 
     def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """The answer's JSON. Raises `SwitchFailed` for anything but 2xx."""
@@ -81,13 +74,6 @@ class _Http:
         if status not in _GOOD:
             raise SwitchFailed(f"{method} {path} answered {status}")
         return answer
-
-    def _headers(self) -> dict[str, str]:
-        config = self._config
-        token = config.bearer_token
-        if config.bearer_token_file:
-            token = Path(config.bearer_token_file).read_text(encoding="utf-8").strip()
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class _Vllm:
@@ -156,18 +142,6 @@ class _Hook:
     def turn(self, *, paused: bool) -> None:
         hook: HookConfig = self._config.pause if paused else self._config.resume
         self._http.do(hook.method, hook.path, hook.body)
-
-
-def _json(response: requests.Response) -> Any:  # noqa: ANN401
-    data = b""
-    for chunk in response.iter_content(_MAX_ANSWER_BYTES):
-        data += chunk
-        if len(data) > _MAX_ANSWER_BYTES:
-            return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _flag(answer: object, member: str, path: str) -> bool:

@@ -2,9 +2,12 @@
 
 A Prometheus that dies looks like recovery: about four minutes later Alertmanager tells that all its
 alerts are resolved, the watchdog's too, in any order. So while the watchdog is silent or resolved, a
-resolve lifts nothing; and when the watchdog's own resolve comes, what was resolved in the same breath
-is taken back. Once the watchdog fires again, a grace is given for alerts to fire anew; then what was
-resolved and is still silent is believed.
+resolve lifts nothing; and when the watchdog is found to be, what ended since it was last heard of, or
+shortly before, is taken back. Once the watchdog fires again, a grace is given for alerts to fire anew. Then,
+if it was heard of again and, where Alertmanager can be asked, that was asked, what was resolved and is still
+silent is believed.
+
+That it is blind is written into the history, and so is known after a restart.
 """
 
 from __future__ import annotations
@@ -12,23 +15,36 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Container, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sidecar.alerts import Alert, Notification
 from sidecar.config import AlertsConfig
-from sidecar.core.changes import SignalDropped
-from sidecar.core.commands import Believe, Claim, Command, Disbelieve, Notify
+from sidecar.core.changes import HoldLifted, SignalDropped
+from sidecar.core.commands import Believe, Claim, Command, Disbelieve, Notify, Remark
 from sidecar.core.draft import Outcome
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import AGENT_PREFIX, ScopeRecord, Signal
+from sidecar.core.values import AGENT_PREFIX, HoldKind, ScopeRecord, Signal
 
 from .clock import Clock
 
 logger = logging.getLogger(__name__)
 
 SOURCE = AGENT_PREFIX + "wellbeing-watchdog"
+KIND = "blind"
+"""Of the history's entries; ``to`` is ``blind`` or ``seeing``."""
+
 _SAME_BREATH_SECS = 120.0
 """Alerts of one dead Prometheus end within an evaluation interval and a group interval of each other."""
+
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    at: float
+    scope: str
+    signal: Signal
+    held: bool
 
 
 class Watchdog:
@@ -38,7 +54,8 @@ class Watchdog:
         config: the watchdog's alert; without a name nobody is ever blind.
         clock: tells the time.
         order: has a command done, in order.
-        records: what was kept: who was blind before a restart is blind after it.
+        records: what was kept.
+        was_blind: what the history said last.
     """
 
     def __init__(
@@ -47,21 +64,30 @@ class Watchdog:
         clock: Clock,
         order: Callable[[Command], None],
         records: Mapping[str, ScopeRecord],
+        *,
+        was_blind: bool = False,
     ) -> None:
         self._config = config
         self._clock = clock
         self._order = order
         self._heard_at = clock.monotonic()
-        self._blind = False
+        self._resolved_at = self._heard_at
+        self._asked_at = 0.0
+        self._was_heard = False
+        self._was_listed = False
+        self._missing = False
         self._sees_since: float | None = None
-        self._ended: deque[tuple[float, str, Signal]] = deque()
+        self._ended: deque[_Ended] = deque(maxlen=_MOST_REMEMBERED)
         signals = [(scope, signal) for scope, record in records.items() for signal in record.signals.values()]
         self._claimed = [(scope, signal.state) for scope, signal in signals if signal.source == SOURCE]
-        unbelieved = any(signal.ended_at is not None for _, signal in signals)
-        self._resolved = bool(self.alertname) and unbelieved
-        if unbelieved and not self._resolved:
-            order(Believe())
-        self.look()
+        self._resolved = self._blind = bool(self.alertname) and was_blind
+        if self._blind:
+            logger.error("blind", extra={"fields": {"alertname": self.alertname, "why": "it was before"}})
+        elif any(signal.ended_at is not None for _, signal in signals):
+            # It had begun to see again, or there is no watchdog any more.
+            self._sees_since = self._heard_at
+            if not self.alertname:
+                self._believe()
         self._claim()
 
     @property
@@ -70,42 +96,52 @@ class Watchdog:
         return self._blind
 
     @property
-    def doubtful(self) -> bool:
-        """Whether an alert's absence says nothing: blind, or not seeing again for long enough."""
-        return self._config.hold_while_blind and (self._blind or self._sees_since is not None)
+    def doubts_absence(self) -> bool:
+        """Whether an alert's absence says nothing: blind, not seeing for long enough, or nobody to see it."""
+        doubtful = self._blind or self._sees_since is not None or self._missing
+        return bool(self.alertname) and self._config.hold_while_blind and doubtful
 
     @property
     def alertname(self) -> str:
         """The alert's name; empty: there is no switch."""
         return self._config.watchdog.alertname
 
-    def is_alert(self, alert: Alert) -> bool:
-        """Whether ``alert`` is the watchdog's."""
-        return bool(self.alertname) and alert.labels.get("alertname") == self.alertname
-
     def configure(self, config: AlertsConfig) -> None:
-        """Go on with ``config``."""
+        """Go on with ``config``; who is blind stays so until the watchdog, or a new one, is heard of."""
         if config.watchdog.alertname != self.alertname:
-            self._heard_at, self._resolved = self._clock.monotonic(), False
+            self._heard_at, self._resolved = self._clock.monotonic(), self._blind
+            self._was_heard = self._was_listed = self._missing = False
         self._config = config
         self.look()
         self._claim()
-        if not config.hold_while_blind:
-            self._order(Believe())
+        if not (config.hold_while_blind and self.alertname):
+            self._believe()
 
     def hear(self, notification: Notification) -> None:
         """Look for the watchdog's alert in ``notification``, before anything in it is believed."""
-        own = [alert for alert in notification.alerts if self.is_alert(alert)]
+        own = [alert for alert in notification.alerts if self._is_own(alert)]
         if any(alert.firing for alert in own):
-            self.seen()
+            self._hear()
         elif own:
-            self._resolved = True
+            self._resolved, self._resolved_at = True, self._clock.monotonic()
             self.look()
 
-    def seen(self) -> None:
-        """The watchdog's alert fires."""
-        self._heard_at, self._resolved = self._clock.monotonic(), False
-        self.look()
+    def listed(self, found: bool, *, complete: bool, asked: float) -> None:  # noqa: FBT001
+        """Alertmanager was asked whether the watchdog's alert fires.
+
+        Args:
+            found: whether it lists it.
+            complete: whether it has run for long enough to know.
+            asked: monotonic time of the question; a resolve that was heard since is newer.
+        """
+        if complete or found:
+            self._asked_at = asked
+        if found and not (self._resolved and asked <= self._resolved_at):
+            self._was_listed, self._missing = True, False
+            self._hear()
+        elif not found:
+            # One that is told by webhook alone belongs to another Alertmanager than is asked.
+            self._missing = self._was_listed or not self._was_heard
 
     def guard(self, command: Notify) -> Notify:
         """``command``, with its resolves not to be believed while blind."""
@@ -121,11 +157,17 @@ class Watchdog:
         if not (self.alertname and self._config.hold_while_blind):
             return
         now = self._clock.monotonic()
+        held = {
+            change.scope
+            for change in outcome.changes
+            if isinstance(change, HoldLifted) and change.hold.kind is HoldKind.AUTO
+        }
         for change in outcome.changes:
             if not isinstance(change, SignalDropped) or change.expired or change.signal.kind != "alert":
                 continue
             if sources is None or change.signal.source in sources:
-                self._ended.append((now, change.scope, replace(change.signal, ended_at=change.at)))
+                signal = replace(change.signal, ended_at=change.at)
+                self._ended.append(_Ended(now, change.scope, signal, change.scope in held))
         self._forget(now)
         if self._blind:
             # The command was under way when the watchdog was found resolved.
@@ -141,27 +183,50 @@ class Watchdog:
             self._go_blind()
         elif self._blind and not blind:
             self._see_again(now)
-        elif self._sees_since is not None and now - self._sees_since >= self._config.watchdog.grace_secs:
-            self._sees_since = None
-            self._order(Believe())
+        elif not blind and self._sees_since is not None and self._sees_well(self._sees_since, now):
+            self._believe()
+
+    def _hear(self) -> None:
+        self._was_heard = True
+        self._heard_at, self._resolved = self._clock.monotonic(), False
+        self.look()
+
+    def _is_own(self, alert: Alert) -> bool:
+        return bool(self.alertname) and alert.labels.get("alertname") == self.alertname
+
+    def _sees_well(self, since: float, now: float) -> bool:
+        watchdog = self._config.watchdog
+        if now - since < watchdog.grace_secs or self._heard_at <= since:
+            # Once heard of may be an old notification, tried again.
+            return False
+        asked = not self._config.alertmanager_urls or self._asked_at >= since + watchdog.grace_secs
+        return asked or now - since >= watchdog.grace_secs + watchdog.timeout_secs
+
+    def _believe(self) -> None:
+        self._sees_since = None
+        self._order(Believe())
 
     def _go_blind(self) -> None:
         self._blind = True
         self._sees_since = None
         logger.error("blind", extra={"fields": {"alertname": self.alertname, "why": self._why}})
+        self._order(Remark("", KIND, "seeing", "blind", SOURCE, f"the alert {self.alertname} is {self._why}"))
         self._take_back()
         self._claim()
-
-    def _take_back(self) -> None:
-        if self._ended:
-            self._order(Disbelieve(tuple((scope, signal) for _, scope, signal in self._ended)))
-            self._ended.clear()
 
     def _see_again(self, now: float) -> None:
         self._blind = False
         self._sees_since = now
         logger.warning("sees_again", extra={"fields": {"alertname": self.alertname}})
+        why = f"the alert {self.alertname} fires again" if self.alertname else "there is no watchdog any more"
+        self._order(Remark("", KIND, "blind", "seeing", SOURCE, why))
         self._claim()
+
+    def _take_back(self) -> None:
+        if self._ended:
+            signals = tuple((one.scope, one.signal) for one in self._ended)
+            self._order(Disbelieve(signals, frozenset(one.scope for one in self._ended if one.held)))
+            self._ended.clear()
 
     @property
     def _why(self) -> str:
@@ -183,5 +248,6 @@ class Watchdog:
         self._claimed = wanted
 
     def _forget(self, now: float) -> None:
-        while self._ended and now - self._ended[0][0] > _SAME_BREATH_SECS:
+        known_well = min(now, self._heard_at) if self.alertname else now
+        while self._ended and self._ended[0].at < known_well - _SAME_BREATH_SECS:
             self._ended.popleft()

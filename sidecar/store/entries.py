@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.core.changes import Change, HoldLifted, HoldPut, Intervened, Remarked
 from sidecar.core.scope import lies_within
 
-KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine")
+KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Entry:
         at: when, seconds since the epoch.
         scope: to whom.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` where another hold stood
-            or stands besides, or an operator renewed one; ``engine``: an engine's own switch was turned.
+            or stands besides, or an operator renewed one; ``engine``: an engine's own switch was turned;
+            ``blind``: the watchdog was found silent, or back.
         old: the state or gate before.
         new: the state or gate after.
         source: the signal's source, the operator, or ``time``.

@@ -30,7 +30,7 @@ def signal_row(scope: str, signal: Signal) -> Row:
     """``scope, source, state, reason, since, expires_at, ended_at, asked``."""
     return (
         scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at,
-        signal.ended_at, int(signal.asked),
+        signal.ended_at, signal.asked,
     )  # fmt: skip
 
 
@@ -51,7 +51,15 @@ def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
 def signal_of(row: Row) -> Signal:
     """The signal of ``source, state, reason, since, expires_at, ended_at, asked``."""
     source, state, reason, since, expires_at, ended_at, asked = row
-    return Signal(source, WellbeingState(state), reason, since, expires_at, ended_at, bool(asked))
+    return Signal(
+        str(source),
+        WellbeingState(state),
+        str(reason),
+        float(since),
+        _time(expires_at),
+        _time(ended_at),
+        str(asked),
+    )
 
 
 def _hold_text(hold: Hold | None) -> str | None:
@@ -62,7 +70,8 @@ def _hold(text: str | None) -> Hold | None:
     if text is None:
         return None
     members = json.loads(text)
-    return Hold(**{**members, "kind": HoldKind(members["kind"])})
+    times = {"since": float(members["since"]), "until": _time(members["until"])}
+    return Hold(**{**members, **times, "kind": HoldKind(members["kind"])})
 
 
 def _episode(text: str | None) -> Episode | None:
@@ -70,4 +79,10 @@ def _episode(text: str | None) -> Episode | None:
         return None
     members = json.loads(text)
     known, level = frozenset(members["known"]), WellbeingState(members["level"])
-    return Episode(**{**members, "known": known, "level": level})
+    return Episode(**{**members, "since": float(members["since"]), "known": known, "level": level})
+
+
+def _time(value: object) -> float | None:
+    if value is not None and not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no time")
+    return None if value is None else float(value)

@@ -24,6 +24,9 @@ from .entries import Entry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
 SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x77656C6C
+"""By it a file is known to be a store of ours."""
+
 _VERSIONS_PER_RUN = 10**9
 """How many snapshots' versions are set aside for a run, so that the next one begins above them."""
 
@@ -40,11 +43,12 @@ _MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE TABLE signals (
         scope TEXT NOT NULL, source TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
-        since REAL NOT NULL, expires_at REAL, ended_at REAL, asked INTEGER NOT NULL,
+        since REAL NOT NULL, expires_at REAL, ended_at REAL, asked TEXT NOT NULL,
         PRIMARY KEY (scope, source)
     ) WITHOUT ROWID;
-    CREATE TABLE tombstones (source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL)
-        WITHOUT ROWID;
+    CREATE TABLE tombstones (
+        source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL, heard_at REAL NOT NULL
+    ) WITHOUT ROWID;
     CREATE TABLE history (
         id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, scope TEXT NOT NULL, kind TEXT NOT NULL,
         old TEXT NOT NULL, new TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
@@ -133,6 +137,9 @@ class SqliteStore:
         try:
             self._db = self._open()
             return self._read(self._db, now)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            self._close()
+            raise self._damage(str(error)) from error
         except sqlite3.Error as error:
             self._close()
             raise self._refusal(error) from error
@@ -162,9 +169,17 @@ class SqliteStore:
         [health] = db.execute("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
             raise self._damage(health)
+        [kind] = db.execute("PRAGMA application_id").fetchone()
+        [tables] = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if kind != (_APPLICATION_ID if found else 0) or (tables and not found):
+            message = (
+                f"store {self.path} is the database of another program: give the store a file of its own"
+            )
+            raise StoreError(message)
         for number in range(found, SCHEMA_VERSION):
             db.executescript(
-                f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
+                f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
             )
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
@@ -177,20 +192,18 @@ class SqliteStore:
         ):
             signal = signal_of(tuple(row))
             signals.setdefault(scope, {})[signal.source] = signal
-        try:
-            records = {
-                scope: record_of(tuple(row), signals.get(scope, {}))
-                for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
-            }
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damage(str(error)) from error
+        records = {
+            scope: record_of(tuple(row), signals.get(scope, {}))
+            for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
+        }
         tombstones = {
-            source: Tombstone(ended_at, keep_until)
-            for source, ended_at, keep_until in db.execute(
-                "SELECT source, ended_at, keep_until FROM tombstones"
+            source: Tombstone(float(ended_at), float(keep_until), float(heard_at))
+            for source, ended_at, keep_until, heard_at in db.execute(
+                "SELECT source, ended_at, keep_until, heard_at FROM tombstones"
             )
         }
-        return Kept(records, tombstones, version, meta.get("seen_at"))
+        seen_at = meta.get("seen_at")
+        return Kept(records, tombstones, version, None if seen_at is None else float(seen_at))
 
     def _commit(self, batch: Batch) -> None:
         db = self._db
@@ -223,9 +236,9 @@ class SqliteStore:
             ((source,) for source, one in batch.tombstones.items() if one is None),
         )
         db.executemany(
-            "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
             (
-                (source, one.ended_at, one.keep_until)
+                (source, one.ended_at, one.keep_until, one.heard_at)
                 for source, one in batch.tombstones.items()
                 if one is not None
             ),
@@ -292,7 +305,7 @@ class SqliteStore:
             return StoreError(
                 f"store {self.path} is in use by another process: give each sidecar a file of its own"
             )
-        if isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.OperationalError) and "no such" not in text:
             return StoreError(
                 f"store {self.path} cannot be used: {text}: make it and its folder writable, with free space"
             )

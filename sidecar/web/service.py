@@ -13,13 +13,14 @@ from sidecar.alerts import InvalidNotification, parse_notification
 from sidecar.config import Config, ConfigError, StoreConfig
 from sidecar.core.commands import Command, Repolicy
 from sidecar.core.draft import Outcome
-from sidecar.core.errors import TooManyScopes
+from sidecar.core.errors import CoreError, TooManyScopes
 from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.engines import Engines
 from sidecar.runtime.imports import Imports
 from sidecar.runtime.reports import InvalidReport, Reports, TooManyClients
+from sidecar.runtime.watchdog import KIND as BLINDNESS
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -70,6 +71,7 @@ class Service:
             StoreError: the store cannot be used.
         """
         self._loop = asyncio.get_running_loop()
+        self._reloading = asyncio.Lock()
         try:
             self.controller = await self._control()
         except CorruptStore as error:
@@ -79,7 +81,9 @@ class Service:
             fields = {"error": str(error), "moved_to": str(aside)}
             logger.critical("store_quarantined", extra={"fields": fields})
             self.controller = await self._control()
-        self.alerting = Alerting(self.controller, self.config.alerts)
+        last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
+        was_blind = bool(last) and last[0].new == "blind"
+        self.alerting = Alerting(self.controller, self.config.alerts, was_blind=was_blind)
         self.reports = Reports(
             self._loop,
             self.controller.tree,
@@ -170,6 +174,8 @@ class Service:
             notification = parse_notification(body, max_alerts=self.config.limits.max_alerts_per_notification)
         except InvalidNotification as error:
             self.in_loop(lambda: counters.notifications.update(invalid=1))
+            # Alertmanager does not try again soon what is refused: what it says has to be asked for.
+            self.in_loop(self.alerting.hurry)
             raise Problem("invalid-notification", str(error)) from error
         heard = self.alerting.intake.hear(notification, self.clock.now())
         try:
@@ -211,19 +217,30 @@ class Service:
 
         Raises:
             ConfigError: with all that is wrong.
+            Problem: it is good, and could not be made to count.
         """
-        self._wait_for(self.reload_in_loop())
+        self._ask(self.reload_in_loop())
 
     async def reload_in_loop(self) -> None:
         """`reload`, for who is in the loop already."""
+        async with self._reloading:
+            try:
+                await self._go_on_with(await self._loop.run_in_executor(None, self._load))
+            except (ConfigError, CoreError, StoreUnavailable, ShuttingDown) as error:
+                self.reload_ok = False
+                logger.error("reload_failed", extra={"fields": {"error": str(error)}})
+                raise
+
+    async def _go_on_with(self, config: Config) -> None:
+        world = self.controller.world
+        before = world.max_scopes
+        world.max_scopes = max(before, config.limits.max_scopes)
         try:
-            config = await self._loop.run_in_executor(None, self._load)
-        except ConfigError as error:
-            self.reload_ok = False
-            logger.error("reload_failed", extra={"fields": {"error": str(error)}})
+            await self.controller.submit(Repolicy(config.policies))
+        except BaseException:
+            world.max_scopes = before
             raise
-        await self.controller.submit(Repolicy(config.policies))
-        self.controller.world.max_scopes = config.limits.max_scopes
+        world.max_scopes = config.limits.max_scopes
         self.controller.parking.max_waiters = config.limits.max_waiters
         self.reports.max_clients = config.limits.max_clients
         self.door.forget()

@@ -14,6 +14,9 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from sidecar.config import ConfigError
+from sidecar.core.errors import CoreError
+from sidecar.runtime.controller import ShuttingDown
+from sidecar.store import StoreUnavailable
 
 from .protocol import GateProtocol
 from .service import Service
@@ -88,7 +91,7 @@ class _Server(Server):
     async def _reload_quietly(self) -> None:
         try:
             await self._service.reload_in_loop()
-        except ConfigError:
+        except (ConfigError, CoreError, StoreUnavailable, ShuttingDown):
             # It is logged, counted, and the config before still counts.
             return
 

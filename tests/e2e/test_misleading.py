@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -346,6 +347,125 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
             eventually(lambda: fires(own), "the alert fires anew")
             pair.settled()
             assert own.status()["gate"] == "closed"
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["", "with-a-watchdog"])
+def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair, watched: bool) -> None:
+    pair.alertmanager(route={"repeat_interval": "1s"})
+    watchdog = {"watchdog": {"alertname": "Watchdog", "grace_secs": 1}} if watched else {}
+    own = pair.sidecar(**watchdog)
+    rules = [{"name": "all", "rules": [WATCHDOG, DISTRESSED]}]
+    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
+        target.value = 1.0
+        own.wait_for_gate("", "closed")
+        since = own.status()["signals"][0]["since"]
+        prometheus.signal(signal.SIGSTOP)
+        try:
+            eventually(lambda: pair.am.listed("EngineDistressed") == [], "it looks recovered")
+            if watched:
+                eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
+            else:
+                own.wait_for_gate("", "open")
+        finally:
+            prometheus.signal(signal.SIGCONT)
+        own.wait_for_gate("", "closed")
+        eventually(lambda: fires(own), "it counts as firing")
+        assert own.status()["signals"][0]["since"] == since, "with the beginning that it had"
+        done = own.metric(ROUNDS)
+        own.wait_for_metric(ROUNDS, done + 10)
+        eventually(lambda: not own.status()["blind"], "it sees")
+        assert own.status()["gate"] == "closed"
+
+
+def test_blindness_survives_a_restart_though_nothing_was_in_doubt_yet(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar(watchdog={"alertname": "Watchdog"})
+    pair.am.fire("Watchdog")
+    pair.pause_by("Bad")
+    pair.am.resolve("Watchdog")
+    own.wait_for_metric("wellbeing_blind", 1)
+    own.kill()
+    own.restart()
+    assert own.status()["blind"]
+    pair.am.resolve("Bad", **CLOSED)
+    eventually(lambda: held_in_doubt(own), "the resolve is not believed")
+    pair.settled()
+    assert own.status()["gate"] == "closed"
+    entries = own.get("/v1/history", params={"kind": "blind"}).json()["entries"]
+    assert [(entry["from"], entry["to"]) for entry in entries] == [("seeing", "blind")]
+
+
+def test_a_list_that_lost_the_watchdog_ends_nothing(pair: Pair) -> None:
+    pair.alertmanager(send_resolved=False)
+    own = pair.sidecar(watchdog={"alertname": "Watchdog"})
+    pair.am.fire("Watchdog")
+    pair.pause_by("Bad")
+    pair.settled()
+    pair.am.kill()
+    pair.am.restart()
+    pair.settled()
+    assert own.status()["gate"] == "closed"
+    pair.am.fire("Watchdog")
+    own.wait_for_gate("", "open")
+
+
+def test_one_that_drips_keeps_nobody_waiting(pair: Pair) -> None:
+    pair.alertmanager()
+    pair.am.fire("Bad", **CLOSED)
+    stop = threading.Event()
+
+    class Drip(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not stop.wait(0.1):
+                try:
+                    self.wfile.write(b" ")
+                except OSError:
+                    return
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as drip:
+        drip.daemon_threads = True
+        threading.Thread(target=drip.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{drip.server_address[1]}"
+        own = pair.sidecar(urls=[url, pair.am.url], alertmanager={"timeout_secs": 0.5})
+        own.wait_for_gate("", "closed")
+        assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{url}"}}') == 0
+        assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 1
+        own.wait_for_metric(ROUNDS, 3)
+        stop.set()
+        drip.shutdown()
+
+
+def test_a_narrower_question_leaves_alone_what_was_asked_before(pair: Pair) -> None:
+    pair.alertmanager()
+    own = pair.sidecar()
+    pair.pause_by("Wide", team="b")
+    config = yaml_of(own)
+    config["alerts"]["alertmanager"]["filter"] = ['team="a"']
+    own.configure(config)
+    own.ok_reload()
+    pair.settled()
+    assert own.status()["gate"] == "closed"
+    pair.am.resolve("Wide", **CLOSED, team="b")
+    own.wait_for_gate("", "open")
+
+
+def test_more_scopes_than_may_be_known_do_not_end_what_is(pair: Pair) -> None:
+    pair.alertmanager(route={"repeat_interval": "4h"})
+    own = pair.sidecar(alert_ttl_secs=2)
+    config = yaml_of(own)
+    own.configure({**config, "limits": {"max_scopes": 3}})
+    own.ok_reload()
+    pair.pause_by("Known", wellbeing_scope="a")
+    for number in range(5):
+        pair.am.fire("Many", **CLOSED, wellbeing_scope=f"s/{number}")
+    failed = 'wellbeing_reconciliations_total{result="failed"}'
+    own.wait_for_metric(failed, 8)
+    assert own.status("a")["gate"] == "closed", "it is listed, and so does not expire"
 
 
 def held_in_doubt(own: Sidecar) -> bool:

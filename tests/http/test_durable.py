@@ -104,6 +104,44 @@ def test_a_damaged_file_is_refused_or_set_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("state.db.corrupt-*"))) == 1
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE signals SET state = 17",
+        "UPDATE signals SET since = 'soon'",
+        "UPDATE scopes SET manual = replace(manual, 'null', '\"late\"')",
+        "UPDATE meta SET value = 'x' WHERE key = 'version'",
+        "UPDATE meta SET value = 'x' WHERE key = 'seen_at'",
+        "DROP TABLE meta",
+    ],
+)
+def test_values_that_cannot_be_are_damage(tmp_path: Path, damage: str) -> None:
+    with start(tmp_path) as first:
+        first.claim("a", "distressed")
+        first.pause("b", max_pause_secs=0)
+        first.stop()
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        db.execute(damage)
+    db.close()
+    with pytest.raises(AssertionError, match="state.db is damaged or no store.*quarantine"):
+        start(tmp_path).__enter__()
+    with start(tmp_path, store={"on_corrupt": "quarantine"}) as second:
+        second.wait_log("store_quarantined")
+        assert second.status("b")["gate"] == "open"
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        db.execute("CREATE TABLE customers (name TEXT)")
+    db.close()
+    for config in ({}, {"store": {"on_corrupt": "quarantine"}}):
+        with pytest.raises(AssertionError, match="is the database of another program"):
+            start(tmp_path, **config).__enter__()
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        assert [name for (name,) in db.execute("SELECT name FROM sqlite_master")] == ["customers"]
+    db.close()
+
+
 def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         for number in range(5):

@@ -17,6 +17,7 @@ from sidecar.core.commands import (
     Gone,
     Notify,
     Reconcile,
+    Resume,
 )
 from sidecar.core.draft import Draft
 from sidecar.core.policy import Policy, PolicyTable
@@ -27,12 +28,16 @@ from sidecar.core.world import World
 NOW = 1000.0
 
 
-def fired(source: str = "alert:a", scope: str = "s", at: float = 10.0, *, asked: bool = False) -> AlertFired:
+def fired(source: str = "alert:a", scope: str = "s", at: float = 10.0, *, asked: str = "") -> AlertFired:
     return AlertFired(source, scope, WellbeingState.DISTRESSED, "why", at, NOW + 500, asked)
 
 
 def resolved(source: str = "alert:a", at: float = 20.0) -> AlertResolved:
     return AlertResolved(source, at, NOW + 500)
+
+
+def gone(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> Gone:
+    return Gone(source, since, expires_at, "gone")
 
 
 class Story:
@@ -81,10 +86,43 @@ def test_what_ended_in_the_same_breath_stands_again() -> None:
     before = story.signal
     story.do(Notify((resolved(),)))
     assert not story.paused
-    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
     assert story.paused
     story.do(Believe())
     assert not story.paused
+
+
+def test_a_pause_that_was_over_is_not_put_again_by_disbelief() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    story.do(Resume("s", "operator"))
+    before = story.signal
+    story.do(Notify((resolved(),)))
+    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    assert story.signal.ended_at == 20
+    assert not story.paused
+    story.do(Notify((fired("alert:news"),)))
+    assert story.paused, "news pauses"
+
+
+def test_what_stood_still_and_goes_on_counts_when_alertmanager_lists_it() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    story.do(Notify((resolved(),)), NOW + 1)
+    assert story.do(Reconcile((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), "asked before"
+    assert story.do(Reconcile((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
+    assert story.paused
+    assert story.do(Notify((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
+
+
+def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
+    story = Story()
+    story.do(Notify((fired(),)))
+    story.do(Notify((resolved(),), blind=True))
+    story.do(Notify((fired(),)))
+    assert story.signal.ended_at is None
+    story.do(Believe())
+    assert story.paused
 
 
 def test_disbelief_does_not_displace_what_fires() -> None:
@@ -93,16 +131,16 @@ def test_disbelief_does_not_displace_what_fires() -> None:
     before = story.signal
     story.do(Notify((resolved(),)))
     story.do(Notify((fired(scope="t", at=30),)))
-    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
     assert story.signal is None
 
 
 def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
     story = Story()
-    story.do(Notify((fired(asked=True),)))
-    story.do(Reconcile((), (Gone("alert:a", 9.0, "another"), Gone("alert:b", 10.0, "unknown"))))
+    story.do(Notify((fired(asked="q"),)))
+    story.do(Reconcile((), (gone(since=9.0), gone("alert:b"), gone(expires_at=1.0))))
     assert story.paused
-    story.do(Reconcile((), (Gone("alert:a", 10.0, "gone"),)))
+    story.do(Reconcile((), (gone(),)))
     assert not story.paused
     story.do(Notify((fired(),)))
     assert story.paused, "nothing says that it ended: no tombstone"
@@ -111,16 +149,16 @@ def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
 def test_a_correction_is_one_step() -> None:
     story = Story()
     story.do(Notify((fired(),)))
-    outcome = story.do(Reconcile((fired("alert:b"),), (Gone("alert:a", 10.0, "gone"),)))
+    outcome = story.do(Reconcile((fired("alert:b"),), (gone(),)))
     assert not [change for change in outcome.changes if isinstance(change, HoldPut | HoldLifted)]
     assert story.paused
 
 
 def test_what_was_once_asked_for_stays_so() -> None:
     story = Story()
-    story.do(Notify((fired(asked=True),)))
+    story.do(Notify((fired(asked="q"),)))
     story.do(Notify((fired(),)))
-    assert story.signal.asked
+    assert story.signal.asked == "q"
 
 
 def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.alerts import Alert, Notification
 from sidecar.config import AlertsConfig, WatchdogConfig
 from sidecar.core.changes import SignalDropped
-from sidecar.core.commands import Believe, Claim, Disbelieve, Notify
+from sidecar.core.commands import Believe, Claim, Disbelieve, Notify, Remark
 from sidecar.core.draft import Outcome
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import ScopeRecord, Signal
@@ -28,11 +30,20 @@ class HandClock:
 
 
 class Story:
-    def __init__(self, records=None, *, hold: bool = True, **watchdog) -> None:
+    def __init__(
+        self, records=None, *, hold: bool = True, was_blind: bool = False, urls=(), **watchdog
+    ) -> None:
         self.clock = HandClock()
-        self.orders = []
-        self.config = configured(hold=hold, **watchdog)
-        self.watchdog = Watchdog(self.config, self.clock, self.orders.append, records or {})
+        self.all_orders = []
+        self.config = replace(configured(hold=hold, **watchdog), alertmanager_urls=urls)
+        self.watchdog = Watchdog(
+            self.config, self.clock, self.all_orders.append, records or {}, was_blind=was_blind
+        )
+
+    @property
+    def orders(self) -> list:
+        """Without what the history is told."""
+        return [order for order in self.all_orders if not isinstance(order, Remark)]
 
     def hear(self, *, firing: bool, name: str = "Watchdog") -> None:
         alert = Alert(firing, {"alertname": name}, {}, 1.0, None if firing else 2.0, "f")
@@ -85,10 +96,9 @@ def test_its_own_resolve_makes_blind_at_once() -> None:
 def test_what_ended_in_the_same_breath_is_taken_back() -> None:
     story = Story()
     story.drop(Signal("alert:old", WellbeingState.DISTRESSED, "", 1.0))
-    story.wait(50)
-    story.hear(firing=True)
-    story.wait(50)
-    story.hear(firing=True)
+    for _ in range(3):
+        story.wait(50)
+        story.hear(firing=True)
     story.wait(50)
     story.drop()
     story.drop(Signal("agent:x", WellbeingState.DISTRESSED, "", 1.0))
@@ -109,19 +119,82 @@ def test_what_was_under_way_when_it_went_blind_is_taken_back_too() -> None:
     assert [type(order) for order in story.orders] == [Disbelieve]
 
 
-def test_what_was_resolved_is_believed_after_the_grace() -> None:
+def test_what_was_resolved_is_believed_after_the_grace_and_a_second_sign() -> None:
     story = Story()
     story.hear(firing=False)
     story.wait(5)
     story.hear(firing=True)
     assert not story.watchdog.blind
-    assert story.watchdog.doubtful
+    assert story.watchdog.doubts_absence
     assert not story.guarded(), "who sees again is believed"
-    story.wait(29)
-    assert story.orders == []
-    story.wait(1)
+    story.wait(31)
+    assert story.orders == [], "the one sign may have been an old notification, tried again"
+    story.hear(firing=True)
     assert story.orders == [Believe()]
-    assert not story.watchdog.doubtful
+    assert not story.watchdog.doubts_absence
+    remarks = [(order.old, order.new) for order in story.all_orders if isinstance(order, Remark)]
+    assert remarks == [("seeing", "blind"), ("blind", "seeing")]
+
+
+def test_where_alertmanager_can_be_asked_it_is_before_anything_is_believed() -> None:
+    story = Story(urls=("http://x",))
+    story.hear(firing=False)
+    story.hear(firing=True)
+    story.wait(10)
+    story.watchdog.listed(True, complete=True, asked=story.clock.at)
+    story.wait(25)
+    assert story.orders == []
+    story.watchdog.listed(True, complete=True, asked=story.clock.at)
+    assert story.orders == [Believe()]
+
+
+def test_one_that_cannot_be_asked_is_not_waited_for_for_ever() -> None:
+    story = Story(urls=("http://x",))
+    story.hear(firing=False)
+    story.hear(firing=True)
+    for _ in range(9):
+        story.wait(10)
+        story.hear(firing=True)
+    assert story.orders == [Believe()]
+
+
+def test_an_answer_to_an_older_question_says_nothing_against_a_resolve() -> None:
+    story = Story()
+    asked = story.clock.at
+    story.wait(1)
+    story.hear(firing=False)
+    story.wait(1)
+    story.watchdog.listed(True, complete=True, asked=asked)
+    assert story.watchdog.blind
+    story.watchdog.listed(True, complete=True, asked=story.clock.at)
+    assert not story.watchdog.blind
+
+
+def test_a_list_without_the_watchdog_says_nothing_of_others() -> None:
+    story = Story()
+    story.watchdog.listed(False, complete=True, asked=story.clock.at)
+    assert story.watchdog.doubts_absence, "nobody has seen it yet"
+    story.watchdog.listed(True, complete=True, asked=story.clock.at)
+    assert not story.watchdog.doubts_absence
+    story.watchdog.listed(False, complete=True, asked=story.clock.at)
+    assert story.watchdog.doubts_absence, "it was listed before"
+
+
+def test_a_watchdog_of_another_alertmanager_is_not_looked_for_in_the_list() -> None:
+    story = Story()
+    story.hear(firing=True)
+    story.watchdog.listed(False, complete=True, asked=story.clock.at)
+    assert not story.watchdog.doubts_absence
+
+
+def test_silence_takes_back_all_that_ended_since_it_was_last_heard() -> None:
+    story = Story(timeout_secs=600.0)
+    story.hear(firing=True)
+    story.wait(50)
+    story.drop()
+    story.wait(551)
+    assert story.watchdog.blind
+    assert [signal.source for order in story.orders for _, signal in order.signals] == ["alert:a"]
 
 
 def test_blind_again_within_the_grace_believes_nothing() -> None:
@@ -155,7 +228,7 @@ def test_not_holding_while_blind_believes_everything() -> None:
     story.hear(firing=False)
     assert story.watchdog.blind
     assert not story.guarded()
-    assert not story.watchdog.doubtful
+    assert not story.watchdog.doubts_absence
     assert story.orders == []
 
 
@@ -165,11 +238,24 @@ UNBELIEVED = {
 CLAIMED = {"a": ScopeRecord(signals={SOURCE: Signal(SOURCE, WellbeingState.CONCERNED, "", 1.0)})}
 
 
-def test_who_was_blind_before_a_restart_is_blind_after_it() -> None:
-    story = Story(UNBELIEVED)
+@pytest.mark.parametrize("records", [{}, UNBELIEVED])
+def test_who_was_blind_before_a_restart_is_blind_after_it(records) -> None:
+    story = Story(records, was_blind=True)
     assert story.watchdog.blind
+    assert story.guarded()
     story.hear(firing=True)
     story.wait(30)
+    story.hear(firing=True)
+    assert story.orders == [Believe()]
+
+
+def test_who_had_begun_to_see_again_gives_grace_after_a_restart() -> None:
+    story = Story(UNBELIEVED)
+    assert not story.watchdog.blind
+    assert story.watchdog.doubts_absence
+    story.wait(30)
+    assert story.orders == []
+    story.hear(firing=True)
     assert story.orders == [Believe()]
 
 
@@ -179,9 +265,20 @@ def test_a_restart_without_a_watchdog_leaves_nothing_in_doubt() -> None:
     assert story.orders[1].state is WellbeingState.HEALTHY
 
 
-@pytest.mark.parametrize("change", [{"alertname": ""}, {"alertname": "Other"}])
-def test_a_reload_with_another_watchdog_begins_anew(change: dict) -> None:
+def test_a_reload_without_a_watchdog_sees_and_believes() -> None:
     story = Story()
     story.hear(firing=False)
-    story.watchdog.configure(configured(**change))
+    story.watchdog.configure(configured(alertname=""))
+    assert not story.watchdog.blind
+    assert story.orders == [Believe()]
+
+
+def test_a_reload_with_another_watchdog_stays_blind_until_that_is_heard() -> None:
+    story = Story()
+    story.hear(firing=False)
+    story.watchdog.configure(configured(alertname="Other"))
+    assert story.watchdog.blind
+    story.hear(firing=True)
+    assert story.watchdog.blind
+    story.hear(firing=True, name="Other")
     assert not story.watchdog.blind
