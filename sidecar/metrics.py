@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -42,6 +42,12 @@ _REQUESTS = (
 )
 
 
+class Connected(Protocol):
+    """Who is connected."""
+
+    connections: set[Any]
+
+
 class Source(Protocol):
     """Where the numbers come from."""
 
@@ -50,6 +56,10 @@ class Source(Protocol):
     imports: Imports
     reload_ok: bool
     reloaded_at: float
+
+    @property
+    def door(self) -> Connected:
+        """The light door."""
 
     def in_loop(self, function: Callable[[], T]) -> T:
         """What ``function`` returns when the loop calls it."""
@@ -129,6 +139,12 @@ class _Collector:
             "When the config was last loaded.",
             self._source.reloaded_at,
         )
+        yield _gauge(
+            "wellbeing_event_loop_lag_seconds",
+            "How late the event loop was at worst within 15 seconds.",
+            max([*counters.lags], default=0.0),
+        )
+        yield _gauge("wellbeing_connections", "Open connections.", float(len(self._source.door.connections)))
         build = GaugeMetricFamily(
             "wellbeing_build_info", "What runs here; always 1.", labels=["version", "python_version"]
         )

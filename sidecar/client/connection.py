@@ -23,7 +23,7 @@ _MAX_BYTES = 1_048_576
 
 
 class Answer:
-    """A status, headers, and the JSON that came with them; None where none did."""
+    """A status, headers, and the JSON that came with them; None where what came is none."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -95,9 +95,9 @@ class Connection:
                     data += chunk
                     if len(data) > _MAX_BYTES or time.monotonic() > deadline:
                         raise Unreachable(f"{url}: the answer does not end")
-                return Answer(response.status_code, response.headers, json.loads(data) if data else None)
+                return Answer(response.status_code, response.headers, _json(data))
         except (OSError, ValueError) as error:
-            # requests' errors are OSErrors, and what is no JSON is a ValueError.
+            # requests' errors are OSErrors or ValueErrors.
             raise Unreachable(f"{url}: {error}") from error
 
     def close(self) -> None:
@@ -109,6 +109,14 @@ class Connection:
         if self._settings.token_file:
             token = Path(self._settings.token_file).read_text(encoding="utf-8").strip()
         return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _json(data: bytes | bytearray) -> Any:  # noqa: ANN401
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        # A proxy's own page, for instance: its status says enough.
+        return None
 
 
 class _UnixConnection(HTTPConnection):

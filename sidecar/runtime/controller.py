@@ -120,6 +120,7 @@ class Controller:
         await self.submit(Lapse(tuple(self.world.records)))
         self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
         self._drift = self.clock.now() - self.clock.monotonic()
+        self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
 
     async def stop(self) -> None:
@@ -278,7 +279,8 @@ class Controller:
         self._order(Lapse(scopes))
 
     def _tick(self) -> None:
-        """Once a second: notice a clock that was set, and whether the store is up again."""
+        """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
+        self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         drift = self.clock.now() - self.clock.monotonic()
         step, self._drift = drift - self._drift, drift
         if step < -_STEP_SECS:
@@ -288,6 +290,7 @@ class Controller:
             logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
         if not self.counters.store_up:
             self._order(Lapse(()))
+        self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
 
     def _clock_went_back(self, secs: float) -> None:

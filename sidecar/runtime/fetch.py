@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.core.errors import shown
-
 _CHUNK_BYTES = 65_536
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
 
@@ -129,7 +127,7 @@ def _secret(what: str, text: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise FetchFailed(f"the file with the {what}, {shown(path)}, cannot be read: {why}") from None
+        raise FetchFailed(f"the file with the {what}, {path!r}, cannot be read: {why}") from None
 
 
 def _read(response: Any, deadline: float, timeout: float, max_bytes: int) -> bytes:  # noqa: ANN401

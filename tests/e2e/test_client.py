@@ -257,7 +257,7 @@ http {{
     }
     try:
         with Gate(f"https://127.0.0.1:{port}", **settings) as gate:
-            eventually(lambda: "401" in gate.health.error, "the wrong token is refused")
+            eventually(lambda: "answered 401" in gate.health.error, "the wrong token is refused")
             token.write_text("second\n")
             eventually(lambda: gate.health.reachable, "the new token is read")
             closed(sidecar, gate)

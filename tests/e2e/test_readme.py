@@ -33,7 +33,7 @@ def check(tmp_path: Path, *command: str) -> None:
 
 def test_prometheus_and_its_rules(tmp_path: Path) -> None:
     (tmp_path / "wellbeing.rules.yml").write_text(block("alert: RequestsPileUp"))
-    (tmp_path / "prometheus.yml").write_text(block("scrape_configs"))
+    (tmp_path / "prometheus.yml").write_text(block("scrape_configs:"))
     check(tmp_path, "promtool", "check", "config", "prometheus.yml")
     check(tmp_path, "promtool", "check", "rules", "--lint=all", "--lint-fatal", "wellbeing.rules.yml")
 

@@ -1,0 +1,50 @@
+"""Writes the JSON that Grafana imports; with ``--check``, only says whether it is up to date."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from .fleet import FLEET
+from .panels import Board, build
+from .scope import SCOPE
+from .sidecar import SIDECAR
+
+BOARDS = (FLEET, SCOPE, SIDECAR)
+FOLDER = Path(__file__).parent
+
+
+def rendered(board: Board) -> str:
+    """The JSON of ``board``."""
+    return JSONEncoder(sort_keys=True, indent=2).encode(build(board)) + "\n"
+
+
+def path_of(board: Board) -> Path:
+    """Where the JSON of ``board`` is."""
+    return FOLDER / f"{board.uid}.json"
+
+
+def main() -> int:
+    """Write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = [
+        board
+        for board in BOARDS
+        if not path_of(board).exists() or path_of(board).read_text() != rendered(board)
+    ]
+    for board in stale:
+        print(
+            f"{path_of(board).name}: {'differs from the program: run `make dashboards`' if check else 'written'}"
+        )
+        if not check:
+            path_of(board).write_text(rendered(board))
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

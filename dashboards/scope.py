@@ -1,0 +1,202 @@
+"""One scope's story, with the engine's own metrics beside it."""
+
+from __future__ import annotations
+
+from .panels import GATE, STATES, Board, Panel, Row
+
+S = 'scope="$scope"'
+V = 'model_name=~"$model"'
+
+SCOPE = Board(
+    uid="wellbeing-scope",
+    title="Wellbeing / Scope",
+    description="One scope: its state, its signals, its pauses, what became of requests, and the engine beside it.",
+    variables=(
+        ("scope", "Scope", "label_values(wellbeing_state_level, scope)", False),
+        ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
+    ),
+    annotations=(
+        ("Pauses", "red", f"changes(wellbeing_paused{{{S}}}[1m]) > 0"),
+        ("Interventions", "orange", f"increase(wellbeing_interventions_total{{{S}}}[1m]) > 0"),
+    ),
+    parts=(
+        Panel(
+            "State",
+            "The effective state: the worst of the scope's own and its ancestors'.",
+            ((f"wellbeing_state_level{{{S}}}", ""),),
+            "stat",
+            width=4,
+            height=4,
+            words=STATES,
+        ),
+        Panel(
+            "Gate",
+            "Whether requests wait.",
+            ((f"wellbeing_paused{{{S}}}", ""),),
+            "stat",
+            width=4,
+            height=4,
+            words=GATE,
+        ),
+        Panel(
+            "Closed for",
+            "0: it is open.",
+            ((f"wellbeing_current_pause_duration_seconds{{{S}}}", ""),),
+            "stat",
+            "s",
+            width=4,
+            height=4,
+            thresholds=((None, "green"), (1, "yellow"), (600, "red")),
+        ),
+        Panel(
+            "Waiting",
+            "Requests that wait now.",
+            ((f"wellbeing_waiters{{{S}}}", ""),),
+            "stat",
+            width=4,
+            height=4,
+        ),
+        Panel(
+            "Paused, last hour",
+            "Share of the last hour that it was paused.",
+            ((f"wellbeing:paused:ratio_rate1h{{{S}}}", ""),),
+            "stat",
+            "percentunit",
+            width=4,
+            height=4,
+            thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),
+        ),
+        Panel(
+            "Pauses, last day",
+            "How often it was paused.",
+            ((f"sum(increase(wellbeing_pauses_total{{{S}}}[1d]))", ""),),
+            "stat",
+            width=4,
+            height=4,
+        ),
+        Panel(
+            "State",
+            "Over time.",
+            ((f"wellbeing_state_level{{{S}}}", "state"),),
+            "timeline",
+            width=24,
+            height=4,
+            words=STATES,
+        ),
+        Panel(
+            "Gate",
+            "Over time.",
+            ((f"wellbeing_paused{{{S}}}", "gate"),),
+            "timeline",
+            width=24,
+            height=4,
+            words=GATE,
+        ),
+        Panel(
+            "Requests",
+            "What became of them. Blocked are waited, timed out, abandoned, rejected, and those that wait now.",
+            (
+                (f"rate(wellbeing_requests_total{{{S}}}[$__rate_interval])", "all"),
+                (f"rate(wellbeing_requests_blocked_total{{{S}}}[$__rate_interval])", "blocked"),
+                (f"rate(wellbeing_requests_waited_total{{{S}}}[$__rate_interval])", "waited"),
+                (f"rate(wellbeing_requests_timed_out_total{{{S}}}[$__rate_interval])", "timed out"),
+                (f"rate(wellbeing_requests_abandoned_total{{{S}}}[$__rate_interval])", "abandoned"),
+                (f"rate(wellbeing_requests_rejected_total{{{S}}}[$__rate_interval])", "rejected"),
+            ),
+            unit="reqps",
+        ),
+        Panel("Waiting", "Requests that wait.", ((f"wellbeing_waiters{{{S}}}", "waiting"),)),
+        Panel(
+            "Waits, all scopes",
+            "How long finished waits took.",
+            (("sum by (le) (increase(wellbeing_gate_wait_seconds_bucket[$__rate_interval]))", "{{le}}"),),
+            "heatmap",
+            "s",
+        ),
+        Panel(
+            "Pauses and resumes",
+            "By cause.",
+            (
+                (f"increase(wellbeing_pauses_total{{{S}}}[15m])", "paused: {{cause}}"),
+                (f"increase(wellbeing_resumes_total{{{S}}}[15m])", "resumed: {{cause}}"),
+            ),
+        ),
+        Panel(
+            "Signals",
+            "What is claimed of this scope itself.",
+            ((f"wellbeing_signals{{{S}}}", "{{source}} {{state}}"),),
+            stack=True,
+        ),
+        Panel(
+            "Engines in sync",
+            "Whether an engine's own switch is as the gate is.",
+            ((f"wellbeing_engine_in_sync{{{S}}}", "{{engine}}"),),
+            bound=1,
+        ),
+        Row("The engine: vLLM"),
+        Panel(
+            "Requests in the engine",
+            "Running in the batch, and waiting in the engine's own queue.",
+            (
+                (f"sum by (model_name) (vllm:num_requests_running{{{V}}})", "running {{model_name}}"),
+                (f"sum by (model_name) (vllm:num_requests_waiting{{{V}}})", "waiting {{model_name}}"),
+            ),
+        ),
+        Panel(
+            "Tokens",
+            "Prompt tokens read and tokens generated.",
+            (
+                (
+                    f"sum by (model_name) (rate(vllm:prompt_tokens_total{{{V}}}[$__rate_interval]))",
+                    "prompt {{model_name}}",
+                ),
+                (
+                    f"sum by (model_name) (rate(vllm:generation_tokens_total{{{V}}}[$__rate_interval]))",
+                    "generated {{model_name}}",
+                ),
+            ),
+        ),
+        Panel(
+            "KV cache",
+            "Share in use.",
+            ((f"max by (model_name) (vllm:kv_cache_usage_perc{{{V}}})", "{{model_name}}"),),
+            unit="percentunit",
+            bound=1,
+            thresholds=((None, "green"), (0.9, "yellow"), (0.98, "red")),
+        ),
+        Panel(
+            "How answers end",
+            "By reason: error and repetition are not well.",
+            (
+                (
+                    f"sum by (finished_reason) (rate(vllm:request_success_total{{{V}}}[$__rate_interval]))",
+                    "{{finished_reason}}",
+                ),
+            ),
+            unit="reqps",
+            stack=True,
+        ),
+        Panel(
+            "Time to first token",
+            "95th percentile.",
+            (
+                (
+                    f"histogram_quantile(0.95, sum by (model_name, le) (rate(vllm:time_to_first_token_seconds_bucket{{{V}}}[$__rate_interval])))",
+                    "{{model_name}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Time in the engine's queue",
+            "Mean.",
+            (
+                (
+                    f"sum by (model_name) (rate(vllm:request_queue_time_seconds_sum{{{V}}}[$__rate_interval])) / sum by (model_name) (rate(vllm:request_queue_time_seconds_count{{{V}}}[$__rate_interval]))",
+                    "{{model_name}}",
+                ),
+            ),
+            unit="s",
+        ),
+    ),
+)

@@ -1,0 +1,165 @@
+"""Every panel's query, variables filled in, against a real Prometheus that scraped a real sidecar and a vLLM's metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+
+from dashboards.build import BOARDS, rendered
+from harness.engines import EngineStub
+from harness.monitoring import Alertmanager, Prometheus
+from harness.process import eventually, free_port
+from harness.sidecar import Sidecar
+from sidecar.client import Gate
+
+ROOT = Path(__file__).parents[2]
+SCOPE = "team/model"
+FIXTURE = ROOT / "tests" / "fixtures" / "alertmanager" / "01_single_firing.json"
+# What only shows something when something is wrong, or once days have passed.
+MAY_BE_EMPTY = {"Reconciliation"}
+
+
+class Vllm:
+    """Exposes what vLLM does, growing."""
+
+    def __init__(self) -> None:
+        began = time.monotonic()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                grown = 1 + 10 * (time.monotonic() - began)
+                lines = []
+                for name, kind in (
+                    ("num_requests_running", "gauge"),
+                    ("num_requests_waiting", "gauge"),
+                    ("kv_cache_usage_perc", "gauge"),
+                    ("prompt_tokens_total", "counter"),
+                    ("generation_tokens_total", "counter"),
+                ):
+                    value = 0.5 if kind == "gauge" else grown
+                    lines += [
+                        f"# TYPE vllm:{name} {kind}",
+                        f'vllm:{name}{{model_name="m",engine="0"}} {value}',
+                    ]
+                lines.append("# TYPE vllm:request_success_total counter")
+                lines.append(
+                    f'vllm:request_success_total{{model_name="m",engine="0",finished_reason="stop"}} {grown}'
+                )
+                for name in ("time_to_first_token_seconds", "request_queue_time_seconds"):
+                    labels = 'model_name="m",engine="0"'
+                    lines.append(f"# TYPE vllm:{name} histogram")
+                    lines += [f'vllm:{name}_bucket{{{labels},le="{le}"}} {grown}' for le in ("1", "+Inf")]
+                    lines += [
+                        f"vllm:{name}_sum{{{labels}}} {grown}",
+                        f"vllm:{name}_count{{{labels}}} {grown}",
+                    ]
+                body = ("\n".join(lines) + "\n").encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Vllm:
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def recording() -> list[dict]:
+    """The groups of ours that record; what alerts is tried elsewhere."""
+    groups = yaml.safe_load((ROOT / "alerts" / "sidecar.rules.yml").read_text())["groups"]
+    return [{**group, "interval": "1s"} for group in groups if group["name"] == "wellbeing-recording"]
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
+    with ExitStack() as stack:
+        port = free_port()
+        alertmanager = stack.enter_context(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))
+        engine = stack.enter_context(EngineStub("vllm"))
+        config = {
+            "defaults": {"pause_on_distressed": True},
+            "alerts": {"alertmanager_urls": [alertmanager.url], "reconcile_secs": 1},
+            "engines": [{"scope": SCOPE, "kind": "vllm", "url": engine.url, "name": "engine"}],
+        }
+        folder = tmp_path_factory.mktemp("dashboards")
+        sidecar = stack.enter_context(Sidecar(config, store="sqlite:state.db", folder=folder, port=port))
+        vllm = stack.enter_context(Vllm())
+        targets = {"wellbeing-sidecar": sidecar.address, "vllm": vllm.address}
+        prometheus = stack.enter_context(Prometheus(targets, recording(), alertmanager.address))
+        gate = stack.enter_context(Gate(sidecar.url, scope=SCOPE, report_secs=0.5))
+        eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
+        for _ in range(2):
+            alertmanager.fire("Bad", severity="critical", wellbeing_scope=SCOPE)
+            sidecar.wait_for_gate(SCOPE, "closed")
+            sidecar.gate(SCOPE, wait=0)
+            eventually(lambda: not gate.is_open, "the client sees it")
+            eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 1, "it is scraped")
+            alertmanager.resolve("Bad", severity="critical", wellbeing_scope=SCOPE)
+            sidecar.wait_for_gate(SCOPE, "open")
+            eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
+        sidecar.claim(SCOPE, "distressed")
+        sidecar.gate(SCOPE, wait=0)
+        eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 1, "it is scraped")
+        yield prometheus
+
+
+def filled_in(expression: str) -> str:
+    for name, value in {
+        "$scope": SCOPE,
+        "$model": ".*",
+        "$instance": ".*",
+        "$__rate_interval": "15s",
+    }.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+def queries() -> list:
+    found = []
+    for board in BOARDS:
+        raw = json.loads(rendered(board))
+        for panel in raw["panels"]:
+            for target in panel.get("targets", ()):
+                name = f"{board.uid}:{panel['title']}:{target['refId']}"
+                found.append(pytest.param(panel["title"], target["expr"], id=name))
+        for one in raw.get("annotations", {}).get("list", ()):
+            if "expr" in one:
+                found.append(
+                    pytest.param(one["name"], one["expr"], id=f"{board.uid}:annotation:{one['name']}")
+                )
+    return found
+
+
+@pytest.mark.parametrize(("title", "expression"), queries())
+def test_a_query_returns_series(prometheus: Prometheus, title: str, expression: str) -> None:
+    expression = filled_in(expression)
+    if title in MAY_BE_EMPTY or "> 0" in expression:
+        prometheus.query(expression)  # it is at least understood
+        names = re.findall(r"\b(?:wellbeing|vllm)[a-z0-9_:]+", expression)
+        assert all(prometheus.query(name) for name in names)
+    else:
+        eventually(lambda: prometheus.query(expression), expression)
+
+
+def test_a_planted_wrong_name_is_caught(prometheus: Prometheus) -> None:
+    assert prometheus.query(filled_in('wellbeing_state_levle{scope="$scope"}')) == []

@@ -1,0 +1,75 @@
+"""The dashboards' JSON: what the program builds, what Grafana reads, and what there is to show."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.build import BOARDS, path_of, rendered
+
+BOARD = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+
+
+def schema() -> dict:
+    where = os.environ.get("WELLBEING_SCHEMAS")
+    if not where and "CI" not in os.environ:
+        beside = Path(__file__).parents[4] / "shared" / "schemas"
+        where = str(beside) if beside.is_dir() else None
+    if not where and "CI" not in os.environ:
+        pytest.skip("WELLBEING_SCHEMAS does not say where Grafana's JSON schema is")
+    return json.loads((Path(where) / "grafana-dashboard.jsonschema.json").read_text())
+
+
+@BOARD
+def test_the_json_is_what_the_program_builds(board) -> None:
+    assert path_of(board).read_text() == rendered(board), "run `make dashboards`"
+
+
+@BOARD
+def test_it_is_what_grafanas_schema_says(board) -> None:
+    jsonschema.validate(json.loads(rendered(board)), schema())
+
+
+def test_a_misspelt_key_is_caught_by_the_schema() -> None:
+    wrong = json.loads(rendered(BOARDS[0]))
+    wrong["panels"][1]["titel"] = "x"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema())
+
+
+@BOARD
+def test_it_parses_back_through_the_sdks_model(board) -> None:
+    raw = json.loads(rendered(board))
+    back = Dashboard.from_json(raw)
+    assert json.loads(JSONEncoder(sort_keys=True).encode(back)) == raw
+
+
+@BOARD
+def test_every_panel_says_what_it_means(board) -> None:
+    raw = json.loads(rendered(board))
+    panels = [panel for panel in raw["panels"] if panel["type"] != "row"]
+    ids = [panel["id"] for panel in panels]
+    assert len(ids) == len(set(ids))
+    for panel in panels:
+        assert panel["title"]
+        assert panel["description"]
+        refs = [target["refId"] for target in panel["targets"]]
+        assert refs
+        assert len(refs) == len(set(refs))
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        right = panel["gridPos"]["x"] + panel["gridPos"]["w"]
+        assert right <= 24
+
+
+def test_uids_are_stable_and_links_lead_to_each_other() -> None:
+    assert [board.uid for board in BOARDS] == ["wellbeing-fleet", "wellbeing-scope", "wellbeing-sidecar"]
+    for board in BOARDS:
+        raw = json.loads(rendered(board))
+        assert raw["tags"] == ["wellbeing"]
+        assert [link["tags"] for link in raw["links"]] == [["wellbeing"]]
