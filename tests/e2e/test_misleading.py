@@ -433,9 +433,9 @@ def test_one_that_drips_keeps_nobody_waiting(pair: Pair) -> None:
         url = f"http://127.0.0.1:{drip.server_address[1]}"
         own = pair.sidecar(urls=[url, pair.am.url], alertmanager={"timeout_secs": 0.5})
         own.wait_for_gate("", "closed")
+        own.wait_for_metric(ROUNDS, 3)
         assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{url}"}}') == 0
         assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 1
-        own.wait_for_metric(ROUNDS, 3)
         stop.set()
         drip.shutdown()
 
