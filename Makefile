@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench unit lint demo dashboards docs format lock clean
+.PHONY: help run test soak bench unit lint demo previews dashboards docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,9 @@ lint: $(VENV)/.dev ## ruff and mypy
 
 demo: $(VENV)/.dev $(VENV)/.debian ## the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
+
+previews: $(VENV)/.dev $(VENV)/.debian ## draw what the dashboards show of the demo
+	$(BIN)/python -m demo.previews docs/previews
 
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build

@@ -13,11 +13,15 @@ PAUSE_SECS = 5.0
 
 
 class Play:
-    """The acts, on a stage."""
+    """The acts, on a stage.
+
+    Attributes:
+        secs: how long each act took, by title.
+    """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._number = 0
+        self.secs: dict[str, float] = {}
         self._rest = threading.Event()
 
     def run(self) -> None:
@@ -50,11 +54,11 @@ class Play:
         self._act("The end", "counts add up, and the history tells all of it", self._end)
 
     def _act(self, title: str, look: str, play: Callable[[], None]) -> None:
-        self._number += 1
-        print(f"\n{self._number}. {title}: {look}", flush=True)
+        print(f"\n{len(self.secs) + 1}. {title}: {look}", flush=True)
         began = time.monotonic()
         play()
-        print(f"   ({time.monotonic() - began:.1f} s) {self._line()}", flush=True)
+        self.secs[title] = round(time.monotonic() - began, 1)
+        print(f"   ({self.secs[title]} s) {self._line()}", flush=True)
 
     def _line(self) -> str:
         status = self._stage.sidecar.status(SCOPE)
@@ -116,7 +120,9 @@ class Play:
             print(
                 f"   {entry['at']} {entry['kind']}: {entry['from']} to {entry['to']} by {entry['source']}: {entry['reason']}"
             )
-        print(f"   answers by status: {self._stage.load.statuses}")
+        load = self._stage.load
+        eventually(lambda: load.asked == sum(load.statuses.values()), "all are answered", 60)
+        print(f"   answers by status: {load.statuses}")
 
 
 def main() -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from .connection import Answer, Connection
 from .counts import Counts
@@ -46,6 +46,12 @@ class Health:
     snapshot: Snapshot | None
 
 
+def backoff_secs(failures: int, random: Random) -> float:
+    """Seconds until the next try after so many failures in a row; random, so that a herd spreads out."""
+    ceiling = min(_MOST_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures, 10))
+    return random.uniform(0.05, ceiling)
+
+
 class Link:
     """Follows one gate in a thread of its own.
 
@@ -63,7 +69,7 @@ class Link:
         self._counts = counts
         self._tell = tell
         self._stop = threading.Event()
-        self._random = random.Random()  # noqa: S311 - spreads out retries
+        self._random = Random()  # noqa: S311 - spreads out retries
         self._etag = ""
         self._answered_at = time.monotonic()
         self._failures = 0
@@ -155,8 +161,7 @@ class Link:
             policy = self._settings.unreachable
             logger.warning("nothing is known of the wellbeing gate any more; it counts as %s", policy)
             self._tell(policy == "open", None)
-        ceiling = min(_MOST_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(self._failures, 10))
-        pause = self._random.uniform(0.05, ceiling)
+        pause = backoff_secs(self._failures, self._random)
         # What is known gets too old at its time, not at the next try.
         return pause if fallback else min(pause, max(stale_in, 0.01))
 

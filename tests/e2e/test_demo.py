@@ -1,40 +1,69 @@
-"""The shipped vLLM rules, unchanged but for their times, close and open the gate of a simulated engine."""
+"""The demo: the shipped vLLM rules, unchanged but for their times, close and open the gate of a simulated engine."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator
 
+import pytest
+
+from dashboards.build import BOARDS, rendered
+from demo.__main__ import Play
+from demo.previews import Source, draw
 from demo.stage import SCOPE, Stage
 from harness.process import eventually
 
+# The demo's engine has no switch of its own to pull.
+EMPTY = {"Engines in sync"}
 
-def test_an_engine_that_is_stuck_is_paused_and_recovers_by_itself() -> None:
-    times = {}
 
-    def timed(name: str, began: float) -> None:
-        times[name] = round(time.monotonic() - began, 1)
-
+@pytest.fixture(scope="module")
+def played() -> Iterator[tuple[Stage, Source]]:
     with Stage() as stage:
-        sidecar = stage.sidecar
-        stage.load.per_sec = 8
-        eventually(lambda: stage.load.statuses.get(200, 0) > 10, "the engine serves")
-        assert sidecar.status(SCOPE)["gate"] == "open"
-        began = time.monotonic()
-        stage.fault("stuck")
-        eventually(lambda: (stage.prometheus.value("vllm:num_requests_waiting") or 0) > 5, "the queue grows")
-        timed("fault to queue", began)
-        eventually(lambda: sidecar.status(SCOPE)["gate"] == "closed", "the gate closes", 120)
-        timed("fault to closed gate", began)
-        [signal, *_] = [one for one in sidecar.status(SCOPE)["signals"] if one["state"] == "distressed"]
-        assert "serves nothing while" in signal["reason"]
-        eventually(lambda: sidecar.counters(SCOPE)["waiters"] > 10, "the load waits")
-        began = time.monotonic()
-        stage.fault("none")
-        eventually(lambda: sidecar.status(SCOPE)["gate"] == "open", "the gate opens", 120)
-        timed("mended to open gate", began)
-        stage.load.per_sec = 0
-        eventually(lambda: sidecar.counters(SCOPE)["waiters"] == 0, "nobody waits")
-        eventually(lambda: stage.load.asked == sum(stage.load.statuses.values()), "all are answered", 60)
-        assert set(stage.load.statuses) == {200}, "nobody was refused"
-        assert sidecar.counters(SCOPE)["requests_timed_out"] == 0
-    print(times)
+        began = time.time()
+        play = Play(stage)
+        play.run()
+        print(play.secs)
+        scraped = f'wellbeing_paused{{scope="{SCOPE}"}}'
+        eventually(lambda: stage.prometheus.value(scraped) == 0, "it is scraped again after its restart")
+        yield stage, Source(stage.prometheus.url, began, time.time())
+
+
+def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(played: tuple[Stage, Source]) -> None:
+    stage, _ = played
+    assert set(stage.load.statuses) == {200}, "nobody was refused"
+    assert stage.sidecar.counters(SCOPE)["requests_timed_out"] == 0
+    told = stage.sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 100}).json()["entries"]
+    pause, resume = [one for one in reversed(told) if one["kind"] in ("pause", "resume")][:2]
+    assert pause["source"].startswith("alert:")
+    assert "serves nothing while" in pause["reason"]
+    assert resume["source"] == pause["source"]
+
+
+def panels() -> list:
+    return [
+        pytest.param(panel["title"], target["expr"], id=f"{board.uid}:{panel['title']}:{target['refId']}")
+        for board in BOARDS
+        for panel in json.loads(rendered(board))["panels"]
+        for target in panel.get("targets", ())
+        if panel["title"] not in EMPTY
+    ]
+
+
+@pytest.mark.parametrize(("title", "expression"), panels())
+def test_a_panel_shows_something_of_the_play(
+    played: tuple[Stage, Source], title: str, expression: str
+) -> None:
+    assert played[1].series(expression), title
+
+
+def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[Stage, Source]) -> None:
+    assert not played[1].series('wellbeing_state_levle{scope="$scope"}')
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_previews_are_drawn(played: tuple[Stage, Source], board, tmp_path) -> None:
+    path = tmp_path / "board.png"
+    draw(json.loads(rendered(board)), played[1], path)
+    assert path.read_bytes().startswith(b"\x89PNG")

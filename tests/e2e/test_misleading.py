@@ -310,6 +310,8 @@ def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
 # -- the liar is Prometheus -----------------------------------------------------------------------
 
 WATCHDOG = {"alert": "Watchdog", "expr": "vector(1)", "labels": {"severity": "none"}}
+# Its severity is none, so it is heard and says nothing of anybody's wellbeing.
+HEARD_WATCHDOG = 'wellbeing_webhook_alerts_total{outcome="ignored",status="firing"}'
 DISTRESSED = {"alert": "EngineDistressed", "expr": "engine_distress > 0.5", "labels": CLOSED}
 DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
 
@@ -324,6 +326,7 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
     with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
         target.value = 1.0
         own.wait_for_gate("", "closed")
+        own.wait_for_metric(HEARD_WATCHDOG, 1)
         prometheus.kill()
         own.wait_for_metric("wellbeing_blind", 1)
         eventually(lambda: pair.am.listed("EngineDistressed") == [], "it looks recovered")
@@ -358,6 +361,7 @@ def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair
     with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
         target.value = 1.0
         own.wait_for_gate("", "closed")
+        own.wait_for_metric(HEARD_WATCHDOG, 1)
         since = own.status()["signals"][0]["since"]
         prometheus.signal(signal.SIGSTOP)
         try:

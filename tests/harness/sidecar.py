@@ -136,13 +136,18 @@ class Sidecar(Process):
 
     def metric(self, series: str) -> float:
         """The value of a series, as it stands in the exposition."""
+        value = self._metric(series)
+        assert value is not None, f"no series {series}"
+        return value
+
+    def _metric(self, series: str) -> float | None:
         for line in self.get("/metrics").text.splitlines():
             if line.startswith(series + " "):
                 return float(line.rpartition(" ")[2])
-        raise AssertionError(f"no series {series}")
+        return None
 
     def wait_for_metric(self, series: str, value: float) -> None:
-        eventually(lambda: self.metric(series) >= value, f"{series} reaches {value:g}")
+        eventually(lambda: (self._metric(series) or 0.0) >= value, f"{series} reaches {value:g}")
 
     def wait_for_gate(self, scope: str, gate: str) -> None:
         eventually(lambda: self.status(scope)["gate"] == gate, f"the gate of {scope!r} is {gate}")
