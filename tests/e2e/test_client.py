@@ -39,8 +39,15 @@ def scope() -> str:
 
 @pytest.fixture
 def gate(sidecar: Sidecar, scope: str) -> Iterator[Gate]:
+    named(sidecar, scope)
     with Gate(sidecar.url, scope=scope, report_secs=0.2) as gate:
         yield gate
+
+
+def named(sidecar: Sidecar, scope: str) -> None:
+    """Have the sidecar know the scope: what is reported before counts for its nearest known ancestor."""
+    sidecar.claim(scope, "cautious")
+    sidecar.claim(scope, "healthy")
 
 
 def closed(sidecar: Sidecar, gate: Gate, reason: str = "a test") -> None:
@@ -216,6 +223,7 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
         Sidecar(listen=f"unix:{socket}") as own,
         Gate(f"unix:{socket}", scope="a/b", report_secs=0.2) as gate,
     ):
+        named(own, "a/b")
         gate.wait()
         closed(own, gate)
         with pytest.raises(InferencePaused):
