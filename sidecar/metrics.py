@@ -245,6 +245,14 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
     for result, count in list(counters.notifications.items()):
         notifications.add_metric([result], count)
     yield notifications
+    refusals = CounterMetricFamily(
+        "wellbeing_refusals",
+        "Requests refused for their size, number, pace or sender, by the problem's name.",
+        labels=["reason"],
+    )
+    for reason, count in list(counters.refusals.items()):
+        refusals.add_metric([reason], count)
+    yield refusals
     alerts = CounterMetricFamily(
         "wellbeing_webhook_alerts", "Alerts in accepted notifications.", labels=["status", "outcome"]
     )

@@ -5,9 +5,9 @@ Each alert's own status counts, never the notification's: a notification that wa
 """
 
 from .api import ActiveAlert, parse_active_alerts, parse_started_at
-from .errors import InvalidMatcher, InvalidNotification, InvalidRule
+from .errors import InvalidMatcher, InvalidNotification, InvalidRule, NotificationTooLarge
 from .matchers import Matcher
-from .payload import Alert, Notification, parse_notification
+from .payload import Alert, Notification, fingerprint_of, parse_notification
 from .rules import Claim, Rule, RuleSet
 
 __all__ = [
@@ -19,8 +19,10 @@ __all__ = [
     "InvalidRule",
     "Matcher",
     "Notification",
+    "NotificationTooLarge",
     "Rule",
     "RuleSet",
+    "fingerprint_of",
     "parse_active_alerts",
     "parse_notification",
     "parse_started_at",

@@ -15,6 +15,10 @@ class InvalidNotification(ValueError):
         super().__init__(f"{where}: {why}")
 
 
+class NotificationTooLarge(InvalidNotification):
+    """One with more in it than may be."""
+
+
 class InvalidMatcher(ValueError):
     """A text that is no matcher."""
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from .errors import InvalidNotification
+from .errors import InvalidNotification, NotificationTooLarge
 
 VERSION = "4"
 MAX_ALERTS = 10_000
+MAX_LABELS = 128
+MAX_LABEL_BYTES = 8_192
 
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
@@ -67,11 +69,19 @@ class Notification:
     alerts: tuple[Alert, ...]
 
 
-def parse_notification(body: bytes, *, max_alerts: int = MAX_ALERTS) -> Notification:
+def parse_notification(
+    body: bytes,
+    *,
+    max_alerts: int = MAX_ALERTS,
+    max_labels: int = MAX_LABELS,
+    max_label_bytes: int = MAX_LABEL_BYTES,
+) -> Notification:
     """The notification that ``body`` is.
 
     Raises:
-        InvalidNotification: it is none, or has more than ``max_alerts`` alerts.
+        InvalidNotification: it is none.
+        NotificationTooLarge: it has more than ``max_alerts`` alerts, or one of them more than ``max_labels``
+            labels, or one of those a value longer than ``max_label_bytes``.
     """
     message = _object(_load(body), "body")
     version = _text(message, "version", "body")
@@ -81,16 +91,37 @@ def parse_notification(body: bytes, *, max_alerts: int = MAX_ALERTS) -> Notifica
     if not isinstance(alerts, list):
         _refuse("alerts", "is missing" if "alerts" not in message else f"must be a list, got {_type(alerts)}")
     if len(alerts) > max_alerts:
-        _refuse("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are taken")
+        raise NotificationTooLarge("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are taken")
     truncated = message.get("truncatedAlerts", 0)
     if isinstance(truncated, bool) or not isinstance(truncated, int) or truncated < 0:
         _refuse("truncatedAlerts", "must be a whole number of at least 0")
+    parsed = tuple(_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts))
+    for index, one in enumerate(parsed):
+        _limit_labels(one, f"alerts[{index}].labels", max_labels, max_label_bytes)
     return Notification(
         receiver=_text(message, "receiver", "body", ""),
         group_key=_text(message, "groupKey", "body", ""),
         truncated_alerts=truncated,
-        alerts=tuple(_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts)),
+        alerts=parsed,
     )
+
+
+def fingerprint_of(labels: Mapping[str, str]) -> str:
+    """The fingerprint that Alertmanager gives ``labels``: FNV-1a, 64 bits, over the sorted pairs."""
+    value = 0xCBF29CE484222325
+    for name in sorted(labels):
+        for byte in b"%s\xff%s\xff" % (name.encode(), labels[name].encode()):
+            value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
+def _limit_labels(alert: Alert, where: str, most: int, most_bytes: int) -> None:
+    if len(alert.labels) > most:
+        raise NotificationTooLarge(where, f"has {len(alert.labels)} labels, at most {most} are taken")
+    for name, value in alert.labels.items():
+        # A character is at most four bytes: most values need no counting.
+        if len(value) * 4 > most_bytes and len(value.encode()) > most_bytes:
+            raise NotificationTooLarge(f"{where}.{name}", f"is longer than {most_bytes} bytes")
 
 
 def parse_api_alert(value: object, where: str) -> Alert:

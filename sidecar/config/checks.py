@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import Matcher
 from sidecar.core.errors import shown
 from sidecar.core.scope import parse_scope
+
+from .values import ROLES, Listener
 
 Check = Callable[[object], object]
 
@@ -143,18 +146,67 @@ def one_of(*allowed: str) -> Check:
     return check
 
 
-def addresses(value: object) -> tuple[str, ...]:
-    """One address to listen on, or a list."""
-    if isinstance(value, str):
+def listeners(value: object) -> tuple[Listener, ...]:
+    """One address to listen on, or a list of addresses and sections."""
+    if isinstance(value, str | dict):
         value = [value]
     if not isinstance(value, list) or not value:
         raise _wrong("HOST:PORT, unix:/path, or a list of those", value)
-    for one in value:
-        match = _HOST_PORT.fullmatch(one) if isinstance(one, str) else None
-        is_socket = isinstance(one, str) and one.startswith("unix:/")
-        if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
-            raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", one)
-    return tuple(value)
+    return tuple(map(_listener, value))
+
+
+def _listener(value: object) -> Listener:
+    if not isinstance(value, dict):
+        return Listener(_address(value))
+    for key in value:
+        if key not in ("address", "roles", "tls", "mode"):
+            raise ValueError(f"{shown(key)}: no such key: address, roles, tls and mode may stand here")
+    if "address" not in value:
+        raise ValueError("address: is missing")
+    keys: dict[str, Any] = {}
+    if value.get("roles") is not None:
+        keys["roles"] = roles(value["roles"])
+    if value.get("tls") is not None:
+        keys["tls"] = boolean(value["tls"])
+    if value.get("mode") is not None:
+        keys["mode"] = _mode(value["mode"])
+    return Listener(_address(value["address"]), **keys)
+
+
+def _address(value: object) -> str:
+    match = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
+    is_socket = isinstance(value, str) and value.startswith("unix:/")
+    if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
+        raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", value)
+    return str(value)
+
+
+def _mode(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch("0?[0-7]{3}", value):
+        raise _wrong('an octal mode in quotes, such as "0660"', value)
+    return int(value, 8)
+
+
+def roles(value: object) -> tuple[str, ...]:
+    """A list of roles."""
+    for one in texts(value):
+        if one not in ROLES:
+            raise _wrong(f"a list of {', '.join(ROLES)}", one)
+    return texts(value)
+
+
+def sha256(value: object) -> str:
+    """A SHA-256 in hex; empty: none."""
+    if not re.fullmatch("([0-9a-f]{64})?", text(value)):
+        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` makes them")
+    return text(value)
+
+
+def bcrypt_hash(value: object) -> str:
+    """A hash by bcrypt; empty: none."""
+    if text(value) and not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text(value)):
+        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` makes one")
+    return text(value)
 
 
 def store(value: object) -> str:

@@ -18,13 +18,17 @@ from .source import Value, check_keys, lengthen, merge, read_environment, read_f
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,
+    AuthConfig,
     Config,
+    CredentialConfig,
     EngineConfig,
     HookConfig,
     ImportConfig,
     ImportFields,
     LimitsConfig,
+    Listener,
     StoreConfig,
+    TlsConfig,
     WatchdogConfig,
 )
 
@@ -120,7 +124,12 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
     engines = _engines(checked.get("engines", ()), problems)
     imports = _imports(checked.get("imports", ()), problems)
     named = tuple(engine.scope for engine in engines) + tuple(one.scope for one in imports)
+    auth = _auth(checked.get("auth", {}), problems)
+    tls = _tls(checked.get("tls"), problems)
+    _refuse_open_doors(checked, auth, tls, problems)
     return Config(
+        auth=auth,
+        tls=tls,
         **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs")),
         policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
@@ -147,6 +156,62 @@ def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
         watchdog=WatchdogConfig(**_only(checked.get("watchdog", {}), WatchdogConfig.__slots__)),
         **_only(checked, names),
     )
+
+
+_KINDS = ("token_file", "token_env", "token_sha256", "username", "certificate")
+
+
+def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
+    credentials = []
+    for index, one in enumerate(checked.get("credentials", ())):
+        where = f"{one['']}: auth.credentials[{index}]"
+        if len([kind for kind in _KINDS if one.get(kind)]) != 1:
+            problems.append(f"{where}: needs one of {', '.join(_KINDS)}")
+        if bool(one.get("username")) != bool(one.get("password_bcrypt")):
+            problems.append(f"{where}: username and password_bcrypt need each other")
+        if ":" in one.get("username", ""):
+            problems.append(f"{where}.username: may have no colon in it")
+        if {"name", "roles"} <= one.keys():
+            credentials.append(CredentialConfig(**_only(one, CredentialConfig.__slots__)))
+    _refuse_twins(
+        "auth.credentials", checked.get("credentials", []), [one.name for one in credentials], problems
+    )
+    return AuthConfig(credentials=tuple(credentials), **_only(checked, ("insecure",)))
+
+
+def _tls(checked: dict[str, Any] | None, problems: list[str]) -> TlsConfig | None:
+    if checked is None:
+        return None
+    tls = TlsConfig(**_only(checked, TlsConfig.__slots__))
+    if tls == TlsConfig():
+        return None
+    missing = [key for key in ("cert_file", "key_file") if not getattr(tls, key)]
+    problems += [f"{checked['']}: tls.{key}: is missing" for key in missing]
+    if tls.client_auth == "require" and not tls.client_ca_file:
+        problems.append(f"{checked['']}: tls.client_auth: require needs client_ca_file")
+    return tls
+
+
+def _refuse_open_doors(
+    checked: dict[str, Any], auth: AuthConfig, tls: TlsConfig | None, problems: list[str]
+) -> None:
+    place = f"{checked['']}: " if checked[""] else ""
+    listeners: tuple[Listener, ...] = checked.get("listen", Config().listen)
+    for one in listeners:
+        if one.tls and tls is None:
+            problems.append(f"{place}listen: {one.address}: tls needs tls.cert_file and tls.key_file")
+        anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
+        if anonymous and not one.is_local and not auth.insecure:
+            problems.append(
+                f"{place}listen: {one.address} can be reached from elsewhere, and whoever comes may do "
+                f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
+                "    auth:\n"
+                "      credentials:\n"
+                "        - {name: me, roles: [worker, agent, webhook, viewer, operator], token_file: /PATH}\n"
+                "  or listen on 127.0.0.1, or say aloud that anybody may: auth.insecure: true"
+            )
+    if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
+        problems.append(f"{place}auth.credentials: certificate needs tls.client_ca_file")
 
 
 def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[EngineConfig, ...]:

@@ -8,9 +8,10 @@ from sidecar.core.policy import Policy
 
 from .checks import (
     Check,
-    addresses,
+    bcrypt_hash,
     boolean,
     count,
+    listeners,
     matchers,
     members,
     name,
@@ -18,15 +19,17 @@ from .checks import (
     path,
     positive_seconds,
     rate,
+    roles,
     scope,
     seconds,
+    sha256,
     store,
     text,
     texts,
     url,
     urls,
 )
-from .values import AlertsConfig, Config, ImportFields, LimitsConfig, StoreConfig
+from .values import AlertsConfig, Config, ImportFields, LimitsConfig, StoreConfig, TlsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +212,78 @@ _IMPORT_KEYS: dict[str, Key | Section | Items] = {
     ),
 }
 
+_TLS = TlsConfig()
+_CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
+    "name": Key(name, "name", None, "the actor in log and history"),
+    "roles": Key(roles, "list of roles", None, "worker, agent, webhook, viewer, operator"),
+    "scope": Key(scope, "scope", "", "what they may do, they may do in this scope and inside it alone"),
+    "token_file": Key(text, "path", "", "the file with a bearer token; read anew when it changes"),
+    "token_env": Key(text, "variable", "", "the variable with a bearer token"),
+    "token_sha256": Key(sha256, "hex", "", "the SHA-256 of a bearer token"),
+    "username": Key(text, "text", "", "for basic authentication, with password_bcrypt"),
+    "password_bcrypt": Key(bcrypt_hash, "hash", "", "the password's hash"),
+    "certificate": Key(text, "text", "", "the common name or an alternative name of a client's certificate"),
+}
+
+_LIMIT_KEYS: dict[str, Key | Section | Items] = {
+    word: Key(
+        positive_seconds if word.endswith("_secs") else count,
+        "seconds" if word.endswith("_secs") else "number",
+        getattr(_LIMITS, word),
+        description,
+    )
+    for word, description in {
+        "max_scopes": "scopes that may be known",
+        "max_signals_per_scope": "signals that a scope may have",
+        "max_clients": "clients that may report",
+        "max_waiters": "gate requests that may be parked at once",
+        "max_waiters_per_scope": "of them, at one gate",
+        "max_watchers": "watches that may be parked at once",
+        "max_connections": "open connections",
+        "max_header_bytes": "bytes of a request's head",
+        "max_body_bytes": "bytes of a request's body",
+        "max_alerts_per_notification": "alerts in one notification",
+        "max_labels_per_alert": "labels of one alert",
+        "max_label_bytes": "bytes of one label's value",
+        "max_auth_failures_per_minute": "wrong credentials of one address, before it is told to wait",
+        "header_timeout_secs": "for a head that was begun to be whole",
+        "body_timeout_secs": "for a body to be whole",
+        "write_timeout_secs": "for a client to read what it asked for",
+    }.items()
+}
+
 SCHEMA = Section(
     {
-        "listen": Key(addresses, "address or list", _CONFIG.listen, "HOST:PORT, [V6]:PORT or unix:/path"),
+        "listen": Key(
+            listeners,
+            "address or list",
+            tuple(one.address for one in _CONFIG.listen),
+            "HOST:PORT, [V6]:PORT or unix:/path; or sections with address, roles (what may be done there "
+            "without a credential), tls (false: not there) and mode (of a Unix socket)",
+        ),
+        "auth": Section(
+            {
+                "insecure": Key(
+                    boolean, "boolean", False, "let anybody who reaches the sidecar do as its listener allows"
+                ),
+                "credentials": Items(Section(_CREDENTIAL_KEYS), "who may do what, and how they are known"),
+            }
+        ),
+        "tls": Section(
+            {
+                "cert_file": Key(
+                    text, "path", "", "the certificate and its chain; read anew when it changes"
+                ),
+                "key_file": Key(text, "path", "", "its key"),
+                "client_ca_file": Key(
+                    text, "path", "", "who certifies clients; empty: they are not asked for a certificate"
+                ),
+                "client_auth": Key(
+                    one_of("request", "require"), "word", _TLS.client_auth, "ask for a certificate, or insist"
+                ),
+                "min_version": Key(one_of("1.2", "1.3"), "version", _TLS.min_version, "of TLS; in quotes"),
+            }
+        ),
         "store": Section(
             {
                 "url": Key(store, "store", _STORE.url, "where the state is kept: memory: or sqlite:PATH"),
@@ -297,19 +369,7 @@ SCHEMA = Section(
         ),
         "engines": Items(Section(_ENGINE_KEYS), "engines whose own switch is turned with a gate"),
         "imports": Items(Section(_IMPORT_KEYS), "controllers elsewhere whose counts and state count here"),
-        "limits": Section(
-            {
-                "max_scopes": Key(count, "number", _LIMITS.max_scopes, "scopes that may be known"),
-                "max_waiters": Key(
-                    count, "number", _LIMITS.max_waiters, "requests that may be parked at once"
-                ),
-                "max_clients": Key(count, "number", _LIMITS.max_clients, "clients that may report"),
-                "max_body_bytes": Key(count, "number", _LIMITS.max_body_bytes, "bytes of a request's body"),
-                "max_alerts_per_notification": Key(
-                    count, "number", _LIMITS.max_alerts_per_notification, "alerts in one notification"
-                ),
-            }
-        ),
+        "limits": Section(_LIMIT_KEYS),
     }
 )
 

@@ -8,6 +8,8 @@ from typing import Any
 from sidecar.alerts import RuleSet
 from sidecar.core.policy import PolicyTable
 
+ROLES = ("worker", "agent", "webhook", "viewer", "operator")
+
 
 @dataclass(frozen=True, slots=True)
 class WatchdogConfig:
@@ -199,17 +201,127 @@ class LimitsConfig:
 
     Attributes:
         max_scopes: scopes that may be known.
+        max_signals_per_scope: signals that a scope may have.
         max_clients: clients whose reports are kept apart.
-        max_waiters: gate requests and watches that may be parked at once.
-        max_body_bytes: of a request.
+        max_waiters: gate requests that may be parked at once.
+        max_waiters_per_scope: of them, at one gate.
+        max_watchers: watches that may be parked at once.
+        max_connections: open connections.
+        max_header_bytes: of a request's head.
+        max_body_bytes: of a request's body.
         max_alerts_per_notification: alerts in one webhook notification.
+        max_labels_per_alert: labels of one alert.
+        max_label_bytes: of one label's value.
+        max_auth_failures_per_minute: wrong credentials of one address, before it is told to wait.
+        header_timeout_secs: for a head that was begun to be whole.
+        body_timeout_secs: for a body to be whole.
+        write_timeout_secs: for a client to read what it asked for.
     """
 
     max_scopes: int = 20_000
-    max_waiters: int = 20_000
+    max_signals_per_scope: int = 1_000
     max_clients: int = 10_000
+    max_waiters: int = 20_000
+    max_waiters_per_scope: int = 20_000
+    max_watchers: int = 20_000
+    max_connections: int = 50_000
+    max_header_bytes: int = 16_384
     max_body_bytes: int = 16_777_216
     max_alerts_per_notification: int = 10_000
+    max_labels_per_alert: int = 128
+    max_label_bytes: int = 8_192
+    max_auth_failures_per_minute: int = 60
+    header_timeout_secs: float = 10.0
+    body_timeout_secs: float = 30.0
+    write_timeout_secs: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where the sidecar listens.
+
+    Attributes:
+        address: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``.
+        roles: what may be done here without a credential; None: everything where there are no credentials at
+            all, else nothing.
+        tls: whether TLS is spoken; None: where it is configured, but for Unix sockets.
+        mode: of a Unix socket's file.
+    """
+
+    address: str
+    roles: tuple[str, ...] | None = None
+    tls: bool | None = None
+    mode: int = 0o660
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.address.startswith("unix:")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine, or pod, can reach it."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        return self.is_unix or host in ("localhost", "::1") or host.startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialConfig:
+    """Who may do what, and how they are known: by one of token, password and certificate.
+
+    Attributes:
+        name: the actor in log and history.
+        roles: what they may do.
+        scope: where: in this scope and inside it.
+        token_file: the file with the bearer token; read anew when it changes.
+        token_env: the variable with it.
+        token_sha256: its SHA-256, in hex.
+        username: for basic authentication.
+        password_bcrypt: the password's hash.
+        certificate: the common name or a subject alternative name of their certificate.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    scope: str = ""
+    token_file: str = ""
+    token_env: str = ""
+    token_sha256: str = ""
+    username: str = ""
+    password_bcrypt: str = field(default="", repr=False)
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """Who may do what.
+
+    Attributes:
+        insecure: whoever reaches the sidecar may do what its listener allows, from anywhere.
+        credentials: of those who are known.
+    """
+
+    insecure: bool = False
+    credentials: tuple[CredentialConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """How TLS is spoken.
+
+    Attributes:
+        cert_file: the certificate and those between it and its root; read anew when it changes.
+        key_file: its key.
+        client_ca_file: who certifies clients; empty: they are not asked for a certificate.
+        client_auth: ``request`` one, or ``require`` it.
+        min_version: ``1.2`` or ``1.3``.
+    """
+
+    cert_file: str = ""
+    key_file: str = ""
+    client_ca_file: str = ""
+    client_auth: str = "request"
+    min_version: str = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +346,9 @@ class Config:
     """Everything that can be configured.
 
     Attributes:
-        listen: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``, at least one.
+        listen: where, at least once.
+        auth: who may do what.
+        tls: how TLS is spoken; None: it is not.
         store: where the state is kept.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``console`` or ``json``.
@@ -246,7 +360,9 @@ class Config:
         imports: controllers whose counts and state are taken over.
     """
 
-    listen: tuple[str, ...] = ("127.0.0.1:9477",)
+    listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    tls: TlsConfig | None = None
     store: StoreConfig = field(default_factory=StoreConfig)
     log_level: str = "info"
     log_format: str = "console"

@@ -1,4 +1,8 @@
-"""What a decision changed: the only thing that logs, history and counters are made from."""
+"""What a decision changed: the only thing that logs, history and counters are made from.
+
+What the history tells of has an ``actor``: the name of the credential behind the command; empty: nobody
+had to say who they are, or time did it.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,7 @@ class Intervened:
     new: WellbeingState
     source: str
     reason: str
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class HoldPut:
     at: float
     hold: Hold
     paused: bool
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class HoldLifted:
     reason: str
     by: str
     resumed: bool
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Remarked:
     new: str
     source: str
     reason: str
+    actor: str = ""
 
 
 Change = Remarked | SignalPut | SignalDropped | Intervened | HoldPut | HoldLifted

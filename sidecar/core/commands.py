@@ -55,10 +55,13 @@ class Notify:
     Attributes:
         alerts: in its order.
         blind: nobody watches the watchers: a resolve lifts nothing, it is kept in mind.
+        within: whoever tells of them may speak of this scope and those inside it alone; alerts that stand, or
+            would stand, elsewhere are ignored.
     """
 
     alerts: tuple[AlertFired | AlertResolved, ...]
     blind: bool = False
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)

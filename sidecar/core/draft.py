@@ -10,10 +10,11 @@ any repetition of the same notifications ends in the same state.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from .changes import Change, Remarked, SignalDropped
+from .changes import Change, Remarked, SignalDropped, SignalPut
 from .commands import (
     AlertFired,
     AlertOutcome,
@@ -32,9 +33,9 @@ from .commands import (
     Resume,
     ShiftTime,
 )
-from .errors import TooManyScopes
+from .errors import TooManyScopes, TooManySignals
 from .policy import PolicyTable
-from .scope import ROOT
+from .scope import ROOT, lies_within
 from .state import WellbeingState
 from .transition import Transition
 from .values import EMPTY, STALE_SECS, ScopeRecord, Signal, Tombstone
@@ -55,6 +56,14 @@ class Outcome:
 
     changes: tuple[Change, ...] = ()
     alerts: tuple[AlertOutcome, ...] = ()
+
+    def by(self, actor: str) -> Outcome:
+        """The same, done by ``actor``."""
+        changes = tuple(
+            change if isinstance(change, SignalPut | SignalDropped) else replace(change, actor=actor)
+            for change in self.changes
+        )
+        return Outcome(changes, self.alerts)
 
 
 class Draft:
@@ -83,11 +92,13 @@ class Draft:
 
         Raises:
             TooManyScopes: it would name more scopes than may be known; nothing of it was done.
+            TooManySignals: it would put more signals into a scope than it may have; the same.
         """
         match command:
             case Notify() | Reconcile() | Believe() | Disbelieve():
                 return self._hear(command, now)
             case Claim():
+                self._make_room_for_claim(command)
                 return self._in_scope(command.scope, now, lambda step: _claim(step, command, now))
             case Pause():
                 return self._in_scope(
@@ -124,15 +135,29 @@ class Draft:
     # -- commands ---------------------------------------------------------------------------------
 
     def _notify(self, command: Notify, now: float) -> Outcome:
-        self._make_room({alert.scope for alert in command.alerts if isinstance(alert, AlertFired)})
+        permitted = [self._is_within(alert, command.within) for alert in command.alerts]
+        self._make_room_for(
+            alert
+            for alert, may in zip(command.alerts, permitted, strict=True)
+            if may and isinstance(alert, AlertFired)
+        )
         steps: dict[str, Transition] = {}
         outcomes = tuple(
-            self._fired(alert, steps, now)
+            AlertOutcome.IGNORED
+            if not may
+            else self._fired(alert, steps, now)
             if isinstance(alert, AlertFired)
             else self._resolved(alert, steps, now, blind=command.blind)
-            for alert in command.alerts
+            for alert, may in zip(command.alerts, permitted, strict=True)
         )
         return Outcome(self._finish(steps), outcomes)
+
+    def _is_within(self, alert: AlertFired | AlertResolved, within: str) -> bool:
+        if not within:
+            return True
+        place = self._place(alert.source)
+        here = place is None or lies_within(place, within)
+        return here and (isinstance(alert, AlertResolved) or lies_within(alert.scope, within))
 
     def _fired(
         self, alert: AlertFired, steps: dict[str, Transition], now: float, listed_at: float | None = None
@@ -191,7 +216,7 @@ class Draft:
         return AlertOutcome.APPLIED
 
     def _reconcile(self, command: Reconcile, now: float) -> Outcome:
-        self._make_room({alert.scope for alert in command.firing})
+        self._make_room_for(command.firing)
         steps: dict[str, Transition] = {}
         for gone in command.gone:
             place = self._place(gone.source)
@@ -298,6 +323,29 @@ class Draft:
         record = self._record(scope)
         if self._place(source) == scope and (record is None or source not in record.signals):
             self.places[source] = None
+
+    def _make_room_for(self, alerts: Iterable[AlertFired]) -> None:
+        """Refuse alerts for which there is no room, before anything is done about any of them."""
+        new: Counter[str] = Counter()
+        scopes = set()
+        for alert in alerts:
+            scopes.add(alert.scope)
+            if self._place(alert.source) != alert.scope:
+                new[alert.scope] += 1
+        self._make_room(scopes)
+        for scope, count in new.items():
+            self._make_room_for_signals(scope, count)
+
+    def _make_room_for_claim(self, claim: Claim) -> None:
+        record = self._record(claim.scope)
+        known = record is not None and claim.source in record.signals
+        if not known and claim.state is not WellbeingState.HEALTHY:
+            self._make_room_for_signals(claim.scope, 1)
+
+    def _make_room_for_signals(self, scope: str, count: int) -> None:
+        record = self._record(scope)
+        if count + (len(record.signals) if record else 0) > self._world.max_signals:
+            raise TooManySignals(scope, self._world.max_signals)
 
     def _make_room(self, scopes: set[str]) -> None:
         new = sum(1 for scope in scopes if self._record(scope) is None)

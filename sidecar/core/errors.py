@@ -37,6 +37,14 @@ class InvalidPolicy(CoreError):
         super().__init__(f"{key}: {why}")
 
 
+class TooManySignals(CoreError):
+    """A command that would put more signals into a scope than it may have."""
+
+    def __init__(self, scope: str, limit: int) -> None:
+        where = shown(scope) if scope else "the root"
+        super().__init__(f"{where} may have at most {limit} signals (limits.max_signals_per_scope)")
+
+
 class TooManyScopes(CoreError):
     """A command that would name more scopes than may be known."""
 

@@ -26,6 +26,7 @@ class World:
         records: what a store kept.
         tombstones: what a store kept, by source.
         max_scopes: how many scopes may be known.
+        max_signals: how many signals a scope may have.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class World:
         records: Mapping[str, ScopeRecord] | None = None,
         tombstones: Mapping[str, Tombstone] | None = None,
         max_scopes: int = 20_000,
+        max_signals: int = 1_000,
     ) -> None:
         self.policies = policies
         self.max_scopes = max_scopes
+        self.max_signals = max_signals
         self.sweep_at = 0.0
         self.records: dict[str, ScopeRecord] = dict(records or {})
         self.tombstones: dict[str, Tombstone] = dict(tombstones or {})

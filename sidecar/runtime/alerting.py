@@ -70,7 +70,7 @@ class Alerting:
         await asyncio.gather(self._carrier, return_exceptions=True)
         await self._reconciler.stop()
 
-    async def take(self, notification: Notification, heard: Heard) -> dict[str, int]:
+    async def take(self, notification: Notification, heard: Heard, actor: str = "") -> dict[str, int]:
         """Apply ``notification``, understood as ``heard``; by outcome, how many alerts there were.
 
         Raises:
@@ -80,10 +80,12 @@ class Alerting:
         """
         if notification.truncated_alerts:
             self._reconciler.hurry()
-        self.watchdog.hear(notification)
+        if not heard.command.within:
+            # Who may speak of a part alone cannot say that somebody watches over the whole.
+            self.watchdog.hear(notification)
         counters = self._controller.counters
         counters.blind = self.watchdog.blind
-        outcome = await self._controller.submit(self.watchdog.guard(heard.command))
+        outcome = await self._controller.submit(self.watchdog.guard(heard.command), actor)
         self.watchdog.note(outcome)
         if AlertOutcome.STALE in outcome.alerts:
             # A late repetition, or a Prometheus that stood still and goes on: Alertmanager knows.

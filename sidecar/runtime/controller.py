@@ -50,6 +50,7 @@ class ShuttingDown(Exception):
 class _Pending:
     command: Command
     answer: asyncio.Future[Outcome]
+    actor: str = ""
 
 
 class Controller:
@@ -59,7 +60,7 @@ class Controller:
         policies: the config's.
         store: keeps the world.
         max_scopes: how many scopes may be known.
-        max_waiters: how many requests may be parked at once.
+        max_signals: how many signals a scope may have.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: tells the time.
     """
@@ -70,19 +71,20 @@ class Controller:
         store: Store,
         *,
         max_scopes: int = 20_000,
-        max_waiters: int = 20_000,
+        max_signals: int = 1_000,
         scope_idle_secs: float = 86_400.0,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
-        self.parking = Parking(self.loop, self.counters, max_waiters)
+        self.parking = Parking(self.loop, self.counters)
         self.on_reshape: Callable[[], None] = lambda: None
         self.on_turn: Callable[[], None] = lambda: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
+        self._max_signals = max_signals
         self._scope_idle_secs = scope_idle_secs
         self._journal = Journal(self.counters)
         self._pending: list[_Pending] = []
@@ -101,7 +103,7 @@ class Controller:
             StoreError: the store cannot be read.
         """
         kept = await self._store.load(self.clock.now())
-        self.world = World(self._policies, kept.records, kept.tombstones, self._max_scopes)
+        self.world = World(self._policies, kept.records, kept.tombstones, self._max_scopes, self._max_signals)
         version = kept.version
         self.tree = Tree(self._policies, version, self.parking)
         self._agenda = Agenda(self.loop, self.clock, self._time_is_up)
@@ -134,8 +136,8 @@ class Controller:
         await self._writer
         await self._store.close()
 
-    def submit(self, command: Command) -> asyncio.Future[Outcome]:
-        """Ask for ``command``; the answer comes once it is durable and true.
+    def submit(self, command: Command, actor: str = "") -> asyncio.Future[Outcome]:
+        """Ask for ``command``, on behalf of ``actor``; the answer comes once it is durable and true.
 
         The answer may raise:
             CoreError: it was refused; nothing of it was done.
@@ -146,7 +148,7 @@ class Controller:
         if self._stopping:
             answer.set_exception(ShuttingDown("the sidecar is shutting down"))
         else:
-            self._pending.append(_Pending(command, answer))
+            self._pending.append(_Pending(command, answer, actor))
             self._wake.set()
         return answer
 
@@ -202,7 +204,8 @@ class Controller:
         now = self.clock.now()
         for pending in batch:
             try:
-                decided.append((pending, draft.perform(pending.command, now)))
+                outcome = draft.perform(pending.command, now)
+                decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
             except CoreError as error:
                 _fail(pending, error)
         return decided

@@ -10,6 +10,11 @@ WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.
 REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+REFUSALS = (
+    "body-too-large", "cross-site", "forbidden", "header-too-large", "notification-too-large",
+    "too-many-attempts", "too-many-clients", "too-many-connections", "too-many-scopes", "too-many-signals",
+    "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
+)  # fmt: skip
 WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
 
 
@@ -55,6 +60,8 @@ class Counters:
         self.blind = False
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
+        # By the problem's name: what was refused for its size, its number, its pace or its sender.
+        self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.clients = 0
         self.clients_gone = 0
         self.store_up = True

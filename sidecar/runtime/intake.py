@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sidecar.alerts import Alert, Matcher, Notification
+from sidecar.alerts import Alert, Matcher, Notification, fingerprint_of
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, Notify
 from sidecar.core.draft import Outcome
+from sidecar.core.scope import lies_within
 from sidecar.core.values import ALERT_PREFIX, STALE_SECS
 
 from .alertmanager import quote_receiver
@@ -64,15 +65,23 @@ class Intake:
         asked = json.dumps([self._receiver, *config.alertmanager.filter])
         self.question = asked if config.alertmanager_urls else ""
 
-    def hear(self, notification: Notification, now: float) -> Heard:
-        """What ``notification`` asks for at ``now``, wall time."""
+    def hear(self, notification: Notification, now: float, within: str = "") -> Heard:
+        """What ``notification`` asks for at ``now``, wall time.
+
+        Args:
+            notification: whatever Alertmanager, or somebody else, says.
+            now: wall time.
+            within: who says it may speak of this scope and those inside it alone.
+        """
         alerts: list[AlertFired | AlertResolved] = []
         ignored = {True: 0, False: 0}
         receivers = ("", notification.receiver)
         ours = self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
         for alert in notification.alerts:
             command: AlertFired | AlertResolved | None
-            if alert.firing:
+            if within and not self._may_tell(alert, within):
+                command = None
+            elif alert.firing:
                 asked = ours and all(matcher.matches(alert.labels) for matcher in self._filter)
                 command = self.fired(alert, now, asked=self.question if asked else "")
             else:
@@ -84,7 +93,17 @@ class Intake:
             else:
                 alerts.append(command)
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
-        return Heard(Notify(tuple(alerts)), firing, {key: count for key, count in ignored.items() if count})
+        return Heard(
+            Notify(tuple(alerts), within=within),
+            firing,
+            {key: count for key, count in ignored.items() if count},
+        )
+
+    def _may_tell(self, alert: Alert, within: str) -> bool:
+        """Whether ``alert`` is one of ``within``: its labels say so, and its fingerprint is theirs."""
+        claim = self._rules.claim_for(alert)
+        mine = claim is not None and lies_within(claim.scope, within)
+        return mine and alert.fingerprint == fingerprint_of(alert.labels)
 
     def fired(self, alert: Alert, now: float, *, asked: str) -> AlertFired | None:
         """What a firing ``alert`` asks for; None: it is to be ignored, as the watchdog's always is.

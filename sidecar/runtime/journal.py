@@ -48,6 +48,8 @@ class Journal:
                     "source": entry.source,
                     "reason": entry.reason,
                 }
+                if entry.actor:
+                    fields["actor"] = entry.actor
                 if entry.cause:
                     fields["cause"] = entry.cause
                 if entry.until is not None:

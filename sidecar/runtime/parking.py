@@ -26,13 +26,24 @@ class Parking:
     Args:
         loop: the one that everything here runs in.
         counters: the process's.
-        max_waiters: how many gate requests and watches may be parked at once.
+
+    Attributes:
+        max_waiters: how many gate requests may be parked at once.
+        max_waiters_per_scope: how many of them at one gate.
+        max_watchers: how many watches may be parked at once.
+        waiting: how many gate requests are.
+        watching: how many watches are.
+        closing: nobody is parked any more.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, max_waiters: int) -> None:
-        self.max_waiters = max_waiters
+    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
+        self.max_waiters = 20_000
+        self.max_waiters_per_scope = 20_000
+        self.max_watchers = 20_000
         self.closing = False
-        self.parked = 0
+        self.waiting = 0
+        self.watching = 0
+        self._refusals = counters.refusals
         self._loop = loop
         self._waits = counters.waits
         self._deadlines = Deadlines(loop, self._run_out)
@@ -53,7 +64,7 @@ class Parking:
             None: it is parked, and `Waiter.end` will be called; else how it ended at once.
         """
         gate.blocked += 1
-        if self.closing or self.parked >= self.max_waiters:
+        if self.closing or self._is_full(gate):
             gate.rejected += 1
             self._waits["rejected"].observe(0.0)
             return Ending.SHUTTING_DOWN if self.closing else Ending.TOO_MANY_WAITERS
@@ -68,8 +79,11 @@ class Parking:
 
     def watch(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
         """A watch whose snapshot is known already. Arguments and answer as for `request`."""
-        if self.closing or self.parked >= self.max_waiters:
-            return Ending.SHUTTING_DOWN if self.closing else Ending.TOO_MANY_WAITERS
+        if self.closing:
+            return Ending.SHUTTING_DOWN
+        if self.watching >= self.max_watchers:
+            self._refusals["too-many-watchers"] += 1
+            return Ending.TOO_MANY_WATCHERS
         if wait <= 0:
             return Ending.TIMED_OUT
         gate.watchers[waiter] = None
@@ -139,6 +153,12 @@ class Parking:
 
     # -- the smallest steps -----------------------------------------------------------------------
 
+    def _is_full(self, gate: Gate) -> bool:
+        full = self.waiting >= self.max_waiters or len(gate.waiters) >= self.max_waiters_per_scope
+        if full:
+            self._refusals["too-many-waiters"] += 1
+        return full
+
     def _park(self, waiter: Waiter, gate: Gate, path: str | None, wait: float, *, watching: bool) -> None:
         now = self._loop.time()
         waiter.gate = gate
@@ -146,7 +166,10 @@ class Parking:
         waiter.path = path
         waiter.watching = watching
         waiter.parked_at = now
-        self.parked += 1
+        if watching:
+            self.watching += 1
+        else:
+            self.waiting += 1
         self._deadlines.add(waiter, now + wait)
 
     def _unpark(self, waiter: Waiter) -> Gate | None:
@@ -154,11 +177,12 @@ class Parking:
         if gate is None:
             return None
         waiter.gate = None
-        self.parked -= 1
         self._deadlines.discard(waiter)
         if waiter.watching:
+            self.watching -= 1
             gate.watchers.pop(waiter, None)
         else:
+            self.waiting -= 1
             gate.waiters.pop(waiter, None)
             if waiter.account is not None:
                 waiter.account.waiting -= 1

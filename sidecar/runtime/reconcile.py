@@ -21,7 +21,7 @@ from sidecar.alerts import ActiveAlert
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, Gone, Reconcile
 from sidecar.core.draft import Outcome
-from sidecar.core.errors import CoreError, TooManyScopes
+from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.values import ALERT_PREFIX, Signal
 from sidecar.store import StoreUnavailable
 
@@ -174,6 +174,11 @@ class Reconciler:
             self._fail(str(error))
             known = self._controller.world.records
             firing = tuple(alert for alert in command.firing if alert.scope in known)
+            return await self._correct(replace(command, firing=firing))
+        except TooManySignals as error:
+            self._fail(str(error))
+            places = self._controller.world.places
+            firing = tuple(alert for alert in command.firing if places.get(alert.source) == alert.scope)
             return await self._controller.submit(replace(command, firing=firing))
 
     def _why_gone(self, source: str, signal: Signal, listed: _Listed, believed: bool) -> str:  # noqa: FBT001

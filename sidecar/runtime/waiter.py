@@ -16,6 +16,7 @@ class Ending(Enum):
     CHANGED = "the snapshot changed"
     TIMED_OUT = "the wait ran out"
     TOO_MANY_WAITERS = "turned away: too many waiters"
+    TOO_MANY_WATCHERS = "turned away: too many watches"
     SHUTTING_DOWN = "turned away: shutting down"
 
 

@@ -28,6 +28,7 @@ class Entry:
         reason: in the source's words; may be empty.
         cause: of a hold: ``auto`` or ``manual``; of a lift: why; else empty.
         until: when the hold was to end by itself; None: never, or no hold.
+        actor: the name of the credential behind it; empty: nobody had to say who they are.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Entry:
     reason: str
     cause: str = ""
     until: float | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
                     change.new.label,
                     change.source,
                     change.reason,
+                    actor=change.actor,
                 )
             case Remarked():
                 yield Entry(
@@ -100,6 +103,7 @@ def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
                     change.new,
                     change.source,
                     change.reason,
+                    actor=change.actor,
                 )
             case HoldPut(hold=hold):
                 yield Entry(
@@ -113,6 +117,7 @@ def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
                     hold.reason,
                     hold.kind.value,
                     hold.until,
+                    change.actor,
                 )
             case HoldLifted():
                 yield Entry(
@@ -125,4 +130,5 @@ def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
                     change.by,
                     change.reason,
                     change.cause.value,
+                    actor=change.actor,
                 )

@@ -38,7 +38,7 @@ def entry_row(entry: Entry) -> Row:
     """All but the id, in the order of the attributes."""
     return (
         entry.at, entry.scope, entry.kind, entry.old, entry.new, entry.source, entry.reason, entry.cause,
-        entry.until,
+        entry.until, entry.actor,
     )  # fmt: skip
 
 

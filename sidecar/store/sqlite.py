@@ -23,7 +23,7 @@ from .base import Batch, Kept, StoreError, StoreUnavailable
 from .entries import Entry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x77656C6C
 """By it a file is known to be a store of ours."""
 
@@ -57,6 +57,7 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX history_scope ON history (scope, id);
     CREATE INDEX history_at ON history (at);
     """,
+    "ALTER TABLE history ADD COLUMN actor TEXT NOT NULL DEFAULT '';",
 )
 
 T = TypeVar("T")
@@ -245,8 +246,8 @@ class SqliteStore:
         )
         entries = [entry_row(entry) for entry in entries_of(batch.changes)]
         db.executemany(
-            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entries,
         )
         _set(db, "seen_at", batch.at)
@@ -281,7 +282,7 @@ class SqliteStore:
             if bound is not None:
                 where.append(column)
                 values.append(bound)
-        columns = "id, at, scope, kind, old, new, source, reason, cause, until"
+        columns = "id, at, scope, kind, old, new, source, reason, cause, until, actor"
         statement = " ".join(
             ("SELECT", columns, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
         )

@@ -42,7 +42,7 @@ class Answer:
         lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in self.headers]
         if self.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
             lines.append(b"Content-Length: %d\r\n" % len(self.body))
-        lines.append(b"\r\n")
+        lines.append(b"X-Content-Type-Options: nosniff\r\n\r\n")
         if not head:
             lines.append(self.body)
         return b"".join(lines)
@@ -89,8 +89,13 @@ def ended_answer(request: GateRequest, ending: Ending, gate: Gate, path: str | N
     if ending is Ending.OPENED or ending is Ending.CHANGED:
         return snapshot_answer(snapshot(gate, path))
     if ending is Ending.TOO_MANY_WAITERS:
-        detail = "as many requests wait as may (limits.max_waiters): try again later, or wait elsewhere"
+        detail = (
+            "as many requests wait as may (limits.max_waiters and max_waiters_per_scope): try again later"
+        )
         return problem_answer(Problem("too-many-waiters", detail, headers={"Retry-After": "1"}))
+    if ending is Ending.TOO_MANY_WATCHERS:
+        detail = "as many watches are parked as may (limits.max_watchers): try again later"
+        return problem_answer(Problem("too-many-watchers", detail, headers={"Retry-After": "1"}))
     if ending is Ending.SHUTTING_DOWN:
         detail = "the sidecar is shutting down: ask again, it or its successor will answer"
         return problem_answer(Problem("shutting-down", detail, headers={"Retry-After": "1"}))

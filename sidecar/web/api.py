@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter
 
+from sidecar.auth import Identity
 from sidecar.config import ConfigError
 from sidecar.core.commands import Claim, Pause, Resume
 from sidecar.core.errors import InvalidState
@@ -66,7 +67,7 @@ def create_api(service: Service) -> Flask:
             api.add_url_rule(
                 f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
-    api.register_error_handler(Problem, _problem_response)
+    api.register_error_handler(Problem, views.refuse)
     api.register_error_handler(HTTPException, _http_problem)
     api.register_error_handler(Exception, _internal_problem)
     api.after_request(_no_store)
@@ -82,7 +83,7 @@ class _Views:
 
     def alerts(self) -> Response:
         """``POST /v1/alerts``."""
-        return _json({"alerts": self._service.notify(request.get_data())})
+        return _json({"alerts": self._service.notify(request.get_data(), _identity())})
 
     def state(self) -> Response:
         """``PUT /v1/state[/scope]``."""
@@ -94,7 +95,8 @@ class _Views:
             raise Problem("invalid-body", f"state: {error}") from None
         source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        self._service.perform(Claim(scope, source, state, reason, body.seconds("ttl_secs", positive=True)))
+        ttl_secs = body.seconds("ttl_secs", positive=True)
+        self._service.perform(Claim(scope, source, state, reason, ttl_secs), _actor())
         return self._snapshot(scope)
 
     def pause(self) -> Response:
@@ -102,7 +104,8 @@ class _Views:
         scope = scope_of(request.path, "/v1/pause")
         body = Body.parse(request.get_data(), ("reason", "max_pause_secs"))
         reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
-        self._service.perform(Pause(scope, reason, _OPERATOR, body.seconds("max_pause_secs")))
+        by = _actor() or _OPERATOR
+        self._service.perform(Pause(scope, reason, by, body.seconds("max_pause_secs")), _actor())
         return self._snapshot(scope)
 
     def resume(self) -> Response:
@@ -110,7 +113,7 @@ class _Views:
         scope = scope_of(request.path, "/v1/resume")
         body = Body.parse(request.get_data() or b"{}", ("reason",))
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        self._service.perform(Resume(scope, _OPERATOR, reason))
+        self._service.perform(Resume(scope, _actor() or _OPERATOR, reason), _actor())
         return self._snapshot(scope)
 
     def reports(self) -> Response:
@@ -155,6 +158,11 @@ class _Views:
             raise Problem("invalid-config", str(error)) from error
         return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
 
+    def refuse(self, problem: Problem) -> Response:
+        """Any problem of a view."""
+        self._service.count_refusal(problem.name)
+        return _problem_response(problem)
+
     def problem(self, name: str) -> Response:
         """``GET /problems/<name>``: what the ``type`` of a problem leads to."""
         if name not in TITLES:
@@ -168,6 +176,16 @@ class _Views:
         response = _json(shot.to_json())
         response.set_etag(str(shot.version))
         return response
+
+
+def _identity() -> Identity:
+    identity: Identity = request.environ["asgi.scope"]["state"]["identity"]
+    return identity
+
+
+def _actor() -> str:
+    """The name of the credential behind the request; empty: it needed none."""
+    return _identity().name
 
 
 def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:
@@ -205,4 +223,7 @@ def _internal_problem(error: Exception) -> Response:
 def _no_store(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response

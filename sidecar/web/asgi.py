@@ -14,6 +14,7 @@ from sidecar.runtime.waiter import Ending, Waiter
 
 from .answers import Answer, ended_answer, problem_answer, snapshot_answer
 from .api import create_api
+from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
 from .requests import GATE, WATCH, GateRequest
 from .service import Service
@@ -42,11 +43,11 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.service.start()
@@ -54,29 +55,61 @@ class Application:
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        scope["state"]["door"] = self.service.door
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.service.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if not scope["query_string"].isascii():
-            problem = Problem(
-                "invalid-parameter", "the query string has bytes outside ASCII: percent-encode them"
-            )
-            await _send(send, problem_answer(problem))
-        elif any(path == prefix or path.startswith(prefix + "/") for prefix in (GATE, WATCH)):
-            await self._gate(scope, receive, send)
-        else:
-            try:
-                body = await _read(receive, self.service.config.limits.max_body_bytes)
-            except Problem as problem:
-                await _send(send, problem_answer(problem), connection="close")
+        route = route_of(scope["path"])
+        try:
+            await self._admit(scope, route)
+            if route in (GATE, WATCH):
+                await self._gate(scope, receive, send)
                 return
-            if body is not None:
-                await self._wsgi(_sized(scope, body), _replay(body, receive), send)
+            body = await self._read(receive)
+        except Problem as problem:
+            self.service.door.count_refusal(problem.name)
+            # What has not been read of it is not read any more.
+            await _send(send, problem_answer(problem), connection="close")
+            return
+        if body is not None:
+            await self._wsgi(_sized(scope, body), _replay(body, receive), send)
+
+    async def _admit(self, scope: Scope, route: str | None) -> None:
+        """Find out who it is, or refuse."""
+        headers = scope["headers"]
+        given = [value for name, value in headers if name == b"authorization"]
+        if len(given) > 1:
+            raise Problem("unauthorized", "there is more than one Authorization header")
+        client = scope.get("client")
+        try:
+            identity = await self.service.guard.admit(
+                scope["state"]["access"],
+                given[0] if given else None,
+                route,
+                scope_in(scope["path"], route),
+                client[0] if client else "",
+            )
+        except Problem:
+            if route == "/v1/alerts":
+                self.service.controller.counters.notifications["unauthorized"] += 1
+            raise
+        if scope["method"] not in ("GET", "HEAD"):
+            refuse_cross_site(headers, identity)
+        if not scope["query_string"].isascii():
+            detail = "the query string has bytes outside ASCII: percent-encode them"
+            raise Problem("invalid-parameter", detail)
+        scope["state"]["identity"] = identity
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        limits = self.service.config.limits
+        try:
+            async with asyncio.timeout(limits.body_timeout_secs):
+                return await _read(receive, limits.max_body_bytes)
+        except TimeoutError:
+            detail = f"the body took longer than {limits.body_timeout_secs:g} s (limits.body_timeout_secs)"
+            raise Problem("too-slow", detail) from None
 
     # -- gate and watch ---------------------------------------------------------------------------
 

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sidecar.auth import Role
+from sidecar.config import LimitsConfig
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.gate import Gate, snapshot
 
 from .answers import snapshot_answer
+from .api_protocol import ApiProtocol
+from .guard import Access, Guard
 from .problems import Problem
 from .requests import GateRequest
 
-MAX_HEAD_BYTES = 16_384
+IDLE_SECS = 70.0
+"""An idle connection is closed after this, or a sweep later."""
 _MAX_PLANS = 1024
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
-_SWEEP_TICKS = 15
-IDLE_SWEEPS = 5
-"""An idle connection is closed after this many sweeps: 60 to 75 seconds."""
+_SWEEP_TICKS = 5
 
 
 class Plan:
@@ -66,13 +69,22 @@ class Door:
 
     Args:
         controller: whose gates these are.
+        guard: knows who may.
+        limits: how much is too much.
+
+    Attributes:
+        uvicorn: what its protocol is made with; its server sets it.
+        connections: all that are open, by whichever door.
+        ticking: called every second.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, guard: Guard, limits: LimitsConfig) -> None:
         self.controller = controller
+        self.guard = guard
+        self.limits = limits
         self.parking = controller.parking
         self.loop = controller.loop
-        self.plans: dict[bytes, Plan] = {}
+        self.ticking: Callable[[], None] = lambda: None
         self.date = _date()
         self.connections: set[Any] = set()
         self.uvicorn: dict[str, Any] = {}
@@ -82,13 +94,19 @@ class Door:
 
     def forget(self) -> None:
         """Scopes or policies changed: the same bytes may lead to another gate."""
-        self.plans.clear()
+        self.guard.forget()
+
+    def count_refusal(self, name: str) -> None:
+        """Something was refused by the problem ``name``."""
+        refusals = self.controller.counters.refusals
+        if name in refusals:
+            refusals[name] += 1
 
     def stop(self) -> None:
         """No more ticks."""
         self._timer.cancel()
 
-    def plan(self, head: bytes) -> Plan | None:
+    def plan(self, head: bytes, access: Access) -> Plan | None:
         """What to do about a whole request head; None: the other door has to see to it."""
         seen = _Head()
         if not seen.parse(head):
@@ -96,6 +114,8 @@ class Door:
         try:
             request = GateRequest.parse(seen.target, seen.if_none_match)
         except Problem:
+            return None
+        if not self.guard.quickly(access, seen.authorization, Role.WORKER, request.scope):
             return None
         gate, path = self.controller.tree.find(request.scope)
         plan = Plan(request, gate, path, head=seen.method == b"HEAD")
@@ -107,9 +127,9 @@ class Door:
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
         if not request.watch and len(head) <= _MAX_PLAN_BYTES:
-            if len(self.plans) >= _MAX_PLANS:
-                self.plans.clear()
-            self.plans[head] = plan
+            if len(access.plans) >= _MAX_PLANS:
+                access.plans.clear()
+            access.plans[head] = plan
         return plan
 
     def render_open(self, gate: Gate) -> bytes:
@@ -125,9 +145,9 @@ class Door:
         plan.answer_date = self.date
         plan.answer_version = plan.gate.version
 
-    def hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
+    def hand_over(self, transport: asyncio.Transport, access: Access, data: bytes) -> None:
         """Give the connection, with what it has sent and nobody has answered, to uvicorn."""
-        protocol = HttpToolsProtocol(**self.uvicorn, _loop=self.loop)
+        protocol = ApiProtocol(self, access)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
@@ -137,8 +157,8 @@ class Door:
         self._ticks += 1
         if self._ticks % _SWEEP_TICKS == 0:
             for connection in list(self.connections):
-                if hasattr(connection, "sweep"):
-                    connection.sweep()
+                connection.sweep(_SWEEP_TICKS * _TICK_SECS)
+        self.ticking()
         self._timer = self.loop.call_later(_TICK_SECS, self._tick)
 
 
@@ -146,12 +166,14 @@ class _Head:
     """One request head, read by httptools; anything but a plain one without a body is refused."""
 
     __slots__ = (
-        "_complete", "_parser", "_refused", "if_none_match", "keep_alive", "method", "target", "version",
+        "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
+        "target", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
         self.if_none_match: bytes | None = None
+        self.authorization: bytes | None = None
         self._complete = False
         self._refused = False
 
@@ -171,6 +193,9 @@ class _Head:
         name = name.lower()
         if name == b"if-none-match":
             self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
+        elif name == b"authorization":
+            self._refused = self._refused or self.authorization is not None
+            self.authorization = value
         elif name in (b"transfer-encoding", b"content-length", b"expect", b"upgrade"):
             self._refused = True
 

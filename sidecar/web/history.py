@@ -60,6 +60,7 @@ def _entry(entry: Entry) -> dict[str, object]:
         "reason": entry.reason,
         "cause": entry.cause or None,
         "until": None if entry.until is None else rfc3339(entry.until),
+        "actor": entry.actor or None,
     }
 
 

@@ -14,6 +14,15 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too-many-waiters": (503, "Too many requests are waiting already"),
     "shutting-down": (503, "The sidecar is shutting down"),
     "store-unavailable": (503, "The change could not be made durable, so nothing was changed"),
+    "too-many-watchers": (503, "Too many watches are parked already"),
+    "too-many-connections": (503, "Too many connections are open already"),
+    "too-many-signals": (503, "The scope has too many signals already"),
+    "unauthorized": (401, "Who are you?"),
+    "forbidden": (403, "You may not do this here"),
+    "cross-site": (403, "Another site's page may not do this"),
+    "too-many-attempts": (429, "Too many wrong credentials"),
+    "too-slow": (408, "The request took too long to arrive"),
+    "notification-too-large": (413, "The notification is larger than may be"),
     "too-many-clients": (503, "Too many clients report already"),
     "too-many-scopes": (503, "Too many scopes are known already"),
     "invalid-scope": (400, "The path names no scope"),
@@ -25,7 +34,6 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "invalid-config": (400, "The config is not valid; the one before still counts"),
     "not-found": (404, "There is no such route"),
     "method-not-allowed": (405, "The route does not take this method"),
-    "unsupported-media-type": (415, "The body has to be JSON"),
     "internal-error": (500, "The sidecar failed; its log tells why"),
 }
 """Each problem's status and title, by the last part of its ``type``."""

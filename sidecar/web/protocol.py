@@ -10,14 +10,18 @@ A keep-alive client sends the same bytes again and again: what they meant is loo
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
+from sidecar.config import Listener
 from sidecar.runtime.gate import Gate, snapshot
 from sidecar.runtime.waiter import Ending, Waiter
 
 from .answers import Answer, ended_answer, problem_answer, snapshot_answer
-from .door import IDLE_SWEEPS, MAX_HEAD_BYTES, Door, Plan
+from .door import IDLE_SECS, Door, Plan
+from .guard import Access
 from .problems import Problem
+from .tls import names_of
 
 _STARTS = tuple(method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch"))
 _AFTER_START = b" /?"
@@ -27,24 +31,21 @@ _MAX_PIPELINED_BYTES = 65_536
 
 
 class GateProtocol(Waiter, asyncio.Protocol):
-    """A connection, as uvicorn's server makes it: the arguments are uvicorn's."""
+    """A connection.
 
-    __slots__ = ("buffer", "door", "full", "idle", "plan", "quiet", "transport")
+    Args:
+        door: what connections share.
+        listener: where it came.
+    """
+
+    __slots__ = ("access", "buffer", "door", "full", "idle", "plan", "plans", "quiet", "transport")
 
     transport: asyncio.Transport
 
-    def __init__(
-        self,
-        config: Any,  # noqa: ANN401 - uvicorn's, passed on as it is
-        server_state: Any,  # noqa: ANN401
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        door: Door = app_state["door"]
-        if not door.uvicorn:
-            door.uvicorn = {"config": config, "server_state": server_state, "app_state": app_state}
-            door.connections = server_state.connections
+    def __init__(self, door: Door, listener: Listener) -> None:
         self.door = door
+        self.access: Access = door.guard.access(listener)
+        self.plans = self.access.plans
         self.gate = None
         self.plan: Plan | None = None
         self.buffer = b""
@@ -57,7 +58,11 @@ class GateProtocol(Waiter, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        self.door.connections.add(self)
+        connections = self.door.connections
+        connections.add(self)
+        if len(connections) > self.door.limits.max_connections:
+            detail = "as many connections are open as may be (limits.max_connections)"
+            self._refuse(Problem("too-many-connections", detail, headers={"Retry-After": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.gate is not None:
@@ -73,6 +78,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         """The client does not read: nothing more is answered until it does."""
         self.full = True
         self.quiet = False
+        self.idle = 0
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -83,11 +89,15 @@ class GateProtocol(Waiter, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.quiet:
-            plan = self.door.plans.get(data)
+            plan = self.plans.get(data)
             if plan is not None:
                 self._serve(plan)
                 return
-        self.buffer = self.buffer + data if self.buffer else data
+        if self.buffer:
+            self.buffer += data
+        else:
+            self.buffer = data
+            self.idle = 0
         if self.gate is None:
             self._work()
         elif len(self.buffer) > _MAX_PIPELINED_BYTES:
@@ -101,12 +111,19 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.door.parking.turn_away(self)
         self.transport.close()
 
-    def sweep(self) -> None:
-        """Called every few seconds: close the connection once it has been idle for several sweeps."""
-        if self.gate is None:
-            self.idle += 1
-            if self.idle >= IDLE_SWEEPS:
+    def sweep(self, secs: float) -> None:
+        """Called every ``secs`` seconds: close a connection that is idle, or whose client is too slow."""
+        if self.gate is not None:
+            return
+        self.idle += 1
+        idle_for = (self.idle - 1) * secs
+        limits = self.door.limits
+        if self.full or self.buffer:
+            if idle_for >= (limits.write_timeout_secs if self.full else limits.header_timeout_secs):
+                self.door.count_refusal("too-slow")
                 self.transport.abort()
+        elif idle_for >= IDLE_SECS:
+            self.transport.abort()
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -118,9 +135,11 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 self._hand_over(data)
                 return
             end = data.find(_END)
-            if end < 0 or end > MAX_HEAD_BYTES:
-                if len(data) > MAX_HEAD_BYTES:
-                    self._refuse("header-too-large", f"the head is longer than {MAX_HEAD_BYTES} bytes")
+            most = self.door.limits.max_header_bytes
+            if end < 0 or end > most:
+                if len(data) > most:
+                    detail = f"the head is longer than {most} bytes (limits.max_header_bytes)"
+                    self._refuse(Problem("header-too-large", detail))
                 elif data.count(b"\n") != data.count(b"\r\n"):
                     # Lines that end otherwise: not for us to say what that means.
                     self._hand_over(data)
@@ -128,7 +147,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                     self.quiet = False
                 return
             head = data[: end + len(_END)]
-            plan = self.door.plans.get(head) or self.door.plan(head)
+            plan = self.plans.get(head) or self.door.plan(head, self.access)
             if plan is None:
                 self._hand_over(data)
                 return
@@ -200,8 +219,9 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.buffer = b""
             self.transport.close()
 
-    def _refuse(self, name: str, detail: str) -> None:
-        answer = problem_answer(Problem(name, detail))
+    def _refuse(self, problem: Problem) -> None:
+        self.door.count_refusal(problem.name)
+        answer = problem_answer(problem)
         self.buffer = b""
         self.transport.write(answer.to_bytes(self.door.date, connection=b"Connection: close\r\n"))
         self.transport.close()
@@ -209,10 +229,31 @@ class GateProtocol(Waiter, asyncio.Protocol):
     def _hand_over(self, data: bytes) -> None:
         self._leave()
         self.buffer = b""
-        self.door.hand_over(self.transport, data)
+        self.door.hand_over(self.transport, self.access, data)
 
     def _leave(self) -> None:
         self.door.connections.discard(self)
+
+
+class CertifiedGateProtocol(GateProtocol):
+    """A connection on which the client may have shown a certificate."""
+
+    __slots__ = ("_listener",)
+
+    def __init__(self, door: Door, listener: Listener) -> None:
+        super().__init__(door, listener)
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        names = names_of(transport.get_extra_info("peercert"))
+        self.access = self.door.guard.access(self._listener, names)
+        self.plans = self.access.plans
+        super().connection_made(transport)
+
+
+def protocol_factory(door: Door, listener: Listener, *, certified: bool) -> Callable[[], asyncio.Protocol]:
+    """Makes the protocols of connections at ``listener``; ``certified``: with clients' certificates."""
+    return partial(CertifiedGateProtocol if certified else GateProtocol, door, listener)
 
 
 def _may_be_ours(data: bytes) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -38,6 +40,21 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
             os.kill(pid, signal.SIGHUP)
 
 
+def _writable_folder(store: str) -> str | None:
+    """Where the worker's heartbeat file may be when the root file system is read-only; None: anywhere."""
+    kind, _, path = store.partition(":")
+    beside = str(Path(path).absolute().parent) if kind == "sqlite" else "/dev/shm"  # noqa: S108
+    folders = (tempfile.gettempdir() if _has_temporary_folder() else "", "/dev/shm", beside)  # noqa: S108
+    return next((folder for folder in folders if folder and os.access(folder, os.W_OK)), None)
+
+
+def _has_temporary_folder() -> bool:
+    try:
+        return bool(tempfile.gettempdir())
+    except FileNotFoundError:
+        return False
+
+
 class SidecarServer(BaseApplication):  # type: ignore[misc]
     """The sidecar under gunicorn.
 
@@ -54,7 +71,10 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """Tell gunicorn what it has to know."""
         settings = {
-            "bind": list(self._config.listen),
+            "bind": [one.address for one in self._config.listen],
+            # A Unix socket is nobody else's until its own mode is set.
+            "umask": 0o177,
+            "worker_tmp_dir": _writable_folder(self._config.store.url),
             "workers": 1,
             "worker_class": "sidecar.web.worker.SidecarWorker",
             "logger_class": GunicornLogger,

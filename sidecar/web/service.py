@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sidecar.alerts import InvalidNotification, parse_notification
-from sidecar.config import Config, ConfigError, StoreConfig
+from sidecar.alerts import InvalidNotification, NotificationTooLarge, parse_notification
+from sidecar.auth import CredentialsError, Identity, Keyring
+from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
 from sidecar.core.commands import Command, Repolicy
 from sidecar.core.draft import Outcome
-from sidecar.core.errors import CoreError, TooManyScopes
+from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
@@ -34,8 +36,10 @@ from sidecar.store import (
 )
 
 from .door import Door
+from .guard import Guard
 from .problems import Problem
 from .reports import report_of
+from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,10 @@ class Service:
     Args:
         config: as checked.
         load: loads the config anew, for a reload; raises `ConfigError`.
+
+    Raises:
+        CredentialsError: a credential cannot be used.
+        TlsError: a certificate cannot be used.
     """
 
     controller: Controller
@@ -62,6 +70,10 @@ class Service:
         self.ready = False
         self.reloaded_at = self.clock.now()
         self.reload_ok = True
+        self.guard = Guard(
+            Keyring(config.auth.credentials, os.environ), config.limits.max_auth_failures_per_minute
+        )
+        self.tls = Tls(config.tls) if config.tls else None
         self._load = load
 
     async def start(self) -> None:
@@ -93,7 +105,9 @@ class Service:
         )
         self.engines = Engines(self.controller, self.config.engines)
         self.imports = Imports(self.controller, self.reports, self.config.imports)
-        self.door = Door(self.controller)
+        self.door = Door(self.controller, self.guard, self.config.limits)
+        self.door.ticking = self._tick
+        self._limit_parking(self.config.limits)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
         gc.collect()
@@ -105,12 +119,25 @@ class Service:
             self.config.policies,
             _make_store(self.config.store),
             max_scopes=limits.max_scopes,
-            max_waiters=limits.max_waiters,
+            max_signals=limits.max_signals_per_scope,
             scope_idle_secs=self.config.scope_idle_secs,
             clock=self.clock,
         )
         await controller.start()
         return controller
+
+    def _limit_parking(self, limits: LimitsConfig) -> None:
+        parking = self.controller.parking
+        parking.max_waiters = limits.max_waiters
+        parking.max_waiters_per_scope = limits.max_waiters_per_scope
+        parking.max_watchers = limits.max_watchers
+
+    def _tick(self) -> None:
+        """Every second: files with secrets and certificates may have changed."""
+        if self.guard.keyring.refresh():
+            self.guard.forget()
+        if self.tls is not None:
+            self.tls.refresh()
 
     def listening(self, addresses: list[str]) -> None:
         """The sockets at ``addresses`` accept: say so."""
@@ -125,6 +152,7 @@ class Service:
         """Finish what was asked, and close the store."""
         self.shut_down()
         self.door.stop()
+        self.guard.stop()
         await self.engines.stop()
         await self.imports.stop()
         self.reports.stop()
@@ -141,15 +169,19 @@ class Service:
 
         return self._wait_for(call())
 
-    def perform(self, command: Command) -> Outcome:
-        """Have ``command`` done.
+    def count_refusal(self, name: str) -> None:
+        """Something was refused by the problem ``name``."""
+        self._loop.call_soon_threadsafe(self.door.count_refusal, name)
+
+    def perform(self, command: Command, actor: str = "") -> Outcome:
+        """Have ``command`` done on behalf of ``actor``.
 
         Raises:
             Problem: it was refused, or could not be made durable; nothing of it was done.
         """
 
         async def call() -> Outcome:
-            return await self.controller.submit(command)
+            return await self.controller.submit(command, actor)
 
         return self._ask(call())
 
@@ -158,28 +190,41 @@ class Service:
             return self._wait_for(call)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
+        except TooManySignals as error:
+            raise Problem("too-many-signals", str(error), headers={"Retry-After": "60"}) from error
         except StoreUnavailable as error:
             raise Problem("store-unavailable", str(error), headers={"Retry-After": "1"}) from error
         except ShuttingDown as error:
             raise Problem("shutting-down", str(error), headers={"Retry-After": "1"}) from error
 
-    def notify(self, body: bytes) -> dict[str, int]:
-        """Apply a notification of Alertmanager; how many of its alerts came to what.
+    def notify(self, body: bytes, sender: Identity) -> dict[str, int]:
+        """Apply a notification of Alertmanager, as ``sender`` may; how many of its alerts came to what.
 
         Raises:
             Problem: it is not valid, or could not be made durable; nothing of it was done.
         """
         counters = self.controller.counters
         try:
-            notification = parse_notification(body, max_alerts=self.config.limits.max_alerts_per_notification)
+            limits = self.config.limits
+            notification = parse_notification(
+                body,
+                max_alerts=limits.max_alerts_per_notification,
+                max_labels=limits.max_labels_per_alert,
+                max_label_bytes=limits.max_label_bytes,
+            )
         except InvalidNotification as error:
             self.in_loop(lambda: counters.notifications.update(invalid=1))
             # Alertmanager does not try again soon what is refused: what it says has to be asked for.
             self.in_loop(self.alerting.hurry)
-            raise Problem("invalid-notification", str(error)) from error
-        heard = self.alerting.intake.hear(notification, self.clock.now())
+            name = (
+                "notification-too-large"
+                if isinstance(error, NotificationTooLarge)
+                else "invalid-notification"
+            )
+            raise Problem(name, str(error)) from error
+        heard = self.alerting.intake.hear(notification, self.clock.now(), within=sender.scope)
         try:
-            return self._ask(self.alerting.take(notification, heard))
+            return self._ask(self.alerting.take(notification, heard, sender.name))
         except Problem:
             self.in_loop(lambda: counters.notifications.update(unavailable=1))
             raise
@@ -226,12 +271,22 @@ class Service:
         async with self._reloading:
             try:
                 await self._go_on_with(await self._loop.run_in_executor(None, self._load))
+            except (CredentialsError, TlsError) as error:
+                self._tell_failed(error)
+                raise ConfigError([str(error)]) from error
             except (ConfigError, CoreError, StoreUnavailable, ShuttingDown) as error:
-                self.reload_ok = False
-                logger.error("reload_failed", extra={"fields": {"error": str(error)}})
+                self._tell_failed(error)
                 raise
 
+    def _tell_failed(self, error: Exception) -> None:
+        self.reload_ok = False
+        logger.error("reload_failed", extra={"fields": {"error": str(error)}})
+
     async def _go_on_with(self, config: Config) -> None:
+        keyring = Keyring(config.auth.credentials, os.environ)
+        doors = [(one.listen, one.tls, one.store.url) for one in (self.config, config)]
+        if doors[0] != doors[1]:
+            logger.warning("restart_needed", extra={"fields": {"keys": "listen, tls or store"}})
         world = self.controller.world
         before = world.max_scopes
         world.max_scopes = max(before, config.limits.max_scopes)
@@ -241,7 +296,10 @@ class Service:
             world.max_scopes = before
             raise
         world.max_scopes = config.limits.max_scopes
-        self.controller.parking.max_waiters = config.limits.max_waiters
+        world.max_signals = config.limits.max_signals_per_scope
+        self._limit_parking(config.limits)
+        self.door.limits = config.limits
+        self.guard.configure(keyring, config.limits.max_auth_failures_per_minute, self.config.listen)
         self.reports.max_clients = config.limits.max_clients
         self.door.forget()
         self.config = config

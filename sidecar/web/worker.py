@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -13,12 +14,12 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from sidecar.config import ConfigError
+from sidecar.config import ConfigError, Listener
 from sidecar.core.errors import CoreError
 from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
 
-from .protocol import GateProtocol
+from .protocol import protocol_factory
 from .service import Service
 
 
@@ -27,7 +28,7 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - uvicorn's name and shape
         "loop": "uvloop",
-        "http": GateProtocol,
+        "http": "httptools",
         "ws": "none",
         "lifespan": "on",
         "interface": "asgi3",
@@ -39,13 +40,14 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
         super().__init__(*args, **kwargs)
+        raise_open_files()
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).propagate = True
 
     async def _serve(self) -> None:
         application = self.wsgi
         self.config.app = application
-        server = _Server(self.config, application.service, [_name(sock) for sock in self.sockets])
+        server = _Server(self.config, application.service)
         self._install_sigquit_handler()
         await server.serve(sockets=self.sockets)
         if not server.started:
@@ -58,21 +60,42 @@ class _Server(Server):
     Args:
         config: uvicorn's.
         service: answers who is parked before the server waits for its connections.
-        addresses: where it listens.
     """
 
-    def __init__(self, config: Any, service: Service, addresses: list[str]) -> None:  # noqa: ANN401
+    def __init__(self, config: Any, service: Service) -> None:  # noqa: ANN401
         super().__init__(config)
         self._service = service
-        self._addresses = addresses
         self._parent = os.getppid()
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
-        """Begin to accept, and say so."""
-        await super().startup(sockets=sockets)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
-        self._service.listening(self._addresses)
+        """Begin to accept at each socket what its listener allows, and say so."""
+        # Without sockets it starts the application alone.
+        await super().startup(sockets=[])
+        loop, service = asyncio.get_running_loop(), self._service
+        door = service.door
+        door.connections = self.server_state.connections
+        door.uvicorn = {
+            "config": self.config,
+            "server_state": self.server_state,
+            "app_state": self.lifespan.state,
+        }
+        # gunicorn keeps them in the order that they are configured in.
+        for listener, sock in zip(service.config.listen, sockets, strict=True):
+            if listener.is_unix:
+                os.chmod(listener.address.removeprefix("unix:"), listener.mode)  # noqa: PTH101 - no disk is asked
+            tls = service.tls if service.tls and speaks_tls(listener) else None
+            self.servers.append(
+                await loop.create_server(
+                    protocol_factory(door, listener, certified=bool(tls and tls.config.client_ca_file)),
+                    sock=sock,
+                    ssl=tls.context if tls else None,
+                    ssl_handshake_timeout=door.limits.header_timeout_secs if tls else None,
+                    backlog=self.config.backlog,
+                )
+            )
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        service.listening([_name(sock) for sock in sockets])
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to stop; also when the master is gone, which nobody else tells."""
@@ -94,6 +117,18 @@ class _Server(Server):
         except (ConfigError, CoreError, StoreUnavailable, ShuttingDown):
             # It is logged, counted, and the config before still counts.
             return
+
+
+def speaks_tls(listener: Listener) -> bool:
+    """Whether TLS, where it is configured, is spoken at ``listener``."""
+    return not listener.is_unix if listener.tls is None else listener.tls
+
+
+def raise_open_files() -> None:
+    """Let the process have as many connections as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _name(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket

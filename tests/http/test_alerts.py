@@ -112,7 +112,7 @@ def _alert(**changes):
         (_alert(fingerprint=""), 400, "alerts[3].fingerprint"),
         (_alert(fingerprint=None), 400, "alerts[3].fingerprint: is missing"),
         (lambda message: json.dumps(message).encode() + b" " * 10_000_000, 413, "max_body_bytes"),
-        (lambda message: _changed(alerts=message["alerts"] * 26)(message), 400, "has 104 alerts"),
+        (lambda message: _changed(alerts=message["alerts"] * 26)(message), 413, "has 104 alerts"),
     ],
 )
 def test_a_malformed_notification_says_where_and_changes_nothing(

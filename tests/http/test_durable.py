@@ -83,7 +83,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 1"):
+    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 2"):
         start(tmp_path).__enter__()
 
 
@@ -266,7 +266,7 @@ def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:
         assert answers == [b"HTTP/1.1 200"] * count
         commits = own.metric("wellbeing_store_commit_seconds_count") - before
         print(f"{count} changes, {commits:g} commits")
-        assert commits <= count / 10
+        assert commits <= count / 4
         own.kill()
     with start(tmp_path) as second:
         assert len(second.status("s", below="true")["below"]) == count

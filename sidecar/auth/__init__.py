@@ -1,0 +1,7 @@
+"""Who somebody is, and what they may do. Knows HTTP's ``Authorization`` and nothing else of the web."""
+
+from .files import Stamp, stamp_of
+from .keyring import CredentialsError, Keyring
+from .values import EVERYTHING, NOBODY, Identity, Role
+
+__all__ = ["EVERYTHING", "NOBODY", "CredentialsError", "Identity", "Keyring", "Role", "Stamp", "stamp_of"]

@@ -1,0 +1,96 @@
+"""uvicorn's protocol with limits: on the size of a head, and on how long a client may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .answers import problem_answer
+from .problems import Problem
+
+if TYPE_CHECKING:
+    from .door import Door
+    from .guard import Access
+
+
+class ApiProtocol(HttpToolsProtocol):
+    """A connection on which something else than gate or watch was asked for.
+
+    Args:
+        door: what connections share.
+        access: the way it came.
+    """
+
+    def __init__(self, door: Door, access: Access) -> None:
+        uvicorn: dict[str, Any] = {
+            **door.uvicorn,
+            "app_state": {**door.uvicorn["app_state"], "access": access},
+        }
+        super().__init__(**uvicorn, _loop=door.loop)
+        self._door = door
+        self._head_bytes = 0
+        self._in_head = False
+        self._is_refused = False
+        self._slow_sweeps = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head that is not whole."""
+        if self._is_refused:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._door.limits.max_header_bytes:
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head, self._head_bytes, self._slow_sweeps = True, 0, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._in_head, self._slow_sweeps = False, 0
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._door.limits.max_header_bytes:
+            self._refuse()
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A message ends."""
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._slow_sweeps = 0
+        super().pause_writing()
+
+    def sweep(self, secs: float) -> None:
+        """Called every ``secs`` seconds: end the connection of a client that is too slow."""
+        limits = self._door.limits
+        self._slow_sweeps += 1
+        slow_for = (self._slow_sweeps - 1) * secs
+        drips = self._in_head and slow_for >= limits.header_timeout_secs
+        reads_not = self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
+        if drips or reads_not:
+            self._door.count_refusal("too-slow")
+            self.transport.abort()
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        limit = self._door.limits.max_header_bytes
+        problem = Problem(
+            "header-too-large", f"the head is longer than {limit} bytes (limits.max_header_bytes)"
+        )
+        self._door.count_refusal(problem.name)
+        answer = problem_answer(problem).to_bytes(self._door.date, connection=b"Connection: close\r\n")
+        self.transport.write(answer)
+        self.transport.close()
