@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import hashlib
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 from sidecar import __version__
+
+if TYPE_CHECKING:
+    from sidecar.client.connection import Answer
 
 DEFAULT_URL = "http://127.0.0.1:9477"
 _SLACK_SECS = 10.0
 _WATCH_SECS = 30.0
+_MAX_PASSWORD_BYTES = 72
+_BCRYPT_COST = 10
+_LONGEST_SECS = 86_400.0
+_MAX_ANSWER_BYTES = 2**30
 
 OK = 0
 FAILED = 1
@@ -60,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("config", type=Path, nargs="?", help="YAML file (WELLBEING_CONFIG)")
     check.set_defaults(run=_check_config)
 
+    token = commands.add_parser("token", help="make a bearer token, and what the config keeps of it")
+    token.set_defaults(run=_token)
+    password = commands.add_parser(
+        "hash-password", help="hash a password from the terminal or standard input, for the config"
+    )
+    password.set_defaults(run=_hash_password)
+
     status = _client(commands, "status", "what is known of a scope", _status)
     status.add_argument("--below", action="store_true", help="of all known scopes inside it as well")
     pause = _client(commands, "pause", "close a scope's gate", _pause)
@@ -93,6 +109,17 @@ def _client(
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary)
     parser.add_argument("scope", nargs="?", default="", help="e.g. team-a/llama; default: the root")
     parser.add_argument("--url", default=os.environ.get("WELLBEING_URL", DEFAULT_URL), help="(WELLBEING_URL)")
+    parser.add_argument(
+        "--token-file",
+        default=os.environ.get("WELLBEING_TOKEN_FILE"),
+        help="file with a bearer token (WELLBEING_TOKEN_FILE; or the token itself in WELLBEING_TOKEN)",
+    )
+    parser.add_argument(
+        "--ca-file",
+        default=os.environ.get("WELLBEING_CLIENT_CA_FILE"),
+        help="whom to trust, in place of whom the system trusts (WELLBEING_CLIENT_CA_FILE)",
+    )
+    parser.add_argument("--cert-file", help="our own certificate with its key")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
     return parser
@@ -103,6 +130,7 @@ def _client(
 
 def _serve(options: argparse.Namespace) -> int:
     from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
+    from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415
     from sidecar.config import Config, ConfigError, load_config  # noqa: PLC0415
 
     overrides = {
@@ -119,9 +147,15 @@ def _serve(options: argparse.Namespace) -> int:
     def load() -> Config:
         return load_config(_config_path(options.config), os.environ, overrides)
 
+    from sidecar.web.tls import Tls, TlsError  # noqa: PLC0415
+
     try:
         config = load()
-    except ConfigError as error:
+        # Better said here than by a worker that does not start.
+        Keyring(config.auth.credentials, os.environ)
+        if config.tls:
+            Tls(config.tls)
+    except (ConfigError, CredentialsError, TlsError) as error:
         print(f"wellbeing-sidecar: {error}", file=sys.stderr)
         return USAGE
     logs.configure(config.log_level, config.log_format)
@@ -140,6 +174,28 @@ def _check_config(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return FAILED
     print("The config is valid.")
+    return OK
+
+
+def _token(_: argparse.Namespace) -> int:
+    secret = secrets.token_urlsafe(32)
+    print(f"token:        {secret}")
+    print(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
+    return OK
+
+
+def _hash_password(_: argparse.Namespace) -> int:
+    import bcrypt  # noqa: PLC0415 - nobody else here needs it
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("password: ")
+        if getpass.getpass("again: ") != password:
+            raise CommandFailed("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if not 0 < len(password.encode()) <= _MAX_PASSWORD_BYTES:
+        raise CommandFailed(f"a password has 1 to {_MAX_PASSWORD_BYTES} bytes: bcrypt reads no further")
+    print(bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode())
     return OK
 
 
@@ -215,26 +271,27 @@ def _watch(options: argparse.Namespace) -> int:
     etag = None
     while True:
         headers: dict[str, str] = {"If-None-Match": etag} if etag else {}
-        response = _send(
+        answer = _send(
             options, "GET", "watch", headers=headers, params={"wait": _WATCH_SECS}, wait=_WATCH_SECS
         )
-        if response.status_code == 200:  # noqa: PLR2004 - 304: nothing changed
-            etag = response.headers["ETag"]
-            _show(options, response.json())
+        if answer.status == 200:  # noqa: PLR2004 - 304: nothing changed
+            etag = answer.headers["ETag"]
+            _show(options, answer.body)
             sys.stdout.flush()
-        elif response.status_code != 304:  # noqa: PLR2004
-            raise CommandFailed(_refusal(response))
+        elif answer.status != 304:  # noqa: PLR2004
+            raise CommandFailed(_refusal(answer))
 
 
 def _gate(options: argparse.Namespace) -> int:
     params = {} if options.wait is None else {"wait": options.wait}
-    response = _send(options, "GET", "gate", params=params, wait=options.wait)
-    if response.status_code == 503:  # noqa: PLR2004 - the wait ran out, or we were turned away
-        _show_refusal(options, response)
+    # The default wait is the sidecar's to know.
+    answer = _send(options, "GET", "gate", params=params, wait=options.wait or _LONGEST_SECS)
+    if answer.status == 503:  # noqa: PLR2004 - the wait ran out, or we were turned away
+        _show_refusal(options, answer)
         return TEMPFAIL
-    if not response.ok:
-        raise CommandFailed(_refusal(response))
-    return _show(options, response.json())
+    if answer.status != 200:  # noqa: PLR2004
+        raise CommandFailed(_refusal(answer))
+    return _show(options, answer.body)
 
 
 def _show(options: argparse.Namespace, snapshot: Mapping[str, Any]) -> int:
@@ -245,11 +302,11 @@ def _show(options: argparse.Namespace, snapshot: Mapping[str, Any]) -> int:
     return OK
 
 
-def _show_refusal(options: argparse.Namespace, response: Any) -> None:  # noqa: ANN401
+def _show_refusal(options: argparse.Namespace, answer: Answer) -> None:
     if options.json:
-        _print_json(response.json())
+        _print_json(answer.body)
     else:
-        print(_refusal(response), file=sys.stderr)
+        print(_refusal(answer), file=sys.stderr)
 
 
 def _line(snapshot: Mapping[str, Any]) -> str:
@@ -276,11 +333,11 @@ def _ask(
     body: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    response = _send(options, method, route, body=body, params=params)
-    if not response.ok:
-        raise CommandFailed(_refusal(response))
-    answer: dict[str, Any] = response.json()
-    return answer
+    answer = _send(options, method, route, body=body, params=params)
+    if answer.status != 200:  # noqa: PLR2004
+        raise CommandFailed(_refusal(answer))
+    members: dict[str, Any] = answer.body
+    return members
 
 
 def _send(
@@ -291,29 +348,35 @@ def _send(
     body: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-    wait: float | None = None,
-) -> Any:  # noqa: ANN401 - a requests.Response; imported only here
-    import requests  # noqa: PLC0415 - `serve` does without
+    wait: float = 0.0,
+) -> Answer:
+    from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does without
+    from sidecar.client.errors import Unreachable  # noqa: PLC0415
+    from sidecar.client.settings import Settings  # noqa: PLC0415
 
-    scope = f"/{quote(options.scope)}" if options.scope else ""
-    # A gate's default wait is the sidecar's to know: such a request has no time-out of its own.
-    timeout = None if route == "gate" and wait is None else (wait or 0.0) + _SLACK_SECS
     try:
-        return requests.request(
-            method,
-            f"{options.url.rstrip('/')}/v1/{route}{scope}",
-            json=body,
-            params=params,
-            headers=headers,
-            timeout=timeout,
+        settings = Settings(
+            url=options.url,
+            scope=options.scope,
+            token=os.environ.get("WELLBEING_TOKEN"),
+            token_file=options.token_file,
+            ca_file=options.ca_file,
+            cert_file=options.cert_file,
         )
-    except requests.RequestException as error:
-        raise CommandFailed(f"no answer from {options.url}: {error}") from error
-
-
-def _refusal(response: Any) -> str:  # noqa: ANN401
+    except ValueError as error:
+        raise CommandFailed(str(error)) from None
+    connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
-        problem = response.json()
-        return f"{problem['title']}: {problem['detail']}"
-    except (ValueError, KeyError, TypeError):
-        return f"unexpected answer {response.status_code} from {response.url}"
+        timeout = wait + _SLACK_SECS
+        return connection.ask(method, route, timeout=timeout, headers=headers, params=params, body=body)
+    except Unreachable as error:
+        raise CommandFailed(f"no answer from {options.url}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _refusal(answer: Answer) -> str:
+    body = answer.body
+    if isinstance(body, dict) and {"title", "detail"} <= body.keys():
+        return f"{body['title']}: {body['detail']}"
+    return f"unexpected answer {answer.status}"

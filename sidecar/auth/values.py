@@ -32,9 +32,9 @@ class Identity:
     roles: frozenset[Role]
     scope: str = ROOT
 
-    def may(self, role: Role, scope: str) -> bool:
-        """Whether they may do what ``role`` stands for in ``scope``."""
-        return role in self.roles and lies_within(scope, self.scope)
+    def may(self, role: Role, scope: str | None) -> bool:
+        """Whether they may do what ``role`` stands for in ``scope``; None: in some scope."""
+        return role in self.roles and (scope is None or lies_within(scope, self.scope))
 
 
 NOBODY = Identity("", frozenset())

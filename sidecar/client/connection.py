@@ -44,10 +44,14 @@ class Connection:
     Args:
         settings: where the sidecar is, and who we are.
         name: of the program, for its log.
+        max_bytes: what an answer may have.
     """
 
-    def __init__(self, settings: Settings, name: str = "wellbeing-client") -> None:
+    def __init__(
+        self, settings: Settings, name: str = "wellbeing-client", max_bytes: int = _MAX_BYTES
+    ) -> None:
         self._settings = settings
+        self._max_bytes = max_bytes
         self._session = requests.Session()
         self._session.headers["User-Agent"] = name
         self._base = settings.url.rstrip("/")
@@ -93,7 +97,7 @@ class Connection:
                 # What is there, not a whole chunk: an answer that drips has to be seen to drip.
                 while chunk := response.raw.read1(65_536, decode_content=True):
                     data += chunk
-                    if len(data) > _MAX_BYTES or time.monotonic() > deadline:
+                    if len(data) > self._max_bytes or time.monotonic() > deadline:
                         raise Unreachable(f"{url}: the answer does not end")
                 return Answer(response.status_code, response.headers, _json(data))
         except (OSError, ValueError) as error:

@@ -79,19 +79,17 @@ class Guard:
     def __init__(self, keyring: Keyring, max_failures: int) -> None:
         self.keyring = keyring
         self.max_failures = max_failures
-        self._accesses: dict[tuple[str, str], Access] = {}
+        self._accesses: dict[tuple[Listener, str], Access] = {}
         self._failures: dict[str, tuple[float, int]] = {}
         # One at a time: bcrypt takes a whole core.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
-    def configure(self, keyring: Keyring, max_failures: int, listeners: tuple[Listener, ...]) -> None:
+    def configure(self, keyring: Keyring, max_failures: int) -> None:
         """Go on with other credentials; connections that are open follow."""
         self.keyring = keyring
         self.max_failures = max_failures
-        known = {one.address: one for one in listeners}
-        for (address, name), access in self._accesses.items():
-            if address in known:
-                access.identity = self._identity(known[address], (name,) if name else ())
+        for (listener, name), access in self._accesses.items():
+            access.identity = self._identity(listener, (name,))
         self.forget()
 
     def stop(self) -> None:
@@ -105,13 +103,11 @@ class Guard:
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> Access:
         """The way in at ``listener`` for who has a certificate with ``names``."""
-        identity = self._identity(listener, names)
-        key = (listener.address, next((name for name in names if identity.name), ""))
-        if identity.name:
-            key = (listener.address, next(name for name in names if self.keyring.by_certificate((name,))))
-        access = self._accesses.get(key)
+        # Only names that somebody has: whoever comes with others is anybody.
+        known = next((name for name in names if self.keyring.by_certificate((name,))), "")
+        access = self._accesses.get((listener, known))
         if access is None:
-            access = self._accesses[key] = Access(identity)
+            access = self._accesses[listener, known] = Access(self._identity(listener, (known,)))
         return access
 
     def _identity(self, listener: Listener, names: tuple[str, ...]) -> Identity:
@@ -133,7 +129,7 @@ class Guard:
         return access.identity.may(role, scope)
 
     async def admit(
-        self, access: Access, authorization: bytes | None, route: str | None, scope: str, peer: str
+        self, access: Access, authorization: bytes | None, route: str | None, scope: str | None, peer: str
     ) -> Identity:
         """Who it is that may.
 
@@ -141,7 +137,7 @@ class Guard:
             access: the way they came.
             authorization: the header's value.
             route: what is asked for; None: what is not there, which only who is known is told.
-            scope: of which scope.
+            scope: of which scope; None: of any, its body says which.
             peer: the client's address.
 
         Raises:
@@ -190,7 +186,7 @@ class Guard:
         self._failures[peer] = (began, count + 1)
 
 
-def _suffices(identity: Identity, role: Role | None, scope: str) -> bool:
+def _suffices(identity: Identity, role: Role | None, scope: str | None) -> bool:
     return identity.may(role, scope) if role else bool(identity.roles)
 
 
@@ -234,8 +230,10 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def scope_in(path: str, route: str | None) -> str:
-    """The scope that trails ``route`` in ``path``, checked or not."""
+def scope_in(path: str, route: str | None) -> str | None:
+    """The scope that trails ``route`` in ``path``, not checked yet; None: its body says which."""
+    if route == "/v1/alerts":
+        return None
     if route is None or not route.startswith("/v1/"):
         return ROOT
     return path[len(route) :].removeprefix("/")

@@ -299,7 +299,7 @@ class Service:
         world.max_signals = config.limits.max_signals_per_scope
         self._limit_parking(config.limits)
         self.door.limits = config.limits
-        self.guard.configure(keyring, config.limits.max_auth_failures_per_minute, self.config.listen)
+        self.guard.configure(keyring, config.limits.max_auth_failures_per_minute)
         self.reports.max_clients = config.limits.max_clients
         self.door.forget()
         self.config = config

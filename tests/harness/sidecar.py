@@ -25,6 +25,7 @@ class Sidecar(Process):
         folder: to run in; None: one of its own, which goes with it.
         port: to listen on; 0: any, another one after a restart.
         listen: where to listen besides.
+        listen_flag: whether to listen at ``port``; else the config says where.
         inside: a command to run it with, as ``env`` or ``unshare``.
     """
 
@@ -36,6 +37,8 @@ class Sidecar(Process):
         folder: Path | None = None,
         port: int = 0,
         listen: str | None = None,
+        *,
+        listen_flag: bool = True,
         inside: tuple[str, ...] = (),
     ) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix="sidecar-")
@@ -43,15 +46,11 @@ class Sidecar(Process):
         self.config_path = folder / "sidecar.yaml"
         self.configure(config or {})
         command = [*inside, sys.executable, "-m", "sidecar", "serve", "--config", str(self.config_path)]
-        command += [
-            "--listen",
-            f"127.0.0.1:{port}",
-            *(["--listen", listen] if listen else []),
-            "--store",
-            store,
-            "--log-format",
-            "json",
-        ]
+        if listen_flag:
+            command += ["--listen", f"127.0.0.1:{port}"]
+        if listen:
+            command += ["--listen", listen]
+        command += ["--store", store, "--log-format", "json"]
         root = str(Path(__file__).parents[2])
         super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
 

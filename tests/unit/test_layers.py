@@ -20,7 +20,7 @@ ALLOWED = {
     "runtime": {"alerts", "config", "core", "store"},
     "metrics": {"core", "runtime"},
     "web": {"alerts", "auth", "config", "core", "metrics", "runtime", "store"},
-    "cli": {"auth", "config", "logs", "web"},
+    "cli": {"auth", "client", "config", "logs", "web"},
     "client": set(),
     "__main__": {"cli"},
     "__init__": set(),
