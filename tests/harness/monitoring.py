@@ -204,15 +204,22 @@ class Prometheus(_Monitor):
         targets: addresses by job.
         rules: rule groups, as in a rule file.
         alertmanager: where alerts go.
+        scrape: settings of each scrape config.
     """
 
-    def __init__(self, targets: dict[str, str], rules: list[dict[str, Any]], alertmanager: str) -> None:
+    def __init__(
+        self,
+        targets: dict[str, str],
+        rules: list[dict[str, Any]],
+        alertmanager: str,
+        scrape: dict[str, Any] | None = None,
+    ) -> None:
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yml"],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [address]}]}
+                {"job_name": job, "static_configs": [{"targets": [address]}], **(scrape or {})}
                 for job, address in targets.items()
             ],
         }

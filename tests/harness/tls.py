@@ -1,4 +1,4 @@
-"""A certificate of our own."""
+"""Certificates of our own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,35 @@ from pathlib import Path
 
 from .process import program
 
+_NAME = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+
 
 def certify(folder: Path) -> None:
     """``cert.pem`` and ``key.pem`` for 127.0.0.1, signed by itself."""
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, *files], check=True, capture_output=True)
+    _openssl("req", "-x509", *_NEW_KEY, "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", _NAME, *files)
+
+
+def certify_client(folder: Path, name: str, days: int = 1) -> None:
+    """``NAME.pem`` and ``NAME.key`` for a client, signed by ``ca.pem``, which is made if it is not there.
+
+    Args:
+        folder: where they are.
+        name: the common name.
+        days: how long it counts; below 1: it has expired.
+    """
+    ca, ca_key = folder / "ca.pem", folder / "ca.key"
+    if not ca.exists():
+        files = ["-keyout", str(ca_key), "-out", str(ca)]
+        _openssl("req", "-x509", *_NEW_KEY, "-days", "2", "-subj", "/CN=a test's CA", *files)
+    request, key = folder / f"{name}.csr", folder / f"{name}.key"
+    _openssl("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
+    signed = ["-CA", str(ca), "-CAkey", str(ca_key), "-CAcreateserial", "-out", str(folder / f"{name}.pem")]
+    _openssl("x509", "-req", "-in", str(request), "-days", str(days), *signed)
+
+
+_NEW_KEY = ("-newkey", "rsa:2048", "-nodes")
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run([program("openssl"), *arguments], check=True, capture_output=True)
