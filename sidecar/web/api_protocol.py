@@ -31,6 +31,8 @@ class ApiProtocol(HttpToolsProtocol):
         self._door = door
         self._head_bytes = 0
         self._in_head = False
+        self._in_message = False
+        self._begun = 0
         self._is_refused = False
         self._slow_sweeps = 0
 
@@ -38,15 +40,20 @@ class ApiProtocol(HttpToolsProtocol):
         """Count what belongs to a head that is not whole."""
         if self._is_refused:
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        was_in_head, was_in_message, self._begun = self._in_head, self._in_message, 0
         super().data_received(data)
+        begun = self._begun
+        if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
+            # All of it belongs to this head; where another message ends before it, who knows how much.
+            self._head_bytes += len(data)
         if self._in_head and self._head_bytes > self._door.limits.max_header_bytes:
             self._refuse()
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._in_head, self._head_bytes, self._slow_sweeps = True, 0, 0
+        self._in_head = self._in_message = True
+        self._begun += 1
+        self._head_bytes = self._slow_sweeps = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -65,6 +72,7 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A message ends."""
+        self._in_message = False
         if not self._is_refused:
             super().on_message_complete()
 

@@ -155,9 +155,11 @@ class Door:
     def _tick(self) -> None:
         self.date = _date()
         self._ticks += 1
-        if self._ticks % _SWEEP_TICKS == 0:
+        shortest = min(self.limits.header_timeout_secs, self.limits.write_timeout_secs)
+        ticks = max(1, min(_SWEEP_TICKS, int(shortest / _TICK_SECS)))
+        if self._ticks % ticks == 0:
             for connection in list(self.connections):
-                connection.sweep(_SWEEP_TICKS * _TICK_SECS)
+                connection.sweep(ticks * _TICK_SECS)
         self.ticking()
         self._timer = self.loop.call_later(_TICK_SECS, self._tick)
 
