@@ -93,6 +93,8 @@ def parse_notification(
     if len(alerts) > max_alerts:
         raise NotificationTooLarge("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are taken")
     truncated = message.get("truncatedAlerts", 0)
+    if isinstance(truncated, float) and truncated.is_integer():
+        truncated = int(truncated)
     if isinstance(truncated, bool) or not isinstance(truncated, int) or truncated < 0:
         _refuse("truncatedAlerts", "must be a whole number of at least 0")
     parsed = tuple(_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts))

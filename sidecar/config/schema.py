@@ -239,6 +239,7 @@ _LIMIT_KEYS: dict[str, Key | Section | Items] = {
         "max_waiters": "gate requests that may be parked at once",
         "max_waiters_per_scope": "of them, at one gate",
         "max_watchers": "watches that may be parked at once",
+        "max_event_streams": "event streams that may be open at once",
         "max_connections": "open connections",
         "max_header_bytes": "bytes of a request's head",
         "max_body_bytes": "bytes of a request's body",

@@ -206,6 +206,7 @@ class LimitsConfig:
         max_waiters: gate requests that may be parked at once.
         max_waiters_per_scope: of them, at one gate.
         max_watchers: watches that may be parked at once.
+        max_event_streams: event streams that may be open at once.
         max_connections: open connections.
         max_header_bytes: of a request's head.
         max_body_bytes: of a request's body.
@@ -224,6 +225,7 @@ class LimitsConfig:
     max_waiters: int = 20_000
     max_waiters_per_scope: int = 20_000
     max_watchers: int = 20_000
+    max_event_streams: int = 1_000
     max_connections: int = 50_000
     max_header_bytes: int = 16_384
     max_body_bytes: int = 16_777_216

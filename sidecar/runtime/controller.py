@@ -31,6 +31,7 @@ from .counters import Counters
 from .gate import Gate
 from .journal import Journal
 from .parking import Parking
+from .streams import Streams
 from .tree import Tree, Update
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.parking = Parking(self.loop, self.counters)
+        self.streams = Streams()
         self.on_reshape: Callable[[], None] = lambda: None
         self.on_turn: Callable[[], None] = lambda: None
         self._policies = policies
@@ -265,6 +267,8 @@ class Controller:
             self.parking.open(gate)
         for gate in update.changed:
             self.parking.changed(gate)
+        if update.changed:
+            self.streams.tell(update.changed)
         if update.opened or update.closed or update.reshaped:
             self.on_turn()
 

@@ -13,7 +13,7 @@ COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 REFUSALS = (
     "body-too-large", "cross-site", "forbidden", "header-too-large", "notification-too-large",
     "too-many-attempts", "too-many-clients", "too-many-connections", "too-many-scopes", "too-many-signals",
-    "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
+    "too-many-streams", "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
 )  # fmt: skip
 WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
 

@@ -11,18 +11,24 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter
 
+from sidecar import __version__
 from sidecar.auth import Identity
 from sidecar.config import ConfigError
 from sidecar.core.commands import Claim, Pause, Resume
 from sidecar.core.errors import InvalidState
+from sidecar.core.scope import ROOT
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.metrics import Exposition
+from sidecar.runtime.clock import rfc3339
 from sidecar.runtime.gate import snapshot
+from sidecar.store import HistoryQuery
 
 from .bodies import MAX_REASON_LENGTH, Body
 from .history import page_of, query_of
+from .openapi import openapi
+from .page import SECURITY_POLICY, status_page
 from .problems import CONTENT_TYPE, TITLES, Problem
 from .requests import scope_of
 from .service import Service
@@ -32,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _OPERATOR = "operator"
 _AGENT = "default"
+_PAGE_ENTRIES = 50
 
 
 class _AnyPath(BaseConverter):
@@ -56,6 +63,8 @@ def create_api(service: Service) -> Flask:
         ("/v1/status", "GET", views.status),
         ("/v1/history", "GET", views.history),
         ("/metrics", "GET", views.metrics),
+        ("/", "GET", views.page),
+        ("/openapi.json", "GET", views.openapi),
         ("/-/healthy", "GET", views.healthy),
         ("/-/ready", "GET", views.ready),
         ("/-/reload", "POST", views.reload),
@@ -134,6 +143,22 @@ class _Views:
         """``GET /v1/history[/scope]``."""
         query = query_of(scope_of(request.path, "/v1/history"), request.args)
         return _json(page_of(self._service.history(query), query))
+
+    def page(self) -> Response:
+        """``GET /``."""
+        controller = self._service.controller
+        status = self._service.in_loop(lambda: status_of(controller, ROOT, below=True))
+        query = HistoryQuery(limit=_PAGE_ENTRIES)
+        page = page_of(self._service.history(query), query)
+        now = rfc3339(self._service.clock.now())
+        text = status_page(status, page["entries"], now=now, version=__version__)
+        response = Response(text, content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = SECURITY_POLICY
+        return response
+
+    def openapi(self) -> Response:
+        """``GET /openapi.json``."""
+        return _json(openapi())
 
     def metrics(self) -> Response:
         """``GET /metrics``."""

@@ -14,9 +14,10 @@ from sidecar.runtime.waiter import Ending, Waiter
 
 from .answers import Answer, ended_answer, problem_answer, snapshot_answer
 from .api import create_api
+from .events import EVENTS, stream_events
 from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
-from .requests import GATE, WATCH, GateRequest
+from .requests import GATE, WATCH, GateRequest, scope_of
 from .service import Service
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,12 @@ class Application:
             await self._admit(scope, route)
             if route in (GATE, WATCH):
                 await self._gate(scope, receive, send)
+                return
+            if route == EVENTS:
+                _take_only(scope, "GET")
+                controller = self.service.controller
+                path = scope_of(scope["path"], EVENTS)
+                await stream_events(path, controller.tree, controller.streams, receive, send)
                 return
             body = await self._read(receive)
         except Problem as problem:
@@ -122,9 +129,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
-        if scope["method"] not in ("GET", "HEAD"):
-            headers = {"Allow": "GET, HEAD"}
-            raise Problem("method-not-allowed", f"{scope['path']} takes GET and HEAD", headers=headers)
+        _take_only(scope, "GET", "HEAD")
         if_none_match = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
         request = GateRequest(
             scope["path"],
@@ -208,6 +213,13 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _take_only(scope: Scope, *methods: str) -> None:
+    if scope["method"] not in methods:
+        allowed = ", ".join(methods)
+        detail = f"{ascii(scope['path'])[:200]} takes {allowed}"
+        raise Problem("method-not-allowed", detail, headers={"Allow": allowed})
 
 
 def _sized(scope: Scope, body: bytes) -> Scope:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sidecar.core.errors import shown
 from sidecar.runtime.clock import rfc3339
@@ -39,7 +40,7 @@ def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
     )
 
 
-def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, object]:
+def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
     """The answer: the entries, and the cursor of the next page, if there may be one."""
     more = len(entries) == query.limit
     return {

@@ -15,6 +15,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "shutting-down": (503, "The sidecar is shutting down"),
     "store-unavailable": (503, "The change could not be made durable, so nothing was changed"),
     "too-many-watchers": (503, "Too many watches are parked already"),
+    "too-many-streams": (503, "Too many event streams are open already"),
     "too-many-connections": (503, "Too many connections are open already"),
     "too-many-signals": (503, "The scope has too many signals already"),
     "unauthorized": (401, "Who are you?"),

@@ -131,6 +131,7 @@ class Service:
         parking.max_waiters = limits.max_waiters
         parking.max_waiters_per_scope = limits.max_waiters_per_scope
         parking.max_watchers = limits.max_watchers
+        self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
         """Every second: files with secrets and certificates may have changed."""
@@ -146,6 +147,7 @@ class Service:
     def shut_down(self) -> None:
         """Answer everybody who is parked; from now on nobody is."""
         self.ready = False
+        self.controller.streams.shut_down()
         self.controller.parking.shut_down(list(self.controller.tree.gates.values()))
 
     async def stop(self) -> None:

@@ -1,0 +1,78 @@
+"""The contract is complete, and what the sidecar does is in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.sidecar import Sidecar
+from sidecar.web.guard import OPEN, ROUTES
+from sidecar.web.openapi import openapi
+from sidecar.web.problems import TITLES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sidecar() -> Iterator[Sidecar]:
+    config = {
+        "defaults": {"pause_on_distressed": True, "wait_timeout_secs": 0.05, "max_pause_secs": 1},
+        "limits": {"max_scopes": 1_000_000, "max_clients": 1_000_000, "max_signals_per_scope": 1_000_000},
+    }
+    with Sidecar(config) as own:
+        yield own
+
+
+def test_it_is_served_as_it_is_made(sidecar: Sidecar) -> None:
+    assert sidecar.get("/openapi.json").json() == openapi()
+
+
+def test_every_route_is_in_it() -> None:
+    paths = {path.removesuffix("/{scope}") for path in openapi()["paths"]}
+    assert paths == {*ROUTES, *(one for one in OPEN if one != "/problems"), "/problems/{name}"}
+
+
+def test_every_problem_is_in_it_by_its_status() -> None:
+    statuses = {
+        status
+        for item in openapi()["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, dict)
+        for status in operation["responses"]
+    }
+    # A route's methods are all that are there: 405 is for others.
+    assert {str(status) for status, _ in TITLES.values()} - {"405"} <= statuses
+
+
+@pytest.mark.parametrize(
+    ("paths", "checks"),
+    [
+        ("/v1/(?!events|reports)|^/(?!v1)", []),
+        # Its counts have to add up, which a schema cannot say.
+        ("/v1/reports", ["--exclude-checks", "positive_data_acceptance"]),
+    ],
+)
+def test_it_answers_whatever_comes_as_it_says(sidecar: Sidecar, paths: str, checks: list[str]) -> None:
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{sidecar.url}/openapi.json"]
+    command += [
+        "--include-path-regex",
+        paths,
+        "--max-examples",
+        "25",
+        "--seed",
+        "1",
+        "--request-timeout",
+        "20",
+    ]
+    command += ["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all", *checks]
+    done = subprocess.run(
+        command, cwd=sidecar.config_path.parent, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert yaml.safe_load(sidecar.get("/openapi.json").text)
+    assert not sidecar.logs("a request failed")
