@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench unit lint demo previews dashboards docs format lock clean
+.PHONY: help run test soak fuzz bench unit lint demo previews dashboards docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -18,6 +18,9 @@ test: lint $(VENV)/.debian ## lint, type-check and run every test
 
 soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
+
+fuzz: $(VENV)/.dev ## a hundred thousand hostile requests
+	FUZZ_CASES=34000 $(BIN)/python -m pytest -s tests/http/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.dev ## what it costs, beside peers
 	$(BIN)/python -m bench.client $(ARGS)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sidecar import __version__
 from sidecar.core.state import WellbeingState
+from sidecar.store import KINDS
 
 from .guard import OPEN, ROUTES
 from .problems import CONTENT_TYPE, TITLES
@@ -233,13 +234,14 @@ def _status() -> Json:
 
 def _history() -> Json:
     whole = {"type": "integer", "minimum": 1}
+    kinds = f"^(,|({'|'.join(KINDS)})(,|$))*$"
     time = {"type": "string", "format": "date-time"}
     return {
         "summary": "What happened, newest first",
         "parameters": [
             _query("limit", {**whole, "maximum": 1000, "default": 100}, "Entries on a page."),
             _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the page before."),
-            _query("kind", {"type": "string"}, "Kinds of entries, joined by commas."),
+            _query("kind", {"type": "string", "pattern": kinds}, "Kinds of entries, joined by commas."),
             _query("below", {"enum": ["true", "false"], "default": "true"}, "Of scopes inside it as well."),
             _query("since", time, "Not before."),
             _query("until", time, "Before."),
@@ -365,20 +367,17 @@ def _schemas() -> Json:
 
 def _notification(text: Json, time: Json) -> Json:
     labels = {"type": "object", "additionalProperties": {"type": "string"}}
-    alert = {
-        **_object(
-            {
-                "status": {"enum": ["firing", "resolved"]},
-                "labels": labels,
-                "annotations": labels,
-                "startsAt": time,
-                "endsAt": {**text, "description": "A time, where the alert is resolved"},
-                "fingerprint": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
-            },
-            required=["status", "labels", "startsAt", "fingerprint"],
-        ),
-        "additionalProperties": True,
+    common = {
+        "labels": labels,
+        "annotations": _or_null(labels),
+        "startsAt": time,
+        "fingerprint": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
     }
+    required = ["status", "labels", "startsAt", "fingerprint"]
+    firing = _object({**common, "status": {"const": "firing"}}, required=required)
+    ended = {**common, "status": {"const": "resolved"}, "endsAt": time}
+    resolved = _object(ended, required=[*required, "endsAt"])
+    alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
     members = {
         "version": {"const": "4"},
         "receiver": text,
