@@ -28,6 +28,7 @@ _AFTER_START = b" /?"
 _LONGEST_START = max(len(start) for start in _STARTS) + 1
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 65_536
+_PIPELINED_AT_ONCE = 8
 
 
 class GateProtocol(Waiter, asyncio.Protocol):
@@ -38,7 +39,18 @@ class GateProtocol(Waiter, asyncio.Protocol):
         listener: where it came.
     """
 
-    __slots__ = ("access", "buffer", "door", "full", "idle", "plan", "plans", "quiet", "transport")
+    __slots__ = (
+        "access",
+        "buffer",
+        "door",
+        "full",
+        "held_back",
+        "idle",
+        "plan",
+        "plans",
+        "quiet",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
@@ -53,6 +65,8 @@ class GateProtocol(Waiter, asyncio.Protocol):
         # Nothing is buffered and nobody is parked: the next bytes begin a request.
         self.quiet = True
         self.full = False
+        # Nothing more is read until what was pipelined is served.
+        self.held_back = False
 
     # -- what the transport calls -----------------------------------------------------------------
 
@@ -128,12 +142,29 @@ class GateProtocol(Waiter, asyncio.Protocol):
     # -- requests ---------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Serve what is buffered, as far as it is whole and the client reads."""
-        while self.buffer and self.gate is None and not self.full and not self.transport.is_closing():
+        """Serve what is buffered, as far as it is whole and the client reads; a little at a time."""
+        for _ in range(_PIPELINED_AT_ONCE):
+            if not self._work_once():
+                break
+        else:
+            # Whoever pipelines much waits for those who ask for little.
+            self.quiet = False
+            if not self.held_back and len(self.buffer) > _MAX_PIPELINED_BYTES:
+                self.held_back = True
+                self.transport.pause_reading()
+            self.door.loop.call_soon(self._work)
+            return
+        if self.held_back and not self.full:
+            self.held_back = False
+            self.transport.resume_reading()
+
+    def _work_once(self) -> bool:
+        """Serve the first request that is buffered; whether there may be another to serve."""
+        if self.buffer and self.gate is None and not self.full and not self.transport.is_closing():
             data = self.buffer
             if not _may_be_ours(data):
                 self._hand_over(data)
-                return
+                return False
             end = data.find(_END)
             most = self.door.limits.max_header_bytes
             if end < 0 or end > most:
@@ -145,15 +176,17 @@ class GateProtocol(Waiter, asyncio.Protocol):
                     self._hand_over(data)
                 else:
                     self.quiet = False
-                return
+                return False
             head = data[: end + len(_END)]
             plan = self.plans.get(head) or self.door.plan(head, self.access)
             if plan is None:
                 self._hand_over(data)
-                return
+                return False
             self.buffer = data[len(head) :]
             self.quiet = True
             self._serve(plan)
+            return bool(self.buffer)
+        return False
 
     def _serve(self, plan: Plan) -> None:
         self.idle = 0
@@ -229,6 +262,9 @@ class GateProtocol(Waiter, asyncio.Protocol):
     def _hand_over(self, data: bytes) -> None:
         self._leave()
         self.buffer = b""
+        if self.held_back:
+            self.held_back = False
+            self.transport.resume_reading()
         self.door.hand_over(self.transport, self.access, data)
 
     def _leave(self) -> None:

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def sidecar() -> Iterator[Sidecar]:
     config = {
-        "defaults": {"pause_on_distressed": True, "wait_timeout_secs": 0.05, "max_pause_secs": 1},
+        # A gate that is paused answers 503, which a fuzzer takes for a fault.
+        "defaults": {"enabled": False, "wait_timeout_secs": 0.05},
         "limits": {"max_scopes": 1_000_000, "max_clients": 1_000_000, "max_signals_per_scope": 1_000_000},
     }
     with Sidecar(config) as own:
