@@ -141,7 +141,7 @@ def test_what_may_be_missing_gets_its_default():
         ("receiver", 1),
         ("receiver", None),
         ("groupKey", []),
-        *(("truncatedAlerts", wrong) for wrong in (-1, True, 1.0, "1")),
+        *(("truncatedAlerts", wrong) for wrong in (-1, True, 1.5, "1")),
     ],
 )
 def test_wrong_values_of_a_notification_are_refused_at_their_place(key, value):
