@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .panels import GATE, STATES, YES, Board, Panel, Row
+from .panels import GATE, STATES, YES, Board, Panel, Row, first_counted, scopes
 
 S = 'scope=~"$scope"'
 
@@ -11,13 +11,20 @@ FLEET = Board(
     title="Wellbeing / Fleet",
     description="Which scopes are how well, who is paused by what and until when, and what it costs.",
     variables=(("scope", "Scope", "label_values(wellbeing_state_level, scope)", True),),
-    annotations=(("Pauses", "red", f"sum by (scope) (changes(wellbeing_paused{{{S}}}[1m])) > 0"),),
+    annotations=(
+        ("Pauses", "red", f"max by (scope) (wellbeing_paused{{{S}}}) > 0"),
+        (
+            "Interventions",
+            "orange",
+            first_counted(f"wellbeing_interventions_total{{{S}}}", "scope", "1m") + " > 0",
+        ),
+    ),
     parts=(
         Row("Now"),
         Panel(
             "Scopes",
             "Scopes that are known.",
-            ((f"count(wellbeing_state_level{{{S}}})", ""),),
+            ((f"count(count by (scope) (wellbeing_state_level{{{S}}}))", ""),),
             "stat",
             width=4,
             height=4,
@@ -25,7 +32,7 @@ FLEET = Board(
         Panel(
             "Not well",
             "Scopes whose effective state is not healthy.",
-            ((f"count(wellbeing_state_level{{{S}}} > 0) or vector(0)", ""),),
+            ((f"count(max by (scope) (wellbeing_state_level{{{S}}}) > 0) or vector(0)", ""),),
             "stat",
             width=4,
             height=4,
@@ -34,7 +41,7 @@ FLEET = Board(
         Panel(
             "Paused",
             "Scopes whose gate is closed.",
-            ((f"sum(wellbeing_paused{{{S}}})", ""),),
+            ((f"sum(max by (scope) (wellbeing_paused{{{S}}}))", ""),),
             "stat",
             width=4,
             height=4,
@@ -71,24 +78,45 @@ FLEET = Board(
         Panel(
             "The worst",
             "Effective state by scope, the worst first.",
-            ((f"sort_desc(wellbeing_state_level{{{S}}})", ""),),
+            (("topk(50, " + scopes(f"max by (scope) (wellbeing_state_level{{{S}}})") + ")", ""),),
             "table",
-            columns={"scope": "scope", "instance": "sidecar", "Value": "state"},
+            columns={"scope": "scope", "Value": "state"},
             words=STATES,
+            width=8,
+            links=True,
         ),
         Panel(
             "Paused now",
-            "Closed gates, and for how long. `wellbeing-sidecar status SCOPE` tells by what and until when.",
-            ((f"sort_desc(wellbeing_current_pause_duration_seconds{{{S}}} > 0)", ""),),
+            "Closed gates: whose hold, of what kind, by what, why, and how long until it ends by itself (below 0: it does not).",
+            (
+                (
+                    "topk(50, "
+                    + scopes(
+                        f"max by (scope, held_by, kind, source, reason) (wellbeing_pause_info{{{S}}})"
+                        f" * on (scope) group_left () (max by (scope) (wellbeing_pause_until_timestamp_seconds{{{S}}}) - time())"
+                    )
+                    + ")",
+                    "",
+                ),
+            ),
             "table",
             "s",
-            columns={"scope": "scope", "instance": "sidecar", "Value": "closed for"},
+            columns={
+                "scope": "scope",
+                "held_by": "held by",
+                "kind": "kind",
+                "source": "by",
+                "reason": "why",
+                "Value": "ends in",
+            },
+            width=16,
+            links=True,
         ),
         Row("Over time"),
         Panel(
             "State",
             "Effective state: the worst of a scope's own and its ancestors'.",
-            ((f"wellbeing_state_level{{{S}}}", "{{scope}}"),),
+            ((scopes(f"max by (scope) (wellbeing_state_level{{{S}}})"), "{{scope}}"),),
             "timeline",
             width=24,
             height=10,
@@ -97,7 +125,7 @@ FLEET = Board(
         Panel(
             "Gate",
             "Whether requests wait.",
-            ((f"wellbeing_paused{{{S}}}", "{{scope}}"),),
+            ((scopes(f"max by (scope) (wellbeing_paused{{{S}}})"), "{{scope}}"),),
             "timeline",
             width=24,
             height=8,
@@ -106,15 +134,21 @@ FLEET = Board(
         Panel(
             "Waiting",
             "Requests that wait, by scope.",
-            ((f"wellbeing_waiters{{{S}}}", "{{scope}}"),),
+            ((scopes(f"sum by (scope) (wellbeing_waiters{{{S}}})"), "{{scope}}"),),
             stack=True,
         ),
         Panel(
             "Share of time paused",
             "Of the last 5 minutes and of the last hour, the most paused scopes.",
             (
-                (f"topk(10, wellbeing:paused:ratio_rate5m{{{S}}})", "{{scope}} 5m"),
-                (f"topk(10, wellbeing:paused:ratio_rate1h{{{S}}})", "{{scope}} 1h"),
+                (
+                    "topk(10, " + scopes(f"max by (scope) (wellbeing:paused:ratio_rate5m{{{S}}})") + ")",
+                    "{{scope}} 5m",
+                ),
+                (
+                    "topk(10, " + scopes(f"max by (scope) (wellbeing:paused:ratio_rate1h{{{S}}})") + ")",
+                    "{{scope}} 1h",
+                ),
             ),
             unit="percentunit",
             bound=1,
@@ -124,7 +158,7 @@ FLEET = Board(
             "By who put them. Many in a short time are flapping: see `min_pause_secs` and `resume_ramp_per_sec`.",
             (
                 (
-                    f"sum by (scope, cause) (increase(wellbeing_pauses_total{{{S}}}[15m]))",
+                    scopes(first_counted(f"wellbeing_pauses_total{{{S}}}", "scope, cause", "15m")),
                     "{{scope}} {{cause}}",
                 ),
             ),

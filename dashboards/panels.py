@@ -32,6 +32,20 @@ GATE = {"0": ("open", "green"), "1": ("closed", "red")}
 YES = {"0": ("no", "green"), "1": ("yes", "red")}
 NO = {"0": ("no", "red"), "1": ("yes", "green")}
 
+NAMED = '/text="(?<text>[^"]+)".*value="(?<value>[^"]+)"/'
+
+
+def scopes(expression: str) -> str:
+    """``expression``, a vector by scope, with the root's name shown."""
+    return f'label_replace({expression}, "scope", "(root)", "scope", "")'
+
+
+def first_counted(counter: str, by: str, window: str) -> str:
+    """How much ``counter`` grew; what a series begins with counts, which ``increase`` leaves out."""
+    now, before = f"sum by ({by}) ({counter})", f"sum by ({by}) ({counter} offset {window})"
+    return f"clamp_min({now} - ({before} or {now} * 0), 0)"
+
+
 Thresholds = tuple[tuple[float | None, str], ...]
 Words = dict[str, tuple[str, str]]
 
@@ -53,6 +67,7 @@ class Panel:
         stack: whether series are stacked.
         columns: of a table: what labels are called; others are left out.
         bound: the most that an axis shows.
+        links: of a table: its scopes lead to their own dashboard.
     """
 
     title: str
@@ -67,6 +82,7 @@ class Panel:
     stack: bool = False
     columns: dict[str, str] = field(default_factory=dict)
     bound: float | None = None
+    links: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,11 +136,14 @@ def build(board: Board) -> models.Dashboard:
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
     for name, label, query, many in board.variables:
+        # What a scope is called, and what matches it: the root's is the empty text.
+        regex = NAMED if query.startswith("query_result(") else ""
         variable = (
             dashboard.QueryVariable(name)
             .label(label)
             .query(query)
             .datasource(SOURCE)
+            .regex(regex)
             .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
             .sort(models.VariableSort.ALPHABETICAL_ASC)
         )
@@ -136,7 +155,7 @@ def build(board: Board) -> models.Dashboard:
         made = made.annotation(_annotation(name, colour, query))
     for number, part in enumerate(board.parts, start=1):
         if isinstance(part, Row):
-            made = made.with_row(dashboard.Row(part.title))
+            made = made.with_row(dashboard.Row(part.title).id(number))
         else:
             made = made.with_panel(_panel(part).id(number))
     return made.build()
@@ -214,6 +233,9 @@ def _timeseries(panel: Panel) -> Any:  # noqa: ANN401
         .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
         .min(0)
     )
+    if panel.thresholds:
+        style = common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
+        made = made.thresholds_style(style)
     if panel.stack:
         made = made.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL)).fill_opacity(40)
     return _with_fields(made, panel)
@@ -240,6 +262,13 @@ def _table(panel: Panel) -> Any:  # noqa: ANN401
         id_val="filterFieldsByName", options={"include": {"names": [*renamed]}}
     )
     made = table.Panel().with_transformation(keep).with_transformation(organize)
+    if panel.words or panel.thresholds:
+        text = models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
+        made = made.override_by_name(renamed["Value"], [text])
+    if panel.links:
+        url = "/d/wellbeing-scope?var-scope=${__data.fields.scope}&var-datasource=${datasource}&${__url_time_range}"
+        link = dashboard.DashboardLink("This scope").type(models.DashboardLinkType.LINK).url(url)
+        made = made.data_links([link])
     return _with_fields(made, panel)
 
 
@@ -254,6 +283,14 @@ def _timeline(panel: Panel) -> Any:  # noqa: ANN401
 
 
 def _heatmap(panel: Panel) -> Any:  # noqa: ANN401
-    colour = heatmap.HeatmapColorOptions().scheme("Oranges").mode(heatmap_models.HeatmapColorMode.SCHEME)
+    # The builder's zeros would leave Grafana without a palette.
+    colour = (
+        heatmap.HeatmapColorOptions()
+        .scheme("Oranges")
+        .mode(heatmap_models.HeatmapColorMode.SCHEME)
+        .steps(64)
+        .exponent(0.5)
+        .fill("dark-orange")
+    )
     made = heatmap.Panel().calculate(False).color(colour)
     return made.y_axis(heatmap.YAxisConfig().unit(panel.unit))

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from .panels import GATE, STATES, Board, Panel, Row
+from .panels import GATE, STATES, Board, Panel, Row, first_counted
 
-S = 'scope="$scope"'
+S = 'scope=~"$scope"'
 V = 'model_name=~"$model"'
+
+_NAMED = "max by (scope) (wellbeing_state_level)"
+for _label, _root in (("text", "(root)"), ("value", "()")):
+    _NAMED = f'label_replace({_NAMED}, "{_label}", "$1", "scope", "(.+)")'
+    _NAMED = f'label_replace({_NAMED}, "{_label}", "{_root}", "scope", "")'
 
 SCOPE = Board(
     uid="wellbeing-scope",
     title="Wellbeing / Scope",
     description="One scope: its state, its signals, its pauses, what became of requests, and the engine beside it.",
     variables=(
-        ("scope", "Scope", "label_values(wellbeing_state_level, scope)", False),
+        ("scope", "Scope", f"query_result({_NAMED})", False),
         ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
     ),
     annotations=(
-        ("Pauses", "red", f"changes(wellbeing_paused{{{S}}}[1m]) > 0"),
-        ("Interventions", "orange", f"increase(wellbeing_interventions_total{{{S}}}[1m]) > 0"),
+        ("Pauses", "red", f"max(wellbeing_paused{{{S}}}) > 0"),
+        (
+            "Interventions",
+            "orange",
+            first_counted(f"wellbeing_interventions_total{{{S}}}", "scope", "1m") + " > 0",
+        ),
     ),
     parts=(
         Panel(
             "State",
             "The effective state: the worst of the scope's own and its ancestors'.",
-            ((f"wellbeing_state_level{{{S}}}", ""),),
+            ((f"max(wellbeing_state_level{{{S}}})", ""),),
             "stat",
             width=4,
             height=4,
@@ -32,7 +41,7 @@ SCOPE = Board(
         Panel(
             "Gate",
             "Whether requests wait.",
-            ((f"wellbeing_paused{{{S}}}", ""),),
+            ((f"max(wellbeing_paused{{{S}}})", ""),),
             "stat",
             width=4,
             height=4,
@@ -41,7 +50,7 @@ SCOPE = Board(
         Panel(
             "Closed for",
             "0: it is open.",
-            ((f"wellbeing_current_pause_duration_seconds{{{S}}}", ""),),
+            ((f"max(wellbeing_current_pause_duration_seconds{{{S}}})", ""),),
             "stat",
             "s",
             width=4,
@@ -51,7 +60,7 @@ SCOPE = Board(
         Panel(
             "Waiting",
             "Requests that wait now.",
-            ((f"wellbeing_waiters{{{S}}}", ""),),
+            ((f"sum(wellbeing_waiters{{{S}}})", ""),),
             "stat",
             width=4,
             height=4,
@@ -59,7 +68,7 @@ SCOPE = Board(
         Panel(
             "Paused, last hour",
             "Share of the last hour that it was paused.",
-            ((f"wellbeing:paused:ratio_rate1h{{{S}}}", ""),),
+            ((f"max(wellbeing:paused:ratio_rate1h{{{S}}})", ""),),
             "stat",
             "percentunit",
             width=4,
@@ -69,7 +78,7 @@ SCOPE = Board(
         Panel(
             "Pauses, last day",
             "How often it was paused.",
-            ((f"sum(increase(wellbeing_pauses_total{{{S}}}[1d]))", ""),),
+            (("sum(" + first_counted(f"wellbeing_pauses_total{{{S}}}", "scope, cause", "1d") + ")", ""),),
             "stat",
             width=4,
             height=4,
@@ -77,7 +86,7 @@ SCOPE = Board(
         Panel(
             "State",
             "Over time.",
-            ((f"wellbeing_state_level{{{S}}}", "state"),),
+            ((f"max(wellbeing_state_level{{{S}}})", "state"),),
             "timeline",
             width=24,
             height=4,
@@ -86,26 +95,50 @@ SCOPE = Board(
         Panel(
             "Gate",
             "Over time.",
-            ((f"wellbeing_paused{{{S}}}", "gate"),),
+            ((f"max(wellbeing_paused{{{S}}})", "gate"),),
             "timeline",
             width=24,
             height=4,
             words=GATE,
         ),
         Panel(
+            "Paused by",
+            "Whose hold closes the gate, of what kind, by what, why, and how long until it ends by itself (below 0: it does not).",
+            (
+                (
+                    (
+                        f"max by (held_by, kind, source, reason) (wellbeing_pause_info{{{S}}})"
+                        f" * on () group_left () (max(wellbeing_pause_until_timestamp_seconds{{{S}}}) - time())"
+                    ),
+                    "",
+                ),
+            ),
+            "table",
+            "s",
+            columns={
+                "held_by": "held by",
+                "kind": "kind",
+                "source": "by",
+                "reason": "why",
+                "Value": "ends in",
+            },
+            width=24,
+            height=5,
+        ),
+        Panel(
             "Requests",
             "What became of them. Blocked are waited, timed out, abandoned, rejected, and those that wait now.",
             (
-                (f"rate(wellbeing_requests_total{{{S}}}[$__rate_interval])", "all"),
-                (f"rate(wellbeing_requests_blocked_total{{{S}}}[$__rate_interval])", "blocked"),
-                (f"rate(wellbeing_requests_waited_total{{{S}}}[$__rate_interval])", "waited"),
-                (f"rate(wellbeing_requests_timed_out_total{{{S}}}[$__rate_interval])", "timed out"),
-                (f"rate(wellbeing_requests_abandoned_total{{{S}}}[$__rate_interval])", "abandoned"),
-                (f"rate(wellbeing_requests_rejected_total{{{S}}}[$__rate_interval])", "rejected"),
+                (f"sum(rate(wellbeing_requests_total{{{S}}}[$__rate_interval]))", "all"),
+                (f"sum(rate(wellbeing_requests_blocked_total{{{S}}}[$__rate_interval]))", "blocked"),
+                (f"sum(rate(wellbeing_requests_waited_total{{{S}}}[$__rate_interval]))", "waited"),
+                (f"sum(rate(wellbeing_requests_timed_out_total{{{S}}}[$__rate_interval]))", "timed out"),
+                (f"sum(rate(wellbeing_requests_abandoned_total{{{S}}}[$__rate_interval]))", "abandoned"),
+                (f"sum(rate(wellbeing_requests_rejected_total{{{S}}}[$__rate_interval]))", "rejected"),
             ),
             unit="reqps",
         ),
-        Panel("Waiting", "Requests that wait.", ((f"wellbeing_waiters{{{S}}}", "waiting"),)),
+        Panel("Waiting", "Requests that wait.", ((f"sum(wellbeing_waiters{{{S}}})", "waiting"),)),
         Panel(
             "Waits, all scopes",
             "How long finished waits took.",
@@ -117,20 +150,20 @@ SCOPE = Board(
             "Pauses and resumes",
             "By cause.",
             (
-                (f"increase(wellbeing_pauses_total{{{S}}}[15m])", "paused: {{cause}}"),
-                (f"increase(wellbeing_resumes_total{{{S}}}[15m])", "resumed: {{cause}}"),
+                (first_counted(f"wellbeing_pauses_total{{{S}}}", "cause", "15m"), "paused: {{cause}}"),
+                (first_counted(f"wellbeing_resumes_total{{{S}}}", "cause", "15m"), "resumed: {{cause}}"),
             ),
         ),
         Panel(
             "Signals",
             "What is claimed of this scope itself.",
-            ((f"wellbeing_signals{{{S}}}", "{{source}} {{state}}"),),
+            ((f"max by (source, state) (wellbeing_signals{{{S}}})", "{{source}} {{state}}"),),
             stack=True,
         ),
         Panel(
             "Engines in sync",
             "Whether an engine's own switch is as the gate is.",
-            ((f"wellbeing_engine_in_sync{{{S}}}", "{{engine}}"),),
+            ((f"min by (engine) (wellbeing_engine_in_sync{{{S}}})", "{{engine}}"),),
             bound=1,
         ),
         Row("The engine: vLLM"),

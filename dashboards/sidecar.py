@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .panels import NO, YES, Board, Panel, Row
+from .panels import NO, YES, Board, Panel, Row, first_counted
 
 I = 'instance=~"$instance"'  # noqa: E741 - as short as the others
 
@@ -11,6 +11,13 @@ SIDECAR = Board(
     title="Wellbeing / Sidecar",
     description="The sidecar itself: what it hears, how fast it reacts, its store, its loop, its memory.",
     variables=(("instance", "Sidecar", "label_values(wellbeing_build_info, instance)", True),),
+    annotations=(
+        (
+            "Interventions",
+            "orange",
+            first_counted(f"wellbeing_interventions_total{{{I}}}", "scope", "1m") + " > 0",
+        ),
+    ),
     parts=(
         Panel(
             "Store",

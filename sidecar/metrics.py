@@ -24,6 +24,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from sidecar import __version__
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.counters import Counters, Histogram
 from sidecar.runtime.engines import Engines
@@ -31,6 +32,9 @@ from sidecar.runtime.gate import Gate
 from sidecar.runtime.imports import Imports
 
 T = TypeVar("T")
+
+_MAX_REASON = 120
+"""Characters of a reason in a label: it is told in full by status and history."""
 
 _REQUESTS = (
     ("wellbeing_requests", "requests", "Gate requests."),
@@ -93,6 +97,8 @@ class _Row:
     closed: bool
     paused_for: float
     paused_secs: float
+    hold: Hold | None
+    held_by: str | None
     waiting: int
     signals: dict[tuple[str, str], int]
     interventions: int
@@ -164,6 +170,8 @@ def _row(gate: Gate, now: float) -> _Row:
         closed=gate.closed,
         paused_for=paused_for,
         paused_secs=gate.paused_secs + gate.counted_pause(now),
+        hold=gate.hold,
+        held_by=gate.held_by,
         waiting=gate.waiting,
         signals=signals,
         interventions=gate.interventions,
@@ -202,6 +210,16 @@ def _pauses(rows: list[_Row], imports: Imports) -> Iterator[Metric]:
         "Time that the gate was closed, since the sidecar started.",
         labels=["scope"],
     )
+    until = GaugeMetricFamily(
+        "wellbeing_pause_until_timestamp_seconds",
+        "When the pause ends by itself; 0: not by itself. Only while the gate is closed.",
+        labels=["scope"],
+    )
+    info = GaugeMetricFamily(
+        "wellbeing_pause_info",
+        "1 while the gate is closed: by whose hold, of what kind, from which source and why.",
+        labels=["scope", "held_by", "kind", "source", "reason"],
+    )
     interventions = CounterMetricFamily(
         "wellbeing_interventions", "Changes of the own state.", labels=["scope"]
     )
@@ -212,12 +230,16 @@ def _pauses(rows: list[_Row], imports: Imports) -> Iterator[Metric]:
         paused.add_metric([row.scope], float(row.closed))
         current.add_metric([row.scope], max(row.paused_for, elsewhere.get(row.scope, 0.0)))
         total.add_metric([row.scope], row.paused_secs)
+        if row.hold is not None:
+            hold, held_by = row.hold, row.held_by or "(root)"
+            until.add_metric([row.scope], hold.until or 0.0)
+            info.add_metric([row.scope, held_by, hold.kind.value, hold.by, hold.reason[:_MAX_REASON]], 1)
         interventions.add_metric([row.scope], row.interventions)
         for cause, count in row.pauses.items():
             pauses.add_metric([row.scope, cause], count)
         for cause, count in row.resumes.items():
             resumes.add_metric([row.scope, cause], count)
-    yield from (paused, current, total, interventions, pauses, resumes)
+    yield from (paused, current, total, until, info, interventions, pauses, resumes)
 
 
 def _requests(rows: list[_Row]) -> Iterator[Metric]:

@@ -54,8 +54,10 @@ def test_it_parses_back_through_the_sdks_model(board) -> None:
 def test_every_panel_says_what_it_means(board) -> None:
     raw = json.loads(rendered(board))
     panels = [panel for panel in raw["panels"] if panel["type"] != "row"]
-    ids = [panel["id"] for panel in panels]
+    ids = [panel["id"] for panel in raw["panels"]]
     assert len(ids) == len(set(ids))
+    # What the SDK leaves at zero Grafana takes for no palette at all.
+    assert '"steps": 0' not in rendered(board)
     for panel in panels:
         assert panel["title"]
         assert panel["description"]
