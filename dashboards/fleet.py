@@ -87,13 +87,13 @@ FLEET = Board(
         ),
         Panel(
             "Paused now",
-            "Closed gates: whose hold, of what kind, by what, why, and how long until it ends by itself (below 0: it does not).",
+            "Closed gates: whose hold, of what kind, by what, why, and how long until it ends by itself (0: it does not).",
             (
                 (
                     "topk(50, "
                     + scopes(
                         f"max by (scope, held_by, kind, source, reason) (wellbeing_pause_info{{{S}}})"
-                        f" * on (scope) group_left () (max by (scope) (wellbeing_pause_until_timestamp_seconds{{{S}}}) - time())"
+                        f" * on (scope) group_left () clamp_min(max by (scope) (wellbeing_pause_until_timestamp_seconds{{{S}}}) - time(), 0)"
                     )
                     + ")",
                     "",

@@ -263,8 +263,7 @@ def _table(panel: Panel) -> Any:  # noqa: ANN401
     )
     made = table.Panel().with_transformation(keep).with_transformation(organize)
     if panel.words or panel.thresholds:
-        text = models.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
-        made = made.override_by_name(renamed["Value"], [text])
+        made = made.cell_options(common_models.TableColorTextCellOptions())
     if panel.links:
         url = "/d/wellbeing-scope?var-scope=${__data.fields.scope}&var-datasource=${datasource}&${__url_time_range}"
         link = dashboard.DashboardLink("This scope").type(models.DashboardLinkType.LINK).url(url)

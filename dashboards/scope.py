@@ -103,12 +103,12 @@ SCOPE = Board(
         ),
         Panel(
             "Paused by",
-            "Whose hold closes the gate, of what kind, by what, why, and how long until it ends by itself (below 0: it does not).",
+            "Whose hold closes the gate, of what kind, by what, why, and how long until it ends by itself (0: it does not).",
             (
                 (
                     (
                         f"max by (held_by, kind, source, reason) (wellbeing_pause_info{{{S}}})"
-                        f" * on () group_left () (max(wellbeing_pause_until_timestamp_seconds{{{S}}}) - time())"
+                        f" * on () group_left () clamp_min(max(wellbeing_pause_until_timestamp_seconds{{{S}}}) - time(), 0)"
                     ),
                     "",
                 ),
