@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -103,3 +105,14 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
     assert after["wellbeing_requests_total"] == 3
     assert after["wellbeing_requests_blocked_total"] == after["wellbeing_requests_timed_out_total"] == 2
     assert after["wellbeing_paused_seconds_total"] > 0.05
+
+
+def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"`(wellbeing_\w+)`", docs))
+    exposed = set()
+    for line in sidecar.get("/metrics").text.splitlines():
+        if line.startswith("# TYPE wellbeing_"):
+            _, _, name, kind = line.split()
+            exposed.add(name if kind != "counter" or name.endswith("_total") else f"{name}_total")
+    assert documented == exposed

@@ -100,6 +100,26 @@ def counter(series: str, fires: float, boundary: float):
     return case({series: each(fires)}, {series: still(5)}, {series: each(boundary)})
 
 
+def tokens(labels: str) -> str:
+    return f'sglang:realtime_tokens_total{{{labels},mode="decode"}}'
+
+
+def answers(ok: float, error: float) -> Series:
+    front = 'namespace="ns",pod="p",job="j",instance="i",endpoint="/generate",method="POST"'
+    name = "sglang:http_responses_total"
+    return {
+        f'{name}{{{front},status_code="200"}}': each(ok),
+        f'{name}{{{front},status_code="500"}}': each(error),
+    }
+
+
+def ranked(metric: str, values: str, **ranks: int) -> Series:
+    """A scheduler's series of SGLang by its ranks."""
+    labels = {"tp_rank": 0, "pp_rank": 0, "moe_ep_rank": 0, **ranks}
+    told = ",".join(f'{name}="{rank}"' for name, rank in labels.items())
+    return {f'{metric}{{{L},engine_type="unified",{told}}}': values}
+
+
 CASES = {
     "VllmErrorRatioHigh": case(
         finished(stop=80, error=20), finished(stop=100, error=0), finished(stop=90, error=10), M
@@ -142,12 +162,15 @@ CASES = {
         M,
         {f'sglang:num_requests_total{{{L},is_streaming="true"}}': each(100)},
     ),
+    "SglangErrorRatioHigh": case(
+        answers(ok=80, error=20), answers(ok=100, error=0), answers(ok=90, error=10), "ns/p"
+    ),
     "SglangQueueGrows": waiting("sglang:num_queue_reqs", S, M),
     "SglangQueueTimeHigh": queue_time("sglang:queue_time_seconds", L, M),
     "SglangStuck": case(
         {f"sglang:num_running_reqs{{{S}}}": still(0)},
-        {f"sglang:num_running_reqs{{{S}}}": still(4), f"sglang:generation_tokens_total{{{S}}}": each(50)},
-        {f"sglang:num_running_reqs{{{S}}}": still(1), f"sglang:generation_tokens_total{{{S}}}": each(1)},
+        {f"sglang:num_running_reqs{{{S}}}": still(4), tokens(S): each(50)},
+        {f"sglang:num_running_reqs{{{S}}}": still(1), tokens(S): each(1)},
         None,
         {f"sglang:num_queue_reqs{{{S}}}": still(2)},
     ),
@@ -315,6 +338,135 @@ def test_an_alert_fires_when_it_must_and_only_then(tmp_path: Path, alert: str) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+_FIRST_TOKEN = "vllm:time_to_first_token_seconds_bucket"
+_QUEUE, _RUNNING = "sglang:num_queue_reqs", "sglang:num_running_reqs"
+# What each part of an expression is for: alert, series, whether it fires, minutes a step.
+PARTS: dict[str, tuple[str, Series, bool, int]] = {
+    "a batch that makes no token is stuck": (
+        "VllmStuck",
+        {
+            f"vllm:num_requests_running{{{V}}}": still(1),
+            f"vllm:num_requests_waiting{{{V}}}": still(5),
+            f"vllm:generation_tokens_total{{{V}}}": still(9),
+            f"vllm:prompt_tokens_total{{{V}}}": still(9),
+        },
+        True,
+        1,
+    ),
+    "errors of hardly any traffic mean nothing": (
+        "VllmErrorRatioHigh",
+        finished(stop=0.5, error=0.5),
+        False,
+        1,
+    ),
+    "an engine that stays down keeps firing": (
+        "VllmDown",
+        {f"vllm:num_requests_running{{{V}}}": "1x5 _x115", 'up{job="j",instance="i"}': "1x5 0x115"},
+        True,
+        1,
+    ),
+    "an engine that was scaled away is not down": (
+        "VllmDown",
+        {f"vllm:num_requests_running{{{V}}}": "1x5 _x35", 'up{job="j",instance="i"}': "1x5 _x35"},
+        False,
+        1,
+    ),
+    "another job's instance of the same name does not answer for it": (
+        "VllmDown",
+        {
+            f"vllm:num_requests_running{{{V}}}": "1x5 _x35",
+            'up{job="j",instance="i"}': "1x5 0x35",
+            'up{job="other",instance="i"}': still(1),
+        },
+        True,
+        1,
+    ),
+    "a night without traffic leaves the baseline what it was": (
+        "VllmTimeToFirstTokenHigh",
+        {
+            f'{_FIRST_TOKEN}{{{V},le="1"}}': "0+60x100 6000x150 6000+0x30",
+            f'{_FIRST_TOKEN}{{{V},le="60"}}': "0+60x100 6000x150 6000+60x30",
+            f'{_FIRST_TOKEN}{{{V},le="+Inf"}}': "0+60x100 6000x150 6000+60x30",
+        },
+        True,
+        5,
+    ),
+    "without a baseline nothing is above it": (
+        "VllmTimeToFirstTokenHigh",
+        {
+            f'{_FIRST_TOKEN}{{{V},le="1"}}': "0x200 0+0x20",
+            f'{_FIRST_TOKEN}{{{V},le="60"}}': "0x200 0+60x20",
+            f'{_FIRST_TOKEN}{{{V},le="+Inf"}}': "0x200 0+60x20",
+        },
+        False,
+        5,
+    ),
+    "tensor ranks tell of the same queue": (
+        "SglangQueueGrows",
+        {**ranked(_QUEUE, still(60), tp_rank=0), **ranked(_QUEUE, still(60), tp_rank=1)},
+        False,
+        1,
+    ),
+    "data-parallel ranks have a queue each": (
+        "SglangQueueGrows",
+        {**ranked(_QUEUE, still(60), dp_rank=0), **ranked(_QUEUE, still(60), dp_rank=1)},
+        True,
+        1,
+    ),
+    "one data-parallel rank is stuck beside a busy one": (
+        "SglangStuck",
+        {
+            **ranked(_QUEUE, still(50), dp_rank=0),
+            **ranked(_RUNNING, still(0), dp_rank=0),
+            **ranked(_QUEUE, still(0), dp_rank=1),
+            **ranked(_RUNNING, still(8), dp_rank=1),
+        },
+        True,
+        1,
+    ),
+    "a batch of SGLang that makes no token is stuck": (
+        "SglangStuck",
+        {**ranked(_QUEUE, still(2)), **ranked(_RUNNING, still(3)), tokens(S): still(7)},
+        True,
+        1,
+    ),
+    "long answers are no standstill": (
+        "SglangStuck",
+        {
+            **ranked(_QUEUE, still(5)),
+            **ranked(_RUNNING, still(32)),
+            tokens(S): each(9000),
+            f"sglang:generation_tokens_total{{{S}}}": still(7),
+        },
+        False,
+        1,
+    ),
+    "with all thresholds nothing is missing": ("WellbeingThresholdsMissing", {"up": still(1)}, False, 1),
+}
+
+
+@pytest.mark.parametrize("what", sorted(PARTS))
+def test_each_part_of_an_expression_does_its_work(tmp_path: Path, what: str) -> None:
+    alert, series, fires, step = PARTS[what]
+    done = prove(tmp_path, [expect(alert, series, firing=fires, step=step)], files_of(ALERTS[alert][0]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_threshold_that_is_missing_is_named(tmp_path: Path) -> None:
+    thresholds = yaml.safe_load((ROOT / "alerts" / "thresholds.rules.yml").read_text())
+    names = [rule["labels"]["name"] for rule in thresholds["groups"][0]["rules"]]
+    told = re.findall(
+        r'absent\(wellbeing:threshold\{name="(\w+)"\}\)', ALERTS["WellbeingThresholdsMissing"][1]["expr"]
+    )
+    assert told == names
+    thresholds["groups"][0]["rules"].pop()
+    (tmp_path / "copy.rules.yml").write_text(yaml.safe_dump(thresholds))
+    missing = expect("WellbeingThresholdsMissing", {"up": still(1)}, firing=True)
+    files = [tmp_path / "copy.rules.yml", ROOT / "alerts" / "sidecar.rules.yml"]
+    done = prove(tmp_path, [missing], files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_case_that_expects_wrongly_is_caught(tmp_path: Path) -> None:
     wrong = expect("WellbeingBlind", CASES["WellbeingBlind"]["quiet"], firing=True)
     assert prove(tmp_path, [wrong], files_of("sidecar")).returncode != 0
@@ -328,7 +480,16 @@ def test_without_thresholds_that_is_said_and_nothing_else(tmp_path: Path) -> Non
     files = [ROOT / "alerts" / f"{name}.rules.yml" for name in ("vllm", "sidecar")]
     series = CASES["VllmQueueGrows"]["fires"]
     tests = [
-        expect("WellbeingThresholdsMissing", series, firing=True),
+        {
+            **expect("WellbeingThresholdsMissing", series, firing=True),
+            "promql_expr_test": [
+                {
+                    "expr": 'count(ALERTS{alertname="WellbeingThresholdsMissing",alertstate="firing"}) > 1',
+                    "eval_time": f"{MINUTES}m",
+                    "exp_samples": [{"labels": "{}", "value": 18}],
+                }
+            ],
+        },
         expect("VllmQueueGrows", series, firing=False),
     ]
     done = prove(tmp_path, tests, files)
@@ -443,7 +604,7 @@ def used_metrics(expression: str) -> set[str]:
     return {word for word in words if "_" in word or ":" in word} - FUNCTIONS
 
 
-FUNCTIONS = {"histogram_quantile", "last_over_time", "quantile_over_time", "clamp_max"}
+FUNCTIONS = {"histogram_quantile", "last_over_time", "quantile_over_time", "count_over_time", "clamp_max"}
 RECORDED = {
     rule["record"]
     for groups in FILES.values()
@@ -451,6 +612,16 @@ RECORDED = {
     for rule in group["rules"]
     if "record" in rule
 }
+
+
+def test_every_metric_of_the_sidecars_own_rules_is_documented() -> None:
+    # A test of the running sidecar compares that list with what it exposes.
+    told = set(re.findall(r"`(wellbeing_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    known = told | {f"{name}_{end}" for name in told for end in ("bucket", "sum", "count")} | RECORDED
+    used = {
+        name for group in FILES["sidecar"] for rule in group["rules"] for name in used_metrics(rule["expr"])
+    }
+    assert used - known == set()
 
 
 @pytest.mark.parametrize("subject", sorted(set(FILES) - {"thresholds", "sidecar"}))
