@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack bench unit lint demo previews dashboards docs format lock clean
+.PHONY: help run test soak fuzz attack audit bench unit lint demo previews dashboards docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -21,6 +21,10 @@ soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
 
 fuzz: $(VENV)/.dev ## a hundred thousand hostile requests
 	FUZZ_CASES=34000 $(BIN)/python -m pytest -s tests/http/test_fuzz.py $(ARGS)
+
+audit: $(VENV)/.dev ## look the locked dependencies up among known vulnerabilities
+	$(BIN)/python -m pip install -q pip-audit
+	$(BIN)/pip-audit --require-hashes -r requirements.lock --disable-pip
 
 attack: $(VENV)/.dev ## dripping heads, deaf waiters, a huge body, a million scopes; prints figures
 	$(BIN)/python -m bench.attack $(ARGS)

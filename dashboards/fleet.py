@@ -154,6 +154,21 @@ FLEET = Board(
             bound=1,
         ),
         Panel(
+            "Burn of the pause budget",
+            "How many times faster than it may each scope's budget is used: at 1 it lasts just as long as it has to.",
+            (
+                (
+                    "topk(10, " + scopes(f"max by (scope) (wellbeing:pause_budget:burn_rate1h{{{S}}})") + ")",
+                    "{{scope}} 1h",
+                ),
+                (
+                    "topk(10, " + scopes(f"max by (scope) (wellbeing:pause_budget:burn_rate1d{{{S}}})") + ")",
+                    "{{scope}} 1d",
+                ),
+            ),
+            thresholds=((None, "green"), (1, "yellow"), (6, "orange"), (14.4, "red")),
+        ),
+        Panel(
             "Pauses",
             "By who put them. Many in a short time are flapping: see `min_pause_secs` and `resume_ramp_per_sec`.",
             (

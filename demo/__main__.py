@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ class Play:
         print(f"sidecar      {sidecar.url}/v1/status/{SCOPE}")
         print(f"prometheus   {stage.prometheus.url}/alerts")
         print(f"alertmanager {stage.alertmanager.url}")
-        self._act("All is well", "ten requests a second; the gate is open", self._good)
+        self._act("All is well", "eight requests a second; the gate is open", self._good)
         self._act(
             "The engine slows down",
             "it answers, but its queue grows: watch vllm:num_requests_waiting",
@@ -127,6 +128,8 @@ class Play:
 
 def main() -> int:
     """Play, and end cleanly whatever happens."""
+    # Whoever ends it, nothing it started is left.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Stage() as stage:
             Play(stage).run()

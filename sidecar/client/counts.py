@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+from bisect import bisect_left
 from collections.abc import Callable
 
 OUTCOMES = ("waited", "timed_out", "abandoned")
+WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""Upper bounds, in seconds, of how long waits took: the sidecar's."""
 
 
 class Counts:
@@ -24,6 +27,8 @@ class Counts:
         self._lock = threading.Lock()
         self._blocked = 0
         self._ended = dict.fromkeys(OUTCOMES, 0)
+        self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
+        self._waited_secs = dict.fromkeys(OUTCOMES, 0.0)
 
     @property
     def waiting(self) -> int:
@@ -36,13 +41,26 @@ class Counts:
             room = self.waiting < most
             self._blocked += 1
             if not room:
-                self._ended["timed_out"] += 1
+                self._end("timed_out", 0.0)
             return room
 
-    def end(self, outcome: str) -> None:
-        """Count how the wait of a blocked one ended."""
+    def end(self, outcome: str, secs: float) -> None:
+        """Count how the wait of a blocked one ended, after so many seconds."""
         with self._lock:
-            self._ended[outcome] += 1
+            self._end(outcome, secs)
+
+    def _end(self, outcome: str, secs: float) -> None:
+        self._ended[outcome] += 1
+        self._waits[outcome][bisect_left(WAIT_BOUNDS, secs)] += 1
+        self._waited_secs[outcome] += secs
+
+    def waits(self) -> dict[str, dict[str, object]]:
+        """How long ended waits took, by outcome: how many by bucket, and seconds together."""
+        with self._lock:
+            return {
+                outcome: {"counts": list(self._waits[outcome]), "secs": self._waited_secs[outcome]}
+                for outcome in OUTCOMES
+            }
 
     def read(self) -> dict[str, int]:
         """``requests``, ``blocked``, and by outcome."""

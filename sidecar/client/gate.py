@@ -183,7 +183,7 @@ class Gate:
         self._decided.wait(max(0.0, deadline - time.monotonic()))
         if not self._park():
             return
-        outcome = "abandoned"
+        outcome, began = "abandoned", time.monotonic()
         try:
             with self._changed:
                 # An opening counts though the gate may be closed again when this thread gets to run.
@@ -192,7 +192,7 @@ class Gate:
                 )
             outcome = "waited" if opened else "timed_out"
         finally:
-            self._counts.end(outcome)
+            self._counts.end(outcome, time.monotonic() - began)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
@@ -207,11 +207,11 @@ class Gate:
         with self._turning(deadline) as opening:
             if not self._park():
                 return
-            outcome = "abandoned"
+            outcome, began = "abandoned", time.monotonic()
             try:
                 outcome = "waited" if self._open or await opening else "timed_out"
             finally:
-                self._counts.end(outcome)
+                self._counts.end(outcome, time.monotonic() - began)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 

@@ -176,6 +176,7 @@ class Link:
             "sequence": self._sequence,
             "interval_secs": self._settings.report_secs,
             **counts,
+            "waits": self._counts.waits(),
             "acknowledged": self._acknowledged,
         }
         try:

@@ -11,10 +11,11 @@ that says nothing for three of its intervals is gone, and those who waited there
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from .clock import Clock
-from .counters import Counters
+from .counters import WAIT_BOUNDS, Counters
 from .gate import Gate
 from .tree import Tree
 
@@ -71,7 +72,27 @@ class Counts:
         )
 
 
-_NAMES = tuple(field.name for field in fields(Counts))
+_NAMES = tuple(one.name for one in fields(Counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a client's waits of one outcome took, since it began.
+
+    Attributes:
+        counts: how many by bucket, the last one without a bound.
+        secs: all of them together.
+
+    Raises:
+        InvalidReport: there are other buckets than the sidecar's.
+    """
+
+    counts: tuple[int, ...]
+    secs: float
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != len(WAIT_BOUNDS) + 1:
+            raise InvalidReport(f"waits: must have {len(WAIT_BOUNDS) + 1} counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,7 @@ class Report:
         interval_secs: until the next.
         counts: all of them.
         acknowledged: the counts of the last report that was answered.
+        waits: how long ended waits took, by outcome; empty: it does not tell.
     """
 
     client: str
@@ -91,10 +113,11 @@ class Report:
     interval_secs: float
     counts: Counts
     acknowledged: Counts
+    waits: Mapping[str, Waits] = field(default_factory=dict)
 
 
 class _Client:
-    __slots__ = ("account", "counts", "gone", "heard_at", "interval_secs", "sequence")
+    __slots__ = ("account", "counts", "gone", "heard_at", "interval_secs", "sequence", "waits")
 
     def __init__(self, account: Gate, counts: Counts) -> None:
         self.account = account
@@ -103,6 +126,7 @@ class _Client:
         self.heard_at = 0.0
         self.interval_secs = 0.0
         self.gone = False
+        self.waits: Mapping[str, Waits] = {}
 
 
 class Reports:
@@ -161,6 +185,7 @@ class Reports:
         if not client.counts.waiting:
             client.account, _ = self._tree.find(scope)
         _add(client.account, client.counts, report.counts)
+        self._add_waits(client, report)
         client.counts = report.counts
         client.sequence = report.sequence
         client.interval_secs = report.interval_secs
@@ -173,6 +198,18 @@ class Reports:
         known = self._clients.get((client, scope))
         if known is not None and not known.gone:
             self._part(known)
+
+    def _add_waits(self, client: _Client, report: Report) -> None:
+        for outcome, waits in report.waits.items():
+            before = client.waits.get(outcome)
+            if before is None and report.acknowledged.requests:
+                # What another run of the sidecar was told already is not news.
+                continue
+            histogram = self._counters.waits[outcome]
+            for index, count in enumerate(waits.counts):
+                histogram.counts[index] += max(0, count - (before.counts[index] if before else 0))
+            histogram.total += max(0.0, waits.secs - (before.secs if before else 0.0))
+        client.waits = report.waits
 
     def _part(self, client: _Client) -> None:
         client.gone = True

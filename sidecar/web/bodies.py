@@ -97,6 +97,20 @@ class Body:
             raise Problem("invalid-body", f"{name}: must be a whole number from 0 to 2^53")
         return value
 
+    def counts(self, name: str) -> tuple[int, ...] | None:
+        """A list of whole numbers of at least 0; None where it is absent or null."""
+        value = self._members.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            _wrong(name, "a list", value)
+        members = Body({f"{name}[{index}]": one for index, one in enumerate(value)})
+        return tuple(members.count(one) for one in members.names())
+
+    def names(self) -> tuple[str, ...]:
+        """The members there are."""
+        return tuple(self._members)
+
     def within(self, name: str, known: tuple[str, ...]) -> Body:
         """The object ``name``, with no members but ``known`` ones; empty where it is absent."""
         value = self._members.get(name)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sidecar import __version__
 from sidecar.core.state import WellbeingState
+from sidecar.runtime.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 
 from .guard import OPEN, ROUTES
@@ -22,6 +23,9 @@ _SCOPE = {
     "description": "Up to 8 segments joined by `/`. It may be left out: then it is the root.",
     "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
 }
+WAITS = ("waited", "timed_out", "abandoned")
+"""What a client tells of its waits."""
+
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
 _CHANGES = (
@@ -358,11 +362,20 @@ def _schemas() -> Json:
                 "interval_secs": _or_null({**seconds, "exclusiveMinimum": 0, "maximum": 3600}),
                 **counts,
                 "acknowledged": _or_null(_object(counts, required=[])),
+                "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
             },
             required=["client", "sequence"],
         ),
         "Notification": _notification(text, time),
     }
+
+
+def _waits(count: Json) -> Json:
+    length = len(WAIT_BOUNDS) + 1
+    counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
+    return _object(
+        {"counts": counts, "secs": {"type": "number", "minimum": 0, "maximum": 1e9}}, required=["counts"]
+    )
 
 
 def _notification(text: Json, time: Json) -> Json:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from sidecar.runtime.reports import Counts, Report
+from sidecar.runtime.reports import Counts, Report, Waits
 
 from .bodies import Body
 from .problems import Problem
 
 _COUNTS = tuple(field.name for field in fields(Counts))
+_OUTCOMES = ("waited", "timed_out", "abandoned")
 _DEFAULT_INTERVAL_SECS = 10.0
 _MAX_INTERVAL_SECS = 3600.0
 
@@ -21,7 +22,7 @@ def report_of(data: bytes) -> Report:
         Problem: it is none.
         InvalidReport: its counts cannot be.
     """
-    body = Body.parse(data, ("client", "sequence", "interval_secs", "acknowledged", *_COUNTS))
+    body = Body.parse(data, ("client", "sequence", "interval_secs", "acknowledged", "waits", *_COUNTS))
     body.required("client")
     interval = body.seconds("interval_secs", positive=True) or _DEFAULT_INTERVAL_SECS
     if interval > _MAX_INTERVAL_SECS:
@@ -32,7 +33,19 @@ def report_of(data: bytes) -> Report:
         interval_secs=interval,
         counts=_counts(body),
         acknowledged=_counts(body.within("acknowledged", _COUNTS)),
+        waits=_waits(body),
     )
+
+
+def _waits(body: Body) -> dict[str, Waits]:
+    told = body.within("waits", _OUTCOMES)
+    waits = {}
+    for outcome in _OUTCOMES:
+        one = told.within(outcome, ("counts", "secs"))
+        counts = one.counts("counts")
+        if counts is not None:
+            waits[outcome] = Waits(counts, one.seconds("secs") or 0.0)
+    return waits
 
 
 def _counts(body: Body) -> Counts:

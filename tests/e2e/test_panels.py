@@ -86,8 +86,11 @@ class Vllm:
 
 def recording() -> list[dict]:
     """The groups of ours that record; what alerts is tried elsewhere."""
-    groups = yaml.safe_load((ROOT / "alerts" / "sidecar.rules.yml").read_text())["groups"]
-    return [{**group, "interval": "1s"} for group in groups if group["name"] == "wellbeing-recording"]
+    found = []
+    for subject in ("thresholds", "sidecar"):
+        groups = yaml.safe_load((ROOT / "alerts" / f"{subject}.rules.yml").read_text())["groups"]
+        found += [{**group, "interval": "1s"} for group in groups if group["name"] != "wellbeing-sidecar"]
+    return found
 
 
 @pytest.fixture(scope="module")

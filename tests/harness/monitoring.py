@@ -62,7 +62,11 @@ class _Monitor(Process):
         super().__init__([*command, f"--web.external-url={self.url}", *extra], folder)
 
     def __enter__(self) -> Any:
-        eventually(self._ready, f"{self.url} is ready")
+        try:
+            eventually(self._ready, f"{self.url} is ready")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def restart(self) -> None:

@@ -19,7 +19,9 @@ class Client:
         self.sequence = 0
         self.acknowledged: dict = {}
 
-    def report(self, requests=0, blocked=0, waited=0, timed_out=0, abandoned=0, *, again: bool = False):
+    def report(
+        self, requests=0, blocked=0, waited=0, timed_out=0, abandoned=0, *, again: bool = False, waits=None
+    ):
         counts = dict(
             requests=requests, blocked=blocked, waited=waited, timed_out=timed_out, abandoned=abandoned
         )
@@ -30,6 +32,7 @@ class Client:
             "interval_secs": self.interval,
             **counts,
             "acknowledged": self.acknowledged,
+            **({"waits": waits} if waits is not None else {}),
         }
         url = f"{self.sidecar.url}/v1/reports/{self.scope}"
         answer = self.sidecar.session.post(url, json=body, timeout=30)
@@ -123,3 +126,46 @@ def test_there_is_room_for_so_many_clients() -> None:
     with Sidecar({"limits": {"max_clients": 2}}) as own:
         assert [Client(own, "").report(1).status_code for _ in range(3)] == [200, 200, 503]
         assert own.counters()["requests_total"] == 2
+
+
+def buckets(**by_bucket: int) -> list[int]:
+    """Counts of the fifteen buckets, named by their numbers."""
+    return [by_bucket.get(f"b{number}", 0) for number in range(15)]
+
+
+def told(sidecar: Sidecar, what: str) -> float:
+    return sidecar.metric(f"wellbeing_gate_wait_seconds_{what}")
+
+
+def test_how_long_clients_waited_is_counted_once() -> None:
+    with Sidecar() as own:
+        client = Client(own, "w")
+        waited = {"waited": {"counts": buckets(b3=2, b14=1), "secs": 900.5}}
+        assert client.report(requests=3, blocked=3, waited=3, waits=waited).ok
+        assert client.report(requests=3, blocked=3, waited=3, waits=waited, again=True).ok
+        assert client.report(requests=4, blocked=3, waited=3, waits=waited).ok
+        assert told(own, 'count{outcome="waited"}') == 3
+        assert told(own, 'sum{outcome="waited"}') == 900.5
+        assert told(own, 'bucket{le="0.25",outcome="waited"}') == 2
+        # Another run of the sidecar was told of these: they are no news.
+        other = Client(own, "w")
+        other.acknowledged = {"requests": 9, "blocked": 9, "waited": 9}
+        assert other.report(requests=9, blocked=9, waited=9, waits=waited).ok
+        more = {"waited": {"counts": buckets(b3=3, b14=1), "secs": 900.7}}
+        assert other.report(requests=10, blocked=10, waited=10, waits=more).ok
+        assert told(own, 'count{outcome="waited"}') == 4
+
+
+@pytest.mark.parametrize(
+    ("waits", "what"),
+    [
+        ({"waited": {"counts": [1], "secs": 1}}, "waits: must have 15 counts"),
+        ({"waited": {"counts": [-1] * 15}}, "counts[0]: must be a whole number"),
+        ({"rejected": {"counts": [0] * 15}}, "no such member"),
+        ({"waited": {"counts": 7}}, "counts: must be a list"),
+    ],
+)
+def test_waits_that_cannot_be_are_refused(sidecar: Sidecar, scope: str, waits: dict, what: str) -> None:
+    answer = Client(sidecar, scope).report(requests=1, blocked=1, waited=1, waits=waits)
+    assert answer.status_code == 400
+    assert what in answer.json()["detail"]

@@ -28,7 +28,7 @@ def test_many_threads_lose_no_count() -> None:
         for _ in range(20_000):
             counts.passed()
             if counts.block(1000):
-                counts.end("waited")
+                counts.end("waited", 0.5)
             counts.read()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
