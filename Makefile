@@ -22,9 +22,10 @@ soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
 fuzz: $(VENV)/.dev ## a hundred thousand hostile requests
 	FUZZ_CASES=34000 $(BIN)/python -m pytest -s tests/http/test_fuzz.py $(ARGS)
 
-audit: $(VENV)/.dev ## look the locked dependencies up among known vulnerabilities
-	$(BIN)/python -m pip install -q pip-audit
-	$(BIN)/pip-audit --require-hashes -r requirements.lock --disable-pip
+audit: ## look the locked dependencies up among known vulnerabilities
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install -q pip-audit
+	$(VENV)/audit/bin/pip-audit --require-hashes -r requirements.lock --disable-pip
 
 attack: $(VENV)/.dev ## dripping heads, deaf waiters, a huge body, a million scopes; prints figures
 	$(BIN)/python -m bench.attack $(ARGS)
