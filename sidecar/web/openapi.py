@@ -373,7 +373,8 @@ def _schemas() -> Json:
 def _waits(count: Json) -> Json:
     length = len(WAIT_BOUNDS) + 1
     counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
-    return _object({"counts": counts, "secs": {"type": "number", "minimum": 0, "maximum": 1e9}}, required=[])
+    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
 
 
 def _notification(text: Json, time: Json) -> Json:

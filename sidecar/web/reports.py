@@ -42,9 +42,9 @@ def _waits(body: Body) -> dict[str, Waits]:
     waits = {}
     for outcome in _OUTCOMES:
         one = told.within(outcome, ("counts", "secs"))
-        counts = one.counts("counts")
+        counts, secs = one.counts("counts"), one.seconds("secs")
         if counts is not None:
-            waits[outcome] = Waits(counts, one.seconds("secs") or 0.0)
+            waits[outcome] = Waits(counts, secs or 0.0)
     return waits
 
 
