@@ -253,6 +253,14 @@ CASES = {
     "LitellmSlow": latency(
         "wellbeing:litellm_token_seconds:p95_5m", 'namespace="ns",job="j",litellm_model_name="m"', "ns/m"
     ),
+    "LitellmTimeToFirstTokenHigh": latency(
+        "wellbeing:litellm_time_to_first_token_seconds:p95_5m", 'namespace="ns",job="j",model="m"', "ns/m"
+    ),
+    "TritonFirstResponseSlow": latency(
+        "wellbeing:triton_first_response_seconds:p95_5m",
+        'namespace="ns",model="m",job="j",instance="i"',
+        "ns/m",
+    ),
     "WellbeingSidecarDown": down("wellbeing_build_info", X, None),
     "WellbeingBlind": gauge(f"wellbeing_blind{{{X}}}", 1, 0, 0),
     "WellbeingStoreDown": gauge(f"wellbeing_store_up{{{X}}}", 0, 1, 1),
@@ -519,10 +527,19 @@ def test_without_thresholds_that_is_said_and_nothing_else(tmp_path: Path) -> Non
             "wellbeing:litellm_token_seconds:p95_5m",
             f"litellm_deployment_latency_per_output_token_bucket{{{W}",
         ),
+        (
+            "wellbeing:litellm_time_to_first_token_seconds:p95_5m",
+            'litellm_llm_api_time_to_first_token_metric_bucket{namespace="ns",job="j",model="m"',
+        ),
+        (
+            "wellbeing:triton_first_response_seconds:p95_5m",
+            f"nv_inference_first_response_histogram_ms_bucket{{{T}",
+        ),
     ],
 )
 def test_latencies_are_recorded_from_histograms(tmp_path: Path, record: str, buckets: str) -> None:
-    series = {f'{buckets},le="{le}"}}': each(n) for le, n in (("1", 0), ("2", 100), ("+Inf", 100))}
+    one, two = ("1000", "2000") if "_ms_" in buckets else ("1", "2")
+    series = {f'{buckets},le="{le}"}}': each(n) for le, n in ((one, 0), (two, 100), ("+Inf", 100))}
     test = expect("x", series, firing=False)
     test["promql_expr_test"][0] |= {
         "expr": f"count({record} > 1.94 < 1.96)",
