@@ -310,6 +310,11 @@ def _engines(engines: Engines) -> Iterator[Metric]:
     in_sync = GaugeMetricFamily(
         "wellbeing_engine_in_sync", "Whether the engine is as its gate is.", labels=["scope", "engine"]
     )
+    paused = GaugeMetricFamily(
+        "wellbeing_engine_paused",
+        "Whether the engine is paused by its own switch, as far as is known.",
+        labels=["scope", "engine"],
+    )
     requests = CounterMetricFamily(
         "wellbeing_engine_requests",
         "Requests to the engine's own switch.",
@@ -318,9 +323,11 @@ def _engines(engines: Engines) -> Iterator[Metric]:
     for engine in list(engines.all):
         names = [engine.config.scope, engine.config.name]
         in_sync.add_metric(names, float(engine.in_sync))
+        if engine.paused is not None:
+            paused.add_metric(names, float(engine.paused))
         for (action, result), count in list(engine.requests.items()):
             requests.add_metric([*names, action, result], count)
-    yield from (in_sync, requests)
+    yield from (in_sync, paused, requests)
 
 
 def _imports(imports: Imports) -> Iterator[Metric]:

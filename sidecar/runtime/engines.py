@@ -35,6 +35,11 @@ class Engine:
         controller: whose gate counts.
         config: where the engine is.
         make: makes its switch.
+
+    Attributes:
+        in_sync: whether it is as its gate is.
+        paused: what it last said, or was last told; None: nothing is known.
+        requests: to its switch, by action and result.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Engine:
     ) -> None:
         self.config = config
         self.in_sync = False
+        self.paused: bool | None = None
         self.requests: dict[tuple[str, str], int] = {
             (action, result): 0 for action in ("ask", "pause", "resume") for result in ("ok", "failed")
         }
@@ -100,12 +106,14 @@ class Engine:
 
     async def _agree(self, *, paused: bool) -> None:
         actual = await self._do("ask", self._switch.is_paused)
+        if actual is not None:
+            self.paused = actual
         if actual is None and self._turned == paused:
             # It cannot be known, and was told already.
             return
         if actual != paused:
             await self._do("pause" if paused else "resume", lambda: self._switch.turn(paused=paused))
-            self._turned = paused
+            self._turned = self.paused = paused
             await self._remark(actual, paused=paused)
             if await self._do("ask", self._switch.is_paused) not in (paused, None):
                 raise SwitchFailed(f"it is not {_WORDS[paused]}, though it was told and said yes")

@@ -51,7 +51,11 @@ def own(stubs: dict[str, EngineStub]) -> Iterator[Sidecar]:
 
 
 def in_sync(own: Sidecar, kind: str) -> bool:
-    return own.metric(f'wellbeing_engine_in_sync{{engine="{kind}",scope="{kind}"}}') == 1
+    names = f'{{engine="{kind}",scope="{kind}"}}'
+    closed = own.status(kind)["gate"] == "closed"
+    return own.metric(f"wellbeing_engine_in_sync{names}") == 1 and own.metric(
+        f"wellbeing_engine_paused{names}"
+    ) == float(closed)
 
 
 def agree(own: Sidecar, kind: str, stub: EngineStub, *, paused: bool) -> None:
