@@ -102,7 +102,9 @@ class Stage:
                 "WELLBEING_CLIENT_REPORT_SECS": "1",
             }
             self._engine = enter(
-                _Engine([sys.executable, "-m", "demo.engine", str(engine_port)], folder, environ)
+                _Engine(
+                    [sys.executable, "-m", "demo.engine", f"{engine_port}:{SCOPE}:vllm:door"], folder, environ
+                )
             )
             self.engine_url = f"http://127.0.0.1:{engine_port}"
             eventually(self._is_up, "the engine is up")

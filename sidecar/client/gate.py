@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import functools
 import inspect
 import logging
@@ -16,7 +15,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
@@ -25,6 +24,7 @@ from .errors import InferencePaused, TooManyWaiting
 from .link import Health, Link
 from .settings import Settings
 from .snapshot import Snapshot
+from .tickets import Ticket, Tickets, finish
 
 logger = logging.getLogger("wellbeing.client")
 
@@ -65,8 +65,7 @@ class Gate:
         self._lock = threading.Lock()
         self._decided = threading.Event()
         self._changed = threading.Condition(self._lock)
-        self._opened = 0
-        self._tasks: dict[asyncio.AbstractEventLoop, dict[asyncio.Future[bool], None]] = {}
+        self._tickets = Tickets()
         self._open, self._snapshot = known or (False, None)
         if known:
             self._decided.set()
@@ -179,69 +178,78 @@ class Gate:
     def _wait(self, timeout: float | None) -> None:
         deadline, secs = self._deadline(timeout)
         self._follow()
-        seen = self._opened
         self._decided.wait(max(0.0, deadline - time.monotonic()))
-        if not self._park():
+        ticket = Ticket()
+        if not self._park(ticket):
             return
         outcome, began = "abandoned", time.monotonic()
         try:
             with self._changed:
-                # An opening counts though the gate may be closed again when this thread gets to run.
-                opened = self._changed.wait_for(
-                    lambda: self._open or self._opened != seen, max(0.0, deadline - time.monotonic())
-                )
-            outcome = "waited" if opened else "timed_out"
+                while not ticket.is_due and time.monotonic() < deadline:
+                    until = deadline if ticket.due is None else min(deadline, ticket.due)
+                    self._changed.wait(max(0.0, until - time.monotonic()))
+            outcome = ticket.outcome
         finally:
-            self._counts.end(outcome, time.monotonic() - began)
+            self._unpark(ticket, outcome, began)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
     async def _wait_async(self, timeout: float | None) -> None:  # noqa: ASYNC109
         deadline, secs = self._deadline(timeout)
         self._follow()
-        if not self._decided.is_set():
-            with self._turning(deadline) as first_word:
-                if not self._decided.is_set():
-                    await first_word
-        # Among those that are woken before the gate is looked at: an opening in between is not missed.
-        with self._turning(deadline) as opening:
-            if not self._park():
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        ticket = Ticket(loop, future)
+        timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
+        try:
+            if not self._decided.is_set():
+                await self._first_word(loop, deadline)
+            if not self._park(ticket):
                 return
             outcome, began = "abandoned", time.monotonic()
             try:
-                outcome = "waited" if self._open or await opening else "timed_out"
+                await future
+                outcome = ticket.outcome
             finally:
-                self._counts.end(outcome, time.monotonic() - began)
+                self._unpark(ticket, outcome, began)
+        finally:
+            timer.cancel()
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
-    @contextlib.contextmanager
-    def _turning(self, deadline: float) -> Iterator[asyncio.Future[bool]]:
-        """A future that is true once the gate opens, or first is known; false when the time is up."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[bool] = loop.create_future()
+    async def _first_word(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """Return once something is known, or the time is up."""
+        future: asyncio.Future[None] = loop.create_future()
         with self._lock:
-            self._tasks.setdefault(loop, {})[future] = None
-        timer = loop.call_later(max(0.0, deadline - time.monotonic()), _set, future, False)
+            if self._decided.is_set():
+                return
+            self._tickets.listen(loop, future)
+        timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
         try:
-            yield future
+            await future
         finally:
             timer.cancel()
             with self._lock:
-                futures = self._tasks.get(loop)
-                if futures is not None:
-                    futures.pop(future, None)
-                    if not futures:
-                        del self._tasks[loop]
+                self._tickets.forget(future)
 
-    def _park(self) -> bool:
+    def _park(self, ticket: Ticket) -> bool:
         """Whether to wait: the gate is closed, and there is room."""
-        if self._open or (not self._decided.is_set() and self.settings.unreachable == "open"):
-            self._pass()
-            return False
-        if not self._counts.block(self.settings.max_waiting):
+        with self._lock:
+            if self._open or (not self._decided.is_set() and self.settings.unreachable == "open"):
+                self._pass()
+                return False
+            # From here on an opening is not missed.
+            room = self._counts.block(self.settings.max_waiting)
+            if room:
+                self._tickets.add(ticket)
+        if not room:
             raise self._paused(TooManyWaiting, 0.0)
         return True
+
+    def _unpark(self, ticket: Ticket, outcome: str, began: float) -> None:
+        with self._lock:
+            self._tickets.remove(ticket)
+        self._counts.end(outcome, time.monotonic() - began)
 
     def _deadline(self, timeout: float | None) -> tuple[float, float]:
         secs = self.settings.wait_secs if timeout is None else max(0.0, timeout)
@@ -260,37 +268,25 @@ class Gate:
 
     # -- news -------------------------------------------------------------------------------------
 
-    def _turn(self, is_open: bool, snapshot: Snapshot | None) -> None:  # noqa: FBT001
+    def _turn(self, is_open: bool, snapshot: Snapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
         """The gate is open, or closed; called in the link's thread."""
         with self._lock:
             if self._closed and not is_open:
                 return
             self._snapshot = snapshot
-            self._open = is_open
-            first = not self._decided.is_set()
+            was_open, self._open = self._open, is_open
             self._decided.set()
-            if is_open:
-                self._opened += 1
-                self._changed.notify_all()
-            waking = list(self._tasks) if is_open or first else []
-        for loop in waking:
-            try:
-                loop.call_soon_threadsafe(self._wake, loop)
-            except RuntimeError:
-                # That loop is closed, and with it whoever waited in it.
-                with self._lock:
-                    self._tasks.pop(loop, None)
+            if is_open and not (was_open and ramp_per_sec):
+                self._tickets.let_through(ramp_per_sec)
+            elif not is_open:
+                self._tickets.keep()
+            self._changed.notify_all()
+            self._tickets.wake()
         for callback in list(self._callbacks):
             try:
                 callback(is_open, snapshot)
             except Exception:
                 logger.exception("a callback of the wellbeing gate failed")
-
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
-            futures = list(self._tasks.get(loop, ()))
-        for future in futures:
-            _set(future, True)
 
     # -- forks ------------------------------------------------------------------------------------
 
@@ -334,11 +330,6 @@ class Admission:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
-
-
-def _set(future: asyncio.Future[bool], value: bool) -> None:  # noqa: FBT001
-    if not future.done():
-        future.set_result(value)
 
 
 _GATES: weakref.WeakSet[Gate] = weakref.WeakSet()

@@ -52,18 +52,25 @@ def backoff_secs(failures: int, random: Random) -> float:
     return random.uniform(0.05, ceiling)
 
 
+def _ramp_of(answer: Answer) -> float:
+    try:
+        return max(0.0, float(answer.headers.get("Wellbeing-Ramp-Per-Sec", "0")))
+    except ValueError:
+        return 0.0
+
+
 class Link:
     """Follows one gate in a thread of its own.
 
     Args:
         settings: where the sidecar is, and what counts without it.
         counts: what is reported.
-        tell: called with whether the gate is open, and its snapshot where there is one, in the thread, each
-            time that either changes.
+        tell: called with whether the gate is open, its snapshot where there is one, and how many of those who
+            wait to let through a second (0: all at once), in the thread, each time that the first two change.
     """
 
     def __init__(
-        self, settings: Settings, counts: Counts, tell: Callable[[bool, Snapshot | None], None]
+        self, settings: Settings, counts: Counts, tell: Callable[[bool, Snapshot | None, float], None]
     ) -> None:
         self._settings = settings
         self._counts = counts
@@ -146,7 +153,7 @@ class Link:
         if before.reachable is False:
             logger.warning("the wellbeing sidecar at %s answers again", self._settings.url)
         if before.snapshot != snapshot or before.fallback or before.reachable is None:
-            self._tell(snapshot.is_open, snapshot)
+            self._tell(snapshot.is_open, snapshot, _ramp_of(answer))
 
     def _miss(self, error: str) -> float:
         before = self.health
@@ -160,7 +167,7 @@ class Link:
         if fallback and not before.fallback:
             policy = self._settings.unreachable
             logger.warning("nothing is known of the wellbeing gate any more; it counts as %s", policy)
-            self._tell(policy == "open", None)
+            self._tell(policy == "open", None, 0.0)
         pause = backoff_secs(self._failures, self._random)
         # What is known gets too old at its time, not at the next try.
         return pause if fallback else min(pause, max(stale_in, 0.01))

@@ -32,6 +32,7 @@ class Gate:
         version: grows with each change of the snapshot.
         waiters: parked gate requests, first come first.
         watchers: parked watches.
+        clients_waiting: clients that reported requests which wait there.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
         shown: what the current version shows.
         answer: a place for the web to keep the rendered answer of an open gate; None: render anew.
@@ -39,7 +40,8 @@ class Gate:
     """
 
     __slots__ = (
-        "abandoned", "active_at", "answer", "answer_date", "blocked", "children", "closed", "closed_at",
+        "abandoned", "active_at", "answer", "answer_date", "blocked", "children", "clients_waiting", "closed",
+        "closed_at",
         "counted_at", "effective", "held_by", "interventions", "line_hold", "parent", "paused_secs",
         "pauses", "policy", "record", "rejected", "requests", "resumes", "scope", "shown", "timed_out",
         "version", "waited", "waiters", "waiting", "watchers",
@@ -62,6 +64,7 @@ class Gate:
         self.shown: object = None
         self.waiters: dict[Waiter, None] = {}
         self.watchers: dict[Waiter, None] = {}
+        self.clients_waiting = 0
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.requests = self.blocked = self.waited = 0
@@ -75,6 +78,11 @@ class Gate:
     def hold(self) -> Hold | None:
         """The hold that closes the gate; None while it is open."""
         return self.line_hold if self.closed else None
+
+    @property
+    def ramp_per_sec(self) -> float:
+        """The policy's ramp, shared by all who let waiters through, here or in clients; 0: all at once."""
+        return self.policy.resume_ramp_per_sec / max(1, self.clients_waiting + bool(self.waiters))
 
     def ancestors(self) -> Iterator[Gate]:
         """The known gates above, nearest first."""

@@ -224,7 +224,7 @@ class Parking:
         self._end(waiter, Ending.TIMED_OUT)
 
     def _ramp(self, gate: Gate, since: float, done: int) -> None:
-        per_sec = gate.policy.resume_ramp_per_sec
+        per_sec = gate.ramp_per_sec
         if not per_sec:
             self.open(gate)
             return

@@ -117,7 +117,7 @@ class Report:
 
 
 class _Client:
-    __slots__ = ("account", "counts", "gone", "heard_at", "interval_secs", "sequence", "waits")
+    __slots__ = ("account", "counts", "gone", "heard_at", "interval_secs", "sequence", "waiting", "waits")
 
     def __init__(self, account: Gate, counts: Counts) -> None:
         self.account = account
@@ -127,6 +127,12 @@ class _Client:
         self.interval_secs = 0.0
         self.gone = False
         self.waits: Mapping[str, Waits] = {}
+        self.waiting = False
+
+    def waits_here(self, *, some: bool) -> None:
+        """Whether it is among those of its account who have a share of the ramp."""
+        self.account.clients_waiting += some - self.waiting
+        self.waiting = some
 
 
 class Reports:
@@ -185,6 +191,7 @@ class Reports:
         if not client.counts.waiting:
             client.account, _ = self._tree.find(scope)
         _add(client.account, client.counts, report.counts)
+        client.waits_here(some=report.counts.waiting > 0)
         self._add_waits(client, report)
         client.counts = report.counts
         client.sequence = report.sequence
@@ -217,6 +224,7 @@ class Reports:
         account, waiting = client.account, client.counts.waiting
         account.abandoned += waiting
         account.waiting -= waiting
+        client.waits_here(some=False)
 
     def _meet(self, scope: str, report: Report) -> _Client:
         if len(self._clients) >= self.max_clients:

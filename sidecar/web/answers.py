@@ -6,11 +6,14 @@ import json
 import math
 from dataclasses import dataclass
 
-from sidecar.runtime.gate import Gate, Snapshot, snapshot
+from sidecar.runtime.gate import Gate, snapshot
 from sidecar.runtime.waiter import Ending
 
 from .problems import CONTENT_TYPE, Problem, reason_phrase
 from .requests import GateRequest
+
+RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
+"""With the snapshot of an open gate: how many of those that wait in this client to let through a second."""
 
 _RETRY_AFTER_CAP_SECS = 10.0
 """A refused client asks again within this time even if the pause may last longer: it may end early."""
@@ -48,18 +51,17 @@ class Answer:
         return b"".join(lines)
 
 
-def snapshot_answer(shot: Snapshot) -> Answer:
-    """200 with a snapshot."""
-    body = json.dumps(shot.to_json()).encode()
-    return Answer(
-        200,
-        (
-            ("Content-Type", "application/json"),
-            ("Cache-Control", "no-store"),
-            ("ETag", f'"{shot.version}"'),
-        ),
-        body,
-    )
+def snapshot_answer(gate: Gate, path: str | None = None) -> Answer:
+    """200 with the snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
+    shot = snapshot(gate, path)
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("ETag", f'"{shot.version}"'),
+    ]
+    if not gate.closed and gate.policy.resume_ramp_per_sec:
+        headers.append((RAMP_HEADER, f"{gate.ramp_per_sec:g}"))
+    return Answer(200, tuple(headers), json.dumps(shot.to_json()).encode())
 
 
 def unchanged_answer(version: int) -> Answer:
@@ -87,7 +89,7 @@ def ended_answer(request: GateRequest, ending: Ending, gate: Gate, path: str | N
         now: wall time.
     """
     if ending is Ending.OPENED or ending is Ending.CHANGED:
-        return snapshot_answer(snapshot(gate, path))
+        return snapshot_answer(gate, path)
     if ending is Ending.TOO_MANY_WAITERS:
         detail = (
             "as many requests wait as may (limits.max_waiters and max_waiters_per_scope): try again later"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 
-from sidecar.runtime.gate import Gate, snapshot
+from sidecar.runtime.gate import Gate
 from sidecar.runtime.waiter import Ending, Waiter
 
 from .answers import Answer, ended_answer, problem_answer, snapshot_answer
@@ -142,12 +142,12 @@ class Application:
         secs = request.wait_secs(gate.policy.wait_timeout_secs)
         if request.watch:
             if not request.knows(gate.version):
-                return snapshot_answer(snapshot(gate, path))
+                return snapshot_answer(gate, path)
             ending = parking.watch(waiter, gate, path, secs)
         else:
             gate.requests += 1
             if not gate.closed:
-                return snapshot_answer(snapshot(gate, path))
+                return snapshot_answer(gate, path)
             ending = parking.request(waiter, gate, path, secs)
         if ending is not None:
             return ended_answer(request, ending, gate, path, self.service.clock.now())

@@ -12,7 +12,7 @@ import httptools
 from sidecar.auth import Role
 from sidecar.config import LimitsConfig
 from sidecar.runtime.controller import Controller
-from sidecar.runtime.gate import Gate, snapshot
+from sidecar.runtime.gate import Gate
 
 from .answers import snapshot_answer
 from .api_protocol import ApiProtocol
@@ -134,13 +134,13 @@ class Door:
 
     def render_open(self, gate: Gate) -> bytes:
         """The answer of an open ``gate``, kept with it until it changes or the second does."""
-        gate.answer = snapshot_answer(snapshot(gate)).to_bytes(self.date)
+        gate.answer = snapshot_answer(gate).to_bytes(self.date)
         gate.answer_date = self.date
         return gate.answer
 
     def render_planned(self, plan: Plan) -> None:
         """The answer of an open gate to ``plan``, kept with it until the gate or the second changes."""
-        answer = snapshot_answer(snapshot(plan.gate, plan.path))
+        answer = snapshot_answer(plan.gate, plan.path)
         plan.answer = answer.to_bytes(self.date, head=plan.head, connection=plan.connection)
         plan.answer_date = self.date
         plan.answer_version = plan.gate.version

@@ -9,6 +9,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.runtime.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 
+from .answers import RAMP_HEADER
 from .guard import OPEN, ROUTES
 from .problems import CONTENT_TYPE, TITLES
 from .requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -273,7 +274,13 @@ def _json(description: str, schema: Json) -> Json:
 
 
 def _shot(*, head: bool) -> Json:
-    etag = {"ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"}}
+    etag = {
+        "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
+        RAMP_HEADER: {
+            "schema": {"type": "number"},
+            "description": "How many of those who wait in this client to let through a second; none: all at once",
+        },
+    }
     if head:
         return {"description": "The snapshot, without its body", "headers": etag}
     return {**_json("The snapshot", {"$ref": "#/components/schemas/Snapshot"}), "headers": etag}

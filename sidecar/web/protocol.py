@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sidecar.config import Listener
-from sidecar.runtime.gate import Gate, snapshot
+from sidecar.runtime.gate import Gate
 from sidecar.runtime.waiter import Ending, Waiter
 
 from .answers import Answer, ended_answer, problem_answer, snapshot_answer
@@ -204,7 +204,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 answer = self.door.render_open(gate)
             self.transport.write(answer)
         elif plan.close or self.door.parking.closing:
-            self._write(plan, snapshot_answer(snapshot(gate, plan.path)))
+            self._write(plan, snapshot_answer(gate, plan.path))
         else:
             if plan.answer_version != gate.version or plan.answer_date is not self.door.date:
                 self.door.render_planned(plan)
@@ -214,7 +214,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         if plan.request.knows(gate.version):
             self._settle(plan, gate, self.door.parking.watch(self, gate, plan.path, plan.wait))
         else:
-            self._write(plan, snapshot_answer(snapshot(gate, plan.path)))
+            self._write(plan, snapshot_answer(gate, plan.path))
 
     def _settle(self, plan: Plan, gate: Gate, ending: Ending | None) -> None:
         if ending is None:

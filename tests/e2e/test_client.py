@@ -25,7 +25,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def sidecar() -> Iterator[Sidecar]:
-    with Sidecar({"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}) as running:
+    config = {
+        "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
+        "policies": [
+            {"match": "ramp", "resume_ramp_per_sec": 0.1},
+            {"match": "ramp-too", "resume_ramp_per_sec": 0.1},
+            {"match": "shared", "resume_ramp_per_sec": 10},
+        ],
+    }
+    with Sidecar(config) as running:
         yield running
 
 
@@ -403,3 +411,78 @@ def test_restarts_under_load_lose_nobody_and_no_count(own: Sidecar) -> None:
         before = own.counters("a")["requests_total"]
         eventually(lambda: own.counters("a")["waiters"] == 0, "the last report arrives")
         assert before <= counts["requests"]
+
+
+class Passed:
+    """In which order they were let through; half of them are threads, half tasks of one loop."""
+
+    def __init__(self, gate: Gate, count: int) -> None:
+        self.order: list[int] = []
+        self._gate = gate
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        for number in range(count):
+            if number % 2:
+                asyncio.run_coroutine_threadsafe(self._task(number), self._loop)
+            else:
+                threading.Thread(target=self._thread, args=(number,), daemon=True).start()
+            eventually(lambda want=number + 1: gate.counts["blocked"] >= want, "it waits")
+
+    def _thread(self, number: int) -> None:
+        self._gate.wait(60)
+        self.order.append(number)
+
+    async def _task(self, number: int) -> None:
+        await self._gate.wait_async(60)
+        self.order.append(number)
+
+
+def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
+    # One each ten seconds: one goes at once each time that the gate opens, the next not while it is looked at.
+    with Gate(sidecar.url, scope="ramp", report_secs=0.2) as gate:
+        closed(sidecar, gate)
+        passed = Passed(gate, 5)
+        for number in range(3):
+            sidecar.resume("ramp")
+            eventually(lambda want=number + 1: gate.counts["waited"] == want, "the next goes")
+            assert gate.is_open
+            gate.wait(0)  # whoever comes to an open gate passes
+            closed(sidecar, gate, "again")
+        added_up(sidecar, gate)
+    eventually(lambda: len(passed.order) == 5, "a gate that is given up keeps nobody")
+    assert passed.order[:3] == [0, 1, 2]
+
+
+def test_a_wait_that_runs_out_behind_a_ramp_is_let_through(sidecar: Sidecar) -> None:
+    with Gate(sidecar.url, scope="ramp-too", report_secs=0.2) as gate:
+        sidecar.claim("ramp-too", "cautious")
+        closed(sidecar, gate)
+        passed = Passed(gate, 2)
+        with ThreadPoolExecutor() as pool:
+            last = pool.submit(gate.wait, 1.5)
+            eventually(lambda: gate.counts["blocked"] == 3, "it waits")
+            sidecar.resume("ramp-too")
+            last.result(60)
+        assert gate.counts["timed_out"] == 0
+        added_up(sidecar, gate)
+    eventually(lambda: len(passed.order) == 2, "a gate that is given up keeps nobody")
+
+
+def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
+    scope = "shared"
+    gates = [Gate(sidecar.url, scope=scope, report_secs=0.2) for _ in range(2)]
+    try:
+        for gate in gates:
+            closed(sidecar, gate)
+        passed = [Passed(gate, 3) for gate in gates]
+        eventually(lambda: sidecar.counters(scope)["waiters"] == 6, "both have reported")
+        sidecar.resume(scope)
+        answer = sidecar.get(f"/v1/watch/{scope}")
+        eventually(lambda: all(len(each.order) == 3 for each in passed), "all go")
+        assert [each.order for each in passed] == [[0, 1, 2]] * 2
+        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 5
+        assert "Wellbeing-Ramp-Per-Sec" not in sidecar.get("/v1/watch/elsewhere").headers
+        eventually(lambda: sidecar.counters(scope)["requests_waited"] == 6, "the counts add up")
+    finally:
+        for gate in gates:
+            gate.close()

@@ -1,0 +1,50 @@
+"""Simulated engines at ports of loopback: ``python -m demo.engine PORT:NAME[:KIND[:door]] …``.
+
+``KIND`` is ``vllm`` or ``sglang``; one with ``door`` stands behind the gate of the scope that its name is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any, cast
+
+import uvicorn
+
+from sidecar.client.asgi import GateMiddleware
+
+from .dialects import Kind
+from .server import Application
+
+
+class _Server(uvicorn.Server):
+    """One of several: who started them ends them."""
+
+    def install_signal_handlers(self) -> None:
+        pass
+
+
+def _server(told: str) -> uvicorn.Server:
+    port, name, kind, door, *_ = [*told.split(":"), "", ""]
+    application: Any = Application(name, cast("Kind", kind or "vllm"))
+    if door:
+        application = GateMiddleware(application, scope=name)
+    config = uvicorn.Config(
+        application,
+        host="127.0.0.1",
+        port=int(port),
+        log_level="critical",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    return _Server(config)
+
+
+async def _serve(tolds: list[str]) -> None:
+    await asyncio.gather(*(_server(told).serve() for told in tolds))
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    asyncio.run(_serve(sys.argv[1:]))

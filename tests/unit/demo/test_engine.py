@@ -1,0 +1,181 @@
+"""The simulated engine: does it behave as an engine does, and bear an engine's names?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from demo.engine.dialects import DIALECTS, Dialect
+from demo.engine.model import ANSWER_TOKENS, BATCH, BLOCKS, FAULTS, Sequence
+
+ROOT = Path(__file__).parents[3]
+STEP = 0.02
+
+
+class Run:
+    """A model under a load of so many requests a second, or of all at once."""
+
+    def __init__(self, kind: str = "vllm", fault: str = "none") -> None:
+        self.dialect: Dialect = DIALECTS[kind]("m")
+        self.dialect.model.fault = fault
+        self.now = 0.0
+        self.ends: list[str] = []
+
+    def add(self, count: int = 1) -> list[Sequence]:
+        sequences = [Sequence(self.now, done=self.ends.append) for _ in range(count)]
+        for one in sequences:
+            self.dialect.model.add(one)
+        return sequences
+
+    def go(self, secs: float, per_sec: float = 0.0) -> None:
+        owed = 0.0
+        for _ in range(round(secs / STEP)):
+            owed += per_sec * STEP
+            self.add(int(owed))
+            owed %= 1
+            self.now += STEP
+            self.dialect.model.step(self.now, STEP)
+
+    def value(self, name: str, **labels: str) -> float:
+        text = self.dialect.exposition().decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+def test_what_it_can_bear_it_serves_without_a_queue() -> None:
+    run = Run()
+    run.go(20, per_sec=4)
+    assert len(run.ends) > 70
+    assert set(run.ends) == {"stop"}
+    assert not run.dialect.model.waiting
+    assert run.value("vllm:num_preemptions_total") == 0
+    assert run.value("vllm:generation_tokens_total") >= len(run.ends) * ANSWER_TOKENS
+
+
+def test_a_larger_batch_makes_more_tokens_until_the_cache_is_full() -> None:
+    def served(per_sec: float) -> int:
+        run = Run()
+        run.go(60, per_sec)
+        return len(run.ends)
+
+    assert served(6) > served(4) > served(2)
+    full, fuller = Run(), Run()
+    full.go(30, per_sec=6)
+    fuller.go(30, per_sec=30)
+    assert fuller.value("vllm:num_preemptions_total") > 0 == full.value("vllm:num_preemptions_total")
+    assert len(fuller.ends) < len(full.ends), "rushing in makes it worse"
+    assert fuller.dialect.model.cache_usage > 0.9
+    assert len(fuller.dialect.model.running) <= BATCH
+
+
+def test_blocks_are_neither_lost_nor_made() -> None:
+    run = Run()
+    run.go(20, per_sec=30)
+    model = run.dialect.model
+    held = sum(one.blocks for one in model.running)
+    assert held == round(model.cache_usage * BLOCKS) <= BLOCKS
+    model.retract()
+    assert model.cache_usage == 0
+    assert not model.running
+    asked = len(run.ends) + len(model.waiting)
+    run.go(200)
+    assert (len(run.ends), model.cache_usage) == (asked, 0)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_shows_where_it_must(fault: str) -> None:
+    run = Run(fault=fault)
+    run.go(30, per_sec=2)
+    queue = len(run.dialect.model.waiting)
+    told = {
+        "nan": run.value("vllm:corrupted_requests_total"),
+        "repetition": run.value("vllm:request_success_total", finished_reason="repetition"),
+        "error": run.value("vllm:request_success_total", finished_reason="error"),
+        "short": run.value("vllm:request_generation_tokens_bucket", le="1.0"),
+        "slow": float(queue > 10 and bool(run.ends)),
+        "stuck": float(queue > 10 and not run.ends),
+    }
+    assert {name for name, value in told.items() if value} == {fault} - {"none", "dead"}
+
+
+@pytest.mark.parametrize("kind", sorted(DIALECTS))
+def test_its_names_and_labels_are_the_real_ones(kind: str) -> None:
+    base = "model_name,engine_type,tp_rank,pp_rank,moe_ep_rank"
+    rows = (ROOT / "tests" / "fixtures" / "engines" / f"{kind}.tsv").read_text().splitlines()
+    real = {name: (type_, labels) for name, type_, labels, *_ in (f"{row}\t".split("\t") for row in rows)}
+    run = Run(kind)
+    run.go(5, per_sec=4)
+    run.dialect.answered("/v1/chat/completions", 200)
+    families = [
+        one
+        for one in text_string_to_metric_families(run.dialect.exposition().decode())
+        if not one.name.endswith("_created")
+    ]
+    assert len(families) > 10
+    for family in families:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        type_, labels = real[name]
+        assert type_ == family.type
+        allowed = set(labels.replace("BASE", base).split(","))
+        for sample in family.samples:
+            assert sample.labels.keys() - {"le"} <= allowed, name
+
+
+def ask(run: Run, method: str, path: str, **body: str):
+    query = body if run.dialect.__class__.__name__ == "Vllm" else {}
+    return asyncio.run(run.dialect.control(method, path, query, body))
+
+
+def test_vllm_kept_stands_still_with_all_it_has() -> None:
+    run = Run()
+    run.add(20)
+    run.go(0.2)
+    ask(run, "POST", "/pause", mode="keep")
+    assert ask(run, "GET", "/is_paused") == (200, {"is_paused": True})
+    assert not run.dialect.refuses()
+    run.go(10)
+    assert (len(run.ends), ask(run, "GET", "/health")[0]) == (0, 200)
+    ask(run, "POST", "/resume")
+    run.go(30)
+    assert run.ends == ["stop"] * 20
+
+
+def test_vllm_aborts_by_default_and_refuses() -> None:
+    run = Run()
+    run.add(20)
+    run.go(0.2)
+    ask(run, "POST", "/pause")
+    assert run.ends == ["abort"] * 20
+    assert run.dialect.refuses()
+    assert run.value("vllm:request_success_total", finished_reason="abort") == 20
+    ask(run, "POST", "/resume")
+    assert not run.dialect.refuses()
+
+
+@pytest.mark.parametrize("mode", ["in_place", "retract", "abort"])
+def test_sglang_paused_fails_its_health_check_and_lets_requests_wait_inside(mode: str) -> None:
+    run = Run("sglang")
+    run.dialect._health_secs = 0.01
+    run.add(20)
+    run.go(0.2)
+    ask(run, "POST", "/pause_generation", mode=mode)
+    assert ask(run, "GET", "/ready")[0] == 503
+    assert ask(run, "GET", "/health")[0] == 503
+    assert ask(run, "GET", "/ping")[0] == 200
+    assert not run.dialect.refuses()
+    assert bool(run.dialect.model.running) == (mode == "in_place")
+    assert (run.value("sglang:num_aborted_requests_total") >= 20) == (mode == "abort")
+    run.add()
+    run.go(5)
+    assert run.ends.count("stop") == 0
+    ask(run, "POST", "/continue_generation")
+    run.go(30)
+    assert run.ends.count("stop") == (1 if mode == "abort" else 21)
+    assert ask(run, "GET", "/ready")[0] == 200
