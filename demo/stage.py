@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import sys
 import tempfile
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -22,49 +20,12 @@ from harness.monitoring import Alertmanager, Prometheus  # noqa: E402 - found by
 from harness.process import Process, eventually, free_port  # noqa: E402
 from harness.sidecar import Sidecar  # noqa: E402
 
-__all__ = ["SCOPE", "Load", "Stage", "eventually"]
+from .load import Clients, Load  # noqa: E402
+
+__all__ = ["SCOPE", "Stage", "eventually"]
 
 SCOPE = "simulated"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-class Load:
-    """So many requests a second, each in a thread."""
-
-    def __init__(self, port: int) -> None:
-        self.per_sec = 0.0
-        self.asked = 0
-        self.statuses: dict[int, int] = {}
-        self._port = port
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(1 / self.per_sec if self.per_sec else 0.1):
-            if self.per_sec:
-                self.asked += 1
-                threading.Thread(target=self._ask, daemon=True).start()
-
-    def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
-        try:
-            connection.request("POST", "/v1/chat/completions", b"{}")
-            status = connection.getresponse().status
-        except OSError:
-            status = 0
-        finally:
-            connection.close()
-        with self._lock:
-            self.statuses[status] = self.statuses.get(status, 0) + 1
 
 
 class Stage:
@@ -93,24 +54,15 @@ class Stage:
                 },
             }
             self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:demo.db", folder=folder, port=port))
-            environ = {
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "WELLBEING_URL": self.sidecar.url,
-                "WELLBEING_SCOPE": SCOPE,
-                "WELLBEING_CLIENT_WAIT_SECS": "60",
-                "WELLBEING_CLIENT_REPORT_SECS": "1",
-            }
-            self._engine = enter(
-                _Engine(
-                    [sys.executable, "-m", "demo.engine", f"{engine_port}:{SCOPE}:vllm:door"], folder, environ
-                )
-            )
+            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:door"], self.sidecar.url, folder))
             self.engine_url = f"http://127.0.0.1:{engine_port}"
-            eventually(self._is_up, "the engine is up")
+            eventually(lambda: is_up(engines, self.engine_url), "the engine is up")
             targets = {"wellbeing-sidecar": self.sidecar.address, "vllm": f"127.0.0.1:{engine_port}"}
-            self.prometheus: Prometheus = enter(Prometheus(targets, self._rules(), self.alertmanager.address))
-            self.load: Load = enter(Load(engine_port))
+            self.prometheus: Prometheus = enter(
+                Prometheus(targets, shipped_rules(self._faster, "vllm", "sidecar"), self.alertmanager.address)
+            )
+            self.load = Load(engine_port)
+            enter(Clients(self.load))
         except BaseException:
             self._stack.close()
             raise
@@ -120,27 +72,55 @@ class Stage:
         self._stack.close()
 
     def fault(self, kind: str) -> None:
-        """``none``, ``slow`` or ``stuck``."""
-        requests.post(f"{self.engine_url}/fault", data=kind, timeout=10).raise_for_status()
-
-    def _is_up(self) -> bool:
-        self._engine.alive()
-        try:
-            return requests.get(f"{self.engine_url}/health", timeout=5).ok
-        except requests.ConnectionError:
-            return False
-
-    def _rules(self) -> list[dict[str, Any]]:
-        groups: list[dict[str, Any]] = []
-        for subject in ("thresholds", "vllm", "sidecar"):
-            text = (ROOT / "alerts" / f"{subject}.rules.yml").read_text()
-            groups += yaml.safe_load(_scaled(text, self._faster))["groups"]
-        return groups
+        """One of `demo.engine.model.FAULTS`."""
+        put_fault(self.engine_url, kind)
 
 
-class _Engine(Process):
+class Engines(Process):
+    """Simulated engines in one process.
+
+    Args:
+        tolds: one each, as ``python -m demo.engine`` takes them.
+        sidecar: where the gates of those are that have a door.
+        folder: to run in.
+        report_secs: how often clients report.
+    """
+
+    def __init__(self, tolds: list[str], sidecar: str, folder: Path, report_secs: float = 1.0) -> None:
+        environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "WELLBEING_URL": sidecar,
+            "WELLBEING_CLIENT_WAIT_SECS": "60",
+            "WELLBEING_CLIENT_REPORT_SECS": f"{report_secs:g}",
+        }
+        super().__init__([sys.executable, "-m", "demo.engine", *tolds], folder, environ)
+
     def __enter__(self) -> Self:
         return self
+
+
+def put_fault(url: str, fault: str) -> None:
+    """Put a fault into the engine at ``url``; ``none`` takes it out."""
+    requests.post(f"{url}/fault", data=fault, timeout=10).raise_for_status()
+
+
+def is_up(engines: Engines, url: str) -> bool:
+    """Whether the engine at ``url`` answers."""
+    engines.alive()
+    try:
+        return requests.get(f"{url}/metrics", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def shipped_rules(faster: float, *subjects: str) -> list[dict[str, Any]]:
+    """The groups of ``alerts/``, with their times divided by ``faster``."""
+    groups: list[dict[str, Any]] = []
+    for subject in ("thresholds", *subjects):
+        text = (ROOT / "alerts" / f"{subject}.rules.yml").read_text()
+        groups += yaml.safe_load(_scaled(text, faster))["groups"]
+    return groups
 
 
 def _scaled(rules: str, faster: float) -> str:

@@ -278,7 +278,7 @@ def _shot(*, head: bool) -> Json:
         "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
         RAMP_HEADER: {
             "schema": {"type": "number"},
-            "description": "How many of those who wait in this client to let through a second; none: all at once",
+            "description": "How many of those who wait in this client to let through a second",
         },
     }
     if head:
