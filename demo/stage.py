@@ -22,7 +22,7 @@ from harness.sidecar import Sidecar  # noqa: E402
 
 from .load import Clients, Load  # noqa: E402
 
-__all__ = ["SCOPE", "Stage", "eventually"]
+__all__ = ["SCOPE", "Alertmanager", "Prometheus", "Sidecar", "Stage", "eventually", "free_port"]
 
 SCOPE = "simulated"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

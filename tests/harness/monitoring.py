@@ -236,6 +236,16 @@ class Prometheus(_Monitor):
         assert answer["status"] == "success", answer
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 
+    def range(self, expression: str, start: float, end: float) -> list[tuple[dict[str, str], list[Any]]]:
+        """The range vector of ``expression``, by the second: labels, and pairs of time and value."""
+        params = {"query": expression, "start": start, "end": end, "step": 1}
+        answer = requests.get(f"{self.url}/api/v1/query_range", params=params, timeout=30).json()
+        assert answer["status"] == "success", answer
+        return [
+            (one["metric"], [(when, float(value)) for when, value in one["values"]])
+            for one in answer["data"]["result"]
+        ]
+
     def value(self, expression: str) -> float | None:
         """The only value of ``expression``; None where there is none."""
         rows = self.query(expression)
