@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack audit bench unit lint demo previews dashboards docs format lock clean
+.PHONY: help run test soak fuzz attack audit bench unit lint demo previews dashboards manifests docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -50,6 +50,9 @@ previews: $(VENV)/.dev $(VENV)/.debian ## draw what the dashboards show of the d
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build
 
+manifests: $(VENV)/.dev ## build what deploy/kubernetes takes from alerts/ and from its own sidecar
+	$(BIN)/python -m deploy.build
+
 docs: $(VENV)/.dev ## write what is generated into the docs
 	$(BIN)/python -m sidecar.config docs/configuration.md
 
@@ -63,6 +66,9 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for anew
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
 	    -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	    -o deploy/requirements-build.lock deploy/requirements-build.in
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

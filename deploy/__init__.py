@@ -1,0 +1,1 @@
+"""What it takes to run the sidecar in containers and on Kubernetes."""
