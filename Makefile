@@ -87,6 +87,7 @@ $(VENV)/.dev: $(VENV)/.made requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@ $(VENV)/.runtime
 
-$(VENV)/.debian: $(VENV)/.made tests/install-debian-packages
+$(VENV)/.debian: $(VENV)/.made tests/install-debian-packages tests/install-kubectl
 	tests/install-debian-packages
+	$(BIN)/python tests/install-kubectl
 	@touch $@

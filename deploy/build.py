@@ -1,6 +1,6 @@
-"""Writes the manifests that repeat what stands elsewhere; with ``--check``, only says whether they are up to date.
+"""Writes the manifests that repeat what stands elsewhere; with ``--check``, says whether they are up to date.
 
-A PrometheusRule is a file of ``alerts/``; the policy that injects the sidecar adds the container of the kustomize
+A PrometheusRule is a file of ``alerts/``; the policy that injects the sidecar adds the container of the
 Component.
 """
 
@@ -90,10 +90,10 @@ def expression(value: object, type_name: str, indent: int = 0) -> str:
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
         is_map = type_name.rpartition(".")[2] in _MAPS
-        rows = [
-            f"{inner}{json.dumps(key) if is_map else key}: {expression(one, f'{type_name}.{key}', indent + 2)}"
-            for key, one in value.items()
-        ]
+        rows = []
+        for key, one in value.items():
+            name = json.dumps(key) if is_map else key
+            rows.append(f"{inner}{name}: {expression(one, f'{type_name}.{key}', indent + 2)}")
         begin = "{" if is_map else f"{type_name}{{"
         return begin + "\n" + ",\n".join(rows) + "\n" + " " * indent + "}" if rows else begin + "}"
     if isinstance(value, list):
@@ -117,19 +117,13 @@ def _image() -> str:
 def _patches(pod: Mapping[str, Any]) -> str:
     """The expression of the JSON patch that adds what ``pod`` has to any pod."""
     (container,) = pod["initContainers"]
-    type_name = "Object.spec.initContainers"
+    add = 'JSONPatch{op: "add", path: "/spec/'
     steps = [
-        "has(object.spec.initContainers) ? [] : "
-        '[JSONPatch{op: "add", path: "/spec/initContainers", value: []}]',
+        f'has(object.spec.initContainers) ? [] : [{add}initContainers", value: []}}]',
         # First, so that other init containers may ask it.
-        '[JSONPatch{op: "add", path: "/spec/initContainers/0", value: '
-        + expression(container, type_name)
-        + "}]",
-        'has(object.spec.volumes) ? [] : [JSONPatch{op: "add", path: "/spec/volumes", value: []}]',
-        *(
-            f'[JSONPatch{{op: "add", path: "/spec/volumes/-", value: {expression(one, "Object.spec.volumes")}}}]'
-            for one in pod["volumes"]
-        ),
+        f'[{add}initContainers/0", value: {expression(container, "Object.spec.initContainers")}}}]',
+        f'has(object.spec.volumes) ? [] : [{add}volumes", value: []}}]',
+        *(f'[{add}volumes/-", value: {expression(one, "Object.spec.volumes")}}}]' for one in pod["volumes"]),
     ]
     return " +\n".join(f"({step})" for step in steps) + "\n"
 

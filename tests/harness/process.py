@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,8 +38,10 @@ def free_port() -> int:
 
 def program(name: str) -> str:
     """The path of a program that tests need."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    assert path, f"{name} is not installed: `make test` installs it from Debian's packages"
+    # Beside Python is what `make test` put there because no package has it.
+    where = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin")
+    path = shutil.which(name, path=os.pathsep.join(where))
+    assert path, f"{name} is not installed: `make test` installs it"
     return path
 
 

@@ -1,0 +1,170 @@
+"""The policy's expressions, evaluated: what it adds to a pod is what the Component adds to a Deployment."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import celpy
+import kubernetes_validate
+import pytest
+import yaml
+from celpy import celtypes
+
+from deploy.build import stale
+from harness.kubernetes import KUBERNETES, find, kustomize, load, spoiled
+
+LABEL = {"wellbeing-sidecar": "enabled"}
+APP = {"name": "app", "image": "app:1"}
+EARLIER = {"name": "earlier", "image": "earlier:1"}
+VOLUME = {"name": "models", "emptyDir": {}}
+PODS = {
+    "a plain pod": {"containers": [APP]},
+    "a pod with an init container": {"containers": [APP], "initContainers": [EARLIER]},
+    "a pod with a volume": {"containers": [APP], "volumes": [VOLUME]},
+    "a pod with both": {"containers": [APP], "initContainers": [EARLIER], "volumes": [VOLUME]},
+}
+
+
+def policy() -> dict[str, Any]:
+    (found,) = [
+        one for one in kustomize(KUBERNETES / "injection") if one["kind"] == "MutatingAdmissionPolicy"
+    ]
+    return found
+
+
+class Message(celtypes.MapType):
+    """A section; its class bears the name of its type."""
+
+    def __init__(self, fields: Any = None) -> None:
+        super().__init__(fields or {})
+
+
+def evaluate(expression: str, pod: dict[str, Any], **variables: str) -> Any:
+    """What an expression makes of a pod."""
+    # The evaluator knows types by plain names only.
+    names = set(re.findall(r"\b(Object[\w.]*|JSONPatch)\{", expression))
+    for name in names:
+        expression = expression.replace(f"{name}{{", f"{name.replace('.', '_')}{{")
+    types = {name.replace(".", "_"): type(name, (Message,), {}) for name in names}
+    environment = celpy.Environment(annotations=types)
+    program = environment.program(environment.compile(expression))
+    return program.evaluate({"object": celpy.json_to_cel(pod), "variables": celpy.json_to_cel(variables)})
+
+
+def plain(value: Any, place: str) -> Any:
+    """The value as JSON; fails where the API server would, which knows each section's type by its place."""
+    if isinstance(value, Message):
+        assert type(value).__name__ == place
+        return {str(key): plain(one, f"{place}.{key}") for key, one in value.items()}
+    if isinstance(value, celtypes.MapType):
+        assert all(isinstance(one, celtypes.StringType) for one in value.values()), (
+            f"{place}: not of one type"
+        )
+        return {str(key): str(one) for key, one in value.items()}
+    if isinstance(value, list):
+        assert len({type(one) for one in value}) <= 1, f"{place}: not of one type"
+        return [plain(one, place) for one in value]
+    if isinstance(value, celtypes.BoolType):
+        return bool(value)
+    assert isinstance(value, celtypes.IntType | celtypes.StringType), value
+    return int(value) if isinstance(value, celtypes.IntType) else str(value)
+
+
+def variables() -> dict[str, str]:
+    made = {}
+    for one in policy()["spec"]["variables"]:
+        made[one["name"]] = str(evaluate(one["expression"], {}))
+    return made
+
+
+def injected(spec: dict[str, Any]) -> dict[str, Any]:
+    """The pod after the policy's patch."""
+    pod = spoiled(
+        [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": LABEL}, "spec": spec}]
+    )[0]
+    (mutation,) = policy()["spec"]["mutations"]
+    for step in evaluate(mutation["jsonPatch"]["expression"], pod, **variables()):
+        assert str(step["op"]) == "add"
+        *parents, last = str(step["path"]).split("/")[1:]
+        place = "Object." + ".".join(part for part in [*parents, last] if not re.fullmatch(r"\d+|-", part))
+        holder: Any = pod
+        for part in parents:
+            holder = holder[part]
+        value = plain(step["value"], place)
+        if isinstance(holder, list):
+            holder.insert(len(holder) if last == "-" else int(last), value)
+        else:
+            holder[last] = value
+    return pod
+
+
+def by_component(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same pod in a Deployment that the Component was added to."""
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "app"},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec},
+        },
+    }
+    component = os.path.relpath(KUBERNETES / "sidecar", folder.resolve())
+    (folder / "app.yaml").write_text(yaml.safe_dump(deployment))
+    (folder / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["app.yaml"], "components": [component]})
+    )
+    return find(kustomize(folder), "Deployment", "app")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("spec", PODS.values(), ids=PODS)
+def test_the_policy_adds_what_the_component_adds(spec, tmp_path) -> None:
+    pod = injected(spec)
+    kubernetes_validate.validate(pod, "1.37", strict=True)
+    wanted = by_component(spec, tmp_path)
+    for volume in wanted["volumes"]:
+        if volume["name"] == "wellbeing-config":
+            # Nobody makes a name with a hash for the policy.
+            volume["configMap"]["name"] = re.sub("-[a-z0-9]{10}$", "", volume["configMap"]["name"])
+    assert pod["spec"]["initContainers"] == wanted["initContainers"]
+    assert pod["spec"]["initContainers"][0]["name"] == "wellbeing-sidecar"
+    assert {one["name"]: one for one in pod["spec"]["volumes"]} == {
+        one["name"]: one for one in wanted["volumes"]
+    }
+
+
+def test_only_a_pod_that_asks_for_it_and_has_none_gets_one() -> None:
+    constraints = policy()["spec"]["matchConstraints"]
+    assert constraints["objectSelector"]["matchLabels"] == LABEL
+    (condition,) = policy()["spec"]["matchConditions"]
+    for spec in PODS.values():
+        assert bool(evaluate(condition["expression"], {"spec": spec})) is True
+        assert bool(evaluate(condition["expression"], injected(spec))) is False
+
+
+def test_the_binding_binds_it() -> None:
+    binding = find(kustomize(KUBERNETES / "injection"), "MutatingAdmissionPolicyBinding", "wellbeing-sidecar")
+    assert binding["spec"]["policyName"] == policy()["metadata"]["name"]
+
+
+def test_a_section_of_the_wrong_type_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        plain(evaluate('Object.spec.volumes{name: "x"}', {}), "Object.spec.initContainers")
+    with pytest.raises(AssertionError, match="not of one type"):
+        plain(evaluate('{"name": "x", "port": 1}', {}), "Object.spec")
+
+
+def test_what_is_committed_is_what_the_program_builds() -> None:
+    assert stale() == [], "run `make manifests`"
+
+
+def test_a_change_by_hand_is_seen(tmp_path, monkeypatch) -> None:
+    text = (KUBERNETES / "injection" / "policy.yaml").read_text()
+    changed = tmp_path / "policy.yaml"
+    changed.write_text(text.replace("failureThreshold: 60", "failureThreshold: 61"))
+    monkeypatch.setattr("deploy.build.POLICY", changed)
+    assert stale() == [changed]
+    assert load(text)

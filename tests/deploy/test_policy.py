@@ -1,0 +1,174 @@
+"""What was built is as safe, and as whole, as it says. Each check is shown to catch what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from dashboards.build import BOARDS, rendered
+from harness.kubernetes import (
+    KUBERNETES,
+    ROOT,
+    Object,
+    container_of,
+    find,
+    kustomizations,
+    kustomize,
+    pod_of,
+    spoiled,
+    workloads,
+)
+from harness.policy import CHECKS, dashboards_in, violations
+
+OVERLAYS = KUBERNETES / "overlays"
+WITH_PODS = [folder for folder in kustomizations() if workloads(kustomize(folder))]
+
+
+def whole(overlay: str) -> list[Object]:
+    """An overlay beside the objects of the operator that are about it."""
+    about = {"vllm": "PodMonitor", "central-gate": "ServiceMonitor"}[overlay]
+    monitors = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == about]
+    return spoiled(kustomize(OVERLAYS / overlay) + monitors)
+
+
+@pytest.mark.parametrize("folder", WITH_PODS, ids=lambda folder: str(folder.relative_to(KUBERNETES)))
+def test_nothing_is_wrong_with_what_is_built(folder) -> None:
+    objects = kustomize(folder)
+    if folder.name == "vllm" and folder.parent == KUBERNETES:
+        # By itself it asks a sidecar that is not there yet.
+        objects = [one for one in objects if one["kind"] != "Deployment"]
+        objects = [one for one in objects if one["kind"] != "Service"]
+    assert violations(objects) == []
+
+
+@pytest.mark.parametrize("overlay", ["vllm", "central-gate"])
+def test_the_operators_objects_select_what_the_overlays_have(overlay) -> None:
+    assert violations(whole(overlay)) == []
+
+
+def sidecar(objects: list[Object]) -> Object:
+    return container_of(find(objects, "Deployment", "llama"), "wellbeing-sidecar")
+
+
+def gate(objects: list[Object]) -> Object:
+    return container_of(find(objects, "Deployment", "wellbeing-gate"), "wellbeing-gate")
+
+
+def in_config(objects: list[Object], name: str, old: str, new: str) -> None:
+    config = find(objects, "ConfigMap", name)
+    assert old in config["data"]["sidecar.yaml"]
+    config["data"]["sidecar.yaml"] = config["data"]["sidecar.yaml"].replace(old, new)
+
+
+def change_env(container: Object, of: str, **changes) -> None:
+    (one,) = [one for one in container["env"] if one["name"] == of]
+    one.update(changes)
+
+
+PLANTED: list[tuple[str, str, Callable[[list[Object]], object]]] = [
+    ("non_root", "vllm", lambda o: sidecar(o)["securityContext"].update(runAsUser=0)),
+    ("non_root", "central-gate", lambda o: gate(o)["securityContext"].update(runAsNonRoot=False)),
+    ("read_only_root", "vllm", lambda o: sidecar(o)["securityContext"].pop("readOnlyRootFilesystem")),
+    ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].update(privileged=True)),
+    ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].pop("capabilities")),
+    ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].pop("seccompProfile")),
+    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "llama")).update(hostNetwork=True)),
+    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "llama"))["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+    ("no_privilege", "central-gate", lambda o: pod_of(find(o, "Deployment", "wellbeing-gate")).pop("automountServiceAccountToken")),
+    ("limits_set", "vllm", lambda o: sidecar(o)["resources"].pop("limits")),
+    ("probes_set", "vllm", lambda o: sidecar(o).pop("startupProbe")),
+    ("probes_set", "central-gate", lambda o: gate(o).pop("livenessProbe")),
+    ("images_pinned", "vllm", lambda o: sidecar(o).update(image="registry:5000/wellbeing-sidecar")),
+    ("images_pinned", "vllm", lambda o: sidecar(o).update(image="wellbeing-sidecar:latest")),
+    ("no_secret_in_sight", "vllm", lambda o: o.append({"kind": "Secret", "metadata": {"name": "x"}})),
+    ("no_secret_in_sight", "central-gate", lambda o: in_config(o, "wellbeing-gate", "alerts:\n", "alerts:\n  alertmanager: {}\n  bearer_token: hunter2\n")),
+    ("no_secret_in_sight", "vllm", lambda o: sidecar(o)["env"].append({"name": "WELLBEING_TOKEN", "value": "hunter2"})),
+    ("selectors_match", "vllm", lambda o: find(o, "Deployment", "llama")["spec"]["template"]["metadata"].update(labels={"a": "b"})),
+    ("selectors_match", "central-gate", lambda o: find(o, "Service", "wellbeing-gate")["spec"].update(selector={"a": "b"})),
+    ("selectors_match", "central-gate", lambda o: find(o, "NetworkPolicy", "wellbeing-gate")["spec"].update(podSelector={})),
+    ("selectors_match", "vllm", lambda o: find(o, "PodMonitor", "wellbeing-sidecar")["spec"].update(selector={"matchLabels": {"a": "b"}})),
+    ("selectors_match", "central-gate", lambda o: find(o, "ServiceMonitor", "wellbeing-gate")["spec"].update(selector={"matchLabels": {"a": "b"}})),
+    ("ports_match", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "0.0.0.0:9478", "0.0.0.0:9479")),
+    ("ports_match", "vllm", lambda o: sidecar(o)["livenessProbe"]["httpGet"].update(port="http")),
+    ("ports_match", "central-gate", lambda o: find(o, "Service", "wellbeing-gate")["spec"]["ports"][0].update(targetPort="web")),
+    ("ports_match", "vllm", lambda o: find(o, "PodMonitor", "wellbeing-sidecar")["spec"]["podMetricsEndpoints"][0].update(port="web")),
+    ("workers_reach_it", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "127.0.0.1:9477", "127.0.0.1:9476")),
+    ("workers_reach_it", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "roles: [worker, agent]\n", "roles: [viewer]\n")),
+    ("workers_reach_it", "central-gate", lambda o: change_env(container_of(find(o, "Deployment", "llama"), "vllm"), "WELLBEING_TOKEN_FILE", name="X_FILE")),
+    ("workers_reach_it", "vllm", lambda o: pod_of(find(o, "Deployment", "llama")).pop("terminationGracePeriodSeconds")),
+    ("config_accepted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "reconcile_secs", "reconcile_sec")),
+    ("config_accepted", "central-gate", lambda o: gate(o)["env"].append({"name": "WELLBEING_DEFAULTS__PAUSE", "value": "true"})),
+    ("files_mounted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "tokens/operator", "token/operator")),
+    ("files_mounted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "/var/lib/wellbeing/wellbeing.db", "/tmp/wellbeing.db")),
+    ("is_native_sidecar", "vllm", lambda o: sidecar(o).pop("restartPolicy")),
+    ("is_native_sidecar", "vllm", lambda o: pod_of(find(o, "Deployment", "llama"))["initContainers"].reverse()),
+    ("asks_about_itself", "vllm", lambda o: change_env(sidecar(o), "WELLBEING_ALERTS__ALERTMANAGER__FILTER", value="[]")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "overlay", "plant"), PLANTED, ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_a_planted_error_is_caught(check, overlay, plant) -> None:
+    objects = whole(overlay)
+    plant(objects)
+    (function,) = [one for one in CHECKS if one.__name__ == check]
+    assert list(function(objects)), f"{check} sees nothing"
+
+
+def test_every_check_is_shown_to_catch_something() -> None:
+    assert {check for check, _, _ in PLANTED} == {check.__name__ for check in CHECKS}
+
+
+def test_every_rule_is_there() -> None:
+    built = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == "PrometheusRule"]
+    groups = {group["name"]: group for one in built for group in one["spec"]["groups"]}
+    written = {}
+    for file in (ROOT / "alerts").glob("*.rules.yml"):
+        written |= {group["name"]: group for group in yaml.safe_load(file.read_text())["groups"]}
+    assert written
+    assert {name: group for name, group in groups.items() if name != "wellbeing-watchdog"} == written
+    plain = find(kustomize(KUBERNETES / "plain"), "ConfigMap", "wellbeing-rules")["data"]
+    assert plain == {file.name: file.read_text() for file in (ROOT / "alerts").glob("*.rules.yml")}
+
+
+def test_every_dashboard_is_there_and_found_by_its_label() -> None:
+    built = kustomize(KUBERNETES / "dashboards")
+    texts = {one["data"][name] for one in built for name in one["data"]}
+    assert texts == {rendered(board) for board in BOARDS}
+    assert set(dashboards_in(built)) == {board.uid for board in BOARDS}
+    for one in built:
+        del one["metadata"]["labels"]
+    assert not dashboards_in(built)
+
+
+def test_the_gates_receiver_leads_to_the_gate() -> None:
+    """Address, port, token and watchdog are those of the overlay in the same namespace."""
+    operator, overlay = kustomize(KUBERNETES / "operator"), kustomize(OVERLAYS / "central-gate")
+    config = find(operator, "AlertmanagerConfig", "wellbeing")
+    service = find(overlay, "Service", "wellbeing-gate")
+    namespace = service["metadata"]["namespace"]
+    assert config["metadata"]["namespace"] == namespace
+    ((receiver,),) = [one["webhookConfigs"] for one in config["spec"]["receivers"]]
+    port = service["spec"]["ports"][0]["port"]
+    assert receiver["url"] == f"http://wellbeing-gate.{namespace}.svc:{port}/v1/alerts"
+    credentials = receiver["httpConfig"]["authorization"]["credentials"]
+    files = yaml.safe_load(find(overlay, "ConfigMap", "wellbeing-gate")["data"]["sidecar.yaml"])["auth"][
+        "credentials"
+    ]
+    (webhook,) = [one for one in files if one["roles"] == ["webhook"]]
+    assert webhook["token_file"].rpartition("/")[2] == credentials["key"]
+    (rule,) = find(operator, "PrometheusRule", "wellbeing-watchdog")["spec"]["groups"][0]["rules"]
+    assert rule["labels"]["namespace"] == namespace
+    (named,) = [one["value"] for one in gate(overlay)["env"] if one["name"].endswith("WATCHDOG__ALERTNAME")]
+    assert named == rule["alert"]
+    ((matcher,),) = [one["matchers"] for one in config["spec"]["route"]["routes"]]
+    assert matcher["value"] == named
+
+
+def test_every_folder_is_built_or_part_of_what_is() -> None:
+    assert len(kustomizations()) >= 10
+    for folder in kustomizations():
+        assert kustomize(folder), folder

@@ -1,0 +1,166 @@
+"""Every object, against the schemas of the last four versions of Kubernetes and of the operator's CRDs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from kubernetes_validate.utils import all_versions
+from packaging.version import Version
+
+from harness.kubernetes import (
+    KUBERNETES,
+    Object,
+    _Loader,
+    components,
+    find,
+    kustomizations,
+    kustomize,
+    spoiled,
+)
+
+VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
+OPERATOR = "monitoring.coreos.com/"
+# A policy of this version is served from here on, one of that until there.
+POLICIES = {
+    "admissionregistration.k8s.io/v1": ("1.36", "9"),
+    "admissionregistration.k8s.io/v1beta1": ("1.34", "1.35"),
+}
+
+
+def served(one: Object, version: str) -> bool:
+    if one["apiVersion"] not in POLICIES:
+        return True
+    first, last = POLICIES[one["apiVersion"]]
+    number = [int(part) for part in version.split(".")[:2]]
+    return [int(part) for part in first.split(".")] <= number <= [int(part) for part in last.split(".")]
+
+
+def everything() -> list[tuple[str, Object]]:
+    return [
+        (f"{folder.relative_to(KUBERNETES)}: {one['kind']} {one['metadata']['name']}", one)
+        for folder in kustomizations()
+        for one in kustomize(folder)
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_what_is_built(version) -> None:
+    checked = 0
+    for where, one in everything():
+        if one["apiVersion"].startswith(OPERATOR) or not served(one, version):
+            continue
+        try:
+            kubernetes_validate.validate(one, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            raise AssertionError(f"{where}: {error.message}") from error
+        checked += 1
+    assert checked > 20
+
+
+def test_each_policy_is_for_some_of_the_versions() -> None:
+    policies = [one for _, one in everything() if one["kind"].startswith("MutatingAdmissionPolicy")]
+    for one in policies:
+        assert any(served(one, version) for version in VERSIONS), one["apiVersion"]
+    assert all(any(served(one, version) for one in policies) for version in VERSIONS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
+    deployment = find(spoiled(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "llama")
+    kubernetes_validate.validate(deployment, version, strict=True)
+    for key, value in (
+        ("restartPolice", "Always"),
+        ("startupProbe", {"httpGet": {"path": "/"}}),
+        ("args", "serve"),
+    ):
+        wrong = spoiled([deployment])[0]
+        wrong["spec"]["template"]["spec"]["initContainers"][0][key] = value
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(wrong, version, strict=True)
+
+
+# -- the operator's ------------------------------------------------------------------------------------
+
+
+def schemas() -> Path:
+    where = os.environ.get("WELLBEING_SCHEMAS")
+    if not where and "CI" not in os.environ:
+        beside = Path(__file__).parents[3] / "shared" / "schemas"
+        where = str(beside) if beside.is_dir() else None
+    if not where and "CI" not in os.environ:
+        pytest.skip("WELLBEING_SCHEMAS does not say where the operator's CRDs are")
+    return Path(where)
+
+
+def strict(schema: object) -> object:
+    """A CRD's schema as JSON schema: unknown keys are errors, as `kubectl apply` warns of them."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    if schema.get("x-kubernetes-int-or-string"):
+        made.pop("type", None)
+    if isinstance(schema.get("pattern"), str):
+        # Go lets a flag stand anywhere; of those that we use no pattern has one.
+        made["pattern"] = schema["pattern"].replace("(?i)", "")
+    return made
+
+
+def crd_schema(kind: str, version: str) -> object:
+    crd = yaml.load((schemas() / f"{OPERATOR.rstrip('/')}_{kind.lower()}s.yaml").read_text(), _Loader)
+    (found,) = [one for one in crd["spec"]["versions"] if one["name"] == version]
+    schema = strict(found["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+def operators() -> list[Object]:
+    return [one for one in kustomize(KUBERNETES / "operator")]
+
+
+def check(one: Object) -> None:
+    jsonschema.validate(one, crd_schema(one["kind"], one["apiVersion"].removeprefix(OPERATOR)))
+
+
+def test_the_operator_takes_what_is_built() -> None:
+    kinds = set()
+    for one in operators():
+        check(one)
+        kinds.add(one["kind"])
+    assert kinds == {"PodMonitor", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "plant"),
+    [
+        ("PodMonitor", "wellbeing-sidecar", lambda spec: spec.update(selectors={})),
+        ("PodMonitor", "wellbeing-sidecar", lambda spec: spec["podMetricsEndpoints"][0].update(interval="15 s")),
+        ("ServiceMonitor", "wellbeing-gate", lambda spec: spec["endpoints"][0].update(prot="wellbeing")),
+        ("PrometheusRule", "wellbeing-vllm", lambda spec: spec["groups"][1]["rules"][0].update({"for": "2 minutes"})),
+        ("PrometheusRule", "wellbeing-vllm", lambda spec: spec["groups"][1]["rules"][0].update(keep_firing_four="1m")),
+        ("AlertmanagerConfig", "wellbeing", lambda spec: spec["receivers"][0]["webhookConfigs"][0].update(send_resolved=True)),
+        ("AlertmanagerConfig", "wellbeing", lambda spec: spec["route"]["matchers"][0].update(matchType="~")),
+    ],
+)  # fmt: skip
+def test_a_planted_error_is_caught_by_the_operators_schema(kind, name, plant) -> None:
+    one = find(spoiled(operators()), kind, name)
+    plant(one["spec"])
+    with pytest.raises(jsonschema.ValidationError):
+        check(one)
+
+
+def test_every_component_is_used_by_something_that_is_checked() -> None:
+    used = {
+        (file.parent / one).resolve()
+        for file in [*KUBERNETES.rglob("kustomization.yaml")]
+        for one in yaml.safe_load(file.read_text()).get("components", [])
+    }
+    assert set(components()) == used
