@@ -1,0 +1,291 @@
+"""A container image without an engine: the Dockerfile's steps in roots of their own, and what is made of them run.
+
+A root has the system's own folders, read-only, in place of the base image, and Python where it is; all else in it
+comes from the Dockerfile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .process import eventually, program
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "etc/ssl", "etc/alternatives")
+PASSED = re.compile(r"(?i)(https?|no)_proxy|PIP_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
+PYTHON = Path(sys.base_prefix)
+
+
+@dataclass
+class Stage:
+    """A stage of the Dockerfile, carried out.
+
+    Attributes:
+        folder: its root.
+        env: what ENV set.
+        workdir: where commands run.
+        said: the other instructions' arguments by their name.
+    """
+
+    folder: Path
+    env: dict[str, str]
+    workdir: str = "/"
+    said: dict[str, str] = field(default_factory=dict)
+
+
+def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
+    """Name and arguments of each instruction."""
+    text = "\n".join(line for line in dockerfile.read_text().splitlines() if not line.startswith("#"))
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        if line.strip():
+            name, _, arguments = line.partition(" ")
+            yield name, arguments.strip()
+
+
+def _mounts(root: Path, *, writable: bool) -> str:
+    """The commands that make ``root`` one that programs run in, in a mount namespace of one's own."""
+    where = shlex.quote(str(root))
+    lines = ["set -e", f"mount --bind {where} {where}", f"cd {where}"]
+    for name in (*SYSTEM, str(PYTHON).lstrip("/")):
+        if Path("/", name).is_dir() and not Path("/", name).is_symlink():
+            lines.append(f"mkdir -p {name} && mount --bind /{name} {name} && mount -o remount,bind,ro {name}")
+        elif Path("/", name).is_symlink():
+            lines.append(f"[ -L {name} ] || ln -s {os.readlink(Path('/', name))} {name}")
+    lines.append("mkdir -p dev proc tmp && chmod 1777 tmp && mount -t tmpfs tmpfs dev")
+    for device in ("null", "zero", "urandom"):
+        lines.append(f"touch dev/{device} && mount --bind /dev/{device} dev/{device}")
+    lines.append(
+        "mkdir -m 1777 dev/shm && mount -t tmpfs -o mode=1777 tmpfs dev/shm && mount --bind /proc proc"
+    )
+    if writable:
+        lines.append(
+            "mkdir -p etc && for one in resolv.conf hosts pip.conf nsswitch.conf login.defs; do [ -e /etc/$one ] && cp -L /etc/$one etc/; done"
+        )
+        lines.append(
+            "[ -e etc/passwd ] || { echo root:x:0:0:root:/root:/bin/sh >etc/passwd; echo root:x:0: >etc/group; }"
+        )
+        # Indexes and wheels that pip.conf names.
+        lines.append(
+            "for one in /opt/pypi /opt/pypi-more /opt/wheels; do [ -d $one ] && mkdir -p .$one && mount --bind $one .$one; done; true"
+        )
+    return "\n".join(lines)
+
+
+def _run(stage: Stage, command: str) -> None:
+    env = {
+        **{key: value for key, value in os.environ.items() if PASSED.fullmatch(key)},
+        **stage.env,
+        "HOME": "/tmp",
+    }
+    inside = ["chroot", str(stage.folder), "/bin/sh", "-c", f"cd {stage.workdir} && {command}"]
+    script = f"{_mounts(stage.folder, writable=True)}\nexec {shlex.join(inside)}"
+    done = subprocess.run(
+        [program("unshare"), "--mount", "--propagation", "private", "/bin/sh", "-c", script],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
+    """The last stage of ``dockerfile``, carried out below ``folder``."""
+    stages: dict[str, Stage] = {}
+    arguments: dict[str, str] = {}
+    stage: Stage | None = None
+    for name, value in instructions(dockerfile):
+        value = re.sub(
+            r"\$\{(\w+)\}",
+            lambda match: {**arguments, **(stage.env if stage else {})}.get(match[1], match[0]),
+            value,
+        )
+        if name == "ARG":
+            key, _, default = value.partition("=")
+            arguments.setdefault(key, default)
+        elif name == "FROM":
+            image, _, alias = value.partition(" AS ")
+            assert image.startswith("python:"), image
+            stage = Stage(
+                folder / (alias or "image"),
+                {"PATH": f"{PYTHON}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            )
+            stage.folder.mkdir(parents=True)
+            stage.folder.chmod(0o755)
+            stages[alias] = stage
+        elif name == "WORKDIR":
+            stage.workdir = value
+            (stage.folder / value.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        elif name == "RUN":
+            _run(stage, value)
+        elif name == "COPY":
+            _copy(stages, stage, context, value)
+        elif name == "ENV":
+            stage.env |= dict(part.split("=", 1) for part in shlex.split(value))
+        else:
+            stage.said[name] = value
+    return stage
+
+
+def _copy(stages: dict[str, Stage], stage: Stage, context: Path, value: str) -> None:
+    *sources, target = value.split()
+    source = context
+    if sources[0].startswith("--from="):
+        source = stages[sources.pop(0).removeprefix("--from=")].folder
+    to = (
+        stage.folder / target.lstrip("/")
+        if target.startswith("/")
+        else stage.folder / stage.workdir.lstrip("/") / target
+    )
+    for one in sources:
+        path = source / one.lstrip("/")
+        if path.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__") if source == context else None
+            shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True, ignore=ignore)
+        else:
+            to.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, to / path.name)
+
+
+class Container:
+    """A process of the image, as a kubelet starts it: fixed uid, read-only root, its mounts, its own network.
+
+    Args:
+        image: what to run.
+        arguments: behind the entrypoint.
+        env: the container's.
+        uid: who it is.
+        mounts: folders by where they are seen, read-only.
+        state: where a folder that is written to is seen, and which one it is.
+    """
+
+    def __init__(
+        self,
+        image: Stage,
+        arguments: list[str],
+        env: dict[str, str],
+        uid: int,
+        mounts: dict[str, Path],
+        state: tuple[str, Path],
+    ) -> None:
+        root = image.folder
+        lines = [_mounts(root, writable=False)]
+        for where, source in mounts.items():
+            lines.append(
+                f"mkdir -p .{where} && mount --bind {source} .{where} && mount -o remount,bind,ro .{where}"
+            )
+        lines.append(f"mount --bind {state[1]} .{state[0]}")
+        # What is mounted below it stays as it is.
+        lines.append(f"mount -o remount,bind,ro {shlex.quote(str(root))}")
+        lines.append(f"{shlex.quote(sys.executable)} -c {shlex.quote(_LOOPBACK_UP)}")
+        drop = [
+            "--reuid",
+            str(uid),
+            "--regid",
+            str(uid),
+            "--clear-groups",
+            "--no-new-privs",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+        ]
+        variables = [f"{key}={value}" for key, value in {**image.env, **env}.items()]
+        entry = [*json.loads(image.said["ENTRYPOINT"]), *arguments]
+        inside = ["setpriv", *drop, "env", "-i", "-C", image.workdir, *variables, *entry]
+        lines.append(f"cd / && exec chroot {shlex.quote(str(root))} {shlex.join(inside)}")
+        self.log = root.parent / "container.log"
+        with self.log.open("w") as log:
+            self._popen = subprocess.Popen(
+                [program("unshare"), "--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child",
+                 "/bin/sh", "-c", "\n".join(lines)],
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def __enter__(self) -> Container:
+        children = Path(f"/proc/{self._popen.pid}/task/{self._popen.pid}/children")
+        self.pid = int(eventually(lambda: children.read_text().split(), "it has begun")[0])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._popen.poll() is None:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it and all that it started, and wait until they are gone."""
+        os.kill(self.pid, 9)
+        self._popen.wait(30)
+
+    def status(self) -> dict[str, str]:
+        """What the kernel says of the first process."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+    def begin(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python in the container's network."""
+        command = [
+            program("nsenter"),
+            "--target",
+            str(self.pid),
+            "--net",
+            sys.executable,
+            "-c",
+            code,
+            *arguments,
+        ]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def inside(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python there, to its end."""
+        with self.begin(code, *arguments) as running:
+            out, said = running.communicate(timeout=60)
+        return subprocess.CompletedProcess(running.args, running.returncode, out, said)
+
+    def request(self, port: int, path: str, host: str = "127.0.0.1") -> subprocess.Popen[str]:
+        """A request that may wait; it prints the status of the answer."""
+        return self.begin(ASK, f"http://{host}:{port}{path}")
+
+    def ask(self, port: int, path: str, host: str = "127.0.0.1") -> int:
+        """The status of an answer; 0: there was none."""
+        done = self.inside(ASK, f"http://{host}:{port}{path}")
+        return int(done.stdout or 0)
+
+    def probe(self, probe: dict, ports: dict[str, int]) -> bool:
+        """Whether a probe of the manifest succeeds, as the kubelet counts."""
+        self.alive()
+        http = probe["httpGet"]
+        return 200 <= self.ask(ports[http["port"]], http["path"]) < 400
+
+    def alive(self) -> None:
+        assert self._popen.poll() is None, self.log.read_text()
+
+    def terminate(self) -> tuple[int, float]:
+        """Its exit status after SIGTERM, and the seconds that it took."""
+        began = time.monotonic()
+        os.kill(self.pid, 15)
+        code = self._popen.wait(60)
+        return code, time.monotonic() - began
+
+
+_LOOPBACK_UP = """
+import fcntl, socket, struct
+with socket.socket() as sock:
+    fcntl.ioctl(sock, 0x8914, struct.pack('16sh14x', b'lo', 0x1 | 0x40))
+"""
+ASK = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=90).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+except OSError:
+    print(0)
+"""
