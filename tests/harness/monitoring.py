@@ -99,6 +99,7 @@ class Alertmanager(_Monitor):
         route: settings of the route, in place of these.
         settings: settings of the webhook.
         secured: with a user and a password, over TLS, with the files ``cert.pem`` and ``key.pem`` here.
+        config: the whole config, in place of all of the above but ``secured``.
     """
 
     USER, PASSWORD = "sidecar", "open sesame"
@@ -110,9 +111,10 @@ class Alertmanager(_Monitor):
         receiver: str = "sidecar",
         route: dict[str, Any] | None = None,
         secured: Path | None = None,
+        config: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        config = {
+        config = config or {
             "route": {
                 "receiver": receiver,
                 "group_by": ["alertname"],
@@ -209,6 +211,7 @@ class Prometheus(_Monitor):
         rules: rule groups, as in a rule file.
         alertmanager: where alerts go.
         scrape: settings of each scrape config.
+        scrape_configs: further ones, as they stand.
     """
 
     def __init__(
@@ -217,6 +220,7 @@ class Prometheus(_Monitor):
         rules: list[dict[str, Any]],
         alertmanager: str,
         scrape: dict[str, Any] | None = None,
+        scrape_configs: list[dict[str, Any]] | None = None,
     ) -> None:
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -225,7 +229,8 @@ class Prometheus(_Monitor):
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [address]}], **(scrape or {})}
                 for job, address in targets.items()
-            ],
+            ]
+            + (scrape_configs or []),
         }
         extra = ["--storage.tsdb.path=data", "--rules.alert.resend-delay=1s"]
         super().__init__("prometheus", config, extra, {"rules.yml": yaml.safe_dump({"groups": rules})})
