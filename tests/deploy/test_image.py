@@ -50,7 +50,7 @@ class Pod:
 
     def __init__(self, image: Stage, folder: Path) -> None:
         objects = kustomize(KUBERNETES / "overlays" / "vllm")
-        self.workload = find(objects, "Deployment", "llama")
+        self.workload = find(objects, "Deployment", "qwen")
         self.manifest = container_of(self.workload, "wellbeing-sidecar")
         config, tokens, self.state = (folder / name for name in ("config", "tokens", "state"))
         for one in (config, tokens, self.state):
@@ -67,7 +67,7 @@ class Pod:
         self._image = image
 
     def start(self) -> Container:
-        env = environment(self.manifest, "team-a", "llama-0")
+        env = environment(self.manifest, "team-a", "qwen-0")
         uid = self.manifest["securityContext"]["runAsUser"]
         return Container(self._image, self.manifest["args"], env, uid, self._mounts, self._state)
 
@@ -159,9 +159,9 @@ def test_a_closed_gate_is_no_unhealthy_pod_and_waiters_are_let_go_at_the_end(ima
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container.probe(pod.manifest[name], pod.ports), name
         # The pod's own workers need no token at loopback; at the pod's address they do.
-        assert container.ask(9477, "/v1/gate/team-a/llama?wait=0") == 503
-        assert container.ask(9478, "/v1/gate/team-a/llama?wait=0") == 401
-        parked = container.request(9477, "/v1/gate/team-a/llama?wait=60")
+        assert container.ask(9477, "/v1/gate/team-a/qwen?wait=0") == 503
+        assert container.ask(9478, "/v1/gate/team-a/qwen?wait=0") == 401
+        parked = container.request(9477, "/v1/gate/team-a/qwen?wait=60")
 
         def waiters() -> bool:
             shown = command_line(container, image, "status", "team-a", "--json", *options)
@@ -184,13 +184,13 @@ def test_a_restart_of_the_container_keeps_what_was_paused(image: Stage, pod: Pod
         container.kill()
     with pod.start() as container:
         pod.wait(container)
-        assert container.ask(9477, "/v1/gate/team-a/llama?wait=0") == 503
+        assert container.ask(9477, "/v1/gate/team-a/qwen?wait=0") == 503
 
 
 @ROOT_ONLY
 def test_the_client_works_where_only_requests_is_installed(image: Stage, tmp_path: Path) -> None:
     """As vLLM's container has it: the copied folder on its PYTHONPATH, none of the server's dependencies."""
-    deployment = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "llama")
+    deployment = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "qwen")
     command = container_of(deployment, "wellbeing-client")["command"]
     client = tmp_path / "client"
     client.mkdir()

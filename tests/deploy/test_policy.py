@@ -49,7 +49,7 @@ def test_the_operators_objects_select_what_the_overlays_have(overlay) -> None:
 
 
 def sidecar(objects: list[Object]) -> Object:
-    return container_of(find(objects, "Deployment", "llama"), "wellbeing-sidecar")
+    return container_of(find(objects, "Deployment", "qwen"), "wellbeing-sidecar")
 
 
 def gate(objects: list[Object]) -> Object:
@@ -74,8 +74,8 @@ PLANTED: list[tuple[str, str, Callable[[list[Object]], object]]] = [
     ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].update(privileged=True)),
     ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].pop("capabilities")),
     ("no_privilege", "vllm", lambda o: sidecar(o)["securityContext"].pop("seccompProfile")),
-    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "llama")).update(hostNetwork=True)),
-    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "llama"))["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "qwen")).update(hostNetwork=True)),
+    ("no_privilege", "vllm", lambda o: pod_of(find(o, "Deployment", "qwen"))["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
     ("no_privilege", "central-gate", lambda o: pod_of(find(o, "Deployment", "wellbeing-gate")).pop("automountServiceAccountToken")),
     ("limits_set", "vllm", lambda o: sidecar(o)["resources"].pop("limits")),
     ("probes_set", "vllm", lambda o: sidecar(o).pop("startupProbe")),
@@ -85,7 +85,7 @@ PLANTED: list[tuple[str, str, Callable[[list[Object]], object]]] = [
     ("no_secret_in_sight", "vllm", lambda o: o.append({"kind": "Secret", "metadata": {"name": "x"}})),
     ("no_secret_in_sight", "central-gate", lambda o: in_config(o, "wellbeing-gate", "alerts:\n", "alerts:\n  alertmanager: {}\n  bearer_token: hunter2\n")),
     ("no_secret_in_sight", "vllm", lambda o: sidecar(o)["env"].append({"name": "WELLBEING_TOKEN", "value": "hunter2"})),
-    ("selectors_match", "vllm", lambda o: find(o, "Deployment", "llama")["spec"]["template"]["metadata"].update(labels={"a": "b"})),
+    ("selectors_match", "vllm", lambda o: find(o, "Deployment", "qwen")["spec"]["template"]["metadata"].update(labels={"a": "b"})),
     ("selectors_match", "central-gate", lambda o: find(o, "Service", "wellbeing-gate")["spec"].update(selector={"a": "b"})),
     ("selectors_match", "central-gate", lambda o: find(o, "NetworkPolicy", "wellbeing-gate")["spec"].update(podSelector={})),
     ("selectors_match", "vllm", lambda o: find(o, "PodMonitor", "wellbeing-sidecar")["spec"].update(selector={"matchLabels": {"a": "b"}})),
@@ -96,14 +96,14 @@ PLANTED: list[tuple[str, str, Callable[[list[Object]], object]]] = [
     ("ports_match", "vllm", lambda o: find(o, "PodMonitor", "wellbeing-sidecar")["spec"]["podMetricsEndpoints"][0].update(port="web")),
     ("workers_reach_it", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "127.0.0.1:9477", "127.0.0.1:9476")),
     ("workers_reach_it", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "roles: [worker, agent]\n", "roles: [viewer]\n")),
-    ("workers_reach_it", "central-gate", lambda o: change_env(container_of(find(o, "Deployment", "llama"), "vllm"), "WELLBEING_TOKEN_FILE", name="X_FILE")),
-    ("workers_reach_it", "vllm", lambda o: pod_of(find(o, "Deployment", "llama")).pop("terminationGracePeriodSeconds")),
+    ("workers_reach_it", "central-gate", lambda o: change_env(container_of(find(o, "Deployment", "qwen"), "vllm"), "WELLBEING_TOKEN_FILE", name="X_FILE")),
+    ("workers_reach_it", "vllm", lambda o: pod_of(find(o, "Deployment", "qwen")).pop("terminationGracePeriodSeconds")),
     ("config_accepted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "reconcile_secs", "reconcile_sec")),
     ("config_accepted", "central-gate", lambda o: gate(o)["env"].append({"name": "WELLBEING_DEFAULTS__PAUSE", "value": "true"})),
     ("files_mounted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "tokens/operator", "token/operator")),
     ("files_mounted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "/var/lib/wellbeing/wellbeing.db", "/tmp/wellbeing.db")),
     ("is_native_sidecar", "vllm", lambda o: sidecar(o).pop("restartPolicy")),
-    ("is_native_sidecar", "vllm", lambda o: pod_of(find(o, "Deployment", "llama"))["initContainers"].reverse()),
+    ("is_native_sidecar", "vllm", lambda o: pod_of(find(o, "Deployment", "qwen"))["initContainers"].reverse()),
     ("asks_about_itself", "vllm", lambda o: change_env(sidecar(o), "WELLBEING_ALERTS__ALERTMANAGER__FILTER", value="[]")),
 ]  # fmt: skip
 

@@ -71,7 +71,7 @@ def test_each_policy_is_for_some_of_the_versions() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
-    deployment = find(spoiled(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "llama")
+    deployment = find(spoiled(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "qwen")
     kubernetes_validate.validate(deployment, version, strict=True)
     for key, value in (
         ("restartPolice", "Always"),

@@ -35,9 +35,9 @@ from harness.process import Process, eventually, free_port
 from harness.sidecar import Sidecar
 
 ROOT = KUBERNETES.parents[1]
-MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+MODEL = "Qwen/Qwen3-8B"
 NAMESPACE = "team-a"
-PODS = ("llama-6d5f9-a", "llama-6d5f9-b")
+PODS = ("qwen-6d5f9-a", "qwen-6d5f9-b")
 TOKENS = {name: f"the-token-of-{name}" for name in ("alertmanager", "operator", "prometheus", "worker")}
 OPERATOR = {"Authorization": f"Bearer {TOKENS['operator']}"}
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
@@ -128,7 +128,7 @@ class Cluster:
 
     def worker(self, pod: str, gate: str) -> str:
         """The server in ``pod``, started with the manifest's middleware and environment; its URL."""
-        container = container_of(find(self.objects, "Deployment", "llama"), "vllm")
+        container = container_of(find(self.objects, "Deployment", "qwen"), "vllm")
         env = environment(container, NAMESPACE, pod)
         env["WELLBEING_URL"] = re.sub(r"//[^:/]+:", f"//{self.addresses[gate]}:", env["WELLBEING_URL"])
         if "WELLBEING_TOKEN_FILE" in env:
@@ -288,7 +288,7 @@ def test_a_sidecar_in_each_pod_asks_for_its_own_alerts(cluster: Cluster) -> None
     without_keeping(cluster)
     alertmanager = cluster.alertmanager()
     engines = {pod: cluster.engine() for pod in PODS}
-    gates = {pod: cluster.sidecar("llama", "wellbeing-sidecar", pod, alertmanager.address) for pod in PODS}
+    gates = {pod: cluster.sidecar("qwen", "wellbeing-sidecar", pod, alertmanager.address) for pod in PODS}
     urls = {pod: cluster.worker(pod, pod) for pod in PODS}
     scraped = {pod: gates[pod].url.removeprefix("http://") for pod in PODS}
     prometheus = cluster.prometheus(alertmanager.address, engines, scraped)

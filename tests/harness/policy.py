@@ -250,7 +250,7 @@ def config_accepted(objects: list[Object]) -> Iterator[str]:
                 capture_output=True,
                 text=True,
                 cwd=ROOT,
-                env={"PATH": os.defpath, **environment(container, "team-a", "llama-0")},
+                env={"PATH": os.defpath, **environment(container, "team-a", "qwen-0")},
                 timeout=60,
             )
             if done.returncode:
@@ -286,12 +286,12 @@ def is_native_sidecar(objects: list[Object]) -> Iterator[str]:
 def asks_about_itself(objects: list[Object]) -> Iterator[str]:
     """A pod's sidecar asks for the alerts of its own namespace and pod."""
     for workload, container in ours(objects):
-        values = environment(container, "team-a", "llama-0")
+        values = environment(container, "team-a", "qwen-0")
         wanted = yaml.safe_load(values.get("WELLBEING_ALERTS__ALERTMANAGER__FILTER", "[]"))
         if 'namespace="team-a"' not in wanted:
             yield f"{workload['metadata']['name']}: asks for other namespaces' alerts"
         in_pod = container in pod_of(workload).get("initContainers", [])
-        if in_pod != ('pod=~"|llama-0"' in wanted):
+        if in_pod != ('pod=~"|qwen-0"' in wanted):
             yield f"{workload['metadata']['name']}: asks for other pods' alerts, or not for all"
 
 
