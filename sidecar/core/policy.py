@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import InvalidPolicy
-from .scope import lies_within
+from .scope import ancestors_of
 from .state import WellbeingState
 
 
@@ -68,13 +68,20 @@ class PolicyTable:
     defaults: Policy = Policy()
     rules: tuple[tuple[str, Policy], ...] = ()
     named: tuple[str, ...] = ()
+    _first: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Looked through one by one, 10,000 policies would make a start of as many scopes take a minute.
+        first: dict[str, int] = {}
+        for place, (match, _) in enumerate(self.rules):
+            first.setdefault(match, place)
+        object.__setattr__(self, "_first", first)
 
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
-        for match, policy in self.rules:
-            if lies_within(scope, match):
-                return policy
-        return self.defaults
+        first = self._first
+        places = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
+        return self.rules[min(places)][1] if places else self.defaults
 
     def named_scopes(self) -> Iterable[str]:
         """The scopes that the config names, and so makes known."""

@@ -46,6 +46,8 @@ class Tree:
         self._parking = parking
         self.root = Gate(ROOT, None, policies.policy_for(ROOT), self._next_version())
         self.gates: dict[str, Gate] = {ROOT: self.root}
+        # How many known scopes lie inside each path, be it known itself or not.
+        self._inside: dict[str, int] = {}
 
     @property
     def version(self) -> int:
@@ -113,10 +115,14 @@ class Tree:
         parent, _ = self.find(parent_of(scope))
         gate = Gate(scope, parent, self._policies.policy_for(scope), self._next_version())
         gate.active_at = now
-        for child in [child for child in parent.children.values() if lies_within(child.scope, scope)]:
-            del parent.children[child.scope]
-            child.parent = gate
-            gate.children[child.scope] = child
+        # Else each new scope would have all that are beside it looked through.
+        if scope in self._inside:
+            for child in [child for child in parent.children.values() if lies_within(child.scope, scope)]:
+                del parent.children[child.scope]
+                child.parent = gate
+                gate.children[child.scope] = child
+        for path in ancestors_of(scope):
+            self._inside[path] = self._inside.get(path, 0) + 1
         parent.children[scope] = gate
         self.gates[scope] = gate
 
@@ -142,6 +148,10 @@ class Tree:
             return
         del self.gates[gate.scope]
         del parent.children[gate.scope]
+        for path in ancestors_of(gate.scope):
+            self._inside[path] -= 1
+            if not self._inside[path]:
+                del self._inside[path]
         for child in gate.children.values():
             child.parent = parent
             parent.children[child.scope] = child

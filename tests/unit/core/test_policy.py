@@ -1,0 +1,25 @@
+"""Which policy counts for a scope."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.scope import lies_within
+
+SCOPES = st.lists(st.sampled_from(("a", "b", "a-b")), max_size=3).map("/".join)
+
+
+@given(matches=st.lists(SCOPES, max_size=8), scope=SCOPES)
+def test_the_first_policy_that_holds_the_scope_counts(matches: list[str], scope: str) -> None:
+    rules = tuple((match, Policy(max_pause_secs=place)) for place, match in enumerate(matches))
+    table = PolicyTable(Policy(max_pause_secs=999), rules)
+    one_by_one = (policy for match, policy in rules if lies_within(scope, match))
+    assert table.policy_for(scope) == next(one_by_one, table.defaults)
+
+
+def test_tables_with_the_same_policies_are_equal() -> None:
+    rules = (("a", Policy()),)
+    assert PolicyTable(Policy(), rules) == PolicyTable(Policy(), rules)
+    assert hash(PolicyTable(Policy(), rules)) == hash(PolicyTable(Policy(), rules))
