@@ -30,8 +30,8 @@ audit: ## look the locked dependencies up among known vulnerabilities
 attack: $(VENV)/.dev ## dripping heads, deaf waiters, a huge body, a million scopes; prints figures
 	$(BIN)/python -m bench.attack $(ARGS)
 
-bench: $(VENV)/.dev ## what it costs, beside peers
-	$(BIN)/python -m bench.client $(ARGS)
+bench: $(VENV)/.dev $(VENV)/.debian ## what it costs, beside nginx, nchan and others; ARGS=--short shows that it works
+	$(BIN)/python -m bench $(ARGS)
 
 unit: $(VENV)/.dev ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)

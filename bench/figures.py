@@ -1,0 +1,308 @@
+"""What is told of what was measured: each figure, beside its peer's, and the bar that is set for it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .sizes import Sizes
+
+Rounds = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        scenario: its letter.
+        what: it is.
+        unit: of the values.
+        ours: the name it was measured by.
+        peer: who is compared with; empty: nobody.
+        theirs: the name that was measured by.
+        least: the ratio to the peer is to be at least this.
+        most: it is to be at most this; without a peer, the value is.
+    """
+
+    scenario: str
+    what: str
+    unit: str
+    ours: str
+    peer: str = ""
+    theirs: str = ""
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bar(self) -> str:
+        """The bar, in words; empty: none is set."""
+        unit = "" if self.peer else f" {self.unit}"
+        if self.least is not None:
+            return f"at least {self.least:g}{unit}"
+        return "" if self.most is None else f"at most {self.most:g}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, least and most over the rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """That of some values."""
+        return cls(statistics.median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        return f"{shown(self.median)} ({shown(self.least)} to {shown(self.most)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A figure and what was measured.
+
+    Attributes:
+        figure: which.
+        ours: over the rounds.
+        theirs: the peer's; None without one.
+        ratio: ours to the peer's, in the same round.
+    """
+
+    figure: Figure
+    ours: Spread
+    theirs: Spread | None
+    ratio: Spread | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bar is met by the median; None: none is set."""
+        value = (self.ratio or self.ours).median
+        if self.figure.least is not None:
+            return value >= self.figure.least
+        return None if self.figure.most is None else value <= self.figure.most
+
+    @property
+    def verdict(self) -> str:
+        """The same in words, and whether all rounds agree."""
+        if self.met is None:
+            return ""
+        spread = self.ratio or self.ours
+        bar = self.figure.least if self.figure.least is not None else self.figure.most or 0.0
+        agreed = spread.most < bar or spread.least > bar
+        word = "met" if self.met else "**not met**"
+        return (
+            word if agreed else f"{word}, not in every round" if self.met else f"{word}, but in some rounds"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+
+        def members(spread: Spread | None) -> dict[str, float] | None:
+            return asdict(spread) if spread else None
+
+        return {
+            "scenario": self.figure.scenario,
+            "what": self.figure.what,
+            "unit": self.figure.unit,
+            "ours": members(self.ours),
+            "peer": self.figure.peer or None,
+            "theirs": members(self.theirs),
+            "ratio": members(self.ratio),
+            "bar": self.figure.bar or None,
+            "met": self.met,
+        }
+
+
+def shown(value: float) -> str:
+    """A number with three digits that count."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def told(rounds: Rounds, sizes: Sizes) -> list[Told]:
+    """All figures of which there are measurements."""
+    return [_told(one, rounds) for one in figures(sizes) if all(one.ours in each for each in rounds)]
+
+
+def _told(figure: Figure, rounds: Rounds) -> Told:
+    ours = [each[figure.ours] for each in rounds]
+    if not figure.peer:
+        return Told(figure, Spread.of(ours), None, None)
+    theirs = [each[figure.theirs] for each in rounds]
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    return Told(figure, Spread.of(ours), Spread.of(theirs), Spread.of(ratios))
+
+
+def figures(sizes: Sizes) -> Iterator[Figure]:
+    """All of them, in the order of the table."""
+    yield from _opened(sizes)
+    yield from _fanout(sizes)
+    yield from _growth(sizes)
+    yield from _disturbed(sizes)
+    yield from _webhooks(sizes)
+    for name, what, unit, most in (
+        ("start", "start to first answer", "s", 1.5),
+        ("idle", "idle memory, all processes", "MB", None),
+    ):
+        yield Figure("f", what, unit, f"{name}.ours", "hello-world", f"{name}.hello", most=most)
+    yield Figure("f", "idle memory, all processes, in all", "MB", "idle.ours", most=45)
+    yield Figure("g", "check of an open gate in the client", "ns", "client.check", most=150)
+    yield Figure(
+        "g", "round trip to the open gate", "ns", "client.trip", "a check", "client.check", least=200
+    )
+    yield Figure("g", f"{sizes.tasks:,} tasks woken in one client", "ms", "client.woken")
+
+
+_ANSWERED = (
+    ("per_sec", "", "requests/s"),
+    ("p50", ", p50", "µs"),
+    ("p99", ", p99", "µs"),
+    ("p999", ", p99.9", "µs"),
+    ("cpu", ", the server's core for each", "µs"),
+)
+
+
+def _opened(sizes: Sizes) -> Iterator[Figure]:
+    few, many = sizes.connections
+    least = {(many, "per_sec"): 0.95}
+    most = {(few, "p50"): 1.1, (few, "p99"): 2.0}
+    for count in sizes.connections:
+        for name, suffix, unit in _ANSWERED:
+            key = f"open.{count}.{name}"
+            yield Figure(
+                "a",
+                f"open gate, {_connections(count)}{suffix}",
+                unit,
+                f"{key}.ours",
+                "nginx",
+                f"{key}.nginx",
+                least.get((count, name)),
+                most.get((count, name)),
+            )
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection" if count == 1 else f"{count} connections"
+
+
+def _fanout(sizes: Sizes) -> Iterator[Figure]:
+    for count in sizes.waiters:
+        bars = {"memory": 0.35, "wake": 0.85, "watch": 1.0} if count == sizes.most_waiters else {}
+        memory = f"park.{count}.memory"
+        yield Figure(
+            "b",
+            f"{count:,} parked, memory for each",
+            "kB",
+            f"{memory}.ours",
+            "nchan",
+            f"{memory}.nchan",
+            most=bars.get("memory"),
+        )
+        for kind, what in (("wake", "waiters, resume"), ("watch", "watchers, change")):
+            for name in ("first", "median", "last"):
+                yield Figure(
+                    "b",
+                    f"{count:,} {what} to {name} answer",
+                    "ms",
+                    f"{kind}.{count}.{name}.ours",
+                    "nchan",
+                    f"wake.{count}.{name}.nchan",
+                    most=bars.get(kind) if name == "last" else None,
+                )
+
+
+def _growth(sizes: Sizes) -> Iterator[Figure]:
+    one = sizes.scopes[0]
+    for scopes in sizes.scopes[1:]:
+        bar = 1.1 if scopes == sizes.scopes[-1] else None
+        for connections in sizes.connections:
+            for name, suffix, unit in _ANSWERED:
+                bears = name == "cpu" and connections == sizes.connections[-1]
+                key = f"scopes.{connections}.{name}"
+                yield Figure(
+                    "c",
+                    f"{scopes:,} scopes and rules, {_connections(connections)}{suffix}",
+                    unit,
+                    f"{key}.{scopes}",
+                    f"{one} scope",
+                    f"{key}.{one}",
+                    most=bar if bears else None,
+                )
+        yield Figure(
+            "c",
+            f"{scopes:,} scopes asked in turn, the server's core for each",
+            "µs",
+            f"scopes.in_turn.cpu.{scopes}",
+            f"{one} scope",
+            f"scopes.in_turn.cpu.{one}",
+        )
+    yield Figure(
+        "c",
+        f"{sizes.few} woken beside {sizes.most_waiters:,} who stay, to last answer",
+        "ms",
+        "few.last.beside",
+        "alone",
+        "few.last.alone",
+        most=1.5,
+    )
+
+
+def _disturbed(sizes: Sizes) -> Iterator[Figure]:
+    for name, what in (
+        ("scrape", f"scrapes of {sizes.scraped:,} scopes, one after the other"),
+        ("scrape_a_second", f"a scrape of {sizes.scraped:,} scopes a second"),
+        ("webhook", f"webhooks of {sizes.storm:,} alerts, one after the other"),
+        ("parked", f"{sizes.most_waiters:,} parked"),
+        ("commit", "commits, one after the other"),
+    ):
+        for key, percentile in (("p99", "p99"), ("p999", "p99.9")):
+            yield Figure(
+                "d",
+                f"the gate's {percentile} during {what}",
+                "µs",
+                f"while.{key}.{name}",
+                "quiet",
+                f"while.{key}.quiet",
+                most=3.0 if (name, key) == ("scrape", "p99") else None,
+            )
+    yield Figure(
+        "d",
+        f"a scrape of {sizes.scraped:,} scopes",
+        "ms",
+        "scrape.ours",
+        "prometheus_client",
+        "scrape.objects",
+        most=1.0,
+    )
+
+
+def _webhooks(sizes: Sizes) -> Iterator[Figure]:
+    for count in sizes.alerts:
+        alerts = f"webhook of {count:,} alert{'s' if count > 1 else ''}"
+        key = f"webhook.{count}"
+        for name, what in (("durable", "to a durable 200"), ("closed", "to the gate closed, durable")):
+            for percentile in ("p50", "p99"):
+                bears = (count, name, percentile) == (sizes.alerts[0], "closed", "p99")
+                yield Figure(
+                    "e",
+                    f"{alerts} {what}, {percentile}",
+                    "ms",
+                    f"{key}.{name}.{percentile}",
+                    "an fsync's median",
+                    f"{key}.fsync.p50",
+                    most=3.0 if bears else None,
+                )
+        yield Figure(
+            "e",
+            f"{alerts} to the gate closed, p99 beside p99",
+            "ms",
+            f"{key}.closed.p99",
+            "an fsync's p99",
+            f"{key}.fsync.p99",
+        )

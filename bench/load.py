@@ -1,0 +1,81 @@
+"""Load by wrk: how many requests a second, how long each takes, and what they cost the server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.process import program
+
+from .machine import on_cpu_ns
+from .talk import TOKEN
+
+_HERE = Path(__file__).parent
+_MARK = "FOUND "
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a load.
+
+    Attributes:
+        per_sec: requests a second.
+        p50: microseconds, the median.
+        p99: 99 of 100 took no longer.
+        p999: 999 of 1,000 did not.
+        cpu: microseconds of its core that the server took for each.
+    """
+
+    per_sec: float
+    p50: float
+    p99: float
+    p999: float
+    cpu: float
+
+
+def wrk(
+    where: tuple[str, int], target: str, connections: int, secs: int, *, worker: int, in_turn: int = 0
+) -> Answered:
+    """Ask again and again.
+
+    Args:
+        where: host and port.
+        target: path and query.
+        connections: how many at once, each kept alive.
+        secs: for how long; wrk knows whole seconds only.
+        worker: the process that serves.
+        in_turn: ask the gates of so many scopes in turn, not that of ``target``.
+
+    Raises:
+        RuntimeError: not every request was answered by 200.
+    """
+    scripts = ["percentiles.lua", "in_turn.lua"] if in_turn else ["percentiles.lua"]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write("\n".join((_HERE / name).read_text() for name in scripts))
+        script.flush()
+        command = [
+            *(program("wrk"), "--threads", "1", "--connections", str(connections)),
+            *("--duration", str(secs), "--script", script.name),
+            *("--header", f"Authorization: Bearer {TOKEN}"),
+            f"http://{where[0]}:{where[1]}{target}",
+            *(("--", str(in_turn)) if in_turn else ()),
+        ]
+        before = on_cpu_ns(worker)
+        out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=secs + 60)  # noqa: S603
+        ran = on_cpu_ns(worker) - before
+    line = next((line for line in out.stdout.splitlines() if line.startswith(_MARK)), None)
+    if line is None:
+        raise RuntimeError(f"wrk told nothing:\n{out.stdout}\n{out.stderr}")
+    found = json.loads(line.removeprefix(_MARK))
+    if found["failed"] or not found["requests"]:
+        raise RuntimeError(f"not every request was answered by 200:\n{out.stdout}")
+    return Answered(
+        per_sec=found["requests"] / found["usecs"] * 1e6,
+        p50=found["p50"],
+        p99=found["p99"],
+        p999=found["p999"],
+        cpu=ran / found["requests"] / 1e3,
+    )

@@ -1,0 +1,204 @@
+"""What is measured: the sidecar, with everything on, and what people would put in its place."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+from harness.process import Process, eventually, free_port, program
+from harness.sidecar import Sidecar
+from harness.soak import pss_kb
+
+from .machine import Machine, family, settle
+from .talk import TOKEN, Connection, request
+
+ROOT = Path(__file__).parents[1]
+_ROLES = ["worker", "agent", "webhook", "viewer", "operator"]
+_LONGEST_WAIT_SECS = 600
+_NCHAN = "ngx_nchan_module.so"
+_MODULES = Path("/usr/lib/nginx/modules")
+
+
+def memory_kb(pid: int) -> int:
+    """The proportional share of memory (PSS) of a process and all below it."""
+    return sum(pss_kb(one) for one in family(pid))
+
+
+class Ours(Sidecar):
+    """The sidecar with a credential, its limits, and a SQLite file.
+
+    Args:
+        machine: whose core it keeps to.
+        scopes: how many policies name one, ``s/0`` and on.
+        rules: how many rules are looked through for each alert; 0: the built-in ones.
+    """
+
+    def __init__(self, machine: Machine, scopes: int = 1, rules: int = 0, port: int = 0) -> None:
+        matching = [
+            {"matchers": [f'alertname="Rule{number}"'], "state": "concerned"} for number in range(rules)
+        ]
+        config: dict[str, Any] = {
+            "auth": {"credentials": [{"name": "bench", "roles": _ROLES, "token_env": "BENCH_TOKEN"}]},
+            "defaults": {
+                "pause_on_distressed": True,
+                "max_pause_secs": 0,
+                "wait_timeout_secs": _LONGEST_WAIT_SECS,
+            },
+            "policies": [{"match": f"s/{number}"} for number in range(scopes)],
+            "alerts": {"rules": matching},
+        }
+        env = {"BENCH_TOKEN": TOKEN}
+        super().__init__(config, env, "sqlite:state.db", port=port, inside=machine.pinned)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.session.headers["Authorization"] = f"Bearer {TOKEN}"
+        settle(self.pid)
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where its state is kept."""
+        return self.config_path.parent
+
+
+class Nginx(Process):
+    """nginx with one worker: ``/v1/gate`` answers 200; with nchan, ``/sub`` parks and ``/pub`` wakes.
+
+    Args:
+        machine: whose core it keeps to.
+        nchan: whether to load it.
+    """
+
+    def __init__(self, machine: Machine, *, nchan: bool = False) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="nginx-")
+        folder = Path(self._folder.name)
+        port = free_port()
+        self.where = ("127.0.0.1", port)
+        (folder / "nginx.conf").write_text(_nginx_conf(port, nchan=nchan))
+        command = [*machine.pinned, program("nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+        super().__init__(command, folder)
+
+    def __enter__(self) -> Self:
+        try:
+            eventually(lambda: self.alive() or accepts(self.where), "nginx listens")
+            settle(self.pid)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self._folder.cleanup()
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that serves."""
+        return family(self.pid)[1]
+
+
+def _nginx_conf(port: int, *, nchan: bool) -> str:
+    module = f"load_module {_MODULES / _NCHAN};" if nchan else ""
+    channel = """
+            location /sub {
+                nchan_subscriber longpoll;
+                nchan_subscriber_first_message newest;
+                nchan_channel_id bench;
+            }
+            location /pub { nchan_publisher; nchan_channel_id bench; }
+    """
+    memory = "nchan_shared_memory_size 256m;" if nchan else ""
+    folders = "".join(
+        f"{name}_temp_path {name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""
+        {module}
+        daemon off;
+        worker_processes 1;
+        worker_rlimit_nofile {_open_files()};
+        pid nginx.pid;
+        error_log stderr warn;
+        events {{ worker_connections {_open_files()}; }}
+        http {{
+            access_log off;
+            {folders}
+            {memory}
+            keepalive_requests 1000000000;
+            keepalive_timeout 600s;
+            server {{
+                listen 127.0.0.1:{port} backlog=4096;
+                location /v1/gate {{ return 200 "open"; }}
+                {channel if nchan else ""}
+            }}
+        }}
+    """
+
+
+def _open_files() -> int:
+    """As many as this process may have, of which a worker needs some for itself."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+class Gunicorn(Process):
+    """gunicorn with one worker and a small application.
+
+    Args:
+        machine: whose core it keeps to.
+        arguments: of gunicorn.
+        port: to listen on.
+        env: further environment variables.
+    """
+
+    def __init__(self, machine: Machine, arguments: list[str], port: int, env: dict[str, str]) -> None:
+        self.where = ("127.0.0.1", port)
+        command = [
+            *machine.pinned,
+            *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--log-level", "warning"),
+            *("--bind", f"127.0.0.1:{port}", *arguments),
+        ]
+        super().__init__(command, ROOT, {**os.environ, **env})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def ready(self) -> Self:
+        """Wait until it listens."""
+        eventually(lambda: self.alive() or accepts(self.where), "gunicorn listens")
+        return self
+
+
+def hello(machine: Machine, port: int) -> Gunicorn:
+    """Flask's hello-world, as gunicorn runs it when told nothing."""
+    return Gunicorn(machine, ["bench.hello:app"], port, {})
+
+
+def objects(machine: Machine, series: Path) -> Gunicorn:
+    """What prometheus_client's own objects make of the exposition in the file ``series``."""
+    # The worker of threads keeps connections alive.
+    arguments = ["--worker-class", "gthread", "bench.objects:app()"]
+    return Gunicorn(machine, arguments, free_port(), {"WELLBEING_BENCH_SERIES": str(series)})
+
+
+def accepts(where: tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(where, 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def answers(where: tuple[str, int], target: str) -> bool:
+    """Whether a request is answered by 200."""
+    try:
+        with Connection(where, 10) as connection:
+            connection.ask(request("GET", target))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""d. The gate's latency while something else goes on; and what a scrape takes."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from bench.load import wrk
+from bench.machine import settle
+from bench.notify import notification
+from bench.parked import Parked
+from bench.peers import Ours
+from bench.stage import Stage, by_turns, warm
+from bench.talk import Connection, request
+
+from .opened import GATE, named
+
+_SCRAPE = request("GET", "/metrics")
+_PARKED = "parked"
+_STORM_SCOPES = 100
+
+
+def measure(stage: Stage, turn: int) -> dict[str, float]:
+    """Ask the gate over one connection, quiet and disturbed; then scrape."""
+    server = stage.ours(stage.sizes.scraped, 0)
+    with Connection(server.where) as connection:
+        # Each scope has a signal, so that there is something to tell of it.
+        connection.ask(
+            notification(
+                stage.sizes.scraped, firing=True, scopes=stage.sizes.scraped, prefix="s", state="concerned"
+            )
+        )
+    warm(server.where, GATE)
+    found: dict[str, float] = {}
+    disturbances: dict[str, Callable[[], AbstractContextManager[object]]] = {
+        "quiet": nullcontext,
+        "scrape": lambda: _goes_on(server, lambda _: _SCRAPE),
+        "scrape_a_second": lambda: _goes_on(server, lambda _: _SCRAPE, pause=1.0),
+        "webhook": lambda: _goes_on(server, lambda number: _storm(stage, number)),
+        "parked": lambda: _parked(stage, server),
+        "commit": lambda: _goes_on(server, _claim),
+    }
+    for name, disturbance in by_turns(turn, disturbances.items()):
+        with disturbance():
+            answered = wrk(server.where, GATE, 1, stage.sizes.secs, worker=server.worker_pid)
+        found |= named("while", name, answered)
+        settle(server.pid)
+    return found | _scrapes(stage, server, turn)
+
+
+def _storm(stage: Stage, number: int) -> bytes:
+    return notification(stage.sizes.storm, firing=number % 2 == 0, scopes=_STORM_SCOPES, prefix="storm")
+
+
+def _claim(number: int) -> bytes:
+    state = ("concerned", "cautious")[number % 2]
+    return request("PUT", "/v1/state/claimed", f'{{"state": "{state}"}}'.encode())
+
+
+@contextmanager
+def _goes_on(server: Ours, data: Callable[[int], bytes], pause: float = 0.0) -> Iterator[None]:
+    """Requests one after the other, ``pause`` seconds between, until the block ends."""
+    ended = threading.Event()
+    failed: list[BaseException] = []
+    asked = threading.Event()
+
+    def ask() -> None:
+        try:
+            with Connection(server.where) as connection:
+                for number in itertools.count():
+                    connection.ask(data(number))
+                    asked.set()
+                    if ended.wait(pause):
+                        return
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody sees it
+            failed.append(error)
+            asked.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        asked.wait()
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+@contextmanager
+def _parked(stage: Stage, server: Ours) -> Iterator[None]:
+    with Connection(server.where) as operator:
+        operator.ask(request("POST", f"/v1/pause/{_PARKED}", b'{"reason": "a benchmark"}'))
+        wait = request("GET", f"/v1/gate/{_PARKED}?wait=600")
+        with Parked(server.where, wait, stage.sizes.most_waiters) as parked:
+            settle(server.pid)
+            yield
+            parked.woken(operator, request("POST", f"/v1/resume/{_PARKED}", b"{}"))
+
+
+def _scrapes(stage: Stage, server: Ours, turn: int) -> dict[str, float]:
+    with Connection(server.where) as ours:
+        exposition = ours.ask(_SCRAPE).body
+        objects = stage.objects(exposition)
+        with Connection(objects.where) as theirs:
+            told = [_series(one.ask(_SCRAPE).body) for one in (ours, theirs)]
+            if abs(told[0] - told[1]) > _OTHERS_MOST:
+                raise RuntimeError(f"not the same series: {told[0]} and {told[1]}")
+            took: dict[str, list[float]] = {"ours": [], "objects": []}
+            for number in range(stage.sizes.scrapes):
+                for name, one in by_turns(turn + number, (("ours", ours), ("objects", theirs))):
+                    took[name].append(one.timed(_SCRAPE))
+    return {f"scrape.{name}": statistics.median(each) * 1e3 for name, each in took.items()}
+
+
+_OTHERS_MOST = 40
+"""Series without a scope that one has and the other not: causes that came up meanwhile."""
+
+
+def _series(exposition: bytes) -> int:
+    return sum(not line.startswith(b"#") for line in exposition.splitlines())

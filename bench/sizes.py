@@ -1,0 +1,90 @@
+"""How much of everything: the full form, and a short one that only shows that it works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything.
+
+    Attributes:
+        rounds: how often all is measured.
+        secs: how long wrk asks each time.
+        connections: how many wrk has.
+        waiters: how many are parked.
+        wakes: how often those are woken a round, by how many they are.
+        scopes: how many there are.
+        few: waiters of one scope, while the most of others are parked.
+        few_wakes: how often they are woken a round.
+        scraped: scopes of an exposition.
+        scrapes: of it, a round.
+        storm: alerts of a webhook that comes while the gate is asked.
+        alerts: of one webhook.
+        webhooks: how many of each a round.
+        checks: of the client's own gate, a round.
+        trips: to the sidecar's, a round.
+        tasks: that wait at the client's.
+    """
+
+    rounds: int
+    secs: int
+    connections: tuple[int, int]
+    waiters: tuple[int, ...]
+    wakes: tuple[int, ...]
+    scopes: tuple[int, ...]
+    few: int
+    few_wakes: int
+    scraped: int
+    scrapes: int
+    storm: int
+    alerts: tuple[int, ...]
+    webhooks: tuple[int, ...]
+    checks: int
+    trips: int
+    tasks: int
+
+    @property
+    def most_waiters(self) -> int:
+        """As many as are ever parked."""
+        return self.waiters[-1]
+
+
+FULL = Sizes(
+    rounds=7,
+    secs=2,
+    connections=(1, 32),
+    waiters=(100, 1_000, 10_000),
+    wakes=(9, 5, 2),
+    scopes=(1, 100, 10_000),
+    few=100,
+    few_wakes=15,
+    scraped=1_000,
+    scrapes=8,
+    storm=1_000,
+    alerts=(1, 100, 10_000),
+    webhooks=(150, 20, 2),
+    checks=200_000,
+    trips=2_000,
+    tasks=10_000,
+)
+
+SHORT = Sizes(
+    rounds=1,
+    secs=1,
+    connections=(1, 4),
+    waiters=(5, 20, 60),
+    wakes=(2, 2, 2),
+    scopes=(1, 20),
+    few=5,
+    few_wakes=3,
+    scraped=20,
+    scrapes=2,
+    storm=20,
+    alerts=(1, 5, 20),
+    webhooks=(5, 3, 2),
+    checks=5_000,
+    trips=100,
+    tasks=100,
+)

@@ -1,0 +1,75 @@
+"""The servers that stay up for the whole run, each started when first asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from .machine import Machine
+from .peers import Gunicorn, Nginx, Ours, objects
+from .sizes import Sizes
+from .talk import Connection, request
+
+T = TypeVar("T")
+
+
+class Stage:
+    """What scenarios run on; use it as a context manager.
+
+    Args:
+        machine: who gets which core.
+        sizes: how much of everything.
+    """
+
+    def __init__(self, machine: Machine, sizes: Sizes) -> None:
+        self.machine = machine
+        self.sizes = sizes
+        self._stack = ExitStack()
+        self._kept: dict[object, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _keep(self, key: object, made: AbstractContextManager[T]) -> T:
+        self._kept[key] = kept = self._stack.enter_context(made)
+        return kept
+
+    def nginx(self) -> Nginx:
+        """That without anything."""
+        found: Nginx | None = self._kept.get("nginx")
+        return found or self._keep("nginx", Nginx(self.machine))
+
+    def ours(self, scopes: int = 1, rules: int = 1) -> Ours:
+        """A sidecar with as many scopes and rules."""
+        found: Ours | None = self._kept.get((scopes, rules))
+        return found or self._keep((scopes, rules), Ours(self.machine, scopes, rules))
+
+    def objects(self, series: bytes) -> Gunicorn:
+        """prometheus_client's objects, with the series of the first exposition that was given."""
+        found: Gunicorn | None = self._kept.get("objects")
+        if found:
+            return found
+        path = self.folder / "series.txt"
+        path.write_bytes(series)
+        return self._keep("objects", objects(self.machine, path)).ready()
+
+
+def by_turns(turn: int, items: Iterable[T]) -> list[T]:
+    """The items, the other way around every other round: nobody is always first."""
+    found = list(items)
+    return found[::-1] if turn % 2 else found
+
+
+def warm(where: tuple[str, int], target: str, times: int = 2_000) -> None:
+    """Ask until what is going to be fast is."""
+    data = request("GET", target)
+    with Connection(where) as connection:
+        for _ in range(times):
+            connection.ask(data)

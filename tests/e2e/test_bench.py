@@ -1,0 +1,94 @@
+"""The benchmark, in its short form: it works, and tells of everything. What the figures are is not tested."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.figures import Figure, Spread, Told, figures, told
+from bench.scenarios import SCENARIOS
+from bench.sizes import SHORT
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
+    """What the short form has written, what it has printed, and its plot."""
+    folder = tmp_path_factory.mktemp("bench")
+    # It keeps to one core: in a process of its own.
+    command = [sys.executable, "-m", "bench", "--short"]
+    command += ["--json", str(folder / "found.json"), "--plot", str(folder / "found.png")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads((folder / "found.json").read_text()), ended.stdout, folder / "found.png"
+
+
+def test_every_scenario_is_measured(run: tuple[dict[str, Any], str, Path]) -> None:
+    result, _, _ = run
+    assert len(result["rounds"]) == SHORT.rounds
+    assert {one["scenario"] for one in result["figures"]} == set(SCENARIOS)
+    assert [one["what"] for one in result["figures"]] == [one.what for one in figures(SHORT)]
+
+
+def test_every_figure_is_positive_and_beside_its_peers(run: tuple[dict[str, Any], str, Path]) -> None:
+    result, _, _ = run
+    for one, figure in zip(result["figures"], figures(SHORT), strict=True):
+        # Memory is told in pages: a few who are parked may take no further one.
+        few = "memory for each" in one["what"]
+        for spread in [one["ours"], *([one["theirs"], one["ratio"]] if figure.peer else [])]:
+            assert 0 <= spread["least"] <= spread["median"] <= spread["most"], one
+            assert few or spread["least"] > 0, one
+        assert (one["met"] is None) == (one["bar"] is None)
+
+
+def test_it_prints_a_table_and_draws_a_plot(run: tuple[dict[str, Any], str, Path]) -> None:
+    result, printed, plot = run
+    for one in result["figures"]:
+        assert f"| {one['scenario']} | {one['what']} | {one['unit']} |" in printed
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_docs_page_is_written_from_what_was_measured(
+    run: tuple[dict[str, Any], str, Path], tmp_path: Path
+) -> None:
+    result, _, _ = run
+    page = tmp_path / "page.md"
+    page.write_text("Before.\n<!-- begin: bars -->\nold\n<!-- end -->\nAfter.\n")
+    report.write(page, result)
+    bars = [one for one in result["figures"] if one["bar"]]
+    text = page.read_text()
+    assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
+    assert all(one["what"] in text for one in bars)
+    report.write(page, result)
+    assert page.read_text() == text
+
+
+def test_the_page_in_the_docs_is_that_of_its_figures(tmp_path: Path) -> None:
+    page = tmp_path / "benchmark.md"
+    kept = (ROOT / "docs" / "benchmark.md").read_text()
+    page.write_text(kept)
+    report.write(page, json.loads((ROOT / "docs" / "benchmark.json").read_text()))
+    assert page.read_text() == kept
+
+
+def test_a_ratio_is_that_of_one_round() -> None:
+    rounds = [{"open.4.per_sec.ours": 90.0, "open.4.per_sec.nginx": 100.0}] * 2
+    rounds.append({"open.4.per_sec.ours": 50.0, "open.4.per_sec.nginx": 40.0})
+    found = [one for one in told(rounds, SHORT) if one.ratio]
+    assert [one.ratio for one in found] == [Spread(0.9, 0.9, 1.25)]
+    assert [one.met for one in found] == [False]
+    assert [one.verdict for one in found] == ["**not met**, but in some rounds"]
+
+
+@pytest.mark.parametrize(("value", "met"), [(44.0, True), (46.0, False)])
+def test_a_bar_without_a_peer_is_for_the_value(value: float, met: bool) -> None:
+    one = Told(Figure("f", "memory", "MB", "idle", most=45), Spread.of([value]), None, None)
+    assert one.met is met
+    assert one.verdict == ("met" if met else "**not met**")
