@@ -52,7 +52,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=7,
+    rounds=5,
     secs=2,
     connections=(1, 32),
     waiters=(100, 1_000, 10_000),

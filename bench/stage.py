@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from .machine import Machine
-from .peers import Gunicorn, Nginx, Ours, objects
+from .peers import Nginx, Ours
 from .sizes import Sizes
 from .talk import Connection, request
 
@@ -50,15 +50,6 @@ class Stage:
         """A sidecar with as many scopes and rules."""
         found: Ours | None = self._kept.get((scopes, rules))
         return found or self._keep((scopes, rules), Ours(self.machine, scopes, rules))
-
-    def objects(self, series: bytes) -> Gunicorn:
-        """prometheus_client's objects, with the series of the first exposition that was given."""
-        found: Gunicorn | None = self._kept.get("objects")
-        if found:
-            return found
-        path = self.folder / "series.txt"
-        path.write_bytes(series)
-        return self._keep("objects", objects(self.machine, path)).ready()
 
 
 def by_turns(turn: int, items: Iterable[T]) -> list[T]:
