@@ -1,4 +1,4 @@
-"""The Flask application: everything but gate, watch and events."""
+"""The Flask application: everything but gate, watch, events and metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from sidecar.core.scope import ROOT
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
-from sidecar.metrics import Exposition
 from sidecar.runtime.clock import rfc3339
 from sidecar.runtime.gate import snapshot
 from sidecar.store import HistoryQuery
@@ -62,7 +61,6 @@ def create_api(service: Service) -> Flask:
         ("/v1/reports", "POST", views.reports),
         ("/v1/status", "GET", views.status),
         ("/v1/history", "GET", views.history),
-        ("/metrics", "GET", views.metrics),
         ("/", "GET", views.page),
         ("/openapi.json", "GET", views.openapi),
         ("/-/healthy", "GET", views.healthy),
@@ -88,7 +86,6 @@ class _Views:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._exposition = Exposition(service)
 
     def alerts(self) -> Response:
         """``POST /v1/alerts``."""
@@ -159,11 +156,6 @@ class _Views:
     def openapi(self) -> Response:
         """``GET /openapi.json``."""
         return _json(openapi())
-
-    def metrics(self) -> Response:
-        """``GET /metrics``."""
-        body, content_type = self._exposition.render(request.headers.get("Accept", ""))
-        return Response(body, content_type=content_type)
 
     def healthy(self) -> Response:
         """``GET /-/healthy``."""

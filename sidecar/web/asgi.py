@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 
+from sidecar.metrics import Exposition
 from sidecar.runtime.gate import Gate
 from sidecar.runtime.waiter import Ending, Waiter
 
@@ -18,6 +19,7 @@ from .events import EVENTS, stream_events
 from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
 from .requests import GATE, WATCH, GateRequest, scope_of
+from .scrapes import METRICS, answer_scrape
 from .service import Service
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Application:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._exposition = Exposition(service)
         # a2wsgi's own types of the same protocols are narrower than anybody's.
         self._wsgi: Any = WSGIMiddleware(cast("Any", create_api(service)), workers=_WSGI_THREADS)
 
@@ -73,6 +76,10 @@ class Application:
                 controller = self.service.controller
                 path = scope_of(scope["path"], EVENTS)
                 await stream_events(path, controller.tree, controller.streams, receive, send)
+                return
+            if route == METRICS:
+                _take_only(scope, "GET", "HEAD")
+                await answer_scrape(self._exposition, scope["headers"], send)
                 return
             body = await self._read(receive)
         except Problem as problem:

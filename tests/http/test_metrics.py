@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from harness.process import program
+from harness.process import eventually, program
 from harness.sidecar import Sidecar
 
 FAMILIES = {
@@ -116,3 +116,50 @@ def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar)
             _, _, name, kind = line.split()
             exposed.add(name if kind != "counter" or name.endswith("_total") else f"{name}_total")
     assert documented == exposed
+
+
+ACCEPTS = (
+    "",
+    "application/openmetrics-text; version=1.0.0",
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.1",
+    "text/plain;version=1.0.0;escaping=dots",
+    "application/openmetrics-text;version=none",
+)
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_every_format_has_the_same_series(sidecar: Sidecar, scope: str, accept: str) -> None:
+    sidecar.pause(scope, reason='a "quoted" \\ reason')
+    sidecar.claim(scope, "concerned")
+    answer = sidecar.get("/metrics", headers={"Accept": accept})
+    is_openmetrics = answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    parse = parse_openmetrics if is_openmetrics else parse_text
+    found = {
+        (sample.name, tuple(sorted(sample.labels.items())))
+        for one in parse(answer.text)
+        for sample in one.samples
+    }
+    plain = parse_text(sidecar.get("/metrics").text)
+    expected = {
+        (sample.name, tuple(sorted(sample.labels.items()))) for one in plain for sample in one.samples
+    }
+    assert {one for one in found if dict(one[1]).get("scope") == scope} == {
+        one for one in expected if dict(one[1]).get("scope") == scope
+    }
+    assert {name for name, _ in found} == {name for name, _ in expected}
+
+
+def test_a_head_has_no_body(sidecar: Sidecar) -> None:
+    answer = sidecar.session.head(f"{sidecar.url}/metrics", timeout=30)
+    assert answer.status_code == 200 and not answer.content
+    assert sidecar.get("/metrics").content
+
+
+def test_a_scope_that_is_forgotten_has_no_series() -> None:
+    with Sidecar({"scope_idle_secs": 0.2}) as own:
+        own.claim("gone", "concerned")
+        assert 'scope="gone"' in own.get("/metrics").text
+        own.claim("gone", "healthy")
+        eventually(lambda: 'scope="gone"' not in own.get("/metrics").text, "its series end")
+        own.claim("gone", "cautious")
+        assert own.metric('wellbeing_state{scope="gone",state="cautious"}') == 1

@@ -1,0 +1,5 @@
+"""What Prometheus is told."""
+
+from .exposition import Exposition, Scrape
+
+__all__ = ["Exposition", "Scrape"]

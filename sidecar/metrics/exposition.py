@@ -1,0 +1,167 @@
+"""What a scrape is answered with: made in the loop, a little at a time, so that the gate hardly notices.
+
+A thread would hold the interpreter for as long as it is let, several milliseconds at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from sidecar.runtime.gate import Gate
+
+from .process import Process, Source
+from .scopes import Kept, Lines, families, pieces
+
+_SLICE_SECS = 0.00005
+"""The loop does nothing else for about this long."""
+_SENT_AT_ONCE = 32_768
+_END = b"# EOF\n"
+_ESCAPING = re.compile(r";\s*escaping=[^;,]*")
+
+Encode = Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """An answer.
+
+    Attributes:
+        content_type: text or OpenMetrics.
+        size: bytes of it.
+        parts: it.
+    """
+
+    content_type: str
+    size: int
+    parts: AsyncIterator[bytes]
+
+
+class Exposition:
+    """The metrics of a running sidecar; to be used in its loop.
+
+    Args:
+        source: the running sidecar.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._process = Process(source)
+        self._runtime = CollectorRegistry()
+        ProcessCollector(registry=self._runtime)
+        GCCollector(registry=self._runtime)
+        self._kept: dict[Gate, Kept] = {}
+
+    async def scrape(self, accept: str) -> Scrape:
+        """The exposition, text or OpenMetrics as ``accept`` asks; each scope's numbers are of one moment."""
+        encode, content_type = _encoder(accept)
+        ends = [_END] if content_type.startswith("application/openmetrics-text") else []
+        headers = [_encoded(encode, family) for family in families()]
+        taken, size = await self._take()
+        told = await self._tell(encode)
+        size += sum(map(len, (*headers, *told, *ends)))
+        return Scrape(content_type, size, _parts(taken, headers, [*told, *ends]))
+
+    async def _take(self) -> tuple[list[Lines], int]:
+        """Every scope's lines, and the bytes of all."""
+        controller = self._source.controller
+        imports = self._source.imports.all
+        elsewhere = {one.config.scope: one.reading.pause_secs for one in imports if one.reading}
+        gates = controller.tree.gates
+        kept = self._kept
+        taken: list[Lines] = []
+        size = 0
+        pace = _Pace()
+        for gate in list(gates.values()):
+            one = kept.get(gate)
+            if one is None:
+                one = kept[gate] = Kept()
+            one.refresh(gate, controller.clock.monotonic(), elsewhere.get(gate.scope, 0.0))
+            taken.append(one.lines)
+            size += one.size
+            if pace.is_over:
+                await pace.go_on()
+        if len(kept) > len(gates):
+            self._kept = {gate: kept[gate] for gate in gates.values() if gate in kept}
+        return taken, size
+
+    async def _tell(self, encode: Encode) -> list[bytes]:
+        """What the process tells of itself."""
+        told = []
+        pace = _Pace()
+        for collect in (self._process.collect, self._runtime.collect):
+            for family in collect():
+                told.append(_encoded(encode, family))
+                if pace.is_over:
+                    await pace.go_on()
+        return told
+
+
+def _encoder(accept: str) -> tuple[Encode, str]:
+    try:
+        # Our names need no escaping, whichever is asked for.
+        return choose_encoder(_ESCAPING.sub("", accept))
+    except (TypeError, ValueError):
+        # It asks for a version that is no number.
+        return choose_encoder("")
+
+
+class _Pace:
+    """Lets the loop do something else now and then."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = time.perf_counter() + _SLICE_SECS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether somebody else is due."""
+        return time.perf_counter() > self._until
+
+    async def go_on(self) -> None:
+        """Let all others have their turn first."""
+        await asyncio.sleep(0)
+        self._until = time.perf_counter() + _SLICE_SECS
+
+
+async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]) -> AsyncIterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    pace = _Pace()
+    for piece in chain(pieces(taken, headers), rest):
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _SENT_AT_ONCE:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+        if pace.is_over:
+            await pace.go_on()
+    yield b"".join(waiting)
+
+
+class _One:
+    """A collector of one family."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """It."""
+        return (self._family,)
+
+
+def _encoded(encode: Encode, family: Metric) -> bytes:
+    return encode(_One(family)).removesuffix(_END)

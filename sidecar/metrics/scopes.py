@@ -1,0 +1,188 @@
+"""The families with a scope, kept rendered: a scope's lines are made anew only when they would differ.
+
+A family's lines have to stand together, so each scope's are kept by family. They are in two parts: what
+is counted changes with each request and while a gate is closed, what stands only with a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
+
+from sidecar.core.state import WellbeingState
+from sidecar.runtime.gate import Gate
+
+_MAX_REASON = 120
+"""Characters of a reason in a label: it is told in full by status and history."""
+
+_STATES = tuple(WellbeingState)
+_AT_ONCE = 256
+
+# What is counted, by the sample's name: whether it is a counter, and what it is.
+_COUNTED = {
+    "wellbeing_current_pause_duration_seconds": (False, "How long the gate is closed; 0: open."),
+    "wellbeing_paused_seconds_total": (True, "Time that the gate was closed, since the sidecar started."),
+    "wellbeing_waiters": (False, "Gate requests that wait now."),
+    "wellbeing_requests_total": (True, "Gate requests."),
+    "wellbeing_requests_blocked_total": (True, "Gate requests that met a closed gate."),
+    "wellbeing_requests_waited_total": (True, "Blocked requests that were let through."),
+    "wellbeing_requests_timed_out_total": (True, "Blocked requests whose wait ran out."),
+    "wellbeing_requests_abandoned_total": (True, "Blocked requests whose client went away."),
+    "wellbeing_requests_rejected_total": (True, "Blocked requests that were turned away."),
+}
+
+Lines = tuple[bytes, ...]
+
+
+def families() -> list[Metric]:
+    """All of them, without samples, in the order of `Kept.lines`."""
+    return [
+        GaugeMetricFamily("wellbeing_state", "1 for the current effective state, else 0."),
+        GaugeMetricFamily("wellbeing_state_level", "The effective state: 0 healthy to 3 distressed."),
+        GaugeMetricFamily("wellbeing_signals", "Signals that stand."),
+        GaugeMetricFamily("wellbeing_paused", "1 while the gate is closed."),
+        GaugeMetricFamily(
+            "wellbeing_pause_until_timestamp_seconds",
+            "When the pause ends by itself; 0: not by itself. Only while the gate is closed.",
+        ),
+        GaugeMetricFamily(
+            "wellbeing_pause_info",
+            "1 while the gate is closed: by whose hold, of what kind, from which source and why.",
+        ),
+        CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
+        CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them."),
+        CounterMetricFamily("wellbeing_resumes", "Resumes, by cause."),
+        *(
+            CounterMetricFamily(name.removesuffix("_total"), documentation)
+            if is_counter
+            else GaugeMetricFamily(name, documentation)
+            for name, (is_counter, documentation) in _COUNTED.items()
+        ),
+    ]
+
+
+class Kept:
+    """One scope's lines.
+
+    Attributes:
+        lines: a piece for each family.
+        size: bytes of all of them.
+    """
+
+    __slots__ = ("_counted", "_counted_lines", "_stood", "_stood_lines", "lines", "size")
+
+    def __init__(self) -> None:
+        self._stood: object = None
+        self._counted: object = None
+        self._stood_lines: Lines = ()
+        self._counted_lines: Lines = ()
+        self.lines: Lines = ()
+        self.size = 0
+
+    def refresh(self, gate: Gate, now: float, elsewhere: float) -> None:
+        """Make anew what differs.
+
+        Args:
+            gate: the scope's.
+            now: monotonic.
+            elsewhere: seconds that a controller elsewhere says that it is paused.
+        """
+        stands = (
+            gate.record,
+            gate.version,
+            gate.interventions,
+            *gate.pauses.values(),
+            *gate.resumes.values(),
+        )
+        counts = (
+            max(gate.paused_for(now), elsewhere),
+            gate.paused_secs + gate.counted_pause(now),
+            gate.waiting,
+            gate.requests,
+            gate.blocked,
+            gate.waited,
+            gate.timed_out,
+            gate.abandoned,
+            gate.rejected,
+        )
+        if stands != self._stood:
+            self._stood = stands
+            self._stood_lines = tuple(_standing(gate))
+        elif counts == self._counted:
+            return
+        if counts != self._counted:
+            self._counted = counts
+            self._counted_lines = tuple(_counted(gate.scope, counts))
+        self.lines = self._stood_lines + self._counted_lines
+        self.size = sum(map(len, self.lines))
+
+
+def _standing(gate: Gate) -> Iterator[bytes]:
+    scope = gate.scope
+    label = f'{{scope="{scope}"}}'
+    yield "".join(
+        f'wellbeing_state{{scope="{scope}",state="{one.label}"}} {float(one is gate.effective)}\n'
+        for one in _STATES
+    ).encode()
+    yield f"wellbeing_state_level{label} {float(gate.effective)}\n".encode()
+    yield "".join(
+        f'wellbeing_signals{{scope="{scope}",source="{source}",state="{state}"}} {float(count)}\n'
+        for (source, state), count in _signals(gate).items()
+    ).encode()
+    yield f"wellbeing_paused{label} {float(gate.closed)}\n".encode()
+    hold = gate.hold
+    if hold is None:
+        yield b""
+        yield b""
+    else:
+        until = _number(hold.until or 0.0)
+        yield f"wellbeing_pause_until_timestamp_seconds{label} {until}\n".encode()
+        reason, source = _escaped(hold.reason[:_MAX_REASON]), _escaped(hold.by)
+        yield (
+            f'wellbeing_pause_info{{held_by="{gate.held_by or "(root)"}",kind="{hold.kind.value}",'
+            f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
+        ).encode()
+    yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
+    yield _by_cause("wellbeing_pauses_total", scope, gate.pauses)
+    yield _by_cause("wellbeing_resumes_total", scope, gate.resumes)
+
+
+def _signals(gate: Gate) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for signal in gate.record.signals.values():
+        key = (signal.kind, signal.state.label)
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+def _by_cause(name: str, scope: str, counts: Mapping[str, int]) -> bytes:
+    return "".join(
+        f'{name}{{cause="{cause}",scope="{scope}"}} {_number(count)}\n' for cause, count in counts.items()
+    ).encode()
+
+
+def _counted(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
+    for name, count in zip(_COUNTED, counts, strict=True):
+        yield f'{name}{{scope="{scope}"}} {_number(count)}\n'.encode()
+
+
+def _number(value: float) -> str:
+    """As prometheus_client writes it."""
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return text
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def pieces(taken: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
+    """The families with their headers, a few scopes at a time."""
+    for index, header in enumerate(headers):
+        yield header
+        rest = iter(taken)
+        while some := [lines[index] for lines in islice(rest, _AT_ONCE)]:
+            yield b"".join(some)

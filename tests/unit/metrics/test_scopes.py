@@ -1,0 +1,114 @@
+"""What is kept rendered of a scope is what would be made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from sidecar.core.policy import Policy
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold, HoldKind, Signal
+from sidecar.metrics.scopes import Kept, families, pieces
+from sidecar.runtime.gate import Gate
+
+HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator")
+COUNTS = (
+    "requests", "blocked", "waited", "timed_out", "abandoned", "rejected", "waiting", "interventions", "paused_secs",
+)  # fmt: skip
+
+
+def signal(gate: Gate) -> None:
+    one = Signal("agent:a", WellbeingState.CONCERNED, "slow", 1.0, None)
+    gate.record = replace(
+        gate.record, signals={**gate.record.signals, f"agent:{len(gate.record.signals)}": one}
+    )
+
+
+def rise(gate: Gate) -> None:
+    gate.effective = WellbeingState.DISTRESSED
+    gate.version += 1
+
+
+def close(gate: Gate) -> None:
+    gate.closed, gate.line_hold, gate.held_by = True, HOLD, ""
+    gate.version += 1
+
+
+def open_again(gate: Gate) -> None:
+    gate.closed, gate.line_hold, gate.held_by = False, None, None
+    gate.version += 1
+
+
+def count(name: str) -> Callable[[Gate], None]:
+    return lambda gate: setattr(gate, name, getattr(gate, name) + 1)
+
+
+def cause(name: str, key: str) -> Callable[[Gate], None]:
+    return lambda gate: getattr(gate, name).update({key: getattr(gate, name).get(key, 0) + 1})
+
+
+CHANGES = {
+    "signal": signal,
+    "rise": rise,
+    "close": close,
+    "open": open_again,
+    **{name: count(name) for name in COUNTS},
+    **{f"pauses {key}": cause("pauses", key) for key in ("auto", "manual", "imported")},
+    **{f"resumes {key}": cause("resumes", key) for key in ("recovered", "max_pause", "imported")},
+}
+
+
+def text_of(kept: Kept) -> str:
+    headers = [b"# HELP " + family.name.encode() + b" x\n" for family in families()]
+    return b"".join(pieces([kept.lines], headers)).decode()
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
+def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]]) -> None:
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    kept.refresh(gate, 0.0, 0.0)
+    for now, (name, elsewhere) in enumerate(steps):
+        CHANGES[name](gate)
+        fresh = Kept()
+        fresh.refresh(gate, float(now), elsewhere)
+        kept.refresh(gate, float(now), elsewhere)
+        assert kept.lines == fresh.lines
+        assert kept.size == len(b"".join(kept.lines))
+
+
+@pytest.mark.parametrize("name", sorted(set(CHANGES) - {"open"}))
+def test_every_change_is_seen(name: str) -> None:
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    kept.refresh(gate, 0.0, 0.0)
+    before = kept.lines
+    CHANGES[name](gate)
+    kept.refresh(gate, 0.0, 0.0)
+    assert kept.lines != before
+
+
+def test_what_did_not_change_is_not_made_anew() -> None:
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    kept.refresh(gate, 0.0, 0.0)
+    before = kept.lines
+    kept.refresh(gate, 100.0, 0.0)
+    assert kept.lines is before
+    gate.requests += 1
+    kept.refresh(gate, 100.0, 0.0)
+    assert sum(one is not other for one, other in zip(kept.lines, before, strict=True)) <= 9
+    assert kept.lines[0] is before[0]
+
+
+def test_what_a_label_may_hold_is_escaped() -> None:
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    close(gate)
+    kept.refresh(gate, 0.0, 0.0)
+    samples = [sample for family in parse(text_of(kept)) for sample in family.samples]
+    info = next(sample for sample in samples if sample.name == "wellbeing_pause_info")
+    assert info.labels == {
+        "scope": "team-a/llama", "held_by": "(root)", "kind": "manual", "source": "an operator", "reason": HOLD.reason,
+    }  # fmt: skip
