@@ -202,12 +202,14 @@ class Parking:
         self._waits[outcome].observe(self._loop.time() - waiter.parked_at)
 
     def _let_through(self, waiters: Iterable[Waiter]) -> None:
+        now = self._loop.time()
+        waits = self._waits["waited"]
         for waiter in waiters:
             account = waiter.account
             if waiter.gate is None or account is None:
                 continue
             account.waited += 1
-            self._observe("waited", waiter)
+            waits.observe(now - waiter.parked_at)
             self._end(waiter, Ending.OPENED)
 
     def _run_out(self, waiter: Waiter) -> None:

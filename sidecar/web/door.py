@@ -39,8 +39,8 @@ class Plan:
         head: HEAD, so answers have no body.
         close: the connection ends with the answer.
         connection: a whole ``Connection`` line for the answer, where it needs one.
-        plain: an open gate is answered with the gate's own rendered bytes.
-        answer: what it is answered with where it is not plain, as last rendered.
+        plain: a snapshot is answered with the gate's own rendered bytes.
+        answer: a snapshot as it is answered where it is not plain, as last rendered.
         answer_version: the version of the gate that ``answer`` shows.
         answer_date: what ``answer`` was rendered with.
     """
@@ -132,18 +132,26 @@ class Door:
             access.plans[head] = plan
         return plan
 
-    def render_open(self, gate: Gate) -> bytes:
-        """The answer of an open ``gate``, kept with it until it changes or the second does."""
+    def shown(self, plan: Plan) -> bytes:
+        """``plan`` answered with its gate's snapshot: rendered anew where the gate or the second changed."""
+        gate = plan.gate
+        if plan.plain:
+            answer = gate.answer
+            if answer is None or gate.answer_date is not self.date:
+                answer = self.render(gate)
+            return answer
+        if plan.answer_version != gate.version or plan.answer_date is not self.date:
+            snapshot = snapshot_answer(gate, plan.path)
+            plan.answer = snapshot.to_bytes(self.date, head=plan.head, connection=plan.connection)
+            plan.answer_date = self.date
+            plan.answer_version = gate.version
+        return plan.answer
+
+    def render(self, gate: Gate) -> bytes:
+        """The snapshot of ``gate`` as an answer, kept with it until it changes or the second does."""
         gate.answer = snapshot_answer(gate).to_bytes(self.date)
         gate.answer_date = self.date
         return gate.answer
-
-    def render_planned(self, plan: Plan) -> None:
-        """The answer of an open gate to ``plan``, kept with it until the gate or the second changes."""
-        answer = snapshot_answer(plan.gate, plan.path)
-        plan.answer = answer.to_bytes(self.date, head=plan.head, connection=plan.connection)
-        plan.answer_date = self.date
-        plan.answer_version = plan.gate.version
 
     def hand_over(self, transport: asyncio.Transport, access: Access, data: bytes) -> None:
         """Give the connection, with what it has sent and nobody has answered, to uvicorn."""

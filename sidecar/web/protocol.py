@@ -29,6 +29,8 @@ _LONGEST_START = max(len(start) for start in _STARTS) + 1
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 65_536
 _PIPELINED_AT_ONCE = 8
+_SHOWN = (Ending.OPENED, Ending.CHANGED)
+"""What ends a wait with the snapshot."""
 
 
 class GateProtocol(Waiter, asyncio.Protocol):
@@ -201,20 +203,23 @@ class GateProtocol(Waiter, asyncio.Protocol):
         elif plan.plain:
             answer = gate.answer
             if answer is None or gate.answer_date is not self.door.date:
-                answer = self.door.render_open(gate)
+                answer = self.door.render(gate)
             self.transport.write(answer)
-        elif plan.close or self.door.parking.closing:
-            self._write(plan, snapshot_answer(gate, plan.path))
         else:
-            if plan.answer_version != gate.version or plan.answer_date is not self.door.date:
-                self.door.render_planned(plan)
-            self.transport.write(plan.answer)
+            self._show(plan)
 
     def _watch(self, plan: Plan, gate: Gate) -> None:
         if plan.request.knows(gate.version):
             self._settle(plan, gate, self.door.parking.watch(self, gate, plan.path, plan.wait))
         else:
-            self._write(plan, snapshot_answer(gate, plan.path))
+            self._show(plan)
+
+    def _show(self, plan: Plan) -> None:
+        """Answer with the snapshot of the plan's gate."""
+        if plan.close or self.door.parking.closing:
+            self._write(plan, snapshot_answer(plan.gate, plan.path))
+        else:
+            self.transport.write(self.door.shown(plan))
 
     def _settle(self, plan: Plan, gate: Gate, ending: Ending | None) -> None:
         if ending is None:
@@ -230,11 +235,8 @@ class GateProtocol(Waiter, asyncio.Protocol):
             return
         self.plan = None
         self.quiet = not self.buffer and not self.full
-        if ending is Ending.OPENED and plan.plain and gate is plan.gate:
-            answer = gate.answer
-            if answer is None or gate.answer_date is not self.door.date:
-                answer = self.door.render_open(gate)
-            self.transport.write(answer)
+        if ending in _SHOWN and gate is plan.gate and self.path is plan.path:
+            self._show(plan)
         else:
             self._write(plan, self._ended(plan, ending, gate, self.path))
         if self.buffer:
