@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import getpass
 import hashlib
 import json
@@ -129,6 +130,8 @@ def _client(
 
 
 def _serve(options: argparse.Namespace) -> int:
+    # Nothing of what start-up makes is garbage. The worker collects again once it serves.
+    gc.disable()
     from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
     from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415
     from sidecar.config import Config, ConfigError, load_config  # noqa: PLC0415

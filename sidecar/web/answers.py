@@ -64,6 +64,18 @@ def snapshot_answer(gate: Gate, path: str | None = None) -> Answer:
     return Answer(200, tuple(headers), json.dumps(shot.to_json()).encode())
 
 
+def json_answer(value: object) -> Answer:
+    """200 with ``value`` as JSON."""
+    headers = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Answer(200, headers, json.dumps(value).encode())
+
+
+def text_answer(text: str) -> Answer:
+    """200 with a line of plain text."""
+    headers = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+    return Answer(200, headers, text.encode())
+
+
 def unchanged_answer(version: int) -> Answer:
     """304: the client has the snapshot already."""
     return Answer(304, (("Cache-Control", "no-store"), ("ETag", f'"{version}"')), b"")

@@ -1,4 +1,4 @@
-"""The Flask application: everything but gate, watch, events and metrics."""
+"""The Flask application: what people look at. What changes something is in `commands`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter
 
 from sidecar import __version__
-from sidecar.auth import Identity
 from sidecar.config import ConfigError
-from sidecar.core.commands import Claim, Pause, Resume
-from sidecar.core.errors import InvalidState
 from sidecar.core.scope import ROOT
-from sidecar.core.state import WellbeingState
-from sidecar.core.text import clean_text
-from sidecar.core.values import AGENT_PREFIX
 from sidecar.runtime.clock import rfc3339
-from sidecar.runtime.gate import snapshot
 from sidecar.store import HistoryQuery
 
-from .bodies import MAX_REASON_LENGTH, Body
 from .history import page_of, query_of
 from .openapi import openapi
 from .page import SECURITY_POLICY, status_page
@@ -35,8 +27,6 @@ from .status import status_of
 
 logger = logging.getLogger(__name__)
 
-_OPERATOR = "operator"
-_AGENT = "default"
 _PAGE_ENTRIES = 50
 
 
@@ -54,23 +44,16 @@ def create_api(service: Service) -> Flask:
     api.url_map.merge_slashes = False
     views = _Views(service)
     routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
-        ("/v1/alerts", "POST", views.alerts),
-        ("/v1/state", "PUT", views.state),
-        ("/v1/pause", "POST", views.pause),
-        ("/v1/resume", "POST", views.resume),
-        ("/v1/reports", "POST", views.reports),
         ("/v1/status", "GET", views.status),
         ("/v1/history", "GET", views.history),
         ("/", "GET", views.page),
         ("/openapi.json", "GET", views.openapi),
-        ("/-/healthy", "GET", views.healthy),
-        ("/-/ready", "GET", views.ready),
         ("/-/reload", "POST", views.reload),
     )
     api.add_url_rule("/problems/<name>", "problem", views.problem, methods=["GET"])
     for route, method, view in routes:
         api.add_url_rule(route, view.__name__, view, methods=[method])
-        if route.startswith("/v1/") and view != views.alerts:
+        if route.startswith("/v1/"):
             api.add_url_rule(
                 f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
@@ -86,46 +69,6 @@ class _Views:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-
-    def alerts(self) -> Response:
-        """``POST /v1/alerts``."""
-        return _json({"alerts": self._service.notify(request.get_data(), _identity())})
-
-    def state(self) -> Response:
-        """``PUT /v1/state[/scope]``."""
-        scope = scope_of(request.path, "/v1/state")
-        body = Body.parse(request.get_data(), ("state", "reason", "source", "ttl_secs"))
-        try:
-            state = WellbeingState.parse(body.required("state"))
-        except InvalidState as error:
-            raise Problem("invalid-body", f"state: {error}") from None
-        source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        ttl_secs = body.seconds("ttl_secs", positive=True)
-        self._service.perform(Claim(scope, source, state, reason, ttl_secs), _actor())
-        return self._snapshot(scope)
-
-    def pause(self) -> Response:
-        """``POST /v1/pause[/scope]``."""
-        scope = scope_of(request.path, "/v1/pause")
-        body = Body.parse(request.get_data(), ("reason", "max_pause_secs"))
-        reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
-        by = _actor() or _OPERATOR
-        self._service.perform(Pause(scope, reason, by, body.seconds("max_pause_secs")), _actor())
-        return self._snapshot(scope)
-
-    def resume(self) -> Response:
-        """``POST /v1/resume[/scope]``."""
-        scope = scope_of(request.path, "/v1/resume")
-        body = Body.parse(request.get_data() or b"{}", ("reason",))
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        self._service.perform(Resume(scope, _actor() or _OPERATOR, reason), _actor())
-        return self._snapshot(scope)
-
-    def reports(self) -> Response:
-        """``POST /v1/reports[/scope]``."""
-        scope = scope_of(request.path, "/v1/reports")
-        return _json({"accepted": self._service.report(scope, request.get_data())})
 
     def status(self) -> Response:
         """``GET /v1/status[/scope]``."""
@@ -157,16 +100,6 @@ class _Views:
         """``GET /openapi.json``."""
         return _json(openapi())
 
-    def healthy(self) -> Response:
-        """``GET /-/healthy``."""
-        return Response("The wellbeing sidecar is healthy.\n", content_type="text/plain; charset=utf-8")
-
-    def ready(self) -> Response:
-        """``GET /-/ready``."""
-        if not self._service.ready:
-            raise Problem("shutting-down", "the sidecar is starting or shutting down")
-        return Response("The wellbeing sidecar is ready.\n", content_type="text/plain; charset=utf-8")
-
     def reload(self) -> Response:
         """``POST /-/reload``."""
         try:
@@ -186,23 +119,6 @@ class _Views:
             raise NotFound
         status, title = TITLES[name]
         return _json({"type": request.path, "status": status, "title": title})
-
-    def _snapshot(self, scope: str) -> Response:
-        find = self._service.controller.tree.find
-        shot = self._service.in_loop(lambda: snapshot(*find(scope)))
-        response = _json(shot.to_json())
-        response.set_etag(str(shot.version))
-        return response
-
-
-def _identity() -> Identity:
-    identity: Identity = request.environ["asgi.scope"]["state"]["identity"]
-    return identity
-
-
-def _actor() -> str:
-    """The name of the credential behind the request; empty: it needed none."""
-    return _identity().name
 
 
 def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:

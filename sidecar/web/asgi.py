@@ -1,20 +1,17 @@
-"""The ASGI application: the second door to the gates, and Flask behind it for all else."""
+"""The ASGI application: the second door to the gates, and the way to all else."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from a2wsgi import WSGIMiddleware
-
-from sidecar.metrics import Exposition
 from sidecar.runtime.gate import Gate
 from sidecar.runtime.waiter import Ending, Waiter
 
-from .answers import Answer, ended_answer, problem_answer, snapshot_answer
-from .api import create_api
+from .answers import Answer, ended_answer, problem_answer, snapshot_answer, text_answer
+from .commands import Commands
 from .events import EVENTS, stream_events
 from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
@@ -22,13 +19,19 @@ from .requests import GATE, WATCH, GateRequest, scope_of
 from .scrapes import METRICS, answer_scrape
 from .service import Service
 
+if TYPE_CHECKING:
+    from sidecar.metrics import Exposition
+
 logger = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+READY = "/-/ready"
+_PROBES = ("/-/healthy", READY)
 _WSGI_THREADS = 32
+_LOAD_AFTER_SECS = 0.3
 
 
 class Application:
@@ -40,9 +43,9 @@ class Application:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._exposition = Exposition(service)
-        # a2wsgi's own types of the same protocols are narrower than anybody's.
-        self._wsgi: Any = WSGIMiddleware(cast("Any", create_api(service)), workers=_WSGI_THREADS)
+        self._commands = Commands(service)
+        self._exposition: asyncio.Future[Exposition] | None = None
+        self._api: asyncio.Future[Any] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -60,7 +63,10 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
+        # Gates are answered before there are metrics; Prometheus shall not wait for them either.
+        loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._load_exposition)
         await receive()
+        loading.cancel()
         await self.service.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -79,16 +85,56 @@ class Application:
                 return
             if route == METRICS:
                 _take_only(scope, "GET", "HEAD")
-                await answer_scrape(self._exposition, scope["headers"], send)
+                await answer_scrape(await self._load_exposition(), scope["headers"], send)
                 return
+            if route in _PROBES:
+                _take_only(scope, "GET", "HEAD")
+                await _send(send, self._probe(scope["path"]))
+                return
+            method = self._commands.method_of(route, scope["path"])
+            if method is not None:
+                _take_only(scope, method)
             body = await self._read(receive)
         except Problem as problem:
             self.service.door.count_refusal(problem.name)
             # What has not been read of it is not read any more.
             await _send(send, problem_answer(problem), connection="close")
             return
-        if body is not None:
-            await self._wsgi(_sized(scope, body), _replay(body, receive), send)
+        if body is None:
+            return
+        if route is not None and method is not None:
+            await _send(send, await self._command(route, scope, body))
+        else:
+            api = await self._load_api()
+            await api(_sized(scope, body), _replay(body, receive), send)
+
+    async def _command(self, route: str, scope: Scope, body: bytes) -> Answer:
+        try:
+            return await self._commands.answer(route, scope["path"], body, scope["state"]["identity"])
+        except Problem as problem:
+            self.service.door.count_refusal(problem.name)
+            return problem_answer(problem)
+        except Exception:
+            logger.exception("a request failed")
+            return problem_answer(Problem("internal-error", "the sidecar failed; its log tells why"))
+
+    def _probe(self, path: str) -> Answer:
+        if path == READY and not self.service.ready:
+            raise Problem("shutting-down", "the sidecar is starting or shutting down")
+        return text_answer(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
+
+    # -- what the gate does without: loaded by a thread when it is first asked for ----------------
+
+    def _load_exposition(self) -> asyncio.Future[Exposition]:
+        if self._exposition is None:
+            loop = asyncio.get_running_loop()
+            self._exposition = loop.run_in_executor(None, _exposition_of, self.service)
+        return asyncio.shield(self._exposition)
+
+    def _load_api(self) -> asyncio.Future[Any]:
+        if self._api is None:
+            self._api = asyncio.get_running_loop().run_in_executor(None, _api_of, self.service)
+        return asyncio.shield(self._api)
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
         """Find out who it is, or refuse."""
@@ -174,6 +220,21 @@ class Application:
         return ended_answer(request, ending, gate, waiter.path, self.service.clock.now())
 
 
+def _exposition_of(service: Service) -> Exposition:
+    from sidecar.metrics import Exposition  # noqa: PLC0415
+
+    return Exposition(service)
+
+
+def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's own types are narrower than anybody's
+    # With Flask the process is a third larger, and many a sidecar is never looked at by a person.
+    from a2wsgi import WSGIMiddleware  # noqa: PLC0415
+
+    from .api import create_api  # noqa: PLC0415
+
+    return WSGIMiddleware(cast("Any", create_api(service)), workers=_WSGI_THREADS)
+
+
 class _AsgiWaiter(Waiter):
     """A wait that came through uvicorn's protocol."""
 
@@ -197,6 +258,7 @@ async def _departure(receive: Receive) -> None:
 
 async def _send(send: Send, answer: Answer, connection: str | None = None) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+    headers.append((b"x-content-type-options", b"nosniff"))
     if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
         headers.append((b"content-length", str(len(answer.body)).encode()))
     if connection:

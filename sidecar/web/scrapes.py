@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sidecar.metrics import Exposition
+if TYPE_CHECKING:
+    from sidecar.metrics import Exposition
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

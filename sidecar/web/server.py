@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -14,6 +15,9 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from sidecar.config import Config
+
+from .asgi import Application
+from .service import Service
 
 GRACEFUL_SECS = 2
 _HEARTBEAT_SECS = 60
@@ -33,6 +37,14 @@ class GunicornLogger(Logger):  # type: ignore[misc]
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
     """Reloads by telling the worker; a new worker would lose who is parked."""
+
+    def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn's
+        """Make a worker that shares what is loaded by now."""
+        # What is frozen no collection looks at, and so it stays one copy in memory for both.
+        gc.freeze()
+        pid = super().spawn_worker()
+        gc.enable()
+        return pid
 
     def handle_hup(self) -> None:
         """SIGHUP: the worker loads its config anew."""
@@ -88,11 +100,8 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Any:  # noqa: ANN401 - an ASGI application, imported where it runs
+    def load(self) -> Application:
         """The application; called in the worker."""
-        from .asgi import Application  # noqa: PLC0415 - keeps Flask out of the master
-        from .service import Service  # noqa: PLC0415
-
         return Application(Service(self._config, self._load))
 
     def run(self) -> None:

@@ -6,22 +6,21 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sidecar.alerts import InvalidNotification, NotificationTooLarge, parse_notification
-from sidecar.auth import CredentialsError, Identity, Keyring
+from sidecar.auth import CredentialsError, Keyring
 from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
-from sidecar.core.commands import Command, Repolicy
-from sidecar.core.draft import Outcome
+from sidecar.core.commands import Repolicy
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.runtime.alerting import Alerting
 from sidecar.runtime.clock import Clock
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.engines import Engines
 from sidecar.runtime.imports import Imports
-from sidecar.runtime.reports import InvalidReport, Reports, TooManyClients
+from sidecar.runtime.reports import Reports
 from sidecar.runtime.watchdog import KIND as BLINDNESS
 from sidecar.store import (
     CorruptStore,
@@ -38,12 +37,12 @@ from sidecar.store import (
 from .door import Door
 from .guard import Guard
 from .problems import Problem
-from .reports import report_of
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
 
 _CALL_SECS = 30.0
+_SWITCH_SECS = 0.0005
 
 T = TypeVar("T")
 
@@ -112,6 +111,9 @@ class Service:
         # What start-up made stays: no collection has to look at it again.
         gc.collect()
         gc.freeze()
+        gc.enable()
+        # A thread that works for an operator lets the loop have the interpreter ten times as soon as usual.
+        sys.setswitchinterval(_SWITCH_SECS)
 
     async def _control(self) -> Controller:
         limits = self.config.limits
@@ -175,21 +177,15 @@ class Service:
         """Something was refused by the problem ``name``."""
         self._loop.call_soon_threadsafe(self.door.count_refusal, name)
 
-    def perform(self, command: Command, actor: str = "") -> Outcome:
-        """Have ``command`` done on behalf of ``actor``.
+    async def performed(self, doing: Awaitable[T]) -> T:
+        """What comes of ``doing``, whose refusals are told as problems.
 
         Raises:
             Problem: it was refused, or could not be made durable; nothing of it was done.
         """
-
-        async def call() -> Outcome:
-            return await self.controller.submit(command, actor)
-
-        return self._ask(call())
-
-    def _ask(self, call: Coroutine[Any, Any, T]) -> T:
         try:
-            return self._wait_for(call)
+            async with asyncio.timeout(_CALL_SECS):
+                return await doing
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
         except TooManySignals as error:
@@ -199,65 +195,13 @@ class Service:
         except ShuttingDown as error:
             raise Problem("shutting-down", str(error), headers={"Retry-After": "1"}) from error
 
-    def notify(self, body: bytes, sender: Identity) -> dict[str, int]:
-        """Apply a notification of Alertmanager, as ``sender`` may; how many of its alerts came to what.
-
-        Raises:
-            Problem: it is not valid, or could not be made durable; nothing of it was done.
-        """
-        counters = self.controller.counters
-        try:
-            limits = self.config.limits
-            notification = parse_notification(
-                body,
-                max_alerts=limits.max_alerts_per_notification,
-                max_labels=limits.max_labels_per_alert,
-                max_label_bytes=limits.max_label_bytes,
-            )
-        except InvalidNotification as error:
-            self.in_loop(lambda: counters.notifications.update(invalid=1))
-            # Alertmanager does not try again soon what is refused: what it says has to be asked for.
-            self.in_loop(self.alerting.hurry)
-            name = (
-                "notification-too-large"
-                if isinstance(error, NotificationTooLarge)
-                else "invalid-notification"
-            )
-            raise Problem(name, str(error)) from error
-        heard = self.alerting.intake.hear(notification, self.clock.now(), within=sender.scope)
-        try:
-            return self._ask(self.alerting.take(notification, heard, sender.name))
-        except Problem:
-            self.in_loop(lambda: counters.notifications.update(unavailable=1))
-            raise
-
-    def report(self, scope: str, body: bytes) -> bool:
-        """Count what a client did; whether it was news.
-
-        Raises:
-            Problem: it is not valid, or there is no room for another client.
-        """
-        counters = self.controller.counters
-        try:
-            report = report_of(body)
-            return self.in_loop(lambda: self.reports.take(scope, report))
-        except InvalidReport as error:
-            self.in_loop(lambda: counters.reports.update(invalid=1))
-            raise Problem("invalid-body", str(error)) from error
-        except TooManyClients as error:
-            self.in_loop(lambda: counters.reports.update(refused=1))
-            raise Problem("too-many-clients", str(error), headers={"Retry-After": "60"}) from error
-
     def history(self, query: HistoryQuery) -> list[Entry]:
         """The entries that ``query`` asks for, newest first.
 
         Raises:
             Problem: the store cannot be read.
         """
-        try:
-            return self._wait_for(self.controller.history(query))
-        except StoreUnavailable as error:
-            raise Problem("store-unavailable", str(error), headers={"Retry-After": "1"}) from error
+        return self._wait_for(self.performed(self.controller.history(query)))
 
     def reload(self) -> None:
         """Load the config anew; a bad one changes nothing.
@@ -266,7 +210,7 @@ class Service:
             ConfigError: with all that is wrong.
             Problem: it is good, and could not be made to count.
         """
-        self._ask(self.reload_in_loop())
+        self._wait_for(self.performed(self.reload_in_loop()))
 
     async def reload_in_loop(self) -> None:
         """`reload`, for who is in the loop already."""
