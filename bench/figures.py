@@ -152,6 +152,7 @@ def figures(sizes: Sizes) -> Iterator[Figure]:
     ):
         yield Figure("f", what, unit, f"{name}.ours", "hello-world", f"{name}.hello", most=most)
     yield Figure("f", "idle memory, all processes, in all", "MB", "idle.ours", most=45)
+    yield Figure("f", "the same, once a person has looked at the status", "MB", "looked.ours")
     yield Figure("g", "check of an open gate in the client", "ns", "client.check", most=150)
     yield Figure(
         "g", "round trip to the open gate", "ns", "client.trip", "a check", "client.check", least=200

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import gc
-import getpass
-import hashlib
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -181,6 +178,9 @@ def _check_config(options: argparse.Namespace) -> int:
 
 
 def _token(_: argparse.Namespace) -> int:
+    import hashlib  # noqa: PLC0415 - nobody else here needs them
+    import secrets  # noqa: PLC0415
+
     secret = secrets.token_urlsafe(32)
     print(f"token:        {secret}")
     print(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
@@ -188,7 +188,9 @@ def _token(_: argparse.Namespace) -> int:
 
 
 def _hash_password(_: argparse.Namespace) -> int:
-    import bcrypt  # noqa: PLC0415 - nobody else here needs it
+    import getpass  # noqa: PLC0415 - nobody else here needs them
+
+    import bcrypt  # noqa: PLC0415
 
     if sys.stdin.isatty():
         password = getpass.getpass("password: ")

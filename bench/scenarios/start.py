@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import compileall
 import time
 from collections.abc import Callable
 
 from bench.machine import settle
-from bench.peers import Gunicorn, Ours, answers, hello, memory_kb
+from bench.notify import notification
+from bench.peers import ROOT, Gunicorn, Ours, answers, hello, memory_kb
 from bench.stage import Stage, by_turns
+from bench.talk import Connection, request
 from harness.process import Process, free_port
 
 _DEADLINE_SECS = 60.0
 _EVERY_SECS = 0.001
+_USED = (
+    request("PUT", "/v1/state/s/0", b'{"state": "cautious"}'),
+    notification(1, firing=True, scopes=1),
+    request("GET", "/metrics"),
+)
+"""What every sidecar is asked for; a person's look at its status is another thing."""
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
     """Start each once."""
+    # As an installed package has it: else each start would compile all of it.
+    compileall.compile_dir(ROOT / "sidecar", quiet=1)
     found: dict[str, float] = {}
     for one in by_turns(turn, (_ours, _hello)):
         found |= one(stage)
@@ -24,28 +35,38 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
 
 def _ours(stage: Stage) -> dict[str, float]:
     port = free_port()
-    return _start("ours", lambda: Ours(stage.machine, port=port), ("127.0.0.1", port), "/v1/gate/s/0")
+    where = ("127.0.0.1", port)
+    server, took = _start(lambda: Ours(stage.machine, port=port), where, "/v1/gate/s/0")
+    with server, Connection(where) as connection:
+        for data in _USED:
+            connection.ask(data)
+        idle = _memory_mb(server)
+        connection.ask(request("GET", "/v1/status"))
+        return {"start.ours": took, "idle.ours": idle, "looked.ours": _memory_mb(server)}
 
 
 def _hello(stage: Stage) -> dict[str, float]:
     port = free_port()
-    return _start("hello", lambda: hello(stage.machine, port), ("127.0.0.1", port), "/")
+    server, took = _start(lambda: hello(stage.machine, port), ("127.0.0.1", port), "/")
+    with server:
+        return {"start.hello": took, "idle.hello": _memory_mb(server)}
 
 
 def _start(
-    name: str, make: Callable[[], Ours | Gunicorn], where: tuple[str, int], target: str
-) -> dict[str, float]:
+    make: Callable[[], Ours | Gunicorn], where: tuple[str, int], target: str
+) -> tuple[Ours | Gunicorn, float]:
     began = time.perf_counter()
     process = make()
     try:
-        took = _first_answer(process, began, where, target)
+        return process, _first_answer(process, began, where, target)
     except BaseException:
         process.stop()
         raise
-    with process:
-        settle(process.pid)
-        memory = memory_kb(process.pid) / 1024
-    return {f"start.{name}": took, f"idle.{name}": memory}
+
+
+def _memory_mb(process: Process) -> float:
+    settle(process.pid)
+    return memory_kb(process.pid) / 1024
 
 
 def _first_answer(process: Process, began: float, where: tuple[str, int], target: str) -> float:

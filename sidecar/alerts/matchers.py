@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import re2
-
 from sidecar.core.errors import shown
 
 from .errors import InvalidMatcher
@@ -78,6 +76,8 @@ class Matcher:
 
 
 def _compile(value: str) -> Any:  # noqa: ANN401 - re2 tells no types
+    import re2  # noqa: PLC0415 - the built-in rules have no expression, and start without it
+
     options = re2.Options()
     options.log_errors = False
     try:

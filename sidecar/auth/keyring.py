@@ -15,8 +15,6 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import bcrypt
-
 from sidecar.config import CredentialConfig
 
 from .files import Stamp, stamp_of
@@ -57,7 +55,7 @@ class Keyring:
             one.certificate: self._identities[one.name] for one in credentials if one.certificate
         }
         # Costs an unknown user's password what a known one's does.
-        self._nobodys = bcrypt.hashpw(b"nobody", bcrypt.gensalt(10)) if self._passwords else b""
+        self._nobodys = _hashed(b"nobody") if self._passwords else b""
         self._stamps = self._look()
         self._tokens = self._read()
         self._unreadable = False
@@ -95,7 +93,7 @@ class Keyring:
         user, password = user_password
         credential = self._passwords.get(user)
         hashed = credential.password_bcrypt.encode() if credential else self._nobodys
-        right = len(password) <= _MAX_PASSWORD_BYTES and bcrypt.checkpw(password, hashed)
+        right = len(password) <= _MAX_PASSWORD_BYTES and _is_password(password, hashed)
         if credential is None or not right:
             return None
         if len(self._right) >= _MOST_REMEMBERED:
@@ -185,3 +183,18 @@ class Keyring:
                 "`wellbeing-sidecar token` makes a good one"
             )
         return hashlib.sha256(token.encode()).digest()
+
+
+# Who has no passwords starts without bcrypt.
+
+
+def _hashed(password: bytes) -> bytes:
+    import bcrypt  # noqa: PLC0415
+
+    return bcrypt.hashpw(password, bcrypt.gensalt(10))
+
+
+def _is_password(password: bytes, hashed: bytes) -> bool:
+    import bcrypt  # noqa: PLC0415
+
+    return bcrypt.checkpw(password, hashed)

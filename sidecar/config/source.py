@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import nearest, shown
 
 from .errors import ConfigError
 from .schema import Section
@@ -125,7 +124,7 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         path = known.get(name)
         if path is None:
             if not _RESERVED.fullmatch(name):
-                problems.append(f"{name}: no such variable{nearest(name, known)}")
+                problems.append(f"{name}: no such variable{hint_at(name, known)}")
             continue
         try:
             value = read_yaml(environ[name], name)
@@ -163,10 +162,10 @@ def merge(first: Value, second: Value) -> Value:
     return first
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def hint_at(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like ``name``."""
-    near = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problems: list[str]) -> None:
@@ -174,7 +173,7 @@ def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problem
     known = list(known)
     for key, one in value.items():
         if key not in known:
-            problems.append(f"{one.place}: {path}{shown(key)[1:-1]}: no such key{nearest(key, known)}")
+            problems.append(f"{one.place}: {path}{shown(key)[1:-1]}: no such key{hint_at(key, known)}")
 
 
 def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable[tuple[str, tuple[str, ...]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _SHOWN = 80
 
 
@@ -50,3 +52,11 @@ class TooManyScopes(CoreError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"at most {limit} scopes may be known (limits.max_scopes)")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Which of ``known`` somebody may have meant who wrote ``name``; None: none of them."""
+    import difflib  # noqa: PLC0415 - only mistakes need it
+
+    near = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return near[0] if near else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
 from typing import NoReturn
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import nearest, shown
 
 from .problems import Problem
 
@@ -39,8 +38,8 @@ class Body:
             raise Problem("invalid-body", f"must be a JSON object, got {_type(members)}")
         for name in members:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1, 0.5)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                near = nearest(name, known)
+                hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
                 raise Problem("invalid-body", f"{shown(name)}: no such member; {hint}")
         return cls(members)
 
