@@ -18,6 +18,7 @@ OK: Answer = (200, {})
 MANY_SECS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 TOKEN_SECS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 10.0, 60.0)
 TOKENS = (1, 2, 5, 10, 20, 50, 100)
+_LOOK_SECS = 0.05
 
 
 class Dialect(Protocol):
@@ -86,12 +87,13 @@ class Vllm:
             if mode == "abort":
                 self.model.drop_all()
             self._pausing = True
-            while mode == "wait" and self.model.running:  # noqa: ASYNC110 - the model has no events
-                await asyncio.sleep(0.05)
-            self.model.paused, self._pausing = True, False
+            while mode == "wait" and self._pausing and self.model.running:  # noqa: ASYNC110 - the model has no events
+                await asyncio.sleep(_LOOK_SECS)
+            # Whoever resumed it meanwhile is not overruled.
+            self.model.paused, self._pausing = self._pausing, False
             return 200, {"status": "paused"}
         if (method, path) == ("POST", "/resume"):
-            self.model.paused = False
+            self.model.paused = self._pausing = False
             return 200, {"status": "resumed"}
         if (method, path) == ("GET", "/is_paused"):
             return 200, {"is_paused": self.model.paused}
@@ -102,10 +104,12 @@ class Vllm:
     def queued(self, secs: float) -> None:
         self._queue_time.observe(secs)
 
-    def prefilled(self, tokens: int) -> None:
+    def prefilled(self, sequence: Sequence, tokens: int) -> None:
+        del sequence
         self._prompts.inc(tokens)
 
-    def token(self, secs: float, *, first: bool) -> None:
+    def token(self, sequence: Sequence, secs: float, *, first: bool) -> None:
+        del sequence
         self._tokens.inc()
         (self._first_token if first else self._between).observe(secs)
 
@@ -121,16 +125,17 @@ class Vllm:
 
 
 class Sglang:
-    """As SGLang 0.5.23 with ``--enable-metrics``: its health check generates a token, and so fails while paused.
+    """As SGLang 0.5.23 with ``--enable-metrics``: its health check waits for a token, and so fails while paused.
 
     Args:
         name: of the model.
-        health_secs: how long the health check waits for its token; 20 in the real one.
+        health_secs: how long the health check waits for a token, of whatever request; 20 in the real one.
     """
 
     def __init__(self, name: str, health_secs: float = 20.0) -> None:
         self.model = Model(self)
         self._health_secs = health_secs
+        self._made = 0
         self._registry = CollectorRegistry()
         front = {"model_name": name, "engine_type": "unified"}
         scheduler = {**front, "tp_rank": "0", "pp_rank": "0", "moe_ep_rank": "0"}
@@ -145,14 +150,15 @@ class Sglang:
         }
         self._queue_time = make.histogram("queue_time_seconds", MANY_SECS)
         at_front = _Maker(self._registry, "sglang:", front)
-        self._prompts = at_front.counter("prompt_tokens")
-        self._tokens = at_front.counter("generation_tokens")
-        self._requests = at_front.counter("num_requests")
         self._aborted = at_front.counter("num_aborted_requests")
-        self._first_token = at_front.histogram("time_to_first_token_seconds", MANY_SECS)
         self._between = at_front.histogram("inter_token_latency_seconds", TOKEN_SECS)
-        self._latency = at_front.histogram("e2e_request_latency_seconds", MANY_SECS)
         self._lengths = at_front.histogram("generation_tokens_histogram", TOKENS)
+        by_stream = _Maker(self._registry, "sglang:", {**front, "is_streaming": "false"})
+        self._prompts = by_stream.counter("prompt_tokens")
+        self._tokens = by_stream.counter("generation_tokens")
+        self._requests = by_stream.counter("num_requests")
+        self._first_token = by_stream.histogram("time_to_first_token_seconds", MANY_SECS)
+        self._latency = by_stream.histogram("e2e_request_latency_seconds", MANY_SECS)
         self._responses = _Maker(self._registry, "sglang:", {}).family(
             "http_responses", "endpoint", "status_code", "method"
         )
@@ -190,16 +196,21 @@ class Sglang:
         return OK if path == "/ping" else None
 
     async def _generates(self) -> bool:
-        done = asyncio.Event()
-        probe = Sequence(asyncio.get_running_loop().time(), wanted=1, done=lambda _: done.set())
-        self.model.add(probe)
+        """Whether a token of any request is made in time; an engine with nothing to do is given one to make."""
+        seen = self._made
+        probe = None
+        if not (self.model.running or self.model.waiting):
+            probe = Sequence(asyncio.get_running_loop().time(), wanted=1, to_prefill=1, is_probe=True)
+            self.model.add(probe)
         try:
             async with asyncio.timeout(self._health_secs):
-                await done.wait()
+                while self._made == seen:  # noqa: ASYNC110 - the model has no events
+                    await asyncio.sleep(_LOOK_SECS)
         except TimeoutError:
             return False
         finally:
-            self.model.drop(probe)
+            if probe is not None:
+                self.model.drop(probe)
         return True
 
     # What happens in the model.
@@ -207,18 +218,24 @@ class Sglang:
     def queued(self, secs: float) -> None:
         self._queue_time.observe(secs)
 
-    def prefilled(self, tokens: int) -> None:
-        self._prompts.inc(tokens)
+    def prefilled(self, sequence: Sequence, tokens: int) -> None:
         self._computed["prefill_compute"].inc(tokens)
+        if not sequence.is_probe:
+            self._prompts.inc(tokens)
 
-    def token(self, secs: float, *, first: bool) -> None:
+    def token(self, sequence: Sequence, secs: float, *, first: bool) -> None:
+        self._made += 1
         self._computed["decode"].inc()
-        (self._first_token if first else self._between).observe(secs)
+        if not sequence.is_probe:
+            (self._first_token if first else self._between).observe(secs)
 
     def preempted(self) -> None:
         self._retracted.inc()
 
     def ended(self, sequence: Sequence, end: End, secs: float) -> None:
+        # The scheduler knows a health check as any other request; the front leaves it out.
+        if sequence.is_probe:
+            return
         self._requests.inc()
         self._tokens.inc(sequence.made)
         self._lengths.observe(sequence.made)

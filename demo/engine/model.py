@@ -39,6 +39,7 @@ class Sequence:
         wanted: tokens until it ends by itself.
         done: called with why it ended.
         corrupted: its logits were not numbers.
+        is_probe: the engine's own, to see whether it is well.
     """
 
     arrived_at: float
@@ -50,6 +51,7 @@ class Sequence:
     began_at: float | None = None
     token_at: float | None = None
     corrupted: bool = False
+    is_probe: bool = False
 
 
 class Watcher(Protocol):
@@ -58,10 +60,10 @@ class Watcher(Protocol):
     def queued(self, secs: float) -> None:
         """A request has left the queue for the first time, after so long."""
 
-    def prefilled(self, tokens: int) -> None:
+    def prefilled(self, sequence: Sequence, tokens: int) -> None:
         """So many tokens of a prompt were computed."""
 
-    def token(self, secs: float, *, first: bool) -> None:
+    def token(self, sequence: Sequence, secs: float, *, first: bool) -> None:
         """A token was made, so long after arrival or after the one before."""
 
     def preempted(self) -> None:
@@ -143,7 +145,7 @@ class Model:
                 continue  # preempted by one before it
             if sequence.to_prefill:
                 took += sequence.to_prefill / PREFILL_TOKENS_PER_SEC
-                self.watcher.prefilled(sequence.to_prefill)
+                self.watcher.prefilled(sequence, sequence.to_prefill)
                 sequence.to_prefill = 0
             self._make_token(sequence)
         return took + ITERATION_SECS + SEQUENCE_SECS * len(self.running)
@@ -175,7 +177,7 @@ class Model:
         sequence.made += 1
         first = sequence.token_at is None
         since = sequence.arrived_at if sequence.token_at is None else sequence.token_at
-        self.watcher.token(self._now - since, first=first)
+        self.watcher.token(sequence, self._now - since, first=first)
         sequence.token_at = self._now
         end = self._end_of(sequence)
         if end is not None:

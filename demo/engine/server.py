@@ -1,7 +1,7 @@
 """The simulated engine over HTTP.
 
 ``POST /v1/chat/completions`` takes as long as the model does. ``POST /fault`` with a fault's name puts it in, ``none``
-takes it out; one that is ``dead`` answers nothing but that.
+takes it out; one that is ``dead`` answers nothing but that: its connections stay open, and silent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Application:
             await _send(send, 200, self._put(body.decode()))
             return
         if self.dialect.model.fault == "dead":
-            raise ConnectionAbortedError("the engine is dead")
+            # Whatever is raised here, uvicorn makes an answer of.
+            await _gone(receive)
+            return
         if path == "/metrics":
             await _send(send, 200, self.dialect.exposition(), b"text/plain; version=0.0.4")
             return

@@ -10,9 +10,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo.engine.dialects import DIALECTS, Dialect
 from demo.engine.model import ANSWER_TOKENS, BATCH, BLOCKS, FAULTS, Sequence
+from demo.engine.server import Application
 
 ROOT = Path(__file__).parents[3]
 STEP = 0.02
+# What SGLang's front counts, not its scheduler.
+FRONT = {
+    f"sglang:{name}"
+    for name in (
+        "prompt_tokens_total",
+        "generation_tokens_total",
+        "num_requests_total",
+        "num_aborted_requests_total",
+        "time_to_first_token_seconds",
+        "inter_token_latency_seconds",
+        "e2e_request_latency_seconds",
+        "generation_tokens_histogram",
+    )
+}
 
 
 class Run:
@@ -107,7 +122,9 @@ def test_a_fault_shows_where_it_must(fault: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(DIALECTS))
 def test_its_names_and_labels_are_the_real_ones(kind: str) -> None:
-    base = "model_name,engine_type,tp_rank,pp_rank,moe_ep_rank"
+    base = {"model_name", "engine_type", "tp_rank", "pp_rank", "moe_ep_rank"}
+    # What the front counts knows no ranks.
+    ranks = {"tp_rank", "pp_rank", "moe_ep_rank"}
     rows = (ROOT / "tests" / "fixtures" / "engines" / f"{kind}.tsv").read_text().splitlines()
     real = {name: (type_, labels) for name, type_, labels, *_ in (f"{row}\t".split("\t") for row in rows)}
     run = Run(kind)
@@ -123,14 +140,31 @@ def test_its_names_and_labels_are_the_real_ones(kind: str) -> None:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         type_, labels = real[name]
         assert type_ == family.type
-        allowed = set(labels.replace("BASE", base).split(","))
+        named = set(labels.split(","))
+        expected = named - {"BASE"} | (base if "BASE" in named else set()) - (
+            ranks if name in FRONT else set()
+        )
         for sample in family.samples:
-            assert sample.labels.keys() - {"le"} <= allowed, name
+            assert sample.labels.keys() - {"le"} == expected, name
 
 
 def ask(run: Run, method: str, path: str, **body: str):
     query = body if run.dialect.__class__.__name__ == "Vllm" else {}
     return asyncio.run(run.dialect.control(method, path, query, body))
+
+
+def meanwhile(run: Run, path: str, secs: float = 5.0, method: str = "GET", **body: str):
+    """Ask while the engine goes on."""
+
+    async def both():
+        query = body if run.dialect.__class__.__name__ == "Vllm" else {}
+        asked = asyncio.create_task(run.dialect.control(method, path, query, body))
+        for _ in range(round(secs / STEP)):
+            await asyncio.sleep(0)
+            run.go(STEP)
+        return await asked
+
+    return asyncio.run(both())
 
 
 def test_vllm_kept_stands_still_with_all_it_has() -> None:
@@ -157,6 +191,83 @@ def test_vllm_aborts_by_default_and_refuses() -> None:
     assert run.value("vllm:request_success_total", finished_reason="abort") == 20
     ask(run, "POST", "/resume")
     assert not run.dialect.refuses()
+
+
+def test_vllm_waits_for_what_runs_and_then_stands_still() -> None:
+    run = Run()
+    run.add(5)
+    run.go(0.2)
+    assert meanwhile(run, "/pause", method="POST", mode="wait")[0] == 200
+    assert run.ends == ["stop"] * 5
+    assert run.dialect.refuses()
+    assert ask(run, "GET", "/is_paused") == (200, {"is_paused": True})
+
+
+def test_vllm_resumed_while_it_waits_to_pause_is_not_paused_after() -> None:
+    run = Run()
+    run.add(5)
+    run.go(0.2)
+
+    async def both():
+        pausing = asyncio.create_task(run.dialect.control("POST", "/pause", {"mode": "wait"}, {}))
+        await asyncio.sleep(0)
+        assert run.dialect.refuses()
+        await run.dialect.control("POST", "/resume", {}, {})
+        assert run.dialect.model.running, "it still waited"
+        async with asyncio.timeout(10):
+            await pausing
+
+    asyncio.run(both())
+    assert ask(run, "GET", "/is_paused") == (200, {"is_paused": False})
+    assert not run.dialect.refuses()
+
+
+def test_sglang_with_a_long_queue_is_healthy_while_it_makes_tokens() -> None:
+    run = Run("sglang")
+    run.dialect._health_secs = 1
+    run.add(200)
+    run.go(0.2)
+    queue = len(run.dialect.model.waiting)
+    assert meanwhile(run, "/health", 1.0)[0] == 200
+    assert queue > 150
+    run.dialect.model.fault = "stuck"
+    run.dialect._health_secs = 0.05
+    assert meanwhile(run, "/health", 1.0)[0] == 503
+    assert not any(one.is_probe for one in run.dialect.model.waiting), "it has enough to do"
+
+
+def test_sglang_does_not_count_its_own_health_checks() -> None:
+    run = Run("sglang")
+    for _ in range(5):
+        assert meanwhile(run, "/health", 1.0)[0] == 200
+    ask(run, "POST", "/pause_generation", mode="in_place")
+    run.dialect._health_secs = 0.05
+    assert meanwhile(run, "/health", 1.0)[0] == 503
+    assert not run.dialect.model.waiting
+    assert run.value("sglang:realtime_tokens_total", mode="decode") == 5
+    for name in FRONT - {"sglang:prompt_tokens_total", "sglang:generation_tokens_total"}:
+        assert run.value(name if name.endswith("_total") else f"{name}_count") == 0, name
+    assert run.value("sglang:prompt_tokens_total") == run.value("sglang:generation_tokens_total") == 0
+
+
+def test_a_dead_engine_answers_nothing() -> None:
+    engine = Application("m")
+    messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
+    sent: list[object] = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask_it():
+        engine.dialect.model.fault = "dead"
+        await engine({"type": "http", "path": "/metrics", "method": "GET"}, receive, send)
+        engine._ticking.cancel()
+
+    asyncio.run(ask_it())
+    assert (messages, sent) == ([], [])
 
 
 @pytest.mark.parametrize("mode", ["in_place", "retract", "abort"])
