@@ -38,7 +38,7 @@ class Engine:
 
     Attributes:
         in_sync: whether it is as its gate is.
-        paused: what it last said, or was last told; None: nothing is known.
+        paused: what it last said, or was last told; None: nothing is known, or it could not be asked.
         requests: to its switch, by action and result.
     """
 
@@ -142,6 +142,9 @@ class Engine:
 
     def _fail(self, error: str) -> None:
         self.in_sync = False
+        # It may have been restarted meanwhile: what it was told no longer counts, and it is told again.
+        # Were it said to be paused, its alerts would be masked for as long as it cannot be asked.
+        self.paused = self._turned = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})
         self._failures += 1

@@ -111,6 +111,39 @@ def test_an_engine_that_refuses_or_is_slow_delays_no_gate_and_ends_in_sync(own, 
     agree(own, kind, stub, paused=False)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_an_engine_that_cannot_be_asked_nothing_is_known(own: Sidecar, stubs, kind: str) -> None:
+    stub = stubs[kind]
+    own.pause(kind)
+    agree(own, kind, stub, paused=True)
+    stub.fault = "refuse"
+    known = f'wellbeing_engine_paused{{engine="{kind}",scope="{kind}"}}'
+    try:
+        eventually(lambda: known not in own.get("/metrics").text, "it is no longer said to be paused")
+        # Nor is it when the gate opens and it cannot be told.
+        own.resume(kind)
+        eventually(lambda: not in_sync(own, kind), "it is seen to disagree")
+        assert known not in own.get("/metrics").text
+    finally:
+        stub.fault = ""
+    agree(own, kind, stub, paused=False)
+
+
+def test_one_that_cannot_say_and_was_out_of_reach_is_told_again(own: Sidecar, stubs) -> None:
+    stub = stubs["sglang"]
+    own.pause("sglang")
+    agree(own, "sglang", stub, paused=True)
+    stub.fault = "refuse"
+    eventually(lambda: not in_sync(own, "sglang"), "it is seen to be out of reach")
+    # It may have been restarted meanwhile, and not be ready for another reason.
+    told = [path for _, path, _ in stub.asked].count("/pause_generation")
+    stub.fault = ""
+    agree(own, "sglang", stub, paused=True)
+    assert [path for _, path, _ in stub.asked].count("/pause_generation") > told
+    own.resume("sglang")
+    agree(own, "sglang", stub, paused=False)
+
+
 def test_one_that_says_yes_and_does_nothing_is_out_of_sync(own: Sidecar, stubs) -> None:
     stub = stubs["vllm"]
     stub.fault = "lie"
