@@ -20,6 +20,7 @@ _RESERVED = re.compile(
     r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
 )
+_COLON = "mapping values are not allowed here"
 _MAX_NODES = 100_000
 
 
@@ -71,7 +72,8 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         return _Reader(loader, name).read(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError([f"{name}:{line}: not YAML: {error.problem}"]) from None
+        hint = ' (quote a text that has a colon at its end, as "memory:")' if error.problem == _COLON else ""
+        raise ConfigError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -133,8 +135,15 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
             continue
         if not environ[name].strip():
             value = Value("", name)
+        elif _is_bare_mapping(value):
+            # "memory:" is what it says, not a mapping of nothing.
+            value = Value(environ[name].strip(), name)
         _put(root, path, _placed(value, name))
     return Value(root, "the environment")
+
+
+def _is_bare_mapping(value: Value) -> bool:
+    return isinstance(value.value, dict) and [one.value for one in value.value.values()] == [None]
 
 
 def lengthen(schema: Section, root: Value) -> Value:

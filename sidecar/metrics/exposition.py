@@ -18,6 +18,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.samples import Sample
 
 from sidecar.runtime.gate import Gate
 
@@ -27,6 +28,7 @@ from .scopes import Kept, Lines, families, pieces
 _SLICE_SECS = 0.00005
 """The loop does nothing else for about this long."""
 _SENT_AT_ONCE = 32_768
+_MAX_FORMATS = 8
 _END = b"# EOF\n"
 _ESCAPING = re.compile(r";\s*escaping=[^;,]*")
 
@@ -62,14 +64,20 @@ class Exposition:
         ProcessCollector(registry=self._runtime)
         GCCollector(registry=self._runtime)
         self._kept: dict[Gate, Kept] = {}
+        self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
         """The exposition, text or OpenMetrics as ``accept`` asks; each scope's numbers are of one moment."""
         encode, content_type = _encoder(accept)
         ends = [_END] if content_type.startswith("application/openmetrics-text") else []
-        headers = [_encoded(encode, family) for family in families()]
+        shape = self._formats.get(content_type)
+        if shape is None:
+            if len(self._formats) >= _MAX_FORMATS:
+                self._formats.clear()
+            shape = self._formats[content_type] = _Format(encode)
+        headers = shape.headers
         taken, size = await self._take()
-        told = await self._tell(encode)
+        told = await self._tell(shape)
         size += sum(map(len, (*headers, *told, *ends)))
         return Scrape(content_type, size, _parts(taken, headers, [*told, *ends]))
 
@@ -96,16 +104,43 @@ class Exposition:
             self._kept = {gate: kept[gate] for gate in gates.values() if gate in kept}
         return taken, size
 
-    async def _tell(self, encode: Encode) -> list[bytes]:
+    async def _tell(self, shape: _Format) -> list[bytes]:
         """What the process tells of itself."""
         told = []
         pace = _Pace()
         for collect in (self._process.collect, self._runtime.collect):
             for family in collect():
-                told.append(_encoded(encode, family))
+                if pace.is_over:
+                    await pace.go_on()
+                told.append(shape.encoded(family))
                 if pace.is_over:
                     await pace.go_on()
         return told
+
+
+class _Format:
+    """One of the formats, and what was last encoded in it.
+
+    Args:
+        encode: prometheus_client's.
+
+    Attributes:
+        headers: of the families with a scope.
+    """
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._last: dict[str, tuple[list[Sample], bytes]] = {}
+        self.headers = [_encoded(encode, family) for family in families()]
+
+    def encoded(self, family: Metric) -> bytes:
+        """``family``, made anew only where it differs from the last time."""
+        last = self._last.get(family.name)
+        if last is not None and last[0] == family.samples:
+            return last[1]
+        text = _encoded(self._encode, family)
+        self._last[family.name] = (family.samples, text)
+        return text
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:

@@ -104,6 +104,16 @@ def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> N
     )
 
 
+def test_memory_needs_no_quotes_in_a_variable_and_is_told_to_in_a_file(tmp_path: Path) -> None:
+    assert load_config(None, {"WELLBEING_STORE": "memory:"}).store.url == "memory:"
+    path = tmp_path / "sidecar.yaml"
+    path.write_text("store: memory:\n")
+    with pytest.raises(ConfigError, match='quote a text that has a colon at its end, as "memory:"'):
+        load_config(path, {})
+    path.write_text('store: "memory:"\n')
+    assert load_config(path, {}).store.url == "memory:"
+
+
 def test_a_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, "", {"WELLBEING_DEFAULTS__MAX_PAUSE_SECS": "soon"})
     assert problem.startswith("WELLBEING_DEFAULTS__MAX_PAUSE_SECS: defaults.max_pause_secs: must be seconds")
