@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack audit bench unit lint demo previews dashboards manifests docs format lock clean
+.PHONY: help run test soak fuzz attack audit bench unit lint demo loop previews dashboards manifests docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -43,6 +43,10 @@ lint: $(VENV)/.dev ## ruff and mypy
 
 demo: $(VENV)/.dev $(VENV)/.debian ## the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
+
+loop: $(VENV)/.dev $(VENV)/.debian ## each trouble by each way of pausing: tables, plots in docs/loop.md; ARGS=--short prints a few
+	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
+	$(BIN)/python -m demo.loop_report build/loop.json docs/loop.md && exit $$came
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw what the dashboards show of the demo
 	$(BIN)/python -m demo.previews docs/previews

@@ -18,7 +18,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from .loop import CAUSES, WAYS
+from .loop_cases import CAUSES, SETTINGS, WAYS, Cause, settings_of
 
 MARKERS = "<!-- results: written by demo.loop_report -->", "<!-- end of results -->"
 TITLES = {"vllm": "vLLM", "sglang": "SGLang"}
@@ -33,53 +33,68 @@ def tables(told: Told) -> str:
         lines += [
             f"**{title}**",
             "",
-            "| cause | paused by | closed after | pauses | after the cause | open for good after | lost |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            f"| cause | paused by | closed after | {' | '.join(SETTINGS)} |",
+            "| --- | --- | --- |" + " --- |" * len(SETTINGS),
         ]
-        for cause in CAUSES:
+        for cause, busy in _rows(told):
             for way in WAYS:
-                pair = [_result(told, kind, cause, way, damped=damped) for damped in (False, True)]
-                lines.append(f"| {cause} | {way} | " + " | ".join(_cells(pair)) + " |")
+                found = [_result(told, kind, cause, way, setting, busy=busy) for setting in SETTINGS]
+                name = f"{cause}, busy" if busy else cause
+                first = next((one for one in found if one), None)
+                if first is None:
+                    continue
+                cells = [_secs(first["closed"]), *map(_cell, found)]
+                lines.append(f"| {name} | {way} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _cells(pair: list[Told]) -> list[str]:
-    def both(show: Any) -> str:  # noqa: ANN401 - of one result, its cell
-        return " / ".join(show(one) for one in pair)
-
-    def secs(name: str) -> str:
-        return both(lambda one: "never" if one[name] is None else f"{one[name]:.0f} s")
-
-    return [
-        secs("closed"),
-        both(lambda one: str(one["pauses"])),
-        both(lambda one: str(one["pauses_after"])),
-        secs("recovered"),
-        both(lambda one: f"{one['lost'] / max(1, one['lost'] + one['answered']):.0%}"),
-    ]
+def _rows(told: Told) -> list[tuple[Cause, bool]]:
+    busy = {one["cause"] for one in told["results"] if one["busy"]}
+    return [(cause, False) for cause in CAUSES] + [(cause, True) for cause in CAUSES if cause in busy]
 
 
-def _result(told: Told, kind: str, cause: str, way: str, *, damped: bool) -> Told:
-    wanted = {"kind": kind, "cause": cause, "way": way, "damped": damped}
-    found: Told = next(one for one in told["results"] if wanted.items() <= one.items())
-    return found
+def _cell(one: Told | None) -> str:
+    if one is None:
+        return ""
+    lost = one["lost"] / max(1, one["lost"] + one["answered"])
+    before = one["pauses"] - one["pauses_after"]
+    return f"{before}+{one['pauses_after']}, {_secs(one['recovered'])}, {lost:.0%}"
 
 
-def draw(told: Told, kind: str, path: Path, *, damped: bool) -> None:
-    """Requests in the engine and at the gate, with the times when it was closed, for each cause and way."""
-    figure, rows = plt.subplots(len(CAUSES), len(WAYS), figsize=(13, 10), sharex=True, squeeze=False)
-    for cause, row in zip(CAUSES, rows, strict=True):
+def _secs(value: float | None) -> str:
+    return "never" if value is None else f"{value:.0f} s"
+
+
+def _result(told: Told, kind: str, cause: str, way: str, setting: str, *, busy: bool) -> Told | None:
+    wanted = {"kind": kind, "cause": cause, "way": way, "setting": setting, "busy": busy}
+    return next((one for one in told["results"] if wanted.items() <= one.items()), None)
+
+
+def draw(told: Told, kind: str, path: Path, *, fully: bool) -> None:
+    """Requests in the engine and at the gate, with the times when it was closed, for each cause and way.
+
+    Args:
+        told: what came of the runs.
+        kind: of engine.
+        path: of the picture.
+        fully: with all settings that matter for the way, else with none.
+    """
+    causes = _rows(told)
+    figure, rows = plt.subplots(len(causes), len(WAYS), figsize=(13, 2.4 * len(causes)), squeeze=False)
+    for (cause, busy), row in zip(causes, rows, strict=True):
         for way, axes in zip(WAYS, row, strict=True):
-            result = _result(told, kind, cause, way, damped=damped)
+            result = _result(told, kind, cause, way, settings_of(way)[-1] if fully else "none", busy=busy)
+            if result is None:
+                continue
             _panel(axes, told["series"][result["name"]], result)
-            axes.set_title(f"{cause}, {way}", fontsize=10)
+            axes.set_title(f"{cause}{', busy' if busy else ''}, {way}", fontsize=10)
     for axes in rows[-1]:
         axes.set_xlabel("seconds since the cause")
     rows[0][0].legend(loc="upper right", fontsize=8)
-    settings = "damping and ramp" if damped else "neither damping nor ramp"
+    settings = "damping, and ramp at the door" if fully else "neither damping nor ramp"
     figure.suptitle(f"{TITLES[kind]}, {settings}; grey: the gate is closed, red: the cause is there")
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.99))
     figure.savefig(path, dpi=80)
     plt.close(figure)
 
@@ -94,13 +109,24 @@ def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> No
     ):
         points = series.get(name, [])
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, label=label, linewidth=1.2)
-    axes.axvspan(0, result["mended"], ymin=0.97, color="#e02f44", linewidth=0)
+    # Nothing happens any more after it has settled.
+    axes.set_xlim(-10, max(150.0, result["mended"] + (result["recovered"] or 300.0) + 60))
+    axes.plot(
+        [0, result["mended"]],
+        [0.98, 0.98],
+        transform=axes.get_xaxis_transform(),
+        color="#e02f44",
+        linewidth=3,
+    )
     axes.set_ylim(bottom=0)
 
 
 def main() -> None:
-    """Write the page's tables, and the pictures."""
+    """Write the page's tables, and the pictures; of the short form, print the tables only."""
     told: Told = json.loads(Path(sys.argv[1]).read_text())
+    if told["short"]:
+        print(tables(told))
+        return
     page = Path(sys.argv[2])
     begin, end = MARKERS
     text = f"{begin}\n\n{tables(told)}\n{end}"
@@ -110,8 +136,8 @@ def main() -> None:
     folder = page.parent / "loop"
     folder.mkdir(exist_ok=True)
     for kind in TITLES:
-        for damped in (False, True):
-            draw(told, kind, folder / f"{kind}{'-damped' if damped else ''}.png", damped=damped)
+        for fully in (False, True):
+            draw(told, kind, folder / f"{kind}{'-settings' if fully else ''}.png", fully=fully)
 
 
 if __name__ == "__main__":

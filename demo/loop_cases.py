@@ -1,0 +1,115 @@
+"""What is tried in the closed loop: each cause of trouble, by each way of pausing, with the settings that matter there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .engine.dialects import Kind
+from .engine.model import Fault
+
+FASTER = 20.0
+# An engine answers up to 6.5 requests a second, and 5.3 once it is so full that it preempts.
+USUAL_PER_SEC, BUSY_PER_SEC, OVERLOAD_PER_SEC = 3.0, 4.5, 12.0
+MAX_PAUSE_SECS = 1800 / FASTER
+MIN_PAUSE_SECS = 300 / FASTER
+# Traffic is not scaled: most of what an engine has to spare beside its usual requests.
+RAMP_PER_SEC, BUSY_RAMP_PER_SEC = 2.0, 0.7
+
+Cause = Literal["overload", "stuck", "slow", "bad"]
+Way = Literal["door", "kept", "aborting"]
+Setting = Literal["none", "damping", "ramp", "both"]
+CAUSES: tuple[Cause, ...] = ("overload", "stuck", "slow", "bad")
+WAYS: tuple[Way, ...] = ("door", "kept", "aborting")
+SETTINGS: tuple[Setting, ...] = ("none", "damping", "ramp", "both")
+MODES: dict[Kind, dict[Way, str]] = {
+    "vllm": {"kept": "keep", "aborting": "abort"},
+    "sglang": {"kept": "in_place", "aborting": "abort"},
+}
+# What the model does wrong: SGLang has no metric for repetition, so its answers are too short.
+BAD: dict[Kind, Fault] = {"vllm": "repetition", "sglang": "short"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One engine, and what happens to it.
+
+    Attributes:
+        kind: of engine.
+        cause: of its trouble.
+        way: of pausing it.
+        setting: which of damping and ramp its scope has.
+        busy: its usual load is 85 % of what it can do while it has a queue, so that a backlog is long in going.
+    """
+
+    kind: Kind
+    cause: Cause
+    way: Way
+    setting: Setting = "none"
+    busy: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its model, and its scope."""
+        return f"{self.kind}-{self.cause}-{self.way}-{self.setting}" + ("-busy" if self.busy else "")
+
+    @property
+    def fault(self) -> Fault:
+        """What is put into the engine; its clients see to an overload."""
+        faults: dict[Cause, Fault] = {
+            "overload": "none",
+            "stuck": "stuck",
+            "slow": "slow",
+            "bad": BAD[self.kind],
+        }
+        return faults[self.cause]
+
+    @property
+    def usual_per_sec(self) -> float:
+        """Requests a second before the cause and after it."""
+        return BUSY_PER_SEC if self.busy else USUAL_PER_SEC
+
+    @property
+    def caused_per_sec(self) -> float:
+        """Requests a second while the cause is there."""
+        return OVERLOAD_PER_SEC if self.cause == "overload" else self.usual_per_sec
+
+    @property
+    def policy(self) -> dict[str, float]:
+        """What its setting puts into the sidecar's config."""
+        policy: dict[str, float] = {}
+        if self.setting in ("damping", "both"):
+            policy["min_pause_secs"] = MIN_PAUSE_SECS
+        if self.setting in ("ramp", "both"):
+            policy["resume_ramp_per_sec"] = BUSY_RAMP_PER_SEC if self.busy else RAMP_PER_SEC
+        return policy
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether what tells of it compares with the day before."""
+        return self.cause == "slow" or (self.cause == "bad" and self.kind == "sglang")
+
+
+def settings_of(way: Way) -> tuple[Setting, ...]:
+    """Those that do something there: an engine paused by its own switch has nobody at a gate to let through."""
+    return SETTINGS if way == "door" else ("none", "damping")
+
+
+GRID = [
+    Case(kind, cause, way, setting, busy)
+    for busy, causes in ((False, CAUSES), (True, ("stuck", "bad")))
+    for kind in MODES
+    for cause in CAUSES
+    if cause in causes
+    for way in WAYS
+    for setting in settings_of(way)
+    if not busy or setting in ("none", settings_of(way)[-1])
+]
+SHORT = [
+    Case("vllm", "stuck", "door"),
+    Case("vllm", "stuck", "kept", "damping"),
+    Case("vllm", "overload", "door", "both"),
+    Case("vllm", "bad", "aborting"),
+    Case("vllm", "bad", "kept", busy=True),
+    Case("sglang", "stuck", "kept"),
+]
