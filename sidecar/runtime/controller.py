@@ -42,9 +42,6 @@ _STEP_SECS = 1.5
 
 _MAX_OWED_CHANGES = 10_000
 
-_LOG_AFTER_SECS = 0.001
-"""Lines are written once those whom they concern were answered: one takes as long as ten answers."""
-
 
 class ShuttingDown(Exception):
     """A command that came too late."""
@@ -91,7 +88,7 @@ class Controller:
         self._max_scopes = max_scopes
         self._max_signals = max_signals
         self._scope_idle_secs = scope_idle_secs
-        self._journal = Journal(self.counters)
+        self._journal = Journal(self.counters, self.loop)
         self._pending: list[_Pending] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -100,7 +97,6 @@ class Controller:
         self._owed_tombstones: dict[str, Tombstone | None] = {}
         self._owed_changes: list[Change] = []
         self._beat_due = False
-        self._unlogged: list[Outcome] = []
 
     async def start(self) -> None:
         """Load what was kept, let the time that has passed have its way, and begin to take commands.
@@ -140,7 +136,7 @@ class Controller:
         self._agenda.stop()
         self._wake.set()
         await self._writer
-        self._log()
+        self._journal.flush()
         await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[Outcome]:
@@ -260,13 +256,7 @@ class Controller:
         self._journal.count(outcomes, self.tree, self.clock.now())
         self._show(update)
         self._plan(self.world.records if repolicied else draft.records)
-        if not self._unlogged:
-            self.loop.call_later(_LOG_AFTER_SECS, self._log)
-        self._unlogged += outcomes
-
-    def _log(self) -> None:
-        unlogged, self._unlogged = self._unlogged, []
-        self._journal.log(unlogged)
+        self._journal.log(outcomes)
 
     def _show(self, update: Update) -> None:
         """Let the update be felt: first all gates know their place, then whoever it concerns is told."""

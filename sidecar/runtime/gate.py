@@ -37,14 +37,14 @@ class Gate:
         shown: what the current version shows.
         answer: a place for the web to keep the rendered answer of an open gate; None: render anew.
         answer_date: what ``answer`` was rendered with.
+        answer_rest: what of it comes after the date; None: render anew.
     """
 
     __slots__ = (
-        "abandoned", "active_at", "answer", "answer_date", "blocked", "children", "clients_waiting", "closed",
-        "closed_at",
-        "counted_at", "effective", "held_by", "interventions", "line_hold", "parent", "paused_secs",
-        "pauses", "policy", "record", "rejected", "requests", "resumes", "scope", "shown", "timed_out",
-        "version", "waited", "waiters", "waiting", "watchers",
+        "abandoned", "active_at", "answer", "answer_date", "answer_rest", "blocked", "children",
+        "clients_waiting", "closed", "closed_at", "counted_at", "effective", "held_by", "interventions",
+        "line_hold", "parent", "paused_secs", "pauses", "policy", "record", "rejected", "requests",
+        "resumes", "scope", "shown", "timed_out", "version", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(self, scope: str, parent: Gate | None, policy: Policy, version: int) -> None:
@@ -67,6 +67,7 @@ class Gate:
         self.clients_waiting = 0
         self.answer: bytes | None = None
         self.answer_date: object = None
+        self.answer_rest: bytes | None = None
         self.requests = self.blocked = self.waited = 0
         self.timed_out = self.abandoned = self.rejected = self.waiting = 0
         self.interventions = 0

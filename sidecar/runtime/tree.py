@@ -205,7 +205,7 @@ class Tree:
 
     def _touch(self, gate: Gate, update: Update) -> None:
         gate.version = self._next_version()
-        gate.answer = None
+        gate.answer = gate.answer_rest = None
         update.changed[gate] = None
 
     def _next_version(self) -> int:

@@ -41,7 +41,16 @@ class Answer:
             head: leave the body out, as for HEAD.
             connection: a whole ``Connection`` line, if there is to be one.
         """
-        lines = [f"HTTP/1.1 {self.status} {reason_phrase(self.status)}\r\n".encode(), date, connection]
+        return self.status_line + date + self.after_date(head=head, connection=connection)
+
+    @property
+    def status_line(self) -> bytes:
+        """What comes before the date."""
+        return f"HTTP/1.1 {self.status} {reason_phrase(self.status)}\r\n".encode()
+
+    def after_date(self, *, head: bool = False, connection: bytes = b"") -> bytes:
+        """What comes after it: the same for as long as the answer is. Arguments as for `to_bytes`."""
+        lines = [connection]
         lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in self.headers]
         if self.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
             lines.append(b"Content-Length: %d\r\n" % len(self.body))

@@ -22,9 +22,10 @@ from .requests import GateRequest
 
 IDLE_SECS = 70.0
 """An idle connection is closed after this, or a sweep later."""
-_MAX_PLANS = 1024
+_MAX_PLANS = 16_384
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
+_OK = b"HTTP/1.1 200 OK\r\n"
 _SWEEP_TICKS = 5
 
 
@@ -149,7 +150,11 @@ class Door:
 
     def render(self, gate: Gate) -> bytes:
         """The snapshot of ``gate`` as an answer, kept with it until it changes or the second does."""
-        gate.answer = snapshot_answer(gate).to_bytes(self.date)
+        rest = gate.answer_rest
+        if rest is None or gate.policy.resume_ramp_per_sec:
+            # With a ramp it tells how many clients share it, which is no part of the snapshot.
+            rest = gate.answer_rest = snapshot_answer(gate).after_date()
+        gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
         return gate.answer
 
