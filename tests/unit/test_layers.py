@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,11 @@ def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
 )
 def test_a_planted_import_is_caught(part: str, source: str) -> None:
     assert violations(part, source)
+
+
+@pytest.mark.parametrize("name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib"])
+def test_the_gate_is_served_without(name: str) -> None:
+    program = "import sys, sidecar.cli, sidecar.web.server, sidecar.web.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "sidecar.web.protocol" in loaded.stdout.split()
+    assert name not in loaded.stdout.split()
