@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,9 @@ def injected(spec: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
-def by_component(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+def by_component(
+    spec: dict[str, Any], folder: Path, written: Callable[[object], str] = yaml.safe_dump
+) -> dict[str, Any]:
     """The same pod in a Deployment that the Component was added to."""
     deployment = {
         "apiVersion": "apps/v1",
@@ -113,7 +117,7 @@ def by_component(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         },
     }
     component = os.path.relpath(KUBERNETES / "sidecar", folder.resolve())
-    (folder / "app.yaml").write_text(yaml.safe_dump(deployment))
+    (folder / "app.yaml").write_text(written(deployment))
     (folder / "kustomization.yaml").write_text(
         yaml.safe_dump({"resources": ["app.yaml"], "components": [component]})
     )
@@ -148,6 +152,17 @@ def test_only_a_pod_that_asks_for_it_and_has_none_gets_one() -> None:
 def test_the_binding_binds_it() -> None:
     binding = find(kustomize(KUBERNETES / "injection"), "MutatingAdmissionPolicyBinding", "wellbeing-sidecar")
     assert binding["spec"]["policyName"] == policy()["metadata"]["name"]
+
+
+@pytest.mark.parametrize("spec", PODS.values(), ids=PODS)
+def test_the_component_takes_a_deployment_written_as_json(spec, tmp_path) -> None:
+    """kustomize keeps that style, and puts what it adds into it."""
+    styles = {"yaml": yaml.safe_dump, "json": json.dumps}
+    built = []
+    for name, written in styles.items():
+        (tmp_path / name).mkdir()
+        built.append(by_component(spec, tmp_path / name, written))
+    assert built[0] == built[1]
 
 
 def test_a_section_of_the_wrong_type_is_caught() -> None:
