@@ -125,7 +125,9 @@ def test_the_image_is_as_the_manifests_take_it_to_be(image: Stage) -> None:
 
 
 @ROOT_ONLY
-def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(image: Stage, pod: Pod) -> None:
+def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(
+    image: Stage, pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pod.start() as container:
         pod.wait(container)
         status = container.status()
@@ -139,6 +141,10 @@ def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(image: Stage, pod: P
         with pytest.raises(OSError, match="Read-only"):
             Path(f"/proc/{container.pid}/root/opt/wellbeing/x").touch()
         assert (pod.state / "wellbeing.db").stat().st_uid == UID
+        # Docker gives containers the proxies of its client's config.
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         health = json.loads(image.said["HEALTHCHECK"].partition("CMD ")[2])
         assert container.inside(health[2]).returncode == 0
         code, seconds = container.terminate()
