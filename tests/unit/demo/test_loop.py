@@ -1,0 +1,125 @@
+"""The grid of the closed loop: what is in it, when a case counts as settled, and how it is told."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import pytest
+from test_engine import Run
+
+import demo.loop
+from demo.load import Load
+from demo.loop import Patience, Result, Subject, planted_rule
+from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SHORT, WAYS, Case
+from demo.loop_report import tables
+from demo.stage import _scaled, shipped_rules
+
+STUCK = Case("vllm", "stuck", "kept")
+
+
+def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there() -> None:
+    assert len({case.name for case in GRID}) == len(GRID)
+    for kind in MODES:
+        for cause in CAUSES:
+            for way in WAYS:
+                found = {
+                    case.setting
+                    for case in GRID
+                    if (case.kind, case.cause, case.way, case.busy) == (kind, cause, way, False)
+                }
+                more = {"ramp", "both"} if way == "door" else set()
+                assert found == {"none", "damping"} | more
+    assert {case.way for case in GRID if "resume_ramp_per_sec" in case.policy} == {"door"}
+    assert all(any(case.name == one.name for case in GRID) for one in SHORT)
+
+
+def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() -> None:
+    run = Run()
+    run.go(120, per_sec=15)
+    assert 0.85 <= BUSY_PER_SEC / (len(run.ends) / 120) < 1
+
+
+def test_the_planted_rule_is_the_shipped_one_without_its_mask() -> None:
+    (rule,) = planted_rule()["rules"]
+    shipped = next(
+        one
+        for group in shipped_rules(20, "vllm")
+        for one in group["rules"]
+        if one.get("alert") == "VllmStuck"
+    )
+    assert "unless" in shipped["expr"]
+    assert "unless" not in rule["expr"]
+    assert "vllm:num_requests_waiting" in rule["expr"]
+    assert rule["for"] == shipped["for"]
+
+
+def test_times_of_rules_are_divided_and_nothing_else_is() -> None:
+    text = "expr: rate(a:b5m[5m]) > 300 and c[1d] offset 15m\nfor: 2m\nkeep_firing_for: 1m\n"
+    assert _scaled(text, 20) == (
+        "expr: rate(a:b5m[15s]) > 300 and c[4320s] offset 45s\nfor: 6s\nkeep_firing_for: 3s\n"
+    )
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+    monkeypatch.setattr(demo.loop, "put_fault", lambda _, fault: told.append(fault))
+    return told
+
+
+def subject(**patience: float) -> Subject:
+    return Subject(STUCK, "", Load(1), patience=Patience(**{"hold_secs": 0.0, "calm_secs": 0.0, **patience}))
+
+
+def test_a_cause_ends_only_while_the_gate_is_closed(faults: list[str]) -> None:
+    one = subject()
+    one.begin()
+    one.see_to_it()
+    one.turns = [(time.time(), "pause"), (time.time(), "resume")]
+    one.see_to_it()
+    assert (faults, one.mended_at) == (["stuck"], None)
+    one.turns.append((time.time(), "pause"))
+    one.see_to_it()
+    assert faults == ["stuck", "none"]
+    assert one.was_closed_at(one.mended_at)
+
+
+def test_a_cause_that_ended_just_after_the_gate_opened_is_put_in_again(faults: list[str]) -> None:
+    one = subject()
+    one.begin()
+    one.turns = [(time.time(), "pause")]
+    one.see_to_it()
+    one.turns.append((one.mended_at - 0.001, "resume"))
+    one.see_to_it()
+    assert (faults, one.mended_at) == (["stuck", "none", "stuck"], None)
+
+
+def test_a_case_has_settled_once_the_gate_is_open_and_the_backlog_served(faults: list[str]) -> None:
+    one = subject()
+    one.begin()
+    one.turns = [(time.time(), "pause")]
+    one.see_to_it()
+    assert not one.is_settled(time.time() + 1), "the gate is closed"
+    one.turns.append((time.time(), "resume"))
+    assert one.is_settled(time.time() + 1)
+    one.load.asked = 100
+    assert not one.is_settled(time.time() + 1), "a hundred requests wait for their answers"
+    one.load.statuses[200] = 90
+    assert one.is_settled(time.time() + 1)
+    one.turns.append((time.time(), "pause"))
+    assert not one.is_settled(time.time() + 1), "it has closed again"
+
+
+def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
+    def result(setting: str, **more: object) -> dict[str, object]:
+        case = Case("vllm", "stuck", "kept", setting)
+        told = Result(case.name, case.kind, case.cause, case.way, case.setting, case.busy)
+        return {**asdict(told), **more}
+
+    came = [
+        result("none", closed=7.4, pauses=3, pauses_after=1, recovered=12.0, lost=1, answered=99),
+        result("damping", closed=8.0, pauses=1),
+    ]
+    table = tables({"results": came})
+    assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
