@@ -306,4 +306,5 @@ def _webhooks(sizes: Sizes) -> Iterator[Figure]:
             f"{key}.closed.p99",
             "an fsync's p99",
             f"{key}.fsync.p99",
+            most=3.0 if count == sizes.alerts[0] else None,
         )

@@ -22,6 +22,10 @@ def configure(level: str, style: str) -> None:
         level: the least that is logged: debug, info, warning, error.
         style: ``console``: lines for people; ``json``: one object a line.
     """
+    # Lines do not tell where in the code, on which thread or in which process: to find that out takes as
+    # long as the rest of a line (the logging HOWTO's "Optimization").
+    logging._srcfile = None  # noqa: SLF001 - named there
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Console())
     root = logging.getLogger()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.core.changes import Change
-from sidecar.core.commands import Command, Forget, Lapse, ShiftTime
+from sidecar.core.commands import Command, Forget, Lapse, Notify, Reconcile, ShiftTime
 from sidecar.core.draft import Draft, Outcome
 from sidecar.core.errors import CoreError
 from sidecar.core.policy import PolicyTable
@@ -41,6 +41,9 @@ _STEP_SECS = 1.5
 """A clock that moved by more than this between two ticks was set."""
 
 _MAX_OWED_CHANGES = 10_000
+
+_AT_ONCE_ALERTS = 50
+"""What is about more alerts is decided by a thread."""
 
 
 class ShuttingDown(Exception):
@@ -184,7 +187,7 @@ class Controller:
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
         draft = Draft(self.world)
-        decided = self._decide(batch, draft)
+        decided = await self._decide(batch, draft)
         try:
             await self._commit(draft, decided)
         except StoreUnavailable as error:
@@ -192,7 +195,7 @@ class Controller:
                 if not isinstance(pending.command, Lapse | ShiftTime):
                     _fail(pending, error)
             draft = Draft(self.world)
-            decided = self._decide([one for one, _ in decided if not one.answer.done()], draft)
+            decided = await self._decide([one for one, _ in decided if not one.answer.done()], draft)
             self._owed_scopes |= draft.records.keys()
             self._owed_tombstones |= draft.tombstones
             self._owed_changes += [change for _, outcome in decided for change in outcome.changes]
@@ -202,15 +205,15 @@ class Controller:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
 
-    def _decide(self, batch: list[_Pending], draft: Draft) -> list[tuple[_Pending, Outcome]]:
-        decided = []
+    async def _decide(self, batch: list[_Pending], draft: Draft) -> list[tuple[_Pending, Outcome]]:
         now = self.clock.now()
-        for pending in batch:
-            try:
-                outcome = draft.perform(pending.command, now)
-                decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
-            except CoreError as error:
-                _fail(pending, error)
+        if sum(_size(pending.command) for pending in batch) <= _AT_ONCE_ALERTS:
+            decided, refused = _perform(batch, draft, now)
+        else:
+            # Only this writer changes what is decided from, and it waits; the loop goes on with its gates.
+            decided, refused = await self.loop.run_in_executor(None, _perform, batch, draft, now)
+        for pending, error in refused:
+            _fail(pending, error)
         return decided
 
     async def _commit(self, draft: Draft, decided: list[tuple[_Pending, Outcome]]) -> None:
@@ -323,6 +326,27 @@ class Controller:
         if gate.waiting or not gate.record.is_empty:
             gate.active_at = now
         return now - gate.active_at >= self._scope_idle_secs
+
+
+def _size(command: Command) -> int:
+    """How many alerts ``command`` is about."""
+    if isinstance(command, Notify):
+        return len(command.alerts)
+    return len(command.firing) + len(command.gone) if isinstance(command, Reconcile) else 0
+
+
+def _perform(
+    batch: list[_Pending], draft: Draft, now: float
+) -> tuple[list[tuple[_Pending, Outcome]], list[tuple[_Pending, CoreError]]]:
+    """Decide ``batch`` on ``draft``: what each command comes to, and those that are refused."""
+    decided, refused = [], []
+    for pending in batch:
+        try:
+            outcome = draft.perform(pending.command, now)
+            decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
+        except CoreError as error:
+            refused.append((pending, error))
+    return decided, refused
 
 
 def _fail(pending: _Pending, error: Exception) -> None:

@@ -185,7 +185,8 @@ class Service:
         """
         try:
             async with asyncio.timeout(_CALL_SECS):
-                return await doing
+                # What is under way goes on all the same.
+                return await asyncio.shield(doing)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
         except TooManySignals as error:
