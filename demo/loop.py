@@ -243,6 +243,7 @@ class Loop:
     def run(self) -> list[Result]:
         """Through all of it; what came of each case."""
         subjects = self._subjects.values()
+        self.began_at = time.time()
         for one in subjects:
             one.load.per_sec = one.case.usual_per_sec
         # Latencies are compared with those of (scaled) 15 minutes before, of which there have to be 30.
@@ -271,6 +272,15 @@ class Loop:
         one = self._subjects[PLANTED]
         since = time.time() - (one.mended_at or time.time())
         return [kind for _, kind in one.turns] == ["pause"] and since > one.patience.calm_secs
+
+    @property
+    def failed_scrapes(self) -> float:
+        """The share of them, 0 to 1; on a machine that is too busy, engines look slow or dead that are not."""
+        window = f"[{self.ended_at - self.began_at:.0f}s]"
+        found = self.prometheus.value(
+            f"1 - sum(sum_over_time(up{window})) / sum(count_over_time(up{window}))"
+        )
+        return round(found or 0.0, 4)
 
     def series(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """By case: whether its gate was closed, requests in its engine, requests at its gate; seconds since the cause."""
@@ -362,6 +372,8 @@ def main() -> int:
             "faster": FASTER,
             "short": told.short,
             "planted_holds": loop.planted_holds,
+            "failed_scrapes": loop.failed_scrapes,
+            "secs": round(loop.ended_at - loop.began_at),
             "results": [asdict(result) for result in results],
             "series": loop.series(),
         }
@@ -370,6 +382,9 @@ def main() -> int:
     bad = [result for result in results if not result.settled or result.ended_by_max_pause]
     print(f"{len(results)} cases, {len(results) - len(bad)} of them settled by themselves")
     print(f"the planted rule's gate {'is still closed' if came['planted_holds'] else 'HAS OPENED'}")
+    print(
+        f"{came['failed_scrapes']:.1%} of the scrapes failed{', the machine was too busy' * (came['failed_scrapes'] > 0.01)}"
+    )
     for result in bad:
         print(f"not settled: {asdict(result)}")
     return 0 if came["planted_holds"] and not bad else 1

@@ -27,8 +27,13 @@ Told = dict[str, Any]
 
 
 def tables(told: Told) -> str:
-    """Markdown: a table an engine."""
-    lines: list[str] = []
+    """Markdown: what kind of run it was, and a table an engine."""
+    cases, minutes, failed = len(told["results"]), told["secs"] / 60, told["failed_scrapes"]
+    planted = "was closed to the end" if told["planted_holds"] else "**opened**"
+    lines = [
+        f"{cases} cases in {minutes:.0f} minutes; {failed:.1%} of the scrapes failed. The planted rule's gate {planted}.",
+        "",
+    ]
     for kind, title in TITLES.items():
         lines += [
             f"**{title}**",

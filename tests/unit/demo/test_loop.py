@@ -121,5 +121,6 @@ def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
         result("none", closed=7.4, pauses=3, pauses_after=1, recovered=12.0, lost=1, answered=99),
         result("damping", closed=8.0, pauses=1),
     ]
-    table = tables({"results": came})
+    table = tables({"results": came, "secs": 600, "failed_scrapes": 0.001, "planted_holds": True})
+    assert table.startswith("2 cases in 10 minutes; 0.1% of the scrapes failed.")
     assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
