@@ -514,6 +514,41 @@ PARTS: dict[str, tuple[str, Series, bool, int]] = {
         False,
         1,
     ),
+    "one data-parallel engine of vLLM is stuck beside a busy one": (
+        "VllmStuck",
+        {
+            f'vllm:num_requests_waiting{{{L},engine="0"}}': still(50),
+            f'vllm:num_requests_running{{{L},engine="0"}}': still(0),
+            f'vllm:num_requests_waiting{{{L},engine="1"}}': still(0),
+            f'vllm:num_requests_running{{{L},engine="1"}}': still(8),
+            f'vllm:generation_tokens_total{{{L},engine="1"}}': each(900),
+        },
+        True,
+        1,
+    ),
+    "nor is it where the operator has taken the label endpoint for a port's name": (
+        "SglangErrorRatioHigh",
+        {
+            f'sglang:http_responses_total{{{J},pod="p",endpoint="http",exported_endpoint="/generate",status_code="200"}}': each(
+                80
+            ),
+            f'sglang:http_responses_total{{{J},pod="p",endpoint="http",exported_endpoint="/health",status_code="503"}}': each(
+                12
+            ),
+        },
+        False,
+        1,
+    ),
+    "an answer to a client is one there, too": (
+        "SglangErrorRatioHigh",
+        {
+            f'sglang:http_responses_total{{{J},pod="p",endpoint="http",exported_endpoint="/generate",status_code="500"}}': each(
+                80
+            ),
+        },
+        True,
+        1,
+    ),
     "a health check that fails is no answer to a client": (
         "SglangErrorRatioHigh",
         {
