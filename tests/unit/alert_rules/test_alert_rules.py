@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
 from harness.process import program
+from sidecar.alerts.rules import scope_by_label
+from sidecar.core.scope import ancestors_of
 
 ROOT = Path(__file__).parents[3]
 RULES = sorted((ROOT / "alerts").glob("*.rules.yml"))
@@ -360,9 +363,11 @@ def files_of(subject: str) -> list[Path]:
 
 
 def rules_of(tmp_path: Path, alert: str) -> list[Path]:
-    """One alert as it is shipped, with the records and thresholds that it needs, and no more: that is faster."""
-    subject = ALERTS[alert][0]
-    needed = {alert}
+    return cut(tmp_path, ALERTS[alert][0], {alert})
+
+
+def cut(tmp_path: Path, subject: str, needed: set[str]) -> list[Path]:
+    """What is needed as it is shipped, with the records and thresholds it needs, and no more: that is faster."""
     groups = FILES["thresholds"] + FILES[subject]
     while True:
         wanted = [rule for group in groups for rule in group["rules"] if is_needed(rule, needed)]
@@ -583,57 +588,134 @@ def test_each_part_of_an_expression_does_its_work(tmp_path: Path, what: str) -> 
 
 # -- the mask: what a pause would keep alive ---------------------------------------------------------
 
-# A series that each engine has, and the path of its scope.
+# A series that each engine has.
 HERE = {
-    "vllm": (f"vllm:num_requests_running{{{V}}}", "ns/m/p"),
-    "sglang": (f"sglang:num_running_reqs{{{S}}}", "ns/m/p"),
-    "tgi": (f"tgi_queue_size{{{J}}}", "ns/j"),
-    "llamacpp": (f"llamacpp:requests_processing{{{J}}}", "ns/j"),
-    "triton": (f"nv_inference_pending_request_count{{{T}}}", "ns/m"),
-    "litellm": (f"litellm_deployment_state{{{W}}}", "ns/m"),
+    "vllm": f"vllm:num_requests_running{{{V}}}",
+    "sglang": f"sglang:num_running_reqs{{{S}}}",
+    "tgi": f"tgi_queue_size{{{J}}}",
+    "llamacpp": f"llamacpp:requests_processing{{{J}}}",
+    "triton": f"nv_inference_pending_request_count{{{T}}}",
+    "litellm": f"litellm_deployment_state{{{W}}}",
 }
-MASKED = sorted(
-    name
-    for name, (_, rule) in ALERTS.items()
-    if "wellbeing:engine_held" in rule["expr"] or "wellbeing:litellm_paused" in rule["expr"]
-)
+QUEUE = {
+    "vllm": f"vllm:num_requests_waiting{{{V}}}",
+    "sglang": f"sglang:num_queue_reqs{{{S}}}",
+    "tgi": HERE["tgi"],
+    "llamacpp": f"llamacpp:requests_deferred{{{J}}}",
+    "triton": HERE["triton"],
+}
+MASKS = ("wellbeing:engine_held", "wellbeing:engine_settles", "wellbeing:litellm_paused")
+MASKED = sorted(name for name, (_, rule) in ALERTS.items() if any(mask in rule["expr"] for mask in MASKS))
 AT_LENGTH = [name for name in MASKED if "last_over_time" in ALERTS[name][1]["expr"]]
+SETTLING = [name for name in MASKED if "wellbeing:engine_settles" in ALERTS[name][1]["expr"]]
 
 
-def paused(alert: str, values: str, *, scope: str | None = None, **labels: str) -> dict:
+@dataclass(frozen=True)
+class Place:
+    """The labels that Prometheus gives an engine, and its model's name."""
+
+    namespace: str = "ns"
+    pod: str = "p"
+    model: str = "m"
+
+
+PLACES = [
+    Place(),
+    Place(pod=""),
+    Place(namespace=""),
+    Place(namespace="", pod=""),
+    Place(model="org/m"),
+    # vLLM and SGLang that were started on a path call their model by it.
+    Place(model="/models/m/", pod=""),
+]
+
+
+def labels_of(series: str) -> Series:
+    return dict(re.findall(r'(\w+)="([^"]*)"', series))
+
+
+def relabelled(series: str, **labels: str) -> str:
+    told = {name: value for name, value in {**labels_of(series), **labels}.items() if value}
+    return (
+        series.partition("{")[0] + "{" + ",".join(f'{name}="{value}"' for name, value in told.items()) + "}"
+    )
+
+
+def at(place: Place, series: str) -> str:
+    """``series`` as an engine at ``place`` has it."""
+    model = {
+        name: place.model
+        for name in labels_of(series)
+        if name in ("model_name", "model", "litellm_model_name")
+    }
+    # What LiteLLM tells is summed over its pods.
+    pod = (
+        {"pod": place.pod}
+        if "instance" in labels_of(series) or not series.startswith("wellbeing:litellm")
+        else {}
+    )
+    return relabelled(series, namespace=place.namespace, **pod, **model)
+
+
+def scope_of(alert: str, place: Place) -> str:
+    """The scope that the sidecar makes of the alert's labels."""
+
+    def with_or_else(match: re.Match[str]) -> str:
+        there, _, otherwise = match[2].partition("{{ else }}")
+        return there.replace("{{ . }}", labels[match[1]]) if labels.get(match[1]) else otherwise
+
+    labels = labels_of(at(place, next(iter(CASES[alert]["fires"]))))
+    text = ALERTS[alert][1]["labels"]["wellbeing_scope"]
+    text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}", with_or_else, text)
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels.get(match[1], ""), text)
+    return scope_by_label({"wellbeing_scope": text})
+
+
+def up_to_the_root(scope: str) -> list[str]:
+    return [scope, *ancestors_of(scope)]
+
+
+def paused(
+    alert: str,
+    values: str,
+    place: Place = PLACES[0],
+    *,
+    scope: str | None = None,
+    metric: str = "",
+    also: Series | None = None,
+    **sidecar: str,
+) -> dict:
     """The alert's case that fires, with what a sidecar tells; ``N`` in values: the steps there are."""
     subject = ALERTS[alert][0]
-    there, own = HERE[subject]
-    fires, step = CASES[alert]["fires"], CASES[alert].get("step", 1)
+    # Three hours make a baseline, too, and are faster than a day.
+    fires = {name: one.replace("x288", "x36") for name, one in CASES[alert]["fires"].items()}
+    step = CASES[alert].get("step", 1)
     steps = max(sum(int(n) for n in re.findall(r"x(\d+)", one)) for one in fires.values())
-    metric = "wellbeing_paused" if subject == "litellm" else "wellbeing_engine_paused"
-    told = {"scope": own if scope is None else scope, "job": "gate", "instance": "g", **labels}
-    names = ",".join(f'{name}="{value}"' for name, value in told.items())
-    values = re.sub(r"N(-\d+)?", lambda match: str(steps + int(match[1] or 0)), values)
+    metric = metric or ("wellbeing_paused" if subject == "litellm" else "wellbeing_engine_paused")
+    told = {"job": "gate", "instance": "g:9477", **sidecar}
+    gate = relabelled(f"{metric}{{}}", **told, scope=scope_of(alert, place) if scope is None else scope)
+    series = {HERE[subject]: "1xN", **fires, **(also or {})}
+    series = {at(place, name): one for name, one in series.items()} | {gate: values}
+    last = re.compile(r"N(-\d+)?")
     return {
         "alert": alert,
-        "series": {there: f"1x{steps}", **fires, f"{metric}{{{names}}}": values},
+        "series": {
+            name: last.sub(lambda match: str(steps + int(match[1] or 0)), one) for name, one in series.items()
+        },
         "step": step,
     }
 
 
 def masked(tmp_path: Path, alert: str, cases: list[dict], *, firing: bool) -> None:
-    tests = [expect(alert, one["series"], firing=firing, step=one["step"]) for one in cases]
+    step = CASES[alert].get("step", 1)
+    tests = [expect(alert, one["series"], firing=firing, step=step) for one in cases]
     done = prove(tmp_path, tests, rules_of(tmp_path, alert))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("alert", MASKED)
-def test_an_engine_that_is_paused_by_its_own_switch_does_not_keep_its_alert_alive(
-    tmp_path: Path, alert: str
-) -> None:
-    own = HERE[ALERTS[alert][0]][1]
-    cases = [paused(alert, "1xN"), paused(alert, "1xN", scope="ns"), paused(alert, "1xN", scope="")]
-    if own.count("/") == 2:
-        cases.append(paused(alert, "1xN", scope="ns/m"))
-    if own.endswith("/p"):
-        cases.append(paused(alert, "1xN", scope="x", namespace="ns", pod="p"))
-    masked(tmp_path, alert, cases, firing=False)
+def test_a_pause_of_its_scope_does_not_keep_an_alert_alive(tmp_path: Path, alert: str) -> None:
+    masked(tmp_path, alert, [paused(alert, "1xN", place) for place in PLACES[:2]], firing=False)
 
 
 @pytest.mark.parametrize("alert", MASKED)
@@ -643,16 +725,287 @@ def test_what_does_not_pause_this_engine_masks_nothing(tmp_path: Path, alert: st
     cases = [
         paused(alert, "0xN"),
         paused(alert, "1xN", scope="ns/another"),
-        paused(alert, "1xN", scope="", namespace="ns", pod="another"),
         paused(alert, f"1xN-{back} _x{back}"),
     ]
     masked(tmp_path, alert, cases, firing=True)
+
+
+# Each way in which an engine is told to be paused, and the record of it; LiteLLM's is a mask in itself.
+TOLD = [
+    *((subject, "wellbeing_engine_paused", "wellbeing:engine_held") for subject in QUEUE),
+    *((subject, "wellbeing_paused", "wellbeing:engine_shut") for subject in QUEUE),
+    ("litellm", "wellbeing_paused", "wellbeing:litellm_paused"),
+]
+ENGINES_TOLD = [one for one in TOLD if one[0] != "litellm"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a sidecar says of a scope, and what else there is."""
+
+    place: Place
+    scope: str
+    sidecar: Series = field(default_factory=dict)
+    also: Series = field(default_factory=dict)
+
+
+def scopes_of(subject: str, place: Place) -> list[str]:
+    """All scopes that the subject's masked alerts have there."""
+    return sorted({scope_of(alert, place) for alert in MASKED if ALERTS[alert][0] == subject})
+
+
+def found(tmp_path: Path, told: tuple[str, str, str], cases: list[Told], *, there: bool) -> None:
+    """The engine at each case's place is recorded to be paused, or is not."""
+    subject, metric, record = told
+    tests = []
+    for one in cases:
+        engine = at(one.place, HERE[subject])
+        labels = labels_of(engine)
+        by = ("litellm_model_name",) if subject == "litellm" else ("instance", "model")
+        asked = ",".join(f'{name}="{labels[name]}"' for name in by if name in labels)
+        gate = relabelled(metric, **{"instance": "g:9477", "job": "gate", **one.sidecar}, scope=one.scope)
+        test = expect("x", {engine: "1x1", **one.also, gate: "1x1"}, firing=there)
+        test["promql_expr_test"][0]["expr"] = f"count({record}{{{asked}}})"
+        tests.append(test)
+    done = prove(tmp_path, tests, cut(tmp_path, subject, {record}))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def in_pod(place: Place) -> Series:
+    return {"namespace": place.namespace, "pod": place.pod}
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, told: tuple) -> None:
+    cases = [
+        Told(place, scope, sidecar)
+        for place in PLACES
+        for own in scopes_of(told[0], place)
+        for scope in up_to_the_root(own)[:-1]
+        for sidecar in ({}, {"namespace": "other", "pod": "gate"})
+    ]
+    found(tmp_path, told, cases, there=True)
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) -> None:
+    cases = [Told(place, "", {"instance": "i:9477"}) for place in PLACES]
+    for place in (one for one in PLACES if one.pod):
+        cases += [
+            Told(place, scope, in_pod(place))
+            for own in scopes_of(told[0], place)
+            for scope in up_to_the_root(own)
+        ]
+        if told[2] == "wellbeing:engine_held" and told[0] != "triton":
+            # Whatever the scope is called: a name that had to be made valid. Triton has many models in a pod.
+            cases.append(Told(place, "x~0123abcd", in_pod(place)))
+    found(tmp_path, told, cases, there=True)
+
+
+@pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"])
+def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespace(
+    tmp_path: Path, told: tuple
+) -> None:
+    inside = [place for place in PLACES if place.namespace]
+    found(
+        tmp_path, told, [Told(place, "", {"namespace": "ns", "pod": "gate"}) for place in inside], there=True
+    )
+    found(
+        tmp_path, told, [Told(place, "", {"namespace": "no", "pod": "gate"}) for place in inside], there=False
+    )
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path, told: tuple) -> None:
+    cases = [Told(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")]
+    for place in PLACES:
+        (*_, own) = scopes_of(told[0], place)
+        cases += [Told(place, scope) for scope in (f"{own}/below", f"{own}x", f"x/{own}")]
+    # Nor that of an agent in the engine's pod.
+    if told[2] == "wellbeing:engine_shut":
+        cases += [Told(place, "x", in_pod(place)) for place in PLACES if place.pod]
+    found(tmp_path, told, cases, there=False)
+
+
+@pytest.mark.parametrize("told", ENGINES_TOLD)
+def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: Path, told: tuple) -> None:
+    cases = []
+    for place in PLACES:
+        other = {"namespace": place.namespace, "pod": "another"}
+        another = relabelled(at(place, HERE[told[0]]), **other, instance="k")
+        cases += [
+            Told(place, scope, other, {another: "1x1"})
+            for own in scopes_of(told[0], place)
+            for scope in up_to_the_root(own)
+        ]
+    found(tmp_path, told, cases, there=False)
+
+
+@pytest.mark.parametrize("told", [one for one in TOLD if one[0] == "triton"])
+def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path, told: tuple) -> None:
+    cases = []
+    for place in PLACES:
+        other = Place(place.namespace, place.pod, "other")
+        (scope,) = scopes_of("triton", other)
+        also = {at(other, HERE["triton"]): "1x1"}
+        cases += [Told(place, scope, sidecar, also) for sidecar in ({}, in_pod(place))]
+    found(tmp_path, told, cases, there=False)
+
+
+def test_a_paused_pod_of_a_model_is_found_behind_the_proxy_but_no_paused_agent(tmp_path: Path) -> None:
+    told = TOLD[-1]
+    also = {'up{job="e",instance="e:8000",namespace="ns",pod="pod-1"}': "1x1"}
+    pods, others = [], []
+    for place in PLACES:
+        (own,) = scopes_of("litellm", place)
+        for sidecar in ({}, {"namespace": "ns", "pod": "pod-1"}, {"namespace": "ns", "pod": "gate"}):
+            pods.append(Told(place, f"{own}/pod-1", sidecar, also))
+            others.append(Told(place, f"{own}/agent-7", sidecar, also))
+            # A pod that serves without a model's name.
+            others.append(Told(place, "ns/pod-1", sidecar, also))
+    found(tmp_path, told, pods, there=True)
+    found(tmp_path, told, others, there=False)
+
+
+def test_who_is_paused_is_told_in_the_same_way_of_all_engines() -> None:
+    told = {}
+    for subject, queue in QUEUE.items():
+        rules = {r.get("record"): r["expr"] for group in FILES[subject] for r in group["rules"]}
+        own = {
+            queue.partition("{")[0]: "QUEUE",
+            f'"{subject}"': "KIND",
+            "(job, instance, model)": "(job, instance)",
+        }
+        for name in ("engine_scope", "engine_held", "engine_shut", "engine_settles"):
+            text = rules[f"wellbeing:{name}"]
+            for old, new in own.items():
+                text = text.replace(old, new)
+            if name == "engine_held":
+                # A sidecar in Triton's pod has to name the model.
+                text = re.sub(
+                    r"on \(namespace, pod(, scope)?\) (wellbeing_engine_paused)", r"on (pod) \2", text
+                )
+            told.setdefault(name, set()).add(text)
+    assert {name: len(texts) for name, texts in told.items()} == dict.fromkeys(told, 1)
 
 
 @pytest.mark.parametrize("alert", AT_LENGTH)
 def test_what_a_pause_left_in_the_window_is_masked_until_it_is_out(tmp_path: Path, alert: str) -> None:
     back = 5 // CASES[alert].get("step", 1)
     masked(tmp_path, alert, [paused(alert, f"1xN-{back} 0x{back}")], firing=False)
+
+
+@pytest.mark.parametrize("alert", ["LitellmSlow", "LitellmTimeToFirstTokenHigh"])
+def test_waits_at_a_gate_behind_the_proxy_are_masked_until_the_last_is_out(
+    tmp_path: Path, alert: str
+) -> None:
+    # Let through over 5 minutes, and another 5 in the window.
+    masked(tmp_path, alert, [paused(alert, "1xN-2 0x2")], firing=False)
+
+
+@pytest.mark.parametrize("metric", ["wellbeing_engine_paused", "wellbeing_paused"])
+@pytest.mark.parametrize("alert", SETTLING)
+def test_what_a_pause_left_behind_is_masked_while_it_is_worked_off(
+    tmp_path: Path, alert: str, metric: str
+) -> None:
+    queue = QUEUE[ALERTS[alert][0]]
+    falls, grows = {queue: "5000-10xN"}, {queue: "200+10xN"}
+    back = 30 // CASES[alert].get("step", 1)
+    # What fired at the door, where nothing is masked, is kept for 5 minutes at most.
+    soon = {1: 8, 5: 2}[CASES[alert].get("step", 1)]
+    since = f"1xN-{back} 0x{back}"
+    quiet = [
+        paused(alert, since, metric=metric, also=falls),
+        paused(alert, f"1xN-{soon} 0x{soon}", metric=metric, also=grows),
+    ]
+    masked(tmp_path, alert, quiet, firing=False)
+    # It grows, or nothing was paused.
+    loud = [
+        paused(alert, since, metric=metric, also=grows),
+        paused(alert, "0xN", metric=metric, also=falls),
+        paused(alert, since, metric=metric, also=falls, scope="ns/another"),
+    ]
+    masked(tmp_path, alert, loud, firing=True)
+
+
+@pytest.mark.parametrize("alert", SETTLING)
+def test_a_gate_that_is_closed_at_the_door_masks_nothing(tmp_path: Path, alert: str) -> None:
+    falls = {QUEUE[ALERTS[alert][0]]: "5000-10xN"}
+    masked(tmp_path, alert, [paused(alert, "1xN", metric="wellbeing_paused", also=falls)], firing=True)
+
+
+def pause_of(way: str, *, load: float, ramp_minutes: float = 0, minutes: int = 90) -> Series:
+    """A vLLM that serves 5 requests a second, first come first served, and is paused from minute 10 to 15."""
+    step, served_per_step = 0.25, 75.0
+    waiting: list[list[float]] = []  # since when, how many
+    parked, total, count = 0.0, 0.0, 0.0
+    told: dict[str, list[float]] = {"waiting": [], "sum": [], "count": [], "paused": []}
+    for number in range(int(minutes / step)):
+        now, came = number * step, load * served_per_step
+        is_paused = 10 <= now < 15
+        at_door = is_paused and way == "door"
+        if at_door:
+            parked += came
+        else:
+            through = min(parked, parked if not ramp_minutes else 5 / ramp_minutes * load * served_per_step)
+            parked -= through
+            waiting.append([now, came + through])
+        able = 0.0 if is_paused and way == "kept" else served_per_step
+        while able > 0 and waiting:
+            since, many = waiting[0]
+            taken = min(able, many)
+            able, total, count = able - taken, total + taken * (now - since) * 60, count + taken
+            waiting[0][1] -= taken
+            if waiting[0][1] <= 0:
+                waiting.pop(0)
+        for name, value in (("waiting", sum(many for _, many in waiting)), ("sum", total), ("count", count)):
+            told[name].append(value)
+        told["paused"].append(float(is_paused))
+    metric = "wellbeing_paused" if way == "door" else "wellbeing_engine_paused"
+    names = {
+        "waiting": QUEUE["vllm"],
+        "sum": f"vllm:request_queue_time_seconds_sum{{{V}}}",
+        "count": f"vllm:request_queue_time_seconds_count{{{V}}}",
+        "paused": f'{metric}{{scope="ns/m/p",job="gate",instance="g:9477"}}',
+    }
+    series = {names[name]: " ".join(f"{value:g}" for value in values) for name, values in told.items()}
+    return series | {HERE["vllm"]: f"1x{len(told['sum']) - 1}"}
+
+
+@pytest.mark.parametrize("alert", ["VllmQueueGrows", "VllmQueueTimeHigh"])
+@pytest.mark.parametrize(
+    ("way", "load", "ramp_minutes", "fires"),
+    [
+        ("kept", 0.5, 0, False),
+        ("kept", 0.8, 0, False),
+        ("kept", 0.85, 0, False),
+        ("kept", 0.9, 0, False),
+        ("door", 0.85, 0, False),
+        ("door", 0.85, 5, False),
+        # An engine that has too much to do is told of after a pause as before it.
+        ("kept", 1.2, 0, True),
+        ("door", 1.2, 0, True),
+    ],
+)
+def test_the_backlog_of_a_pause_is_no_overload(
+    tmp_path: Path, alert: str, way: str, load: float, ramp_minutes: float, fires: bool
+) -> None:
+    minutes = 45 if fires else 90
+    series = pause_of(way, load=load, ramp_minutes=ramp_minutes, minutes=minutes)
+    told = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"count(count_over_time({told}[{minutes - 15}m]))",
+                "eval_time": f"{minutes}m",
+                "exp_samples": [{"labels": "{}", "value": 1}] if fires else [],
+            }
+        ],
+    }
+    done = prove(tmp_path, [test], rules_of(tmp_path, alert))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_threshold_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -810,8 +1163,9 @@ def test_a_runbook_says_how_long_and_what_holds_while_paused(alert: str) -> None
     assert f"is kept for {rule['keep_firing_for']} after." in section
     told = section.split("**While paused.** ")[1].split("\n\n")[0]
     assert ("the rule is masked" in told) == (alert in MASKED)
-    span = re.search(r"last_over_time\(wellbeing:\w+(?:engine_held|litellm_paused)\[(\w+)\]", rule["expr"])
+    span = re.search(r"last_over_time\(wellbeing:(?:engine_held|litellm_paused)\[(\w+)\]", rule["expr"])
     assert span is None or f"for the {span[1]} after" in told or f"for {span[1]} after" in told
+    assert ("while its queue falls" in told) == (alert in SETTLING)
 
 
 RATIOS = [
