@@ -775,7 +775,7 @@ def in_pod(place: Place) -> Series:
     return {"namespace": place.namespace, "pod": place.pod}
 
 
-@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
 def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, told: tuple) -> None:
     cases = [
         Told(place, scope, sidecar)
@@ -787,7 +787,7 @@ def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, tol
     found(tmp_path, told, cases, there=True)
 
 
-@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
 def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) -> None:
     cases = [Told(place, "", {"instance": "i:9477"}) for place in PLACES]
     for place in (one for one in PLACES if one.pod):
@@ -802,7 +802,7 @@ def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) 
     found(tmp_path, told, cases, there=True)
 
 
-@pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"])
+@pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"], ids="-".join)
 def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespace(
     tmp_path: Path, told: tuple
 ) -> None:
@@ -815,7 +815,7 @@ def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespac
     )
 
 
-@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
 def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path, told: tuple) -> None:
     cases = [Told(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")]
     for place in PLACES:
@@ -827,7 +827,7 @@ def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path
     found(tmp_path, told, cases, there=False)
 
 
-@pytest.mark.parametrize("told", ENGINES_TOLD)
+@pytest.mark.parametrize("told", ENGINES_TOLD, ids="-".join)
 def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
@@ -841,7 +841,7 @@ def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: P
     found(tmp_path, told, cases, there=False)
 
 
-@pytest.mark.parametrize("told", [one for one in TOLD if one[0] == "triton"])
+@pytest.mark.parametrize("told", [one for one in TOLD if one[0] == "triton"], ids="-".join)
 def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
