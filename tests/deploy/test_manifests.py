@@ -27,9 +27,11 @@ WITH_PODS = [folder for folder in kustomizations() if workloads(kustomize(folder
 
 
 def whole(overlay: str) -> list[Object]:
-    """An overlay beside the objects of the operator that are about it."""
-    about = {"vllm": "PodMonitor", "central-gate": "ServiceMonitor"}[overlay]
-    monitors = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == about]
+    """An overlay beside the monitors of the operator that are about it."""
+    monitors = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == "PodMonitor"]
+    if overlay == "central-gate":
+        monitors.remove(find(monitors, "PodMonitor", "wellbeing-sidecar"))
+        monitors.append(find(kustomize(KUBERNETES / "operator" / "gate"), "ServiceMonitor", "wellbeing-gate"))
     return spoiled(kustomize(OVERLAYS / overlay) + monitors)
 
 
@@ -60,6 +62,21 @@ def in_config(objects: list[Object], name: str, old: str, new: str) -> None:
     config = find(objects, "ConfigMap", name)
     assert old in config["data"]["sidecar.yaml"]
     config["data"]["sidecar.yaml"] = config["data"]["sidecar.yaml"].replace(old, new)
+
+
+def token_of(objects: list[Object]) -> Object:
+    """The volume with the workers' token."""
+    volumes = pod_of(find(objects, "Deployment", "qwen"))["volumes"]
+    (volume,) = [one["secret"] for one in volumes if "secret" in one]
+    return volume
+
+
+def network(objects: list[Object]) -> Object:
+    return find(objects, "NetworkPolicy", "wellbeing-gate")["spec"]
+
+
+def annotations(objects: list[Object], workload: str) -> Object:
+    return find(objects, "Deployment", workload)["spec"]["template"]["metadata"].setdefault("annotations", {})
 
 
 def change_env(container: Object, of: str, **changes) -> None:
@@ -98,6 +115,29 @@ PLANTED: list[tuple[str, str, Callable[[list[Object]], object]]] = [
     ("workers_reach_it", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "roles: [worker, agent]\n", "roles: [viewer]\n")),
     ("workers_reach_it", "central-gate", lambda o: change_env(container_of(find(o, "Deployment", "qwen"), "vllm"), "WELLBEING_TOKEN_FILE", name="X_FILE")),
     ("workers_reach_it", "vllm", lambda o: pod_of(find(o, "Deployment", "qwen")).pop("terminationGracePeriodSeconds")),
+    ("workers_reach_it", "vllm", lambda o: container_of(find(o, "Deployment", "qwen"), "vllm")["args"].remove("--shutdown-timeout")),
+    ("workers_reach_it", "vllm", lambda o: container_of(find(o, "Deployment", "qwen"), "vllm")["args"].extend(["--shutdown-timeout", "60"])),
+    ("tokens_there", "central-gate", lambda o: pod_of(find(o, "Deployment", "wellbeing-gate"))["securityContext"].pop("fsGroup")),
+    ("tokens_there", "central-gate", lambda o: pod_of(find(o, "Deployment", "qwen"))["securityContext"].pop("fsGroup")),
+    ("tokens_there", "central-gate", lambda o: token_of(o).update(items=[{"key": "wroker", "path": "worker"}])),
+    ("tokens_there", "central-gate", lambda o: token_of(o).update(items=[{"key": "worker", "path": "wroker"}])),
+    ("tokens_there", "central-gate", lambda o: token_of(o).update(secretName="wellbeing-token")),
+    ("tokens_there", "central-gate", lambda o: token_of(o).update(defaultMode=0o400)),
+    ("tokens_there", "vllm", lambda o: find(o, "PodMonitor", "wellbeing-sidecar")["spec"]["podMetricsEndpoints"][0]["authorization"]["credentials"].update(key="viewer")),
+    ("tokens_there", "central-gate", lambda o: find(o, "ServiceMonitor", "wellbeing-gate")["spec"]["endpoints"][0]["authorization"]["credentials"].update(name="tokens")),
+    ("asks_alertmanager", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "alertmanager-operated.", "alertmanager.")),
+    ("asks_alertmanager", "central-gate", lambda o: in_config(o, "wellbeing-gate", ".monitoring.svc", ".elsewhere.svc")),
+    ("network_lets_through", "central-gate", lambda o: network(o)["egress"][1]["ports"][0].update(port=9999)),
+    ("network_lets_through", "central-gate", lambda o: network(o)["egress"][1].update(to=[{"podSelector": {}}])),
+    ("network_lets_through", "central-gate", lambda o: network(o)["egress"][0].update(to=[{"podSelector": {}}])),
+    ("network_lets_through", "central-gate", lambda o: network(o)["egress"][0]["ports"].pop()),
+    ("network_lets_through", "central-gate", lambda o: network(o)["ingress"][0]["from"][0].update(podSelector={"matchLabels": {"a": "b"}})),
+    ("network_lets_through", "central-gate", lambda o: network(o)["ingress"][0]["from"].pop()),
+    ("nodes_drain", "central-gate", lambda o: find(o, "PodDisruptionBudget", "wellbeing-gate")["spec"].update(maxUnavailable=0)),
+    ("no_privilege", "central-gate", lambda o: find(o, "ServiceAccount", "wellbeing-gate").update(automountServiceAccountToken=True)),
+    ("scrape_annotations_lead_to_engines", "vllm", lambda o: annotations(o, "qwen").update({"prometheus.io/scrape": "no"})),
+    ("scrape_annotations_lead_to_engines", "vllm", lambda o: annotations(o, "qwen").update({"prometheus.io/port": "9478"})),
+    ("scrape_annotations_lead_to_engines", "central-gate", lambda o: annotations(o, "wellbeing-gate").update({"prometheus.io/scrape": "true"})),
     ("config_accepted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "reconcile_secs", "reconcile_sec")),
     ("config_accepted", "central-gate", lambda o: gate(o)["env"].append({"name": "WELLBEING_DEFAULTS__PAUSE", "value": "true"})),
     ("files_mounted", "vllm", lambda o: in_config(o, "wellbeing-sidecar", "tokens/operator", "token/operator")),
@@ -147,7 +187,7 @@ def test_every_dashboard_is_there_and_found_by_its_label() -> None:
 def test_the_gates_receiver_leads_to_the_gate() -> None:
     """Address, port, token and watchdog are those of the overlay in the same namespace."""
     operator, overlay = kustomize(KUBERNETES / "operator"), kustomize(OVERLAYS / "central-gate")
-    config = find(operator, "AlertmanagerConfig", "wellbeing")
+    config = find(kustomize(KUBERNETES / "operator" / "gate"), "AlertmanagerConfig", "wellbeing")
     service = find(overlay, "Service", "wellbeing-gate")
     namespace = service["metadata"]["namespace"]
     assert config["metadata"]["namespace"] == namespace
@@ -166,6 +206,14 @@ def test_the_gates_receiver_leads_to_the_gate() -> None:
     assert named == rule["alert"]
     ((matcher,),) = [one["matchers"] for one in config["spec"]["route"]["routes"]]
     assert matcher["value"] == named
+
+
+def test_nothing_is_posted_to_a_gate_that_is_not_there() -> None:
+    """What the pods with a sidecar need has no receiver: they ask."""
+    kinds = {one["kind"] for one in kustomize(KUBERNETES / "operator")}
+    assert kinds == {"PodMonitor", "PrometheusRule"}
+    names = {one["metadata"]["name"] for one in kustomize(OVERLAYS / "vllm")}
+    assert "wellbeing-gate" not in names
 
 
 def test_every_folder_is_built_or_part_of_what_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from harness.kubernetes import (
     find,
     kustomizations,
     kustomize,
+    load,
+    snippets,
     spoiled,
 )
 
@@ -114,6 +117,7 @@ def strict(schema: object) -> object:
     return made
 
 
+@functools.cache
 def crd_schema(kind: str, version: str) -> object:
     crd = yaml.load((schemas() / f"{OPERATOR.rstrip('/')}_{kind.lower()}s.yaml").read_text(), _Loader)
     (found,) = [one for one in crd["spec"]["versions"] if one["name"] == version]
@@ -123,7 +127,7 @@ def crd_schema(kind: str, version: str) -> object:
 
 
 def operators() -> list[Object]:
-    return [one for one in kustomize(KUBERNETES / "operator")]
+    return kustomize(KUBERNETES / "operator") + kustomize(KUBERNETES / "operator" / "gate")
 
 
 def check(one: Object) -> None:
@@ -136,6 +140,18 @@ def test_the_operator_takes_what_is_built() -> None:
         check(one)
         kinds.add(one["kind"])
     assert kinds == {"PodMonitor", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"}
+
+
+def test_the_operator_takes_what_the_guide_shows() -> None:
+    shown = [
+        one
+        for text in snippets("yaml")
+        for one in load(text)
+        if str(one.get("apiVersion")).startswith(OPERATOR)
+    ]
+    for one in shown:
+        check(one)
+    assert {one["kind"] for one in shown} == {"PodMonitor", "AlertmanagerConfig"}
 
 
 @pytest.mark.parametrize(

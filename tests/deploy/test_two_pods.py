@@ -88,7 +88,7 @@ class Cluster:
 
     def __init__(self, overlay: str, folder: Path) -> None:
         self.objects = kustomize(KUBERNETES / "overlays" / overlay)
-        self.operator = kustomize(KUBERNETES / "operator")
+        self.operator = kustomize(KUBERNETES / "operator") + kustomize(KUBERNETES / "operator" / "gate")
         self.folder = folder
         self.tokens = folder / "tokens"
         self.tokens.mkdir()

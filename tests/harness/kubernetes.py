@@ -16,6 +16,7 @@ from .process import program
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+GUIDE = ROOT / "docs" / "kubernetes.md"
 Object = dict[str, Any]
 
 
@@ -121,6 +122,14 @@ def sidecar_config(objects: list[Object], workload: Object, container: Object) -
     name = volumes[mounts[str(path.parent)]]["configMap"]["name"]
     (config,) = [one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name]
     return config["data"][path.name]
+
+
+def snippets(language: str, section: str = "") -> list[str]:
+    """What stands in the guide in a language, in all of it or below one heading."""
+    text = GUIDE.read_text()
+    if section:
+        (text,) = re.findall(rf"^(#+) {re.escape(section)}\n(.*?)(?=^\1 |\Z)", text, re.M | re.S)[0][1:]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def spoiled(objects: list[Object]) -> list[Object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -28,6 +29,11 @@ from .kubernetes import (
 ENGINES = {"vllm"}
 """Containers of somebody else's image, which writes where it likes to."""
 WORKER_ROUTES = {"worker", "agent"}
+SECRETS = {"wellbeing-tokens": {"alertmanager", "operator", "prometheus", "worker"}}
+"""What docs/kubernetes.md has people make, with its keys."""
+ALERTMANAGER = ("alertmanager-operated", "monitoring", 9093)
+"""The Service that the operator makes, its namespace and its port."""
+MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ALERTMANAGER[1]}}}
 
 
 def _contexts(objects: list[Object]) -> Iterator[tuple[str, Object, dict[str, Any]]]:
@@ -78,6 +84,9 @@ def no_privilege(objects: list[Object]) -> Iterator[str]:
                 yield f"{name} mounts {volume}"
         if pod.get("automountServiceAccountToken") is not False:
             yield f"{name} has a token of its service account"
+    for one in objects:
+        if one["kind"] == "ServiceAccount" and one.get("automountServiceAccountToken") is not False:
+            yield f"{one['metadata']['name']} gives its token to whoever does not refuse it"
 
 
 def limits_set(objects: list[Object]) -> Iterator[str]:
@@ -236,8 +245,12 @@ def workers_reach_it(objects: list[Object]) -> Iterator[str]:
             if not (roles or set()) >= WORKER_ROUTES and not has_token:
                 yield f"{where} has no token for {url}"
             patience = float(environment(container, "ns", "pod")["WELLBEING_CLIENT_WAIT_SECS"])
-            if pod_of(workload).get("terminationGracePeriodSeconds", 30) < patience + 15:
+            grace = pod_of(workload).get("terminationGracePeriodSeconds", 30)
+            if grace < patience + 15:
                 yield f"{where} may be killed while requests wait"
+            drain = dict(itertools.pairwise(container.get("args", []))).get("--shutdown-timeout", "0")
+            if container["name"] in ENGINES and not 0 < float(drain) < grace:
+                yield f"{where} breaks off what it generates, or is killed while it does"
 
 
 def config_accepted(objects: list[Object]) -> Iterator[str]:
@@ -274,6 +287,114 @@ def files_mounted(objects: list[Object]) -> Iterator[str]:
             yield f"{where}: {state} does not survive a restart"
 
 
+def _files(container: Object, pod: Object) -> dict[str, Object]:
+    """The Secret's volume behind each file that ``container`` may read a secret from."""
+    volumes = {one["name"]: one["secret"] for one in pod.get("volumes", []) if "secret" in one}
+    return {
+        f"{mount['mountPath']}/{name}": volumes[mount["name"]]
+        for mount in container.get("volumeMounts", [])
+        if mount["name"] in volumes
+        for name in _names(volumes[mount["name"]])
+    }
+
+
+def _names(secret: Object) -> dict[str, str]:
+    """The keys of a Secret's volume by the files that they become."""
+    items = secret.get("items") or [
+        {"key": key, "path": key} for key in SECRETS.get(secret["secretName"], ())
+    ]
+    return {one["path"]: one["key"] for one in items}
+
+
+def tokens_there(objects: list[Object]) -> Iterator[str]:
+    """Each token that somebody is told to read is in a Secret, and may be read."""
+    for workload in workloads(objects):
+        pod = pod_of(workload)
+        for container in containers_of(workload):
+            where = f"{workload['metadata']['name']}/{container['name']}"
+            wanted = {
+                value
+                for name, value in environment(container, "ns", "pod").items()
+                if name.endswith("TOKEN_FILE")
+            }
+            if (workload, container) in list(ours(objects)):
+                config = yaml.safe_load(sidecar_config(objects, workload, container))
+                wanted |= {one["token_file"] for one in config["auth"]["credentials"]}
+            files = _files(container, pod)
+            if missing := wanted - set(files):
+                yield f"{where}: {missing} are in no Secret"
+            for secret in files.values():
+                if not set(_names(secret).values()) <= SECRETS.get(secret["secretName"], set()):
+                    yield f"{where}: nobody makes {secret}"
+                # The files are root's, and of the group that fsGroup names.
+                mode = secret.get("defaultMode", 0o644)
+                grouped = mode & 0o040 and pod.get("securityContext", {}).get("fsGroup")
+                if not (mode & 0o004 or grouped):
+                    yield f"{where}: may not read what is in {secret['secretName']}"
+    for one in objects:
+        for endpoint in one.get("spec", {}).get("podMetricsEndpoints", []) + one.get("spec", {}).get(
+            "endpoints", []
+        ):
+            of = endpoint.get("authorization", {}).get("credentials")
+            if of and of["key"] not in SECRETS.get(of["name"], ()):
+                yield f"{one['metadata']['name']}: nobody makes {of}"
+
+
+def asks_alertmanager(objects: list[Object]) -> Iterator[str]:
+    name, namespace, port = ALERTMANAGER
+    for workload, container in ours(objects):
+        urls = yaml.safe_load(sidecar_config(objects, workload, container))["alerts"]["alertmanager_urls"]
+        if urls != [f"http://{name}.{namespace}.svc:{port}"]:
+            yield f"{workload['metadata']['name']} asks {urls} what fires"
+
+
+def _admits(rules: list[Object], way: str, peer: Object, port: object, protocol: str = "TCP") -> bool:
+    """Whether one of the rules lets ``peer`` through; a rule that names no peers lets everybody."""
+    return any(
+        (way not in rule or peer in rule[way])
+        and {"port": port, "protocol": protocol} in rule.get("ports", [])
+        for rule in rules
+    )
+
+
+def network_lets_through(objects: list[Object]) -> Iterator[str]:
+    """Who needs the gate gets there, and the gate gets to whom it asks."""
+    for one in objects:
+        if one["kind"] != "NetworkPolicy":
+            continue
+        for who, peer in (("its namespace", {"podSelector": {}}), ("Prometheus", MONITORING)):
+            if not _admits(one["spec"]["ingress"], "from", peer, "wellbeing"):
+                yield f"{who} does not get through {one['metadata']['name']}"
+        egress = one["spec"]["egress"]
+        if not _admits(egress, "to", MONITORING, ALERTMANAGER[2]):
+            yield f"{one['metadata']['name']} keeps it from Alertmanager"
+        # Names are asked for at a node's own cache and, with OpenShift, at another port: anywhere.
+        for port, protocol in itertools.product((53, 5353), ("UDP", "TCP")):
+            if not _admits([rule for rule in egress if "to" not in rule], "to", {}, port, protocol):
+                yield f"{one['metadata']['name']} keeps it from DNS at {port}/{protocol}"
+
+
+def nodes_drain(objects: list[Object]) -> Iterator[str]:
+    for one in objects:
+        if one["kind"] == "PodDisruptionBudget" and not one["spec"].get("maxUnavailable"):
+            yield f"{one['metadata']['name']} keeps its node from ever being drained"
+
+
+def scrape_annotations_lead_to_engines(objects: list[Object]) -> Iterator[str]:
+    """Who goes by them scrapes an engine, which asks for no token, and nothing else."""
+    for workload in workloads(objects):
+        said = workload["spec"]["template"]["metadata"].get("annotations", {})
+        engines = [one for one in containers_of(workload) if one["name"] in ENGINES]
+        where = workload["metadata"]["name"]
+        if not engines:
+            if "prometheus.io/scrape" in said:
+                yield f"{where} is scraped without a token"
+            continue
+        ports = {str(port["containerPort"]) for one in engines for port in one["ports"]}
+        if said.get("prometheus.io/scrape") != "true" or said.get("prometheus.io/port") not in ports:
+            yield f"{where} is not scraped, or not at its engine's port"
+
+
 def is_native_sidecar(objects: list[Object]) -> Iterator[str]:
     for workload, container in ours(objects):
         starting = pod_of(workload).get("initContainers", [])
@@ -308,6 +429,11 @@ CHECKS: tuple[Callable[[list[Object]], Iterator[str]], ...] = (
     workers_reach_it,
     config_accepted,
     files_mounted,
+    tokens_there,
+    asks_alertmanager,
+    network_lets_through,
+    nodes_drain,
+    scrape_annotations_lead_to_engines,
     is_native_sidecar,
     asks_about_itself,
 )
@@ -329,4 +455,4 @@ def dashboards_in(objects: list[Object]) -> dict[str, Any]:
     return {board["uid"]: board for board in boards}
 
 
-__all__ = ["CHECKS", "container_of", "dashboards_in", "listeners", "ours", "violations"]
+__all__ = ["CHECKS", "SECRETS", "container_of", "dashboards_in", "listeners", "ours", "violations"]
