@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from typing import Self
 
+import uvloop
+
 _TICK_SECS = 0.05
 _REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\n"
@@ -78,7 +80,7 @@ class Clients:
     def __init__(self, *loads: Load) -> None:
         self._loads = loads
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

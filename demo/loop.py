@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from .engine.model import Fault
 from .load import Clients, Load
-from .loop_cases import FASTER, GRID, MAX_PAUSE_SECS, MODES, SHORT, Case
+from .loop_cases import BUSY_HOLD_SECS, FASTER, GRID, HOLD_SECS, MAX_PAUSE_SECS, MODES, SHORT, WAIT_SECS, Case
 from .stage import (
     Alertmanager,
     Engines,
@@ -50,12 +50,12 @@ class Patience:
     """How long each case is watched.
 
     Attributes:
-        hold_secs: how long a cause stays at least: long enough to see a gate swing.
+        hold_secs: how long a cause stays at least; at a busy engine perhaps shorter.
         calm_secs: a gate that stays open for so long has settled: longer than any rule needs to fire again.
         until_served: whether it has settled only when the backlog of its pauses is served.
     """
 
-    hold_secs: float = 45.0
+    hold_secs: float = HOLD_SECS
     calm_secs: float = 45.0
     until_served: bool = True
 
@@ -131,7 +131,8 @@ class Subject:
     def see_to_it(self) -> None:
         """Take the cause out when it is time, and the gate is closed."""
         if self.mended_at is None:
-            if self.is_closed and time.time() - self.caused_at > self.patience.hold_secs:
+            hold = min(self.patience.hold_secs, BUSY_HOLD_SECS if self.case.busy else HOLD_SECS)
+            if self.is_closed and time.time() - self.caused_at > hold:
                 self.mend()
         elif not self.was_closed_at(self.mended_at):
             # The gate opened in the moment between the look at it and the end of the cause.
@@ -196,7 +197,9 @@ class Loop:
         # In several processes, for one that has to share its core would answer too few scrapes.
         for first in range(PROCESSES):
             if tolds[first::PROCESSES]:
-                engines = enter(Engines(tolds[first::PROCESSES], self.sidecar.url, folder))
+                engines = enter(
+                    Engines(tolds[first::PROCESSES], self.sidecar.url, folder, wait_secs=WAIT_SECS)
+                )
         eventually(lambda: all(is_up(engines, url) for url in urls.values()), "the engines are up")
         targets = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         self.prometheus: Prometheus = enter(
@@ -216,7 +219,11 @@ class Loop:
 
     def _config(self, urls: dict[str, str], cases: dict[str, Case]) -> dict[str, Any]:
         return {
-            "defaults": {"pause_on_concerned": True, "max_pause_secs": MAX_PAUSE_SECS},
+            "defaults": {
+                "pause_on_concerned": True,
+                "max_pause_secs": MAX_PAUSE_SECS,
+                "wait_timeout_secs": WAIT_SECS,
+            },
             "policies": [
                 # It would end by that alone.
                 {"match": PLANTED, "max_pause_secs": 0},
@@ -228,7 +235,7 @@ class Loop:
                     "kind": case.kind,
                     "url": urls[name],
                     "mode": MODES[case.kind][case.way],
-                    "check_secs": 1,
+                    "check_secs": 2,
                 }
                 for name, case in cases.items()
                 if case.way != "door"

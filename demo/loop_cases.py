@@ -13,8 +13,12 @@ FASTER = 20.0
 USUAL_PER_SEC, BUSY_PER_SEC, OVERLOAD_PER_SEC = 3.0, 4.5, 12.0
 MAX_PAUSE_SECS = 1800 / FASTER
 MIN_PAUSE_SECS = 300 / FASTER
-# Traffic is not scaled: most of what an engine has to spare beside its usual requests.
-RAMP_PER_SEC, BUSY_RAMP_PER_SEC = 2.0, 0.7
+# Traffic is not scaled: two thirds of what an engine has to spare beside its usual requests.
+RAMP_PER_SEC = 1.5
+WAIT_SECS = 115.0
+"""How long a request waits at a gate; behind a ramp it is let through then, whoever is before it."""
+HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
+"""How long a cause stays at least: long enough to see a gate swing, and, where a backlog is long in going, not longer."""
 
 Cause = Literal["overload", "stuck", "slow", "bad"]
 Way = Literal["door", "kept", "aborting"]
@@ -81,7 +85,7 @@ class Case:
         if self.setting in ("damping", "both"):
             policy["min_pause_secs"] = MIN_PAUSE_SECS
         if self.setting in ("ramp", "both"):
-            policy["resume_ramp_per_sec"] = BUSY_RAMP_PER_SEC if self.busy else RAMP_PER_SEC
+            policy["resume_ramp_per_sec"] = RAMP_PER_SEC
         return policy
 
     @property
@@ -90,9 +94,15 @@ class Case:
         return self.cause == "slow" or (self.cause == "bad" and self.kind == "sglang")
 
 
-def settings_of(way: Way) -> tuple[Setting, ...]:
-    """Those that do something there: an engine paused by its own switch has nobody at a gate to let through."""
-    return SETTINGS if way == "door" else ("none", "damping")
+def settings_of(kind: Kind, way: Way, *, busy: bool = False) -> tuple[Setting, ...]:
+    """Those that are tried there, the most last.
+
+    An engine paused by its own switch has nobody at a gate to let through. Before a busy engine a ramp would take longer
+    than anybody waits. At the door all engines are alike: what each setting does by itself is tried with one kind.
+    """
+    if way != "door" or busy:
+        return ("none", "damping")
+    return SETTINGS if kind == "vllm" else ("none", "both")
 
 
 GRID = [
@@ -102,8 +112,7 @@ GRID = [
     for cause in CAUSES
     if cause in causes
     for way in WAYS
-    for setting in settings_of(way)
-    if not busy or setting in ("none", settings_of(way)[-1])
+    for setting in settings_of(kind, way, busy=busy)
 ]
 SHORT = [
     Case("vllm", "stuck", "door"),

@@ -18,10 +18,11 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from .engine.dialects import Kind
 from .loop_cases import CAUSES, SETTINGS, WAYS, Cause, settings_of
 
 MARKERS = "<!-- results: written by demo.loop_report -->", "<!-- end of results -->"
-TITLES = {"vllm": "vLLM", "sglang": "SGLang"}
+TITLES: dict[Kind, str] = {"vllm": "vLLM", "sglang": "SGLang"}
 
 Told = dict[str, Any]
 
@@ -76,7 +77,7 @@ def _result(told: Told, kind: str, cause: str, way: str, setting: str, *, busy: 
     return next((one for one in told["results"] if wanted.items() <= one.items()), None)
 
 
-def draw(told: Told, kind: str, path: Path, *, fully: bool) -> None:
+def draw(told: Told, kind: Kind, path: Path, *, fully: bool) -> None:
     """Requests in the engine and at the gate, with the times when it was closed, for each cause and way.
 
     Args:
@@ -89,7 +90,8 @@ def draw(told: Told, kind: str, path: Path, *, fully: bool) -> None:
     figure, rows = plt.subplots(len(causes), len(WAYS), figsize=(13, 2.4 * len(causes)), squeeze=False)
     for (cause, busy), row in zip(causes, rows, strict=True):
         for way, axes in zip(WAYS, row, strict=True):
-            result = _result(told, kind, cause, way, settings_of(way)[-1] if fully else "none", busy=busy)
+            setting = settings_of(kind, way, busy=busy)[-1] if fully else "none"
+            result = _result(told, kind, cause, way, setting, busy=busy)
             if result is None:
                 continue
             _panel(axes, told["series"][result["name"]], result)

@@ -84,14 +84,22 @@ class Engines(Process):
         sidecar: where the gates of those are that have a door.
         folder: to run in.
         report_secs: how often clients report.
+        wait_secs: how long a request waits at a gate.
     """
 
-    def __init__(self, tolds: list[str], sidecar: str, folder: Path, report_secs: float = 1.0) -> None:
+    def __init__(
+        self,
+        tolds: list[str],
+        sidecar: str,
+        folder: Path,
+        report_secs: float = 1.0,
+        wait_secs: float = 60.0,
+    ) -> None:
         environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "WELLBEING_URL": sidecar,
-            "WELLBEING_CLIENT_WAIT_SECS": "60",
+            "WELLBEING_CLIENT_WAIT_SECS": f"{wait_secs:g}",
             "WELLBEING_CLIENT_REPORT_SECS": f"{report_secs:g}",
         }
         super().__init__([sys.executable, "-m", "demo.engine", *tolds], folder, environ)

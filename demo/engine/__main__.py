@@ -11,6 +11,7 @@ import sys
 from typing import Any, cast
 
 import uvicorn
+import uvloop
 
 from sidecar.client.asgi import GateMiddleware
 
@@ -47,4 +48,4 @@ async def _serve(tolds: list[str]) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    asyncio.run(_serve(sys.argv[1:]))
+    uvloop.run(_serve(sys.argv[1:]))
