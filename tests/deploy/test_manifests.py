@@ -20,7 +20,7 @@ from harness.kubernetes import (
     spoiled,
     workloads,
 )
-from harness.policy import CHECKS, dashboards_in, violations
+from harness.policy import CHECKS, dashboards_in, ours, violations
 
 OVERLAYS = KUBERNETES / "overlays"
 WITH_PODS = [folder for folder in kustomizations() if workloads(kustomize(folder))]
@@ -206,6 +206,21 @@ def test_the_gates_receiver_leads_to_the_gate() -> None:
     assert named == rule["alert"]
     ((matcher,),) = [one["matchers"] for one in config["spec"]["route"]["routes"]]
     assert matcher["value"] == named
+
+
+@pytest.mark.parametrize("overlay", ["vllm", "central-gate"])
+def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
+    """Without it no recovery is believed."""
+    (rule,) = find(kustomize(KUBERNETES / "operator"), "PrometheusRule", "wellbeing-watchdog")["spec"][
+        "groups"
+    ][0]["rules"]
+    named = [
+        one["value"]
+        for _, container in ours(kustomize(OVERLAYS / overlay))
+        for one in container["env"]
+        if one["name"] == "WELLBEING_ALERTS__WATCHDOG__ALERTNAME"
+    ]
+    assert named == [rule["alert"]]
 
 
 def test_nothing_is_posted_to_a_gate_that_is_not_there() -> None:
