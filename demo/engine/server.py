@@ -92,9 +92,13 @@ class Application:
         try:
             await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            is_gone = not ended.done()
             gone.cancel()
             self.dialect.model.drop(sequence)
         end = await ended
+        if is_gone:
+            # Nobody hears it; it counts as what the client did, as in SGLang.
+            return 400, {"error": "the client is gone"}
         if end in ("error", "abort"):
             return 500 if end == "error" else 503, {"error": end}
         choice = {"index": 0, "message": {"role": "assistant", "content": "…"}, "finish_reason": end}

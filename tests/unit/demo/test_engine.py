@@ -250,6 +250,27 @@ def test_sglang_does_not_count_its_own_health_checks() -> None:
     assert run.value("sglang:prompt_tokens_total") == run.value("sglang:generation_tokens_total") == 0
 
 
+def test_a_client_that_goes_away_is_no_error_of_the_engine() -> None:
+    engine = Application("m", "sglang")
+    messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        pass
+
+    async def ask_it():
+        await engine({"type": "http", "path": "/v1/chat/completions", "method": "POST"}, receive, send)
+        engine._ticking.cancel()
+
+    asyncio.run(ask_it())
+    text = engine.dialect.exposition().decode()
+    assert 'status_code="400"' in text
+    assert 'status_code="503"' not in text
+    assert not engine.dialect.model.waiting
+
+
 def test_a_dead_engine_answers_nothing() -> None:
     engine = Application("m")
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
