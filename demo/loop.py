@@ -35,6 +35,7 @@ from .stage import (
     free_port,
     is_up,
     put_fault,
+    quiet_ports,
     shipped_rules,
 )
 
@@ -184,7 +185,7 @@ class Loop:
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-loop-")))
         stuck = Case("vllm", "stuck", "kept")
         named = [*((case.name, case) for case in self._cases), (PLANTED, stuck)]
-        ports = {name: free_port() for name, _ in named}
+        ports = dict(zip((name for name, _ in named), quiet_ports(len(named)), strict=True))
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         port = free_port()
         self.alertmanager: Alertmanager = enter(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import socket
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -106,6 +108,21 @@ class Engines(Process):
 
     def __enter__(self) -> Self:
         return self
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Free ports of loopback that the system gives nobody who connects: of many, one would be taken before it is used."""
+    found: list[int] = []
+    for port in random.sample(range(15_000, 32_000), 1000):
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def put_fault(url: str, fault: str) -> None:
