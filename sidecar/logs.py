@@ -1,7 +1,7 @@
 """Logs on stderr: an event a line, for people or for programs.
 
 An event is a short name; what belongs to it stands in fields: ``logger.info("pause",
-extra={"fields": {"scope": "team-a"}})``.
+extra={"fields": {"scope": "team-a"}})``. ``at`` beside ``fields`` is when it happened, if not now.
 """
 
 from __future__ import annotations
@@ -72,5 +72,6 @@ def _console(value: object) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
+    # What is told later than it happened bears the time when it did.
+    moment = datetime.fromtimestamp(getattr(record, "at", record.created), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -72,7 +72,8 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         return _Reader(loader, name).read(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        hint = ' (quote a text that has a colon at its end, as "memory:")' if error.problem == _COLON else ""
+        hint = ' (quote a text that has a colon, as "memory:", and look at the indentation)'
+        hint = hint if error.problem == _COLON else ""
         raise ConfigError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
         if isinstance(error, ConfigError):

@@ -19,7 +19,7 @@ logger = logging.getLogger("sidecar.journal")
 
 _AFTER_SECS = 0.001
 _AT_ONCE = 8
-_MAX_UNLOGGED = 10_000
+_MAX_UNLOGGED = 500
 
 
 class Journal:
@@ -97,4 +97,4 @@ def _write(entry: Entry) -> None:
         fields["cause"] = entry.cause
     if entry.until is not None:
         fields["until"] = rfc3339(entry.until)
-    logger.info(entry.kind, extra={"fields": fields})
+    logger.info(entry.kind, extra={"fields": fields, "at": entry.at})

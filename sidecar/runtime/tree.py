@@ -81,6 +81,8 @@ class Tree:
         self._policies = policies
         for gate in self.gates.values():
             gate.policy = policies.policy_for(gate.scope)
+            # With it goes the ramp, which is told beside the snapshot.
+            gate.answer = gate.answer_rest = None
         update = Update()
         self._refresh(self.root, update, now, whole=True)
         return update

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sidecar.runtime.gate import Gate
 from sidecar.runtime.waiter import Ending, Waiter
@@ -28,10 +28,43 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+T = TypeVar("T")
+
 READY = "/-/ready"
 _PROBES = ("/-/healthy", READY)
 _WSGI_THREADS = 32
 _LOAD_AFTER_SECS = 0.3
+
+
+class _Late(Generic[T]):
+    """What the gate does without: made by a thread when it is first asked for.
+
+    Args:
+        make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: asyncio.Future[T] | None = None
+
+    def load(self) -> asyncio.Future[T]:
+        """Begin to make it, unless it is there or being made; what failed is tried again."""
+        made = self._made
+        if made is None or (made.done() and made.exception() is not None):
+            made = self._made = asyncio.get_running_loop().run_in_executor(None, self._make)
+        return made
+
+    async def get(self) -> T:
+        """It, as soon as it is there.
+
+        Raises:
+            Problem: it could not be made; the next one who asks tries again.
+        """
+        try:
+            return await asyncio.shield(self.load())
+        except Exception as error:
+            logger.exception("a part of the sidecar could not be loaded")
+            raise Problem("internal-error", "the sidecar failed; its log tells why") from error
 
 
 class Application:
@@ -44,8 +77,8 @@ class Application:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._commands = Commands(service)
-        self._exposition: asyncio.Future[Exposition] | None = None
-        self._api: asyncio.Future[Any] | None = None
+        self._exposition = _Late(lambda: _exposition_of(service))
+        self._api = _Late(lambda: _api_of(service))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -64,7 +97,7 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         # Gates are answered before there are metrics; Prometheus shall not wait for them either.
-        loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._load_exposition)
+        loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
         loading.cancel()
         await self.service.stop()
@@ -85,7 +118,7 @@ class Application:
                 return
             if route == METRICS:
                 _take_only(scope, "GET", "HEAD")
-                await answer_scrape(await self._load_exposition(), scope["headers"], send)
+                await answer_scrape(await self._exposition.get(), scope["headers"], send)
                 return
             if route in _PROBES:
                 _take_only(scope, "GET", "HEAD")
@@ -104,9 +137,13 @@ class Application:
             return
         if route is not None and method is not None:
             await _send(send, await self._command(route, scope, body))
-        else:
-            api = await self._load_api()
-            await api(_sized(scope, body), _replay(body, receive), send)
+            return
+        try:
+            api = await self._api.get()
+        except Problem as problem:
+            await _send(send, problem_answer(problem))
+            return
+        await api(_sized(scope, body), _replay(body, receive), send)
 
     async def _command(self, route: str, scope: Scope, body: bytes) -> Answer:
         try:
@@ -122,19 +159,6 @@ class Application:
         if path == READY and not self.service.ready:
             raise Problem("shutting-down", "the sidecar is starting or shutting down")
         return text_answer(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
-
-    # -- what the gate does without: loaded by a thread when it is first asked for ----------------
-
-    def _load_exposition(self) -> asyncio.Future[Exposition]:
-        if self._exposition is None:
-            loop = asyncio.get_running_loop()
-            self._exposition = loop.run_in_executor(None, _exposition_of, self.service)
-        return asyncio.shield(self._exposition)
-
-    def _load_api(self) -> asyncio.Future[Any]:
-        if self._api is None:
-            self._api = asyncio.get_running_loop().run_in_executor(None, _api_of, self.service)
-        return asyncio.shield(self._api)
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
         """Find out who it is, or refuse."""

@@ -22,7 +22,8 @@ from .requests import GateRequest
 
 IDLE_SECS = 70.0
 """An idle connection is closed after this, or a sweep later."""
-_MAX_PLANS = 16_384
+_MAX_PLANS_BYTES = 6_000_000
+_PLAN_BYTES = 400
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -128,8 +129,10 @@ class Door:
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
         if not request.watch and len(head) <= _MAX_PLAN_BYTES:
-            if len(access.plans) >= _MAX_PLANS:
-                access.plans.clear()
+            # Counted with what a plan itself takes: heads that never come again must not fill the memory.
+            access.plan_bytes += len(head) + _PLAN_BYTES
+            if access.plan_bytes > _MAX_PLANS_BYTES:
+                access.forget()
             access.plans[head] = plan
         return plan
 

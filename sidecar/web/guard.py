@@ -59,13 +59,20 @@ class Access:
     Attributes:
         identity: what may be done without a credential.
         plans: what request heads mean that came this way and were let in.
+        plan_bytes: of those heads.
     """
 
-    __slots__ = ("identity", "plans")
+    __slots__ = ("identity", "plan_bytes", "plans")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.plans: dict[bytes, Plan] = {}
+        self.plan_bytes = 0
+
+    def forget(self) -> None:
+        """Understand heads anew."""
+        self.plans.clear()
+        self.plan_bytes = 0
 
 
 class Guard:
@@ -99,7 +106,7 @@ class Guard:
     def forget(self) -> None:
         """What was understood of request heads may be so no longer."""
         for access in self._accesses.values():
-            access.plans.clear()
+            access.forget()
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> Access:
         """The way in at ``listener`` for who has a certificate with ``names``."""

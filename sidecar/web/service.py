@@ -182,10 +182,10 @@ class Service:
 
         Raises:
             Problem: it was refused, or could not be made durable; nothing of it was done.
+            TimeoutError: it is not known yet what comes of it; what is under way goes on.
         """
         try:
             async with asyncio.timeout(_CALL_SECS):
-                # What is under way goes on all the same.
                 return await asyncio.shield(doing)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error

@@ -105,3 +105,22 @@ def test_a_reload_counts_and_a_bad_one_changes_nothing() -> None:
         assert "did you mean pause_on_distressed" in answer.json()["detail"]
         assert own.status("a")["gate"] == "closed"
         assert "wellbeing_config_last_reload_successful 0.0" in own.get("/metrics").text
+
+
+def test_a_reload_that_takes_the_ramp_away_is_told_though_no_snapshot_changes() -> None:
+    with Sidecar({"policies": [{"match": "a", "resume_ramp_per_sec": 5}]}) as own:
+        before = own.gate("a")
+        assert before.headers["Wellbeing-Ramp-Per-Sec"] == "5"
+        own.configure({"policies": [{"match": "a"}]})
+        assert own.session.post(f"{own.url}/-/reload", timeout=10).status_code == 200
+        after = own.gate("a")
+        assert after.headers["ETag"] == before.headers["ETag"]
+        assert "Wellbeing-Ramp-Per-Sec" not in after.headers
+
+
+def test_a_line_bears_the_time_when_it_happened() -> None:
+    with Sidecar({}) as own:
+        own.ok(own.session.post(f"{own.url}/v1/pause/a", json={"reason": "look"}, timeout=10))
+        own.wait_log("pause")
+        entry = own.get("/v1/history/a").json()["entries"][0]
+        assert [line["time"] for line in own.logs("pause")] == [entry["at"]]
