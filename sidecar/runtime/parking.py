@@ -18,6 +18,7 @@ from .waiter import Ending, Waiter
 logger = logging.getLogger(__name__)
 
 _RAMP_STEP_SECS = 0.02
+_UNANSWERED = "a waiter could not be answered"
 
 
 class Parking:
@@ -106,7 +107,7 @@ class Parking:
                 self._ramp(gate, self._loop.time(), 0)
         else:
             self.close(gate)
-            self._let_through(list(gate.waiters))
+            self._wake(list(gate.waiters), Ending.OPENED)
 
     def close(self, gate: Gate) -> None:
         """``gate`` has closed: whoever the ramp has not let through stays parked."""
@@ -116,8 +117,7 @@ class Parking:
 
     def changed(self, gate: Gate) -> None:
         """The snapshot of ``gate`` has changed: answer its watchers."""
-        for watcher in list(gate.watchers):
-            self._end(watcher, Ending.CHANGED)
+        self._wake(list(gate.watchers), Ending.CHANGED)
 
     def move(self, waiters: Iterable[Waiter], gate: Gate) -> None:
         """``waiters`` obey ``gate`` from now on; whoever counted them still does."""
@@ -195,22 +195,38 @@ class Parking:
         try:
             waiter.end(ending, gate)
         except Exception:
-            # One broken connection must not keep the others from being woken.
-            logger.exception("a waiter could not be answered")
+            logger.exception(_UNANSWERED)
 
     def _observe(self, outcome: str, waiter: Waiter) -> None:
         self._waits[outcome].observe(self._loop.time() - waiter.parked_at)
 
-    def _let_through(self, waiters: Iterable[Waiter]) -> None:
+    def _wake(self, waiters: Iterable[Waiter], ending: Ending) -> None:
+        """Who waits for a gate has `waited`, and goes on; who watches is told."""
+        # Ten thousand may be woken at once: as `_end` and `_unpark` do, without calling them.
         now = self._loop.time()
-        waits = self._waits["waited"]
+        observe = self._waits["waited"].observe
+        discard = self._deadlines.discard
         for waiter in waiters:
-            account = waiter.account
-            if waiter.gate is None or account is None:
+            gate = waiter.gate
+            if gate is None:
                 continue
-            account.waited += 1
-            waits.observe(now - waiter.parked_at)
-            self._end(waiter, Ending.OPENED)
+            waiter.gate = None
+            discard(waiter)
+            account = waiter.account
+            if account is None:
+                gate.watchers.pop(waiter, None)
+                self.watching -= 1
+            else:
+                gate.waiters.pop(waiter, None)
+                self.waiting -= 1
+                account.waiting -= 1
+                account.waited += 1
+                observe(now - waiter.parked_at)
+            try:
+                waiter.end(ending, gate)
+            except Exception:
+                # One broken connection must not keep the others from being woken.
+                logger.exception(_UNANSWERED)
 
     def _run_out(self, waiter: Waiter) -> None:
         gate, account = waiter.gate, waiter.account
@@ -218,7 +234,7 @@ class Parking:
             return
         if account is not None and not gate.closed:
             # Still parked by the ramp alone: nobody is refused at an open gate.
-            self._let_through((waiter,))
+            self._wake((waiter,), Ending.OPENED)
             return
         if account is not None:
             account.timed_out += 1
@@ -233,7 +249,7 @@ class Parking:
         due = int((self._loop.time() - since) * per_sec) + 1 - done
         batch = [waiter for waiter, _ in zip(gate.waiters, range(max(due, 0)), strict=False)]
         self._ramps.pop(gate, None)
-        self._let_through(batch)
+        self._wake(batch, Ending.OPENED)
         if gate.waiters:
             step = max(_RAMP_STEP_SECS, 1 / per_sec)
             self._ramps[gate] = self._loop.call_later(step, self._ramp, gate, since, done + len(batch))

@@ -137,13 +137,8 @@ class Door:
         return plan
 
     def shown(self, plan: Plan) -> bytes:
-        """``plan`` answered with its gate's snapshot: rendered anew where the gate or the second changed."""
+        """A plan that is not plain, answered: rendered anew where the gate or the second changed."""
         gate = plan.gate
-        if plan.plain:
-            answer = gate.answer
-            if answer is None or gate.answer_date is not self.date:
-                answer = self.render(gate)
-            return answer
         if plan.answer_version != gate.version or plan.answer_date is not self.date:
             snapshot = snapshot_answer(gate, plan.path)
             plan.answer = snapshot.to_bytes(self.date, head=plan.head, connection=plan.connection)

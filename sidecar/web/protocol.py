@@ -216,10 +216,17 @@ class GateProtocol(Waiter, asyncio.Protocol):
 
     def _show(self, plan: Plan) -> None:
         """Answer with the snapshot of the plan's gate."""
-        if plan.close or self.door.parking.closing:
+        door = self.door
+        if plan.close or door.parking.closing:
             self._write(plan, snapshot_answer(plan.gate, plan.path))
+        elif plan.plain:
+            gate = plan.gate
+            answer = gate.answer
+            if answer is None or gate.answer_date is not door.date:
+                answer = door.render(gate)
+            self.transport.write(answer)
         else:
-            self.transport.write(self.door.shown(plan))
+            self.transport.write(door.shown(plan))
 
     def _settle(self, plan: Plan, gate: Gate, ending: Ending | None) -> None:
         if ending is None:
