@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,18 @@ class Answered:
     p99: float
     p999: float
     cpu: float
+
+    @classmethod
+    def of(cls, parts: Sequence[Answered]) -> Answered:
+        """Several loads of the same length as one; of percentiles the median."""
+        requests = sum(part.per_sec for part in parts)
+        return cls(
+            per_sec=requests / len(parts),
+            p50=statistics.median(part.p50 for part in parts),
+            p99=statistics.median(part.p99 for part in parts),
+            p999=statistics.median(part.p999 for part in parts),
+            cpu=sum(part.cpu * part.per_sec for part in parts) / requests,
+        )
 
 
 def wrk(

@@ -68,7 +68,9 @@ class Ours(Sidecar):
 
 
 class Nginx(Process):
-    """nginx with one worker: ``/v1/gate`` answers 200; with nchan, ``/sub`` parks and ``/pub`` wakes.
+    """nginx with one worker: ``/v1/gate`` answers 200, ``/served`` what it is to serve.
+
+    With nchan, ``/sub`` parks and ``/pub`` wakes.
 
     Args:
         machine: whose core it keeps to.
@@ -102,6 +104,13 @@ class Nginx(Process):
         """The process that serves."""
         return family(self.pid)[1]
 
+    def serve(self, data: bytes) -> None:
+        """Answer ``/served`` with ``data``, from a file."""
+        folder = Path(self._folder.name)
+        # Its worker may be another user's.
+        folder.chmod(0o755)
+        (folder / "served").write_bytes(data)
+
 
 def _nginx_conf(port: int, *, nchan: bool) -> str:
     module = f"load_module {_MODULES / _NCHAN};" if nchan else ""
@@ -134,6 +143,7 @@ def _nginx_conf(port: int, *, nchan: bool) -> str:
             server {{
                 listen 127.0.0.1:{port} backlog=4096;
                 location /v1/gate {{ return 200 "open"; }}
+                location /served {{ root .; }}
                 {channel if nchan else ""}
             }}
         }}

@@ -12,6 +12,7 @@ class Sizes:
     Attributes:
         rounds: how often all is measured.
         secs: how long wrk asks each time.
+        slices: how often it asks each of several servers in turn, for a second.
         connections: how many wrk has.
         waiters: how many are parked.
         wakes: how often those are woken a round, by how many they are.
@@ -30,6 +31,7 @@ class Sizes:
 
     rounds: int
     secs: int
+    slices: int
     connections: tuple[int, int]
     waiters: tuple[int, ...]
     wakes: tuple[int, ...]
@@ -54,6 +56,7 @@ class Sizes:
 FULL = Sizes(
     rounds=5,
     secs=2,
+    slices=3,
     connections=(1, 32),
     waiters=(100, 1_000, 10_000),
     wakes=(5, 3, 2),
@@ -73,6 +76,7 @@ FULL = Sizes(
 SHORT = Sizes(
     rounds=1,
     secs=1,
+    slices=1,
     connections=(1, 4),
     waiters=(5, 20, 60),
     wakes=(2, 2, 2),

@@ -12,13 +12,14 @@ from bench.load import wrk
 from bench.machine import settle
 from bench.notify import notification
 from bench.parked import Parked
-from bench.peers import Ours, objects
+from bench.peers import Nginx, Ours, objects
 from bench.stage import Stage, by_turns, warm
 from bench.talk import Connection, request
 
 from .opened import GATE, named
 
 _SCRAPE = request("GET", "/metrics")
+_SERVED = request("GET", "/served")
 _PARKED = "parked"
 _STORM_SCOPES = 100
 _MAY_DIFFER = 0.01
@@ -50,7 +51,17 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
             answered = wrk(server.where, GATE, 1, stage.sizes.secs, worker=server.worker_pid)
         found |= named("while", name, answered)
         settle(server.pid)
-    return found | _scrapes(stage, server, turn)
+    return found | _served(stage, server) | _scrapes(stage, server, turn)
+
+
+def _served(stage: Stage, server: Ours) -> dict[str, float]:
+    """nginx, while it serves as many bytes as a scrape has: what of it all is the bytes' and the load's."""
+    nginx = stage.nginx()
+    with Connection(server.where) as connection:
+        nginx.serve(connection.ask(_SCRAPE).body)
+    with _goes_on(nginx, lambda _: _SERVED):
+        answered = wrk(nginx.where, GATE, 1, stage.sizes.secs, worker=nginx.worker_pid)
+    return named("while", "nginx", answered)
 
 
 def _storm(stage: Stage, number: int) -> bytes:
@@ -63,7 +74,7 @@ def _claim(number: int) -> bytes:
 
 
 @contextmanager
-def _goes_on(server: Ours, data: Callable[[int], bytes], pause: float = 0.0) -> Iterator[None]:
+def _goes_on(server: Ours | Nginx, data: Callable[[int], bytes], pause: float = 0.0) -> Iterator[None]:
     """Requests one after the other, ``pause`` seconds between, until the block ends."""
     ended = threading.Event()
     failed: list[BaseException] = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import statistics
 
-from bench.load import wrk
 from bench.machine import settle
 from bench.parked import Parked
 from bench.peers import Ours
 from bench.stage import Stage, by_turns, warm
 from bench.talk import Connection, request
 
-from .opened import GATE, named
+from .opened import asked
 
 _FEW = "s/0"
 _OTHERS = "s/1"
@@ -24,17 +23,12 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
 
 def _checks(stage: Stage, turn: int) -> dict[str, float]:
     sizes = stage.sizes
+    servers = {str(scopes): stage.ours(scopes, scopes) for scopes in sizes.scopes}
     found: dict[str, float] = {}
-    for scopes in by_turns(turn, sizes.scopes):
-        server = stage.ours(scopes, scopes)
-        worker = server.worker_pid
-        warm(server.where, GATE)
-        for connections in sizes.connections:
-            answered = wrk(server.where, GATE, connections, sizes.secs, worker=worker)
-            found |= named(f"scopes.{connections}", str(scopes), answered)
-        answered = wrk(server.where, GATE, sizes.connections[-1], sizes.secs, worker=worker, in_turn=scopes)
-        found |= named("scopes.in_turn", str(scopes), answered)
-    return found
+    for connections in sizes.connections:
+        found |= asked(stage, turn, f"scopes.{connections}", servers, connections)
+    many = {name: int(name) for name in servers}
+    return found | asked(stage, turn, "scopes.in_turn", servers, sizes.connections[-1], in_turn=many)
 
 
 def _wakes(stage: Stage, turn: int) -> dict[str, float]:

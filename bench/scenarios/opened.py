@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.load import Answered, wrk
 from bench.peers import Nginx, Ours
 from bench.stage import Stage, by_turns, warm
@@ -14,10 +16,40 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
     servers: dict[str, Ours | Nginx] = {"ours": stage.ours(), "nginx": stage.nginx()}
     found: dict[str, float] = {}
     for connections in stage.sizes.connections:
-        for name, server in by_turns(turn, servers.items()):
-            warm(server.where, GATE)
-            answered = wrk(server.where, GATE, connections, stage.sizes.secs, worker=server.worker_pid)
-            found |= named(f"open.{connections}", name, answered)
+        found |= asked(stage, turn, f"open.{connections}", servers, connections)
+    return found
+
+
+def asked(
+    stage: Stage,
+    turn: int,
+    prefix: str,
+    servers: Mapping[str, Ours | Nginx],
+    connections: int,
+    *,
+    in_turn: Mapping[str, int] | None = None,
+) -> dict[str, float]:
+    """Ask all ``servers`` by turns, second by second: what disturbs the machine disturbs each alike.
+
+    Args:
+        stage: what it runs on.
+        turn: who is first.
+        prefix: of the figures' names.
+        servers: by name.
+        connections: how many at once.
+        in_turn: of how many scopes the gates are asked in turn, by the server's name.
+    """
+    parts: dict[str, list[Answered]] = {name: [] for name in servers}
+    for number in range(stage.sizes.slices):
+        for name, server in by_turns(turn + number, servers.items()):
+            if not number:
+                warm(server.where, GATE)
+            many = in_turn[name] if in_turn else 0
+            answered = wrk(server.where, GATE, connections, 1, worker=server.worker_pid, in_turn=many)
+            parts[name].append(answered)
+    found: dict[str, float] = {}
+    for name, each in parts.items():
+        found |= named(prefix, name, Answered.of(each))
     return found
 
 
