@@ -5,9 +5,7 @@ A thread would hold the interpreter for as long as it is let, several millisecon
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -22,11 +20,10 @@ from prometheus_client.samples import Sample
 
 from sidecar.runtime.gate import Gate
 
+from .pace import Pace
 from .process import Process, Source
 from .scopes import Kept, Lines, families, pieces
 
-_SLICE_SECS = 0.00005
-"""The loop does nothing else for about this long."""
 _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8
 _END = b"# EOF\n"
@@ -90,7 +87,7 @@ class Exposition:
         kept = self._kept
         taken: list[Lines] = []
         size = 0
-        pace = _Pace()
+        pace = Pace()
         for gate in list(gates.values()):
             one = kept.get(gate)
             if one is None:
@@ -107,7 +104,7 @@ class Exposition:
     async def _tell(self, shape: _Format) -> list[bytes]:
         """What the process tells of itself."""
         told = []
-        pace = _Pace()
+        pace = Pace()
         for collect in (self._process.collect, self._runtime.collect):
             for family in collect():
                 if pace.is_over:
@@ -152,29 +149,10 @@ def _encoder(accept: str) -> tuple[Encode, str]:
         return choose_encoder("")
 
 
-class _Pace:
-    """Lets the loop do something else now and then."""
-
-    __slots__ = ("_until",)
-
-    def __init__(self) -> None:
-        self._until = time.perf_counter() + _SLICE_SECS
-
-    @property
-    def is_over(self) -> bool:
-        """Whether somebody else is due."""
-        return time.perf_counter() > self._until
-
-    async def go_on(self) -> None:
-        """Let all others have their turn first."""
-        await asyncio.sleep(0)
-        self._until = time.perf_counter() + _SLICE_SECS
-
-
 async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]) -> AsyncIterator[bytes]:
     waiting: list[bytes] = []
     size = 0
-    pace = _Pace()
+    pace = Pace()
     for piece in chain(pieces(taken, headers), rest):
         waiting.append(piece)
         size += len(piece)
