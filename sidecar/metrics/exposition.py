@@ -5,6 +5,7 @@ A thread would hold the interpreter for as long as it is let, several millisecon
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -103,15 +104,16 @@ class Exposition:
 
     async def _tell(self, shape: _Format) -> list[bytes]:
         """What the process tells of itself."""
+        # It lists all open files, which are as many as there are connections.
+        runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
         told = []
         pace = Pace()
-        for collect in (self._process.collect, self._runtime.collect):
-            for family in collect():
-                if pace.is_over:
-                    await pace.go_on()
-                told.append(shape.encoded(family))
-                if pace.is_over:
-                    await pace.go_on()
+        for family in chain(self._process.collect(), runtime):
+            if pace.is_over:
+                await pace.go_on()
+            told.append(shape.encoded(family))
+            if pace.is_over:
+                await pace.go_on()
         return told
 
 

@@ -49,10 +49,12 @@ class Process:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._waits = _Waits()
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
         counters = self._source.controller.counters
+        yield self._waits.family(counters)
         yield from _webhook(counters)
         yield from _alertmanager(counters)
         yield from _reports(counters)
@@ -82,13 +84,27 @@ class Process:
         yield build
 
 
+class _Waits:
+    """The longest of the families; made anew only when somebody has waited."""
+
+    def __init__(self) -> None:
+        self._counts: list[list[int]] = []
+        self._family: HistogramMetricFamily | None = None
+
+    def family(self, counters: Counters) -> Metric:
+        """It, as it stands."""
+        counts = [histogram.counts.copy() for histogram in counters.waits.values()]
+        if self._family is None or counts != self._counts:
+            self._family = HistogramMetricFamily(
+                "wellbeing_gate_wait_seconds", "How long blocked requests waited.", labels=["outcome"]
+            )
+            for outcome, histogram in counters.waits.items():
+                _add(self._family, [outcome], histogram)
+            self._counts = counts
+        return self._family
+
+
 def _webhook(counters: Counters) -> Iterator[Metric]:
-    waits = HistogramMetricFamily(
-        "wellbeing_gate_wait_seconds", "How long blocked requests waited.", labels=["outcome"]
-    )
-    for outcome, histogram in counters.waits.items():
-        _add(waits, [outcome], histogram)
-    yield waits
     notifications = CounterMetricFamily(
         "wellbeing_webhook_notifications", "Notifications received.", labels=["result"]
     )
