@@ -57,7 +57,7 @@ class Patience:
     """
 
     hold_secs: float = HOLD_SECS
-    calm_secs: float = 45.0
+    calm_secs: float = 60.0
     until_served: bool = True
 
 
