@@ -11,7 +11,7 @@ class Sizes:
 
     Attributes:
         rounds: how often all is measured.
-        secs: how long wrk asks each time.
+        secs: how long wrk asks while something else goes on.
         slices: how often it asks each of several servers in turn, for a second.
         connections: how many wrk has.
         waiters: how many are parked.
