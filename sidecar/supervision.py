@@ -1,0 +1,157 @@
+"""Keeps long-lived tasks, timers and threads running.
+
+An unexpected exception in background work is counted, logged with its traceback, and the work goes on.
+Nothing else in the product starts a task, a timer or a thread that has to live as long as the process.
+
+Rules of this file: it imports nothing of the product, so that the client may use it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
+
+_FIRST_BACKOFF_SECS = 0.1
+_MAX_BACKOFF_SECS = 15.0
+_TRACEBACK_EVERY_SECS = 60.0
+
+
+class Failures:
+    """Counts and logs unexpected exceptions of background work. Safe to use from any thread.
+
+    Args:
+        log: where the failures are logged.
+
+    Attributes:
+        counts: failures by the name of the task, timer or thread.
+    """
+
+    def __init__(self, log: logging.Logger = logger) -> None:
+        self.counts: Counter[str] = Counter()
+        self._log = log
+        self._logged_at: dict[str, float] = {}
+
+    def record(self, name: str) -> None:
+        """Count and log the exception that is being handled.
+
+        A traceback is logged at most once a minute for each name; what fails in between is counted only.
+
+        Args:
+            name: of the task, timer or thread, as it stands in ``wellbeing_task_failures_total``.
+        """
+        self.counts[name] += 1
+        now = time.monotonic()
+        last = self._logged_at.get(name)
+        if last is not None and now - last < _TRACEBACK_EVERY_SECS:
+            return
+        self._logged_at[name] = now
+        fields = {"task": name, "failures": self.counts[name]}
+        self._log.exception("task_failed", extra={"fields": fields})
+
+
+def backoff_secs(failures: int) -> float:
+    """Seconds until the next try after ``failures`` in a row: exponential, with jitter.
+
+    Args:
+        failures: at least 1.
+    """
+    ceiling = min(_MAX_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures - 1, 10))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads out retries
+
+
+async def run_supervised(name: str, run: Callable[[], Awaitable[None]], failures: Failures) -> None:
+    """Await ``run()`` until it returns or is cancelled; start it again whenever it raises.
+
+    Args:
+        name: for the counter and the log.
+        run: one life of the task. It has to leave its state so that it can be called again.
+        failures: counts and logs what it raises.
+    """
+    in_a_row = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await run()
+        except Exception:  # noqa: BLE001 - recorded with its traceback
+            failures.record(name)
+        else:
+            return
+        in_a_row = 1 if time.monotonic() - began > _MAX_BACKOFF_SECS else in_a_row + 1
+        await asyncio.sleep(backoff_secs(in_a_row))
+
+
+def run_thread_supervised(
+    name: str, run: Callable[[], None], failures: Failures, stopped: threading.Event
+) -> None:
+    """Call ``run()`` until it returns or ``stopped`` is set; call it again whenever it raises.
+
+    Args:
+        name: for the counter and the log.
+        run: one life of the thread. It has to leave its state so that it can be called again.
+        failures: counts and logs what it raises.
+        stopped: ends the wait between two lives.
+    """
+    in_a_row = 0
+    while not stopped.is_set():
+        began = time.monotonic()
+        try:
+            run()
+        except Exception:  # noqa: BLE001 - recorded with its traceback
+            failures.record(name)
+        else:
+            return
+        in_a_row = 1 if time.monotonic() - began > _MAX_BACKOFF_SECS else in_a_row + 1
+        stopped.wait(backoff_secs(in_a_row))
+
+
+class RepeatingTimer:
+    """Calls a function again and again; one that raises is called again all the same.
+
+    Args:
+        loop: runs the timer.
+        secs: seconds between two calls, or a function that gives them.
+        call: called in the loop.
+        name: for the counter and the log.
+        failures: counts and logs what it raises.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        secs: float | Callable[[], float],
+        call: Callable[[], None],
+        *,
+        name: str,
+        failures: Failures,
+    ) -> None:
+        self._loop = loop
+        self._secs = secs
+        self._call = call
+        self._name = name
+        self._failures = failures
+        self._stopped = False
+        self._arm()
+
+    def stop(self) -> None:
+        """Call no more."""
+        self._stopped = True
+        self._handle.cancel()
+
+    def _arm(self) -> None:
+        secs = self._secs() if callable(self._secs) else self._secs
+        self._handle = self._loop.call_later(secs, self._fire)
+
+    def _fire(self) -> None:
+        try:
+            self._call()
+        except Exception:  # noqa: BLE001 - recorded with its traceback
+            self._failures.record(self._name)
+        if not self._stopped:
+            self._arm()

@@ -1,0 +1,108 @@
+"""Long-lived tasks, timers and threads survive any exception."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from sidecar import supervision
+from sidecar.supervision import Failures, RepeatingTimer, backoff_secs, run_supervised, run_thread_supervised
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff(monkeypatch):
+    monkeypatch.setattr(supervision, "_FIRST_BACKOFF_SECS", 0.0)
+
+
+class Flaky:
+    def __init__(self, errors):
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+ERRORS = [OSError("reset"), KeyError("x"), RecursionError(), MemoryError(), AssertionError()]
+
+
+def test_a_task_is_started_again_after_any_exception(caplog):
+    run, failures = Flaky(ERRORS), Failures()
+
+    async def task():
+        run()
+
+    asyncio.run(run_supervised("follow", task, failures))
+    assert run.calls == len(ERRORS) + 1
+    assert failures.counts == {"follow": len(ERRORS)}
+    lines = [record for record in caplog.records if record.message == "task_failed"]
+    assert len(lines) == 1
+    assert lines[0].fields == {"task": "follow", "failures": 1}
+    assert lines[0].exc_info
+
+
+def test_a_cancelled_task_ends():
+    async def scenario():
+        failures = Failures()
+
+        async def task():
+            await asyncio.Event().wait()
+
+        running = asyncio.create_task(run_supervised("wait", task, failures))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert failures.counts == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_thread_is_started_again_after_any_exception():
+    run, failures = Flaky(ERRORS), Failures(logging.getLogger("quiet"))
+    run_thread_supervised("poll", run, failures, threading.Event())
+    assert run.calls == len(ERRORS) + 1
+    assert failures.counts == {"poll": len(ERRORS)}
+
+
+def test_a_stopped_thread_is_not_started_again():
+    stopped = threading.Event()
+
+    def run():
+        stopped.set()
+        raise OSError
+
+    run_thread_supervised("poll", run, Failures(), stopped)
+
+
+def test_a_timer_goes_on_after_any_exception_and_stops():
+    async def scenario():
+        run, failures = Flaky(ERRORS), Failures()
+        done = asyncio.Event()
+
+        def call():
+            try:
+                run()
+            finally:
+                if run.calls > len(ERRORS):
+                    timer.stop()
+                    done.set()
+
+        timer = RepeatingTimer(asyncio.get_running_loop(), lambda: 0.0, call, name="tick", failures=failures)
+        await done.wait()
+        await asyncio.sleep(0)
+        assert run.calls == len(ERRORS) + 1
+        assert failures.counts == {"tick": len(ERRORS)}
+
+    asyncio.run(scenario())
+
+
+def test_backoff_grows_and_has_a_limit(monkeypatch):
+    monkeypatch.setattr(supervision, "_FIRST_BACKOFF_SECS", 0.1)
+    assert 0.05 <= backoff_secs(1) <= 0.1
+    assert 7.5 <= backoff_secs(1_000) <= 15.0
