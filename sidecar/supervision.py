@@ -38,6 +38,10 @@ class Failures:
         self._log = log
         self._logged_at: dict[str, float] = {}
 
+    def register(self, name: str) -> None:
+        """Count 0 failures of ``name`` from now on, so that the series exists before the first failure."""
+        self.counts.setdefault(name, 0)
+
     def record(self, name: str) -> None:
         """Count and log the exception that is being handled.
 
@@ -74,6 +78,7 @@ async def run_supervised(name: str, run: Callable[[], Awaitable[None]], failures
         run: one life of the task. It has to leave its state so that it can be called again.
         failures: counts and logs what it raises.
     """
+    failures.register(name)
     in_a_row = 0
     while True:
         began = time.monotonic()
@@ -98,6 +103,7 @@ def run_thread_supervised(
         failures: counts and logs what it raises.
         stopped: ends the wait between two lives.
     """
+    failures.register(name)
     in_a_row = 0
     while not stopped.is_set():
         began = time.monotonic()
@@ -137,6 +143,7 @@ class RepeatingTimer:
         self._name = name
         self._failures = failures
         self._stopped = False
+        failures.register(name)
         self._arm()
 
     def stop(self) -> None:

@@ -8,12 +8,11 @@ from .api import ActiveAlert, parse_active_alerts, parse_started_at
 from .errors import InvalidMatcher, InvalidNotification, InvalidRule, NotificationTooLarge
 from .matchers import Matcher
 from .payload import Alert, Notification, fingerprint_of, parse_notification
-from .rules import Claim, Rule, RuleSet
+from .rules import Rule, RuleMatch, RuleSet
 
 __all__ = [
     "ActiveAlert",
     "Alert",
-    "Claim",
     "InvalidMatcher",
     "InvalidNotification",
     "InvalidRule",
@@ -21,6 +20,7 @@ __all__ = [
     "Notification",
     "NotificationTooLarge",
     "Rule",
+    "RuleMatch",
     "RuleSet",
     "fingerprint_of",
     "parse_active_alerts",

@@ -36,7 +36,7 @@ _FIELD = re.compile(r"(labels|annotations)\.([a-zA-Z_][a-zA-Z0-9_]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RuleMatch:
     """What an alert says of a scope."""
 
     scope: str
@@ -123,16 +123,20 @@ class RuleSet:
 
     rules: tuple[Rule, ...] = ()
 
-    def claim_for(self, alert: Alert) -> Claim | None:
+    def match(self, alert: Alert) -> RuleMatch | None:
         """What ``alert`` claims; None: it is to be ignored."""
         if not self.rules:
             state = _built_in_state(alert.labels)
-            return None if state is None else Claim(scope_by_label(alert.labels), state, _reason(None, alert))
+            return (
+                None
+                if state is None
+                else RuleMatch(scope_by_label(alert.labels), state, _reason(None, alert))
+            )
         for rule in self.rules:
             if rule.matches(alert):
                 if rule.state is None:
                     return None
-                return Claim(_scope(rule, alert.labels), rule.state, _reason(rule.reason, alert))
+                return RuleMatch(_scope(rule, alert.labels), rule.state, _reason(rule.reason, alert))
         return None
 
 

@@ -23,7 +23,7 @@ from .values import Identity, Role
 logger = logging.getLogger(__name__)
 
 LEAST_TOKEN_LENGTH = 16
-_MOST_REMEMBERED = 1_000
+_MAX_REMEMBERED = 1_000
 _MAX_PASSWORD_BYTES = 72  # bcrypt reads no further
 
 
@@ -67,7 +67,7 @@ class Keyring:
 
     # -- who is it --------------------------------------------------------------------------------
 
-    def quickly(self, authorization: bytes | None) -> Identity | None:
+    def identify_fast(self, authorization: bytes | None) -> Identity | None:
         """Whose the value of an ``Authorization`` header is, if that is told without bcrypt."""
         if not authorization:
             return None
@@ -84,9 +84,9 @@ class Keyring:
             return self._right.get(self._digest(secret))
         return None
 
-    def slowly(self, authorization: bytes | None) -> Identity | None:
+    def identify(self, authorization: bytes | None) -> Identity | None:
         """The same, with bcrypt: to be called in a thread."""
-        found = self.quickly(authorization)
+        found = self.identify_fast(authorization)
         user_password = self._basic(authorization)
         if found is not None or user_password is None:
             return found
@@ -96,7 +96,7 @@ class Keyring:
         right = len(password) <= _MAX_PASSWORD_BYTES and _is_password(password, hashed)
         if credential is None or not right:
             return None
-        if len(self._right) >= _MOST_REMEMBERED:
+        if len(self._right) >= _MAX_REMEMBERED:
             self._right.clear()
         secret = (authorization or b"").strip().partition(b" ")[2]
         identity = self._identities[credential.name]
@@ -104,8 +104,8 @@ class Keyring:
         return identity
 
     def needs_time(self, authorization: bytes | None) -> bool:
-        """Whether only `slowly` can tell."""
-        return self._basic(authorization) is not None and self.quickly(authorization) is None
+        """Whether only `identify` can tell."""
+        return self._basic(authorization) is not None and self.identify_fast(authorization) is None
 
     def by_certificate(self, names: Iterable[str]) -> Identity | None:
         """Whose a checked certificate with these names is."""

@@ -1,10 +1,11 @@
-"""What may be asked of the world. Each command is decided whole or not at all."""
+"""What may be asked of the core. Each command is decided whole or not at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from .events import CoreEvent, SignalDropped, SignalPut
 from .policy import PolicyTable
 from .state import WellbeingState
 from .values import Signal
@@ -49,7 +50,7 @@ class AlertResolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class ReceiveAlerts:
     """The alerts of one notification, as one step.
 
     Attributes:
@@ -65,7 +66,7 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class AlertMissing:
     """An alert's signal that Alertmanager knows nothing of any more.
 
     Attributes:
@@ -82,27 +83,27 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconcile:
+class ReconcileAlerts:
     """What Alertmanager says when it is asked.
 
     Attributes:
         firing: alerts that fire.
-        gone: signals that end.
+        missing: signals that end.
         asked_at: when it was asked: it knows better than a resolve that was heard before.
     """
 
     firing: tuple[AlertFired, ...]
-    gone: tuple[Gone, ...]
+    missing: tuple[AlertMissing, ...]
     asked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Believe:
+class AcceptResolves:
     """Sight has come back: what was resolved meanwhile, and has not fired again, is over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disbelieve:
+class RevertResolves:
     """The signals ended in the same breath as the watchdog: they stand until sight comes back.
 
     Attributes:
@@ -115,7 +116,7 @@ class Disbelieve:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimState:
     """An agent's own claim; ``healthy`` withdraws it.
 
     Attributes:
@@ -153,14 +154,14 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class Lapse:
+class Expire:
     """Time has passed: end what is due in ``scopes``."""
 
     scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Repolicy:
+class SetPolicies:
     """The config has new policies; every scope is settled by them."""
 
     policies: PolicyTable
@@ -174,7 +175,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class AddHistoryNote:
     """Tell the history of something that is no change of scopes.
 
     Attributes:
@@ -206,17 +207,17 @@ class ShiftTime:
 
 
 Command = (
-    Notify
-    | Reconcile
-    | Believe
-    | Disbelieve
-    | Claim
+    ReceiveAlerts
+    | ReconcileAlerts
+    | AcceptResolves
+    | RevertResolves
+    | ClaimState
     | Pause
     | Resume
-    | Lapse
-    | Repolicy
+    | Expire
+    | SetPolicies
     | Forget
-    | Remark
+    | AddHistoryNote
     | ShiftTime
 )
 
@@ -228,3 +229,24 @@ class AlertOutcome(Enum):
     REPEATED = "repeated"
     STALE = "stale"
     IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """What a command did.
+
+    Attributes:
+        events: in the order they happened.
+        alerts: for each alert of a notification what became of it, in the notification's order.
+    """
+
+    events: tuple[CoreEvent, ...] = ()
+    alerts: tuple[AlertOutcome, ...] = ()
+
+    def by(self, actor: str) -> CommandOutcome:
+        """The same, done by ``actor``."""
+        events = tuple(
+            event if isinstance(event, SignalPut | SignalDropped) else replace(event, actor=actor)
+            for event in self.events
+        )
+        return CommandOutcome(events, self.alerts)

@@ -80,8 +80,8 @@ class PolicyTable:
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
         first = self._first
-        places = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
-        return self.rules[min(places)][1] if places else self.defaults
+        scope_by_alert = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
+        return self.rules[min(scope_by_alert)][1] if scope_by_alert else self.defaults
 
     def named_scopes(self) -> Iterable[str]:
         """The scopes that the config names, and so makes known."""

@@ -92,13 +92,13 @@ class Episode:
         since: when the threshold was reached.
         level: the own state when the auto hold was last put.
         known: the sources that had a signal at some time in the episode.
-        spent: the auto hold ended by max pause or by an operator; only news puts another.
+        suppressed: the auto hold ended by max pause or by an operator; only news puts another.
     """
 
     since: float
     level: WellbeingState
     known: frozenset[str]
-    spent: bool = False
+    suppressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

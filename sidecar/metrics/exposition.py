@@ -19,11 +19,11 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.samples import Sample
 
-from sidecar.runtime.gate import Gate
+from sidecar.gates.gate import Gate
 
-from .pace import Pace
-from .process import Process, Source
-from .scopes import Kept, Lines, families, pieces
+from .process import MetricsSource, ProcessMetrics
+from .scopes import CachedScopeLines, Lines, families, pieces
+from .time_slice import TimeSlice
 
 _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8
@@ -55,13 +55,13 @@ class Exposition:
         source: the running sidecar.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: MetricsSource) -> None:
         self._source = source
-        self._process = Process(source)
+        self._process = ProcessMetrics(source)
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         GCCollector(registry=self._runtime)
-        self._kept: dict[Gate, Kept] = {}
+        self._kept: dict[Gate, CachedScopeLines] = {}
         self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
@@ -88,16 +88,16 @@ class Exposition:
         kept = self._kept
         taken: list[Lines] = []
         size = 0
-        pace = Pace()
+        time_slice = TimeSlice()
         for gate in list(gates.values()):
             one = kept.get(gate)
             if one is None:
-                one = kept[gate] = Kept()
+                one = kept[gate] = CachedScopeLines()
             one.refresh(gate, controller.clock.monotonic(), elsewhere.get(gate.scope, 0.0))
             taken.append(one.lines)
             size += one.size
-            if pace.is_over:
-                await pace.go_on()
+            if time_slice.expired:
+                await time_slice.let_others_run()
         if len(kept) > len(gates):
             self._kept = {gate: kept[gate] for gate in gates.values() if gate in kept}
         return taken, size
@@ -107,13 +107,13 @@ class Exposition:
         # It lists all open files, which are as many as there are connections.
         runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
         told = []
-        pace = Pace()
+        time_slice = TimeSlice()
         for family in chain(self._process.collect(), runtime):
-            if pace.is_over:
-                await pace.go_on()
+            if time_slice.expired:
+                await time_slice.let_others_run()
             told.append(shape.encoded(family))
-            if pace.is_over:
-                await pace.go_on()
+            if time_slice.expired:
+                await time_slice.let_others_run()
         return told
 
 
@@ -154,7 +154,7 @@ def _encoder(accept: str) -> tuple[Encode, str]:
 async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]) -> AsyncIterator[bytes]:
     waiting: list[bytes] = []
     size = 0
-    pace = Pace()
+    time_slice = TimeSlice()
     for piece in chain(pieces(taken, headers), rest):
         waiting.append(piece)
         size += len(piece)
@@ -162,8 +162,8 @@ async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]
             yield b"".join(waiting)
             waiting.clear()
             size = 0
-        if pace.is_over:
-            await pace.go_on()
+        if time_slice.expired:
+            await time_slice.let_others_run()
     yield b"".join(waiting)
 
 

@@ -14,10 +14,10 @@ from prometheus_client.core import (
 )
 
 from sidecar import __version__
+from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.imports import CounterImports
+from sidecar.gates.counters import Counters, Histogram
 from sidecar.runtime.controller import Controller
-from sidecar.runtime.counters import Counters, Histogram
-from sidecar.runtime.engines import Engines
-from sidecar.runtime.imports import Imports
 
 
 class Connected(Protocol):
@@ -26,28 +26,28 @@ class Connected(Protocol):
     connections: set[Any]
 
 
-class Source(Protocol):
+class MetricsSource(Protocol):
     """Where the numbers come from."""
 
     controller: Controller
-    engines: Engines
-    imports: Imports
+    engines: EngineSyncs
+    imports: CounterImports
     reload_ok: bool
     reloaded_at: float
 
     @property
-    def door(self) -> Connected:
+    def fast_path(self) -> Connected:
         """The light door."""
 
 
-class Process:
+class ProcessMetrics:
     """A collector of them.
 
     Args:
         source: the running sidecar.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: MetricsSource) -> None:
         self._source = source
         self._waits = _Waits()
 
@@ -61,6 +61,7 @@ class Process:
         yield from _engines(self._source.engines)
         yield from _imports(self._source.imports)
         yield from _store(counters)
+        yield _task_failures(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
             "Whether the last load of the config was good.",
@@ -76,7 +77,9 @@ class Process:
             "How late the event loop was at worst within 15 seconds.",
             max([*counters.lags], default=0.0),
         )
-        yield _gauge("wellbeing_connections", "Open connections.", float(len(self._source.door.connections)))
+        yield _gauge(
+            "wellbeing_connections", "Open connections.", float(len(self._source.fast_path.connections))
+        )
         build = GaugeMetricFamily(
             "wellbeing_build_info", "What runs here; always 1.", labels=["version", "python_version"]
         )
@@ -150,7 +153,7 @@ def _reports(counters: Counters) -> Iterator[Metric]:
     yield gone
 
 
-def _engines(engines: Engines) -> Iterator[Metric]:
+def _engines(engines: EngineSyncs) -> Iterator[Metric]:
     in_sync = GaugeMetricFamily(
         "wellbeing_engine_in_sync", "Whether the engine is as its gate is.", labels=["scope", "engine"]
     )
@@ -174,7 +177,7 @@ def _engines(engines: Engines) -> Iterator[Metric]:
     yield from (in_sync, paused, requests)
 
 
-def _imports(imports: Imports) -> Iterator[Metric]:
+def _imports(imports: CounterImports) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "wellbeing_import_up", "Whether it answered when last asked.", labels=["scope", "import"]
     )
@@ -237,6 +240,17 @@ def _store(counters: Counters) -> Iterator[Metric]:
     errors = CounterMetricFamily("wellbeing_store_errors", "Commits that failed.")
     errors.add_metric([], counters.store_errors)
     yield errors
+
+
+def _task_failures(counters: Counters) -> Metric:
+    family = CounterMetricFamily(
+        "wellbeing_task_failures",
+        "Unexpected exceptions of background tasks, timers and threads. Each was logged and started again.",
+        labels=["task"],
+    )
+    for task, count in list(counters.task_failures.counts.items()):
+        family.add_metric([task], count)
+    return family
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.utils import floatToGoString
 
 from sidecar.core.state import WellbeingState
-from sidecar.runtime.gate import Gate
+from sidecar.gates.gate import Gate
 
 _MAX_REASON = 120
 """Characters of a reason in a label: it is told in full by status and history."""
@@ -38,7 +38,7 @@ Lines = tuple[bytes, ...]
 
 
 def families() -> list[Metric]:
-    """All of them, without samples, in the order of `Kept.lines`."""
+    """All of them, without samples, in the order of `CachedScopeLines.lines`."""
     return [
         GaugeMetricFamily("wellbeing_state", "1 for the current effective state, else 0."),
         GaugeMetricFamily("wellbeing_state_level", "The effective state: 0 healthy to 3 distressed."),
@@ -64,7 +64,7 @@ def families() -> list[Metric]:
     ]
 
 
-class Kept:
+class CachedScopeLines:
     """One scope's lines.
 
     Attributes:

@@ -1,4 +1,1 @@
-"""The controller and what it owns: the tree of gates, waiters, timers, counters.
-
-Everything here belongs to one event loop. Nothing is locked, because nobody else writes.
-"""
+"""The controller, which is the one writer of all state, and its timers and logs."""

@@ -1,10 +1,10 @@
 """The controller: the one writer of all state.
 
-Commands come in one at a time or many at once. The writer takes all that wait, decides them in turn
-on one draft, has the store keep the draft, applies it, wakes whoever it lets through, and only then
-answers. While a commit is under way further commands gather, so that many cost one commit.
+Commands come in one at a time or many at once. The writer takes all commands that are pending, decides them
+in turn in one transaction, has the store keep the transaction, applies it, wakes the waiters that it lets
+through, and only then answers. Commands that arrive during a commit share the next one.
 
-If the store fails, nothing of the batch happened and its commands are told so; what time alone does
+If the store fails, nothing of the batch happened and its commands are answered so. What time alone does
 (holds that end, signals that expire) happens all the same: after a restart it would too.
 """
 
@@ -15,24 +15,33 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sidecar.core.changes import Change
-from sidecar.core.commands import Command, Forget, Lapse, Notify, Reconcile, ShiftTime
-from sidecar.core.draft import Draft, Outcome
+from sidecar.clock import Clock
+from sidecar.core.commands import (
+    Command,
+    CommandOutcome,
+    Expire,
+    Forget,
+    ReceiveAlerts,
+    ReconcileAlerts,
+    ShiftTime,
+)
 from sidecar.core.errors import CoreError
+from sidecar.core.events import CoreEvent
+from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
-from sidecar.core.transition import next_deadline
+from sidecar.core.scope_update import next_deadline
+from sidecar.core.transaction import Transaction
 from sidecar.core.values import Tombstone
-from sidecar.core.world import World
+from sidecar.gates.counters import Counters
+from sidecar.gates.event_streams import EventStreams
+from sidecar.gates.gate import Gate
+from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
+from sidecar.supervision import RepeatingTimer, run_supervised
 
-from .agenda import Agenda
-from .clock import Clock
-from .counters import Counters
-from .gate import Gate
-from .journal import Journal
-from .parking import Parking
-from .streams import Streams
-from .tree import Tree, Update
+from .event_log import EventLog
+from .expiry_timer import ExpiryTimer
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +49,7 @@ _TICK_SECS = 1.0
 _STEP_SECS = 1.5
 """A clock that moved by more than this between two ticks was set."""
 
-_MAX_OWED_CHANGES = 10_000
+_MAX_OWED_EVENTS = 10_000
 
 _AT_ONCE_ALERTS = 50
 """What is about more alerts is decided by a thread."""
@@ -53,16 +62,16 @@ class ShuttingDown(Exception):
 @dataclass(slots=True)
 class _Pending:
     command: Command
-    answer: asyncio.Future[Outcome]
+    answer: asyncio.Future[CommandOutcome]
     actor: str = ""
 
 
 class Controller:
-    """Owns the world, the tree of gates, the waiters and the counters.
+    """Owns the core state, the tree of gates, the waiters and the counters.
 
     Args:
         policies: the config's.
-        store: keeps the world.
+        store: keeps the state.
         max_scopes: how many scopes may be known.
         max_signals: how many signals a scope may have.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
@@ -82,8 +91,8 @@ class Controller:
         self.clock = clock or Clock()
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
-        self.parking = Parking(self.loop, self.counters)
-        self.streams = Streams()
+        self.waiting_room = WaitingRoom(self.loop, self.counters)
+        self.streams = EventStreams()
         self.on_reshape: Callable[[], None] = lambda: None
         self.on_turn: Callable[[], None] = lambda: None
         self._policies = policies
@@ -91,14 +100,14 @@ class Controller:
         self._max_scopes = max_scopes
         self._max_signals = max_signals
         self._scope_idle_secs = scope_idle_secs
-        self._journal = Journal(self.counters, self.loop)
+        self._event_log = EventLog(self.counters, self.loop)
         self._pending: list[_Pending] = []
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be kept as soon as it is up.
         self._owed_scopes: set[str] = set()
         self._owed_tombstones: dict[str, Tombstone | None] = {}
-        self._owed_changes: list[Change] = []
+        self._owed_events: list[CoreEvent] = []
         self._beat_due = False
 
     async def start(self) -> None:
@@ -108,41 +117,48 @@ class Controller:
             StoreError: the store cannot be read.
         """
         kept = await self._store.load(self.clock.now())
-        self.world = World(self._policies, kept.records, kept.tombstones, self._max_scopes, self._max_signals)
+        self.core_state = CoreState(
+            self._policies, kept.records, kept.tombstones, self._max_scopes, self._max_signals
+        )
         version = kept.version
-        self.tree = Tree(self._policies, version, self.parking)
-        self._agenda = Agenda(self.loop, self.clock, self._time_is_up)
+        self.tree = GateTree(self._policies, version, self.waiting_room)
+        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._time_is_up, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
-        for gate in self.tree.update(self.world.records, now).closed:
+        for gate in self.tree.update(self.core_state.records, now).closed:
             if gate.hold is not None:
                 gate.closed_at = now - max(0.0, wall - gate.hold.since)
-        self._plan(self.world.records)
-        self._writer = self.loop.create_task(self._write())
+        self._plan(self.core_state.records)
+        self._writer = self.loop.create_task(
+            run_supervised("writer", self._write, self.counters.task_failures)
+        )
         now = self.clock.now()
         if kept.seen_at is not None:
             if kept.seen_at > now + _STEP_SECS:
                 self._clock_went_back(now - kept.seen_at)
             fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
             logger.info("restored", extra={"fields": fields})
-        await self.submit(Lapse(tuple(self.world.records)))
-        self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
+        await self.submit(Expire(tuple(self.core_state.records)))
+        self._sweeper = self._every(self._sweep_secs, self._sweep, "sweeper")
         self._drift = self.clock.now() - self.clock.monotonic()
         self._tick_due = self.loop.time() + _TICK_SECS
-        self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
+        self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
+
+    def _every(self, secs: float, call: Callable[[], None], name: str) -> RepeatingTimer:
+        return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
 
     async def stop(self) -> None:
         """Turn away whoever is parked, finish what was asked, and close the store."""
-        self.parking.shut_down(list(self.tree.gates.values()))
+        self.waiting_room.shut_down(list(self.tree.gates.values()))
         self._stopping = True
-        self._sweeper.cancel()
-        self._ticker.cancel()
-        self._agenda.stop()
+        self._sweeper.stop()
+        self._ticker.stop()
+        self._expiry_timer.stop()
         self._wake.set()
         await self._writer
-        self._journal.flush()
+        self._event_log.flush()
         await self._store.close()
 
-    def submit(self, command: Command, actor: str = "") -> asyncio.Future[Outcome]:
+    def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
         """Ask for ``command``, on behalf of ``actor``; the answer comes once it is durable and true.
 
         The answer may raise:
@@ -150,7 +166,7 @@ class Controller:
             StoreUnavailable: it could not be kept; nothing of it was done.
             ShuttingDown: it came too late.
         """
-        answer: asyncio.Future[Outcome] = self.loop.create_future()
+        answer: asyncio.Future[CommandOutcome] = self.loop.create_future()
         if self._stopping:
             answer.set_exception(ShuttingDown("the sidecar is shutting down"))
         else:
@@ -181,53 +197,55 @@ class Controller:
                 logger.exception("a batch of commands failed")
                 for pending in batch:
                     _fail(pending, error)
-                    if isinstance(pending.command, Lapse):
+                    if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
                         self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
-        draft = Draft(self.world)
-        decided = await self._decide(batch, draft)
+        transaction = Transaction(self.core_state)
+        decided = await self._decide(batch, transaction)
         try:
-            await self._commit(draft, decided)
+            await self._commit(transaction, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
-                if not isinstance(pending.command, Lapse | ShiftTime):
+                if not isinstance(pending.command, Expire | ShiftTime):
                     _fail(pending, error)
-            draft = Draft(self.world)
-            decided = await self._decide([one for one, _ in decided if not one.answer.done()], draft)
-            self._owed_scopes |= draft.records.keys()
-            self._owed_tombstones |= draft.tombstones
-            self._owed_changes += [change for _, outcome in decided for change in outcome.changes]
-            del self._owed_changes[:-_MAX_OWED_CHANGES]
-        self._apply(draft, [outcome for _, outcome in decided])
+            transaction = Transaction(self.core_state)
+            decided = await self._decide([one for one, _ in decided if not one.answer.done()], transaction)
+            self._owed_scopes |= transaction.records.keys()
+            self._owed_tombstones |= transaction.tombstones
+            self._owed_events += [event for _, outcome in decided for event in outcome.events]
+            del self._owed_events[:-_MAX_OWED_EVENTS]
+        self._apply(transaction, [outcome for _, outcome in decided])
         for pending, outcome in decided:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
 
-    async def _decide(self, batch: list[_Pending], draft: Draft) -> list[tuple[_Pending, Outcome]]:
+    async def _decide(
+        self, batch: list[_Pending], transaction: Transaction
+    ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
         if sum(_size(pending.command) for pending in batch) <= _AT_ONCE_ALERTS:
-            decided, refused = _perform(batch, draft, now)
+            decided, refused = _apply_commands(batch, transaction, now)
         else:
             # Only this writer changes what is decided from, and it waits; the loop goes on with its gates.
-            decided, refused = await self.loop.run_in_executor(None, _perform, batch, draft, now)
+            decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
             _fail(pending, error)
         return decided
 
-    async def _commit(self, draft: Draft, decided: list[tuple[_Pending, Outcome]]) -> None:
-        changes = tuple(change for _, outcome in decided for change in outcome.changes)
-        forgotten = any(record is None for record in draft.records.values())
+    async def _commit(self, transaction: Transaction, decided: list[tuple[_Pending, CommandOutcome]]) -> None:
+        events = tuple(event for _, outcome in decided for event in outcome.events)
+        forgotten = any(record is None for record in transaction.records.values())
         beat = self._beat_due or not self.counters.store_up
-        if not (changes or draft.tombstones or draft.rewritten or forgotten or beat):
+        if not (events or transaction.tombstones or transaction.rewritten or forgotten or beat):
             return
-        owed = {scope: self.world.records.get(scope) for scope in self._owed_scopes}
+        owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
         batch = Batch(
-            {**owed, **draft.records},
-            {**self._owed_tombstones, **draft.tombstones},
-            (*self._owed_changes, *changes),
-            frozenset(self._owed_scopes | draft.rewritten),
+            {**owed, **transaction.records},
+            {**self._owed_tombstones, **transaction.tombstones},
+            (*self._owed_events, *events),
+            frozenset(self._owed_scopes | transaction.rewritten),
             self.clock.now(),
         )
         began = self.clock.monotonic()
@@ -245,32 +263,32 @@ class Controller:
         self._beat_due = False
         self._owed_scopes.clear()
         self._owed_tombstones.clear()
-        self._owed_changes.clear()
+        self._owed_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
-    def _apply(self, draft: Draft, outcomes: list[Outcome]) -> None:
+    def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
         now = self.clock.monotonic()
-        repolicied = draft.policies is not self.world.policies
-        self.world.apply(draft)
+        repolicied = transaction.policies is not self.core_state.policies
+        self.core_state.apply(transaction)
         if repolicied:
-            self._policies = draft.policies
-            self._show(self.tree.set_policies(draft.policies, now))
-        update = self.tree.update(draft.records, now)
-        self._journal.count(outcomes, self.tree, self.clock.now())
+            self._policies = transaction.policies
+            self._show(self.tree.set_policies(transaction.policies, now))
+        update = self.tree.update(transaction.records, now)
+        self._event_log.count(outcomes, self.tree, self.clock.now())
         self._show(update)
-        self._plan(self.world.records if repolicied else draft.records)
-        self._journal.log(outcomes)
+        self._plan(self.core_state.records if repolicied else transaction.records)
+        self._event_log.log(outcomes)
 
-    def _show(self, update: Update) -> None:
+    def _show(self, update: TreeUpdate) -> None:
         """Let the update be felt: first all gates know their place, then whoever it concerns is told."""
         if update.reshaped:
             self.on_reshape()
         for gate in update.closed:
-            self.parking.close(gate)
+            self.waiting_room.close(gate)
         for gate in update.opened:
-            self.parking.open(gate)
+            self.waiting_room.open(gate)
         for gate in update.changed:
-            self.parking.changed(gate)
+            self.waiting_room.changed(gate)
         if update.changed:
             self.streams.tell(update.changed)
         if update.opened or update.closed or update.reshaped:
@@ -280,18 +298,19 @@ class Controller:
 
     def _plan(self, scopes: Iterable[str]) -> None:
         for scope in scopes:
-            record = self.world.records.get(scope)
+            record = self.core_state.records.get(scope)
             due = None
             if record is not None:
                 due = next_deadline(record, self.tree.gates[scope].policy)
-            self._agenda.put(scope, due)
+            self._expiry_timer.put(scope, due)
 
     def _time_is_up(self, scopes: tuple[str, ...]) -> None:
-        self._order(Lapse(scopes))
+        self._order(Expire(scopes))
 
     def _tick(self) -> None:
         """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
+        self._tick_due = self.loop.time() + _TICK_SECS
         drift = self.clock.now() - self.clock.monotonic()
         step, self._drift = drift - self._drift, drift
         if step < -_STEP_SECS:
@@ -300,9 +319,7 @@ class Controller:
             # Time that a sleeping machine did not see has passed all the same: what was due then is due.
             logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
         if not self.counters.store_up:
-            self._order(Lapse(()))
-        self._tick_due = self.loop.time() + _TICK_SECS
-        self._ticker = self.loop.call_later(_TICK_SECS, self._tick)
+            self._order(Expire(()))
 
     def _clock_went_back(self, secs: float) -> None:
         logger.warning("clock_went_back", extra={"fields": {"secs": round(-secs, 3)}})
@@ -319,8 +336,7 @@ class Controller:
             self._order(Forget(tuple(idle)))
         elif not self._stopping:
             self._beat_due = True
-            self._order(Lapse(()))
-        self._sweeper = self.loop.call_later(self._sweep_secs, self._sweep)
+            self._order(Expire(()))
 
     def _is_idle(self, gate: Gate, now: float) -> bool:
         if gate.waiting or not gate.record.is_empty:
@@ -330,19 +346,19 @@ class Controller:
 
 def _size(command: Command) -> int:
     """How many alerts ``command`` is about."""
-    if isinstance(command, Notify):
+    if isinstance(command, ReceiveAlerts):
         return len(command.alerts)
-    return len(command.firing) + len(command.gone) if isinstance(command, Reconcile) else 0
+    return len(command.firing) + len(command.missing) if isinstance(command, ReconcileAlerts) else 0
 
 
-def _perform(
-    batch: list[_Pending], draft: Draft, now: float
-) -> tuple[list[tuple[_Pending, Outcome]], list[tuple[_Pending, CoreError]]]:
-    """Decide ``batch`` on ``draft``: what each command comes to, and those that are refused."""
+def _apply_commands(
+    batch: list[_Pending], transaction: Transaction, now: float
+) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
+    """Decide ``batch`` on ``transaction``: what each command comes to, and those that are refused."""
     decided, refused = [], []
     for pending in batch:
         try:
-            outcome = draft.perform(pending.command, now)
+            outcome = transaction.apply_command(pending.command, now)
             decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))

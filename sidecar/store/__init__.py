@@ -1,6 +1,6 @@
-"""Where the world is kept: one small protocol, and the stores behind it."""
+"""Where the state is kept: one small protocol, and the stores behind it."""
 
-from .base import Batch, Kept, Store, StoreError, StoreUnavailable
+from .base import Batch, Store, StoredState, StoreError, StoreUnavailable
 from .entries import KINDS, Entry, HistoryQuery
 from .memory import MemoryStore
 from .sqlite import CorruptStore, Retention, SqliteStore, quarantine
@@ -11,12 +11,12 @@ __all__ = [
     "CorruptStore",
     "Entry",
     "HistoryQuery",
-    "Kept",
     "MemoryStore",
     "Retention",
     "SqliteStore",
     "Store",
     "StoreError",
     "StoreUnavailable",
+    "StoredState",
     "quarantine",
 ]

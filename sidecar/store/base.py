@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sidecar.core.changes import Change
+from sidecar.core.events import CoreEvent
 from sidecar.core.values import ScopeRecord, Tombstone
 
 from .entries import Entry, HistoryQuery
@@ -21,7 +21,7 @@ class StoreUnavailable(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredState:
     """What a store has kept.
 
     Attributes:
@@ -44,22 +44,22 @@ class Batch:
     Attributes:
         records: the scopes that changed; None: forgotten.
         tombstones: those that changed; None: gone.
-        changes: what happened: which signals of the records changed, and the history.
-        whole: scopes of which every signal is to be kept anew, whatever ``changes`` tell.
+        events: what happened: which signals of the records changed, and the history.
+        whole: scopes of which every signal is to be kept anew, whatever ``events`` tell.
         at: wall time.
     """
 
     records: Mapping[str, ScopeRecord | None]
     tombstones: Mapping[str, Tombstone | None]
-    changes: tuple[Change, ...]
+    events: tuple[CoreEvent, ...]
     whole: frozenset[str] = frozenset()
     at: float = 0.0
 
 
 class Store(Protocol):
-    """Keeps the world. One controller uses one store, one call at a time."""
+    """Keeps the state. One controller uses one store, one call at a time."""
 
-    async def load(self, now: float) -> Kept:
+    async def load(self, now: float) -> StoredState:
         """What was kept, at wall time ``now``. Raises `StoreError` when it cannot be used."""
 
     async def commit(self, batch: Batch) -> None:

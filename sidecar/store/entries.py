@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.core.changes import Change, HoldLifted, HoldPut, Intervened, Remarked
+from sidecar.core.events import CoreEvent, HistoryNoted, HoldLifted, HoldPut, StateChanged
 from sidecar.core.scope import lies_within
 
 KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind")
@@ -77,58 +77,58 @@ class HistoryQuery:
         )
 
 
-def entries_of(changes: Iterable[Change]) -> Iterator[Entry]:
-    """The entries that ``changes`` make, in their order."""
-    for change in changes:
-        match change:
-            case Intervened():
+def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
+    """The entries that ``events`` make, in their order."""
+    for event in events:
+        match event:
+            case StateChanged():
                 yield Entry(
                     0,
-                    change.at,
-                    change.scope,
+                    event.at,
+                    event.scope,
                     "intervention",
-                    change.old.label,
-                    change.new.label,
-                    change.source,
-                    change.reason,
-                    actor=change.actor,
+                    event.old.label,
+                    event.new.label,
+                    event.source,
+                    event.reason,
+                    actor=event.actor,
                 )
-            case Remarked():
+            case HistoryNoted():
                 yield Entry(
                     0,
-                    change.at,
-                    change.scope,
-                    change.kind,
-                    change.old,
-                    change.new,
-                    change.source,
-                    change.reason,
-                    actor=change.actor,
+                    event.at,
+                    event.scope,
+                    event.kind,
+                    event.old,
+                    event.new,
+                    event.source,
+                    event.reason,
+                    actor=event.actor,
                 )
             case HoldPut(hold=hold):
                 yield Entry(
                     0,
-                    change.at,
-                    change.scope,
-                    "pause" if change.paused else "hold",
-                    "open" if change.paused else "closed",
+                    event.at,
+                    event.scope,
+                    "pause" if event.paused else "hold",
+                    "open" if event.paused else "closed",
                     "closed",
                     hold.by,
                     hold.reason,
                     hold.kind.value,
                     hold.until,
-                    change.actor,
+                    event.actor,
                 )
             case HoldLifted():
                 yield Entry(
                     0,
-                    change.at,
-                    change.scope,
-                    "resume" if change.resumed else "lift",
+                    event.at,
+                    event.scope,
+                    "resume" if event.resumed else "lift",
                     "closed",
-                    "open" if change.resumed else "closed",
-                    change.by,
-                    change.reason,
-                    change.cause.value,
-                    actor=change.actor,
+                    "open" if event.resumed else "closed",
+                    event.by,
+                    event.reason,
+                    event.cause.value,
+                    actor=event.actor,
                 )

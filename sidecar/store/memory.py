@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from .base import Batch, Kept
+from .base import Batch, StoredState
 from .entries import Entry, HistoryQuery, entries_of
 
 
@@ -22,13 +22,13 @@ class MemoryStore:
         self._max_age_secs = max_age_secs
         self._last_id = 0
 
-    async def load(self, now: float) -> Kept:
+    async def load(self, now: float) -> StoredState:
         """Nothing."""
-        return Kept(version=int(now * 1e6))
+        return StoredState(version=int(now * 1e6))
 
     async def commit(self, batch: Batch) -> None:
         """Keep the history; what else the controller applies is all there is."""
-        for entry in entries_of(batch.changes):
+        for entry in entries_of(batch.events):
             self._last_id += 1
             self._entries.appendleft(replace(entry, id=self._last_id))
         while self._entries and self._entries[-1].at < batch.at - self._max_age_secs:

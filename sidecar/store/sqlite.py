@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.changes import SignalDropped, SignalPut
+from sidecar.core.events import SignalDropped, SignalPut
 from sidecar.core.values import Signal, Tombstone
 
-from .base import Batch, Kept, StoreError, StoreUnavailable
+from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import Entry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
@@ -85,7 +85,7 @@ class Retention:
 
 
 class SqliteStore:
-    """Keeps the world in the file at ``path``.
+    """Keeps the state in the file at ``path``.
 
     Args:
         path: made if it is not there, readable by its owner only.
@@ -99,7 +99,7 @@ class SqliteStore:
         self._db: sqlite3.Connection | None = None
         self._since_prune = 0
 
-    async def load(self, now: float) -> Kept:
+    async def load(self, now: float) -> StoredState:
         """Open the file, bring its schema up to date, and read it.
 
         Raises:
@@ -134,7 +134,7 @@ class SqliteStore:
 
     # -- on the thread ----------------------------------------------------------------------------
 
-    def _load(self, now: float) -> Kept:
+    def _load(self, now: float) -> StoredState:
         try:
             self._db = self._open()
             return self._read(self._db, now)
@@ -159,7 +159,7 @@ class SqliteStore:
             db.execute(f"PRAGMA {pragma}")
         return db
 
-    def _read(self, db: sqlite3.Connection, now: float) -> Kept:
+    def _read(self, db: sqlite3.Connection, now: float) -> StoredState:
         [found] = db.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA_VERSION:
             message = (
@@ -204,7 +204,7 @@ class SqliteStore:
             )
         }
         seen_at = meta.get("seen_at")
-        return Kept(records, tombstones, version, None if seen_at is None else float(seen_at))
+        return StoredState(records, tombstones, version, None if seen_at is None else float(seen_at))
 
     def _commit(self, batch: Batch) -> None:
         db = self._db
@@ -244,7 +244,7 @@ class SqliteStore:
                 if one is not None
             ),
         )
-        entries = [entry_row(entry) for entry in entries_of(batch.changes)]
+        entries = [entry_row(entry) for entry in entries_of(batch.events)]
         db.executemany(
             "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -328,13 +328,13 @@ def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, s
     """What of the signals has to be written: rows to put, keys to drop."""
     put: dict[tuple[str, str], Row] = {}
     dropped: dict[tuple[str, str], None] = {}
-    for change in batch.changes:
-        if isinstance(change, SignalPut | SignalDropped) and change.scope not in batch.whole:
-            key = (change.scope, change.signal.source)
+    for event in batch.events:
+        if isinstance(event, SignalPut | SignalDropped) and event.scope not in batch.whole:
+            key = (event.scope, event.signal.source)
             put.pop(key, None)
             dropped.pop(key, None)
-            if isinstance(change, SignalPut):
-                put[key] = signal_row(change.scope, change.signal)
+            if isinstance(event, SignalPut):
+                put[key] = signal_row(event.scope, event.signal)
             else:
                 dropped[key] = None
     for scope in batch.whole:

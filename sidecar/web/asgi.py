@@ -7,16 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from sidecar.runtime.gate import Gate
-from sidecar.runtime.waiter import Ending, Waiter
+from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.web.api.command_routes import CommandRoutes
+from sidecar.web.api.events import EVENTS, stream_events
+from sidecar.web.api.metrics import METRICS, send_metrics
+from sidecar.web.gate.requests import GATE, WATCH, GateRequest, scope_of
 
-from .answers import Answer, ended_answer, problem_answer, snapshot_answer, text_answer
-from .commands import Commands
-from .events import EVENTS, stream_events
+from .gate.responses import ended_response, snapshot_response
 from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
-from .requests import GATE, WATCH, GateRequest, scope_of
-from .scrapes import METRICS, answer_scrape
+from .responses import HttpResponse, problem_response, text_response
 from .service import Service
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _WSGI_THREADS = 32
 _LOAD_AFTER_SECS = 0.3
 
 
-class _Late(Generic[T]):
+class LazyLoad(Generic[T]):
     """What the gate does without: made by a thread when it is first asked for.
 
     Args:
@@ -76,9 +76,9 @@ class Application:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._commands = Commands(service)
-        self._exposition = _Late(lambda: _exposition_of(service))
-        self._api = _Late(lambda: _api_of(service))
+        self._commands = CommandRoutes(service)
+        self._exposition = LazyLoad(lambda: _exposition_of(service))
+        self._api = LazyLoad(lambda: _api_of(service))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
@@ -118,7 +118,7 @@ class Application:
                 return
             if route == METRICS:
                 _take_only(scope, "GET", "HEAD")
-                await answer_scrape(await self._exposition.get(), scope["headers"], send)
+                await send_metrics(await self._exposition.get(), scope["headers"], send)
                 return
             if route in _PROBES:
                 _take_only(scope, "GET", "HEAD")
@@ -129,9 +129,9 @@ class Application:
                 _take_only(scope, method)
             body = await self._read(receive)
         except Problem as problem:
-            self.service.door.count_refusal(problem.name)
+            self.service.fast_path.count_refusal(problem.name)
             # What has not been read of it is not read any more.
-            await _send(send, problem_answer(problem), connection="close")
+            await _send(send, problem_response(problem), connection="close")
             return
         if body is None:
             return
@@ -141,24 +141,24 @@ class Application:
         try:
             api = await self._api.get()
         except Problem as problem:
-            await _send(send, problem_answer(problem))
+            await _send(send, problem_response(problem))
             return
         await api(_sized(scope, body), _replay(body, receive), send)
 
-    async def _command(self, route: str, scope: Scope, body: bytes) -> Answer:
+    async def _command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
             return await self._commands.answer(route, scope["path"], body, scope["state"]["identity"])
         except Problem as problem:
-            self.service.door.count_refusal(problem.name)
-            return problem_answer(problem)
+            self.service.fast_path.count_refusal(problem.name)
+            return problem_response(problem)
         except Exception:
             logger.exception("a request failed")
-            return problem_answer(Problem("internal-error", "the sidecar failed; its log tells why"))
+            return problem_response(Problem("internal-error", "the sidecar failed; its log tells why"))
 
-    def _probe(self, path: str) -> Answer:
+    def _probe(self, path: str) -> HttpResponse:
         if path == READY and not self.service.ready:
             raise Problem("shutting-down", "the sidecar is starting or shutting down")
-        return text_answer(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
+        return text_response(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
         """Find out who it is, or refuse."""
@@ -201,11 +201,11 @@ class Application:
         try:
             answer = await self._answer(scope, receive)
         except Problem as problem:
-            answer = problem_answer(problem)
+            answer = problem_response(problem)
         if answer is not None:
             await _send(send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+    async def _answer(self, scope: Scope, receive: Receive) -> HttpResponse | None:
         _take_only(scope, "GET", "HEAD")
         if_none_match = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
         request = GateRequest(
@@ -214,34 +214,34 @@ class Application:
             if_none_match.decode("latin-1") or None,
         )
         gate, path = self.service.controller.tree.find(request.scope)
-        parking = self.service.controller.parking
+        waiting_room = self.service.controller.waiting_room
         waiter = _AsgiWaiter()
         secs = request.wait_secs(gate.policy.wait_timeout_secs)
         if request.watch:
             if not request.knows(gate.version):
-                return snapshot_answer(gate, path)
-            ending = parking.watch(waiter, gate, path, secs)
+                return snapshot_response(gate, path)
+            ending = waiting_room.watch(waiter, gate, path, secs)
         else:
             gate.requests += 1
             if not gate.closed:
-                return snapshot_answer(gate, path)
-            ending = parking.request(waiter, gate, path, secs)
+                return snapshot_response(gate, path)
+            ending = waiting_room.request(waiter, gate, path, secs)
         if ending is not None:
-            return ended_answer(request, ending, gate, path, self.service.clock.now())
+            return ended_response(request, ending, gate, path, self.service.clock.now())
         return await self._wait(request, waiter, receive)
 
-    async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> Answer | None:
+    async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> HttpResponse | None:
         departed: asyncio.Future[Any] = asyncio.ensure_future(_departure(receive))
         ended: asyncio.Future[Any] = waiter.ended
         try:
             await asyncio.wait({ended, departed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             departed.cancel()
-            self.service.controller.parking.abandon(waiter)
+            self.service.controller.waiting_room.abandon(waiter)
         if not waiter.ended.done():
             return None
         ending, gate = waiter.ended.result()
-        return ended_answer(request, ending, gate, waiter.path, self.service.clock.now())
+        return ended_response(request, ending, gate, waiter.path, self.service.clock.now())
 
 
 def _exposition_of(service: Service) -> Exposition:
@@ -254,7 +254,7 @@ def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's own types are n
     # With Flask the process is a third larger, and many a sidecar is never looked at by a person.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
-    from .api import create_api  # noqa: PLC0415
+    from sidecar.web.api.flask_app import create_api  # noqa: PLC0415
 
     return WSGIMiddleware(cast("Any", create_api(service)), workers=_WSGI_THREADS)
 
@@ -280,7 +280,7 @@ async def _departure(receive: Receive) -> None:
         pass
 
 
-async def _send(send: Send, answer: Answer, connection: str | None = None) -> None:
+async def _send(send: Send, answer: HttpResponse, connection: str | None = None) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
     headers.append((b"x-content-type-options", b"nosniff"))
     if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of

@@ -6,17 +6,14 @@ import asyncio
 import ipaddress
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sidecar.auth import EVERYTHING, NOBODY, Identity, Keyring, Role
 from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
+from .gate.plans import ListenerAccess
 from .problems import Problem
-
-if TYPE_CHECKING:
-    from .door import Plan
 
 ROUTES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
@@ -53,28 +50,6 @@ def route_of(path: str) -> str | None:
     return None
 
 
-class Access:
-    """A way in: a listener, and who a client's certificate says it is.
-
-    Attributes:
-        identity: what may be done without a credential.
-        plans: what request heads mean that came this way and were let in.
-        plan_bytes: of those heads.
-    """
-
-    __slots__ = ("identity", "plan_bytes", "plans")
-
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
-        self.plans: dict[bytes, Plan] = {}
-        self.plan_bytes = 0
-
-    def forget(self) -> None:
-        """Understand heads anew."""
-        self.plans.clear()
-        self.plan_bytes = 0
-
-
 class Guard:
     """Tells who somebody is, and refuses those who may not.
 
@@ -86,7 +61,7 @@ class Guard:
     def __init__(self, keyring: Keyring, max_failures: int) -> None:
         self.keyring = keyring
         self.max_failures = max_failures
-        self._accesses: dict[tuple[Listener, str], Access] = {}
+        self._accesses: dict[tuple[Listener, str], ListenerAccess] = {}
         self._failures: dict[str, tuple[float, int]] = {}
         # One at a time: bcrypt takes a whole core.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
@@ -108,13 +83,13 @@ class Guard:
         for access in self._accesses.values():
             access.forget()
 
-    def access(self, listener: Listener, names: tuple[str, ...] = ()) -> Access:
+    def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
         """The way in at ``listener`` for who has a certificate with ``names``."""
         # Only names that somebody has: whoever comes with others is anybody.
         known = next((name for name in names if self.keyring.by_certificate((name,))), "")
         access = self._accesses.get((listener, known))
         if access is None:
-            access = self._accesses[listener, known] = Access(self._identity(listener, (known,)))
+            access = self._accesses[listener, known] = ListenerAccess(self._identity(listener, (known,)))
         return access
 
     def _identity(self, listener: Listener, names: tuple[str, ...]) -> Identity:
@@ -127,16 +102,23 @@ class Guard:
 
     # -- refusing ---------------------------------------------------------------------------------
 
-    def quickly(self, access: Access, authorization: bytes | None, role: Role, scope: str) -> bool:
+    def identify_fast(
+        self, access: ListenerAccess, authorization: bytes | None, role: Role, scope: str
+    ) -> bool:
         """Whether somebody may, as far as that is told at once; if not, `admit` has to tell."""
         if authorization:
-            found = self.keyring.quickly(authorization)
+            found = self.keyring.identify_fast(authorization)
             if found is not None and found.may(role, scope):
                 return True
         return access.identity.may(role, scope)
 
     async def admit(
-        self, access: Access, authorization: bytes | None, route: str | None, scope: str | None, peer: str
+        self,
+        access: ListenerAccess,
+        authorization: bytes | None,
+        route: str | None,
+        scope: str | None,
+        peer: str,
     ) -> Identity:
         """Who it is that may.
 
@@ -153,13 +135,13 @@ class Guard:
         role = ROUTES.get(route) if route else None
         if route in OPEN:
             return NOBODY
-        found = self.keyring.quickly(authorization)
+        found = self.keyring.identify_fast(authorization)
         if found is None and _suffices(access.identity, role, scope):
             return access.identity
         if found is None and self.keyring.needs_time(authorization):
             self._slow_down(peer)
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, self.keyring.slowly, authorization)
+            found = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
         if found is not None:
             for identity in (found, access.identity):
                 if _suffices(identity, role, scope):

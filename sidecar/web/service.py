@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sidecar.alertmanager.alerting import Alerting
+from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
+from sidecar.clock import Clock
 from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
-from sidecar.core.commands import Repolicy
+from sidecar.core.commands import SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
-from sidecar.runtime.alerting import Alerting
-from sidecar.runtime.clock import Clock
+from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.imports import CounterImports
+from sidecar.gates.client_reports import ClientReports
 from sidecar.runtime.controller import Controller, ShuttingDown
-from sidecar.runtime.engines import Engines
-from sidecar.runtime.imports import Imports
-from sidecar.runtime.reports import Reports
-from sidecar.runtime.watchdog import KIND as BLINDNESS
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -33,8 +33,8 @@ from sidecar.store import (
     StoreUnavailable,
     quarantine,
 )
+from sidecar.web.gate.fast_path import GateFastPath
 
-from .door import Door
 from .guard import Guard
 from .problems import Problem
 from .tls import Tls, TlsError
@@ -61,7 +61,7 @@ class Service:
 
     controller: Controller
     alerting: Alerting
-    door: Door
+    fast_path: GateFastPath
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
         self.config = config
@@ -95,18 +95,18 @@ class Service:
         last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
         was_blind = bool(last) and last[0].new == "blind"
         self.alerting = Alerting(self.controller, self.config.alerts, was_blind=was_blind)
-        self.reports = Reports(
+        self.reports = ClientReports(
             self._loop,
             self.controller.tree,
             self.controller.counters,
             self.clock,
             max_clients=self.config.limits.max_clients,
         )
-        self.engines = Engines(self.controller, self.config.engines)
-        self.imports = Imports(self.controller, self.reports, self.config.imports)
-        self.door = Door(self.controller, self.guard, self.config.limits)
-        self.door.ticking = self._tick
-        self._limit_parking(self.config.limits)
+        self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.imports = CounterImports(self.controller, self.reports, self.config.imports)
+        self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
+        self.fast_path.ticking = self._tick
+        self._limit_waiting_room(self.config.limits)
         self.ready = True
         # What start-up made stays: no collection has to look at it again.
         gc.collect()
@@ -128,11 +128,11 @@ class Service:
         await controller.start()
         return controller
 
-    def _limit_parking(self, limits: LimitsConfig) -> None:
-        parking = self.controller.parking
-        parking.max_waiters = limits.max_waiters
-        parking.max_waiters_per_scope = limits.max_waiters_per_scope
-        parking.max_watchers = limits.max_watchers
+    def _limit_waiting_room(self, limits: LimitsConfig) -> None:
+        waiting_room = self.controller.waiting_room
+        waiting_room.max_waiters = limits.max_waiters
+        waiting_room.max_waiters_per_scope = limits.max_waiters_per_scope
+        waiting_room.max_watchers = limits.max_watchers
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
@@ -150,12 +150,12 @@ class Service:
         """Answer everybody who is parked; from now on nobody is."""
         self.ready = False
         self.controller.streams.shut_down()
-        self.controller.parking.shut_down(list(self.controller.tree.gates.values()))
+        self.controller.waiting_room.shut_down(list(self.controller.tree.gates.values()))
 
     async def stop(self) -> None:
         """Finish what was asked, and close the store."""
         self.shut_down()
-        self.door.stop()
+        self.fast_path.stop()
         self.guard.stop()
         await self.engines.stop()
         await self.imports.stop()
@@ -175,7 +175,7 @@ class Service:
 
     def count_refusal(self, name: str) -> None:
         """Something was refused by the problem ``name``."""
-        self._loop.call_soon_threadsafe(self.door.count_refusal, name)
+        self._loop.call_soon_threadsafe(self.fast_path.count_refusal, name)
 
     async def performed(self, doing: Awaitable[T]) -> T:
         """What comes of ``doing``, whose refusals are told as problems.
@@ -234,21 +234,21 @@ class Service:
         doors = [(one.listen, one.tls, one.store.url) for one in (self.config, config)]
         if doors[0] != doors[1]:
             logger.warning("restart_needed", extra={"fields": {"keys": "listen, tls or store"}})
-        world = self.controller.world
-        before = world.max_scopes
-        world.max_scopes = max(before, config.limits.max_scopes)
+        core_state = self.controller.core_state
+        before = core_state.max_scopes
+        core_state.max_scopes = max(before, config.limits.max_scopes)
         try:
-            await self.controller.submit(Repolicy(config.policies))
+            await self.controller.submit(SetPolicies(config.policies))
         except BaseException:
-            world.max_scopes = before
+            core_state.max_scopes = before
             raise
-        world.max_scopes = config.limits.max_scopes
-        world.max_signals = config.limits.max_signals_per_scope
-        self._limit_parking(config.limits)
-        self.door.limits = config.limits
+        core_state.max_scopes = config.limits.max_scopes
+        core_state.max_signals = config.limits.max_signals_per_scope
+        self._limit_waiting_room(config.limits)
+        self.fast_path.limits = config.limits
         self.guard.configure(keyring, config.limits.max_auth_failures_per_minute)
         self.reports.max_clients = config.limits.max_clients
-        self.door.forget()
+        self.fast_path.forget()
         self.config = config
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)

@@ -18,8 +18,8 @@ from sidecar.config import ConfigError, Listener
 from sidecar.core.errors import CoreError
 from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
+from sidecar.web.gate.protocol import protocol_factory
 
-from .protocol import protocol_factory
 from .service import Service
 
 
@@ -73,9 +73,9 @@ class _Server(Server):
         # Without sockets it starts the application alone.
         await super().startup(sockets=[])
         loop, service = asyncio.get_running_loop(), self._service
-        door = service.door
-        door.connections = self.server_state.connections
-        door.uvicorn = {
+        fast_path = service.fast_path
+        fast_path.connections = self.server_state.connections
+        fast_path.uvicorn = {
             "config": self.config,
             "server_state": self.server_state,
             "app_state": self.lifespan.state,
@@ -87,10 +87,10 @@ class _Server(Server):
             tls = service.tls if service.tls and speaks_tls(listener) else None
             self.servers.append(
                 await loop.create_server(
-                    protocol_factory(door, listener, certified=bool(tls and tls.config.client_ca_file)),
+                    protocol_factory(fast_path, listener, certified=bool(tls and tls.config.client_ca_file)),
                     sock=sock,
                     ssl=tls.context if tls else None,
-                    ssl_handshake_timeout=door.limits.header_timeout_secs if tls else None,
+                    ssl_handshake_timeout=fast_path.limits.header_timeout_secs if tls else None,
                     backlog=self.config.backlog,
                 )
             )

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from harness.sidecar import Sidecar
+from sidecar.web.api.openapi import openapi
 from sidecar.web.guard import OPEN, ROUTES
-from sidecar.web.openapi import openapi
 from sidecar.web.problems import TITLES
 
 ROOT = Path(__file__).parents[2]

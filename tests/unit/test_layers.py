@@ -16,13 +16,41 @@ ALLOWED = {
     "core": set(),
     "alerts": {"core"},
     "store": {"core"},
+    "clock": set(),
+    "http_json": set(),
     "config": {"alerts", "core"},
     "auth": {"config", "core"},
     "logs": set(),
     "supervision": set(),
-    "runtime": {"alerts", "config", "core", "store", "supervision"},
-    "metrics": {"core", "runtime"},
-    "web": {"alerts", "auth", "config", "core", "metrics", "runtime", "store", "supervision"},
+    "gates": {"clock", "core", "supervision"},
+    "runtime": {"clock", "core", "gates", "store", "supervision"},
+    "alertmanager": {
+        "alerts",
+        "clock",
+        "config",
+        "core",
+        "gates",
+        "http_json",
+        "runtime",
+        "store",
+        "supervision",
+    },
+    "engines": {"clock", "config", "core", "gates", "http_json", "runtime", "store", "supervision"},
+    "metrics": {"core", "engines", "gates", "runtime"},
+    "web": {
+        "alertmanager",
+        "alerts",
+        "auth",
+        "clock",
+        "config",
+        "core",
+        "engines",
+        "gates",
+        "metrics",
+        "runtime",
+        "store",
+        "supervision",
+    },
     "cli": {"auth", "client", "config", "logs", "web"},
     "client": {"supervision"},
     "__main__": {"cli"},
@@ -87,7 +115,8 @@ def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
         ("core", "from sidecar.store import Store"),
         ("store", "def f():\n    from sidecar.runtime.gate import Gate"),
         ("client", "import sidecar.core"),
-        ("runtime", "from sidecar import web"),
+        ("gates", "from sidecar import runtime"),
+        ("runtime", "from sidecar import alertmanager"),
     ],
 )
 def test_a_planted_import_is_caught(part: str, source: str) -> None:
@@ -98,5 +127,5 @@ def test_a_planted_import_is_caught(part: str, source: str) -> None:
 def test_the_gate_is_served_without(name: str) -> None:
     program = "import sys, sidecar.cli, sidecar.web.server, sidecar.web.worker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "sidecar.web.protocol" in loaded.stdout.split()
+    assert "sidecar.web.gate.protocol" in loaded.stdout.split()
     assert name not in loaded.stdout.split()

@@ -943,7 +943,7 @@ def pause_of(way: str, *, load: float, ramp_minutes: float = 0, minutes: int = 9
     for number in range(int(minutes / step)):
         now, came = number * step, load * served_per_step
         is_paused = 10 <= now < 15
-        at_door = is_paused and way == "door"
+        at_door = is_paused and way == "fast_path"
         if at_door:
             parked += came
         else:
@@ -961,7 +961,7 @@ def pause_of(way: str, *, load: float, ramp_minutes: float = 0, minutes: int = 9
         for name, value in (("waiting", sum(many for _, many in waiting)), ("sum", total), ("count", count)):
             told[name].append(value)
         told["paused"].append(float(is_paused))
-    metric = "wellbeing_paused" if way == "door" else "wellbeing_engine_paused"
+    metric = "wellbeing_paused" if way == "fast_path" else "wellbeing_engine_paused"
     names = {
         "waiting": QUEUE["vllm"],
         "sum": f"vllm:request_queue_time_seconds_sum{{{V}}}",
@@ -980,11 +980,11 @@ def pause_of(way: str, *, load: float, ramp_minutes: float = 0, minutes: int = 9
         ("kept", 0.8, 0, False),
         ("kept", 0.85, 0, False),
         ("kept", 0.9, 0, False),
-        ("door", 0.85, 0, False),
-        ("door", 0.85, 5, False),
+        ("fast_path", 0.85, 0, False),
+        ("fast_path", 0.85, 5, False),
         # An engine that has too much to do is told of after a pause as before it.
         ("kept", 1.2, 0, True),
-        ("door", 1.2, 0, True),
+        ("fast_path", 1.2, 0, True),
     ],
 )
 def test_the_backlog_of_a_pause_is_no_overload(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from sidecar.alerts import (
     Alert,
-    Claim,
     InvalidMatcher,
     InvalidRule,
     Matcher,
     Rule,
+    RuleMatch,
     RuleSet,
     parse_notification,
 )
@@ -30,11 +30,11 @@ def alert(labels=None, annotations=None, *, firing=True):
 
 
 def claim(rule, labels=None, annotations=None):
-    return RuleSet((rule,)).claim_for(alert(labels, annotations))
+    return RuleSet((rule,)).match(alert(labels, annotations))
 
 
 def state_of(labels):
-    made = RuleSet().claim_for(alert(labels))
+    made = RuleSet().match(alert(labels))
     return None if made is None else made.state
 
 
@@ -64,7 +64,7 @@ def test_without_rules_the_labels_name_the_state(labels, state):
 
 def test_a_real_alert_is_claimed_by_the_built_in_rules():
     (one,) = parse_notification((FIXTURES / "01_single_firing.json").read_bytes()).alerts
-    assert RuleSet().claim_for(one) == Claim("", DISTRESSED, "Signal 0.90 on 127.0.0.1:19100")
+    assert RuleSet().match(one) == RuleMatch("", DISTRESSED, "Signal 0.90 on 127.0.0.1:19100")
 
 
 def test_the_first_rule_that_matches_decides():
@@ -76,7 +76,7 @@ def test_the_first_rule_that_matches_decides():
         )
     )
     states = [
-        rules.claim_for(alert(labels)).state
+        rules.match(alert(labels)).state
         for labels in ({"severity": "critical", "team": "a"}, {"severity": "critical"}, {"team": "a"})
     ]
     assert states == [DISTRESSED, CONCERNED, CAUTIOUS]
@@ -91,13 +91,13 @@ def test_an_alert_that_no_configured_rule_matches_is_ignored():
 
 def test_a_rule_can_ignore_what_later_rules_would_claim():
     rules = RuleSet((Rule.build(["team=a"], "ignore"), Rule.build([], "distressed")))
-    assert rules.claim_for(alert({"team": "a"})) is None
-    assert rules.claim_for(alert({"team": "b"})).state is DISTRESSED
+    assert rules.match(alert({"team": "a"})) is None
+    assert rules.match(alert({"team": "b"})).state is DISTRESSED
 
 
 def test_a_resolved_alert_is_claimed_for_like_a_firing_one():
     labels = {"severity": "critical", "wellbeing_scope": "a/b"}
-    assert RuleSet().claim_for(alert(labels, firing=False)) == RuleSet().claim_for(alert(labels))
+    assert RuleSet().match(alert(labels, firing=False)) == RuleSet().match(alert(labels))
 
 
 @pytest.mark.parametrize(
@@ -136,18 +136,18 @@ def test_a_rule_whose_scope_names_no_labels_means_the_root():
 )
 @pytest.mark.parametrize("rules", [RuleSet(), RuleSet((Rule.build([], "cautious"),))])
 def test_the_label_wellbeing_scope_names_the_scope_where_no_rule_does(rules, value, scope):
-    assert rules.claim_for(alert({"wellbeing_scope": value})).scope == scope
+    assert rules.match(alert({"wellbeing_scope": value})).scope == scope
 
 
 def test_scopes_that_are_too_deep_stay_different():
-    deep = {RuleSet().claim_for(alert({"wellbeing_scope": f"1/2/3/4/5/6/7/8/{end}"})).scope for end in "abc"}
+    deep = {RuleSet().match(alert({"wellbeing_scope": f"1/2/3/4/5/6/7/8/{end}"})).scope for end in "abc"}
     assert len(deep) == 3
 
 
 @given(st.text(st.characters() | st.sampled_from("/ ~.")))
 def test_any_label_value_makes_a_scope(value):
     for rules in (RuleSet(), RuleSet((Rule.build([], "cautious", ["wellbeing_scope"] * 8),))):
-        scope = rules.claim_for(alert({"wellbeing_scope": value})).scope
+        scope = rules.match(alert({"wellbeing_scope": value})).scope
         assert parse_scope(scope) == scope
 
 
@@ -182,11 +182,11 @@ def test_the_reason_is_the_template_filled_in_else_the_summary(template, reason)
     ],
 )
 def test_without_a_summary_the_alertname_is_the_reason(labels, annotations, reason):
-    assert RuleSet().claim_for(alert(labels, annotations)).reason == reason
+    assert RuleSet().match(alert(labels, annotations)).reason == reason
 
 
 def test_a_reason_is_safe_to_log_and_of_bounded_length():
-    reason = RuleSet().claim_for(alert({}, {"summary": "a\x1b[31m\r\n\u202e" + "x" * 20_000})).reason
+    reason = RuleSet().match(alert({}, {"summary": "a\x1b[31m\r\n\u202e" + "x" * 20_000})).reason
     assert reason.startswith("a [31m x")
     assert len(reason) == 1000
 

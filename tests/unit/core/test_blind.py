@@ -7,23 +7,23 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.core.changes import HoldLifted, HoldPut
 from sidecar.core.commands import (
+    AcceptResolves,
     AlertFired,
+    AlertMissing,
     AlertOutcome,
     AlertResolved,
-    Believe,
-    Disbelieve,
-    Gone,
-    Notify,
-    Reconcile,
+    ReceiveAlerts,
+    ReconcileAlerts,
     Resume,
+    RevertResolves,
 )
-from sidecar.core.draft import Draft
+from sidecar.core.events import HoldLifted, HoldPut
+from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
+from sidecar.core.transaction import Transaction
 from sidecar.core.values import Signal
-from sidecar.core.world import World
 
 NOW = 1000.0
 
@@ -36,137 +36,139 @@ def resolved(source: str = "alert:a", at: float = 20.0) -> AlertResolved:
     return AlertResolved(source, at, NOW + 500)
 
 
-def gone(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> Gone:
-    return Gone(source, since, expires_at, "gone")
+def gone(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> AlertMissing:
+    return AlertMissing(source, since, expires_at, "gone")
 
 
 class Story:
     def __init__(self) -> None:
-        self.world = World(PolicyTable(Policy(pause_on_distressed=True)))
+        self.core_state = CoreState(PolicyTable(Policy(pause_on_distressed=True)))
 
     def do(self, command, now: float = NOW):
-        draft = Draft(self.world)
-        outcome = draft.perform(command, now)
-        self.world.apply(draft)
+        transaction = Transaction(self.core_state)
+        outcome = transaction.apply_command(command, now)
+        self.core_state.apply(transaction)
         return outcome
 
     @property
     def paused(self) -> bool:
-        return self.world.records["s"].hold is not None
+        return self.core_state.records["s"].hold is not None
 
     @property
     def signal(self) -> Signal | None:
-        return self.world.records["s"].signals.get("alert:a")
+        return self.core_state.records["s"].signals.get("alert:a")
 
 
 def test_a_resolve_told_by_the_blind_lifts_nothing_until_it_is_believed() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
-    outcome = story.do(Notify((resolved(),), blind=True))
+    story.do(ReceiveAlerts((fired(),)))
+    outcome = story.do(ReceiveAlerts((resolved(),), blind=True))
     assert outcome.alerts == (AlertOutcome.IGNORED,)
     assert story.paused
     assert story.signal.ended_at == 20
-    story.do(Believe())
+    story.do(AcceptResolves())
     assert not story.paused
-    assert story.do(Notify((fired(),))).alerts == (AlertOutcome.STALE,)
+    assert story.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.STALE,)
 
 
 def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
-    story.do(Notify((resolved(),), blind=True))
-    story.do(Notify((fired(at=30),)))
-    story.do(Believe())
+    story.do(ReceiveAlerts((fired(),)))
+    story.do(ReceiveAlerts((resolved(),), blind=True))
+    story.do(ReceiveAlerts((fired(at=30),)))
+    story.do(AcceptResolves())
     assert story.paused
 
 
 def test_what_ended_in_the_same_breath_stands_again() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(),)))
     before = story.signal
-    story.do(Notify((resolved(),)))
+    story.do(ReceiveAlerts((resolved(),)))
     assert not story.paused
-    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
+    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
     assert story.paused
-    story.do(Believe())
+    story.do(AcceptResolves())
     assert not story.paused
 
 
 def test_a_pause_that_was_over_is_not_put_again_by_disbelief() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(),)))
     story.do(Resume("s", "operator"))
     before = story.signal
-    story.do(Notify((resolved(),)))
-    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),)))
+    story.do(ReceiveAlerts((resolved(),)))
+    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),)))
     assert story.signal.ended_at == 20
     assert not story.paused
-    story.do(Notify((fired("alert:news"),)))
+    story.do(ReceiveAlerts((fired("alert:news"),)))
     assert story.paused, "news pauses"
 
 
 def test_what_stood_still_and_goes_on_counts_when_alertmanager_lists_it() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
-    story.do(Notify((resolved(),)), NOW + 1)
-    assert story.do(Reconcile((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), "asked before"
-    assert story.do(Reconcile((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
+    story.do(ReceiveAlerts((fired(),)))
+    story.do(ReceiveAlerts((resolved(),)), NOW + 1)
+    assert story.do(ReconcileAlerts((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), (
+        "asked before"
+    )
+    assert story.do(ReconcileAlerts((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
     assert story.paused
-    assert story.do(Notify((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
+    assert story.do(ReceiveAlerts((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
 
 
 def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
-    story.do(Notify((resolved(),), blind=True))
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(),)))
+    story.do(ReceiveAlerts((resolved(),), blind=True))
+    story.do(ReceiveAlerts((fired(),)))
     assert story.signal.ended_at is None
-    story.do(Believe())
+    story.do(AcceptResolves())
     assert story.paused
 
 
 def test_disbelief_does_not_displace_what_fires() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(),)))
     before = story.signal
-    story.do(Notify((resolved(),)))
-    story.do(Notify((fired(scope="t", at=30),)))
-    story.do(Disbelieve((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
+    story.do(ReceiveAlerts((resolved(),)))
+    story.do(ReceiveAlerts((fired(scope="t", at=30),)))
+    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
     assert story.signal is None
 
 
 def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
     story = Story()
-    story.do(Notify((fired(asked="q"),)))
-    story.do(Reconcile((), (gone(since=9.0), gone("alert:b"), gone(expires_at=1.0))))
+    story.do(ReceiveAlerts((fired(asked="q"),)))
+    story.do(ReconcileAlerts((), (gone(since=9.0), gone("alert:b"), gone(expires_at=1.0))))
     assert story.paused
-    story.do(Reconcile((), (gone(),)))
+    story.do(ReconcileAlerts((), (gone(),)))
     assert not story.paused
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(),)))
     assert story.paused, "nothing says that it ended: no tombstone"
 
 
 def test_a_correction_is_one_step() -> None:
     story = Story()
-    story.do(Notify((fired(),)))
-    outcome = story.do(Reconcile((fired("alert:b"),), (gone(),)))
-    assert not [change for change in outcome.changes if isinstance(change, HoldPut | HoldLifted)]
+    story.do(ReceiveAlerts((fired(),)))
+    outcome = story.do(ReconcileAlerts((fired("alert:b"),), (gone(),)))
+    assert not [event for event in outcome.events if isinstance(event, HoldPut | HoldLifted)]
     assert story.paused
 
 
 def test_what_was_once_asked_for_stays_so() -> None:
     story = Story()
-    story.do(Notify((fired(asked="q"),)))
-    story.do(Notify((fired(),)))
+    story.do(ReceiveAlerts((fired(asked="q"),)))
+    story.do(ReceiveAlerts((fired(),)))
     assert story.signal.asked == "q"
 
 
 def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
     story = Story()
-    story.do(Notify((fired(at=NOW + 3600),)))
-    assert story.do(Notify((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
+    story.do(ReceiveAlerts((fired(at=NOW + 3600),)))
+    assert story.do(ReceiveAlerts((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
     assert not story.paused
-    assert story.do(Notify((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+    assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=12))
@@ -175,8 +177,8 @@ def test_belief_ends_what_the_seeing_would_have_ended(events) -> None:
     blind, seeing = Story(), Story()
     for number, (name, fires, is_blind) in enumerate(events):
         alert = fired(f"alert:{name}", at=number + 1) if fires else resolved(f"alert:{name}", at=number + 1)
-        blind.do(Notify((alert,), blind=is_blind))
-        seeing.do(Notify((alert,)))
-    blind.do(Believe())
-    standing = [{*story.world.places} for story in (blind, seeing)]
+        blind.do(ReceiveAlerts((alert,), blind=is_blind))
+        seeing.do(ReceiveAlerts((alert,)))
+    blind.do(AcceptResolves())
+    standing = [{*story.core_state.scope_by_alert} for story in (blind, seeing)]
     assert standing[0] == standing[1]

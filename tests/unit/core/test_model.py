@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.changes import HoldLifted, HoldPut, Intervened
-from sidecar.core.commands import AlertFired, AlertResolved, Claim, Lapse, Notify, Pause, Resume
-from sidecar.core.draft import Draft
+from sidecar.core.commands import AlertFired, AlertResolved, ClaimState, Expire, Pause, ReceiveAlerts, Resume
+from sidecar.core.events import HoldLifted, HoldPut, StateChanged
+from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ancestors_of
 from sidecar.core.state import WellbeingState
-from sidecar.core.world import World
+from sidecar.core.transaction import Transaction
 
 SCOPES = ["", "a", "a/b", "c", "off"]
 POLICIES = PolicyTable(
@@ -36,7 +36,7 @@ class NaiveScope:
     auto: list | None = None  # [since, until]
     manual: list | None = None
     in_episode: bool = False
-    spent: bool = False
+    suppressed: bool = False
     level: int = 0
     known: set = field(default_factory=set)
     interventions: int = 0
@@ -79,7 +79,7 @@ class NaiveScope:
                 if hold and hold[1] is not None and hold[1] <= at:
                     self.lift(which)
                     if which == "auto":
-                        self.spent = True
+                        self.suppressed = True
             if self.auto and not self.in_episode and self.auto[0] + self.policy.min_pause_secs <= at:
                 self.lift("auto")
             gone = [
@@ -97,14 +97,14 @@ class NaiveScope:
         if self.own >= self.threshold:
             new = set(self.claims) - self.known
             if not self.in_episode:
-                self.in_episode, self.spent, self.level, self.known = True, False, self.own, set()
+                self.in_episode, self.suppressed, self.level, self.known = True, False, self.own, set()
                 if self.auto is None:
                     self.put_auto(now)
-            elif self.spent and (
+            elif self.suppressed and (
                 any(self.claims[source][0] >= self.threshold for source in new)
                 or (self.own > before and self.own > self.level)
             ):
-                self.spent, self.level = False, self.own
+                self.suppressed, self.level = False, self.own
                 self.put_auto(now)
             self.known |= set(self.claims)
         else:
@@ -172,37 +172,37 @@ steps = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(seconds, steps), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
-    world, naive = World(POLICIES), NaiveWorld()
+    core_state, naive = CoreState(POLICIES), NaiveWorld()
     counts = {scope: [0, 0, 0] for scope in SCOPES}
     now = 100.0
     for passed, step in sequence:
         now += passed
-        draft = Draft(world)
+        transaction = Transaction(core_state)
         if step[0] == "never mind":
-            # A draft that is thrown away leaves no trace.
-            draft.perform(Pause(step[1], "never", "mind"), now)
+            # A transaction that is thrown away leaves no trace.
+            transaction.apply_command(Pause(step[1], "never", "mind"), now)
             continue
         # A command lets time pass where it acts; timers do so elsewhere.
-        outcome = draft.perform(command(step, now), now)
-        lapsed = draft.perform(Lapse(tuple(SCOPES)), now)
-        world.apply(draft)
+        outcome = transaction.apply_command(command(step, now), now)
+        lapsed = transaction.apply_command(Expire(tuple(SCOPES)), now)
+        core_state.apply(transaction)
         for scope in naive.scopes.values():
             scope.pass_time(now)
         act(naive, step, now)
-        for change in (*outcome.changes, *lapsed.changes):
-            count = counts[change.scope]
-            count[0] += isinstance(change, Intervened)
-            count[1] += isinstance(change, HoldPut) and change.paused
-            count[2] += isinstance(change, HoldLifted) and change.resumed
-        compare(world, naive, counts)
+        for event in (*outcome.events, *lapsed.events):
+            count = counts[event.scope]
+            count[0] += isinstance(event, StateChanged)
+            count[1] += isinstance(event, HoldPut) and event.paused
+            count[2] += isinstance(event, HoldLifted) and event.resumed
+        compare(core_state, naive, counts)
 
 
 def command(step, now: float):
     match step:
         case ("claim", scope, name, level, ttl):
-            return Claim(scope, f"agent:{name}", WellbeingState(level), "", ttl)
+            return ClaimState(scope, f"agent:{name}", WellbeingState(level), "", ttl)
         case ("notify", listed):
-            return Notify(
+            return ReceiveAlerts(
                 tuple(
                     AlertFired(
                         source, ALERTS[source][0], WellbeingState(ALERTS[source][1]), "", 80.0 + at, now + 25
@@ -217,7 +217,7 @@ def command(step, now: float):
         case ("resume", scope):
             return Resume(scope, "anna")
         case _:
-            return Lapse(tuple(SCOPES))
+            return Expire(tuple(SCOPES))
 
 
 def act(naive: NaiveWorld, step, now: float) -> None:
@@ -246,12 +246,12 @@ def act(naive: NaiveWorld, step, now: float) -> None:
             scope = naive.scopes[name]
             scope.lift("auto")
             scope.lift("manual")
-            scope.spent = True
+            scope.suppressed = True
 
 
-def compare(world: World, naive: NaiveWorld, counts) -> None:
+def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
     for name, scope in naive.scopes.items():
-        record = world.records.get(name)
+        record = core_state.records.get(name)
         if record is None:
             assert not scope.claims
             continue
@@ -262,7 +262,8 @@ def compare(world: World, naive: NaiveWorld, counts) -> None:
         assert counts[name] == [scope.interventions, scope.pauses, scope.resumes], name
         assert scope.pauses - scope.resumes == (record.hold is not None)
         closed = any(
-            world.records.get(one) and world.records[one].hold for one in (name, *ancestors_of(name))
+            core_state.records.get(one) and core_state.records[one].hold
+            for one in (name, *ancestors_of(name))
         )
         assert closed == any(
             naive.scopes[one].auto or naive.scopes[one].manual

@@ -5,17 +5,17 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.commands import AlertFired, AlertResolved, Notify
-from sidecar.core.draft import Draft
+from sidecar.core.commands import AlertFired, AlertResolved, ReceiveAlerts
+from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
-from sidecar.core.world import World
+from sidecar.core.transaction import Transaction
 
 NOW = 10_000.0
 
 
 @st.composite
-def histories(draw) -> list[Notify]:
+def histories(draw) -> list[ReceiveAlerts]:
     """Alerts that fire and end by turns, as Alertmanager would tell of them: a snapshot after each event."""
     alerts: list[AlertFired | AlertResolved] = []
     for number in range(draw(st.integers(1, 4))):
@@ -29,26 +29,26 @@ def histories(draw) -> list[Notify]:
             if draw(st.booleans()):
                 at += draw(st.integers(1, 50))
                 alerts.append(AlertResolved(source, at, NOW + 1e6))
-    notifications = [Notify((alert,)) for alert in alerts]
+    notifications = [ReceiveAlerts((alert,)) for alert in alerts]
     groups = draw(st.lists(st.lists(st.sampled_from(alerts), min_size=1, max_size=5), max_size=3))
-    return notifications + [Notify(tuple(group)) for group in groups]
+    return notifications + [ReceiveAlerts(tuple(group)) for group in groups]
 
 
-def final_state(notifications: list[Notify]):
-    world = World(PolicyTable(Policy(pause_on_distressed=True)))
+def final_state(notifications: list[ReceiveAlerts]):
+    core_state = CoreState(PolicyTable(Policy(pause_on_distressed=True)))
     for notification in notifications:
-        draft = Draft(world)
-        draft.perform(notification, NOW)
-        world.apply(draft)
+        transaction = Transaction(core_state)
+        transaction.apply_command(notification, NOW)
+        core_state.apply(transaction)
     return {
         scope: (
             record.state,
             record.hold is not None,
             {source: (signal.state, signal.since) for source, signal in record.signals.items()},
         )
-        for scope, record in world.records.items()
+        for scope, record in core_state.records.items()
         if record.signals
-    }, {source: one.ended_at for source, one in world.tombstones.items()}
+    }, {source: one.ended_at for source, one in core_state.tombstones.items()}
 
 
 @settings(max_examples=300, deadline=None)

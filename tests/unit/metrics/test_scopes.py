@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, HoldKind, Signal
-from sidecar.metrics.scopes import Kept, families, pieces
-from sidecar.runtime.gate import Gate
+from sidecar.gates.gate import Gate
+from sidecar.metrics.scopes import CachedScopeLines, families, pieces
 
 HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator")
 COUNTS = (
@@ -63,18 +63,18 @@ CHANGES = {
 }
 
 
-def text_of(kept: Kept) -> str:
+def text_of(kept: CachedScopeLines) -> str:
     headers = [b"# HELP " + family.name.encode() + b" x\n" for family in families()]
     return b"".join(pieces([kept.lines], headers)).decode()
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
 def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]]) -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     for now, (name, elsewhere) in enumerate(steps):
         CHANGES[name](gate)
-        fresh = Kept()
+        fresh = CachedScopeLines()
         fresh.refresh(gate, float(now), elsewhere)
         kept.refresh(gate, float(now), elsewhere)
         assert kept.lines == fresh.lines
@@ -83,7 +83,7 @@ def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]])
 
 @pytest.mark.parametrize("name", sorted(set(CHANGES) - {"open"}))
 def test_every_change_is_seen(name: str) -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines
     CHANGES[name](gate)
@@ -92,7 +92,7 @@ def test_every_change_is_seen(name: str) -> None:
 
 
 def test_what_did_not_change_is_not_made_anew() -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines
     kept.refresh(gate, 100.0, 0.0)
@@ -104,7 +104,7 @@ def test_what_did_not_change_is_not_made_anew() -> None:
 
 
 def test_what_a_label_may_hold_is_escaped() -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), Kept()
+    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     close(gate)
     kept.refresh(gate, 0.0, 0.0)
     samples = [sample for family in parse(text_of(kept)) for sample in family.samples]

@@ -1,0 +1,1 @@
+"""Alertmanager: notifications received from it, and what the sidecar asks it."""

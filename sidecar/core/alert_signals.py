@@ -1,0 +1,184 @@
+"""What alerts do to signals.
+
+An alert's signal stands in one scope. Which notification of an alert is newer is decided by the alert's
+own times: ``startsAt`` of firing ones, ``endsAt`` of resolved ones, which is kept as a tombstone. So any
+order and any repetition of the same notifications ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .commands import (
+    AcceptResolves,
+    AlertFired,
+    AlertOutcome,
+    AlertResolved,
+    CommandOutcome,
+    ReceiveAlerts,
+    ReconcileAlerts,
+    RevertResolves,
+)
+from .model import StateDelta
+from .pending_updates import PendingUpdates
+from .scope import lies_within
+from .values import STALE_SECS, Signal, Tombstone
+
+AlertCommand = ReceiveAlerts | ReconcileAlerts | AcceptResolves | RevertResolves
+
+
+class AlertSignals:
+    """Applies one command about alerts.
+
+    Args:
+        delta: where the changes go.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, delta: StateDelta, now: float) -> None:
+        self._delta = delta
+        self._now = now
+        self._updates = PendingUpdates(delta, now)
+
+    def apply(self, command: AlertCommand) -> CommandOutcome:
+        """Apply ``command``.
+
+        Raises:
+            TooManyScopes: it would make too many scopes known; nothing of it was applied.
+            TooManySignals: a scope would have too many signals; nothing of it was applied.
+        """
+        match command:
+            case ReceiveAlerts():
+                return self._receive(command)
+            case ReconcileAlerts():
+                return self._reconcile(command)
+            case AcceptResolves():
+                return self._accept_resolves()
+            case RevertResolves():
+                return self._revert_resolves(command)
+
+    def _receive(self, command: ReceiveAlerts) -> CommandOutcome:
+        permitted = [self._is_within(alert, command.within) for alert in command.alerts]
+        self._require_room(
+            alert
+            for alert, may in zip(command.alerts, permitted, strict=True)
+            if may and isinstance(alert, AlertFired)
+        )
+        outcomes = tuple(
+            AlertOutcome.IGNORED
+            if not may
+            else self._fire(alert)
+            if isinstance(alert, AlertFired)
+            else self._resolve(alert, blind=command.blind)
+            for alert, may in zip(command.alerts, permitted, strict=True)
+        )
+        return CommandOutcome(self._updates.finish(), outcomes)
+
+    def _is_within(self, alert: AlertFired | AlertResolved, within: str) -> bool:
+        if not within:
+            return True
+        scope = self._delta.alert_scope(alert.source)
+        here = scope is None or lies_within(scope, within)
+        return here and (isinstance(alert, AlertResolved) or lies_within(alert.scope, within))
+
+    def _fire(self, alert: AlertFired, listed_at: float | None = None) -> AlertOutcome:
+        tombstone = self._delta.tombstone(alert.source)
+        if tombstone is not None and alert.starts_at <= tombstone.ended_at:
+            if listed_at is None or listed_at <= tombstone.heard_at:
+                return AlertOutcome.STALE
+            # It is listed after its resolve was received: a Prometheus that stood still continues with it.
+            self._delta.tombstones[alert.source] = None
+        scope = self._delta.alert_scope(alert.source)
+        current = None if scope is None else self._updates.of(scope).signal(alert.source)
+        expires_at, asked = alert.expires_at, alert.asked
+        outcome = AlertOutcome.APPLIED
+        if current is not None:
+            asked = asked or current.asked
+            if alert.starts_at < current.since:
+                return AlertOutcome.STALE
+            expires_at = max(expires_at, current.expires_at or expires_at)
+            if scope == alert.scope and (alert.starts_at, alert.state) == (current.since, current.state):
+                if (expires_at, asked, None) == (current.expires_at, current.asked, current.ended_at):
+                    return AlertOutcome.REPEATED
+                outcome = AlertOutcome.REPEATED
+        if scope is not None and scope != alert.scope:
+            self._updates.of(scope).drop_signal(alert.source, f"moved to {alert.scope or 'the root'}")
+        reason = current.reason if current and outcome is AlertOutcome.REPEATED else alert.reason
+        signal = Signal(alert.source, alert.state, reason, alert.starts_at, expires_at, asked=asked)
+        self._updates.of(alert.scope).put_signal(signal)
+        self._delta.scope_by_alert[alert.source] = alert.scope
+        return outcome
+
+    def _resolve(self, alert: AlertResolved, *, blind: bool) -> AlertOutcome:
+        scope = self._delta.alert_scope(alert.source)
+        current = None if scope is None else self._updates.of(scope).signal(alert.source)
+        # An alert with an end and no beginning gets its end as its beginning from Alertmanager: an alert
+        # that begins in the future may have ended by now.
+        is_stale = current is not None and alert.ends_at < current.since <= self._now
+        if blind:
+            # Kept with the signal only: a resolve that is not accepted must not make a later firing stale.
+            if scope is not None and current is not None and current.ended_at is None and not is_stale:
+                self._updates.of(scope).put_signal(replace(current, ended_at=alert.ends_at))
+            return AlertOutcome.STALE if is_stale else AlertOutcome.IGNORED
+        tombstone = self._delta.tombstone(alert.source)
+        newer = tombstone is None or alert.ends_at > tombstone.ended_at
+        if newer:
+            ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
+            self._delta.tombstones[alert.source] = Tombstone(ended_at, alert.keep_until, self._now)
+        if scope is None or current is None:
+            return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED
+        if is_stale:
+            return AlertOutcome.STALE
+        self._updates.of(scope).drop_signal(alert.source, "resolved")
+        self._delta.scope_by_alert[alert.source] = None
+        return AlertOutcome.APPLIED
+
+    def _reconcile(self, command: ReconcileAlerts) -> CommandOutcome:
+        self._require_room(command.firing)
+        for missing in command.missing:
+            scope = self._delta.alert_scope(missing.source)
+            if scope is None:
+                continue
+            update = self._updates.of(scope)
+            current = update.signal(missing.source)
+            known = (missing.since, missing.expires_at)
+            if current is not None and (current.since, current.expires_at) == known:
+                update.drop_signal(missing.source, missing.why)
+                self._delta.scope_by_alert[missing.source] = None
+        outcomes = tuple(self._fire(alert, command.asked_at) for alert in command.firing)
+        return CommandOutcome(self._updates.finish(), outcomes)
+
+    def _accept_resolves(self) -> CommandOutcome:
+        for scope in self._delta.known_scopes():
+            record = self._delta.record(scope)
+            for source, signal in (record.signals if record else {}).items():
+                if signal.ended_at is not None:
+                    self._updates.of(scope).drop_signal(source, "resolved while blind")
+                    self._delta.scope_by_alert[source] = None
+                    keep_until = self._now + STALE_SECS
+                    self._delta.tombstones[source] = Tombstone(signal.ended_at, keep_until, self._now)
+        return CommandOutcome(self._updates.finish())
+
+    def _revert_resolves(self, command: RevertResolves) -> CommandOutcome:
+        self._delta.require_room_for_scopes({scope for scope, _ in command.signals})
+        for scope, signal in command.signals:
+            if self._delta.alert_scope(signal.source) is None:
+                self._updates.of(scope).put_signal(signal)
+                self._delta.scope_by_alert[signal.source] = scope
+                if scope not in command.held:
+                    self._updates.of(scope).suppress()
+        return CommandOutcome(self._updates.finish())
+
+    def _require_room(self, alerts: Iterable[AlertFired]) -> None:
+        """Refuse alerts for which there is no room, before any of them is applied."""
+        new: Counter[str] = Counter()
+        scopes = set()
+        for alert in alerts:
+            scopes.add(alert.scope)
+            if self._delta.alert_scope(alert.source) != alert.scope:
+                new[alert.scope] += 1
+        self._delta.require_room_for_scopes(scopes)
+        for scope, count in new.items():
+            self._delta.require_room_for_signals(scope, count)

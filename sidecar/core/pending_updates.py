@@ -1,0 +1,48 @@
+"""The scope updates of one command: one `ScopeUpdate` for each scope that the command touches."""
+
+from __future__ import annotations
+
+from .events import CoreEvent, SignalDropped
+from .model import StateDelta
+from .scope_update import ScopeUpdate
+from .values import EMPTY
+
+
+class PendingUpdates:
+    """Opens scope updates as they are needed, and finishes them together.
+
+    Args:
+        delta: where the new records go.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, delta: StateDelta, now: float) -> None:
+        self._delta = delta
+        self._now = now
+        self._updates: dict[str, ScopeUpdate] = {}
+
+    def of(self, scope: str) -> ScopeUpdate:
+        """The update of ``scope``. A scope that is not known becomes known."""
+        update = self._updates.get(scope)
+        if update is None:
+            record = self._delta.record(scope) or EMPTY
+            policy = self._delta.policies.policy_for(scope)
+            update = self._updates[scope] = ScopeUpdate(scope, record, policy, self._now)
+        return update
+
+    def finish(self) -> tuple[CoreEvent, ...]:
+        """Settle each scope once, put the records into the delta, and return the events in order."""
+        events: list[CoreEvent] = []
+        for scope, update in self._updates.items():
+            self._delta.put_record(scope, update.finish())
+            events += update.events
+        for event in events:
+            if isinstance(event, SignalDropped) and event.expired and event.signal.kind == "alert":
+                self._clear_alert_scope(event.signal.source, event.scope)
+        return tuple(events)
+
+    def _clear_alert_scope(self, source: str, scope: str) -> None:
+        """An alert's signal expired in ``scope``; the same command may have put it again."""
+        record = self._delta.record(scope)
+        if self._delta.alert_scope(source) == scope and (record is None or source not in record.signals):
+            self._delta.scope_by_alert[source] = None

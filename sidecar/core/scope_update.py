@@ -1,0 +1,259 @@
+"""How one scope's record events. Everything that decides about pausing lives here.
+
+Rules of this file: it knows one scope and its policy, never its ancestors; time comes in as an
+argument; a record is never changed, a new one is made.
+
+Theory of operation. A command opens a `ScopeUpdate`, which first lets time pass: what was due is
+ended at the moment it was due, in order. The command then puts and drops signals, or puts and lifts
+the manual hold. `finish` settles once, so that a notification that ends one alert and begins another
+is one step, and nobody slips through in between.
+
+Settling, by own state and threshold (``reached``: there is a threshold and the state is at or above):
+
+====================  =========================================  ==================================
+                      reached                                    not reached
+====================  =========================================  ==================================
+no episode            begin one; put the auto hold               lift an auto hold once it is
+                                                                 ``min_pause_secs`` old
+episode, hold stands  remember who is known                      end it; lift the auto hold, once it
+                                                                 is ``min_pause_secs`` old
+episode, spent        put the auto hold again if there is news   end it
+====================  =========================================  ==================================
+
+News is a source not known in the episode, at or above the threshold, or a rise of the own state
+above what it was when the hold was put. An auto hold that ends by max pause or by an operator makes
+the episode spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .events import CoreEvent, HoldLifted, HoldPut, SignalDropped, SignalPut, StateChanged
+from .policy import Policy
+from .state import WellbeingState
+from .values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+
+TIME = "time"
+POLICY = "policy"
+
+
+def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
+    """When something of ``record`` ends by itself; None: never."""
+    due = [signal.expires_at for signal in record.signals.values() if signal.expires_at is not None]
+    due += [hold.until for hold in (record.auto, record.manual) if hold and hold.until is not None]
+    if record.auto and record.episode is None:
+        due.append(record.auto.since + policy.min_pause_secs)
+    return min(due, default=None)
+
+
+_MAX_KNOWN_SOURCES = 1_000
+"""Beyond so many, sources whose signals have ended are forgotten: they are news when they come again."""
+
+
+class ScopeUpdate:
+    """One command's way through one scope's record.
+
+    Args:
+        scope: whose record it is.
+        record: as it stands.
+        policy: the scope's.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, scope: str, record: ScopeRecord, policy: Policy, now: float) -> None:
+        self.events: list[CoreEvent] = []
+        self._scope = scope
+        self._policy = policy
+        self._now = now
+        self._state = record.state
+        self._signals = record.signals
+        self._owned = False
+        self._auto = record.auto
+        self._manual = record.manual
+        self._episode = record.episode
+        self._trigger: tuple[str, str] | None = None
+        self._trigger_state = WellbeingState.HEALTHY
+        self._expiring = False
+        self._expire()
+
+    def put_signal(self, signal: Signal) -> None:
+        """Add ``signal``, or put it in the place of its source's last one."""
+        self._own_signals()[signal.source] = signal
+        self.events.append(SignalPut(self._scope, self._now, signal))
+        if self._trigger is None or signal.state >= self._trigger_state:
+            self._trigger = (signal.source, signal.reason)
+            self._trigger_state = signal.state
+
+    def drop_signal(self, source: str, reason: str = "") -> None:
+        """End the signal of ``source``, if there is one."""
+        self._drop(source, reason, self._now, expired=False)
+
+    def pause(self, reason: str, by: str, max_pause_secs: float | None = None) -> None:
+        """Put the manual hold, or renew its reason and end; when it began stays."""
+        limit = self._policy.max_pause_secs if max_pause_secs is None else max_pause_secs
+        since = self._manual.since if self._manual else self._now
+        hold = Hold(HoldKind.MANUAL, reason, since, self._now + limit if limit else None, by)
+        self._put(hold, self._now)
+
+    def resume(self, reason: str, by: str) -> None:
+        """Lift every hold; an auto hold's episode is spent."""
+        for hold in (self._auto, self._manual):
+            if hold is not None:
+                self._lift(hold, LiftCause.MANUAL, reason, by, self._now)
+        self._suppress_episode()
+
+    def suppress(self) -> None:
+        """What stands now does not pause: it did, and that was over."""
+        if self._episode is None:
+            self._episode = Episode(
+                self._now, worst(self._signals.values()), frozenset(self._signals), suppressed=True
+            )
+
+    def signal(self, source: str) -> Signal | None:
+        """The signal of ``source`` as it stands in this transition."""
+        return self._signals.get(source)
+
+    def finish(self) -> ScopeRecord:
+        """Settle, and give the new record; `events` tells what happened."""
+        self._settle(self._now)
+        return ScopeRecord(self._state, self._signals, self._auto, self._manual, self._episode)
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def _expire(self) -> None:
+        expiring = sorted(
+            (signal.expires_at, signal.source)
+            for signal in self._signals.values()
+            if signal.expires_at is not None and signal.expires_at <= self._now
+        )
+        index = 0
+        while index < len(expiring):
+            at = expiring[index][0]
+            self._expire_holds(at)
+            while index < len(expiring) and expiring[index][0] == at:
+                self._drop(expiring[index][1], "expired", at, expired=True)
+                index += 1
+            self._expiring = True
+            self._settle(at)
+            self._expiring = False
+        self._expire_holds(self._now)
+
+    def _expire_holds(self, upto: float) -> None:
+        standing = (hold for hold in (self._auto, self._manual) if hold)
+        for hold in sorted(standing, key=lambda hold: hold.until or 0.0):
+            if hold.until is not None and hold.until <= upto:
+                self._lift(hold, LiftCause.MAX_PAUSE, "max_pause_secs reached", TIME, hold.until)
+                if hold.kind is HoldKind.AUTO:
+                    self._suppress_episode()
+        if self._auto and self._episode is None:
+            self._recover(upto, self._auto.since + self._policy.min_pause_secs)
+
+    # -- settling ---------------------------------------------------------------------------------
+
+    def _settle(self, at: float) -> None:
+        before = self._state
+        self._state = worst(self._signals.values()) if self._policy.enabled else WellbeingState.HEALTHY
+        source, reason = self._explain(before)
+        if self._state != before:
+            self.events.append(StateChanged(self._scope, at, before, self._state, source, reason))
+        threshold = self._policy.threshold
+        if threshold is not None and self._state >= threshold:
+            self._settle_reached(at, before, threshold, source, reason)
+        else:
+            self._episode = None
+            if self._auto:
+                self._recover(at, at, source, reason)
+        self._trigger = None
+        self._trigger_state = WellbeingState.HEALTHY
+
+    def _settle_reached(
+        self, at: float, before: WellbeingState, threshold: WellbeingState, source: str, reason: str
+    ) -> None:
+        episode = self._episode
+        sources = self._signals.keys()
+        if episode is None:
+            self._episode = Episode(at, self._state, frozenset(sources))
+            if self._auto is None:
+                self._put_auto(at, source, reason)
+            return
+        fresh = sources - episode.known
+        rose = before < self._state and self._state > episode.level
+        if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in fresh)):
+            episode = replace(episode, level=self._state, suppressed=False)
+            self._put_auto(at, source, reason)
+        if fresh:
+            known = episode.known | fresh
+            if len(known) > _MAX_KNOWN_SOURCES:
+                # An episode that lasts would remember every alert there ever was.
+                known = frozenset(sources)
+            episode = replace(episode, known=known)
+        self._episode = episode
+
+    def _explain(self, before: WellbeingState) -> tuple[str, str]:
+        """Whose signal brought the state, and why: the worst one's where it got worse or stayed."""
+        trigger = self._trigger
+        if self._state < before or not self._signals:
+            return trigger or (POLICY, "")
+        if trigger and trigger[0] in self._signals and self._signals[trigger[0]].state == self._state:
+            return trigger
+        first = max(self._signals.values(), key=lambda signal: (signal.state, -signal.since))
+        return first.source, first.reason
+
+    def _put_auto(self, at: float, source: str, reason: str) -> None:
+        limit = self._policy.max_pause_secs
+        reason = reason or f"Agent entered {self._state.label} state"
+        self._put(Hold(HoldKind.AUTO, reason, at, at + limit if limit else None, source), at)
+
+    def _recover(self, at: float, when: float, source: str = TIME, reason: str = "recovered") -> None:
+        """Lift the auto hold of a recovered scope at ``when``, if it is old enough by ``at``."""
+        hold = self._auto
+        if hold is None:
+            return
+        lift_at = max(when, hold.since + self._policy.min_pause_secs)
+        if lift_at <= at:
+            cause = LiftCause.EXPIRED if self._expiring else LiftCause.RECOVERED
+            self._lift(hold, cause, reason, source, lift_at)
+
+    # -- the smallest steps -----------------------------------------------------------------------
+
+    def _own_signals(self) -> dict[str, Signal]:
+        if not self._owned:
+            self._signals = dict(self._signals)
+            self._owned = True
+        assert isinstance(self._signals, dict)  # noqa: S101 - told to the type checker
+        return self._signals
+
+    def _drop(self, source: str, reason: str, at: float, *, expired: bool) -> None:
+        if source not in self._signals:
+            return
+        signal = self._own_signals().pop(source)
+        self.events.append(SignalDropped(self._scope, at, signal, expired))
+        if self._trigger is None:
+            self._trigger = (source, reason)
+
+    def _put(self, hold: Hold, at: float) -> None:
+        paused = self._auto is None and self._manual is None
+        if hold.kind is HoldKind.AUTO:
+            self._auto = hold
+        else:
+            self._manual = hold
+        self.events.append(HoldPut(self._scope, at, hold, paused))
+
+    def _lift(self, hold: Hold, cause: LiftCause, reason: str, by: str, at: float) -> None:
+        if hold.kind is HoldKind.AUTO:
+            self._auto = None
+        else:
+            self._manual = None
+        resumed = self._auto is None and self._manual is None
+        self.events.append(HoldLifted(self._scope, at, hold, cause, reason, by, resumed))
+
+    def _suppress_episode(self) -> None:
+        if self._episode is not None:
+            self._episode = replace(self._episode, suppressed=True)
+
+
+def worst(signals: Iterable[Signal]) -> WellbeingState:
+    """The worst state that ``signals`` claim; healthy without any."""
+    return max((signal.state for signal in signals), default=WellbeingState.HEALTHY)

@@ -1,0 +1,137 @@
+"""A batch of commands, decided on a delta of the state.
+
+A transaction that is thrown away leaves no trace. So a command can be decided, made durable, and only then
+applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .alert_signals import AlertSignals
+from .commands import (
+    AcceptResolves,
+    AddHistoryNote,
+    ClaimState,
+    Command,
+    CommandOutcome,
+    Expire,
+    Forget,
+    Pause,
+    ReceiveAlerts,
+    ReconcileAlerts,
+    Resume,
+    RevertResolves,
+    SetPolicies,
+    ShiftTime,
+)
+from .events import HistoryNoted
+from .model import StateDelta
+from .pending_updates import PendingUpdates
+from .policy import PolicyTable
+from .scope import ROOT
+from .scope_update import ScopeUpdate
+from .state import WellbeingState
+from .values import Signal
+
+SWEEP_SECS = 60.0
+"""Shortest time between two checks for tombstones whose time is up."""
+
+
+class Transaction(StateDelta):
+    """Commands that are decided but not applied; `StateDelta` has what they change."""
+
+    def apply_command(self, command: Command, now: float) -> CommandOutcome:
+        """Decide ``command`` at ``now``, seconds since the epoch.
+
+        Raises:
+            TooManyScopes: it would make too many scopes known; nothing of it was decided.
+            TooManySignals: a scope would have too many signals; nothing of it was decided.
+        """
+        match command:
+            case ReceiveAlerts() | ReconcileAlerts() | AcceptResolves() | RevertResolves():
+                return AlertSignals(self, now).apply(command)
+            case ClaimState():
+                self._require_room_for_claim(command)
+                return self._in_scope(command.scope, now, lambda update: _claim(update, command, now))
+            case Pause():
+                return self._in_scope(
+                    command.scope,
+                    now,
+                    lambda update: update.pause(command.reason, command.by, command.max_pause_secs),
+                )
+            case Resume():
+                return self._in_scope(
+                    command.scope, now, lambda update: update.resume(command.reason, command.by)
+                )
+            case Expire():
+                return self._expire(command.scopes, now)
+            case SetPolicies():
+                return self._set_policies(command.policies, now)
+            case Forget():
+                return self._forget(command.scopes)
+            case ShiftTime():
+                return self._shift(command.secs)
+            case AddHistoryNote():
+                return CommandOutcome((_noted(command, now),))
+
+    def _expire(self, scopes: Iterable[str], now: float) -> CommandOutcome:
+        updates = PendingUpdates(self, now)
+        for scope in scopes:
+            if self.record(scope) is not None:
+                updates.of(scope)
+        if now >= self.sweep_at:
+            self.sweep_at = now + SWEEP_SECS
+            self.expire_tombstones(now)
+        return CommandOutcome(updates.finish())
+
+    def _set_policies(self, policies: PolicyTable, now: float) -> CommandOutcome:
+        self.policies = policies
+        named = set(policies.named_scopes())
+        self.require_room_for_scopes(named)
+        updates = PendingUpdates(self, now)
+        for scope in self.known_scopes() | named:
+            updates.of(scope)
+        return CommandOutcome(updates.finish())
+
+    def _forget(self, scopes: Iterable[str]) -> CommandOutcome:
+        named = {ROOT, *self.policies.named_scopes()}
+        for scope in scopes:
+            record = self.record(scope)
+            if record is not None and record.is_empty and scope not in named:
+                self.forget(scope)
+        return CommandOutcome()
+
+    def _shift(self, secs: float) -> CommandOutcome:
+        for scope in self.known_scopes():
+            record = self.record(scope)
+            if record is not None and not record.is_empty:
+                self.records[scope] = record.shifted(secs)
+                self.rewritten.add(scope)
+        return CommandOutcome()
+
+    def _in_scope(self, scope: str, now: float, act: Callable[[ScopeUpdate], None]) -> CommandOutcome:
+        self.require_room_for_scopes({scope})
+        updates = PendingUpdates(self, now)
+        act(updates.of(scope))
+        return CommandOutcome(updates.finish())
+
+    def _require_room_for_claim(self, claim: ClaimState) -> None:
+        record = self.record(claim.scope)
+        known = record is not None and claim.source in record.signals
+        if not known and claim.state is not WellbeingState.HEALTHY:
+            self.require_room_for_signals(claim.scope, 1)
+
+
+def _claim(update: ScopeUpdate, command: ClaimState, now: float) -> None:
+    if command.state is WellbeingState.HEALTHY:
+        update.drop_signal(command.source, command.reason)
+        return
+    current = update.signal(command.source)
+    since = current.since if current and current.state is command.state else now
+    expires_at = None if command.ttl_secs is None else now + command.ttl_secs
+    update.put_signal(Signal(command.source, command.state, command.reason, since, expires_at))
+
+
+def _noted(note: AddHistoryNote, now: float) -> HistoryNoted:
+    return HistoryNoted(note.scope, now, note.kind, note.old, note.new, note.source, note.reason)

@@ -1,0 +1,32 @@
+"""An engine whose pause the config describes: two requests that set it, and one that reads it."""
+
+from __future__ import annotations
+
+from sidecar.config import EngineConfig, HookConfig
+
+from .driver import EngineHttp, flag_of
+
+
+class CustomDriver:
+    """Pauses any engine over HTTP.
+
+    Args:
+        http: requests to the engine.
+        config: the engine's.
+    """
+
+    def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
+        self._http = http
+        self._config = config
+
+    def is_paused(self) -> bool | None:
+        """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
+        path, member = self._config.asked_path, self._config.asked_member
+        if not path:
+            return None
+        return flag_of(self._http.do("GET", path), member, path)
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Pause or resume the engine. Raises `DriverFailed`."""
+        hook: HookConfig = self._config.pause if paused else self._config.resume
+        self._http.do(hook.method, hook.path, hook.body)

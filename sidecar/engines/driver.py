@@ -1,0 +1,65 @@
+"""What an engine's driver does, and the HTTP requests that drivers make. All of it blocks: for a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sidecar.config import EngineConfig
+from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
+
+_MAX_ANSWER_BYTES = 65_536
+SUCCESS = range(200, 300)
+
+
+class DriverFailed(Exception):
+    """The engine did not do what it was asked, or its answer cannot be read."""
+
+
+class EngineDriver(Protocol):
+    """The pause of one engine."""
+
+    def is_paused(self) -> bool | None:
+        """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Pause or resume the engine. Raises `DriverFailed`."""
+
+
+class EngineHttp:
+    """Requests to one engine."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._base = config.url.rstrip("/")
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """Status, and the JSON that came, if it is any. Raises `DriverFailed` when nothing came."""
+        config = self._config
+        try:
+            return request_json(
+                method,
+                self._base + path,
+                HttpAccess.of(config),
+                timeout=config.timeout_secs,
+                max_bytes=_MAX_ANSWER_BYTES,
+                body=body,
+            )
+        except HttpRequestFailed as error:
+            raise DriverFailed(f"{method} {path}: {error}") from None
+
+    def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """The answer's JSON. Raises `DriverFailed` for anything but 2xx."""
+        status, answer = self.ask(method, path, body)
+        if status not in SUCCESS:
+            raise DriverFailed(f"{method} {path} answered {status}")
+        return answer
+
+
+def flag_of(answer: object, member: str, path: str) -> bool:
+    """The boolean at the dotted path ``member`` of ``answer``. Raises `DriverFailed` without one."""
+    for name in member.split("."):
+        answer = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(answer, bool):
+        raise DriverFailed(f"GET {path} does not say {member}: true or false")
+    return answer

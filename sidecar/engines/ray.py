@@ -1,0 +1,39 @@
+"""Ray Serve LLM's pause, by model: ``/pause``, ``/resume``, ``/is_paused``.
+
+Source: Ray Serve LLM 2.60 with its pausable ingress.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from sidecar.config import EngineConfig
+
+from .driver import EngineHttp, flag_of
+
+
+class RayDriver:
+    """Pauses one model of Ray Serve LLM.
+
+    Args:
+        http: requests to the engine.
+        config: the engine's.
+    """
+
+    def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
+        self._http = http
+        self._model = config.model
+        self._mode = config.mode or "keep"
+
+    def is_paused(self) -> bool | None:
+        """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
+        path = f"/is_paused?model={quote(self._model, safe='')}"
+        return flag_of(self._http.do("GET", path), "is_paused", path)
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Pause or resume the engine. Raises `DriverFailed`."""
+        if paused:
+            options = {"mode": self._mode, "clear_cache": False}
+            self._http.do("POST", "/pause", {"model": self._model, "options": options})
+        else:
+            self._http.do("POST", "/resume", {"model": self._model})

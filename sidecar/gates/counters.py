@@ -1,0 +1,71 @@
+"""What is counted for the whole process; a scope's own counters are on its gate."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from sidecar.supervision import Failures
+
+WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+REFUSALS = (
+    "body-too-large", "cross-site", "forbidden", "header-too-large", "notification-too-large",
+    "too-many-attempts", "too-many-clients", "too-many-connections", "too-many-scopes", "too-many-signals",
+    "too-many-streams", "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
+)  # fmt: skip
+WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
+
+
+class Histogram:
+    """Counts of observations by upper bound, in seconds."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, secs: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, secs)] += 1
+        self.total += secs
+
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """Upper bounds with the count at or below each, up to infinity."""
+        count = 0
+        for bound, here in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            count += here
+            yield bound, count
+
+
+class Counters:
+    """Plain numbers, written by the loop, read by the metrics' collector in the loop."""
+
+    def __init__(self) -> None:
+        self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
+        self.reaction = Histogram(REACTION_BOUNDS)
+        self.commits = Histogram(COMMIT_BOUNDS)
+        self.notifications: Counter[str] = Counter(
+            {"accepted": 0, "invalid": 0, "unauthorized": 0, "unavailable": 0}
+        )
+        self.alerts: Counter[tuple[str, str]] = Counter()
+        self.last_notification_at = 0.0
+        self.reconciliations: Counter[str] = Counter({"done": 0, "unreachable": 0, "failed": 0})
+        self.corrections: Counter[str] = Counter({"raised": 0, "ended": 0})
+        self.reconciled_at = 0.0
+        self.alertmanagers: dict[str, bool | None] = {}
+        self.blind = False
+        self.lags: deque[float] = deque(maxlen=15)
+        self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
+        # By the problem's name: what was refused for its size, its number, its pace or its sender.
+        self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
+        self.clients = 0
+        self.clients_gone = 0
+        self.store_up = True
+        self.task_failures = Failures()
+        self.store_errors = 0

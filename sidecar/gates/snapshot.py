@@ -1,0 +1,46 @@
+"""What the sidecar tells of a scope: the snapshot in answers, watches and event streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.clock import rfc3339
+from sidecar.core.state import WellbeingState
+
+from .gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class GateSnapshot:
+    """What the world is told of a scope, as `to_json` shows it."""
+
+    scope: str
+    gate: str
+    state: str
+    effective_state: str
+    reason: str | None
+    since: str | None
+    until: str | None
+    held_by: str | None
+    version: int
+
+    def to_json(self) -> dict[str, object]:
+        """The members in the order of the contract."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
+    """The snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
+    hold = gate.hold
+    own = gate.record.state if path is None else WellbeingState.HEALTHY
+    return GateSnapshot(
+        scope=gate.scope if path is None else path,
+        gate="closed" if gate.closed else "open",
+        state=own.label,
+        effective_state=gate.effective.label,
+        reason=hold.reason if hold else None,
+        since=rfc3339(hold.since) if hold else None,
+        until=rfc3339(hold.until) if hold and hold.until is not None else None,
+        held_by=gate.held_by if hold else None,
+        version=gate.version,
+    )

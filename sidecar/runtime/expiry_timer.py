@@ -1,0 +1,86 @@
+"""When a scope's record next changes by time alone: one timer for all scopes."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+
+from sidecar.clock import Clock
+from sidecar.supervision import Failures
+
+_LOOK_AGAIN_SECS = 1.0
+"""The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
+
+
+class ExpiryTimer:
+    """Calls back with the scopes whose time has come.
+
+    Args:
+        loop: runs the timer.
+        clock: deadlines are by its wall time.
+        due: called with the scopes; each has to be put again for its next deadline.
+        failures: counts and logs what ``due`` raises; it is called again after a second.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        due: Callable[[tuple[str, ...]], None],
+        failures: Failures,
+    ) -> None:
+        self._failures = failures
+        self._loop = loop
+        self._clock = clock
+        self._due = due
+        self._when: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, scope: str, when: float | None) -> None:
+        """The deadline of ``scope`` is ``when``, by wall time; None: it has none."""
+        if when is None:
+            self._when.pop(scope, None)
+        elif self._when.get(scope) != when:
+            self._when[scope] = when
+            heapq.heappush(self._heap, (when, scope))
+            if len(self._heap) > 2 * len(self._when) + 64:
+                # What was put off many times leaves as many dead entries.
+                self._heap = [(at, one) for one, at in self._when.items()]
+                heapq.heapify(self._heap)
+            self._arm()
+
+    def stop(self) -> None:
+        """Call back no more."""
+        self._when.clear()
+        self._heap.clear()
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        if self._heap:
+            delay = self._heap[0][0] - self._clock.now()
+            self._timer = self._loop.call_later(min(max(delay, 0.0), _LOOK_AGAIN_SECS), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._clock.now()
+        due: list[str] = []
+        while self._heap and self._heap[0][0] <= now:
+            when, scope = heapq.heappop(self._heap)
+            if self._when.get(scope) == when:
+                del self._when[scope]
+                due.append(scope)
+        self._arm()
+        if due:
+            try:
+                self._due(tuple(due))
+            except Exception:  # noqa: BLE001 - recorded with its traceback
+                self._failures.record("expiry_timer")
+                for scope in due:
+                    self.put(scope, now + _LOOK_AGAIN_SECS)

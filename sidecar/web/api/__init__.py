@@ -1,0 +1,1 @@
+"""The API: what each route takes and answers, and its OpenAPI description."""

@@ -1,0 +1,135 @@
+"""Request bodies: JSON objects with a few known members."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import NoReturn
+
+from sidecar.core.errors import nearest, shown
+from sidecar.web.problems import Problem
+
+MAX_REASON_LENGTH = 1000
+_MAX_SECS = 1e9
+_MAX_COUNT = 2**53
+_NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{1,128}", re.ASCII)
+
+
+class Body:
+    """The members of a body, each checked when it is asked for. Every check raises `Problem`."""
+
+    def __init__(self, members: dict[str, object]) -> None:
+        self._members = members
+
+    @classmethod
+    def parse(cls, data: bytes, known: tuple[str, ...]) -> Body:
+        """The JSON object that ``data`` is, with no members but ``known`` ones."""
+        try:
+            members = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        except UnicodeDecodeError as error:
+            raise Problem("invalid-body", f"not UTF-8: byte {error.start} is wrong") from None
+        except RecursionError:
+            raise Problem("invalid-body", "nested too deeply") from None
+        except ValueError as error:
+            raise Problem("invalid-body", f"not JSON: {error}") from None
+        if not isinstance(members, dict):
+            raise Problem("invalid-body", f"must be a JSON object, got {_type(members)}")
+        for name in members:
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
+                raise Problem("invalid-body", f"{shown(name)}: no such member; {hint}")
+        return cls(members)
+
+    def required(self, name: str) -> object:
+        """The member ``name``, whatever it is."""
+        if name not in self._members:
+            raise Problem("invalid-body", f"{name}: is missing")
+        return self._members[name]
+
+    def text(self, name: str, default: str) -> str:
+        """A string; ``default`` where it is absent or null."""
+        value = self._members.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            _wrong(name, "a string", value)
+        return value
+
+    def required_text(self, name: str) -> str:
+        """A string with something in it."""
+        self.required(name)
+        value = self.text(name, "")
+        if not value.strip():
+            raise Problem("invalid-body", f"{name}: must not be empty")
+        return value
+
+    def name(self, name: str, default: str) -> str:
+        """A name: what may stand behind ``agent:``."""
+        value = self.text(name, default)
+        if not _NAME.fullmatch(value):
+            raise Problem(
+                "invalid-body", f"{name}: must be 1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -, got {shown(value)}"
+            )
+        return value
+
+    def seconds(self, name: str, *, positive: bool = False) -> float | None:
+        """A number of seconds of at least 0, or above 0; None where it is absent or null."""
+        value = self._members.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            _wrong(name, "a number of seconds", value)
+        if not 0 <= value <= _MAX_SECS or (positive and value == 0) or math.isnan(value):
+            least = "above 0" if positive else "of at least 0"
+            raise Problem("invalid-body", f"{name}: must be seconds, a number {least}, got {shown(value)}")
+        return float(value)
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number of at least 0; ``default`` where it is absent; None: it must not be."""
+        value = self._members.get(name, default)
+        if value is None:
+            raise Problem("invalid-body", f"{name}: is missing")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+            raise Problem("invalid-body", f"{name}: must be a whole number from 0 to 2^53")
+        return value
+
+    def counts(self, name: str) -> tuple[int, ...] | None:
+        """A list of whole numbers of at least 0; None where it is absent or null."""
+        value = self._members.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            _wrong(name, "a list", value)
+        members = Body({f"{name}[{index}]": one for index, one in enumerate(value)})
+        return tuple(members.count(one) for one in members.names())
+
+    def names(self) -> tuple[str, ...]:
+        """The members there are."""
+        return tuple(self._members)
+
+    def within(self, name: str, known: tuple[str, ...]) -> Body:
+        """The object ``name``, with no members but ``known`` ones; empty where it is absent."""
+        value = self._members.get(name)
+        if value is None:
+            return Body({})
+        if not isinstance(value, dict):
+            _wrong(name, "an object", value)
+        for member in value:
+            if member not in known:
+                raise Problem("invalid-body", f"{name}.{shown(member)}: no such member")
+        return Body(value)
+
+
+def _wrong(name: str, wanted: str, value: object) -> NoReturn:
+    raise Problem("invalid-body", f"{name}: must be {wanted}, got {_type(value)}")
+
+
+def _type(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")

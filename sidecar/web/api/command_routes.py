@@ -1,0 +1,167 @@
+"""What changes something, answered by the loop itself: notifications, claims, pauses, resumes, reports.
+
+A thread for each would take longer than all the rest of its way to the disk. One is used only to read
+what is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from sidecar.alerts import InvalidNotification, NotificationTooLarge, parse_notification
+from sidecar.auth import Identity
+from sidecar.core.commands import ClaimState, Command, Pause, Resume
+from sidecar.core.errors import InvalidState
+from sidecar.core.state import WellbeingState
+from sidecar.core.text import clean_text
+from sidecar.core.values import AGENT_PREFIX
+from sidecar.gates.client_reports import InvalidReport, TooManyClients
+from sidecar.web.gate.requests import scope_of
+from sidecar.web.gate.responses import snapshot_response
+from sidecar.web.problems import Problem
+from sidecar.web.responses import HttpResponse, json_response
+from sidecar.web.service import Service
+
+from .bodies import MAX_REASON_LENGTH, Body
+from .reports import report_of
+
+_OPERATOR = "operator"
+_AGENT = "default"
+_AT_ONCE_BYTES = 16_384
+"""What is larger, as a notification of more than about 30 alerts, is read by a thread."""
+
+Act = Callable[[], Awaitable[HttpResponse]]
+Read = Callable[[str, bytes, Identity], Act]
+
+
+class _Route(NamedTuple):
+    """What is asked for by ``method``; ``read`` says what is to be done about it, in the loop."""
+
+    method: str
+    read: Read
+
+
+class CommandRoutes:
+    """Reads what is asked for, and has it done.
+
+    Args:
+        service: the running sidecar.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._routes = {
+            "/v1/alerts": _Route("POST", self._notification),
+            "/v1/state": _Route("PUT", self._claim),
+            "/v1/pause": _Route("POST", self._pause),
+            "/v1/resume": _Route("POST", self._resume),
+            "/v1/reports": _Route("POST", self._report),
+        }
+
+    def method_of(self, route: str | None, path: str) -> str | None:
+        """The one method that ``route`` is asked by; None: it changes nothing, or ``path`` is none of its."""
+        found = self._routes.get(route or "")
+        if found is None or (route == "/v1/alerts" and path != route):
+            return None
+        return found.method
+
+    async def answer(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
+        """The answer once it is done.
+
+        Args:
+            route: one that `method_of` knows.
+            path: the route, with the scope that trails it.
+            body: all of it.
+            sender: who asks.
+
+        Raises:
+            Problem: it was refused; nothing of it was done.
+        """
+        scope = scope_of(path, route)
+        read = self._routes[route].read
+        counters = self._service.controller.counters
+        try:
+            if len(body) <= _AT_ONCE_BYTES:
+                act = read(scope, body, sender)
+            else:
+                act = await asyncio.to_thread(read, scope, body, sender)
+            return await act()
+        except InvalidNotification as error:
+            counters.notifications["invalid"] += 1
+            # Alertmanager does not try again soon what is refused: what it says has to be asked for.
+            self._service.alerting.hurry()
+            too_large = isinstance(error, NotificationTooLarge)
+            name = "notification-too-large" if too_large else "invalid-notification"
+            raise Problem(name, str(error)) from error
+        except InvalidReport as error:
+            counters.reports["invalid"] += 1
+            raise Problem("invalid-body", str(error)) from error
+        except TooManyClients as error:
+            counters.reports["refused"] += 1
+            raise Problem("too-many-clients", str(error), headers={"Retry-After": "60"}) from error
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _notification(self, _: str, body: bytes, sender: Identity) -> Act:
+        service = self._service
+        limits = service.config.limits
+        notification = parse_notification(
+            body,
+            max_alerts=limits.max_alerts_per_notification,
+            max_labels=limits.max_labels_per_alert,
+            max_label_bytes=limits.max_label_bytes,
+        )
+        now = service.clock.now()
+        interpretation = service.alerting.interpreter.hear(notification, now, within=sender.scope)
+
+        async def take() -> HttpResponse:
+            try:
+                taken = await service.performed(
+                    service.alerting.take(notification, interpretation, sender.name)
+                )
+            except Problem:
+                service.controller.counters.notifications["unavailable"] += 1
+                raise
+            return json_response({"alerts": taken})
+
+        return take
+
+    def _claim(self, scope: str, data: bytes, sender: Identity) -> Act:
+        body = Body.parse(data, ("state", "reason", "source", "ttl_secs"))
+        try:
+            state = WellbeingState.parse(body.required("state"))
+        except InvalidState as error:
+            raise Problem("invalid-body", f"state: {error}") from None
+        source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
+        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        ttl_secs = body.seconds("ttl_secs", positive=True)
+        return self._performing(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
+
+    def _pause(self, scope: str, data: bytes, sender: Identity) -> Act:
+        body = Body.parse(data, ("reason", "max_pause_secs"))
+        reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
+        by = sender.name or _OPERATOR
+        return self._performing(Pause(scope, reason, by, body.seconds("max_pause_secs")), scope, sender)
+
+    def _resume(self, scope: str, data: bytes, sender: Identity) -> Act:
+        body = Body.parse(data or b"{}", ("reason",))
+        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        return self._performing(Resume(scope, sender.name or _OPERATOR, reason), scope, sender)
+
+    def _report(self, scope: str, data: bytes, _: Identity) -> Act:
+        report = report_of(data)
+
+        async def count() -> HttpResponse:
+            return json_response({"accepted": self._service.reports.take(scope, report)})
+
+        return count
+
+    def _performing(self, command: Command, scope: str, sender: Identity) -> Act:
+        async def perform() -> HttpResponse:
+            controller = self._service.controller
+            await self._service.performed(controller.submit(command, sender.name))
+            return snapshot_response(*controller.tree.find(scope))
+
+        return perform

@@ -1,0 +1,78 @@
+"""``/v1/events``: Server-Sent Events (WHATWG HTML, section 9.2): a snapshot, then every change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from sidecar.gates.event_streams import EventStream, EventStreams
+from sidecar.gates.gate import Gate
+from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.tree import GateTree
+from sidecar.web.problems import Problem
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+EVENTS = "/v1/events"
+_HEARTBEAT_SECS = 15.0
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    # nginx would hold back what is small.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def stream_events(
+    scope: str, tree: GateTree, streams: EventStreams, receive: Receive, send: Send
+) -> None:
+    """Answer with the events of ``scope`` until the client goes.
+
+    Raises:
+        Problem: as many follow as may.
+    """
+    stream = streams.begin(scope)
+    if stream is None:
+        detail = "as many follow as may (limits.max_event_streams): try again later"
+        raise Problem("too-many-streams", detail, headers={"Retry-After": "5"})
+    telling = asyncio.ensure_future(_tell(stream, tree, send))
+    leaving = asyncio.ensure_future(_departure(receive))
+    try:
+        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        streams.leave(stream)
+        for task in (telling, leaving):
+            task.cancel()
+        await asyncio.gather(telling, leaving, return_exceptions=True)
+
+
+async def _tell(stream: EventStream, tree: GateTree, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await _send(send, _event("snapshot", *tree.find(stream.scope)))
+    while True:
+        changes = await stream.wait(tree, _HEARTBEAT_SECS)
+        if changes is None:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if not changes:
+            await _send(send, b": still here\n\n")
+        for gate, path in changes:
+            await _send(send, _event("change", gate, path))
+
+
+def _event(name: str, gate: Gate, path: str | None) -> bytes:
+    shot = snapshot_of(gate, path)
+    return f"event: {name}\nid: {shot.version}\ndata: {json.dumps(shot.to_json())}\n\n".encode()
+
+
+async def _send(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _departure(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

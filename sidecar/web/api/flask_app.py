@@ -1,0 +1,162 @@
+"""The Flask application: what people look at. What changes something is in `commands`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import BaseConverter
+
+from sidecar import __version__
+from sidecar.clock import rfc3339
+from sidecar.config import ConfigError
+from sidecar.core.scope import ROOT
+from sidecar.store import HistoryQuery
+from sidecar.web.gate.requests import scope_of
+from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
+from sidecar.web.service import Service
+from sidecar.web.ui.page import SECURITY_POLICY, status_page
+
+from .history import page_of, query_of
+from .openapi import openapi
+from .status import status_of
+
+logger = logging.getLogger(__name__)
+
+_PAGE_ENTRIES = 50
+
+
+class _AnyPath(BaseConverter):
+    """What trails a route, slashes and all; whether it is a scope is for the view to say."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+def create_api(service: Service) -> Flask:
+    """The WSGI application over ``service``."""
+    api = Flask(__name__, static_folder=None)
+    api.url_map.converters["any"] = _AnyPath
+    api.url_map.merge_slashes = False
+    views = _Views(service)
+    routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
+        ("/v1/status", "GET", views.status),
+        ("/v1/history", "GET", views.history),
+        ("/", "GET", views.page),
+        ("/openapi.json", "GET", views.openapi),
+        ("/-/reload", "POST", views.reload),
+    )
+    api.add_url_rule("/problems/<name>", "problem", views.problem, methods=["GET"])
+    for route, method, view in routes:
+        api.add_url_rule(route, view.__name__, view, methods=[method])
+        if route.startswith("/v1/"):
+            api.add_url_rule(
+                f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
+            )
+    api.register_error_handler(Problem, views.refuse)
+    api.register_error_handler(HTTPException, _http_problem)
+    api.register_error_handler(Exception, _internal_problem)
+    api.after_request(_no_store)
+    return api
+
+
+class _Views:
+    """One method a route."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def status(self) -> Response:
+        """``GET /v1/status[/scope]``."""
+        scope = scope_of(request.path, "/v1/status")
+        below = request.args.get("below", "false")
+        if below not in ("true", "false"):
+            raise Problem("invalid-parameter", f"below: must be true or false, got {ascii(below)[:80]}")
+        controller = self._service.controller
+        return _json(self._service.in_loop(lambda: status_of(controller, scope, below=below == "true")))
+
+    def history(self) -> Response:
+        """``GET /v1/history[/scope]``."""
+        query = query_of(scope_of(request.path, "/v1/history"), request.args)
+        return _json(page_of(self._service.history(query), query))
+
+    def page(self) -> Response:
+        """``GET /``."""
+        controller = self._service.controller
+        status = self._service.in_loop(lambda: status_of(controller, ROOT, below=True))
+        query = HistoryQuery(limit=_PAGE_ENTRIES)
+        page = page_of(self._service.history(query), query)
+        now = rfc3339(self._service.clock.now())
+        text = status_page(status, page["entries"], now=now, version=__version__)
+        response = Response(text, content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = SECURITY_POLICY
+        return response
+
+    def openapi(self) -> Response:
+        """``GET /openapi.json``."""
+        return _json(openapi())
+
+    def reload(self) -> Response:
+        """``POST /-/reload``."""
+        try:
+            self._service.reload()
+        except ConfigError as error:
+            raise Problem("invalid-config", str(error)) from error
+        return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
+
+    def refuse(self, problem: Problem) -> Response:
+        """Any problem of a view."""
+        self._service.count_refusal(problem.name)
+        return _problem_response(problem)
+
+    def problem(self, name: str) -> Response:
+        """``GET /problems/<name>``: what the ``type`` of a problem leads to."""
+        if name not in TITLES:
+            raise NotFound
+        status, title = TITLES[name]
+        return _json({"type": request.path, "status": status, "title": title})
+
+
+def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:
+    def scoped(_scope: str) -> Response:
+        return view()
+
+    return scoped
+
+
+def _json(value: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(value), content_type="application/json")
+
+
+def _problem_response(problem: Problem) -> Response:
+    response = Response(problem.body, status=problem.status, content_type=CONTENT_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _http_problem(error: HTTPException) -> Response:
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{ascii(request.path)[:200]} takes {allowed}"
+        return _problem_response(Problem("method-not-allowed", detail, headers={"Allow": allowed}))
+    if isinstance(error, NotFound):
+        return _problem_response(Problem("not-found", f"no route {ascii(request.path)[:200]}"))
+    return _problem_response(Problem("invalid-body", error.description or error.name, status=error.code))
+
+
+def _internal_problem(error: Exception) -> Response:
+    logger.error("a request failed", exc_info=error)
+    return _problem_response(Problem("internal-error", "the sidecar failed; its log tells why"))
+
+
+def _no_store(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    return response

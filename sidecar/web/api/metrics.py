@@ -1,0 +1,32 @@
+"""``/metrics``: what Prometheus scrapes, sent as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sidecar.metrics import Exposition
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+METRICS = "/metrics"
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+async def send_metrics(exposition: Exposition, headers: Iterable[tuple[bytes, bytes]], send: Send) -> None:
+    """Answer with the metrics, in the format that the request's ``headers`` ask for."""
+    accept = b",".join(value for name, value in headers if name == b"accept")
+    scrape = await exposition.scrape(accept.decode("latin-1"))
+    told = [
+        (b"content-type", scrape.content_type.encode("latin-1", "replace")),
+        (b"content-length", str(scrape.size).encode()),
+        *_HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": told})
+    async for part in scrape.parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,421 @@
+"""The contract of all routes, as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar import __version__
+from sidecar.core.state import WellbeingState
+from sidecar.gates.counters import WAIT_BOUNDS
+from sidecar.store import KINDS
+from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
+from sidecar.web.gate.responses import RAMP_HEADER
+from sidecar.web.guard import OPEN, ROUTES
+from sidecar.web.problems import CONTENT_TYPE, TITLES
+
+Json = dict[str, Any]
+
+_SEGMENT = "[A-Za-z0-9._:~-]{1,64}"
+_SCOPE = {
+    "name": "scope",
+    "in": "path",
+    "required": True,
+    "description": "Up to 8 segments joined by `/`. It may be left out: then it is the root.",
+    "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
+}
+WAITS = ("waited", "timed_out", "abandoned")
+"""What a client tells of its waits."""
+
+_STATES = [state.label for state in WellbeingState]
+_EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
+_CHANGES = (
+    "cross-site", "invalid-body", "body-too-large", "too-slow", "too-many-scopes", "too-many-signals",
+    "store-unavailable", "shutting-down",
+)  # fmt: skip
+
+
+def openapi() -> Json:
+    """The document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Wellbeing sidecar",
+            "version": __version__,
+            "description": "Watches how well an agent or a model is, and has inference wait while it is not.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {path: _secured(path, item) for path, item in _paths().items()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {"type": "http", "scheme": "basic"},
+                "certificate": {"type": "mutualTLS"},
+            },
+        },
+    }
+
+
+def _secured(path: str, item: Json) -> Json:
+    """``item`` with who may, and what everybody may be told."""
+    route = path.removesuffix("/{scope}")
+    role = ROUTES.get(route)
+    for method in ("get", "head", "put", "post"):
+        operation = item.get(method)
+        if operation is None:
+            continue
+        operation["operationId"] = f"{method} {path}".replace("/", " ").title().replace(" ", "")
+        problems = operation.pop("problems", ())
+        if role is not None and route not in OPEN:
+            operation["description"] = f"Role: {role}." + operation.get("description", "")
+            operation["security"] = [{"token": []}, {"password": []}, {"certificate": []}, {}]
+            problems = (*problems, *_EVERYWHERE)
+        if path.endswith("{scope}"):
+            problems = (*problems, "invalid-scope")
+        for status, response in _problems((*problems, "header-too-large", "too-many-connections")).items():
+            operation["responses"].setdefault(status, response)
+    return item
+
+
+def _problems(names: tuple[str, ...]) -> Json:
+    by_status: dict[str, list[str]] = {}
+    for name in names:
+        by_status.setdefault(str(TITLES[name][0]), []).append(name)
+    return {
+        status: {
+            "description": "; ".join(dict.fromkeys(TITLES[name][1] for name in found)),
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _paths() -> Json:
+    return {
+        **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
+        **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
+        **_scoped("/v1/events", {"get": _events()}),
+        **_scoped("/v1/state", {"put": _change("Report an agent's own state", "ClaimState", "GateSnapshot")}),
+        **_scoped("/v1/pause", {"post": _change("Close the gate", "Pause", "GateSnapshot")}),
+        **_scoped(
+            "/v1/resume", {"post": _change("Lift every hold", "Resume", "GateSnapshot", optional=True)}
+        ),
+        **_scoped(
+            "/v1/reports",
+            {"post": _change("Tell what a client counted", "Report", "Accepted", "too-many-clients")},
+        ),
+        **_scoped("/v1/status", {"get": _status()}),
+        **_scoped("/v1/history", {"get": _history()}),
+        "/v1/alerts": {
+            "post": _change(
+                "Alertmanager's webhook, version 4",
+                "Notification",
+                "AlertCounts",
+                "invalid-notification",
+                "notification-too-large",
+            )
+        },
+        "/metrics": {
+            "get": _plain(
+                "What Prometheus scrapes",
+                "text/plain",
+                "application/openmetrics-text",
+                problems=("internal-error",),
+            )
+        },
+        "/": {"get": _plain("The status page", "text/html", problems=("store-unavailable",))},
+        "/-/healthy": {"get": _plain("Whether the process lives", "text/plain")},
+        "/-/ready": {"get": _plain("Whether it takes requests", "text/plain", problems=("shutting-down",))},
+        "/-/reload": {
+            "post": _plain(
+                "Load the config anew",
+                "text/plain",
+                problems=(
+                    "invalid-config",
+                    "cross-site",
+                    "too-many-scopes",
+                    "store-unavailable",
+                    "too-slow",
+                    "body-too-large",
+                ),
+            )
+        },
+        "/openapi.json": {"get": _plain("This document", "application/json")},
+        "/problems/{name}": {
+            "get": {
+                "summary": "What a problem's `type` leads to",
+                "parameters": [
+                    {"name": "name", "in": "path", "required": True, "schema": {"enum": list(TITLES)}}
+                ],
+                "responses": {"200": _json("The problem", {"type": "object"})},
+                "problems": ("not-found",),
+            }
+        },
+    }
+
+
+def _scoped(route: str, item: Json) -> Json:
+    inside = {
+        method: {**operation, "responses": dict(operation["responses"])} for method, operation in item.items()
+    }
+    return {route: item, f"{route}/{{scope}}": {"parameters": [_SCOPE], **inside}}
+
+
+def _gate(*, head: bool = False) -> Json:
+    return {
+        "summary": "Wait until the gate is open",
+        "parameters": [
+            _query(
+                "wait",
+                {"type": "number", "minimum": 0},
+                "Seconds to wait at most; by default, and at most, `wait_timeout_secs`.",
+            ),
+            _query("deny_status", {"enum": ["401", "403", "429"]}, "Refuses in place of 503."),
+        ],
+        "responses": {
+            "200": _shot(head=head),
+            "401": _paused("Paused, where `deny_status` says so; or who are you?", head=head),
+            "403": _paused("Paused, where `deny_status` says so; or you may not", head=head),
+            "429": _paused("Paused, where `deny_status` says so; or too many wrong credentials", head=head),
+            "503": _paused("Paused, and the wait ran out; or too many wait; or shutting down", head=head),
+        },
+    }
+
+
+def _watch(*, head: bool = False) -> Json:
+    return {
+        "summary": "Wait for a change of the snapshot",
+        "parameters": [
+            _query(
+                "wait",
+                {"type": "number", "minimum": 0, "default": WATCH_WAIT_SECS},
+                f"Seconds; at most {WATCH_WAIT_CAP_SECS:g} are waited.",
+            ),
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "The last `ETag`.",
+            },
+        ],
+        "responses": {"200": _shot(head=head), "304": {"description": "The wait ran out without a change"}},
+        "problems": ("too-many-watchers", "shutting-down"),
+    }
+
+
+def _events() -> Json:
+    return {
+        "summary": "A snapshot, then every change in the scope and below, as Server-Sent Events",
+        "responses": {
+            "200": {
+                "description": "Events `snapshot` and `change`, each with a snapshot as its data",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            }
+        },
+        "problems": ("too-many-streams",),
+    }
+
+
+def _change(summary: str, takes: str, gives: str, *problems: str, optional: bool = False) -> Json:
+    return {
+        "summary": summary,
+        "requestBody": {
+            "required": not optional,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{takes}"}}},
+        },
+        "responses": {"200": _json("Done, and durable", {"$ref": f"#/components/schemas/{gives}"})},
+        "problems": (*_CHANGES, *problems),
+    }
+
+
+def _status() -> Json:
+    return {
+        "summary": "All there is to know of a scope",
+        "parameters": [
+            _query("below", {"enum": ["true", "false"], "default": "false"}, "Those inside it as well.")
+        ],
+        "responses": {"200": _json("The status", {"$ref": "#/components/schemas/Status"})},
+    }
+
+
+def _history() -> Json:
+    whole = {"type": "integer", "minimum": 1}
+    kinds = f"^(,|({'|'.join(KINDS)})(,|$))*$"
+    time = {"type": "string", "format": "date-time"}
+    return {
+        "summary": "What happened, newest first",
+        "parameters": [
+            _query("limit", {**whole, "maximum": 1000, "default": 100}, "Entries on a page."),
+            _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the page before."),
+            _query("kind", {"type": "string", "pattern": kinds}, "Kinds of entries, joined by commas."),
+            _query("below", {"enum": ["true", "false"], "default": "true"}, "Of scopes inside it as well."),
+            _query("since", time, "Not before."),
+            _query("until", time, "Before."),
+        ],
+        "responses": {"200": _json("A page", {"$ref": "#/components/schemas/History"})},
+        "problems": ("store-unavailable",),
+    }
+
+
+def _plain(summary: str, *types: str, problems: tuple[str, ...] = ()) -> Json:
+    content = {kind: {"schema": {"type": "string" if "json" not in kind else "object"}} for kind in types}
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": "It", "content": content}},
+        "problems": problems,
+    }
+
+
+def _query(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _json(description: str, schema: Json) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _shot(*, head: bool) -> Json:
+    etag = {
+        "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
+        RAMP_HEADER: {
+            "schema": {"type": "number"},
+            "description": "How many of those who wait in this client to let through a second",
+        },
+    }
+    if head:
+        return {"description": "The snapshot, without its body", "headers": etag}
+    return {**_json("The snapshot", {"$ref": "#/components/schemas/GateSnapshot"}), "headers": etag}
+
+
+def _paused(description: str, *, head: bool) -> Json:
+    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+    if head:
+        return {"description": description, "headers": headers}
+    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": description, "headers": headers, "content": content}
+
+
+# -- schemas ------------------------------------------------------------------------------------------
+
+
+def _schemas() -> Json:
+    text, time = {"type": "string"}, {"type": "string", "format": "date-time"}
+    state = {"enum": _STATES}
+    count = {"type": "integer", "minimum": 0}
+    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    snapshot = {
+        "scope": text,
+        "gate": {"enum": ["open", "closed"]},
+        "state": state,
+        "effective_state": state,
+        "reason": _or_null(text),
+        "since": _or_null(time),
+        "until": _or_null(time),
+        "held_by": _or_null(text),
+        "version": count,
+    }
+    counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
+    signal = {
+        "source": text, "state": state, "reason": text, "since": time, "expires_at": _or_null(time),
+        "ended_at": _or_null(time),
+    }  # fmt: skip
+    hold = {
+        "kind": {"enum": ["auto", "manual"]},
+        "reason": text,
+        "since": time,
+        "until": _or_null(time),
+        "by": text,
+    }
+    entry = {
+        "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
+        "reason": text, "cause": _or_null(text), "until": _or_null(time), "actor": _or_null(text),
+    }  # fmt: skip
+    status = {
+        **snapshot,
+        "signals": _list(_object(signal)),
+        "holds": _list(_object(hold)),
+        "counters": {"type": "object", "additionalProperties": {"type": "number"}},
+    }
+    below = {"blind": {"type": "boolean"}, "follows": text, "below": _list(_object(status))}
+    alerts = dict.fromkeys(("applied", "repeated", "stale", "ignored"), count)
+    name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    return {
+        "Problem": {
+            **_object({"type": text, "title": text, "status": {"type": "integer"}, "detail": text}),
+            "additionalProperties": True,
+        },
+        "GateSnapshot": _object(snapshot),
+        "Status": {**_object({**status, **below}, required=[*status, "blind"])},
+        "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
+        "Accepted": _object({"accepted": {"type": "boolean"}}),
+        "AlertCounts": _object({"alerts": _object(alerts)}),
+        "ClaimState": _object(
+            {
+                "state": state,
+                "reason": _or_null(text),
+                "source": _or_null(name),
+                "ttl_secs": _or_null({**seconds, "exclusiveMinimum": 0}),
+            },
+            required=["state"],
+        ),
+        "Pause": _object(
+            {"reason": {"type": "string", "pattern": "\\S"}, "max_pause_secs": _or_null(seconds)},
+            required=["reason"],
+        ),
+        "Resume": _object({"reason": _or_null(text)}, required=[]),
+        "Report": _object(
+            {
+                "client": name,
+                "sequence": count,
+                "interval_secs": _or_null({**seconds, "exclusiveMinimum": 0, "maximum": 3600}),
+                **counts,
+                "acknowledged": _or_null(_object(counts, required=[])),
+                "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
+            },
+            required=["client", "sequence"],
+        ),
+        "Notification": _notification(text, time),
+    }
+
+
+def _waits(count: Json) -> Json:
+    length = len(WAIT_BOUNDS) + 1
+    counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
+    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
+
+
+def _notification(text: Json, time: Json) -> Json:
+    labels = {"type": "object", "additionalProperties": {"type": "string"}}
+    common = {
+        "labels": labels,
+        "annotations": _or_null(labels),
+        "startsAt": time,
+        "fingerprint": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
+    }
+    required = ["status", "labels", "startsAt", "fingerprint"]
+    firing = _object({**common, "status": {"const": "firing"}}, required=required)
+    ended = {**common, "status": {"const": "resolved"}, "endsAt": time}
+    resolved = _object(ended, required=[*required, "endsAt"])
+    alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
+    members = {
+        "version": {"const": "4"},
+        "receiver": text,
+        "groupKey": text,
+        "truncatedAlerts": {"type": "integer", "minimum": 0},
+        "alerts": _list(alert),
+    }
+    return {**_object(members, required=["version", "alerts"]), "additionalProperties": True}
+
+
+def _object(properties: Json, required: list[str] | None = None) -> Json:
+    names = list(properties) if required is None else required
+    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}

@@ -1,0 +1,103 @@
+"""Gate and watch requests, as both doors understand them."""
+
+from __future__ import annotations
+
+import math
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from sidecar.core.errors import InvalidScope, shown
+from sidecar.core.scope import parse_scope
+from sidecar.web.problems import Problem
+
+GATE = "/v1/gate"
+WATCH = "/v1/watch"
+WATCH_WAIT_SECS = 30.0
+WATCH_WAIT_CAP_SECS = 300.0
+
+_DENY_STATUSES = {"401": 401, "403": 403, "429": 429}
+_PAUSED_STATUS = 503
+
+
+class GateRequest:
+    """One request of a gate or a watch.
+
+    Attributes:
+        watch: a watch, else a gate request.
+        scope: whose gate.
+        wait: seconds the client asks to wait at most; None: the default.
+        deny_status: answers a wait that ran out.
+        if_none_match: the version that a watch knows; None: none.
+    """
+
+    __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
+
+    def __init__(self, path: str, query: str, if_none_match: str | None) -> None:
+        self.watch = path.startswith(WATCH)
+        self.scope = scope_of(path, WATCH if self.watch else GATE)
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        self.wait = _wait(parameters.get("wait"))
+        self.deny_status = _deny_status(parameters.get("deny_status"))
+        self.if_none_match = if_none_match
+
+    @classmethod
+    def parse(cls, target: bytes, if_none_match: bytes | None) -> GateRequest:
+        """The request of a raw ``target``, its path still percent-encoded.
+
+        Raises:
+            Problem: the scope or a parameter is not valid.
+        """
+        path, _, query = target.partition(b"?")
+        return cls(
+            unquote_to_bytes(path).decode("utf-8", "replace"),
+            query.decode("latin-1"),
+            None if if_none_match is None else if_none_match.decode("latin-1"),
+        )
+
+    def wait_secs(self, cap: float) -> float:
+        """Seconds to wait, where ``cap`` is the default of a gate request and the most it may ask."""
+        if self.watch:
+            return WATCH_WAIT_SECS if self.wait is None else min(self.wait, WATCH_WAIT_CAP_SECS)
+        return cap if self.wait is None else min(self.wait, cap)
+
+    def knows(self, version: int) -> bool:
+        """Whether the client says that it has the snapshot of ``version``."""
+        if self.if_none_match is None:
+            return False
+        tags = {tag.strip().removeprefix("W/") for tag in self.if_none_match.split(",")}
+        return f'"{version}"' in tags or "*" in tags
+
+
+def scope_of(path: str, prefix: str) -> str:
+    """The scope that trails ``prefix`` in a decoded ``path``.
+
+    Raises:
+        Problem: it is no scope.
+    """
+    try:
+        return parse_scope(path[len(prefix) :].removeprefix("/"))
+    except InvalidScope as error:
+        raise Problem("invalid-scope", str(error)) from None
+
+
+def _wait(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        secs = float(text)
+    except ValueError:
+        secs = math.nan
+    if not secs >= 0 or "_" in text:
+        raise Problem(
+            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {shown(text)}"
+        )
+    return secs
+
+
+def _deny_status(text: str | None) -> int:
+    if text is None:
+        return _PAUSED_STATUS
+    status = _DENY_STATUSES.get(text)
+    if status is None:
+        allowed = ", ".join(_DENY_STATUSES)
+        raise Problem("invalid-parameter", f"deny_status: must be one of {allowed}, got {shown(text)}")
+    return status

@@ -1,0 +1,47 @@
+"""What reconciliation may judge, and what no alert is."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.alertmanager.client import name_of, quote_receiver
+from sidecar.alertmanager.notifications import AlertInterpreter
+from sidecar.alerts import Alert, Notification
+from sidecar.config import AlertmanagerConfig, AlertsConfig, WatchdogConfig
+
+
+def hear(config: AlertsConfig, receiver: str = "r", **labels: str):
+    alert = Alert(True, {"alertname": "A", "severity": "critical", **labels}, {}, 1.0, None, "f")
+    return AlertInterpreter(config).hear(Notification(receiver, "g", 0, (alert,)), 10.0)
+
+
+@pytest.mark.parametrize(
+    ("asking", "receiver", "labels", "asked"),
+    [
+        ({}, "any", {}, True),
+        ({"receiver": "a.b"}, "a\\.b", {}, True),
+        ({"receiver": "a.b"}, "a.b", {}, True),
+        ({"receiver": "a.b"}, "other", {}, False),
+        ({"filter": ('team="a"', 'x!="y"')}, "any", {"team": "a"}, True),
+        ({"filter": ('team="a"', 'x!="y"')}, "any", {"team": "a", "x": "y"}, False),
+    ],
+)
+def test_only_what_would_be_listed_may_be_judged(asking, receiver, labels, asked) -> None:
+    config = AlertsConfig(alertmanager_urls=("http://x",), alertmanager=AlertmanagerConfig(**asking))
+    assert bool(hear(config, receiver, **labels).command.alerts[0].asked) is asked
+    assert (
+        not hear(AlertsConfig(alertmanager=AlertmanagerConfig(**asking)), receiver, **labels)
+        .command.alerts[0]
+        .asked
+    )
+
+
+def test_the_watchdogs_alert_is_no_signal() -> None:
+    interpretation = hear(AlertsConfig(watchdog=WatchdogConfig(alertname="A")))
+    assert interpretation.command.alerts == ()
+    assert interpretation.ignored == {True: 1}
+
+
+def test_names_are_quoted_as_go_does_and_credentials_are_not_told() -> None:
+    assert quote_receiver("team.a/b+c (prod)-x_y") == r"team\.a/b\+c \(prod\)-x_y"
+    assert name_of("https://me:secret@am:9093/path/") == "https://am:9093/path"
