@@ -66,9 +66,10 @@ format: $(VENV)/.dev ## let ruff format the code
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for anew
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
+	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
