@@ -87,6 +87,8 @@ def test_the_examples_agent() -> None:
 
 def test_the_watchdogs_route(tmp_path: Path) -> None:
     config = yaml.safe_load(block("webhook_configs"))
-    config["route"]["routes"] = yaml.safe_load(block("repeat_interval: 1m", "docs/how-to/alertmanager.md"))["routes"]
+    config["route"]["routes"] = yaml.safe_load(block("repeat_interval: 1m", "docs/how-to/alertmanager.md"))[
+        "routes"
+    ]
     (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
     check(tmp_path, "amtool", "check-config", "alertmanager.yml")
