@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def light(wheel: Path) -> Path:
+def locked() -> list[str]:
+    return re.findall(r"^(\S+==\S+)", (ROOT / "requirements.lock").read_text(), re.M)
+
+
+def oldest() -> list[str]:
+    """The lowest versions that pyproject.toml allows an inference server to have."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [re.sub(r">=([^,]+),.*", r"==\1", one) for one in project["dependencies"]]
+
+
+@pytest.fixture(scope="module", params=[locked, oldest], ids=["locked", "oldest"])
+def light(wheel: Path, request: pytest.FixtureRequest) -> Path:
     """The programs of an environment with the wheel and what it asks for by itself."""
-    folder = wheel.parent
+    folder = wheel.parent / request.param.__name__
+    folder.mkdir()
     must(sys.executable, "-m", "venv", "--without-pip", str(folder / "venv"), cwd=folder)
-    pins = re.findall(r"^(\S+==\S+)", (ROOT / "requirements.lock").read_text(), re.M)
-    (folder / "constraints.txt").write_text("\n".join(pins))
+    (folder / "constraints.txt").write_text("\n".join(request.param()))
     programs = folder / "venv" / "bin"
     into = ("--python", str(programs / "python"), "install", "-q", "-c", "constraints.txt")
     must(sys.executable, "-m", "pip", *into, str(wheel), cwd=folder)
