@@ -44,9 +44,9 @@ lint: $(VENV)/.dev ## ruff and mypy
 demo: $(VENV)/.dev $(VENV)/.debian ## the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
 
-loop: $(VENV)/.dev $(VENV)/.debian ## each trouble by each way of pausing: tables, plots in docs/loop.md; ARGS=--short prints a few
+loop: $(VENV)/.dev $(VENV)/.debian ## each trouble by each way of pausing: tables, plots in docs/explanation/loop.md; ARGS=--short prints a few
 	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
-	$(BIN)/python -m demo.loop_report build/loop.json docs/loop.md && exit $$came
+	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$came
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw what the dashboards show of the demo
 	$(BIN)/python -m demo.previews docs/previews
@@ -58,7 +58,7 @@ manifests: $(VENV)/.dev ## build what deploy/kubernetes takes from alerts/ and f
 	$(BIN)/python -m deploy.build
 
 docs: $(VENV)/.dev ## write what is generated into the docs
-	$(BIN)/python -m sidecar.config docs/configuration.md
+	$(BIN)/python -m sidecar.config docs/reference/configuration.md
 
 format: $(VENV)/.dev ## let ruff format the code
 	$(BIN)/ruff check --fix-only .
@@ -66,9 +66,10 @@ format: $(VENV)/.dev ## let ruff format the code
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for anew
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
+	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

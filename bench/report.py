@@ -1,6 +1,6 @@
 """The table, the plot, and the docs' page, from what a run has written.
 
-``python -m bench.report`` takes ``bench/results/benchmark.json`` over into ``docs/``.
+``python -m bench.report`` takes ``bench/results/benchmark.json`` over into ``docs/explanation/``.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def main() -> None:
     """Take a run over into the docs."""
     parser = argparse.ArgumentParser(prog="bench.report", description=main.__doc__)
     parser.add_argument("--json", type=Path, default=_ROOT / "bench" / "results" / "benchmark.json")
-    parser.add_argument("--docs", type=Path, default=_ROOT / "docs")
+    parser.add_argument("--docs", type=Path, default=_ROOT / "docs" / "explanation")
     options = parser.parse_args()
     kept = options.docs / "benchmark.json"
     if options.json.resolve() != kept.resolve():

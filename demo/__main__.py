@@ -1,7 +1,8 @@
-"""Ten acts: what goes well, what goes wrong, who notices, and who waits. Ends with Ctrl-C, or by itself."""
+"""Plays ten acts: an engine fails and recovers, requests wait and pass. Ends by itself, or with Ctrl-C."""
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
@@ -16,57 +17,79 @@ PAUSE_SECS = 5.0
 class Play:
     """The acts, on a stage.
 
+    Args:
+        stage: what takes part.
+        say: called with each line of output.
+
     Attributes:
         secs: how long each act took, by title.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, say: Callable[[str], None] = print) -> None:
         self._stage = stage
+        self._say = say
         self.secs: dict[str, float] = {}
         self._rest = threading.Event()
 
     def run(self) -> None:
-        """All acts, one after the other."""
+        """Play all acts, one after the other."""
         stage, sidecar = self._stage, self._stage.sidecar
-        print(f"sidecar      {sidecar.url}/v1/status/{SCOPE}")
-        print(f"prometheus   {stage.prometheus.url}/alerts")
-        print(f"alertmanager {stage.alertmanager.url}")
+        self._say(f"sidecar      {sidecar.url}/v1/status/{SCOPE}")
+        self._say(f"prometheus   {stage.prometheus.url}/alerts")
+        self._say(f"alertmanager {stage.alertmanager.url}")
         self._act("All is well", "four requests a second; the gate is open", self._good)
         self._act(
             "The engine slows down",
-            "it answers, but its queue grows: watch vllm:num_requests_waiting",
+            "it still answers, but its queue grows: watch vllm:num_requests_waiting",
             self._slow,
         )
         self._act(
             "The engine is stuck",
-            "/health says ok, no token is made; VllmStuck fires, the gate closes",
+            "/health answers 200, but no token is generated; VllmStuck fires and the gate closes",
             self._stuck,
         )
-        self._act("Paused", "requests wait at the gate, not in the engine; nothing is refused", self._paused)
-        self._act("The engine recovers", "it drains, the alert resolves, all who wait pass", self._recovered)
-        self._act("An operator pauses", "with a reason, for as long as it takes", self._by_hand)
-        self._act("The operator resumes", "at once", self._resumed)
-        self._act("An agent is not well", "it says so itself, for three seconds", self._agent)
+        self._act("Paused", "requests wait at the gate, not in the engine; none is refused", self._paused)
+        self._act(
+            "The engine recovers",
+            "it drains, the alert resolves, every waiting request passes",
+            self._recovered,
+        )
+        self._act("An operator pauses", "with a reason, until somebody resumes", self._by_hand)
+        self._act("The operator resumes", "the gate opens at once", self._resumed)
+        self._act(
+            "An agent is not well",
+            "it claims to be distressed for three seconds; the gate closes, then opens by itself",
+            self._agent,
+        )
         self._act(
             "The sidecar is killed while paused",
-            "kill -9, and started again: the gate is as it was",
+            "kill -9, then a restart: the gate is still closed, with the same reason and the same start",
             self._killed,
         )
-        self._act("The end", "counts add up, and the history tells all of it", self._end)
+        self._act("The end", "every request is answered, and the history lists every change", self._end)
 
     def _act(self, title: str, look: str, play: Callable[[], None]) -> None:
-        print(f"\n{len(self.secs) + 1}. {title}: {look}", flush=True)
+        self._say(f"\n{len(self.secs) + 1}. {title}: {look}")
         began = time.monotonic()
         play()
         self.secs[title] = round(time.monotonic() - began, 1)
-        print(f"   ({self.secs[title]} s) {self._line()}", flush=True)
+        self._say(f"   ({self.secs[title]} s) {self._line()}")
 
     def _line(self) -> str:
         status = self._stage.sidecar.status(SCOPE)
         counters = status["counters"]
-        told = f"gate {status['gate']}, {status['effective_state']}, {counters['waiters']} waiting"
-        told += f", {counters['requests_waited']} have waited, {counters['requests_timed_out']} timed out"
-        return told + (f": {status['reason']}" if status["reason"] else "")
+        line = f"gate {status['gate']}, {status['effective_state']}, {counters['waiters']} waiting"
+        line += f", {counters['requests_waited']} have waited, {counters['requests_timed_out']} timed out"
+        return line + (f": {status['reason']} (since {status['since']})" if status["reason"] else "")
+
+    def _show(self, moment: str) -> None:
+        self._say(f"   {moment}: {self._line()}")
+
+    def _is(self, gate: str) -> bool:
+        return bool(self._stage.sidecar.status(SCOPE)["gate"] == gate)
+
+    def _waiting(self) -> int:
+        return int(self._stage.sidecar.counters(SCOPE)["waiters"])
 
     def _good(self) -> None:
         self._stage.load.per_sec = 4
@@ -80,15 +103,15 @@ class Play:
 
     def _stuck(self) -> None:
         self._stage.fault("stuck")
-        eventually(lambda: self._stage.sidecar.status(SCOPE)["gate"] == "closed", "the gate closes", 120)
+        eventually(lambda: self._is("closed"), "the gate closes", 120)
 
     def _paused(self) -> None:
-        eventually(lambda: self._stage.sidecar.status(SCOPE)["counters"]["waiters"] > 10, "requests wait")
+        eventually(lambda: self._waiting() > 10, "requests wait")
 
     def _recovered(self) -> None:
         self._stage.fault("none")
-        eventually(lambda: self._stage.sidecar.status(SCOPE)["gate"] == "open", "the gate opens", 120)
-        eventually(lambda: self._stage.sidecar.status(SCOPE)["counters"]["waiters"] == 0, "nobody waits", 60)
+        eventually(lambda: self._is("open"), "the gate opens", 120)
+        eventually(lambda: self._waiting() == 0, "no request waits", 60)
 
     def _by_hand(self) -> None:
         self._stage.sidecar.pause(SCOPE, "looking at the weights", max_pause_secs=0)
@@ -96,45 +119,53 @@ class Play:
 
     def _resumed(self) -> None:
         self._stage.sidecar.resume(SCOPE)
+        eventually(lambda: self._waiting() == 0, "no request waits")
         self._rest.wait(PAUSE_SECS / 2)
 
     def _agent(self) -> None:
         self._stage.sidecar.claim(
             SCOPE, "distressed", reason="loops without progress", source="agent-7", ttl_secs=3
         )
-        eventually(lambda: self._stage.sidecar.status(SCOPE)["gate"] == "open", "the claim ends")
+        eventually(lambda: self._waiting() > 2, "requests wait")
+        self._show("while agent-7 claims to be distressed")
+        eventually(lambda: self._is("open"), "the claim expires")
+        eventually(lambda: self._waiting() == 0, "no request waits")
 
     def _killed(self) -> None:
         sidecar = self._stage.sidecar
         sidecar.pause(SCOPE, "before the crash", max_pause_secs=0)
+        eventually(lambda: self._waiting() > 2, "requests wait")
+        self._show("before kill -9")
         sidecar.kill()
         sidecar.session.close()
+        asked = self._stage.load.asked
+        eventually(lambda: self._stage.load.asked > asked + 2, "requests come while there is no sidecar")
+        self._say("   killed: workers go by the gate's last known state, so requests still wait")
         sidecar.restart()
-        eventually(lambda: sidecar.status(SCOPE)["gate"] == "closed", "it is as it was")
+        eventually(lambda: self._waiting() > 2, "the worker has reported to the new process")
+        self._show("after the restart, counted from zero")
         sidecar.resume(SCOPE)
+        eventually(lambda: self._waiting() == 0, "no request waits")
 
     def _end(self) -> None:
         self._stage.load.per_sec = 0
-        sidecar = self._stage.sidecar
-        eventually(lambda: sidecar.counters(SCOPE)["waiters"] == 0, "nobody waits")
+        sidecar, load = self._stage.sidecar, self._stage.load
+        eventually(lambda: self._waiting() == 0, "no request waits")
         for entry in reversed(sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 12}).json()["entries"]):
-            print(
-                f"   {entry['at']} {entry['kind']}: {entry['from']} to {entry['to']} by {entry['source']}: {entry['reason']}"
-            )
-        load = self._stage.load
-        eventually(lambda: not load.pending, "all are answered", 60)
-        print(f"   answers by status: {dict(load.statuses)}")
+            change = f"{entry['from']} to {entry['to']} by {entry['source']}"
+            self._say(f"   {entry['at']} {entry['kind']}: {change}: {entry['reason']}")
+        eventually(lambda: not load.pending, "all requests are answered", 60)
+        self._say(f"   answers by status: {dict(load.statuses)}")
 
 
 def main() -> int:
-    """Play, and end cleanly whatever happens."""
-    # Whoever ends it, nothing it started is left.
+    """Play all acts; whatever ends the play, everything it started is stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Stage() as stage:
-            Play(stage).run()
+            Play(stage, functools.partial(print, flush=True)).run()
             if "--stay" in sys.argv:
-                print("\nstays until Ctrl-C", flush=True)
+                print("\nkeeps running until Ctrl-C", flush=True)
                 threading.Event().wait()
     except KeyboardInterrupt:
         print("\nended")

@@ -24,6 +24,11 @@ _BCRYPT_COST = 10
 _LONGEST_SECS = 86_400.0
 _MAX_ANSWER_BYTES = 2**30
 
+_NO_SERVER = (
+    "this command needs the server's packages ({} is not installed): "
+    "install the extra `server`, e.g. pip install '.[server]' in a checkout"
+)
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -43,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except CommandFailed as error:
         print(f"wellbeing-sidecar: {error}", file=sys.stderr)
+        return FAILED
+    except ModuleNotFoundError as error:
+        if (error.name or "sidecar").partition(".")[0] == "sidecar":
+            raise
+        print(f"wellbeing-sidecar: {_NO_SERVER.format(error.name)}", file=sys.stderr)
         return FAILED
     except (KeyboardInterrupt, BrokenPipeError):
         return 130

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md, pasted: its commands in a shell, its snippets into files, as far as that goes without a cluster."""
+"""docs/how-to/kubernetes, pasted: its commands in a shell, its snippets into files, as far as that goes without a cluster."""
 
 from __future__ import annotations
 

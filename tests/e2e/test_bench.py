@@ -72,9 +72,9 @@ def test_the_docs_page_is_written_from_what_was_measured(
 
 def test_the_page_in_the_docs_is_that_of_its_figures(tmp_path: Path) -> None:
     page = tmp_path / "benchmark.md"
-    kept = (ROOT / "docs" / "benchmark.md").read_text()
+    kept = (ROOT / "docs" / "explanation" / "benchmark.md").read_text()
     page.write_text(kept)
-    report.write(page, json.loads((ROOT / "docs" / "benchmark.json").read_text()))
+    report.write(page, json.loads((ROOT / "docs" / "explanation" / "benchmark.json").read_text()))
     assert page.read_text() == kept
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -19,10 +20,16 @@ EMPTY = {"Engines in sync"}
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[tuple[Stage, Source]]:
+def lines() -> list[str]:
+    """What the demo prints."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def played(lines: list[str]) -> Iterator[tuple[Stage, Source]]:
     with Stage() as stage:
         began = time.time()
-        play = Play(stage)
+        play = Play(stage, lines.append)
         play.run()
         print(play.secs)
         scraped = f'wellbeing_paused{{scope="{SCOPE}"}}'
@@ -39,6 +46,32 @@ def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(played: tuple[
     assert pause["source"].startswith("alert:")
     assert "serves nothing while" in pause["reason"]
     assert resume["source"] == pause["source"]
+
+
+def act(lines: list[str], title: str) -> list[str]:
+    """What is printed below the act's heading."""
+    (start,) = [number for number, line in enumerate(lines) if title in line]
+    rest = lines[start + 1 :]
+    return rest[: next(number for number, line in enumerate(rest) if line.startswith("\n"))]
+
+
+def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
+    played: tuple[Stage, Source], lines: list[str]
+) -> None:
+    while_it_claims, afterwards = act(lines, "An agent is not well")
+    assert "gate closed, distressed" in while_it_claims
+    assert while_it_claims.count("loops without progress") == 1
+    assert "gate open, healthy, 0 waiting" in afterwards
+
+
+def test_the_act_with_the_crash_shows_the_same_pause_before_and_after(
+    played: tuple[Stage, Source], lines: list[str]
+) -> None:
+    before, _, after, resumed = act(lines, "The sidecar is killed while paused")
+    pause = re.compile(r"gate closed, .*: (before the crash \(since .+\))$")
+    assert pause.search(before)[1] == pause.search(after)[1]
+    assert ", 0 waiting" not in after
+    assert "gate open, healthy, 0 waiting" in resumed
 
 
 def panels() -> list:

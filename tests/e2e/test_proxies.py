@@ -28,7 +28,9 @@ class Proxied:
         engine, front = free_port(), free_port()
         command = [sys.executable, str(ROOT / "tests" / "servers" / "openai_asgi.py"), str(engine)]
         stack.enter_context(Running(command, folder))
-        [config] = re.findall(rf"```{kind}\n(.*?)```", (ROOT / "docs" / "proxies.md").read_text(), re.DOTALL)
+        [config] = re.findall(
+            rf"```{kind}\n(.*?)```", (ROOT / "docs" / "how-to" / "proxies.md").read_text(), re.DOTALL
+        )
         for here, there in ((9477, self.sidecar.where[1]), (8000, engine), (8080, front)):
             config = re.sub(rf"\b{here}\b", str(there), config)
         (folder / "proxy.conf").write_text(config.replace("wait=30", f"wait={wait}"))

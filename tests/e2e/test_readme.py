@@ -52,8 +52,8 @@ def test_the_sidecars_own(tmp_path: Path) -> None:
 def test_how_alertmanager_is_asked(tmp_path: Path) -> None:
     pages = [
         ("watchdog:", "README.md"),
-        ("password_file", "docs/alertmanager.md"),
-        ("timeout_secs", "docs/alertmanager.md"),
+        ("password_file", "docs/how-to/alertmanager.md"),
+        ("timeout_secs", "docs/how-to/alertmanager.md"),
     ]
     for marker, page in pages:
         (tmp_path / "sidecar.yaml").write_text(block(marker, page))
@@ -62,7 +62,7 @@ def test_how_alertmanager_is_asked(tmp_path: Path) -> None:
 
 def test_how_engines_and_imports_are_named(tmp_path: Path) -> None:
     for marker in ("engines:", "imports:"):
-        (tmp_path / "sidecar.yaml").write_text(block(marker, "docs/integrate.md"))
+        (tmp_path / "sidecar.yaml").write_text(block(marker, "docs/how-to/integrate.md"))
         config = load_config(tmp_path / "sidecar.yaml", {})
         assert config.engines or config.imports
 
@@ -87,6 +87,8 @@ def test_the_examples_agent() -> None:
 
 def test_the_watchdogs_route(tmp_path: Path) -> None:
     config = yaml.safe_load(block("webhook_configs"))
-    config["route"]["routes"] = yaml.safe_load(block("repeat_interval: 1m", "docs/alertmanager.md"))["routes"]
+    config["route"]["routes"] = yaml.safe_load(block("repeat_interval: 1m", "docs/how-to/alertmanager.md"))[
+        "routes"
+    ]
     (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
     check(tmp_path, "amtool", "check-config", "alertmanager.yml")

@@ -16,7 +16,7 @@ from .process import program
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-GUIDE = ROOT / "docs" / "kubernetes.md"
+GUIDE = ROOT / "docs" / "how-to" / "kubernetes" / "README.md"
 Object = dict[str, Any]
 
 

@@ -30,7 +30,7 @@ ENGINES = {"vllm"}
 """Containers of somebody else's image, which writes where it likes to."""
 WORKER_ROUTES = {"worker", "agent"}
 SECRETS = {"wellbeing-tokens": {"alertmanager", "operator", "prometheus", "worker"}}
-"""What docs/kubernetes.md has people make, with its keys."""
+"""What docs/how-to/kubernetes has people make, with its keys."""
 ALERTMANAGER = ("alertmanager-operated", "monitoring", 9093)
 """The Service that the operator makes, its namespace and its port."""
 MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ALERTMANAGER[1]}}}

@@ -108,7 +108,7 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
 
 
 def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     documented = set(re.findall(r"`(wellbeing_\w+)`", docs))
     exposed = set()
     for line in sidecar.get("/metrics").text.splitlines():

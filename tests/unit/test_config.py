@@ -140,7 +140,7 @@ def test_every_key_is_also_a_variable(tmp_path: Path, key: str) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    reference = Path(__file__).parents[2] / "docs" / "configuration.md"
+    reference = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
     assert rows() in reference.read_text(), "run `make docs`"
 
 

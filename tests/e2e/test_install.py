@@ -1,0 +1,132 @@
+"""The wheel by itself is the client; the extra `server` is the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness.sidecar import Sidecar
+
+ROOT = Path(__file__).parents[2]
+LIGHT = {"certifi", "charset-normalizer", "idna", "requests", "urllib3", "wellbeing-sidecar"}
+WORKER = """
+import sys, threading
+from sidecar.client import Gate, InferencePaused
+from sidecar.client.asgi import GateMiddleware
+from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
+
+closed = threading.Event()
+with Gate(sys.argv[1], scope="team-a/llama") as gate:
+    gate.on_change(lambda is_open, snapshot: is_open or closed.set())
+    gate.wait(timeout=30)
+    print("open", flush=True)
+    assert closed.wait(60)
+    try:
+        gate.wait(timeout=0)
+    except InferencePaused as paused:
+        print(paused, flush=True)
+    gate.wait(timeout=60)
+    print("open again", flush=True)
+"""
+
+
+def run(*command: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("WELLBEING_", "PYTHON"))}
+    return subprocess.run(command, cwd=cwd, env={**clean, **env}, capture_output=True, text=True, timeout=300)
+
+
+def must(*command: str, cwd: Path) -> str:
+    done = run(*command, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # From a copy: the build leaves nothing in the checkout.
+    source = folder / "source"
+    source.mkdir()
+    must("cp", "-R", "sidecar", "pyproject.toml", "README.md", "LICENSE", str(source), cwd=ROOT)
+    must(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(source),
+        cwd=folder,
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def locked() -> list[str]:
+    return re.findall(r"^(\S+==\S+)", (ROOT / "requirements.lock").read_text(), re.M)
+
+
+def oldest() -> list[str]:
+    """The lowest versions that pyproject.toml allows an inference server to have."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [re.sub(r">=([^,]+),.*", r"==\1", one) for one in project["dependencies"]]
+
+
+@pytest.fixture(scope="module", params=[locked, oldest], ids=["locked", "oldest"])
+def light(wheel: Path, request: pytest.FixtureRequest) -> Path:
+    """The programs of an environment with the wheel and what it asks for by itself."""
+    folder = wheel.parent / request.param.__name__
+    folder.mkdir()
+    must(sys.executable, "-m", "venv", "--without-pip", str(folder / "venv"), cwd=folder)
+    (folder / "constraints.txt").write_text("\n".join(request.param()))
+    programs = folder / "venv" / "bin"
+    into = ("--python", str(programs / "python"), "install", "-q", "-c", "constraints.txt")
+    must(sys.executable, "-m", "pip", *into, str(wheel), cwd=folder)
+    return programs
+
+
+def test_the_wheel_alone_installs_requests_and_no_server(light: Path) -> None:
+    code = (
+        "import importlib.metadata as m, json; print(json.dumps([d.name.lower() for d in m.distributions()]))"
+    )
+    assert set(json.loads(must(str(light / "python"), "-c", code, cwd=light))) == LIGHT
+
+
+def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:
+    with Sidecar({}) as sidecar:
+        worker = subprocess.Popen(
+            [str(light / "python"), "-c", WORKER, sidecar.url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={"PATH": os.defpath},
+        )  # fmt: skip
+
+        def command(*arguments: str) -> None:
+            done = run(str(light / "wellbeing-sidecar"), *arguments, cwd=tmp_path, WELLBEING_URL=sidecar.url)
+            assert (done.returncode, done.stderr) == (0, "")
+
+        with worker:
+            assert worker.stdout.readline() == "open\n", worker.communicate()
+            command("pause", "team-a", "--reason", "checking the model")
+            assert "checking the model" in worker.stdout.readline(), worker.communicate()
+            command("resume", "team-a")
+            assert worker.communicate(timeout=90) == ("open again\n", "")
+        assert worker.returncode == 0
+
+
+@pytest.mark.parametrize("command", [("serve",), ("check-config", "sidecar.yaml"), ("hash-password",)])
+def test_a_server_command_says_in_one_line_what_to_install(
+    light: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "sidecar.yaml").write_text("defaults: {}\n")
+    done = run(str(light / "wellbeing-sidecar"), *command, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "pip install '.[server]'" in line
