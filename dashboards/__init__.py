@@ -1,1 +1,1 @@
-"""Grafana dashboards: the JSON that Grafana imports, and the program that builds it (``make dashboards``)."""
+"""Grafana dashboards: the JSON files that Grafana imports, and the program that builds them (``make dashboards``)."""

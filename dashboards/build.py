@@ -1,4 +1,4 @@
-"""Writes the JSON that Grafana imports; with ``--check``, only says whether it is up to date."""
+"""Writes the JSON files that Grafana imports; with ``--check``, reports which of them are out of date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from .fleet import FLEET
-from .panels import Board, build
+from .grafana import build
+from .panels import Board
 from .scope import SCOPE
 from .sidecar import SIDECAR
 
@@ -23,12 +24,12 @@ def rendered(board: Board) -> str:
 
 
 def path_of(board: Board) -> Path:
-    """Where the JSON of ``board`` is."""
+    """The file with the JSON of ``board``."""
     return FOLDER / f"{board.uid}.json"
 
 
 def main() -> int:
-    """Write, or check."""
+    """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

@@ -1,27 +1,12 @@
-"""A few kinds of panels, as values; made into what Grafana reads by its own SDK."""
+"""Panels and dashboards as values, and the kinds of panels that several dashboards have."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from grafana_foundation_sdk.builders import (
-    common,
-    dashboard,
-    heatmap,
-    prometheus,
-    stat,
-    statetimeline,
-    table,
-    timeseries,
-)
-from grafana_foundation_sdk.models import common as common_models
-from grafana_foundation_sdk.models import dashboard as models
-from grafana_foundation_sdk.models import heatmap as heatmap_models
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from .queries import increase, named, pauses, quantile
 
-SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-WIDTH = 24
 STATES = {
     "0": ("healthy", "green"),
     "1": ("cautious", "yellow"),
@@ -31,20 +16,10 @@ STATES = {
 GATE = {"0": ("open", "green"), "1": ("closed", "red")}
 YES = {"0": ("no", "green"), "1": ("yes", "red")}
 NO = {"0": ("no", "red"), "1": ("yes", "green")}
+ENDS = {"-1": ("when it is resumed", "orange")}
+"""The value of a pause without an end."""
 
-NAMED = '/text="(?<text>[^"]+)".*value="(?<value>[^"]+)"/'
-
-
-def scopes(expression: str) -> str:
-    """``expression``, a vector by scope, with the root's name shown."""
-    return f'label_replace({expression}, "scope", "(root)", "scope", "")'
-
-
-def first_counted(counter: str, by: str, window: str) -> str:
-    """How much ``counter`` grew; what a series begins with counts, which ``increase`` leaves out."""
-    now, before = f"sum by ({by}) ({counter})", f"sum by ({by}) ({counter} offset {window})"
-    return f"clamp_min({now} - ({before} or {now} * 0), 0)"
-
+WIDTH = 24
 
 Thresholds = tuple[tuple[float | None, str], ...]
 Words = dict[str, tuple[str, str]]
@@ -55,19 +30,19 @@ class Panel:
     """One panel.
 
     Attributes:
-        title: what it shows.
-        description: what it means, for who hovers over it.
-        queries: PromQL with a legend.
+        title: its heading.
+        description: what it means; shown as a tooltip.
+        queries: PromQL, each with its legend.
         kind: ``timeseries``, ``stat``, ``table``, ``timeline`` or ``heatmap``.
         unit: Grafana's name of the unit.
-        width: of 24.
+        width: in columns, of 24.
         height: in Grafana's rows.
-        thresholds: values with the colour from there on.
-        words: what numbers mean, with their colours.
-        stack: whether series are stacked.
-        columns: of a table: what labels are called; others are left out.
-        bound: the most that an axis shows.
-        links: of a table: its scopes lead to their own dashboard.
+        thresholds: values, each with the colour that applies from it upwards.
+        words: texts that are shown instead of numbers, with their colours.
+        stack: whether the series are stacked.
+        columns: for a table: its labels and their headings; other labels are not shown.
+        bound: the upper end of the axis.
+        links: for a table: whether a row links to the dashboard of its scope.
     """
 
     title: str
@@ -97,12 +72,12 @@ class Board:
     """One dashboard.
 
     Attributes:
-        uid: stays the same for ever.
-        title: what it is called.
-        description: what it is for.
-        variables: name, label and the query for its values, and whether it may have many.
+        uid: in the dashboard's address; it never changes.
+        title: its name.
+        description: its purpose.
+        variables: for each its name, its label, the query for its values, and whether several can be chosen.
         parts: rows and panels, in order.
-        annotations: name, colour and query.
+        annotations: for each its name, colour and query.
     """
 
     uid: str
@@ -113,183 +88,104 @@ class Board:
     annotations: tuple[tuple[str, str, str], ...] = ()
 
 
-def build(board: Board) -> models.Dashboard:
-    """The dashboard as Grafana's SDK has it."""
-    made = (
-        dashboard.Dashboard(board.title)
-        .uid(board.uid)
-        .description(board.description)
-        .tags(["wellbeing"])
-        .editable()
-        .refresh("10s")
-        .time("now-1h", "now")
-        .timezone("browser")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .link(
-            dashboard.DashboardLink("Wellbeing")
-            .type(models.DashboardLinkType.DASHBOARDS)
-            .tags(["wellbeing"])
-            .as_dropdown(True)
-            .include_vars(True)
-            .keep_time(True)
-        )
-        .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-    )
-    for name, label, query, many in board.variables:
-        # What a scope is called, and what matches it: the root's is the empty text.
-        regex = NAMED if query.startswith("query_result(") else ""
-        variable = (
-            dashboard.QueryVariable(name)
-            .label(label)
-            .query(query)
-            .datasource(SOURCE)
-            .regex(regex)
-            .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-            .sort(models.VariableSort.ALPHABETICAL_ASC)
-        )
-        if many:
-            # The root's scope is the empty text, which only an expression matches.
-            variable = variable.multi(True).include_all(True).all_value(".*")
-        made = made.with_variable(variable)
-    for name, colour, query in board.annotations:
-        made = made.annotation(_annotation(name, colour, query))
-    for number, part in enumerate(board.parts, start=1):
-        if isinstance(part, Row):
-            made = made.with_row(dashboard.Row(part.title).id(number))
-        else:
-            made = made.with_panel(_panel(part).id(number))
-    return made.build()
-
-
-def _annotation(name: str, colour: str, query: str) -> dashboard.AnnotationQuery:
-    return (
-        dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(colour).expr(query)
+def value(
+    title: str,
+    description: str,
+    query: str,
+    unit: str = "short",
+    *,
+    legend: str = "",
+    width: int = 4,
+    thresholds: Thresholds = (),
+    words: Words | None = None,
+) -> Panel:
+    """A small panel with one current value."""
+    return Panel(
+        title,
+        description,
+        ((query, legend),),
+        "stat",
+        unit,
+        width=width,
+        height=4,
+        thresholds=thresholds,
+        words=words or {},
     )
 
 
-def _panel(panel: Panel) -> Any:  # noqa: ANN401 - the SDK's builders share no base with these methods
-    make = {
-        "timeseries": _timeseries,
-        "stat": _stat,
-        "table": _table,
-        "timeline": _timeline,
-        "heatmap": _heatmap,
+def timeline(title: str, description: str, query: str, legend: str, *, words: Words, height: int) -> Panel:
+    """Which of a few states each series was in, over time."""
+    return Panel(title, description, ((query, legend),), "timeline", width=WIDTH, height=height, words=words)
+
+
+def line(title: str, description: str, query: str, legend: str, unit: str = "short") -> Panel:
+    """The series of one query, over time."""
+    return Panel(title, description, ((query, legend),), unit=unit)
+
+
+def top_scopes(title: str, description: str, metrics: dict[str, str]) -> Panel:
+    """The ten scopes with the highest values, over time.
+
+    Args:
+        title: of the panel.
+        description: of the panel.
+        metrics: legends and recorded series with a scope.
+    """
+    return Panel(
+        title,
+        description,
+        tuple(
+            (f"topk(10, {named(f'max by (scope) ({metric})')})", f"{{{{scope}}}} {legend}")
+            for legend, metric in metrics.items()
+        ),
+    )
+
+
+def durations(
+    title: str, description: str, histogram: str, quantiles: Sequence[float], window: str = "$__rate_interval"
+) -> Panel:
+    """Quantiles of a histogram of durations, over time."""
+    return Panel(
+        title,
+        description,
+        tuple((quantile(one, histogram, window=window), f"p{100 * one:g}") for one in quantiles),
+        unit="s",
+    )
+
+
+def pause_table(title: str, selector: str, *, with_scope: bool, width: int, height: int = 8) -> Panel:
+    """The pauses that are in force.
+
+    Args:
+        title: of the panel.
+        selector: of the scopes.
+        with_scope: whether there are several scopes, each with a link to its dashboard.
+        width: in columns.
+        height: in Grafana's rows.
+    """
+    columns = {
+        "held_by": "held by",
+        "kind": "kind",
+        "source": "source",
+        "reason": "reason",
+        "Value": "ends in",
     }
-    made = make[panel.kind](panel)
-    made = (
-        made.title(panel.title)
-        .description(panel.description)
-        .datasource(SOURCE)
-        .span(panel.width)
-        .height(panel.height)
+    return Panel(
+        title,
+        "Closed gates: the scope whose hold closes the gate, the kind of hold, its source and reason, and the time until it ends.",
+        ((f"topk(50, {named(pauses(selector))})", ""),),
+        "table",
+        "s",
+        columns={"scope": "scope", **columns} if with_scope else columns,
+        width=width,
+        height=height,
+        words=ENDS,
+        thresholds=((None, "text"),),
+        links=with_scope,
     )
-    for number, (expression, legend) in enumerate(panel.queries):
-        made = made.with_target(_query(panel, expression, legend, "ABCDEFGH"[number]))
-    return made
 
 
-def _query(panel: Panel, expression: str, legend: str, ref: str) -> Any:  # noqa: ANN401
-    query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(ref).datasource(SOURCE)
-    query = query.instant() if panel.kind in ("stat", "table") else query.range()
-    if panel.kind == "table":
-        query = query.format(PromQueryFormat.TABLE)
-    elif panel.kind == "heatmap":
-        query = query.format(PromQueryFormat.HEATMAP)
-    return query
-
-
-def _with_fields(made: Any, panel: Panel) -> Any:  # noqa: ANN401
-    made = made.unit(panel.unit)
-    if panel.bound is not None:
-        made = made.max(panel.bound)
-    if panel.thresholds:
-        steps = [models.Threshold(value=value, color=colour) for value, colour in panel.thresholds]
-        made = made.thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps))
-    if panel.words:
-        made = made.mappings([_words(panel.words)])
-    return made
-
-
-def _words(words: Words) -> models.ValueMap:
-    options = {
-        value: models.ValueMappingResult(text=text, color=colour, index=number)
-        for number, (value, (text, colour)) in enumerate(words.items())
-    }
-    return models.ValueMap(options=options)
-
-
-def _timeseries(panel: Panel) -> Any:  # noqa: ANN401
-    made = (
-        timeseries.Panel()
-        .line_width(1)
-        .fill_opacity(10)
-        .show_points(common_models.VisibilityMode.NEVER)
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(common_models.LegendDisplayMode.LIST)
-            .placement(common_models.LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
-        .tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
-        .min(0)
-    )
-    if panel.thresholds:
-        style = common.GraphThresholdsStyleConfig().mode(common_models.GraphThresholdsStyleMode.DASHED)
-        made = made.thresholds_style(style)
-    if panel.stack:
-        made = made.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL)).fill_opacity(40)
-    return _with_fields(made, panel)
-
-
-def _stat(panel: Panel) -> Any:  # noqa: ANN401
-    made = stat.Panel().graph_mode(common_models.BigValueGraphMode.NONE)
-    made = made.color_mode(
-        common_models.BigValueColorMode.BACKGROUND
-        if panel.thresholds or panel.words
-        else common_models.BigValueColorMode.VALUE
-    )
-    return _with_fields(made, panel)
-
-
-def _table(panel: Panel) -> Any:  # noqa: ANN401
-    renamed = {**panel.columns, "Value": panel.columns.get("Value", "value")}
-    order = {name: number for number, name in enumerate([*panel.columns])}
-    organize = models.DataTransformerConfig(
-        id_val="organize",
-        options={"excludeByName": {"Time": True}, "renameByName": renamed, "indexByName": order},
-    )
-    keep = models.DataTransformerConfig(
-        id_val="filterFieldsByName", options={"include": {"names": [*renamed]}}
-    )
-    made = table.Panel().with_transformation(keep).with_transformation(organize)
-    if panel.words or panel.thresholds:
-        made = made.cell_options(common_models.TableColorTextCellOptions())
-    if panel.links:
-        url = "/d/wellbeing-scope?var-scope=${__data.fields.scope}&var-datasource=${datasource}&${__url_time_range}"
-        link = dashboard.DashboardLink("This scope").type(models.DashboardLinkType.LINK).url(url)
-        made = made.data_links([link])
-    return _with_fields(made, panel)
-
-
-def _timeline(panel: Panel) -> Any:  # noqa: ANN401
-    made = (
-        statetimeline.Panel()
-        .merge_values(True)
-        .show_value(common_models.VisibilityMode.NEVER)
-        .row_height(0.8)
-    )
-    return _with_fields(made, panel)
-
-
-def _heatmap(panel: Panel) -> Any:  # noqa: ANN401
-    # The builder's zeros would leave Grafana without a palette.
-    colour = (
-        heatmap.HeatmapColorOptions()
-        .scheme("Oranges")
-        .mode(heatmap_models.HeatmapColorMode.SCHEME)
-        .steps(64)
-        .exponent(0.5)
-        .fill("dark-orange")
-    )
-    made = heatmap.Panel().calculate(False).color(colour)
-    return made.y_axis(heatmap.YAxisConfig().unit(panel.unit))
+def interventions(selector: str) -> tuple[str, str, str]:
+    """The annotation that marks changes of a scope's own state."""
+    query = increase(f"wellbeing_interventions_total{{{selector}}}", "scope", "1m")
+    return ("Interventions", "orange", f"{query} > 0")

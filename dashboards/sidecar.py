@@ -1,188 +1,157 @@
-"""The sidecar itself."""
+"""The dashboard of the sidecar itself."""
 
 from __future__ import annotations
 
-from .panels import NO, YES, Board, Panel, Row, first_counted
+from dataclasses import replace
+
+from .panels import NO, YES, Board, Panel, Row, durations, interventions, line, value
+from .queries import rate
 
 I = 'instance=~"$instance"'  # noqa: E741 - as short as the others
+OURS = "and on (instance) wellbeing_build_info"
+"""Leaves out the processes of other jobs."""
+MISDIRECTED = f'wellbeing_webhook_alerts_total{{{I},outcome="misdirected"}}'
+
+
+def _last_hour(counter: str) -> str:
+    """How much ``counter`` grew in the last hour, with the value that a series begins with."""
+    return f"sum(clamp_min({counter} - ({counter} offset 1h or {counter} * 0), 0)) or vector(0)"
+
 
 SIDECAR = Board(
     uid="wellbeing-sidecar",
     title="Wellbeing / Sidecar",
-    description="The sidecar itself: what it hears, how fast it reacts, its store, its loop, its memory.",
+    description="The sidecar itself: what it receives, how fast it reacts, its store, its event loop, its memory.",
     variables=(("instance", "Sidecar", "label_values(wellbeing_build_info, instance)", True),),
-    annotations=(
-        (
-            "Interventions",
-            "orange",
-            first_counted(f"wellbeing_interventions_total{{{I}}}", "scope", "1m") + " > 0",
-        ),
-    ),
+    annotations=(interventions(I),),
     parts=(
-        Panel(
-            "Store",
-            "Whether the last commit was kept.",
-            ((f"min(wellbeing_store_up{{{I}}})", ""),),
-            "stat",
-            width=4,
-            height=4,
-            words=NO,
-        ),
-        Panel(
-            "Blind",
-            "Whether the watchdog is silent.",
-            ((f"max(wellbeing_blind{{{I}}})", ""),),
-            "stat",
-            width=4,
-            height=4,
-            words=YES,
-        ),
-        Panel(
+        value("Store", "Whether the last commit succeeded.", f"min(wellbeing_store_up{{{I}}})", words=NO),
+        value("Blind", "Whether the watchdog alert is missing.", f"max(wellbeing_blind{{{I}}})", words=YES),
+        value(
             "Config",
-            "Whether the last load was good.",
-            ((f"min(wellbeing_config_last_reload_successful{{{I}}})", ""),),
-            "stat",
-            width=4,
-            height=4,
+            "Whether the config was loaded successfully the last time.",
+            f"min(wellbeing_config_last_reload_successful{{{I}}})",
             words=NO,
         ),
-        Panel(
+        value(
             "Last notification",
-            "How long ago a webhook was last accepted.",
-            ((f"time() - max(wellbeing_webhook_last_received_timestamp_seconds{{{I}}} > 0)", ""),),
-            "stat",
+            "How long ago a webhook notification was last accepted.",
+            f"time() - max(wellbeing_webhook_last_received_timestamp_seconds{{{I}}} > 0)",
             "s",
-            width=4,
-            height=4,
         ),
-        Panel(
+        value(
             "Clients",
-            "Gates in other processes that report.",
-            ((f"sum(wellbeing_clients{{{I}}})", ""),),
-            "stat",
-            width=4,
-            height=4,
+            "Client-side gates that report to the sidecar.",
+            f"sum(wellbeing_clients{{{I}}})",
         ),
-        Panel(
+        value(
             "Version",
-            "What runs.",
-            ((f"count by (version) (wellbeing_build_info{{{I}}})", "{{version}}"),),
-            "stat",
-            width=4,
-            height=4,
+            "The versions that are running.",
+            f"count by (version) (wellbeing_build_info{{{I}}})",
+            legend="{{version}}",
         ),
-        Row("What it hears"),
-        Panel(
+        value(
+            "Watchdog heard",
+            "Whether the configured watchdog alert has ever arrived; no data without a watchdog. `no`: its rule, its route or its name is wrong.",
+            f"min(wellbeing_watchdog_heard{{{I}}})",
+            width=8,
+            words=NO,
+        ),
+        value(
+            "Misdirected alerts, last hour",
+            "Alerts that were ignored because the label that names their scope is missing or empty.",
+            _last_hour(MISDIRECTED),
+            width=8,
+            thresholds=((None, "green"), (1, "orange")),
+        ),
+        value(
+            "Failures of tasks, last hour",
+            "Unexpected errors of background tasks. Each task was started again.",
+            _last_hour(f"wellbeing_task_failures_total{{{I}}}"),
+            width=8,
+            thresholds=((None, "green"), (1, "orange")),
+        ),
+        Row("What it receives"),
+        line(
             "Notifications",
-            "By result. `unavailable`: the store was down; Alertmanager tries again.",
-            (
-                (
-                    f"sum by (result) (rate(wellbeing_webhook_notifications_total{{{I}}}[$__rate_interval]))",
-                    "{{result}}",
-                ),
-            ),
-            unit="reqps",
+            "By result. `unavailable`: the store was down, and Alertmanager tries again.",
+            rate(f"wellbeing_webhook_notifications_total{{{I}}}", "result"),
+            "{{result}}",
+            "reqps",
         ),
-        Panel(
+        line(
             "Alerts",
-            "In accepted notifications, by what became of them.",
-            (
-                (
-                    f"sum by (status, outcome) (rate(wellbeing_webhook_alerts_total{{{I}}}[$__rate_interval]))",
-                    "{{status}} {{outcome}}",
-                ),
-            ),
-            unit="short",
+            "Alerts in accepted notifications, by status and outcome.",
+            rate(f"wellbeing_webhook_alerts_total{{{I}}}", "status, outcome"),
+            "{{status}} {{outcome}}",
         ),
-        Panel(
+        durations(
             "From alert to closed gate",
-            "From the alert's startsAt; Prometheus' and Alertmanager's part included.",
-            (
-                (
-                    f"histogram_quantile(0.5, sum by (le) (rate(wellbeing_alert_reaction_seconds_bucket{{{I}}}[1h])))",
-                    "median",
-                ),
-                (
-                    f"histogram_quantile(0.95, sum by (le) (rate(wellbeing_alert_reaction_seconds_bucket{{{I}}}[1h])))",
-                    "95 %",
-                ),
-            ),
-            unit="s",
+            "Since the alert's startsAt, so it includes the delays of Prometheus and Alertmanager.",
+            f"wellbeing_alert_reaction_seconds_bucket{{{I}}}",
+            (0.5, 0.95),
+            window="1h",
         ),
         Panel(
             "Reconciliation",
-            "Times that Alertmanager was asked, and signals that notifications had wrong.",
+            "How often Alertmanager was asked, by result, and how many signals that corrected.",
             (
-                (
-                    f"sum by (result) (rate(wellbeing_reconciliations_total{{{I}}}[$__rate_interval]))",
-                    "{{result}}",
-                ),
+                (rate(f"wellbeing_reconciliations_total{{{I}}}", "result"), "{{result}}"),
                 (f"sum by (what) (increase(wellbeing_reconcile_corrections_total{{{I}}}[15m]))", "{{what}}"),
             ),
         ),
-        Row("What it does"),
-        Panel(
+        Row("How it runs"),
+        durations(
             "Commits",
-            "How long they take.",
-            (
-                (
-                    f"histogram_quantile(0.5, sum by (le) (rate(wellbeing_store_commit_seconds_bucket{{{I}}}[$__rate_interval])))",
-                    "median",
-                ),
-                (
-                    f"histogram_quantile(0.99, sum by (le) (rate(wellbeing_store_commit_seconds_bucket{{{I}}}[$__rate_interval])))",
-                    "99 %",
-                ),
-            ),
-            unit="s",
+            "How long the store takes to make a change durable.",
+            f"wellbeing_store_commit_seconds_bucket{{{I}}}",
+            (0.5, 0.99),
         ),
-        Panel(
-            "Event loop lag",
-            "How late the loop was at worst within 15 seconds. Everything waits for it.",
-            ((f"wellbeing_event_loop_lag_seconds{{{I}}}", "{{instance}}"),),
-            unit="s",
+        replace(
+            line(
+                "Event loop lag",
+                "The largest delay of the event loop within 15 seconds. It delays everything else.",
+                f"wellbeing_event_loop_lag_seconds{{{I}}}",
+                "{{instance}}",
+                "s",
+            ),
             thresholds=((None, "green"), (0.1, "yellow"), (0.5, "red")),
         ),
-        Panel(
+        line(
             "Memory",
-            "Resident, of the worker.",
-            (
-                (
-                    f"process_resident_memory_bytes{{{I}}} and on (instance) wellbeing_build_info",
-                    "{{instance}}",
-                ),
-            ),
-            unit="bytes",
+            "Resident memory of the worker process.",
+            f"process_resident_memory_bytes{{{I}}} {OURS}",
+            "{{instance}}",
+            "bytes",
         ),
         Panel(
             "Connections",
-            "Open ones, and open files against what is allowed.",
+            "Open connections and open files.",
             (
                 (f"wellbeing_connections{{{I}}}", "connections {{instance}}"),
-                (
-                    f"process_open_fds{{{I}}} and on (instance) wellbeing_build_info",
-                    "open files {{instance}}",
-                ),
+                (f"process_open_fds{{{I}}} {OURS}", "open files {{instance}}"),
             ),
         ),
-        Panel(
+        line(
             "CPU",
-            "Share of one core.",
-            (
-                (
-                    f"rate(process_cpu_seconds_total{{{I}}}[$__rate_interval]) and on (instance) wellbeing_build_info",
-                    "{{instance}}",
-                ),
-            ),
-            unit="percentunit",
+            "The share of one core.",
+            f"rate(process_cpu_seconds_total{{{I}}}[$__rate_interval]) {OURS}",
+            "{{instance}}",
+            "percentunit",
         ),
         Panel(
-            "Clients' reports",
-            "By result, and clients that stopped reporting.",
+            "Reports of clients",
+            "Reports by result, and clients that stopped reporting in the last 15 minutes.",
             (
-                (f"sum by (result) (rate(wellbeing_reports_total{{{I}}}[$__rate_interval]))", "{{result}}"),
+                (rate(f"wellbeing_reports_total{{{I}}}", "result"), "{{result}}"),
                 (f"sum(increase(wellbeing_clients_gone_total{{{I}}}[15m]))", "gone"),
             ),
+        ),
+        line(
+            "Failures of tasks",
+            "Unexpected errors of background tasks, by task.",
+            f"sum by (task) (increase(wellbeing_task_failures_total{{{I}}}[15m]))",
+            "{{task}}",
         ),
     ),
 )

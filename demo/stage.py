@@ -142,7 +142,7 @@ def is_up(engines: Engines, url: str) -> bool:
 def shipped_rules(faster: float, *subjects: str) -> list[dict[str, Any]]:
     """The groups of ``alerts/``, with their times divided by ``faster``."""
     groups: list[dict[str, Any]] = []
-    for subject in ("thresholds", *subjects):
+    for subject in ("thresholds", "masks", *subjects):
         text = (ROOT / "alerts" / f"{subject}.rules.yml").read_text()
         groups += yaml.safe_load(_scaled(text, faster))["groups"]
     return groups

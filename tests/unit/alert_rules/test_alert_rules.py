@@ -352,14 +352,20 @@ WITHOUT_CASE = {"WellbeingThresholdsMissing": "it is tested without the threshol
 
 def prove(tmp_path: Path, tests: list[dict], files: list[Path]) -> subprocess.CompletedProcess:
     interval = tests[0]["interval"]
-    suite = {"rule_files": [str(path) for path in files], "evaluation_interval": interval, "tests": tests}
+    groups = [group["name"] for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    suite = {
+        "rule_files": [str(path) for path in files],
+        "evaluation_interval": interval,
+        "group_eval_order": sorted(groups, key=lambda name: (not name.endswith("-engine"), name != "wellbeing-masks", groups.index(name))),
+        "tests": tests,
+    }
     (tmp_path / "suite.yml").write_text(yaml.safe_dump(suite))
     command = [program("promtool"), "test", "rules", str(tmp_path / "suite.yml")]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def files_of(subject: str) -> list[Path]:
-    return [ROOT / "alerts" / f"{name}.rules.yml" for name in ("thresholds", subject)]
+    return [ROOT / "alerts" / f"{name}.rules.yml" for name in ("thresholds", "masks", subject)]
 
 
 def rules_of(tmp_path: Path, alert: str) -> list[Path]:
@@ -368,7 +374,7 @@ def rules_of(tmp_path: Path, alert: str) -> list[Path]:
 
 def cut(tmp_path: Path, subject: str, needed: set[str]) -> list[Path]:
     """What is needed as it is shipped, with the records and thresholds it needs, and no more: that is faster."""
-    groups = FILES["thresholds"] + FILES[subject]
+    groups = FILES["thresholds"] + FILES["masks"] + FILES[subject]
     while True:
         wanted = [rule for group in groups for rule in group["rules"] if is_needed(rule, needed)]
         names = needed | set(re.findall(r"wellbeing:[\w:]+|(?<=name=\")\w+", str(wanted)))
@@ -867,28 +873,6 @@ def test_a_paused_pod_of_a_model_is_found_behind_the_proxy_but_no_paused_agent(t
     found(tmp_path, told, others, there=False)
 
 
-def test_who_is_paused_is_told_in_the_same_way_of_all_engines() -> None:
-    told = {}
-    for subject, queue in QUEUE.items():
-        rules = {r.get("record"): r["expr"] for group in FILES[subject] for r in group["rules"]}
-        own = {
-            queue.partition("{")[0]: "QUEUE",
-            f'"{subject}"': "KIND",
-            "(job, instance, model)": "(job, instance)",
-        }
-        for name in ("engine_scope", "engine_held", "engine_shut", "engine_settles"):
-            text = rules[f"wellbeing:{name}"]
-            for old, new in own.items():
-                text = text.replace(old, new)
-            if name == "engine_held":
-                # A sidecar in Triton's pod has to name the model.
-                text = re.sub(
-                    r"on \(namespace, pod(, scope)?\) (wellbeing_engine_paused)", r"on (pod) \2", text
-                )
-            told.setdefault(name, set()).add(text)
-    assert {name: len(texts) for name, texts in told.items()} == dict.fromkeys(told, 1)
-
-
 @pytest.mark.parametrize("alert", AT_LENGTH)
 def test_what_a_pause_left_in_the_window_is_masked_until_it_is_out(tmp_path: Path, alert: str) -> None:
     back = 5 // CASES[alert].get("step", 1)
@@ -1262,7 +1246,7 @@ def test_every_metric_of_the_sidecars_own_rules_is_documented() -> None:
     assert used - known == set()
 
 
-@pytest.mark.parametrize("subject", sorted(set(FILES) - {"thresholds", "sidecar"}))
+@pytest.mark.parametrize("subject", sorted(set(FILES) - {"thresholds", "sidecar", "masks"}))
 def test_every_metric_is_one_that_the_engine_has(subject: str) -> None:
     known = known_metrics(subject) | RECORDED | {"wellbeing_paused", "wellbeing_engine_paused"}
     used = {
