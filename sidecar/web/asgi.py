@@ -93,7 +93,7 @@ class Application:
             await self.service.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is why nothing starts
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
         # Gates are answered before there are metrics; Prometheus shall not wait for them either.
