@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:9477"
 _SLACK_SECS = 10.0
 _MAX_ANSWER_BYTES = 2**30
-_OK, _UNAUTHORIZED, _FORBIDDEN, _REDIRECTS = 200, 401, 403, range(300, 400)
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
 
 
 def ask(
@@ -114,6 +114,8 @@ def refusal(options: argparse.Namespace, answer: Answer) -> str:
         )
     if answer.status == _FORBIDDEN:
         return f"{said}: use a token whose role and scope (auth.credentials of the config) allow it"
+    if answer.status == _NOT_FOUND:
+        return f"{said}: check --url (WELLBEING_URL)"
     return said
 
 

@@ -15,7 +15,7 @@ from .commands import Commands
 from .events import EVENTS, stream_events
 from .guard import refuse_cross_site, route_of, scope_in
 from .problems import Problem
-from .requests import GATE, WATCH, GateRequest, scope_of
+from .requests import GATE, WATCH, GateRequest, check_parameters, scope_of
 from .scrapes import METRICS, answer_scrape
 from .service import Service
 
@@ -184,6 +184,7 @@ class Application:
         if not scope["query_string"].isascii():
             detail = "the query string has bytes outside ASCII: percent-encode them"
             raise Problem("invalid-parameter", detail)
+        check_parameters(route, scope["query_string"].decode("ascii"))
         scope["state"]["identity"] = identity
 
     async def _read(self, receive: Receive) -> bytes | None:
