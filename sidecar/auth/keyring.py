@@ -15,14 +15,13 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sidecar.config import CredentialConfig
+from sidecar.config import LEAST_TOKEN_LENGTH, CredentialConfig
 
 from .files import Stamp, stamp_of
 from .values import Identity, Role
 
 logger = logging.getLogger(__name__)
 
-LEAST_TOKEN_LENGTH = 16
 _MAX_REMEMBERED = 1_000
 _MAX_PASSWORD_BYTES = 72  # bcrypt reads no further
 

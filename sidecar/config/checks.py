@@ -6,6 +6,7 @@ with what is wrong.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from sidecar.alerts import Matcher
 from sidecar.core.errors import shown
 from sidecar.core.scope import parse_scope
 
+from .durations import ALLOWED, MAX_SECS, parse_duration
 from .values import ROLES, Listener
 
 Check = Callable[[object], object]
@@ -22,7 +24,7 @@ Check = Callable[[object], object]
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _MAX_PORT = 65_535
-_MAX_SECS = 1e9
+_MAX_UNIX_PATH_BYTES = 107
 
 
 def _type(value: object) -> str:
@@ -43,17 +45,20 @@ def boolean(value: object) -> bool:
 
 
 def seconds(value: object) -> float:
-    """A duration."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECS:
-        raise _wrong("seconds, a number of at least 0", value)
+    """A duration: a number of seconds, or text such as ``5m``."""
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECS:
+        raise _wrong(f"seconds, {ALLOWED}", value)
     return float(value)
 
 
 def positive_seconds(value: object) -> float:
     """A duration above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_SECS:
-        raise _wrong("seconds, a number above 0", value)
-    return float(value)
+    secs = seconds(value)
+    if not secs:
+        raise _wrong("above 0 seconds", value)
+    return secs
 
 
 def count(value: object) -> int:
@@ -152,7 +157,12 @@ def listeners(value: object) -> tuple[Listener, ...]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise _wrong("HOST:PORT, unix:/path, or a list of those", value)
-    return tuple(map(_listener, value))
+    found = tuple(map(_listener, value))
+    addresses = [one.address for one in found]
+    for index, address in enumerate(addresses):
+        if address in addresses[:index] and not address.endswith(":0"):
+            raise ValueError(f"{address} stands here twice")
+    return found
 
 
 def _listener(value: object) -> Listener:
@@ -175,9 +185,14 @@ def _listener(value: object) -> Listener:
 
 def _address(value: object) -> str:
     match = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
-    is_socket = isinstance(value, str) and value.startswith("unix:/")
+    is_socket = isinstance(value, str) and value.startswith("unix:/") and "\0" not in value
     if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
         raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", value)
+    if is_socket and len(os.fsencode(str(value).removeprefix("unix:"))) > _MAX_UNIX_PATH_BYTES:
+        raise ValueError(
+            f"the path of a Unix socket may have {_MAX_UNIX_PATH_BYTES} bytes: use a shorter one than "
+            f"{shown(value)}"
+        )
     return str(value)
 
 

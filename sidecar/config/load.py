@@ -13,6 +13,7 @@ from sidecar.core.errors import InvalidPolicy
 from sidecar.core.policy import Policy, PolicyTable
 
 from .errors import ConfigError
+from .files import file_problems
 from .schema import SCHEMA, Items, Key, Section
 from .source import Value, check_keys, lengthen, merge, read_environment, read_file
 from .values import (
@@ -59,6 +60,33 @@ def load_config(
         ConfigError: with everything that is wrong.
     """
     problems: list[str] = []
+    root = _root(path, environ, overrides, problems)
+    checked = _section(SCHEMA, root, "", problems)
+    config = _build(checked, problems)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def check_files(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> list[str]:
+    """What is wrong with the files that a valid config names, each with the place of its key.
+
+    Args:
+        path: as of `load_config`.
+        environ: the same; it also has the variables that ``token_env`` names.
+        overrides: the same.
+    """
+    return file_problems(_root(path, environ, overrides, []), environ)
+
+
+def _root(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None,
+    problems: list[str],
+) -> Value:
     flags = {
         key: Value(
             [Value(one, _flag(key)) for one in value] if isinstance(value, list) else value, _flag(key)
@@ -69,12 +97,7 @@ def load_config(
     if not isinstance(root.value, dict):
         raise ConfigError([f"{root.place}: must be a mapping of keys to values"])
     root = merge(read_environment(environ, SCHEMA, problems), lengthen(SCHEMA, root))
-    root = merge(lengthen(SCHEMA, Value(flags, "the flags")), root)
-    checked = _section(SCHEMA, root, "", problems)
-    config = _build(checked, problems)
-    if problems:
-        raise ConfigError(problems)
-    return config
+    return merge(lengthen(SCHEMA, Value(flags, "the flags")), root)
 
 
 def _flag(key: str) -> str:

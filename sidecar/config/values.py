@@ -8,6 +8,9 @@ from typing import Any
 from sidecar.alerts import RuleSet
 from sidecar.core.policy import PolicyTable
 
+LEAST_TOKEN_LENGTH = 16
+"""Characters of a bearer token."""
+
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
 
 

@@ -11,7 +11,7 @@ from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
 from sidecar.web.api.metrics import METRICS, send_metrics
-from sidecar.web.gate.requests import GATE, WATCH, GateRequest, scope_of
+from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
 
 from .gate.responses import ended_response, snapshot_response
 from .guard import refuse_cross_site, route_of, scope_in
@@ -93,7 +93,7 @@ class Application:
             await self.service.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is why nothing starts
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
         # Gates are answered before there are metrics; Prometheus shall not wait for them either.
@@ -184,6 +184,7 @@ class Application:
         if not scope["query_string"].isascii():
             detail = "the query string has bytes outside ASCII: percent-encode them"
             raise Problem("invalid-parameter", detail)
+        check_parameters(route, scope["query_string"].decode("ascii"))
         scope["state"]["identity"] = identity
 
     async def _read(self, receive: Receive) -> bytes | None:

@@ -1,26 +1,30 @@
-"""gunicorn, as the sidecar runs it: one small master, one worker."""
+"""gunicorn, as the sidecar runs it: a small master process and one worker."""
 
 from __future__ import annotations
 
-import gc
+import logging
 import os
-import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from sidecar.auth import CredentialsError
 from sidecar.config import Config
 
+from .arbiter import SidecarArbiter
 from .asgi import Application
 from .service import Service
+from .tls import TlsError
+
+logger = logging.getLogger(__name__)
 
 GRACEFUL_SECS = 2
-_HEARTBEAT_SECS = 60
+_HUNG_SECS = 60
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]
@@ -33,23 +37,6 @@ class GunicornLogger(Logger):  # type: ignore[misc]
         for log in (self.error_log, self.access_log):
             log.handlers[:] = []
             log.propagate = True
-
-
-class _Arbiter(Arbiter):  # type: ignore[misc]
-    """Reloads by telling the worker; a new worker would lose who is parked."""
-
-    def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn's
-        """Make a worker that shares what is loaded by now."""
-        # What is frozen no collection looks at, and so it stays one copy in memory for both.
-        gc.freeze()
-        pid = super().spawn_worker()
-        gc.enable()
-        return pid
-
-    def handle_hup(self) -> None:
-        """SIGHUP: the worker loads its config anew."""
-        for pid in list(self.WORKERS):
-            os.kill(pid, signal.SIGHUP)
 
 
 def _writable_folder(store: str) -> str | None:
@@ -72,10 +59,12 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
 
     Args:
         config: as checked.
-        load: loads the config anew, for a reload.
+        load: loads the config again, for a reload.
+        config_file: the path of the config file; empty: there is none.
     """
 
-    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+    def __init__(self, config: Config, load: Callable[[], Config], config_file: str = "") -> None:
+        self.config_file = config_file
         self._config = config
         self._load = load
         super().__init__()
@@ -92,7 +81,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
             "logger_class": GunicornLogger,
             "proc_name": "wellbeing-sidecar",
             "graceful_timeout": GRACEFUL_SECS,
-            "timeout": _HEARTBEAT_SECS,
+            "timeout": _HUNG_SECS,
             # A second sidecar, or a read-only home, would trip over it.
             "control_socket_disable": True,
             "keepalive": 75,
@@ -101,9 +90,18 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Application:
-        """The application; called in the worker."""
-        return Application(Service(self._config, self._load))
+        """The application. Called in the worker process."""
+        try:
+            return Application(Service(self._config, self._load))
+        except (CredentialsError, TlsError) as error:
+            # A file that was there when the master started is gone.
+            logger.critical("start_failed", extra={"fields": {"error": str(error)}})
+            sys.exit(SidecarArbiter.WORKER_BOOT_ERROR)
 
     def run(self) -> None:
-        """Serve until told to stop."""
-        _Arbiter(self).run()
+        """Serve until told to stop; exits then.
+
+        Raises:
+            StartError: it cannot listen, or start a worker.
+        """
+        SidecarArbiter(self, [one.address for one in self._config.listen]).run()

@@ -142,10 +142,6 @@ class Service:
         if self.tls is not None:
             self.tls.refresh()
 
-    def listening(self, addresses: list[str]) -> None:
-        """The sockets at ``addresses`` accept: say so."""
-        logger.info("listening", extra={"fields": {"addresses": addresses}})
-
     def shut_down(self) -> None:
         """Answer everybody who is parked; from now on nobody is."""
         self.ready = False

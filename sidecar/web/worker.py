@@ -1,4 +1,4 @@
-"""The gunicorn worker: uvicorn's, with the gate protocol at its door."""
+"""The gunicorn worker: uvicorn's, with our own protocol for gates."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ import os
 import resource
 import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from sidecar.config import ConfigError, Listener
+from sidecar import __version__
+from sidecar.config import ConfigError, Listener, what_pauses
 from sidecar.core.errors import CoreError
 from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.web.gate.protocol import protocol_factory
 
+from .arbiter import HELD_SIGNALS
 from .service import Service
+
+logger = logging.getLogger(__name__)
+
+_TICKS_PER_HEARTBEAT = 10
+_MASTER_ONLY = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
+"""What the master refuses. By default these would stop or end the worker."""
 
 
 class SidecarWorker(UvicornWorker):  # type: ignore[misc]
@@ -40,36 +49,79 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
         super().__init__(*args, **kwargs)
+        # The file's own time would pass for a heartbeat. 0: there was none yet.
+        os.utime(self.tmp.fileno(), (0, 0))
+        self.reload_asked = False
         raise_open_files()
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).propagate = True
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+    def init_signals(self) -> None:
+        """Replace the master's handlers."""
+        super().init_signals()
+        for number in _MASTER_ONLY:
+            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            # Until the server has handlers of its own: nothing is open yet.
+            signal.signal(number, _exit_at_once)
+        signal.signal(signal.SIGHUP, self._remember_reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+
+    def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
+        """SIGUSR1: nothing. There are no log files to open again."""
+
+    def _remember_reload(self, _: int, __: FrameType | None) -> None:
+        self.reload_asked = True
 
     async def _serve(self) -> None:
         application = self.wsgi
         self.config.app = application
-        server = _Server(self.config, application.service)
-        self._install_sigquit_handler()
-        await server.serve(sockets=self.sockets)
+        server = _Server(self.config, application.service, self)
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
+        )
+        try:
+            await server.serve(sockets=self.sockets)
+        except OSError as error:
+            if server.started:
+                raise
+            logger.critical("start_failed", extra={"fields": {"error": f"cannot listen: {error}"}})
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether the sidecar has not said it already: ``start_failed`` says why it did not start."""
+    return not record.getMessage().startswith(("Application startup failed", "Cancel "))
+
+
+def _exit_at_once(_: int, __: FrameType | None) -> NoReturn:
+    os._exit(0)
+
+
 class _Server(Server):
-    """uvicorn's server, told of what it need not know elsewhere.
+    """uvicorn's server, with the sidecar's listeners and heartbeat.
 
     Args:
         config: uvicorn's.
-        service: answers who is parked before the server waits for its connections.
+        service: answers parked requests before the server waits for its connections.
+        worker: gunicorn's, with the heartbeat.
     """
 
-    def __init__(self, config: Any, service: Service) -> None:  # noqa: ANN401
+    def __init__(self, config: Any, service: Service, worker: SidecarWorker) -> None:  # noqa: ANN401
         super().__init__(config)
         self._service = service
+        self._worker = worker
         self._parent = os.getppid()
         self._reloads: set[asyncio.Task[None]] = set()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Stop. uvicorn would raise the signal again at the end, which ends the process by it."""
+        self.should_exit = True
+
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
-        """Begin to accept at each socket what its listener allows, and say so."""
+        """Accept at each socket what its listener allows, and log it."""
         # Without sockets it starts the application alone.
         await super().startup(sockets=[])
         loop, service = asyncio.get_running_loop(), self._service
@@ -95,14 +147,29 @@ class _Server(Server):
                 )
             )
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        service.listening([_name(sock) for sock in sockets])
+        self._log_start([_name(sock) for sock in sockets])
+        if self._worker.reload_asked:
+            self._reload()
+
+    def _log_start(self, addresses: list[str]) -> None:
+        config = self._service.config
+        fields = {
+            "version": __version__,
+            "addresses": addresses,
+            "config": self._worker.app.config_file or "none: defaults, environment and flags",
+            "store": config.store.url,
+            "pauses": what_pauses(config.policies),
+        }
+        logger.info("listening", extra={"fields": fields})
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to stop; also when the master is gone, which nobody else tells."""
+        """Ten times a second: whether to stop, which is also when the master is gone."""
+        if counter % _TICKS_PER_HEARTBEAT == 0:
+            self._worker.notify()
         return await super().on_tick(counter) or os.getppid() != self._parent
 
     async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401
-        """Answer who is parked by either door, then let uvicorn close."""
+        """Answer the parked requests, then let uvicorn close."""
         self._service.shut_down()
         await super().shutdown(sockets=sockets)
 

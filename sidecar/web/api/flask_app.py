@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter
 
 from sidecar import __version__
+from sidecar.auth import Identity
 from sidecar.clock import rfc3339
 from sidecar.config import ConfigError
 from sidecar.core.scope import ROOT
@@ -21,9 +22,9 @@ from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
 from sidecar.web.service import Service
 from sidecar.web.ui.page import SECURITY_POLICY, status_page
 
-from .history import page_of, query_of
+from .history import HOLD_KINDS, end_of_auto_hold, page_of, query_of
 from .openapi import openapi
-from .status import status_of
+from .status import read_status
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +77,27 @@ class _Views:
         below = request.args.get("below", "false")
         if below not in ("true", "false"):
             raise Problem("invalid-parameter", f"below: must be true or false, got {ascii(below)[:80]}")
-        controller = self._service.controller
-        return _json(self._service.in_loop(lambda: status_of(controller, scope, below=below == "true")))
+        return _json(self._status_of(scope, below=below == "true"))
+
+    def _status_of(self, scope: str, *, below: bool) -> dict[str, Any]:
+        service = self._service
+        viewer: Identity = request.environ["asgi.scope"]["state"]["identity"]
+        return read_status(
+            service.in_loop,
+            service.controller,
+            scope,
+            end_of=self._end_of,
+            visible=viewer.scope,
+            below=below,
+        )
+
+    def _end_of(self, scope: str, since: float) -> float | None:
+        query = HistoryQuery(scope, below=False, kinds=HOLD_KINDS, since=since)
+        try:
+            return end_of_auto_hold(self._service.history(query))
+        except Problem:
+            # A store that is down must not hide the status.
+            return None
 
     def history(self) -> Response:
         """``GET /v1/history[/scope]``."""
@@ -86,8 +106,7 @@ class _Views:
 
     def page(self) -> Response:
         """``GET /``."""
-        controller = self._service.controller
-        status = self._service.in_loop(lambda: status_of(controller, ROOT, below=True))
+        status = self._status_of(ROOT, below=True)
         query = HistoryQuery(limit=_PAGE_ENTRIES)
         page = page_of(self._service.history(query), query)
         now = rfc3339(self._service.clock.now())

@@ -13,6 +13,10 @@ from sidecar.store import KINDS, Entry, HistoryQuery
 from sidecar.web.problems import Problem
 
 MAX_PAGE = 1000
+HOLD_KINDS = ("pause", "hold", "resume", "lift")
+"""What `end_of_auto_hold` looks at."""
+
+_SPENDING = ("max_pause", "manual")
 
 
 def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
@@ -46,6 +50,24 @@ def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
         "entries": [_entry(entry) for entry in entries],
         "next_cursor": str(entries[-1].id) if more else None,
     }
+
+
+def end_of_auto_hold(entries: list[Entry]) -> float | None:
+    """When the last auto hold ended by time or by an operator.
+
+    Args:
+        entries: of one scope, of `HOLD_KINDS`, newest first.
+
+    Returns:
+        Seconds since the epoch; None: they do not say.
+    """
+    ended_at = None
+    for entry in entries:
+        if entry.kind in ("resume", "lift") and entry.cause in _SPENDING:
+            ended_at = entry.at
+        elif entry.cause == "auto":
+            return ended_at
+    return None
 
 
 def _entry(entry: Entry) -> dict[str, object]:

@@ -13,6 +13,8 @@ from sidecar.web.gate.responses import RAMP_HEADER
 from sidecar.web.guard import OPEN, ROUTES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
+from .unwell import MAX_UNWELL
+
 Json = dict[str, Any]
 
 _SEGMENT = "[A-Za-z0-9._:~-]{1,64}"
@@ -230,7 +232,12 @@ def _change(summary: str, takes: str, gives: str, *problems: str, optional: bool
 
 def _status() -> Json:
     return {
-        "summary": "All there is to know of a scope",
+        "summary": "Everything that is known of a scope",
+        "description": "`unwell`: itself and the known scopes inside it whose own state is not healthy or "
+        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts them all, "
+        "`closed_total` those whose gate is not open. `suppressed`: the policy would pause it, but its pause "
+        "of this episode is over. `follows` and `nearest`, where nobody knows the scope: the known scope "
+        "that it follows, and one with a similar name.",
         "parameters": [
             _query("below", {"enum": ["true", "false"], "default": "false"}, "Those inside it as well.")
         ],
@@ -334,9 +341,16 @@ def _schemas() -> Json:
         **snapshot,
         "signals": _list(_object(signal)),
         "holds": _list(_object(hold)),
+        "suppressed": _or_null(_object({"since": time, "ended_at": _or_null(time), "text": text})),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
-    below = {"blind": {"type": "boolean"}, "follows": text, "below": _list(_object(status))}
+    around = {
+        "blind": {"type": "boolean"},
+        "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
+        "unwell_total": count,
+        "closed_total": count,
+    }
+    below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
     alerts = dict.fromkeys(("applied", "repeated", "stale", "ignored"), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
     return {
@@ -345,7 +359,7 @@ def _schemas() -> Json:
             "additionalProperties": True,
         },
         "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **below}, required=[*status, "blind"])},
+        "Status": {**_object({**status, **around, **below}, required=[*status, *around])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),

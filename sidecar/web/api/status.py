@@ -1,37 +1,112 @@
-"""``/v1/status``: all there is to know of a scope."""
+"""``/v1/status``: everything that is known of a scope."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from sidecar.clock import rfc3339
-from sidecar.core.values import Hold, Signal
+from sidecar.core.values import Hold, ScopeRecord, Signal
 from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
 
+from .unwell import InLoop, find_unwell, gates_inside, in_slices, nearest_scope
 
-def status_of(controller: Controller, scope: str, *, below: bool = False) -> dict[str, object]:
-    """The status of ``scope``, and with ``below`` of all known scopes inside it."""
+EndOf = Callable[[str, float], float | None]
+"""When the last auto hold of a scope was lifted that was put at or after a time; None: it is not known."""
+
+
+def read_status(
+    in_loop: InLoop, controller: Controller, scope: str, *, end_of: EndOf, visible: str, below: bool = False
+) -> dict[str, object]:
+    """The status of ``scope``; to be called in a thread.
+
+    It lists what is not well or not open in it, the worst first, at most `MAX_UNWELL`.
+
+    Args:
+        in_loop: calls a function in the event loop.
+        controller: whose scopes they are.
+        scope: may be unknown.
+        end_of: looks up when a pause ended.
+        visible: a name outside of this scope is not suggested in place of one that nobody knows.
+        below: list all known scopes inside it as well.
+    """
+    status, follows = in_loop(lambda: _status_of(controller, scope))
+    unwell = find_unwell(in_loop, controller.tree, scope)
+    status["unwell"] = _statuses(in_loop, controller, unwell.worst)
+    status["unwell_total"], status["closed_total"] = unwell.total, unwell.closed
+    if follows is not None:
+        status["follows"] = follows
+        status["nearest"] = nearest_scope(in_loop, controller.tree, scope, visible)
+    if below:
+        status["below"] = _statuses(in_loop, controller, gates_inside(in_loop, controller.tree, scope))
+    for one in (status, *status["unwell"]):
+        _complete(one, end_of)
+    for one in status.get("below", ()):
+        # There may be thousands: each look-up is a query of the store.
+        _complete(one, lambda _, __: None)
+    return status
+
+
+def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str | None]:
     gate, unnamed = controller.tree.find(scope)
     now = controller.clock.monotonic()
     if unnamed is None:
         status = _status(gate, now)
     else:
-        # What a scope that nobody named counts is counted where it follows.
+        # Requests for a scope that nobody named are counted at the gate that it follows.
         nothing = Gate(scope, None, gate.policy, 0)
-        status = {**_status(nothing, now), **snapshot_of(gate, unnamed).to_json(), "follows": gate.scope}
+        status = {**_status(nothing, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
-    if below:
-        gates = sorted(controller.tree.below(scope), key=lambda one: one.scope)
-        status["below"] = [_status(one, now) for one in gates if one.scope != scope]
-    return status
+    return status, None if unnamed is None else gate.scope
 
 
-def _status(gate: Gate, now: float) -> dict[str, object]:
+def _statuses(in_loop: InLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
+    now = controller.clock.monotonic()
+    known = controller.tree.gates
+    made = in_slices(
+        in_loop, gates, lambda gate: _status(gate, now) if known.get(gate.scope) is gate else None
+    )
+    # None: it was forgotten meanwhile.
+    return [status for status in made if status is not None]
+
+
+def suppressed(record: ScopeRecord) -> dict[str, Any] | None:
+    """Why a scope that its policy would pause is not paused: its pause of this episode is over.
+
+    Returns:
+        ``since``: when the episode began; ``ended_at``: None, it is looked up later; ``text``: a sentence
+        for people. None where nothing is suppressed.
+    """
+    episode = record.episode
+    if episode is None or not episode.suppressed or record.auto is not None:
+        return None
+    return {"since": episode.since, "ended_at": None, "text": record.state.label}
+
+
+def _complete(status: dict[str, Any], end_of: EndOf) -> None:
+    """Look up when the suppressed pause of ``status`` ended, and write the sentence."""
+    found = status["suppressed"]
+    if found is None or isinstance(found["since"], str):
+        return
+    ended_at = end_of(status["scope"], found["since"])
+    when = "is over" if ended_at is None else f"ended at {rfc3339(ended_at)}"
+    paused = "not paused by its policy" if status["gate"] != "open" else "not paused"
+    status["suppressed"] = {
+        "since": rfc3339(found["since"]),
+        "ended_at": None if ended_at is None else rfc3339(ended_at),
+        "text": f"{found['text']}, {paused}: its pause {when} and does not come back in this episode",
+    }
+
+
+def _status(gate: Gate, now: float) -> dict[str, Any]:
     record = gate.record
     return {
         **snapshot_of(gate).to_json(),
         "signals": [_signal(signal) for signal in record.signals.values()],
         "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold],
+        "suppressed": suppressed(record),
         "counters": _counters(gate, now),
     }
 

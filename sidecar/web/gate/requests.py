@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from sidecar.core.errors import InvalidScope, shown
+from sidecar.core.errors import InvalidScope, nearest, shown
 from sidecar.core.scope import parse_scope
 from sidecar.web.problems import Problem
 
@@ -13,6 +14,20 @@ GATE = "/v1/gate"
 WATCH = "/v1/watch"
 WATCH_WAIT_SECS = 30.0
 WATCH_WAIT_CAP_SECS = 300.0
+
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    GATE: ("wait", "deny_status"),
+    WATCH: ("wait",),
+    "/v1/events": (),
+    "/v1/alerts": (),
+    "/v1/reports": (),
+    "/v1/state": (),
+    "/v1/pause": (),
+    "/v1/resume": (),
+    "/v1/status": ("below",),
+    "/v1/history": ("limit", "cursor", "kind", "below", "since", "until"),
+}
+"""The query parameters that each route takes. What is misspelt is refused, not ignored."""
 
 _DENY_STATUSES = {"401": 401, "403": 403, "429": 429}
 _PAUSED_STATUS = 503
@@ -33,8 +48,11 @@ class GateRequest:
 
     def __init__(self, path: str, query: str, if_none_match: str | None) -> None:
         self.watch = path.startswith(WATCH)
-        self.scope = scope_of(path, WATCH if self.watch else GATE)
+        route = WATCH if self.watch else GATE
+        self.scope = scope_of(path, route)
         parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if parameters:
+            _refuse_unknown(parameters, PARAMETERS[route])
         self.wait = _wait(parameters.get("wait"))
         self.deny_status = _deny_status(parameters.get("deny_status"))
         self.if_none_match = if_none_match
@@ -65,6 +83,26 @@ class GateRequest:
             return False
         tags = {tag.strip().removeprefix("W/") for tag in self.if_none_match.split(",")}
         return f'"{version}"' in tags or "*" in tags
+
+
+def check_parameters(route: str | None, query: str) -> None:
+    """Refuse parameters that ``route`` does not take.
+
+    Raises:
+        Problem: with the nearest name.
+    """
+    allowed = PARAMETERS.get(route or "")
+    if query and allowed is not None:
+        _refuse_unknown(dict(parse_qsl(query, keep_blank_values=True)), allowed)
+
+
+def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:
+    for name in parameters:
+        if name not in allowed:
+            near = nearest(name, allowed)
+            takes = f"may be {', '.join(allowed)}" if allowed else "there are none here"
+            hint = f"did you mean {near}?" if near else takes
+            raise Problem("invalid-parameter", f"{shown(name)}: no such parameter ({hint})")
 
 
 def scope_of(path: str, prefix: str) -> str:

@@ -356,7 +356,10 @@ def prove(tmp_path: Path, tests: list[dict], files: list[Path]) -> subprocess.Co
     suite = {
         "rule_files": [str(path) for path in files],
         "evaluation_interval": interval,
-        "group_eval_order": sorted(groups, key=lambda name: (not name.endswith("-engine"), name != "wellbeing-masks", groups.index(name))),
+        "group_eval_order": sorted(
+            groups,
+            key=lambda name: (not name.endswith("-engine"), name != "wellbeing-masks", groups.index(name)),
+        ),
         "tests": tests,
     }
     (tmp_path / "suite.yml").write_text(yaml.safe_dump(suite))

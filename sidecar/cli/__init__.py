@@ -1,0 +1,29 @@
+"""The command line: run a sidecar, or talk to one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that ``arguments`` name.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+
+    Returns:
+        The exit status: one of `sidecar.cli.exit_statuses`.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        # Everything is imported here, so that a signal meanwhile is handled like any other.
+        if arguments[:1] == ["serve"]:
+            from .early_stop import stop_on_signals  # noqa: PLC0415
+
+            stop_on_signals(arguments)
+        from .run import run  # noqa: PLC0415
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,45 @@
+"""What values of flags may be."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+
+def duration(text: str) -> float:
+    """Seconds: a number, or a duration such as ``5m``."""
+    # Most commands are run without one, and the config's modules take a moment to load.
+    from sidecar.config import parse_duration  # noqa: PLC0415
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def positive_duration(text: str) -> float:
+    """The same, above 0."""
+    secs = duration(text)
+    if not secs:
+        raise argparse.ArgumentTypeError("must be above 0 seconds, got 0")
+    return secs
+
+
+def moment(text: str) -> str:
+    """A time as in RFC 3339; a duration is that long ago."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return text
+    from sidecar.config import parse_duration  # noqa: PLC0415
+
+    try:
+        ago = timedelta(seconds=parse_duration(text))
+        return (datetime.now(UTC) - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        message = (
+            f"must be a time such as 2026-11-23T09:00:00Z, or how long ago, as 90s, 5m, 1d; got {text!a}"
+        )
+        raise argparse.ArgumentTypeError(message) from None

@@ -1,0 +1,47 @@
+"""``check-config``: find every mistake in a config, and in the files that it names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from .exit_statuses import OK, CommandFailed
+from .output import emit
+from .serve import config_path
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the config; print what it comes to."""
+    from sidecar.config import ConfigError, load_config, what_pauses  # noqa: PLC0415 - other commands need none
+
+    path = config_path(options)
+    try:
+        config = load_config(path, os.environ)
+        problems = [] if options.no_files else _file_problems(path)
+    except ConfigError as error:
+        problems = list(error.problems)
+    if problems:
+        raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
+    emit("The config is valid.")
+    emit(f"It pauses {what_pauses(config.policies)}.")
+    return OK
+
+
+def _file_problems(path: Path | None) -> list[str]:
+    from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415 - the same
+    from sidecar.config import check_files, load_config  # noqa: PLC0415
+    from sidecar.web.tls import Tls, TlsError  # noqa: PLC0415
+
+    problems = check_files(path, os.environ)
+    if problems:
+        return problems
+    config = load_config(path, os.environ)
+    try:
+        # What two files are together: for instance, two names for one token.
+        Keyring(config.auth.credentials, os.environ)
+        if config.tls:
+            Tls(config.tls)
+    except (CredentialsError, TlsError) as error:
+        return [str(error)]
+    return []

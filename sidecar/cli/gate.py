@@ -1,0 +1,32 @@
+"""``gate``: block until the gate is open."""
+
+from __future__ import annotations
+
+import argparse
+
+from .asking import is_problem, members, refusal, send
+from .exit_statuses import OK, TEMPFAIL, CommandFailed
+from .names import note_unknown
+from .output import complain, emit_json, show
+
+_LONGEST_SECS = 86_400.0
+_OK, _UNAVAILABLE = 200, 503
+
+
+def run(options: argparse.Namespace) -> int:
+    """Wait; 75 when the wait ran out or the request was turned away."""
+    note_unknown(options, "it follows {follows}")
+    params = {} if options.wait is None else {"wait": options.wait}
+    # The default wait is the sidecar's to know.
+    longest = _LONGEST_SECS if options.wait is None else options.wait
+    answer = send(options, "GET", "gate", params=params, wait=longest)
+    if answer.status == _OK:
+        show(members(options, answer), as_json=options.json)
+        return OK
+    if answer.status == _UNAVAILABLE and is_problem(answer):
+        if options.json:
+            emit_json(answer.body)
+        else:
+            complain(refusal(options, answer))
+        return TEMPFAIL
+    raise CommandFailed(refusal(options, answer))

@@ -1,0 +1,72 @@
+"""What commands print: lines for people, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def complain(message: str) -> None:
+    """Print ``message`` on stderr, with the program's name."""
+    print("wellbeing-sidecar: " + _on_one_line(message, keep="\n"), file=sys.stderr)
+
+
+def note(message: str) -> None:
+    """Print a remark on stderr, so that it does not mix with what a script reads."""
+    print("note: " + printable(message), file=sys.stderr)
+
+
+def emit(text: str) -> None:
+    """Print a line on stdout, without characters that would change a terminal."""
+    print(printable(text))
+
+
+def emit_json(value: Json) -> None:
+    """Print ``value`` as JSON in ASCII."""
+    print(json.dumps(value, indent=2))
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters, and what changes the direction of writing, escaped."""
+    return _on_one_line(text, keep="")
+
+
+def _on_one_line(text: str, keep: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def scope_name(scope: str | None) -> str:
+    """``scope`` as people read it."""
+    return scope or "(root)"
+
+
+def held(snapshot: Json) -> str:
+    """Which scope keeps a closed gate closed, since when, until when, and why."""
+    until = snapshot["until"] or "an operator resumes"
+    return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
+
+
+def snapshot_line(snapshot: Json) -> str:
+    """One line with scope, state, and gate."""
+    line = f"{scope_name(snapshot['scope'])}: {snapshot['state']}, gate {snapshot['gate']}"
+    if snapshot["effective_state"] != snapshot["state"]:
+        line += f", effectively {snapshot['effective_state']}"
+    if snapshot["gate"] != "open" and snapshot["held_by"] is not None:
+        line += f" by {held(snapshot)}"
+    return line
+
+
+def show(snapshot: Json, *, as_json: bool) -> None:
+    """Print a snapshot."""
+    if as_json:
+        emit_json(snapshot)
+    else:
+        emit(snapshot_line(snapshot))

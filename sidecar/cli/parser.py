@@ -1,0 +1,295 @@
+"""The commands, their arguments and their help."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from sidecar import __version__
+
+from . import (
+    check_config,
+    gate,
+    hash_password,
+    history,
+    pause,
+    resume,
+    serve,
+    state,
+    status,
+    token,
+    watch,
+)
+from .arguments import duration, moment, positive_duration
+from .asking import DEFAULT_URL
+from .exit_statuses import EPILOG
+
+Run = Callable[[argparse.Namespace], int]
+
+_DESCRIPTION = """\
+Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar; the other commands talk
+to a running one, or help with its config."""
+_EXAMPLES = """\
+examples:
+  wellbeing-sidecar serve --config sidecar.yaml
+  wellbeing-sidecar status
+  wellbeing-sidecar pause team-a/llama --reason "checking the model" --max-pause-secs 10m
+  wellbeing-sidecar resume team-a/llama
+  wellbeing-sidecar gate team-a/llama --wait 5m && start-the-batch
+
+`wellbeing-sidecar COMMAND --help` shows the arguments of a command. A scope is a path such as team-a/llama; a
+command on it concerns everything inside as well. Durations are seconds, or as in 90s, 5m, 1h30m.
+
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says which choice or flag a wrong one may have been meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print ``message`` and exit with 2."""
+        super().error(message + self._hint(message))
+
+    def _hint(self, message: str) -> str:
+        from sidecar.config import hint_at  # noqa: PLC0415 - only mistakes need it
+
+        if "invalid choice: " in message:
+            got = message.partition("invalid choice: '")[2].partition("'")[0]
+            known = [one.strip(" '") for one in message.partition("choose from ")[2].rstrip(")").split(",")]
+            return hint_at(got, known)
+        if message.startswith("unrecognized arguments: -"):
+            got = message.partition(": ")[2].split()[0]
+            return hint_at(got, self.flags())
+        return ""
+
+    def flags(self) -> list[str]:
+        """All flags of this parser and its commands."""
+        found = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other way
+                found += [flag for one in action.choices.values() for flag in one.flags()]
+        return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` of its result is what runs the command."""
+    parser = _Parser(
+        prog="wellbeing-sidecar",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_check_config(commands)
+    _add(commands, "token", "make a bearer token, and the digest that the config may have of it", token.run)
+    _add(
+        commands,
+        "hash-password",
+        "hash a password for the config; read from the terminal or from standard input",
+        hash_password.run,
+    )
+    _add_status(commands)
+    _add_pause(commands)
+    _add_resume(commands)
+    _add_state(commands)
+    _add_history(commands)
+    _add_client(
+        commands,
+        "watch",
+        "print a scope's snapshot, and again whenever it changes; Ctrl-C ends it",
+        watch.run,
+        "watch team-a/llama --json",
+    )
+    _add_gate(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str, run: Run, *examples: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse's
+    lines = "".join(f"  wellbeing-sidecar {one}\n" for one in examples)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=("examples:\n" + lines + "\n" if lines else "") + EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_client(commands: Any, name: str, summary: str, run: Run, *examples: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse's
+    parser = _add(commands, name, summary, run, *examples)
+    parser.add_argument(
+        "scope", nargs="?", default="", metavar="SCOPE", help="for instance team-a/llama (default: the root)"
+    )
+    connection = parser.add_argument_group("connection")
+    connection.add_argument(
+        "--url",
+        default=os.environ.get("WELLBEING_URL") or DEFAULT_URL,
+        help=f"of the sidecar: http://HOST:PORT, https://HOST:PORT or unix:/path "
+        f"(WELLBEING_URL; default: {DEFAULT_URL})",
+    )
+    connection.add_argument(
+        "--token-file",
+        metavar="FILE",
+        default=os.environ.get("WELLBEING_TOKEN_FILE"),
+        help="file with a bearer token (WELLBEING_TOKEN_FILE; WELLBEING_TOKEN has the token itself)",
+    )
+    connection.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        default=os.environ.get("WELLBEING_CLIENT_CA_FILE"),
+        help="CA bundle (WELLBEING_CLIENT_CA_FILE; default: the system's trust store)",
+    )
+    connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "serve",
+        "run the sidecar",
+        serve.run,
+        "serve --config sidecar.yaml",
+        "serve --listen 127.0.0.1:9477 --listen unix:/run/wellbeing.sock --store sqlite:/data/wellbeing.db",
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS",
+        help="HOST:PORT or unix:/path; may be given several times (default: 127.0.0.1:9477)",
+    )
+    parser.add_argument("--store", help="memory: or sqlite:PATH (default: sqlite:wellbeing.db)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    parser.add_argument("--log-format", metavar="FORMAT", help="console or json (default: console)")
+
+
+def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "check-config",
+        "check a config file, the environment, and the files that they name",
+        check_config.run,
+        "check-config sidecar.yaml",
+        "check-config --no-files sidecar.yaml   # where secrets and certificates are not mounted",
+    )
+    parser.add_argument(
+        "config",
+        metavar="FILE",
+        nargs="?",
+        help="YAML file (WELLBEING_CONFIG; default: the environment only)",
+    )
+    parser.add_argument(
+        "--no-files",
+        action="store_true",
+        help="do not look at the files that the config names: secrets, certificates, the store, sockets",
+    )
+
+
+def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "status",
+        "show what is known of a scope, and everything inside it that is not well or not open",
+        status.run,
+        "status",
+        "status team-a/llama --json",
+    )
+    parser.add_argument("--below", action="store_true", help="show every known scope inside it")
+
+
+def _add_pause(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "pause",
+        "close the gate of a scope and of everything inside it",
+        pause.run,
+        'pause team-a/llama --reason "checking the model"',
+        'pause --all --reason "maintenance" --max-pause-secs 1h',
+    )
+    parser.add_argument("--reason", required=True, help="why; requests that wait are told")
+    parser.add_argument(
+        "--max-pause-secs",
+        type=duration,
+        metavar="DURATION",
+        help="the pause ends by itself after this, as in 90, 5m, 1h30m; 0: never (default: the policy's)",
+    )
+    parser.add_argument("--all", action="store_true", help="close every gate; needed where no scope is named")
+
+
+def _add_resume(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "resume",
+        "lift every hold of a scope; exit 1 if its gate stays closed or nobody knows it",
+        resume.run,
+        "resume team-a/llama",
+    )
+    parser.add_argument("--reason", default="", help="why; it is kept in the history")
+
+
+def _add_state(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "state",
+        "report an agent's own state",
+        state.run,
+        'state team-a/agent-7 concerned --reason "answers repeat" --ttl-secs 10m',
+        "state team-a/agent-7 healthy",
+    )
+    parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
+    parser.add_argument("--reason", default="", help="why")
+    parser.add_argument("--source", help="the agent's name (default: default)")
+    parser.add_argument(
+        "--ttl-secs",
+        type=positive_duration,
+        metavar="DURATION",
+        help="the report expires after this, as in 90, 5m (default: never)",
+    )
+    parser.add_argument("--all", action="store_true", help="of everything; needed where no scope is named")
+
+
+def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "history",
+        "show what happened in a scope and inside it, newest first",
+        history.run,
+        "history team-a --since 1d --kind pause,resume",
+    )
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
+    parser.add_argument(
+        "--kind",
+        help="intervention, pause, resume, hold, lift, engine, blind; joined by commas (default: all)",
+    )
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="TIME",
+        help="as in 2026-11-23T09:00:00Z, or how long ago, as 90s, 5m, 1d",
+    )
+    parser.add_argument("--until", type=moment, metavar="TIME", help="the same")
+    parser.add_argument("--cursor", help="continue after an earlier page")
+
+
+def _add_gate(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "gate",
+        "block until the gate is open; exit 75 if the wait runs out",
+        gate.run,
+        "gate team-a/llama --wait 5m && start-the-batch",
+    )
+    parser.add_argument(
+        "--wait",
+        type=duration,
+        metavar="DURATION",
+        help="wait this long at most, as in 90, 5m (default, and longest: wait_timeout_secs of the policy)",
+    )

@@ -1,0 +1,38 @@
+"""``pause``: close a scope's gate."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .asking import ask
+from .exit_statuses import OK, USAGE, CommandFailed
+from .names import note_unknown
+from .output import scope_name, show
+
+
+def run(options: argparse.Namespace) -> int:
+    """Put a manual hold."""
+    check_breadth(options, "pause", "close every gate")
+    note_unknown(options, "it is known from now on, and paused")
+    body: dict[str, Any] = {"reason": options.reason}
+    if options.max_pause_secs is not None:
+        body["max_pause_secs"] = options.max_pause_secs
+    snapshot = ask(options, "POST", "pause", body=body)
+    show(snapshot, as_json=options.json)
+    if snapshot["gate"] == "open":
+        scope = scope_name(options.scope)
+        raise CommandFailed(f"the hold is put, but the gate of {scope} stays open: its policy is not enabled")
+    return OK
+
+
+def check_breadth(options: argparse.Namespace, command: str, effect: str) -> None:
+    """Refuse a command on everything that does not say so: an empty variable in a script is no scope.
+
+    Raises:
+        CommandFailed: it does not say so, or says two things.
+    """
+    if options.all and options.scope:
+        raise CommandFailed(f"{command}: give a scope or --all, not both", USAGE)
+    if not options.scope and not options.all:
+        raise CommandFailed(f"{command}: name a scope; to {effect}, say --all", USAGE)

@@ -1,0 +1,45 @@
+"""Runs one command, and turns what goes wrong into a line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
+from .output import complain
+from .parser import make_parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that ``arguments`` name; its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal without UTF-8 shows \\xe9 in place of a letter that it does not have.
+            stream.reconfigure(errors="backslashreplace")
+    options = make_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        status = command(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except CommandFailed as error:
+        complain(str(error))
+        return error.status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        _discard_output()
+        complain(f"the output cannot be written: {error.strerror or error}")
+        return FAILED
+
+
+def _discard_output() -> None:
+    """Let Python flush what is left at exit to nowhere: else it would complain again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

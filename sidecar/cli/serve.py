@@ -1,0 +1,63 @@
+"""``serve``: run the sidecar."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+from pathlib import Path
+
+from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    # Nothing that start-up makes is garbage. The worker collects again once it serves.
+    gc.disable()
+    from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
+    from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415
+    from sidecar.config import Config, ConfigError, load_config, store_problem  # noqa: PLC0415
+    from sidecar.web.tls import Tls, TlsError  # noqa: PLC0415
+
+    path = config_path(options)
+    overrides = {
+        key: value
+        for key in ("listen", "store", "log_level", "log_format")
+        if (value := getattr(options, key)) is not None
+    }
+
+    def load() -> Config:
+        return load_config(path, os.environ, overrides)
+
+    try:
+        config = load()
+        # Found here, these are one line; found by the worker, they would be a worker that does not start.
+        Keyring(config.auth.credentials, os.environ)
+        if config.tls:
+            Tls(config.tls)
+    except (ConfigError, CredentialsError, TlsError) as error:
+        raise CommandFailed(str(error), USAGE) from None
+    logs.configure(config.log_level, config.log_format)
+    from sidecar.web.server import SidecarServer  # noqa: PLC0415
+    from sidecar.web.sockets import StartError  # noqa: PLC0415
+
+    problem = store_problem(config.store.url)
+    if problem:
+        return _failed(f"store: {problem}")
+    try:
+        SidecarServer(config, load, str(path or "")).run()
+    except StartError as error:
+        return _failed(str(error))
+    return OK
+
+
+def _failed(why: str) -> int:
+    logging.getLogger(__name__).critical("start_failed", extra={"fields": {"error": why}})
+    return CANNOT_START
+
+
+def config_path(options: argparse.Namespace) -> Path | None:
+    """The config file: by argument, else by ``WELLBEING_CONFIG``; None: there is none."""
+    given = options.config or os.environ.get("WELLBEING_CONFIG")
+    return Path(given) if given else None

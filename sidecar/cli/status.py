@@ -1,0 +1,72 @@
+"""``status``: what is known of a scope, and everything inside it that is not well or not open."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from .asking import ask
+from .exit_statuses import OK
+from .names import unknown
+from .output import emit, emit_json, note, scope_name, snapshot_line
+
+_MOST_SIGNALS = 5
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the status."""
+    status = ask(options, "GET", "status", params={"below": "true"} if options.below else {})
+    said = unknown(status)
+    if said:
+        note(f"{said}: it follows {scope_name(status['follows'])}")
+    if options.json:
+        emit_json(status)
+        return OK
+    if status["blind"]:
+        emit("blind: the watchdog's alert is missing, a resolve lifts nothing")
+    for line in _lines(status, most_signals=len(status["signals"])):
+        emit(line)
+    listed = status.get("below") if options.below else status.get("unwell")
+    listed = [one for one in listed or () if one["scope"] != status["scope"]]
+    if not options.below and "unwell" in status:
+        emit(_heading(status, len(listed)))
+    for one in listed:
+        for line in _lines(one, most_signals=_MOST_SIGNALS):
+            emit(line)
+    return OK
+
+
+def _heading(status: dict[str, Any], shown: int) -> str:
+    itself = any(one["scope"] == status["scope"] for one in status["unwell"])
+    total = status["unwell_total"] - itself
+    if not total:
+        return (
+            "Everything inside is well and open."
+            if status["scope"]
+            else "All other scopes are well and open."
+        )
+    scopes = "1 scope is" if total == 1 else f"{total} scopes are"
+    cut = f"; the worst {shown} are shown" if shown < total else ""
+    return f"{scopes} not well or not open{cut}:"
+
+
+def _lines(one: dict[str, Any], most_signals: int) -> Iterator[str]:
+    yield snapshot_line(one)
+    suppressed = one.get("suppressed")
+    if suppressed:
+        yield f"    {suppressed['text']}"
+    signals = one["signals"]
+    for signal in signals[:most_signals]:
+        doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
+        claim = f"{signal['source']} claims {signal['state']} since {signal['since']}"
+        yield f"    {claim}{doubt}: {signal['reason']}"
+    if len(signals) > most_signals:
+        yield f"    and {len(signals) - most_signals} more signals"
+    for hold in one["holds"]:
+        until = hold["until"] or "an operator resumes"
+        span = f"since {hold['since']} until {until}"
+        yield f"    {hold['kind']} hold by {hold['by']} {span}: {hold['reason']}"
+    counts = ", ".join(f"{name} {value}" for name, value in one["counters"].items() if value)
+    if counts:
+        yield f"    {counts}"

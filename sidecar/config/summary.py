@@ -1,0 +1,34 @@
+"""What a config comes to, in a few words for the log."""
+
+from __future__ import annotations
+
+from sidecar.core.policy import Policy, PolicyTable
+
+_MOST_NAMED = 5
+
+
+def what_pauses(policies: PolicyTable) -> str:
+    """Which scopes their policies may pause, in a sentence's part; operators may always pause."""
+    pausing = [match for match, policy in policies.rules if _pauses(policy)]
+    sparing = [match for match, policy in policies.rules if not _pauses(policy)]
+    if _pauses(policies.defaults):
+        return "every scope" + (f" except {_named(sparing)}" if sparing else "")
+    if pausing:
+        return _named(pausing)
+    if any(policy.pause_on_distressed for policy in _all(policies)):
+        return "nothing: enabled is false wherever pause_on_distressed is true"
+    return "nothing: pause_on_distressed is false everywhere"
+
+
+def _pauses(policy: Policy) -> bool:
+    return policy.threshold is not None
+
+
+def _all(policies: PolicyTable) -> list[Policy]:
+    return [policies.defaults, *(policy for _, policy in policies.rules)]
+
+
+def _named(scopes: list[str]) -> str:
+    shown = ", ".join(scope or "(root)" for scope in scopes[:_MOST_NAMED])
+    more = len(scopes) - _MOST_NAMED
+    return f"{shown} and {more} more policies" if more > 0 else shown

@@ -1,0 +1,126 @@
+"""The scopes that are not well or not open, and the names near a misspelt one; looked for in time slices.
+
+Up to 20,000 scopes may be known. Each slice runs in the event loop for `_SLICE_SECS` at most, so that gate
+requests are answered in between. What changes between two slices may be seen as it was, or as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import os.path
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sidecar.core.scope import lies_within
+from sidecar.core.state import WellbeingState
+from sidecar.gates.gate import Gate
+from sidecar.gates.tree import GateTree
+
+MAX_UNWELL = 100
+"""Scopes that a status lists; it counts all."""
+
+_SLICE_SECS = 0.002
+_LOOKED_AT = 64
+_CANDIDATES = 200
+_LEAST_LIKENESS = 0.75
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class InLoop(Protocol):
+    """Calls a function in the event loop, from a thread."""
+
+    def __call__(self, function: Callable[[], T], /) -> T:
+        """What ``function`` returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwell:
+    """What of some scopes is not well or not open.
+
+    Attributes:
+        worst: the gates to show, worst first.
+        total: how many there are.
+        closed: how many of them are not open.
+    """
+
+    worst: list[Gate]
+    total: int
+    closed: int
+
+
+def in_slices(in_loop: InLoop, items: Iterable[T], make: Callable[[T], R]) -> list[R]:
+    """``make`` of each of ``items``, called in the loop, slice by slice.
+
+    Args:
+        in_loop: calls a function in the loop.
+        items: read in the loop as well.
+        make: short against a slice.
+    """
+    source = iter(items)
+    made: list[R] = []
+
+    def one_slice() -> bool:
+        until = time.perf_counter() + _SLICE_SECS
+        for item in source:
+            made.append(make(item))
+            if time.perf_counter() > until:
+                return True
+        return False
+
+    while in_loop(one_slice):
+        pass
+    return made
+
+
+def find_unwell(in_loop: InLoop, tree: GateTree, scope: str) -> Unwell:
+    """What is not well or not open of ``scope`` and everything known inside it.
+
+    Worst first: by own state; then what has a hold of its own; then what an ancestor closes; then by name.
+    """
+    found = _select(in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
+    worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
+    return Unwell(worst, len(found), sum(gate.closed for gate in found))
+
+
+def gates_inside(in_loop: InLoop, tree: GateTree, scope: str) -> list[Gate]:
+    """The gates of all known scopes inside ``scope``, itself left out, by name."""
+    found = _select(in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
+    return sorted(found, key=lambda gate: gate.scope)
+
+
+def is_unwell(gate: Gate) -> bool:
+    """Whether its own state is not healthy, or its gate is not open."""
+    return gate.closed or gate.record.state is not WellbeingState.HEALTHY
+
+
+def nearest_scope(in_loop: InLoop, tree: GateTree, scope: str, visible: str) -> str | None:
+    """The known scope inside ``visible`` that ``scope`` was perhaps meant to be; None: none is near."""
+    known = in_loop(lambda: list(tree.gates))
+    # difflib takes a millisecond for a few names: only those that begin or end like it are compared.
+    known = [one for one in known if one and lies_within(one, visible)]
+    near = heapq.nlargest(_CANDIDATES, known, key=lambda one: _alike(one, scope))
+    found = difflib.get_close_matches(scope, near, 1, _LEAST_LIKENESS)
+    return found[0] if found else None
+
+
+def _alike(one: str, other: str) -> int:
+    begin = len(os.path.commonprefix((one, other)))  # noqa: RUF071 - by characters
+    return begin + len(os.path.commonprefix((one[:begin:-1], other[:begin:-1])))  # noqa: RUF071 - by characters
+
+
+def _select(in_loop: InLoop, tree: GateTree, wanted: Callable[[Gate], bool]) -> list[Gate]:
+    gates = in_loop(lambda: list(tree.gates.values()))
+    chunks = (gates[start : start + _LOOKED_AT] for start in range(0, len(gates), _LOOKED_AT))
+    found: list[Gate] = []
+    for some in in_slices(in_loop, chunks, lambda chunk: [gate for gate in chunk if wanted(gate)]):
+        found += some
+    return found
+
+
+def _rank(gate: Gate) -> tuple[object, ...]:
+    return -gate.record.state, gate.record.hold is None, not gate.closed, gate.scope
