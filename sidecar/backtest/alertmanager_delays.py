@@ -59,7 +59,11 @@ class SentNotification:
 def firing_alerts(periods: Iterable[AlertPeriod]) -> list[FiringAlert]:
     """The alerts of ``periods``, by when they began to fire."""
     alerts = []
+    fingerprints: dict[tuple[tuple[str, str], ...], str] = {}
     for period in periods:
+        key = tuple(sorted(period.labels.items()))
+        if key not in fingerprints:
+            fingerprints[key] = fingerprint_of(period.labels)
         ends_at = math.inf if period.ends_at is None else period.ends_at / 1000
         alert = Alert(
             firing=True,
@@ -67,7 +71,7 @@ def firing_alerts(periods: Iterable[AlertPeriod]) -> list[FiringAlert]:
             annotations=period.annotations,
             starts_at=period.starts_at / 1000,
             ends_at=None,
-            fingerprint=fingerprint_of(period.labels),
+            fingerprint=fingerprints[key],
         )
         alerts.append(FiringAlert(alert, ends_at))
     return sorted(alerts, key=lambda one: (one.alert.starts_at, one.alert.fingerprint))

@@ -48,18 +48,18 @@ def runs_of(samples: Sequence[Sequence[Any]], step: int) -> list[Run]:
     """
     if not samples:
         return []
-    first, last = _ms(samples[0]), _ms(samples[-1])
-    if last - first == step * (len(samples) - 1):
-        return [(first, last)]
-    runs = []
-    previous = first
-    for sample in samples:
-        at = _ms(sample)
-        if at - previous > step:
-            runs.append((first, previous))
-            first = at
-        previous = at
-    return [*runs, (first, previous)]
+    runs: list[Run] = []
+    # A piece without a gap is known by its two ends; only a piece with a gap is looked into, by halves.
+    pieces = [(0, len(samples) - 1)]
+    while pieces:
+        low, high = pieces.pop()
+        first, last = _ms(samples[low]), _ms(samples[high])
+        if last - first == step * (high - low):
+            extend_runs(runs, ((first, last),), step)
+        else:
+            middle = (low + high) // 2
+            pieces += [(middle + 1, high), (low, middle)]
+    return runs
 
 
 def _ms(sample: Sequence[Any]) -> int:

@@ -15,22 +15,43 @@ _MAX_PAUSES_LISTED = 500
 _MAX_TIMELINES = 200
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2024; --page: #fff; --faint: #656d76; --line: #d9dde2; --lane: #f1f3f5;
-  --pause: #c4320a; --cautious: #d4b106; --concerned: #e07b00; --distressed: #c4320a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --page: #15181b; --faint: #9aa3ac; --line: #33383e;
-  --lane: #20252a; --pause: #ff7a50; --cautious: #d9bf3c; --concerned: #ff9d3c; --distressed: #ff7a50; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
-  max-width: 1100px; padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-p.faint, td.faint, figcaption { color: var(--faint); }
+:root {
+  color-scheme: light dark;
+  --ink: #1c2024; --page: #fff; --faint: #656d76; --line: #d9dde2; --lane: #f1f3f5;
+  --pause: #c4320a; --cautious: #d4b106; --concerned: #e07b00; --distressed: #c4320a;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6e8ea; --page: #15181b; --faint: #9aa3ac; --line: #33383e; --lane: #20252a;
+    --pause: #ff7a50; --cautious: #d9bf3c; --concerned: #ff9d3c; --distressed: #ff7a50;
+  }
+}
+body {
+  font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
+  max-width: 1100px; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere;
+}
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.15rem; margin-top: 2rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+p.faint { color: var(--faint); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: .25rem .8rem .25rem 0; vertical-align: top;
-  border-bottom: 1px solid var(--line); overflow-wrap: normal; } td.number, th.number { text-align: right; }
+table { border-collapse: collapse; }
+th, td {
+  text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: normal;
+}
+td.number, th.number { text-align: right; }
 tr.differs td { font-weight: 600; }
-figure { margin: 0 0 1rem; } svg { width: 100%; height: auto; display: block; }
-svg text { font-size: 11px; fill: var(--faint); } .lane { fill: var(--lane); } .tick { stroke: var(--line); }
-.pause { fill: var(--pause); } .advised { fill-opacity: .55; stroke: var(--pause); }
-.cautious { fill: var(--cautious); } .concerned { fill: var(--concerned); } .distressed { fill: var(--distressed); }
+figure { margin: 0 0 1rem; }
+svg { width: 100%; height: auto; display: block; }
+svg text { font-size: 11px; fill: var(--faint); }
+.lane { fill: var(--lane); }
+.tick { stroke: var(--line); }
+.pause { fill: var(--pause); }
+.advised { fill-opacity: .55; stroke: var(--pause); }
+.cautious { fill: var(--cautious); }
+.concerned { fill: var(--concerned); }
+.distressed { fill: var(--distressed); }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -105,13 +126,10 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     if not scopes:
         return
     yield "<h2>Timelines</h2>"
-    lanes = (
-        ""
-        if len(report.configs) == 1
-        else "Lanes from the top: " + ", ".join(one.name for one in report.configs) + ". "
-    )
+    names = ", ".join(result.name for result in report.configs)
+    lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses; the thin line below is the state: yellow cautious, '
+        f'<p class="faint">{escape(lanes)}Bars are pauses; the line below is the state: yellow cautious, '
         "orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:

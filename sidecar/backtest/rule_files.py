@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from sidecar.config import ConfigError, hint_at, parse_duration
 from sidecar.config.source import Value, read_file
@@ -96,9 +95,9 @@ def _groups(root: Value) -> list[Value]:
         top = _mapping(top["spec"], "spec")
     elif set(top) - {"groups"}:
         key = next(key for key in top if key != "groups")
-        _refuse(top[key].place, f"{shown(key)}: no such key in a rule file{hint_at(key, ['groups'])}")
+        raise _invalid(top[key].place, f"{shown(key)}: no such key in a rule file{hint_at(key, ['groups'])}")
     if "groups" not in top:
-        _refuse(root.place, "groups: is missing: is this a rule file?")
+        raise _invalid(root.place, "groups: is missing: is this a rule file?")
     return _list(top["groups"], "groups")
 
 
@@ -106,7 +105,7 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
     group = _mapping(value, "a group")
     _check_keys(group, _GROUP_KEYS, "group")
     if "name" not in group:
-        _refuse(value.place, "a group: name: is missing")
+        raise _invalid(value.place, "a group: name: is missing")
     interval = _duration(group, "interval")
     offset = _duration(group, "query_offset") or 0
     labels = _texts(group.get("labels"), "labels")
@@ -114,15 +113,15 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
         rule = _mapping(one, "a rule")
         _check_keys(rule, _RULE_KEYS, "rule")
         if ("alert" in rule) == ("record" in rule):
-            _refuse(one.place, "a rule needs either alert or record")
+            raise _invalid(one.place, "a rule needs either alert or record")
         kind = "alert" if "alert" in rule else "record"
         name = _text(rule[kind], kind)
         if "expr" not in rule or not _text(rule["expr"], "expr").strip():
-            _refuse(one.place, f"the {kind} {shown(name)}: expr: is missing")
+            raise _invalid(one.place, f"the {kind} {shown(name)}: expr: is missing")
         expression = _text(rule["expr"], "expr")
         if kind == "record":
             if not _SERIES_NAME.fullmatch(name):
-                _refuse(rule[kind].place, f"record: {shown(name)} is no name of a series")
+                raise _invalid(rule[kind].place, f"record: {shown(name)} is no name of a series")
             recording.append(RecordingRule(name, expression, interval or None, one.place))
             continue
         alerting.append(
@@ -146,7 +145,7 @@ def _templates(alert: str, texts: Mapping[str, tuple[str, str, str]]) -> dict[st
         try:
             templates[name] = Template.parse(text)
         except InvalidTemplate as error:
-            _refuse(place, f"the alert {shown(alert)}: {kind}.{name}: {error}")
+            raise _invalid(place, f"the alert {shown(alert)}: {kind}.{name}: {error}") from None
     return templates
 
 
@@ -157,7 +156,7 @@ def _texts(value: Value | None, kind: str) -> dict[str, tuple[str, str, str]]:
     texts = {}
     for name, one in _mapping(value, kind).items():
         if not _LABEL_NAME.fullmatch(name) or (kind == "labels" and name == "__name__"):
-            _refuse(one.place, f"{kind}: {shown(name)} is no name of a label")
+            raise _invalid(one.place, f"{kind}: {shown(name)} is no name of a label")
         texts[name] = (kind, _text(one, f"{kind}.{name}"), one.place)
     return texts
 
@@ -170,7 +169,7 @@ def _duration(keys: Mapping[str, Value], key: str) -> int | None:
     try:
         secs = parse_duration(str(value.value))
     except ValueError as error:
-        _refuse(value.place, f"{key}: {error}")
+        raise _invalid(value.place, f"{key}: {error}") from None
     return round(secs * 1000)
 
 
@@ -179,12 +178,12 @@ def _text(value: Value, key: str) -> str:
         return str(value.value).lower()
     if isinstance(value.value, str | int | float):
         return str(value.value)
-    _refuse(value.place, f"{key}: must be text")
+    raise _invalid(value.place, f"{key}: must be text")
 
 
 def _mapping(value: Value, what: str) -> dict[str, Value]:
     if not isinstance(value.value, dict):
-        _refuse(value.place, f"{what}: must be a mapping of keys to values")
+        raise _invalid(value.place, f"{what}: must be a mapping of keys to values")
     return value.value
 
 
@@ -192,15 +191,15 @@ def _list(value: Value, what: str) -> list[Value]:
     if value.value is None:
         return []
     if not isinstance(value.value, list):
-        _refuse(value.place, f"{what}: must be a list")
+        raise _invalid(value.place, f"{what}: must be a list")
     return value.value
 
 
 def _check_keys(keys: Mapping[str, Value], known: tuple[str, ...], what: str) -> None:
     for key, value in keys.items():
         if key not in known:
-            _refuse(value.place, f"{shown(key)}: no such key of a {what}{hint_at(key, known)}")
+            raise _invalid(value.place, f"{shown(key)}: no such key of a {what}{hint_at(key, known)}")
 
 
-def _refuse(place: str, why: str) -> NoReturn:
-    raise InvalidInput(f"{place}: {why}")
+def _invalid(place: str, why: str) -> InvalidInput:
+    return InvalidInput(f"{place}: {why}")

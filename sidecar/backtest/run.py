@@ -110,7 +110,7 @@ def _read(api: Api, environment: Environment, grid: Grid, progress: Progress) ->
     if environment.relabels:
         notes.append("Prometheus changes alerts by alert_relabel_configs, which a backtest does not apply")
     if not periods:
-        notes.append("no alert fired in this range (the series ALERTS has none)")
+        notes.append("no alert fired in this range: ALERTS has no series (--rules tests rules that are not loaded)")
     return _Alerts(periods, grid.step, notes)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sidecar.http_json import HttpAccess
 
 
+_SHORTEST_SECS = 1.0
+
+
 def run(options: argparse.Namespace) -> int:
     """Ask Prometheus, simulate, and print a report."""
     # Other commands need none of these.
@@ -59,8 +62,8 @@ def _request(options: argparse.Namespace) -> BacktestRequest:
             f"--prometheus: must be http://HOST:PORT or https://HOST:PORT, got {options.prometheus!a}", USAGE
         )
     start, end = _seconds(options.since), min(_seconds(options.until), time.time())
-    if start >= end:
-        raise CommandFailed("--since: must be before --until, and before now", USAGE)
+    if end - start < _SHORTEST_SECS:
+        raise CommandFailed("--since: must be before --until and before now, by at least a second", USAGE)
     return BacktestRequest(
         prometheus=options.prometheus,
         access=_access(options),
