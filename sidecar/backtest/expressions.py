@@ -13,8 +13,7 @@ _TOKEN = re.compile(
     | (?P<labels>\b(?:by|without|on|ignoring|group_left|group_right)\b\s*\([^()]*\))
     | (?P<selector>\{{(?:[^"'`{{}}]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)*\}})
     | (?P<number>\b(?:0x[0-9a-fA-F]+|\d[\d.]*(?:e[+-]?\d+|[a-zA-Z0-9]*)))
-    | (?P<name>{_NAME})(?P<call>\s*\()?
-
+    | (?P<name>{_NAME})(?P<call>\s*\(|(?=\s+(?:by|without)\s*\())?
     """,
     re.ASCII | re.VERBOSE | re.IGNORECASE,
 )
@@ -36,6 +35,6 @@ def names_in(expression: str) -> frozenset[str]:
             names |= {one[1] for one in _NAME_MATCHER.findall(match["selector"])}
             names |= {one[1] for one in _QUOTED_NAME.findall(match["selector"])}
         name = match["name"]
-        if name and not match["call"] and name.lower() not in _WORDS:
+        if name and match["call"] is None and name.lower() not in _WORDS:
             names.add(name)
     return frozenset(names)

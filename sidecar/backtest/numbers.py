@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-_GO_LARGEST_EXPONENT = 21
+_GO_LARGEST_EXPONENT = 6
+"""From this exponent on, strconv prints the shortest form of a number with an exponent."""
 _GO_SMALLEST_EXPONENT = -4
 _LARGE = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 _SMALL = ("m", "u", "n", "p", "f", "a", "z", "y")

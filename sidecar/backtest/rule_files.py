@@ -37,6 +37,7 @@ class AlertingRule:
         keep_firing_ms: ``keep_firing_for``, milliseconds.
         labels: that the rule adds.
         annotations: likewise.
+        not_filled: by annotation, why it cannot be filled in; with the place and the alert.
         interval_ms: between two evaluations, milliseconds; None: Prometheus' own.
         offset_ms: so much earlier is what the expression sees, milliseconds.
         place: ``FILE:LINE``.
@@ -49,6 +50,7 @@ class AlertingRule:
     keep_firing_ms: int
     labels: Mapping[str, Template]
     annotations: Mapping[str, Template]
+    not_filled: Mapping[str, str]
     interval_ms: int | None
     offset_ms: int
     place: str
@@ -64,6 +66,7 @@ class RecordingRule:
     place: str
 
 
+_Texts = Mapping[str, tuple[str, str]]
 Rules = tuple[list[AlertingRule], list[RecordingRule]]
 
 
@@ -130,8 +133,8 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
                 expression,
                 _duration(rule, "for") or 0,
                 _duration(rule, "keep_firing_for") or 0,
-                _templates(name, {**labels, **_texts(rule.get("labels"), "labels")}),
-                _templates(name, _texts(rule.get("annotations"), "annotations")),
+                _labels(name, {**labels, **_texts(rule.get("labels"), "labels")}),
+                *_annotations(name, _texts(rule.get("annotations"), "annotations")),
                 interval or None,
                 offset,
                 one.place,
@@ -139,25 +142,37 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
         )
 
 
-def _templates(alert: str, texts: Mapping[str, tuple[str, str, str]]) -> dict[str, Template]:
-    templates = {}
-    for name, (kind, text, place) in texts.items():
-        try:
-            templates[name] = Template.parse(text)
-        except InvalidTemplate as error:
-            raise _invalid(place, f"the alert {shown(alert)}: {kind}.{name}: {error}") from None
+def _labels(alert: str, texts: _Texts) -> dict[str, Template]:
+    templates, not_filled = _templates(alert, "labels", texts)
+    for why in not_filled.values():
+        raise InvalidInput(why)
     return templates
 
 
-def _texts(value: Value | None, kind: str) -> dict[str, tuple[str, str, str]]:
-    """By name: the kind, the text and its place."""
+def _annotations(alert: str, texts: _Texts) -> tuple[dict[str, Template], dict[str, str]]:
+    return _templates(alert, "annotations", texts)
+
+
+def _templates(alert: str, kind: str, texts: _Texts) -> tuple[dict[str, Template], dict[str, str]]:
+    """The templates, and why others are none."""
+    templates, not_filled = {}, {}
+    for name, (text, place) in texts.items():
+        try:
+            templates[name] = Template.parse(text)
+        except InvalidTemplate as error:
+            not_filled[name] = f"{place}: the alert {shown(alert)}: {kind}.{name}: {error}"
+    return templates, not_filled
+
+
+def _texts(value: Value | None, kind: str) -> dict[str, tuple[str, str]]:
+    """By name: the text and its place."""
     if value is None or value.value is None:
         return {}
     texts = {}
     for name, one in _mapping(value, kind).items():
         if not _LABEL_NAME.fullmatch(name) or (kind == "labels" and name == "__name__"):
             raise _invalid(one.place, f"{kind}: {shown(name)} is no name of a label")
-        texts[name] = (kind, _text(one, f"{kind}.{name}"), one.place)
+        texts[name] = (_text(one, f"{kind}.{name}"), one.place)
     return texts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from sidecar.core.values import ALERT_PREFIX
 from .alertmanager_delays import FiringAlert, firing_alerts
 from .alerts_series import read_alerts
 from .environment import Environment, absent_names, look_at, require_data
+from .errors import InvalidInput
 from .periods import AlertPeriod
 from .policies import observes_only, pausing, settings_of
 from .progress import Progress
@@ -32,6 +34,8 @@ from .summary import (
 
 _LOOK_MS = 15_000
 _DEFAULT_EVALUATION_MS = 60_000
+_DEFAULT_REASON = "summary"
+_ANNOTATION = re.compile(r"\{annotations\.([a-zA-Z_][a-zA-Z0-9_]*)\}", re.ASCII)
 _WARM_UP_MS = 3_600_000
 """Before the range, so that what began before it is known as that, and its pause is over if it was."""
 
@@ -60,9 +64,10 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
     api = Api(request.prometheus, request.access)
     start, end = round(request.start * 1000), round(request.end * 1000)
     rules, recording = read_rule_files(list(request.rule_files)) if request.rule_files else ([], [])
+    notes = _require_annotations(rules, request.configs)
     try:
         environment = look_at(api)
-        notes = require_data(api, start, end)
+        notes += require_data(api, start, end)
         step = choose_step(request, environment)
         if rules:
             first = start - _WARM_UP_MS - max(rule.hold_ms + rule.keep_firing_ms for rule in rules)
@@ -103,6 +108,19 @@ def choose_step(request: BacktestRequest, environment: Environment) -> int:
     return min(_LOOK_MS, environment.shortest_interval_ms or _LOOK_MS)
 
 
+def _require_annotations(rules: Sequence[AlertingRule], configs: Sequence[NamedConfig]) -> list[str]:
+    """Check that the annotations that make reasons can be filled in; notes on others that cannot."""
+    reasons = [rule.reason or "" for named in configs for rule in named.config.alerts.rules.rules]
+    used = {_DEFAULT_REASON, *(name for reason in reasons for name in _ANNOTATION.findall(reason))}
+    notes = []
+    for rule in rules:
+        for name, why in rule.not_filled.items():
+            if name in used:
+                raise InvalidInput(why)
+            notes.append(f"{why}; no reason has it, so it is left out")
+    return notes
+
+
 def _read(api: Api, environment: Environment, grid: Grid, progress: Progress) -> _Alerts:
     progress.begin("read ALERTS", grid.points)
     periods = read_alerts(api, grid, environment.external_labels, progress.advance)
@@ -110,7 +128,9 @@ def _read(api: Api, environment: Environment, grid: Grid, progress: Progress) ->
     if environment.relabels:
         notes.append("Prometheus changes alerts by alert_relabel_configs, which a backtest does not apply")
     if not periods:
-        notes.append("no alert fired in this range: ALERTS has no series (--rules tests rules that are not loaded)")
+        notes.append(
+            "no alert fired in this range: ALERTS has no series (--rules tests rules that are not loaded)"
+        )
     return _Alerts(periods, grid.step, notes)
 
 
