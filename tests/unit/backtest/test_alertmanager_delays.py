@@ -93,7 +93,9 @@ SETTINGS = st.builds(
 
 
 @given(st.fixed_dictionaries({"a": spans_of_a_pod(), "b": spans_of_a_pod(), "c": spans_of_a_pod()}), SETTINGS)
-def test_notifications_are_those_of_a_dispatcher_that_ticks(spans: dict, settings: AlertmanagerSettings) -> None:
+def test_notifications_are_those_of_a_dispatcher_that_ticks(
+    spans: dict, settings: AlertmanagerSettings
+) -> None:
     assert sent(spans, settings) == tick_through(spans, settings)
 
 

@@ -11,7 +11,9 @@ STEP = 60_000
 GRID = Grid(0, 20 * STEP, STEP)
 
 
-def rule(labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **members) -> AlertingRule:
+def rule(
+    labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **members
+) -> AlertingRule:
     defaults = {"hold_ms": 0, "keep_firing_ms": 0, "interval_ms": None, "offset_ms": 0}
     return AlertingRule(
         name="A",
@@ -33,7 +35,12 @@ def evaluated(of: AlertingRule, *answers, external: dict[str, str] | None = None
     for answer in answers:
         evaluation.add(answer)
     return [
-        (dict(one.labels), one.starts_at // STEP, None if one.ends_at is None else one.ends_at / STEP, dict(one.annotations))
+        (
+            dict(one.labels),
+            one.starts_at // STEP,
+            None if one.ends_at is None else one.ends_at / STEP,
+            dict(one.annotations),
+        )
         for one in evaluation.periods()
     ]
 
@@ -51,14 +58,19 @@ def test_an_alert_goes_on_over_the_edge_of_an_answer() -> None:
 
 def test_annotations_show_the_value_at_which_it_began_to_fire() -> None:
     samples = ({"a": "b"}, [[at * 60, str(at)] for at in range(1, 9)])
-    found = evaluated(rule(annotations={"summary": "{{ $value }} {{ $labels.a }}"}, hold_ms=3 * STEP), [samples])
+    found = evaluated(
+        rule(annotations={"summary": "{{ $value }} {{ $labels.a }}"}, hold_ms=3 * STEP), [samples]
+    )
     assert found == [({"alertname": "A", "a": "b"}, 4, 9, {"summary": "4 b"})]
 
 
 def test_a_label_that_shows_the_value_makes_an_alert_of_each_value() -> None:
     samples = ({}, [[at * 60, "1" if at < 4 else "2"] for at in range(1, 8)])
     found = evaluated(rule({"value": "{{ $value }}"}), [samples])
-    assert found == [({"alertname": "A", "value": "1"}, 1, 4, {}), ({"alertname": "A", "value": "2"}, 4, 8, {})]
+    assert found == [
+        ({"alertname": "A", "value": "1"}, 1, 4, {}),
+        ({"alertname": "A", "value": "2"}, 4, 8, {}),
+    ]
 
 
 def test_two_series_with_the_same_labels_at_once_are_refused_as_by_prometheus() -> None:

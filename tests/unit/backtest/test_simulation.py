@@ -18,7 +18,9 @@ END = 40_000
 
 def alert(began: int, ended: int | None, name: str = "A", **labels: str) -> AlertPeriod:
     labels = {"alertname": name, "severity": "critical", "wellbeing_scope": "s", **labels}
-    return AlertPeriod(labels, began * 1000, None if ended is None else ended * 1000, {"summary": f"{name} fires"})
+    return AlertPeriod(
+        labels, began * 1000, None if ended is None else ended * 1000, {"summary": f"{name} fires"}
+    )
 
 
 def simulate(
@@ -75,7 +77,9 @@ def test_an_alert_that_is_not_repeated_expires() -> None:
 def test_a_repeated_alert_does_not_expire() -> None:
     config = Config(alerts=AlertsConfig(alert_ttl_secs=1_000))
     settings = replace(AT_ONCE, repeat_interval_secs=900)
-    assert pauses(alert(100, None), config=config, settings=settings, max_pause_secs=0) == [("s", 100, None, "")]
+    assert pauses(alert(100, None), config=config, settings=settings, max_pause_secs=0) == [
+        ("s", 100, None, "")
+    ]
 
 
 def test_the_rules_of_the_config_decide() -> None:
@@ -102,17 +106,27 @@ def test_asking_alertmanager_finds_what_waits_in_a_group() -> None:
 
 
 def test_asking_alertmanager_keeps_an_alert_from_expiring() -> None:
-    config = Config(alerts=AlertsConfig(alertmanager_urls=("http://am",), reconcile_secs=60, alert_ttl_secs=1_000))
+    config = Config(
+        alerts=AlertsConfig(alertmanager_urls=("http://am",), reconcile_secs=60, alert_ttl_secs=1_000)
+    )
     settings = replace(AT_ONCE, repeat_interval_secs=50_000)
-    assert pauses(alert(100, None), config=config, settings=settings, max_pause_secs=0) == [("s", 100, None, "")]
+    assert pauses(alert(100, None), config=config, settings=settings, max_pause_secs=0) == [
+        ("s", 100, None, "")
+    ]
 
 
-WATCHED = Config(alerts=AlertsConfig(watchdog=WatchdogConfig(alertname="Watchdog", timeout_secs=600, grace_secs=300)))
+WATCHED = Config(
+    alerts=AlertsConfig(watchdog=WatchdogConfig(alertname="Watchdog", timeout_secs=600, grace_secs=300))
+)
 
 
 def test_a_prometheus_that_dies_does_not_look_like_recovery() -> None:
     found = pauses(
-        alert(100, 5_000), alert(50, 5_000, "Watchdog"), alert(9_000, None, "Watchdog"), config=WATCHED, max_pause_secs=0
+        alert(100, 5_000),
+        alert(50, 5_000, "Watchdog"),
+        alert(9_000, None, "Watchdog"),
+        config=WATCHED,
+        max_pause_secs=0,
     )
     assert len(found) == 2
     assert found[0][1:3] == (100, 5_000)
