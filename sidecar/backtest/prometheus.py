@@ -17,6 +17,7 @@ _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT_SECS = 130.0
 """Above Prometheus' own limit for a query, ``--query.timeout``, 2 min by default."""
 _OK = 200
+_BAD_REQUEST = 400
 _REFUSED = (401, 403)
 _REDIRECTS = range(300, 400)
 _MAX_ERROR_LENGTH = 300
@@ -105,8 +106,10 @@ class Api:
             )
         if status in _REDIRECTS:
             return f"{self.name} answered {status}, a redirect: give the address that it leads to"
+        # What a server in Go answers to a request without TLS.
+        hint = " (does it want https://?)" if status == _BAD_REQUEST and self.url.startswith("http:") else ""
         return (
-            f"{self.name} answered {status}, and not as a Prometheus does: "
+            f"{self.name} answered {status}, and not as a Prometheus does{hint}: "
             "check --prometheus, its port and its path prefix"
         )
 

@@ -21,6 +21,8 @@ from .rule_files import AlertingRule, RecordingRule
 _LOOKS = 100
 """Windows into which the range is cut to see from when on a series is there."""
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
@@ -127,7 +129,9 @@ class RecordedSeries:
 
 
 def _listed(alerts: list[str]) -> str:
-    return f"the alert{'s' if len(alerts) > 1 else ''} {', '.join(map(shown, alerts))}"
+    named = ", ".join(map(shown, alerts[:_MOST_NAMED]))
+    more = len(alerts) - _MOST_NAMED
+    return f"the alert{'s' if len(alerts) > 1 else ''} {named}{f' and {more} more' if more > 0 else ''}"
 
 
 def _ignored(_: int) -> None:

@@ -135,17 +135,21 @@ def _access(options: argparse.Namespace) -> HttpAccess:
 def _html_file(name: str) -> Path:
     """The file of ``--html``: that it cannot be written is found before minutes of work."""
     path = Path(name)
-    try:
-        with path.open("a", encoding="utf-8"):
-            pass
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise CommandFailed(f"--html: {path} cannot be written: {why}", USAGE) from None
+    why = ""
+    if path.is_dir():
+        why = "it is a directory"
+    elif not path.parent.is_dir():
+        why = f"there is no directory {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "this user may not"
+    if why:
+        raise CommandFailed(f"--html: {path} cannot be written: {why}", USAGE)
     return path
 
 
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"--html: {path} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CommandFailed(f"--html: {path} cannot be written: {why}") from None

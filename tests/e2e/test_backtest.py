@@ -7,18 +7,22 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 from harness.backfill import BackfilledPrometheus, write_blocks
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually, free_port, program
 from harness.sidecar import Sidecar
+from harness.tls import certify
 
 ROOT = Path(__file__).parents[2]
 WEEK = 7 * 86_400
@@ -332,14 +336,61 @@ def test_credentials_are_asked_for_and_used(tmp_path: Path) -> None:
     password.write_text(Alertmanager.PASSWORD + "\n")
     wrong = tmp_path / "wrong"
     wrong.write_text("guess")
-    with BackfilledPrometheus(tmp_path, secured=True) as prometheus:
+    certify(tmp_path)
+    with BackfilledPrometheus(tmp_path, secured=tmp_path) as prometheus:
         arguments = ("--prometheus", prometheus.url, "--since", "1h")
+        assert "is not trusted" in refused(backtest(*arguments), 1)
+        http = prometheus.url.replace("https:", "http:")
+        assert "https://" in refused(backtest("--prometheus", http), 1)
+        arguments = (*arguments, "--ca-file", tmp_path / "cert.pem")
         assert "wants credentials (401)" in refused(backtest(*arguments), 1)
         given = ("--username", Alertmanager.USER, "--password-file")
         assert "does not accept the credentials" in refused(backtest(*arguments, *given, wrong), 1)
         assert report(*arguments, *given, password)["configs"][0]["pauses"] == []
         assert "cannot be read" in refused(backtest(*arguments, *given, tmp_path / "none"), 2)
         assert "need each other" in refused(backtest(*arguments, "--username", "a"), 2)
+        assert "cannot both be given" in refused(
+            backtest(*arguments, *given, password, "--token-file", wrong), 2
+        )
+
+
+class Gatekeeper:
+    """A proxy before a Prometheus, as many clusters have one: it wants a bearer token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = 401, b"who are you?"
+                if self.headers.get("Authorization") == f"Bearer {token}":
+                    answer = requests.get(url + self.path, timeout=30)
+                    status, body = answer.status_code, answer.content
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Gatekeeper:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_a_bearer_token_is_sent(history, tmp_path: Path) -> None:
+    prometheus, week = history
+    token = tmp_path / "token"
+    token.write_text("sesame\n")
+    with Gatekeeper(prometheus.url, "sesame") as proxy:
+        assert "wants credentials (401)" in refused(backtest("--prometheus", proxy.url, *week.range), 1)
+        assert report("--prometheus", proxy.url, *week.range, "--token-file", token)["notes"] == []
 
 
 def test_a_range_without_data_is_told(history) -> None:
@@ -437,6 +488,7 @@ def test_a_page_that_cannot_be_written_is_known_before_the_work(history, tmp_pat
     prometheus, _ = history
     line = refused(backtest("--prometheus", prometheus.url, "--html", tmp_path / "no" / "page.html"), 2)
     assert "--html" in line
+    assert "it is a directory" in refused(backtest("--prometheus", prometheus.url, "--html", tmp_path), 2)
 
 
 # -- beside the real chain ----------------------------------------------------------------------------

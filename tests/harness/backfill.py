@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import requests
 import yaml
 
 from .monitoring import Alertmanager, _Monitor
@@ -38,31 +39,36 @@ class BackfilledPrometheus(_Monitor):
     Args:
         folder: where `write_blocks` made its blocks.
         config: of Prometheus.
-        secured: whether it wants a user and a password, those of `Alertmanager`.
+        secured: with the user and the password of `Alertmanager`, over TLS, with ``cert.pem`` and ``key.pem`` here.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any] | None = None, *, secured: bool = False) -> None:
+    def __init__(
+        self, folder: Path, config: dict[str, Any] | None = None, *, secured: Path | None = None
+    ) -> None:
         extra = [f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=10y"]
         files = {}
         self._secured = secured
         if secured:
             users = {Alertmanager.USER: "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"}
-            files["web.yml"] = yaml.safe_dump({"basic_auth_users": users})
+            tls = {"cert_file": str(secured / "cert.pem"), "key_file": str(secured / "key.pem")}
+            files["web.yml"] = yaml.safe_dump({"basic_auth_users": users, "tls_server_config": tls})
             extra.append("--web.config.file=web.yml")
         super().__init__("prometheus", config or {"global": {"evaluation_interval": "15s"}}, extra, files)
+        if secured:
+            self.url = self.url.replace("http:", "https:")
 
     def session(self) -> Any:
-        session = super().session()
+        session = requests.Session()
         if self._secured:
-            import requests
-
-            session = requests.Session()
+            session.trust_env = False  # $REQUESTS_CA_BUNDLE would count for more than what is set here
             session.auth = (Alertmanager.USER, Alertmanager.PASSWORD)
+            session.verify = str(self._secured / "cert.pem")
         return session
 
     def refused_queries(self) -> float:
         """How many range queries were answered with an error."""
-        lines = self.session().get(f"{self.url}/metrics", timeout=10).text.splitlines()
+        with self.session() as session:
+            lines = session.get(f"{self.url}/metrics", timeout=10).text.splitlines()
         found = [
             line for line in lines if "prometheus_http_requests_total{" in line and "query_range" in line
         ]
