@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar import __version__
 
 if TYPE_CHECKING:
-    from sidecar.client.connection import Answer
+    from sidecar.client.connection import SidecarResponse as Answer
 
 DEFAULT_URL = "http://127.0.0.1:9477"
 _SLACK_SECS = 10.0

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 
 from sidecar.client import Gate, InferencePaused, Settings
 from sidecar.client.connection import Connection
-from sidecar.client.counts import Counts
-from sidecar.client.door import GatedPaths, scope_of_header, scope_of_model, segment_of
+from sidecar.client.request_counts import RequestCounts
+from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
+from sidecar.client.scope_path import segment_of
 from sidecar.client.errors import Unreachable
-from sidecar.client.link import backoff_secs
-from sidecar.client.snapshot import Snapshot
+from sidecar.client.pacing import backoff_secs
+from sidecar.client.snapshot import GateSnapshot
 from sidecar.core.scope import to_segment
 
 
 def test_many_threads_lose_no_count() -> None:
-    counts = Counts()
+    counts = RequestCounts()
 
     def work() -> None:
         for _ in range(20_000):
@@ -46,7 +47,7 @@ def test_many_threads_lose_no_count() -> None:
 
 
 def test_who_finds_no_room_has_run_out() -> None:
-    counts = Counts()
+    counts = RequestCounts()
     assert counts.block(1)
     assert not counts.block(1)
     assert counts.waiting == 1
@@ -89,7 +90,7 @@ def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
 @pytest.fixture
 def paths():
     # Nobody listens there: what is asked needs no answer.
-    doors = GatedPaths(
+    doors = GateSelector(
         url="http://127.0.0.1:1", scope="a", scope_header="X-Scope", max_scopes=2, report_secs=0
     )
     yield doors
@@ -143,7 +144,7 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
     ("until", "wanted"), [(None, 10), ("1970-01-01T00:00:13Z", 3), ("1970-01-01T00:00:01Z", 1), ("x", 10)]
 )
 def test_when_to_ask_again(until, wanted) -> None:
-    snapshot = Snapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
+    snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
     assert snapshot.retry_after(10.0) == wanted
 
 
