@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from sidecar.client import Gate, InferencePaused, Settings
 from sidecar.client.connection import Connection
+from sidecar.client.errors import Unreachable
+from sidecar.client.pacing import backoff_secs
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
 from sidecar.client.scope_path import segment_of
-from sidecar.client.errors import Unreachable
-from sidecar.client.pacing import backoff_secs
 from sidecar.client.snapshot import GateSnapshot
 from sidecar.core.scope import to_segment
 
