@@ -69,6 +69,7 @@ class Link:
         self._client = f"{os.uname().nodename[:64]}:{os.getpid()}:{uuid.uuid4().hex}"
         self._sequence = 0
         self._acknowledged: dict[str, int] = {}
+        self._refused = False
         self._report_at = time.monotonic()
         # A poll that hangs is noticed before what is known is too old.
         half = settings.stale_after_secs / 2
@@ -213,7 +214,8 @@ class Link:
             after = self._health
         if misconfigured and not before.misconfigured:
             logger.error(
-                "the wellbeing client is misconfigured: %s. Until this is mended %s",
+                "the wellbeing client of %s is misconfigured: %s. Until this is mended %s",
+                self._settings.shown_url,
                 error,
                 self._consequence(after),
             )
@@ -266,8 +268,16 @@ class Link:
             return
         if response.status == _OK:
             self._acknowledged = counts
-        else:
-            logger.debug("a report was refused: %s %s", response.status, response.detail)
+            self._refused = False
+            return
+        try:
+            check_status(response, (_OK,))
+        except Misconfigured as error:
+            if not self._refused:
+                self._refused = True
+                logger.error("the wellbeing client is misconfigured: its reports are refused: %s", error)
+        except Unreachable as error:
+            logger.debug("a report was not taken: %s", error)
 
     def _report_last(self) -> None:
         if not self._settings.report_secs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import http.client
+import json
 import logging
 import os
 import pickle
@@ -121,6 +122,64 @@ def test_a_bad_answer_is_heard_of_and_the_next_good_one_counts(bad: str) -> None
         assert not gate.health.fallback
         assert gate.health.failures == 0, "what a network can do is not unexpected"
         gate.wait(0)
+
+
+JSON = json.dumps(snapshot("open", 2)).encode()
+GOOD = {
+    "chunks": CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON),
+    "until the end": HEAD + b"\r\n" + JSON,
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + JSON,
+    "a length and an end": HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(JSON), JSON),
+    "gzip": answered(gzip.compress(JSON), Content_Encoding="gzip"),
+    "deflate": answered(zlib.compress(JSON), Content_Encoding="deflate"),
+    "100 Continue before it": b"HTTP/1.1 100 Continue\r\n\r\n" + answered(JSON),
+}
+
+
+@pytest.mark.parametrize("good", GOOD)
+def test_an_answer_counts_in_each_form_that_http_has(good: str) -> None:
+    def answers(request):
+        return cuts(GOOD[good]) if len(server.watches) == 1 else None
+
+    with HostileServer(answers) as server, Gate(server.url, unreachable="closed", report_secs=0) as gate:
+        gate.wait(30)
+        eventually(lambda: len(server.watches) == 2, "it goes on")
+        assert gate.snapshot.version == 2
+
+
+def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(caplog) -> None:
+    def answers(request):
+        number = len(server.watches)
+        return cuts(answered(snapshot("closed" if number % 2 else "open", number))) if number < 6 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        # A request that the server read and gave up is sent again, and counts there twice.
+        eventually(lambda: gate.snapshot and gate.snapshot.version >= 4, "it is asked again and again")
+        assert caplog.records == []
+
+
+def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
+    def answers(request):
+        number = len(server.watches)
+        # The second answer is smuggled behind the first.
+        return sends(CLOSED + OPEN) if number == 1 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        eventually(lambda: len(server.watches) == 2, "it is asked again")
+        assert not gate.is_open
+
+
+def test_reports_that_are_refused_are_told_once(caplog) -> None:
+    def answers(request):
+        if request.is_watch:
+            return sends(OPEN) if "if-none-match" not in request.headers else sends(b"HTTP/1.1 304 X\r\n\r\n")
+        return sends(answered({"detail": "no such role"}, 403))
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0.1) as gate:
+        eventually(lambda: len(server.requests) - len(server.watches) > 2, "it reports again")
+        assert gate.health.reachable
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "reports are refused" in caplog.text
 
 
 @pytest.mark.parametrize("unreachable", ["open", "closed"])
@@ -326,7 +385,6 @@ def test_a_refusal_after_an_answer_ages_what_is_known() -> None:
         eventually(lambda: gate.health.misconfigured, "it is refused")
         eventually(lambda: gate.health.fallback, "what is known gets too old")
         assert gate.is_open
-        server.answers = lambda request: sends(CLOSED) if "if-none-match" not in request.headers else None
         server.answers = lambda request: sends(answered(snapshot("closed", 9)))
         eventually(lambda: gate.health.reachable, "the settings are mended")
         assert not gate.health.misconfigured
