@@ -41,7 +41,11 @@ def _heading(status: dict[str, Any], shown: int) -> str:
     itself = any(one["scope"] == status["scope"] for one in status["unwell"])
     total = status["unwell_total"] - itself
     if not total:
-        return "Everything inside is well and open." if status["scope"] else "All other scopes are well and open."
+        return (
+            "Everything inside is well and open."
+            if status["scope"]
+            else "All other scopes are well and open."
+        )
     scopes = "1 scope is" if total == 1 else f"{total} scopes are"
     cut = f"; the worst {shown} are shown" if shown < total else ""
     return f"{scopes} not well or not open{cut}:"
