@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,10 +154,9 @@ def _check(options: argparse.Namespace) -> None:
             f"--url (WELLBEING_URL): must be http://, https:// or unix:/path, got {url!a}{hint}"
         )
     for name in ("scope", "reason", "source"):
-        try:
-            (getattr(options, name, None) or "").encode()
-        except UnicodeEncodeError:
-            raise CommandFailed(f"the {name} is not text in UTF-8") from None
+        text = getattr(options, name, None)
+        if text:
+            setattr(options, name, _as_text(name, text))
     for name in ("token_file", "ca_file", "cert_file"):
         path = getattr(options, name)
         if path:
@@ -170,6 +170,17 @@ def _check(options: argparse.Namespace) -> None:
                 _check_token(f"{flag}: the token in {path}", data.decode("latin-1").strip())
     if not options.token_file:
         _check_token("WELLBEING_TOKEN", os.environ.get("WELLBEING_TOKEN") or "unset")
+
+
+def _as_text(name: str, argument: str) -> str:
+    with contextlib.suppress(UnicodeEncodeError):
+        argument.encode()
+        return argument
+    try:
+        # In the C locale Python takes all that is not ASCII for undecodable bytes.
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise CommandFailed(f"the {name} is not text in UTF-8") from None
 
 
 def _check_token(where: str, token: str) -> None:
