@@ -268,7 +268,7 @@ def test_every_command_can_be_shown_in_ascii(sidecar: Sidecar, scope: str, encod
         assert "\u202e" not in done.stdout + done.stderr
     sidecar.pause(scope, HOSTILE)
     assert sidecar.get(f"/v1/history/{scope}", params={"kind": "hold"}).json()["entries"][0]["reason"] == (
-        "caf\u00e9 \u2603 gnp [31mred"
+        "caf\u00e9 \u2603  gnp  [31mred"
     )
     done = run("gate", scope, "--wait", "0", env=env, encoding="latin-1")
     assert (done.returncode, "caf" in done.stderr) == (75, True), done.stderr
