@@ -82,6 +82,30 @@ def test_check_config_and_serve_name_every_mistake(tmp_path: Path) -> None:
     assert run("check-config", str(path)).returncode == 0
 
 
+def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text(
+        f"store: sqlite:{tmp_path}/a.db\ndefaults: {{pause_on_distressed: true}}\n"
+        "auth:\n  credentials:\n    - name: a\n      roles: [viewer]\n      token_file: /nowhere/token\n"
+    )
+    done = run("check-config", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    said = (
+        f"{path}:7: auth.credentials[0].token_file: /nowhere/token cannot be read: No such file or directory"
+    )
+    assert said in done.stderr.splitlines()
+    done = run("check-config", "--no-files", str(path))
+    assert (done.returncode, done.stdout) == (0, "The config is valid.\nIt pauses every scope.\n")
+    # What only all files together show.
+    (tmp_path / "token").write_text("a-token-that-is-good")
+    credentials = [
+        {"name": name, "roles": ["viewer"], "token_file": str(tmp_path / "token")} for name in "ab"
+    ]
+    path.write_text(json.dumps({"store": "memory:", "auth": {"credentials": credentials}}))
+    done = run("check-config", str(path))
+    assert (done.returncode, "b and a have the same token" in done.stderr) == (1, True)
+
+
 # -- what is not well or not open ---------------------------------------------------------------------
 
 
