@@ -226,12 +226,12 @@ def _refuse_open_doors(
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{place}listen: {one.address} can be reached from elsewhere, and whoever comes may do "
+                f"{place}listen: {one.address} can be reached from elsewhere, and allows "
                 f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
                 "    auth:\n"
                 "      credentials:\n"
                 "        - {name: me, roles: [worker, agent, webhook, viewer, operator], token_file: /PATH}\n"
-                "  or listen on 127.0.0.1, or say aloud that anybody may: auth.insecure: true"
+                "  or listen on 127.0.0.1, or allow it to everybody: auth.insecure: true"
             )
     if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
         problems.append(f"{place}auth.credentials: certificate needs tls.client_ca_file")

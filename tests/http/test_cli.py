@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.sidecar import Sidecar
+from sidecar.cli import exit_statuses
 
 ROOT = Path(__file__).parents[2]
 
@@ -346,3 +347,13 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"(did you mean {hint}?)" in done.stderr or "--reason" in done.stderr
+
+
+def test_the_docs_have_every_exit_status_and_command() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    for name, status in vars(exit_statuses).items():
+        if isinstance(status, int):
+            assert f"| {status} |" in page, name
+            assert f"  {status} " in exit_statuses.EPILOG, name
+    for command in COMMANDS:
+        assert f"`{command}" in page
