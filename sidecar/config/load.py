@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,11 @@ def load_config(
 
 
 def check_files(
-    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    *,
+    sections: Container[str] | None = None,
 ) -> list[str]:
     """What is wrong with the files that a valid config names, each with the place of its key.
 
@@ -77,8 +81,9 @@ def check_files(
         path: as of `load_config`.
         environ: the same; it also has the variables that ``token_env`` names.
         overrides: the same.
+        sections: only what these top-level keys name; None: everything.
     """
-    return file_problems(_root(path, environ, overrides, []), environ)
+    return file_problems(_root(path, environ, overrides, []), environ, sections)
 
 
 def _root(
