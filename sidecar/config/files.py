@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from .source import Value
@@ -29,11 +29,21 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 _MAX_SECRET_BYTES = 65_536
 
 
-def file_problems(root: Value, environ: Mapping[str, str]) -> list[str]:
-    """What is wrong with the files that ``root`` names: place, key, file, and what to do."""
-    problems = [f"{place}: {key}: {problem}" for place, key, problem in _walk(root, "", environ)]
+def file_problems(
+    root: Value, environ: Mapping[str, str], sections: Container[str] | None = None
+) -> list[str]:
+    """What is wrong with the files that ``root`` names: place, key, file, and what to do.
+
+    Args:
+        root: the config with its places.
+        environ: has the variables that ``token_env`` names.
+        sections: only what these top-level keys name; None: everything, the default store as well.
+    """
     keys = root.value if isinstance(root.value, dict) else {}
-    if "store" not in keys:
+    wanted = {name: value for name, value in keys.items() if sections is None or name in sections}
+    found = _walk(Value(wanted, root.place), "", environ)
+    problems = [f"{place}: {key}: {problem}" for place, key, problem in found]
+    if sections is None and "store" not in keys:
         problem = store_problem(StoreConfig().url)
         problems += [f"the default: store.url: {problem}"] if problem else []
     return problems
