@@ -67,8 +67,9 @@ class Running:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self._popen.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with self._popen.stdout as stdout:
+            for line in stdout:
+                self.lines.append(line.rstrip("\n"))
 
     def says(self, what: str, since: int = 0) -> None:
         """Wait until a line from number ``since`` on has ``what`` in it."""
