@@ -18,7 +18,7 @@ import requests
 import yaml
 
 from harness.monitoring import Alertmanager
-from harness.pages import Block, Running, Terminals, blocks, pages
+from harness.pages import Block, Running, Terminals, blocks, checkout, pages
 from harness.process import Process, eventually, free_port, program
 from harness.sidecar import Sidecar
 from sidecar.config import Config, load_config
@@ -31,13 +31,17 @@ SCOPE = "team-a/llama"
 class Stage(Terminals):
     """Terminals where the ports that a page names are ones that are free here, and a vLLM that needs no GPU."""
 
-    def __init__(self, folder: Path, page: str, places: Mapping[str, str] | None = None) -> None:
+    def __init__(self, tree: Path, folder: Path, page: str, places: Mapping[str, str] | None = None) -> None:
+        # The last test's state.
+        for path in tree.glob("*.db*"):
+            path.unlink()
         self.url = f"http://127.0.0.1:{free_port()}"
         self.engine = f"http://127.0.0.1:{free_port()}"
         self.alertmanager = f"http://127.0.0.1:{free_port()}"
         urls = {"9477": self.url, "8000": self.engine, "9093": self.alertmanager}
         text = (ROOT / page).read_text()
         super().__init__(
+            tree,
             folder,
             {f"127.0.0.1:{port}": url.removeprefix("http://") for port, url in urls.items()} | (places or {}),
             {
@@ -57,7 +61,12 @@ class Stage(Terminals):
     def serve(self, block: Block) -> Running:
         """Start the sidecar by a block of the page."""
         running = self.start(block)
-        eventually(lambda: is_up(f"{self.url}/-/ready"), "the sidecar is up")
+
+        def is_ready() -> bool:
+            running.alive()
+            return is_up(f"{self.url}/-/ready")
+
+        eventually(is_ready, "the sidecar is installed and up", 300)
         return running
 
     def gate(self, scope: str = SCOPE) -> str:
@@ -69,6 +78,12 @@ class Stage(Terminals):
     def metric(self, series: str) -> float:
         text = requests.get(f"{self.url}/metrics", timeout=10).text
         return sum(float(value) for value in re.findall(rf"^{re.escape(series)}.* (\S+)$", text, re.M))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which nothing is installed: the first `make run` does that."""
+    return checkout(tmp_path_factory.mktemp("checkout"))
 
 
 def is_up(url: str) -> bool:
@@ -86,14 +101,14 @@ def saved(stage: Stage, page: str, *names: str) -> None:
         stage.save(one)
 
 
-def test_every_block_of_the_readme_by_hand(tmp_path: Path) -> None:
+def test_every_block_of_the_readme_by_hand(tree: Path, tmp_path: Path) -> None:
     shell = blocks(README, "sh")
     run, ask, pause, resume, commands, install, serve, check = shell
     (worker,) = blocks(README, "python")
     (picture,) = blocks(README, "mermaid")
     assert picture.text.startswith("flowchart")
     assert len(blocks(README)) == len(shell) + 2 + len(blocks(README, "yaml"))
-    with Stage(tmp_path, README) as stage:
+    with Stage(tree, tmp_path, README) as stage:
         stage.serve(run)
         assert "HTTP/1.1 200" in stage.paste(ask)
         waiting = stage.start(pause)
@@ -113,11 +128,11 @@ def test_every_block_of_the_readme_by_hand(tmp_path: Path) -> None:
         stage.paste(Block(README, "sh", f". .venv/bin/activate\n{check.text}"))
 
 
-def test_the_readmes_files_pause_what_they_should_and_nothing_else(tmp_path: Path) -> None:
+def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, tmp_path: Path) -> None:
     run, serve = (block for block in blocks(README, "sh") if block.text.startswith(("make run", "export")))
     (again,) = re.findall(r"`(make run ARGS=[^`]*)`", (ROOT / README).read_text())
     often = {f"{what}: 15s": f"{what}: 1s" for what in ("scrape_interval", "evaluation_interval")}
-    with Stage(tmp_path, README, often) as stage:
+    with Stage(tree, tmp_path, README, often) as stage:
         files = ("sidecar.yaml", "prometheus.yml", "wellbeing.rules.yml", "alertmanager.yml")
         saved(stage, README, *files)
         config = yaml.safe_load((stage.tree / "alertmanager.yml").read_text())
@@ -153,19 +168,25 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tmp_path: Pat
             assert stage.gate("") == "open", "somebody's full disk pauses nothing"
             assert stage.gate("team-b") == "open"
             assert stage.metric("wellbeing_blind") == 0
+            # Alertmanager sends no resolve for an alert that ends before it was sent.
+            sent = 'wellbeing_webhook_alerts_total{status="firing",outcome='
+            eventually(
+                lambda: stage.metric(f'{sent}"repeated"}}') + stage.metric(f'{sent}"applied"}}') > 0,
+                "the alert is sent",
+            )
             alertmanager.resolve("RequestsPileUp", **labels)
             eventually(lambda: stage.gate() == "open", "its end opens the gate")
 
 
-def test_every_block_of_the_tutorial(tmp_path: Path) -> None:
+def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
     shell = blocks(TUTORIAL, "sh")
     (run, install, work, pause, status, resume, claim, withdraw, configured, claim_again, withdraw_again,
      alertmanager, fire, resolve, unrelated, history) = shell  # fmt: skip
     (worker,) = blocks(TUTORIAL, "python")
     assert len(blocks(TUTORIAL)) == len(shell) + 1 + len(blocks(TUTORIAL, "yaml"))
-    with Stage(tmp_path, TUTORIAL) as stage:
+    with Stage(tree, tmp_path, TUTORIAL) as stage:
         active = {
-            "PATH": f"{stage.tree}/.venv/bin{os.pathsep}{stage.tree.parent}/programs{os.pathsep}{os.environ['PATH']}"
+            "PATH": f"{stage.tree}/.venv/bin{os.pathsep}{tmp_path}/programs{os.pathsep}{os.environ['PATH']}"
         }
         sidecar = stage.serve(run)
         stage.paste(install)

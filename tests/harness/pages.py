@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,11 +72,20 @@ class Running:
 
     def says(self, what: str, since: int = 0) -> None:
         """Wait until a line from number ``since`` on has ``what`` in it."""
-        eventually(lambda: any(what in line for line in self.lines[since:]) or self._ended(what), what)
 
-    def _ended(self, what: str) -> bool:
-        assert self._popen.poll() is None, f"ended before it said {what!r}:\n" + "\n".join(self.lines)
-        return False
+        def said() -> bool:
+            found = any(what in line for line in self.lines[since:])
+            if not found:
+                self.alive()
+            return found
+
+        eventually(said, what)
+
+    def alive(self) -> None:
+        """Fail with what it said if it has ended."""
+        if self._popen.poll() is not None:
+            self._reader.join(10)
+            raise AssertionError(f"ended with {self._popen.returncode}:\n" + "\n".join(self.lines))
 
     def interrupt(self) -> int:
         """Ctrl-C, for all that it started; the exit status."""
@@ -91,11 +99,22 @@ class Running:
         return code
 
 
+def checkout(folder: Path) -> Path:
+    """A copy of the repository without what is made there: environments, caches, state."""
+    tree = folder / "tree"
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", "build", "dist", "__pycache__", ".*_cache", "*.egg-info", "*.db*"
+    )
+    shutil.copytree(ROOT, tree, ignore=ignore, symlinks=True)
+    return tree
+
+
 class Terminals:
-    """Terminals in a copy of the checkout.
+    """Terminals in a checkout. `make` works in it: nothing it installs may reach the environment of the tests.
 
     Args:
-        folder: to work in.
+        tree: the checkout.
+        folder: for everything else.
         places: what is replaced in everything that is pasted: addresses that a test cannot use.
         environ: further variables.
         programs: names on the PATH, and the shell commands behind them.
@@ -105,15 +124,14 @@ class Terminals:
     """
 
     def __init__(
-        self, folder: Path, places: Mapping[str, str], environ: Mapping[str, str], programs: Mapping[str, str]
+        self,
+        tree: Path,
+        folder: Path,
+        places: Mapping[str, str],
+        environ: Mapping[str, str],
+        programs: Mapping[str, str],
     ) -> None:
-        self.tree = folder / "tree"
-        ignore = shutil.ignore_patterns(
-            ".git", ".venv", "build", "dist", "__pycache__", ".*_cache", "*.egg-info", "*.db*"
-        )
-        shutil.copytree(ROOT, self.tree, ignore=ignore, symlinks=True)
-        # What `make` installs is installed already.
-        (self.tree / ".venv").symlink_to(sys.prefix)
+        self.tree = tree
         self.places = dict(places)
         named = folder / "programs"
         named.mkdir()
