@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import pytest
 import requests
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from harness.monitoring import Alertmanager
 from harness.pages import Block, Running, Terminals, blocks, checkout, pages
@@ -75,9 +76,11 @@ class Stage(Terminals):
     def waiters(self, scope: str) -> int:
         return requests.get(f"{self.url}/v1/status/{scope}", timeout=10).json()["counters"]["waiters"]
 
-    def metric(self, series: str) -> float:
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples that have these labels."""
         text = requests.get(f"{self.url}/metrics", timeout=10).text
-        return sum(float(value) for value in re.findall(rf"^{re.escape(series)}.* (\S+)$", text, re.M))
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
 
 @pytest.fixture(scope="module")
@@ -152,16 +155,16 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
             )
             rules = requests.get(f"http://{prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"][0]
             assert {rule["name"] for rule in rules["rules"]} == {"WellbeingWatchdog", "RequestsPileUp"}
-            accepted = 'wellbeing_webhook_notifications_total{result="accepted"}'
-            eventually(lambda: stage.metric(accepted) > 0, "the watchdog is heard of")
+            eventually(
+                lambda: stage.metric("wellbeing_webhook_notifications_total", result="accepted"),
+                "the watchdog is received",
+            )
 
             alertmanager.fire("DiskFull", severity="critical")
             eventually(lambda: alertmanager.listed("DiskFull"), "Alertmanager has it")
-            asked = stage.metric('wellbeing_reconciliations_total{result="done"}')
-            eventually(
-                lambda: stage.metric('wellbeing_reconciliations_total{result="done"}') > asked + 1,
-                "it is asked",
-            )
+            rounds = "wellbeing_reconciliations_total"
+            asked = stage.metric(rounds, result="done")
+            eventually(lambda: stage.metric(rounds, result="done") > asked + 1, "Alertmanager is asked")
             labels = {"severity": "critical", "wellbeing": "distressed", "wellbeing_scope": SCOPE}
             alertmanager.fire("RequestsPileUp", **labels)
             eventually(lambda: stage.gate() == "closed", "the alert closes the gate")
@@ -169,9 +172,9 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
             assert stage.gate("team-b") == "open"
             assert stage.metric("wellbeing_blind") == 0
             # Alertmanager sends no resolve for an alert that ends before it was sent.
-            sent = 'wellbeing_webhook_alerts_total{status="firing",outcome='
+            outcomes = ("applied", "repeated")
             eventually(
-                lambda: stage.metric(f'{sent}"repeated"}}') + stage.metric(f'{sent}"applied"}}') > 0,
+                lambda: sum(stage.metric("wellbeing_webhook_alerts_total", outcome=one) for one in outcomes),
                 "the alert is sent",
             )
             alertmanager.resolve("RequestsPileUp", **labels)
