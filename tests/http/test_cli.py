@@ -350,7 +350,7 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
 
 
 def test_the_docs_have_every_exit_status_and_command() -> None:
-    page = (ROOT / "docs" / "command-line.md").read_text()
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text()
     for name, status in vars(exit_statuses).items():
         if isinstance(status, int):
             assert f"| {status} |" in page, name
