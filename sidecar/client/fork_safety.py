@@ -9,10 +9,12 @@ knowledge, so that `os.register_at_fork` is not called. And nothing here waits f
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
@@ -21,13 +23,35 @@ _T = TypeVar("_T")
 _MADV_WIPEONFORK = 18
 _MADV_NONSENSE = -1
 
+_THREADS = "/proc/self/task"
+
 _forks = 0
+_told_pid = os.getpid()
 
 
 def _count_fork() -> None:
     # Together with the process id it tells processes apart, even where the kernel uses an id again.
-    global _forks  # noqa: PLW0603 - belongs to the process, as the process id does
+    global _forks, _told_pid  # noqa: PLW0603 - belong to the process, as the process id does
     _forks += 1
+    _told_pid = os.getpid()
+
+
+def _tell_python_of_fork() -> None:
+    """Do what `os.fork` does in a child, where the host has forked by itself.
+
+    Otherwise the interpreter's own lock waits for threads that only the parent has, and the first thread that
+    is started here may hang. It must be done before there are further threads; after that it is too late.
+    """
+    global _told_pid  # noqa: PLW0603 - belongs to the process, as the process id does
+    if _told_pid == os.getpid():
+        return
+    _told_pid = os.getpid()
+    try:
+        alone = len(list(Path(_THREADS).iterdir())) == 1
+    except OSError:
+        return
+    if alone:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
 
 
 if hasattr(os, "register_at_fork"):
@@ -100,6 +124,7 @@ class PerProcess(Generic[_T]):
 
     def get(self) -> _T:
         """The value of this process."""
+        _tell_python_of_fork()
         key = (os.getpid(), _forks)
         value = self._values.get(key)
         if value is None:

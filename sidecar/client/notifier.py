@@ -39,8 +39,14 @@ class ChangeNotifier:
                 self._changes.get_nowait()
         self._changes.put((is_open, snapshot))
         if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="wellbeing-callbacks", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._main, name="wellbeing-callbacks", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # No threads are left, or the interpreter ends.
+                self._failures.record("client_callbacks")
+                return
+            self._thread = thread
 
     def stop(self) -> None:
         """End the thread once what is pending was told."""
