@@ -54,22 +54,26 @@ def store_problem(url: str) -> str | None:
     if not url.startswith(_SQLITE):
         return None
     path = Path(url.removeprefix(_SQLITE))
-    folder = path.parent
     try:
-        if not folder.is_dir():
-            return f"the folder {folder} of {path} does not exist: make it, or name another file"
-        if path.is_dir():
-            return f"{path} is a folder: name a file in it, as sqlite:{path / 'wellbeing.db'}"
-        if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
-            return f"the folder {folder} of {path} is not writable: make it so, or name another file"
-        if not path.exists():
-            return None
-        if not path.is_file():
-            return f"{path} is no regular file: name another one"
-        if not os.access(path, os.R_OK | os.W_OK):
-            return f"{path} is not readable and writable by this user: make it so, or name another file"
+        why = _why_not_opened(path, path.parent)
     except (OSError, ValueError) as error:
-        return f"{path} cannot be used: {_why(error)}: name another file"
+        why = f"{_why(error)}: name another file"
+    return f"{path} cannot be opened: {why}" if why else None
+
+
+def _why_not_opened(path: Path, folder: Path) -> str | None:
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist: make it, or name another file"
+    if path.is_dir():
+        return f"it is a folder: name a file in it, as sqlite:{path / 'wellbeing.db'}"
+    if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
+        return f"the folder {folder} is not writable: make it so, or name another file"
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "it is no regular file: name another one"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return "this user may not read and write it: allow it, or name another file"
     return None
 
 

@@ -112,12 +112,15 @@ def test_of_two_addresses_the_first_is_let_go_if_the_second_fails(tmp_path: Path
 @pytest.mark.parametrize(
     ("store", "said"),
     [
-        ("sqlite:nowhere/a.db", "the folder nowhere of nowhere/a.db does not exist: make it"),
-        ("sqlite:.", "is a folder: name a file in it"),
-        ("sqlite:file/a.db", "the folder file of file/a.db does not exist: make it"),
+        (
+            "sqlite:nowhere/a.db",
+            "store: nowhere/a.db cannot be opened: the folder nowhere does not exist: make it",
+        ),
+        ("sqlite:.", "cannot be opened: it is a folder: name a file in it, as sqlite:wellbeing.db"),
+        ("sqlite:file/a.db", "file/a.db cannot be opened: the folder file does not exist: make it"),
         ("sqlite:file", "is damaged or no store"),
         ("sqlite:/proc/a.db", "store /proc/a.db cannot be opened"),
-        ("sqlite:/dev/null", "/dev/null is no regular file: name another one"),
+        ("sqlite:/dev/null", "/dev/null cannot be opened: it is no regular file: name another one"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path, store: str, said: str) -> None:
@@ -137,12 +140,12 @@ def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
     for file in (database, config):
         file.touch(mode=0o000)
     said = the_line(serve(tmp_path, "--store", f"sqlite:{database}", *tmp, inside=weak), 3)
-    assert f"{database} is not readable and writable by this user" in said
+    assert f"{database} cannot be opened: this user may not read and write it" in said
     said = the_line(serve(tmp_path, "--config", str(config), inside=weak), 2)
     assert f"{config}: cannot be read: Permission denied" in said
     folder.chmod(0o555)
     said = the_line(serve(tmp_path, "--store", f"sqlite:{folder}/b.db", *tmp, inside=weak), 3)
-    assert f"the folder {folder} of {folder}/b.db is not writable: make it so" in said
+    assert f"{folder}/b.db cannot be opened: the folder {folder} is not writable: make it so" in said
     said = the_line(
         serve(tmp_path, "--store", "memory:", "--listen", f"unix:{folder}/x.sock", inside=weak), 3
     )

@@ -107,8 +107,10 @@ def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
     assert problems("store: sqlite:new.db") == []
     assert problems('store: "memory:"') == []
     [found] = problems("store:\n  url: sqlite:nowhere/a.db")
-    assert found.startswith("sidecar.yaml:2: store.url: the folder nowhere of nowhere/a.db does not exist")
-    assert "is a folder: name a file in it" in problems("store: sqlite:.")[0]
+    assert found.startswith(
+        "sidecar.yaml:2: store.url: nowhere/a.db cannot be opened: the folder nowhere does not exist"
+    )
+    assert "cannot be opened: it is a folder: name a file in it" in problems("store: sqlite:.")[0]
     Path("text").write_text("no database")
     assert "text is no SQLite database" in problems("store: sqlite:text")[0]
     with sqlite3.connect("some.db") as db:
@@ -117,7 +119,7 @@ def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
     assert problems("store: sqlite:some.db") == []
     # The default counts as well.
     Path("wellbeing.db").mkdir()
-    assert problems("")[0].startswith("the default: store.url: wellbeing.db is a folder")
+    assert problems("")[0].startswith("the default: store.url: wellbeing.db cannot be opened: it is a folder")
 
 
 def test_sockets_are_looked_at(problems, tmp_path: Path) -> None:
