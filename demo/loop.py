@@ -192,7 +192,7 @@ class Loop:
         config = self._config(urls, dict(named))
         self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:loop.db", folder=folder, port=port))
         tolds = [
-            f"{ports[name]}:{name}:{case.kind}" + (":door" if case.way == "door" else "")
+            f"{ports[name]}:{name}:{case.kind}" + (":gate" if case.way == "gate" else "")
             for name, case in named
         ]
         # In several processes, for one that has to share its core would answer too few scrapes.
@@ -239,7 +239,7 @@ class Loop:
                     "check_secs": 2,
                 }
                 for name, case in cases.items()
-                if case.way != "door"
+                if case.way != "gate"
             ],
             "alerts": {
                 "alertmanager_urls": [self.alertmanager.url],

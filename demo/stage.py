@@ -56,7 +56,7 @@ class Stage:
                 },
             }
             self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:demo.db", folder=folder, port=port))
-            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:door"], self.sidecar.url, folder))
+            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:gate"], self.sidecar.url, folder))
             self.engine_url = f"http://127.0.0.1:{engine_port}"
             eventually(lambda: is_up(engines, self.engine_url), "the engine is up")
             targets = {"wellbeing-sidecar": self.sidecar.address, "vllm": f"127.0.0.1:{engine_port}"}
@@ -82,8 +82,8 @@ class Engines(Process):
     """Simulated engines in one process.
 
     Args:
-        tolds: one each, as ``python -m demo.engine`` takes them.
-        sidecar: where the gates of those are that have a door.
+        tolds: one argument for each engine, as ``python -m demo.engine`` takes them.
+        sidecar: the URL of the sidecar whose gates they follow.
         folder: to run in.
         report_secs: how often clients report.
         wait_secs: how long a request waits at a gate.
