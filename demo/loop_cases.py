@@ -1,4 +1,4 @@
-"""What is tried in the closed loop: each cause of trouble, by each way of pausing, with the settings that matter there."""
+"""The cases of the closed loop: each cause, with each way of pausing and the settings that matter there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIN_PAUSE_SECS = 300 / FASTER
 # Traffic is not scaled: two thirds of what an engine has to spare beside its usual requests.
 RAMP_PER_SEC = 1.5
 WAIT_SECS = 115.0
-"""How long a request waits at a gate; behind a ramp it is let through then, whoever is before it."""
+"""The longest wait of a request at a gate; behind a ramp it is let through then, whatever is before it."""
 HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
 """How long a cause stays at least: long enough to see a gate swing, and, where a backlog is long in going, not longer."""
 
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether what tells of it compares with the day before."""
+        """Whether the alerts on it compare with the day before."""
         return self.cause == "slow" or (self.cause == "bad" and self.kind == "sglang")
 
 

@@ -1,4 +1,4 @@
-"""What came of the closed loop, as tables and pictures: ``python -m demo.loop_report RESULTS.json docs/explanation/loop.md``.
+"""Writes the results of the closed loop as tables and pictures: ``python -m demo.loop_report RESULTS.json docs/explanation/loop.md``.
 
 The tables are written between two markers of the page, the pictures into the folder ``loop`` beside it.
 """

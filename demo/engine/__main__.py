@@ -20,7 +20,7 @@ from .server import Application
 
 
 class _Server(uvicorn.Server):
-    """One of several: who started them ends them."""
+    """One server of several in this process: the process handles the signals."""
 
     def install_signal_handlers(self) -> None:
         pass
