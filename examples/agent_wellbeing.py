@@ -1,4 +1,4 @@
-"""An agent that reports its own state, derived from coherence, confidence, failing tools and loops without progress.
+"""An agent that reports its state, derived from coherence, confidence, failing tools and repeated actions.
 
 Run it next to a sidecar (``make run``): it plays a few made-up turns and claims a state after each.
 """
