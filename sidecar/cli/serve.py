@@ -33,12 +33,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         config = load()
         # Found here, these have a line; found by the worker, they would be a worker that does not start.
-        if config.auth.credentials or config.tls:
-            problems = check_files(path, os.environ, overrides, sections=("auth", "tls"))
-            if problems:
-                raise CommandFailed("\n".join(problems), USAGE)
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
+            problems = check_files(path, os.environ, overrides, sections=("tls",))
+            if problems:
+                raise CommandFailed("\n".join(problems), USAGE)
             Tls(config.tls)
     except (ConfigError, CredentialsError, TlsError) as error:
         raise CommandFailed(str(error), USAGE) from None

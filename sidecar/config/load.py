@@ -231,7 +231,7 @@ def _refuse_open_doors(
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{place}listen: {one.address} can be reached from elsewhere, and allows "
+                f"{place}listen: {one.address} can be reached from elsewhere, and anybody may do "
                 f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
                 "    auth:\n"
                 "      credentials:\n"

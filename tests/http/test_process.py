@@ -173,11 +173,11 @@ def test_a_config_that_is_none_is_one_line(tmp_path: Path, content: bytes, said:
         ("tls:\n  cert_file: /nowhere/c\n  key_file: /nowhere/k\n", "a.yaml:2: tls.cert_file: /nowhere/c cannot be read"),
         (
             "auth:\n  credentials:\n    - {name: a, roles: [viewer], token_file: /nowhere/t}\n",
-            "a.yaml:3: auth.credentials[0].token_file: /nowhere/t cannot be read: No such file or directory",
+            "auth: a: token_file /nowhere/t: No such file or directory",
         ),
         (
             "auth:\n  credentials:\n    - {name: a, roles: [viewer], token_env: NOT_THERE}\n",
-            "a.yaml:3: auth.credentials[0].token_env: the variable NOT_THERE is not set",
+            "auth: a: the token in $NOT_THERE is shorter than 16 characters",
         ),
     ],
 )  # fmt: skip
