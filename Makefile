@@ -1,70 +1,74 @@
-# Targets that set up what they need: `make run` and `make test` are enough on a fresh machine.
+# Each target sets up what it needs: `make run` and `make test` work on a fresh machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack audit bench unit lint demo loop previews dashboards manifests docs format lock clean
+.PHONY: help run test soak fuzz attack audit bench unit lint demo loop wheel previews dashboards manifests docs format lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" for more
+run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes options
 	exec $(BIN)/wellbeing-sidecar serve $(ARGS)
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-soak: $(VENV)/.dev ## ten minutes of churn and a thousand kills; prints figures
+soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
 
-fuzz: $(VENV)/.dev ## a hundred thousand hostile requests
+fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests
 	FUZZ_CASES=34000 $(BIN)/python -m pytest -s tests/http/test_fuzz.py $(ARGS)
 
-audit: ## look the locked dependencies up among known vulnerabilities
+audit: ## look up the locked dependencies among known vulnerabilities
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install -q pip-audit
 	$(VENV)/audit/bin/pip-audit --require-hashes -r requirements.lock --disable-pip
 
-attack: $(VENV)/.dev ## dripping heads, deaf waiters, a huge body, a million scopes; prints figures
+attack: $(VENV)/.dev ## attack it with slow heads, clients that never read, huge bodies, a million scopes; prints figures
 	$(BIN)/python -m bench.attack $(ARGS)
 
-bench: $(VENV)/.dev $(VENV)/.debian ## what it costs, beside nginx, nchan and others; ARGS=--short shows that it works
+bench: $(VENV)/.dev $(VENV)/.debian ## measure it beside nginx, nchan and others; ARGS=--short only shows that the benchmark works
 	$(BIN)/python -m bench $(ARGS)
 
-unit: $(VENV)/.dev ## the tests that need no server
+unit: $(VENV)/.dev ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-lint: $(VENV)/.dev ## ruff and mypy
+lint: $(VENV)/.dev ## run ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: $(VENV)/.dev $(VENV)/.debian ## the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
+demo: $(VENV)/.dev $(VENV)/.debian ## play the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
 
-loop: $(VENV)/.dev $(VENV)/.debian ## each trouble by each way of pausing: tables, plots in docs/explanation/loop.md; ARGS=--short prints a few
+loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, write docs/explanation/loop.md; ARGS=--short prints a few cases
 	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
 	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$came
 
-previews: $(VENV)/.dev $(VENV)/.debian ## draw what the dashboards show of the demo
+previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's data
 	$(BIN)/python -m demo.previews docs/previews
 
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build
 
-manifests: $(VENV)/.dev ## build what deploy/kubernetes takes from alerts/ and from its own sidecar
+manifests: $(VENV)/.dev ## build the parts of deploy/kubernetes that repeat alerts/ and the sidecar's container
 	$(BIN)/python -m deploy.build
 
-docs: $(VENV)/.dev ## write what is generated into the docs
+docs: $(VENV)/.dev ## write the generated parts of docs/reference
 	$(BIN)/python -m sidecar.config docs/reference/configuration.md
 
-format: $(VENV)/.dev ## let ruff format the code
+format: $(VENV)/.dev ## format the code with ruff
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## pin what pyproject.toml asks for anew
+wheel: $(VENV)/.made ## build the wheel into dist/
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+
+lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
 	    -o requirements.lock pyproject.toml
@@ -75,7 +79,7 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for anew
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	    -o deploy/requirements-build.lock deploy/requirements-build.in
 
-clean: ## remove the environment and what tools left behind
+clean: ## remove the environment and the tools' caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.made:

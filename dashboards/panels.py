@@ -16,7 +16,7 @@ STATES = {
 GATE = {"0": ("open", "green"), "1": ("closed", "red")}
 YES = {"0": ("no", "green"), "1": ("yes", "red")}
 NO = {"0": ("no", "red"), "1": ("yes", "green")}
-ENDS = {"-1": ("when it is resumed", "orange")}
+ENDS = {"-1": ("no end", "orange")}
 """The value of a pause without an end."""
 
 WIDTH = 24

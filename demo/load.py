@@ -1,4 +1,4 @@
-"""Clients of simulated engines: so many requests a second at each, all in one thread."""
+"""Sends requests to simulated engines at a given rate, all in one thread."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Load:
 
     Args:
         port: of loopback.
-        patience_secs: after which a client gives up.
+        patience_secs: seconds until a client gives up.
 
     Attributes:
-        per_sec: how many are sent; it may be set at any time.
-        asked: how many were sent.
-        statuses: how many were answered, by HTTP status; 0: given up, or cut off.
+        per_sec: requests a second; it may be set at any time.
+        asked: requests sent.
+        statuses: answers by HTTP status; 0: given up, or disconnected.
     """
 
     def __init__(self, port: int, patience_secs: float = 120.0) -> None:
@@ -48,7 +48,7 @@ class Load:
         return self.asked - sum(self.statuses.values())
 
     def due(self, secs: float) -> int:
-        """How many to send after so long."""
+        """The number of requests to send after ``secs`` seconds."""
         self._owed += self.per_sec * secs
         count = int(self._owed)
         self._owed -= count
@@ -75,7 +75,7 @@ class Load:
 
 
 class Clients:
-    """Sends the requests of all loads until it is left."""
+    """Sends the requests of all loads until the context ends."""
 
     def __init__(self, *loads: Load) -> None:
         self._loads = loads

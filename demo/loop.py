@@ -1,11 +1,11 @@
-"""The closed loop, tried: does a pause end when its cause does, by whatever way the engine is paused?
+"""Runs the closed loop: does a pause end when its cause does, whatever the way of pausing?
 
-For each cause and each way of pausing an engine of its own, all behind one sidecar, one Prometheus with the shipped
-rules (times divided, nothing else changed), one Alertmanager. The cause is put in, the gate closes; the cause is
-taken out while the gate is closed, and then the gate has to open by itself, and to stay open.
+Each cause and each way of pausing has its own engine. All are behind one sidecar, one Prometheus with the shipped
+rules (times divided, nothing else changed) and one Alertmanager. The cause begins and the gate closes; the cause
+ends while the gate is closed; then the gate has to open by itself, and to stay open.
 
-One engine more has a planted rule: progress, not masked, paused by the engine's own switch. Its gate has to stay
-closed, or this would prove nothing.
+One more engine has a planted rule: progress without a mask, with the engine's own pause. Its gate has to stay
+closed; otherwise the experiment could not see such loops.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Loop:
         config = self._config(urls, dict(named))
         self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:loop.db", folder=folder, port=port))
         tolds = [
-            f"{ports[name]}:{name}:{case.kind}" + (":door" if case.way == "door" else "")
+            f"{ports[name]}:{name}:{case.kind}" + (":gate" if case.way == "gate" else "")
             for name, case in named
         ]
         # In several processes, for one that has to share its core would answer too few scrapes.
@@ -239,7 +239,7 @@ class Loop:
                     "check_secs": 2,
                 }
                 for name, case in cases.items()
-                if case.way != "door"
+                if case.way != "gate"
             ],
             "alerts": {
                 "alertmanager_urls": [self.alertmanager.url],

@@ -1,4 +1,4 @@
-"""What is tried in the closed loop: each cause of trouble, by each way of pausing, with the settings that matter there."""
+"""The cases of the closed loop: each cause, with each way of pausing and the settings that matter there."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MIN_PAUSE_SECS = 300 / FASTER
 # Traffic is not scaled: two thirds of what an engine has to spare beside its usual requests.
 RAMP_PER_SEC = 1.5
 WAIT_SECS = 115.0
-"""How long a request waits at a gate; behind a ramp it is let through then, whoever is before it."""
+"""The longest wait of a request at a gate; behind a ramp it is let through then, whatever is before it."""
 HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
 """How long a cause stays at least: long enough to see a gate swing, and, where a backlog is long in going, not longer."""
 
 Cause = Literal["overload", "stuck", "slow", "bad"]
-Way = Literal["door", "kept", "aborting"]
+Way = Literal["gate", "kept", "aborting"]
 Setting = Literal["none", "damping", "ramp", "both"]
 CAUSES: tuple[Cause, ...] = ("overload", "stuck", "slow", "bad")
-WAYS: tuple[Way, ...] = ("door", "kept", "aborting")
+WAYS: tuple[Way, ...] = ("gate", "kept", "aborting")
 SETTINGS: tuple[Setting, ...] = ("none", "damping", "ramp", "both")
 MODES: dict[Kind, dict[Way, str]] = {
     "vllm": {"kept": "keep", "aborting": "abort"},
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether what tells of it compares with the day before."""
+        """Whether the alerts on it compare with the day before."""
         return self.cause == "slow" or (self.cause == "bad" and self.kind == "sglang")
 
 
@@ -98,9 +98,9 @@ def settings_of(kind: Kind, way: Way, *, busy: bool = False) -> tuple[Setting, .
     """Those that are tried there, the most last.
 
     An engine paused by its own switch has nobody at a gate to let through. Before a busy engine a ramp would take longer
-    than anybody waits. At the door all engines are alike: what each setting does by itself is tried with one kind.
+    than anybody waits. At the gate all engines are alike: what each setting does by itself is tried with one kind.
     """
-    if way != "door" or busy:
+    if way != "gate" or busy:
         return ("none", "damping")
     return SETTINGS if kind == "vllm" else ("none", "both")
 
@@ -115,9 +115,9 @@ GRID = [
     for setting in settings_of(kind, way, busy=busy)
 ]
 SHORT = [
-    Case("vllm", "stuck", "door"),
+    Case("vllm", "stuck", "gate"),
     Case("vllm", "stuck", "kept", "damping"),
-    Case("vllm", "overload", "door", "both"),
+    Case("vllm", "overload", "gate", "both"),
     Case("vllm", "bad", "aborting"),
     Case("vllm", "bad", "kept", busy=True),
     Case("sglang", "stuck", "kept"),

@@ -1,4 +1,4 @@
-"""What came of the closed loop, as tables and pictures: ``python -m demo.loop_report RESULTS.json docs/explanation/loop.md``.
+"""Writes the results of the closed loop as tables and pictures: ``python -m demo.loop_report RESULTS.json docs/explanation/loop.md``.
 
 The tables are written between two markers of the page, the pictures into the folder ``loop`` beside it.
 """
@@ -99,7 +99,7 @@ def draw(told: Told, kind: Kind, path: Path, *, fully: bool) -> None:
     for axes in rows[-1]:
         axes.set_xlabel("seconds since the cause")
     rows[0][0].legend(loc="upper right", fontsize=8)
-    settings = "damping, and ramp at the door" if fully else "neither damping nor ramp"
+    settings = "damping, and ramp at the gate" if fully else "neither damping nor ramp"
     figure.suptitle(f"{TITLES[kind]}, {settings}; grey: the gate is closed, red: the cause is there")
     figure.tight_layout(rect=(0, 0, 1, 0.99))
     figure.savefig(path, dpi=80)

@@ -1,4 +1,4 @@
-"""Everything the demo needs, started together and ended together."""
+"""Starts and stops everything that the demo needs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stage:
     """Prometheus with the shipped rules, Alertmanager, the sidecar, the engine gated by the middleware, a load.
 
     Args:
-        faster: the rules' times are divided by this; nothing else of them is changed.
+        faster: all times of the rules are divided by this; the rules are the same otherwise.
     """
 
     def __init__(self, faster: float = 20.0) -> None:
@@ -56,7 +56,7 @@ class Stage:
                 },
             }
             self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:demo.db", folder=folder, port=port))
-            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:door"], self.sidecar.url, folder))
+            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:gate"], self.sidecar.url, folder))
             self.engine_url = f"http://127.0.0.1:{engine_port}"
             eventually(lambda: is_up(engines, self.engine_url), "the engine is up")
             targets = {"wellbeing-sidecar": self.sidecar.address, "vllm": f"127.0.0.1:{engine_port}"}
@@ -74,7 +74,7 @@ class Stage:
         self._stack.close()
 
     def fault(self, kind: str) -> None:
-        """One of `demo.engine.model.FAULTS`."""
+        """Put a fault of `demo.engine.model.FAULTS` into the engine."""
         put_fault(self.engine_url, kind)
 
 
@@ -82,11 +82,11 @@ class Engines(Process):
     """Simulated engines in one process.
 
     Args:
-        tolds: one each, as ``python -m demo.engine`` takes them.
-        sidecar: where the gates of those are that have a door.
-        folder: to run in.
-        report_secs: how often clients report.
-        wait_secs: how long a request waits at a gate.
+        tolds: one argument for each engine, as ``python -m demo.engine`` takes them.
+        sidecar: the URL of the sidecar whose gates they follow.
+        folder: the working directory.
+        report_secs: interval of the clients' reports.
+        wait_secs: the longest wait of a request at a gate.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Engines(Process):
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Free ports of loopback that the system gives nobody who connects: of many, one would be taken before it is used."""
+    """Free loopback ports outside of the range that outgoing connections get: else, of many, one would be taken before it is used."""
     found: list[int] = []
     for port in random.sample(range(15_000, 32_000), 1000):
         with socket.socket() as one:
@@ -149,7 +149,7 @@ def shipped_rules(faster: float, *subjects: str) -> list[dict[str, Any]]:
 
 
 def _scaled(rules: str, faster: float) -> str:
-    """The same rules with their times divided by ``faster``; into a range, two scrapes have to fit."""
+    """The same rules with their times divided by ``faster``; a range has to contain two scrapes."""
 
     def shorter(match: re.Match[str]) -> str:
         secs = int(match[2]) * _UNITS[match[3]] / faster

@@ -1,6 +1,6 @@
-"""An agent that tells how well it is: from coherence, confidence, tool failures and loops without progress.
+"""An agent that reports its state, derived from coherence, confidence, failing tools and repeated actions.
 
-Run it beside a sidecar (``make run``): it answers a few made-up turns, and claims a state after each.
+Run it next to a sidecar (``make run``): it plays a few made-up turns and claims a state after each.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from sidecar.client import Agent
 
 @dataclass
 class Wellbeing:
-    """What an agent watches in itself.
+    """Derives an agent's state from its last turns.
 
     Attributes:
-        window: how many turns back it looks.
+        window: how many of the last turns count.
     """
 
     window: int = 6
@@ -27,13 +27,13 @@ class Wellbeing:
     _actions: deque[str] = field(default_factory=deque)
 
     def turn(self, *, coherence: float, confidence: float, action: str, failed: bool) -> tuple[str, str]:
-        """Take in a turn; the state, and why.
+        """Add a turn; returns the state and the reason.
 
         Args:
-            coherence: how well the answer fits the conversation, 0 to 1.
-            confidence: the model's own, 0 to 1.
-            action: the tool that was called, with its arguments.
-            failed: whether it failed.
+            coherence: of the answer with the conversation, 0 to 1.
+            confidence: of the model in its answer, 0 to 1.
+            action: the tool call, with its arguments.
+            failed: whether the tool call failed.
         """
         for values, value in ((self._coherence, coherence), (self._confidence, confidence)):
             values.append(value)
@@ -52,7 +52,7 @@ class Wellbeing:
         if coherence < 0.3:
             return "distressed", f"coherence fell to {coherence:.2f}"
         if repeats >= 5:
-            return "distressed", f"{action} was done {repeats} times without progress"
+            return "distressed", f"{action} was repeated {repeats} times without progress"
         if self._failures >= 3:
             return "concerned", f"{self._failures} tool calls failed in a row"
         if coherence < 0.6 or confidence < 0.4:
@@ -61,7 +61,7 @@ class Wellbeing:
 
 
 def main(url: str, scope: str) -> None:
-    """Live a few turns."""
+    """Play a few turns and report the state after each."""
     turns = [
         (0.9, 0.8, "search('weather')", False),
         (0.8, 0.7, "fetch('a')", True),

@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 _BARE = re.compile(r"[A-Za-z0-9._:/~-]+", re.ASCII)
@@ -35,20 +34,6 @@ def configure(level: str, style: str) -> None:
     # What the server says of itself matters when something is wrong; its own progress does not.
     for name in ("gunicorn", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-
-
-def line(level: str, event: str, fields: Mapping[str, object], *, as_json: bool) -> str:
-    """One line of the log without a logger, for a signal handler: a logger may be in use.
-
-    Args:
-        level: debug, info, warning, error or critical.
-        event: its name.
-        fields: what belongs to it.
-        as_json: an object, else a line for people.
-    """
-    record = logging.LogRecord("sidecar", getattr(logging, level.upper()), "", 0, event, None, None)
-    record.__dict__["fields"] = fields
-    return (_Json() if as_json else _Console()).format(record)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -9,6 +9,7 @@ Rules of this file: it imports nothing of the product, so that the client may us
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
@@ -28,14 +29,17 @@ class Failures:
 
     Args:
         log: where the failures are logged.
+        message: what the log line says.
 
     Attributes:
         counts: failures by the name of the task, timer or thread.
     """
 
-    def __init__(self, log: logging.Logger = logger) -> None:
+    def __init__(self, log: logging.Logger = logger, message: str = "task_failed") -> None:
         self.counts: Counter[str] = Counter()
         self._log = log
+        self._message = message
+        self._lock = threading.Lock()
         self._logged_at: dict[str, float] = {}
 
     def register(self, name: str) -> None:
@@ -50,14 +54,15 @@ class Failures:
         Args:
             name: of the task, timer or thread, as it stands in ``wellbeing_task_failures_total``.
         """
-        self.counts[name] += 1
         now = time.monotonic()
-        last = self._logged_at.get(name)
-        if last is not None and now - last < _TRACEBACK_EVERY_SECS:
-            return
-        self._logged_at[name] = now
-        fields = {"task": name, "failures": self.counts[name]}
-        self._log.exception("task_failed", extra={"fields": fields})
+        with self._lock:
+            self.counts[name] += 1
+            last = self._logged_at.get(name)
+            if last is not None and now - last < _TRACEBACK_EVERY_SECS:
+                return
+            self._logged_at[name] = now
+            fields = {"task": name, "failures": self.counts[name]}
+        self._log.exception(self._message, extra={"fields": fields})
 
 
 def backoff_secs(failures: int) -> float:
@@ -97,6 +102,8 @@ def run_thread_supervised(
 ) -> None:
     """Call ``run()`` until it returns or ``stopped`` is set; call it again whenever it raises.
 
+    Nothing ends the thread early: not SystemExit, and not a log handler that raises in turn.
+
     Args:
         name: for the counter and the log.
         run: one life of the thread. It has to leave its state so that it can be called again.
@@ -109,8 +116,9 @@ def run_thread_supervised(
         began = time.monotonic()
         try:
             run()
-        except Exception:  # noqa: BLE001 - recorded with its traceback
-            failures.record(name)
+        except BaseException:  # noqa: BLE001 - recorded with its traceback
+            with contextlib.suppress(BaseException):
+                failures.record(name)
         else:
             return
         in_a_row = 1 if time.monotonic() - began > _MAX_BACKOFF_SECS else in_a_row + 1

@@ -1,6 +1,6 @@
-"""Simulated engines at ports of loopback: ``python -m demo.engine PORT:NAME[:KIND[:door]] …``.
+"""Runs simulated engines at loopback ports: ``python -m demo.engine PORT:NAME[:KIND[:gate]] …``.
 
-``KIND`` is ``vllm`` or ``sglang``; one with ``door`` stands behind the gate of the scope that its name is.
+``KIND`` is ``vllm`` or ``sglang``; with ``gate`` it is behind the gate of the scope that has its name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .server import Application
 
 
 class _Server(uvicorn.Server):
-    """One of several: who started them ends them."""
+    """One server of several in this process: the process handles the signals."""
 
     def install_signal_handlers(self) -> None:
         pass
 
 
 def _server(told: str) -> uvicorn.Server:
-    port, name, kind, door, *_ = [*told.split(":"), "", ""]
+    port, name, kind, gated, *_ = [*told.split(":"), "", ""]
     application: Any = Application(name, cast("Kind", kind or "vllm"))
-    if door:
+    if gated:
         application = GateMiddleware(application, scope=name)
     config = uvicorn.Config(
         application,

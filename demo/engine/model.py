@@ -201,7 +201,7 @@ class Model:
 
     def _preempt(self, sequence: Sequence) -> None:
         self._leave(sequence)
-        # All of it is computed anew.
+        # All of it is computed again.
         sequence.to_prefill = PROMPT_TOKENS + sequence.made
         self.waiting.appendleft(sequence)
         self.watcher.preempted()

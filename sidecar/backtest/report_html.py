@@ -18,12 +18,12 @@ _STYLE = """
 :root {
   color-scheme: light dark;
   --ink: #1c2024; --page: #fff; --faint: #656d76; --line: #d9dde2; --lane: #f1f3f5;
-  --pause: #c4320a; --cautious: #d4b106; --concerned: #e07b00; --distressed: #c4320a;
+  --pause: #3538cd; --cautious: #d4b106; --concerned: #e07b00; --distressed: #c4320a;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ink: #e6e8ea; --page: #15181b; --faint: #9aa3ac; --line: #33383e; --lane: #20252a;
-    --pause: #ff7a50; --cautious: #d9bf3c; --concerned: #ff9d3c; --distressed: #ff7a50;
+    --pause: #8098f9; --cautious: #d9bf3c; --concerned: #ff9d3c; --distressed: #ff7a50;
   }
 }
 body {
@@ -129,7 +129,7 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     names = ", ".join(result.name for result in report.configs)
     lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses; the line below is the state: yellow cautious, '
+        f'<p class="faint">{escape(lanes)}Bars are pauses, and name their alert when pointed at; the line below is the state: yellow cautious, '
         "orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:

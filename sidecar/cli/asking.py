@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from .exit_statuses import CommandFailed
 from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
-    from sidecar.client.connection import Answer
+    from sidecar.client.connection import SidecarResponse
 
 DEFAULT_URL = "http://127.0.0.1:9477"
 _SLACK_SECS = 10.0
@@ -55,7 +56,7 @@ def send(
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     wait: float = 0.0,
-) -> Answer:
+) -> SidecarResponse:
     """The answer, whatever its status, within ``wait`` seconds and a few more.
 
     Raises:
@@ -87,7 +88,7 @@ def send(
         connection.close()
 
 
-def members(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
+def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, Any]:
     """The members of an answer of 200.
 
     Raises:
@@ -99,7 +100,7 @@ def members(options: argparse.Namespace, answer: Answer) -> dict[str, Any]:
     raise CommandFailed(_not_a_sidecar(options, answer))
 
 
-def refusal(options: argparse.Namespace, answer: Answer) -> str:
+def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
     """Why a request was refused, with the remedy."""
     if not is_problem(answer):
         return _not_a_sidecar(options, answer)
@@ -119,7 +120,7 @@ def refusal(options: argparse.Namespace, answer: Answer) -> str:
     return said
 
 
-def is_problem(answer: Answer) -> bool:
+def is_problem(answer: SidecarResponse) -> bool:
     """Whether it is a sidecar's refusal: a problem as in RFC 9457, of its kinds."""
     body = answer.body
     return (
@@ -129,7 +130,7 @@ def is_problem(answer: Answer) -> bool:
     )
 
 
-def _not_a_sidecar(options: argparse.Namespace, answer: Answer) -> str:
+def _not_a_sidecar(options: argparse.Namespace, answer: SidecarResponse) -> str:
     url, status = options.url, answer.status
     if status in (_UNAUTHORIZED, _FORBIDDEN):
         return f"{url} answered {status}, and not as a sidecar does: a proxy in between refused the request"
@@ -153,10 +154,9 @@ def _check(options: argparse.Namespace) -> None:
             f"--url (WELLBEING_URL): must be http://, https:// or unix:/path, got {url!a}{hint}"
         )
     for name in ("scope", "reason", "source"):
-        try:
-            (getattr(options, name, None) or "").encode()
-        except UnicodeEncodeError:
-            raise CommandFailed(f"the {name} is not text in UTF-8") from None
+        text = getattr(options, name, None)
+        if text:
+            setattr(options, name, _as_text(name, text))
     for name in ("token_file", "ca_file", "cert_file"):
         path = getattr(options, name)
         if path:
@@ -170,6 +170,17 @@ def _check(options: argparse.Namespace) -> None:
                 _check_token(f"{flag}: the token in {path}", data.decode("latin-1").strip())
     if not options.token_file:
         _check_token("WELLBEING_TOKEN", os.environ.get("WELLBEING_TOKEN") or "unset")
+
+
+def _as_text(name: str, argument: str) -> str:
+    with contextlib.suppress(UnicodeEncodeError):
+        argument.encode()
+        return argument
+    try:
+        # In the C locale Python takes all that is not ASCII for undecodable bytes.
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise CommandFailed(f"the {name} is not text in UTF-8") from None
 
 
 def _check_token(where: str, token: str) -> None:

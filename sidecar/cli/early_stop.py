@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_NAMES = {int(number): number.name for number in _STOPPING}
 _IGNORED = (
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
@@ -24,17 +26,25 @@ def stop_on_signals(arguments: Sequence[str]) -> None:
     as_json = _log_format(arguments) == "json"
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        # Nothing is open yet. An exception could be lost in a finalizer, and a logger be in use.
-        from sidecar.logs import line  # noqa: PLC0415
-
-        text = line("info", "stopping", {"signal": signal.Signals(number).name}, as_json=as_json)
-        os.write(2, text.encode("ascii", "backslashreplace") + b"\n")
+        # Nothing is open yet. Any module may be half imported: so nothing is imported here, or raised.
+        os.write(2, _log_line(_NAMES[number], as_json=as_json))
         os._exit(0)
 
     for number in _STOPPING:
         signal.signal(number, stop)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _log_line(name: str, *, as_json: bool) -> bytes:
+    """What `sidecar.logs` writes of this event."""
+    now = time.time()
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    if as_json:
+        line = f'{{"time": "{moment}", "level": "info", "event": "stopping", "signal": "{name}"}}\n'
+    else:
+        line = f"{moment} info     stopping signal={name}\n"
+    return line.encode()
 
 
 def _log_format(arguments: Sequence[str]) -> str:

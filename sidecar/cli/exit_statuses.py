@@ -23,6 +23,7 @@ exit status:
   3    serve cannot use an address, a socket or the store
   75   gate: the wait ran out, or the request was turned away; try again later
   130  interrupted by Ctrl-C
+  141  the program that reads the output has closed it
 """
 
 

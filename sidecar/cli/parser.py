@@ -126,7 +126,11 @@ def _add(commands: Any, name: str, summary: str, run: Run, *examples: str) -> ar
 def _add_client(commands: Any, name: str, summary: str, run: Run, *examples: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse's
     parser = _add(commands, name, summary, run, *examples)
     parser.add_argument(
-        "scope", nargs="?", default="", metavar="SCOPE", help="for instance team-a/llama (default: the root)"
+        "scope",
+        nargs="?",
+        default="",
+        metavar="SCOPE",
+        help="for instance team-a/llama (without one: the root, which stands for everything)",
     )
     connection = parser.add_argument_group("connection")
     connection.add_argument(
@@ -150,6 +154,10 @@ def _add_client(commands: Any, name: str, summary: str, run: Run, *examples: str
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _add_all(parser: argparse.ArgumentParser, effect: str) -> None:
+    parser.add_argument("--all", action="store_true", help=f"{effect}; one of SCOPE and --all is needed")
 
 
 def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -223,7 +231,7 @@ def _add_pause(commands: Any) -> None:  # noqa: ANN401 - argparse's
         metavar="DURATION",
         help="the pause ends by itself after this, as in 90, 5m, 1h30m; 0: never (default: the policy's)",
     )
-    parser.add_argument("--all", action="store_true", help="close every gate; needed where no scope is named")
+    _add_all(parser, "close every gate")
 
 
 def _add_resume(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -255,7 +263,7 @@ def _add_state(commands: Any) -> None:  # noqa: ANN401 - argparse's
         metavar="DURATION",
         help="the report expires after this, as in 90, 5m (default: never)",
     )
-    parser.add_argument("--all", action="store_true", help="of everything; needed where no scope is named")
+    _add_all(parser, "report the state of everything")
 
 
 def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's

@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     gc.disable()
     from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
     from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415
-    from sidecar.config import Config, ConfigError, load_config, store_problem  # noqa: PLC0415
+    from sidecar.config import Config, ConfigError, check_files, load_config, store_problem  # noqa: PLC0415
     from sidecar.web.tls import Tls, TlsError  # noqa: PLC0415
 
     path = config_path(options)
@@ -32,9 +32,12 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         config = load()
-        # Found here, these are one line; found by the worker, they would be a worker that does not start.
+        # Found here, these have a line; found by the worker, they would be a worker that does not start.
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
+            problems = check_files(path, os.environ, overrides, sections=("tls",))
+            if problems:
+                raise CommandFailed("\n".join(problems), USAGE)
             Tls(config.tls)
     except (ConfigError, CredentialsError, TlsError) as error:
         raise CommandFailed(str(error), USAGE) from None

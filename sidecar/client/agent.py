@@ -1,37 +1,33 @@
-"""An agent's own side: what it claims of itself, kept alive for as long as it lives."""
+"""An agent's own claims about its state, repeated for as long as the agent lives."""
 
 from __future__ import annotations
 
-import logging
-import random
-import threading
+import time
 from typing import Any, Self
 
-from .connection import Connection
-from .errors import Unreachable
+from .claim_reporter import STATES, ClaimReporter
+from .closing import CLOSE_BUDGET
+from .fork_safety import PerProcess
+from .health import Health
 from .settings import Settings
 
-logger = logging.getLogger("wellbeing.client")
-
-_STATES = ("healthy", "cautious", "concerned", "distressed")
-_OK = 200
-_MOST_TIMEOUT_SECS = 10.0
-_MOST_RETRY_SECS = 5.0
-_BEATS_PER_TTL = 3
+_MAX_NAME_LENGTH = 200
 
 
 class Agent:
     """Claims a state for a scope, and repeats it: an agent that dies stops, and its claim ends by itself.
 
-    Keyword arguments are those of `Settings`; what is not given comes from the environment.
+    A child of a fork reports nothing until `report` is called in it; then it repeats its own claim, under
+    the same name. Keyword arguments are those of `Settings`; what is not given comes from the environment.
 
     Args:
-        name: whose claim it is; the source ``agent:NAME``.
+        name: of the agent; the source of its claims is ``agent:NAME``.
         url: of the sidecar.
-        ttl_secs: after this long without a word the claim ends.
+        ttl_secs: seconds after which the claim ends unless it is repeated.
 
     Raises:
-        ValueError: an argument or a variable cannot be.
+        ValueError: an argument or a variable is not allowed.
+        TypeError: there is no such setting.
     """
 
     def __init__(
@@ -42,52 +38,69 @@ class Agent:
         ttl_secs: float = 30.0,
         **settings: Any,  # noqa: ANN401 - see Settings
     ) -> None:
-        if not ttl_secs > 0:
-            raise ValueError(f"ttl_secs: must be above 0, got {ttl_secs!r}")
+        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH:
+            raise ValueError(f"name: must be text of 1 to {_MAX_NAME_LENGTH} characters, got {name!r}")
+        if isinstance(ttl_secs, bool) or not isinstance(ttl_secs, int | float) or not 0 < ttl_secs <= 1e9:  # noqa: PLR2004 - 30 years
+            raise ValueError(f"ttl_secs: must be a number above 0, got {ttl_secs!r}")
+        self._set_up(name, Settings.of({"url": url, **settings}), ttl_secs)
+
+    @classmethod
+    def of(cls, name: str, settings: Settings, ttl_secs: float) -> Self:
+        """An agent by settings that are complete: the environment is not looked at."""
+        agent = cls.__new__(cls)
+        agent._set_up(name, settings, ttl_secs)  # noqa: SLF001 - of this class
+        return agent
+
+    def _set_up(self, name: str, settings: Settings, ttl_secs: float) -> None:
         self.name = name
-        self._settings = Settings.of({"url": url, **settings})
+        self.settings = settings
         self._ttl_secs = ttl_secs
-        self._lock = threading.Lock()
-        self._news = threading.Event()
-        self._told = threading.Condition(self._lock)
-        self._claim: tuple[str, str] = ("healthy", "")
-        self._wanted = 0
-        self._done = 0
-        self._stopping = False
-        self._reachable = True
-        self._random = random.Random()  # noqa: S311 - spreads out heartbeats
-        self._thread: threading.Thread | None = None
+        self._reporters = PerProcess(lambda: ClaimReporter(name, settings, ttl_secs))
 
     def report(self, state: str, reason: str = "") -> None:
         """Claim ``state``, from now on; returns at once. ``healthy`` withdraws the claim.
 
+        Args:
+            state: ``healthy``, ``cautious``, ``concerned`` or ``distressed``.
+            reason: for people.
+
         Raises:
-            ValueError: ``state`` is none.
+            ValueError: ``state`` is not one of these.
         """
-        if state not in _STATES:
-            raise ValueError(f"state: must be one of {', '.join(_STATES)}, got {state!r}")
-        with self._lock:
-            if (state, reason) == self._claim and self._wanted:
-                return
-            self._claim = (state, reason)
-            self._wanted += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="wellbeing-agent", daemon=True)
-                self._thread.start()
-        self._news.set()
+        if state not in STATES:
+            raise ValueError(f"state: must be one of {', '.join(STATES)}, got {state!r}")
+        self._reporters.get().report(state, reason)
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until the sidecar has what was reported last; whether it has."""
-        with self._told:
-            return self._told.wait_for(lambda: self._done == self._wanted, timeout)
+        """Wait until the sidecar has what was reported last; whether it has.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        reporter = self._reporters.peek()
+        return True if reporter is None else reporter.flush(timeout)
+
+    @property
+    def health(self) -> Health:
+        """The state of the link to the sidecar; `Health.snapshot` is always None."""
+        return self._reporters.get().health
+
+    @property
+    def failures(self) -> int:
+        """Unexpected exceptions in the background thread; each is in the log."""
+        return self._reporters.get().health.failures
 
     def close(self) -> None:
-        """Withdraw the claim: this agent ends well."""
-        if self._thread is not None:
-            self.report("healthy", "the agent has ended")
-            self.flush()
-        self._stopping = True
-        self._news.set()
+        """Withdraw the claim: this agent ends well.
+
+        Takes 3 seconds at most where the sidecar does not answer, for all agents of the process together.
+        """
+        reporter = self._reporters.peek()
+        if reporter is None:
+            return
+        began = time.monotonic()
+        reporter.close(CLOSE_BUDGET.allowance())
+        CLOSE_BUDGET.spend(time.monotonic() - began)
 
     def __enter__(self) -> Self:
         return self
@@ -95,41 +108,10 @@ class Agent:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        connection = Connection(self._settings)
-        try:
-            while not self._stopping:
-                self._news.clear()
-                with self._lock:
-                    wanted, (state, reason) = self._wanted, self._claim
-                    due = wanted != self._done or state != "healthy"
-                if not due or self._tell(connection, state, reason):
-                    with self._told:
-                        self._done = wanted
-                        self._told.notify_all()
-                    pause = self._ttl_secs / _BEATS_PER_TTL
-                else:
-                    pause = min(_MOST_RETRY_SECS, self._ttl_secs / _BEATS_PER_TTL)
-                self._news.wait(pause * self._random.uniform(0.8, 1.0))
-        except Exception:
-            logger.exception("the agent %s is reported no more", self.name)
-        finally:
-            connection.close()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies as its settings: the copy has reported nothing yet."""
+        return type(self).of, (self.name, self.settings, self._ttl_secs)
 
-    def _tell(self, connection: Connection, state: str, reason: str) -> bool:
-        body = {"state": state, "reason": reason, "source": self.name, "ttl_secs": self._ttl_secs}
-        timeout = min(_MOST_TIMEOUT_SECS, self._ttl_secs)
-        try:
-            answer = connection.ask("PUT", "state", body=body, timeout=timeout)
-            error = "" if answer.status == _OK else f"it answered {answer.status}: {answer.detail}"
-        except Unreachable as unreachable:
-            error = str(unreachable)
-        if error:
-            if self._reachable:
-                logger.warning("the wellbeing sidecar does not take what %s reports: %s", self.name, error)
-            self._reachable = False
-            return False
-        if not self._reachable:
-            logger.warning("the wellbeing sidecar takes what %s reports again", self.name)
-        self._reachable = True
-        return True
+    @property
+    def _thread(self) -> Any:  # noqa: ANN401 - of threading
+        return self._reporters.get().thread

@@ -9,68 +9,77 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .door import GatedPaths, scope_of_header, scope_of_model
 from .errors import InferencePaused
-from .gate import Gate
+from .gate import Gate, require_asyncio
+from .routing import GateSelector, scope_of_header, scope_of_model
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-_MOST_BUFFERED_BYTES = 1_048_576
-_MOST_MODEL_BYTES = 33_554_432
+_MAX_BUFFERED_BYTES = 1_048_576
+_MAX_MODEL_BYTES = 33_554_432
 
 
 class GateMiddleware:
     """Puts the gate before an application.
 
-    A request that is let through is never disturbed again: answers that stream stream on when the gate
-    closes. A client that goes away while it waits is counted abandoned, and the application hears nothing of
-    it.
+    A request that is let through is never disturbed again: an answer that streams goes on when the gate
+    closes. A client that goes away while it waits is counted abandoned, and the application never sees its
+    request.
 
     Args:
         app: the application.
-        gate: one that is there already.
-        settings: those of `GatedPaths` and `Settings`; what is not given comes from the environment.
+        gate: a gate that exists already; None: one by the settings.
+        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+
+    Raises:
+        TypeError: there is no such setting.
+        ValueError: an argument or a variable is not allowed.
     """
 
     def __init__(self, app: App, gate: Gate | None = None, **settings: Any) -> None:  # noqa: ANN401
         self._app = app
-        self._paths = GatedPaths(gate, **settings)
-        self.gate = self._paths.gate
+        self._selector = GateSelector(gate, **settings)
+        self.gate = self._selector.gate
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one connection scope."""
-        if scope["type"] != "http" or not self._paths.gates(scope["method"], scope["path"]):
+        """Serve one connection scope.
+
+        Raises:
+            RuntimeError: at the application's start (lifespan), where the server does not run on asyncio.
+        """
+        if scope["type"] == "lifespan":
+            require_asyncio()
+        if scope["type"] != "http" or not self._selector.gates(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
-        waiting = _Waiting(receive)
-        gate = self.gate if self._paths.one_gate else self._paths.gate_for(await self._name(scope, waiting))
+        reader = _RequestReader(receive)
+        gate = self.gate
+        if not self._selector.one_gate:
+            gate = self._selector.gate_for(await self._name(scope, reader))
         try:
-            if gate.is_open:
-                # It may have closed by now; then it waits without being heard.
-                await gate.wait_async()
-            elif not await waiting.for_gate(gate):
+            if not gate.pass_if_open() and not await reader.for_gate(gate):
                 return
         except InferencePaused as paused:
-            await _refuse(send, self._paths, scope["path"], paused)
+            await _refuse(send, self._selector, scope["path"], paused)
             return
-        await self._app(scope, waiting.receive if waiting.touched else receive, send)
+        await self._app(scope, reader.receive if reader.touched else receive, send)
 
-    async def _name(self, scope: MutableMapping[str, Any], waiting: _Waiting) -> str:
-        if self._paths.header:
-            wanted = self._paths.header.encode()
+    async def _name(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
+        if self._selector.header:
+            wanted = self._selector.header.encode()
             for name, value in scope["headers"]:
                 if name == wanted:
                     return scope_of_header(value.decode("latin-1"))
-        if self._paths.from_model:
-            return scope_of_model(await waiting.body(_MOST_MODEL_BYTES))
+        if self._selector.from_model:
+            return scope_of_model(await reader.body(_MAX_MODEL_BYTES))
         return ""
 
 
-class _Waiting:
-    """One request's messages, read ahead while it waits and given to the application afterwards."""
+class _RequestReader:
+    """Reads a request ahead while it waits, and gives its messages to the application afterwards."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -86,7 +95,7 @@ class _Waiting:
         return bool(self._messages) or self._pending is not None
 
     async def receive(self) -> Message:
-        """What the application receives."""
+        """The next message, for the application."""
         if self._messages:
             return self._messages.pop(0)
         if self._pending is not None:
@@ -95,20 +104,21 @@ class _Waiting:
         return await self._receive()
 
     async def body(self, most: int) -> bytes:
-        """The body, as far as ``most`` bytes."""
+        """The body, read until it is whole or has ``most`` bytes."""
         while not self._whole and not self._left and self._size < most:
             self._take(await self._receive())
         return b"".join(message.get("body", b"") for message in self._messages)
 
     async def for_gate(self, gate: Gate) -> bool:
-        """Wait at ``gate``; whether the client is still there.
+        """Wait at ``gate``; returns whether the client is still there.
 
         Raises:
-            InferencePaused: it stayed closed.
+            InferencePaused: the gate stayed closed.
         """
+        require_asyncio()
         opening = asyncio.ensure_future(gate.wait_async())
         try:
-            while not opening.done() and self._size <= _MOST_BUFFERED_BYTES and not self._left:
+            while not opening.done() and self._size <= _MAX_BUFFERED_BYTES and not self._left:
                 if self._pending is None:
                     self._pending = asyncio.ensure_future(self._receive())
                 either: set[asyncio.Future[Any]] = {opening, self._pending}
@@ -136,8 +146,8 @@ class _Waiting:
         self._whole = not message.get("more_body", False)
 
 
-async def _refuse(send: Send, paths: GatedPaths, path: str, paused: InferencePaused) -> None:
-    refusal = paths.refusal(path, paused)
+async def _refuse(send: Send, selector: GateSelector, path: str, paused: InferencePaused) -> None:
+    refusal = selector.refusal(path, paused)
     headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": refusal.body})

@@ -1,65 +1,66 @@
-"""HTTP to one sidecar, over TCP or a Unix socket."""
+"""Requests to one sidecar."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import time
+import zlib
 from collections.abc import Mapping
+from email.message import Message
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
+from .endpoint import parse_endpoint, proxy_for
+from .errors import Misconfigured, Unreachable
+from .settings import Settings, check_token
+from .transport import HttpTransport
 
-from .errors import Unreachable
-from .settings import Settings
-
-_CONNECT_SECS = 5.0
 _MAX_BYTES = 1_048_576
+_MAX_TOKEN_BYTES = 65_536
+_READ_BYTES = 65_536
+# Gzip and zlib, told apart by their heads.
+_ANY_ZLIB_WINDOW = 47
 
 
-class Answer:
-    """A status, headers, and the JSON that came with them; None where what came is none."""
+class SidecarResponse:
+    """A status, headers, and the JSON that came with them; None where what came is not JSON."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: Any) -> None:  # noqa: ANN401
+    def __init__(self, status: int, headers: Message, body: Any) -> None:  # noqa: ANN401
         self.status = status
         self.headers = headers
         self.body = body
 
     @property
     def detail(self) -> str:
-        """What a problem says was wrong; empty where it says nothing."""
+        """What a problem document says was wrong; empty where there is none."""
         return str(self.body.get("detail", "")) if isinstance(self.body, dict) else ""
 
 
 class Connection:
-    """Requests to the routes of one scope; for one thread at a time.
+    """Requests to the routes of one scope; for one thread at a time, `interrupt` and `close` excepted.
+
+    Takes nothing from the environment but a proxy for a sidecar on another machine.
 
     Args:
-        settings: where the sidecar is, and who we are.
-        name: of the program, for its log.
-        max_bytes: what an answer may have.
+        settings: where the sidecar is, and the credentials.
+        name: of the program, for the sidecar's log.
+        max_bytes: the most that an answer's body may have.
     """
 
     def __init__(
         self, settings: Settings, name: str = "wellbeing-client", max_bytes: int = _MAX_BYTES
     ) -> None:
         self._settings = settings
+        self._name = name
         self._max_bytes = max_bytes
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = name
-        self._base = settings.url.rstrip("/")
-        if self._base.startswith("unix:"):
-            # The path is the adapter's; HTTP has to have some host.
-            self._session.mount("http://wellbeing-sidecar", _UnixAdapter(self._base.removeprefix("unix:")))
-            self._base = "http://wellbeing-sidecar"
-            self._session.trust_env = False
+        self._endpoint = parse_endpoint(settings.url)
+        self._transport: HttpTransport | None = None
+        self._interrupted = False
 
     def ask(
         self,
@@ -70,52 +71,144 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Answer:
+    ) -> SidecarResponse:
         """The answer of ``/v1/ROUTE/SCOPE``, whatever its status.
 
+        The request may be sent a second time where a connection that was kept alive turns out to be gone.
+
+        Args:
+            method: of HTTP.
+            route: the segment after ``/v1``.
+            timeout: seconds for the whole exchange.
+            headers: further headers.
+            params: of the query.
+            body: sent as JSON.
+
         Raises:
-            Unreachable: there was none within ``timeout`` seconds.
+            Unreachable: there was no answer within ``timeout``, or it was cut, too large or not HTTP.
+            Misconfigured: a file that the settings name cannot be used.
         """
         scope = self._settings.scope
-        url = f"{self._base}/v1/{route}" + (f"/{quote(scope)}" if scope else "")
-        deadline = time.monotonic() + timeout
+        path = f"/v1/{route}" + (f"/{quote(scope)}" if scope else "")
+        target = path + (f"?{urlencode(params)}" if params else "")
+        content = None if body is None else json.dumps(body).encode()
         try:
-            with self._session.request(
-                method,
-                url,
-                params=params,
-                json=body,
-                headers={**(headers or {}), **self._credentials()},
-                timeout=(min(_CONNECT_SECS, timeout), timeout),
-                stream=True,
-                allow_redirects=False,
-                # By argument, for the session's own gives way to $REQUESTS_CA_BUNDLE.
-                verify=self._settings.ca_file,
-                cert=self._settings.cert_file,
-            ) as response:
-                data = bytearray()
-                # What is there, not a whole chunk: an answer that drips has to be seen to drip.
-                while chunk := response.raw.read1(65_536, decode_content=True):
-                    data += chunk
-                    if len(data) > self._max_bytes or time.monotonic() > deadline:
-                        raise Unreachable(f"{url}: the answer does not end")
-                return Answer(response.status_code, response.headers, _json(data))
-        except (OSError, ValueError) as error:
-            # requests' errors are OSErrors or ValueErrors.
-            raise Unreachable(f"{url}: {error}") from error
+            sent = {**self._headers(content), **(headers or {})}
+            return self._exchange(method, target, content, sent, time.monotonic() + timeout)
+        except Unreachable as error:
+            self.close()
+            raise type(error)(f"{self._endpoint}{path}: {error}") from error
+        except Exception as error:
+            self.close()
+            raise Unreachable(f"{self._endpoint}{path}: {_plain(error, timeout)}") from error
+        except BaseException:
+            # What is left of the answer must not be taken for the next one.
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Let go of the socket."""
-        self._session.close()
+        """Close the socket."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
-    def _credentials(self) -> dict[str, str]:
+    def interrupt(self) -> None:
+        """End the request that is under way in another thread; every later one fails at once."""
+        self._interrupted = True
+        transport = self._transport
+        if transport is not None:
+            transport.interrupt()
+
+    # -- one exchange -----------------------------------------------------------------------------
+
+    def _exchange(
+        self, method: str, target: str, content: bytes | None, headers: Mapping[str, str], deadline: float
+    ) -> SidecarResponse:
+        transport = self._ready_transport()
+        if transport.begin(deadline):
+            try:
+                response = _send(transport, method, target, content, headers)
+            except (http.client.RemoteDisconnected, ConnectionError):
+                # Kept alive for longer than the server keeps connections.
+                transport.close()
+                transport.begin(deadline)
+                response = _send(transport, method, target, content, headers)
+        else:
+            response = _send(transport, method, target, content, headers)
+        with response:
+            data = self._read(response)
+        return SidecarResponse(response.status, response.headers, _json(data))
+
+    def _ready_transport(self) -> HttpTransport:
+        if self._transport is None:
+            self._transport = HttpTransport(
+                self._endpoint,
+                proxy_for(self._endpoint),
+                ca_file=self._settings.ca_file,
+                cert_file=self._settings.cert_file,
+                max_bytes=self._max_bytes,
+            )
+        if self._interrupted:
+            self._transport.interrupt()
+        return self._transport
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        data = bytearray()
+        while chunk := response.read(_READ_BYTES):
+            data += chunk
+            if len(data) > self._max_bytes:
+                raise Unreachable("the answer is too large")
+        if response.length:
+            # http.client does not say so.
+            raise http.client.IncompleteRead(bytes(data), response.length)
+        coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if not data or coding in ("", "identity"):
+            return bytes(data)
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise Unreachable(f"the answer is encoded as {coding[:50]!r}, which was not asked for")
+        inflate = zlib.decompressobj(_ANY_ZLIB_WINDOW)
+        plain = inflate.decompress(bytes(data), self._max_bytes + 1)
+        if len(plain) > self._max_bytes or not inflate.eof:
+            raise Unreachable("the answer is too large or cut")
+        return plain
+
+    def _headers(self, content: bytes | None) -> dict[str, str]:
+        headers = {"User-Agent": self._name, "Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        if authorization := self._authorization():
+            headers["Authorization"] = authorization
+        proxy = None if self._endpoint.is_tls else proxy_for(self._endpoint)
+        if proxy and proxy.basic_auth:
+            headers["Proxy-Authorization"] = proxy.basic_auth
+        return headers
+
+    def _authorization(self) -> str:
         token = self._settings.token
         if self._settings.token_file:
-            token = Path(self._settings.token_file).read_text(encoding="utf-8").strip()
-        return {"Authorization": f"Bearer {token}"} if token else {}
+            token = _read_token(self._settings.token_file)
+        return f"Bearer {token}" if token else self._endpoint.basic_auth
 
 
-def _json(data: bytes | bytearray) -> Any:  # noqa: ANN401
+def _send(
+    transport: HttpTransport, method: str, target: str, content: bytes | None, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
+    transport.request(method, transport.target(target), content, dict(headers))
+    return transport.getresponse()
+
+
+def _read_token(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            token = file.read(_MAX_TOKEN_BYTES).decode("utf-8").strip()
+        check_token(token, "token_file")
+    except (OSError, ValueError) as error:
+        reason = str(error) if isinstance(error, OSError) else f"{path!r} does not hold a token"
+        raise Misconfigured(f"token_file: {reason}") from error
+    return token
+
+
+def _json(data: bytes) -> Any:  # noqa: ANN401
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -123,43 +216,18 @@ def _json(data: bytes | bytearray) -> Any:  # noqa: ANN401
         return None
 
 
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str, timeout: Any) -> None:  # noqa: ANN401 - urllib3's
-        super().__init__("wellbeing-sidecar", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        timeout = self.timeout
-        sock.settimeout(timeout if isinstance(timeout, int | float) else _CONNECT_SECS)
-        try:
-            sock.connect(self._path)
-        except BaseException:
-            sock.close()
-            raise
-        self.sock = sock
-
-
-class _UnixPool(HTTPConnectionPool):
-    def __init__(self, path: str) -> None:
-        super().__init__("wellbeing-sidecar", maxsize=1)
-        self._path = path
-
-    def _new_conn(self) -> Any:  # noqa: ANN401 - urllib3's
-        self.num_connections += 1
-        return _UnixConnection(self._path, self.timeout.connect_timeout)
-
-
-class _UnixAdapter(HTTPAdapter):
-    """Carries what a session sends over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        self._pool = _UnixPool(path)
-        super().__init__()
-
-    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - requests'
-        return self._pool
-
-    def close(self) -> None:
-        self._pool.close()
-        super().close()
+def _plain(error: Exception, timeout: float) -> str:
+    """One sentence for a person."""
+    if isinstance(error, TimeoutError):
+        return f"no whole answer within {timeout:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such socket"
+    if isinstance(error, socket.gaierror):
+        return f"the host name does not resolve: {error.strerror}"
+    if isinstance(error, http.client.IncompleteRead):
+        return "the answer was cut"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")

@@ -1,7 +1,7 @@
-"""A local copy of a sidecar's gate: a check of an open one costs no more than a look at an attribute.
+"""A local copy of a sidecar's gate: asking an open one costs no more than a look at a byte.
 
-A thread follows the gate and keeps `Gate._open` true or false. Whoever meets it false is parked here: a
-thread on a condition, a task on a future. When the gate opens, all are woken by one event each loop.
+A thread follows the gate and keeps a flag. A request that meets it closed is parked in this process: a thread
+on a condition, a task on a future. When the gate opens, all are woken by one event for each event loop.
 """
 
 from __future__ import annotations
@@ -10,79 +10,89 @@ import asyncio
 import atexit
 import functools
 import inspect
-import logging
-import os
-import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from .counts import Counts
-from .errors import InferencePaused, TooManyWaiting
-from .link import Health, Link
+from .closing import CLOSE_BUDGET
+from .fork_safety import PerProcess, flag_cleared_by_fork
+from .gate_follower import GateFollower
+from .health import Health
+from .link import Link
+from .notifier import Callback
 from .settings import Settings
-from .snapshot import Snapshot
-from .tickets import Ticket, Tickets, finish
-
-logger = logging.getLogger("wellbeing.client")
+from .snapshot import GateSnapshot
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-Callback = Callable[[bool, Snapshot | None], None]
+_NO_ASYNCIO = (
+    "wait_async needs a running asyncio event loop, and there is none here. Under trio, wait in a thread: "
+    "await trio.to_thread.run_sync(gate.wait)"
+)
 
 
 class Gate:
     """The gate of one scope, as a worker sees it.
 
     Safe for threads, asyncio, gevent (monkey-patched) and after a fork: a child follows the gate by itself,
-    and counts for itself. Keyword arguments are those of `Settings`; what is not given comes from the
-    environment.
+    asks the sidecar before its first request passes, and counts for itself. It pickles and copies as its
+    settings. Keyword arguments are those of `Settings`; what is not given comes from the environment.
 
     Args:
         url: of the sidecar: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
 
     Raises:
-        ValueError: an argument or a variable cannot be.
+        ValueError: an argument or a variable is not allowed.
+        TypeError: there is no such setting.
     """
 
     def __init__(self, url: str | None = None, **settings: Any) -> None:  # noqa: ANN401 - see Settings
-        unknown = settings.keys() - set(Settings.__slots__)
-        if unknown:
-            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        self.settings = Settings.of({"url": url, **settings})
+        self._set_up(Settings.of({"url": url, **settings}))
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """A gate by settings that are complete: the environment is not looked at."""
+        gate = cls.__new__(cls)
+        gate._set_up(settings)  # noqa: SLF001 - of this class
+        return gate
+
+    def _set_up(self, settings: Settings) -> None:
+        self.settings = settings
         self._callbacks: list[Callback] = []
         self._closed = False
-        self._begin(known=None)
-        _GATES.add(self)
+        # 1: requests pass. A fork clears it in the child, whose requests then come to the slow path.
+        self._flag = flag_cleared_by_fork()
+        self._on_asyncio = False
+        self._followers = PerProcess(self._make_follower, self._start_follower)
+        self._pass: Callable[[], int] = self._followers.get().counts.passed
+        _register(self)
 
-    def _begin(self, known: tuple[bool, Snapshot | None] | None) -> None:
-        """Follow the gate; ``known``: what was known before a fork."""
-        self._counts = Counts()
-        self._pass = self._counts.passed
-        self._lock = threading.Lock()
-        self._decided = threading.Event()
-        self._changed = threading.Condition(self._lock)
-        self._tickets = Tickets()
-        self._open, self._snapshot = known or (False, None)
-        if known:
-            self._decided.set()
-        self._link: Link | None = Link(self.settings, self._counts, self._turn)
+    def _make_follower(self) -> GateFollower:
+        return GateFollower(self.settings, self._flag, self._callbacks)
+
+    def _start_follower(self, follower: GateFollower) -> None:
+        self._pass = follower.counts.passed
+        if self._closed:
+            follower.close()
+        else:
+            follower.link.start()
 
     # -- the question -----------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
         """Whether requests pass; while nothing is known yet, what ``unreachable`` says."""
-        if self._open:
-            return True
-        self._follow()
-        return self._open or (not self._decided.is_set() and self.settings.unreachable == "open")
+        return self._flag[0] == 1 or self._followers.get().is_open
 
     def wait(self, timeout: float | None = None) -> None:
         """Return once the gate is open.
+
+        While nothing is known yet, after the start and after a fork, the sidecar's first answer is awaited,
+        for 2 seconds even where ``timeout`` is less.
 
         Args:
             timeout: seconds to wait at most; None: ``wait_secs``; 0: do not wait.
@@ -90,17 +100,32 @@ class Gate:
         Raises:
             InferencePaused: it stayed closed.
         """
-        if self._open:
+        if self._flag[0]:
             self._pass()
             return
-        self._wait(timeout)
+        self._followers.get().wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `wait`
-        """`wait`, without keeping the event loop."""
-        if self._open:
+        """`wait`, without holding up the event loop.
+
+        Raises:
+            InferencePaused: it stayed closed.
+            RuntimeError: no asyncio event loop runs.
+        """
+        if self._flag[0] and self._on_asyncio:
             self._pass()
             return
-        await self._wait_async(timeout)
+        require_asyncio()
+        self._on_asyncio = True
+        if not self.pass_if_open():
+            await self._followers.get().wait_async(timeout)
+
+    def pass_if_open(self) -> bool:
+        """Count a request that passes, where the gate is known to be open; whether it is."""
+        if self._flag[0]:
+            self._pass()
+            return True
+        return False
 
     def admitted(self, timeout: float | None = None) -> Admission:
         """For ``with`` and ``async with``: the block is entered once the gate is open."""
@@ -127,27 +152,28 @@ class Gate:
     # -- what is known ----------------------------------------------------------------------------
 
     @property
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> GateSnapshot | None:
         """What the sidecar last said; None: nothing, or nothing that still counts."""
-        return self._snapshot
+        return self._followers.get().snapshot
 
     @property
     def health(self) -> Health:
-        """How the link to the sidecar is."""
-        self._follow()
-        link = self._link
-        if link is None:
-            return Health(None, time.time(), "closed", fallback=True, snapshot=self._snapshot)
-        return link.health
+        """The state of the link to the sidecar."""
+        follower = self._followers.get()
+        if self._closed:
+            last = follower.link.health
+            return replace(last, reachable=None, since=time.time(), error="closed", fallback=True)
+        return follower.link.health
 
     @property
     def counts(self) -> dict[str, int]:
         """``requests``, ``blocked``, ``waited``, ``timed_out``, ``abandoned``, since this process began."""
-        self._follow()
-        return self._counts.read()
+        return self._followers.get().counts.read()
 
     def on_change(self, callback: Callback) -> Callable[[], None]:
-        """Have ``callback`` called at each change, in the thread, with whether it is open and its snapshot.
+        """Have ``callback`` called at each change, with whether the gate is open and its snapshot.
+
+        It is called in a thread that does nothing else. What it raises is logged.
 
         Returns:
             What to call to have it called no more.
@@ -156,16 +182,20 @@ class Gate:
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
 
     def close(self) -> None:
-        """Report once more and follow no longer; whoever waits is let through, as is whoever comes."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._turn(True, self._snapshot)
-        link, self._link = self._link, None
-        if link is not None:
-            link.stop()
-        _GATES.discard(self)
+        """Stop following: every waiter is let through, as is every later request, and a last report is sent.
+
+        Takes 3 seconds at most where the sidecar does not answer, for all gates of the process together.
+        """
+        close_all([self])
+
+    def begin_close(self) -> GateFollower | None:
+        """Close without waiting for the last report; the part of this process, if there is any."""
+        self._closed = True
+        _GATES.pop(id(self), None)
+        follower = self._followers.peek()
+        if follower is not None:
+            follower.close()
+        return follower
 
     def __enter__(self) -> Self:
         return self
@@ -173,137 +203,23 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- at a closed gate -------------------------------------------------------------------------
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies as its settings: the copy is a gate of its own, without callbacks."""
+        return type(self).of, (self.settings,)
 
-    def _wait(self, timeout: float | None) -> None:
-        deadline, secs = self._deadline(timeout)
-        self._follow()
-        self._decided.wait(max(0.0, deadline - time.monotonic()))
-        ticket = Ticket()
-        if not self._park(ticket):
-            return
-        outcome, began = "abandoned", time.monotonic()
-        try:
-            with self._changed:
-                while not ticket.is_due and time.monotonic() < deadline:
-                    until = deadline if ticket.due is None else min(deadline, ticket.due)
-                    self._changed.wait(max(0.0, until - time.monotonic()))
-            outcome = ticket.outcome
-        finally:
-            self._unpark(ticket, outcome, began)
-        if outcome == "timed_out":
-            raise self._paused(InferencePaused, secs)
+    # -- this process' part -----------------------------------------------------------------------
 
-    async def _wait_async(self, timeout: float | None) -> None:  # noqa: ASYNC109
-        deadline, secs = self._deadline(timeout)
-        self._follow()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        ticket = Ticket(loop, future)
-        timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
-        try:
-            if not self._decided.is_set():
-                await self._first_word(loop, deadline)
-            if not self._park(ticket):
-                return
-            outcome, began = "abandoned", time.monotonic()
-            try:
-                await future
-                outcome = ticket.outcome
-            finally:
-                self._unpark(ticket, outcome, began)
-        finally:
-            timer.cancel()
-        if outcome == "timed_out":
-            raise self._paused(InferencePaused, secs)
+    @property
+    def _lock(self) -> Any:  # noqa: ANN401 - of threading
+        return self._followers.get().lock
 
-    async def _first_word(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
-        """Return once something is known, or the time is up."""
-        future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            if self._decided.is_set():
-                return
-            self._tickets.listen(loop, future)
-        timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
-        try:
-            await future
-        finally:
-            timer.cancel()
-            with self._lock:
-                self._tickets.forget(future)
+    @property
+    def _decided(self) -> Any:  # noqa: ANN401 - of threading
+        return self._followers.get().decided
 
-    def _park(self, ticket: Ticket) -> bool:
-        """Whether to wait: the gate is closed, and there is room."""
-        with self._lock:
-            if self._open or (not self._decided.is_set() and self.settings.unreachable == "open"):
-                self._pass()
-                return False
-            # From here on an opening is not missed.
-            room = self._counts.block(self.settings.max_waiting)
-            if room:
-                self._tickets.add(ticket)
-        if not room:
-            raise self._paused(TooManyWaiting, 0.0)
-        return True
-
-    def _unpark(self, ticket: Ticket, outcome: str, began: float) -> None:
-        with self._lock:
-            self._tickets.remove(ticket)
-        self._counts.end(outcome, time.monotonic() - began)
-
-    def _deadline(self, timeout: float | None) -> tuple[float, float]:
-        secs = self.settings.wait_secs if timeout is None else max(0.0, timeout)
-        return time.monotonic() + secs, secs
-
-    def _paused(self, kind: type[InferencePaused], waited: float) -> InferencePaused:
-        snapshot = self._snapshot
-        if snapshot is None:
-            health = self.health
-            reason = f"the wellbeing sidecar is unreachable: {health.error or 'no answer yet'}"
-            return kind(reason, self.settings.scope, "unknown", 10, waited)
-        reason = snapshot.reason or "the gate was closed"
-        return kind(
-            reason, snapshot.scope, snapshot.effective_state, snapshot.retry_after(time.time()), waited
-        )
-
-    # -- news -------------------------------------------------------------------------------------
-
-    def _turn(self, is_open: bool, snapshot: Snapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
-        """The gate is open, or closed; called in the link's thread."""
-        with self._lock:
-            if self._closed and not is_open:
-                return
-            self._snapshot = snapshot
-            was_open, self._open = self._open, is_open
-            self._decided.set()
-            if is_open and not (was_open and ramp_per_sec):
-                self._tickets.let_through(ramp_per_sec)
-            elif not is_open:
-                self._tickets.keep()
-            self._changed.notify_all()
-            self._tickets.wake()
-        for callback in list(self._callbacks):
-            try:
-                callback(is_open, snapshot)
-            except Exception:
-                logger.exception("a callback of the wellbeing gate failed")
-
-    # -- forks ------------------------------------------------------------------------------------
-
-    def _follow(self) -> None:
-        """In a child of a fork, begin to follow: its parent's thread is not there."""
-        if self._link is None and not self._closed:
-            with _STARTING:
-                if self._link is None:
-                    self._begin(known=self._before_fork)
-
-    def _forked(self) -> None:
-        """In the child: nobody follows. The next who asks comes by the slow way, which begins to."""
-        if self._closed:
-            return
-        self._before_fork = (self._open, self._snapshot) if self._decided.is_set() else None
-        self._open = False
-        self._link = None
+    @property
+    def _link(self) -> Link:
+        return self._followers.get().link
 
 
 class Admission:
@@ -332,22 +248,41 @@ class Admission:
         return None
 
 
-_GATES: weakref.WeakSet[Gate] = weakref.WeakSet()
-_STARTING = threading.Lock()
+def require_asyncio() -> None:
+    """See that the caller runs in an asyncio event loop.
+
+    Raises:
+        RuntimeError: it does not, and what to do instead.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(_NO_ASYNCIO) from None
 
 
-def _after_fork() -> None:
-    global _STARTING  # noqa: PLW0603 - the parent may have held it
-    _STARTING = threading.Lock()
-    for gate in list(_GATES):
-        gate._forked()  # noqa: SLF001
+def close_all(gates: Iterable[Gate]) -> None:
+    """Close ``gates`` together: their last reports are sent at the same time."""
+    followers = [gate.begin_close() for gate in gates]
+    began = time.monotonic()
+    deadline = began + CLOSE_BUDGET.allowance()
+    for follower in followers:
+        if follower is not None:
+            follower.link.join(max(0.0, deadline - time.monotonic()))
+    CLOSE_BUDGET.spend(time.monotonic() - began)
+
+
+# By the id of each gate; changed in single steps of the interpreter, so that no lock can be held over a fork.
+_GATES: dict[int, weakref.ref[Gate]] = {}
+
+
+def _register(gate: Gate) -> None:
+    key = id(gate)
+    _GATES[key] = weakref.ref(gate, lambda _: _GATES.pop(key, None))
 
 
 @atexit.register
-def _at_exit() -> None:
-    for gate in list(_GATES):
-        gate.close()
+def _close_at_exit() -> None:
+    close_all([gate for gate in (ref() for ref in list(_GATES.values())) if gate is not None])
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+__all__ = ["Admission", "Gate", "close_all", "require_asyncio"]

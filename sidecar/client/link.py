@@ -1,4 +1,4 @@
-"""The one background thread: follows the gate's state, and reports what was counted."""
+"""Follows one gate of a sidecar and reports what was counted, in a background thread."""
 
 from __future__ import annotations
 
@@ -8,174 +8,249 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 
-from .connection import Answer, Connection
-from .counts import Counts
-from .errors import Unreachable
+from sidecar.supervision import Failures, run_thread_supervised
+
+from .connection import Connection, SidecarResponse
+from .errors import Misconfigured, Unreachable
+from .health import Health
+from .pacing import PollPacer, backoff_secs
+from .request_counts import RequestCounts
 from .settings import Settings
-from .snapshot import Snapshot
+from .snapshot import GateSnapshot
+from .staleness import STALENESS
+from .status_check import check_status
 
 logger = logging.getLogger("wellbeing.client")
 
-_MOST_POLL_SECS = 20.0
+_MAX_POLL_SECS = 20.0
 _SLACK_SECS = 5.0
 _REPORT_SECS = 5.0
-_FIRST_BACKOFF_SECS = 0.5
-_MOST_BACKOFF_SECS = 15.0
+_LAST_REPORT_SECS = 2.0
+_NAME = "client_link"
 _OK, _NOT_MODIFIED = 200, 304
 
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the link to the sidecar is.
-
-    Attributes:
-        reachable: whether it answered when it was last asked; None: it was not asked yet.
-        since: wall time since when that is so.
-        error: why it did not answer; empty: it did.
-        fallback: nobody knows the gate, ``unreachable`` of the settings decides.
-        snapshot: the last one; None: there never was one.
-    """
-
-    reachable: bool | None
-    since: float
-    error: str
-    fallback: bool
-    snapshot: Snapshot | None
-
-
-def backoff_secs(failures: int, random: Random) -> float:
-    """Seconds until the next try after so many failures in a row; random, so that a herd spreads out."""
-    ceiling = min(_MOST_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures, 10))
-    return random.uniform(0.05, ceiling)
-
-
-def _ramp_of(answer: Answer) -> float:
-    try:
-        return max(0.0, float(answer.headers.get("Wellbeing-Ramp-Per-Sec", "0")))
-    except ValueError:
-        return 0.0
+Tell = Callable[[bool, GateSnapshot | None, float], None]
 
 
 class Link:
-    """Follows one gate in a thread of its own.
+    """Follows one gate. One process' own: a child of a fork makes another.
+
+    The thread survives any exception. What cannot be heard of for ``stale_after_secs``, for whatever reason,
+    is not known any more, and ``unreachable`` decides.
 
     Args:
         settings: where the sidecar is, and what counts without it.
         counts: what is reported.
-        tell: called with whether the gate is open, its snapshot where there is one, and how many of those who
-            wait to let through a second (0: all at once), in the thread, each time that the first two change.
+        tell: called with whether the gate is open, its snapshot where there is one, and how many waiters to
+            let through a second (0: all at once), each time that the first two change. It must not wait.
+        failures: counts and logs unexpected exceptions.
+
+    Attributes:
+        failures: as given.
     """
 
-    def __init__(
-        self, settings: Settings, counts: Counts, tell: Callable[[bool, Snapshot | None, float], None]
-    ) -> None:
+    def __init__(self, settings: Settings, counts: RequestCounts, tell: Tell, failures: Failures) -> None:
+        self.failures = failures
         self._settings = settings
         self._counts = counts
         self._tell = tell
+        # A signal handler that looks at the health may interrupt a holder.
+        self._lock = threading.RLock()
         self._stop = threading.Event()
+        self._finished = threading.Event()
         self._random = Random()  # noqa: S311 - spreads out retries
+        self._connection: Connection | None = None
         self._etag = ""
-        self._answered_at = time.monotonic()
-        self._failures = 0
-        self.health = Health(None, time.time(), "", fallback=False, snapshot=None)
+        self._tries_failed = 0
+        self._health = Health(None, time.time(), "", fallback=False, snapshot=None)
         self._client = f"{os.uname().nodename[:64]}:{os.getpid()}:{uuid.uuid4().hex}"
         self._sequence = 0
         self._acknowledged: dict[str, int] = {}
+        self._refused = False
         self._report_at = time.monotonic()
         # A poll that hangs is noticed before what is known is too old.
         half = settings.stale_after_secs / 2
-        self._poll_secs = min(_MOST_POLL_SECS, half, settings.report_secs or _MOST_POLL_SECS)
+        self._poll_secs = min(_MAX_POLL_SECS, half, settings.report_secs or _MAX_POLL_SECS)
         self._slack_secs = min(_SLACK_SECS, half)
-        self._thread = threading.Thread(target=self._run, name="wellbeing-gate", daemon=True)
+        # The first answer does not wait for a change.
+        self._first_secs = min(_SLACK_SECS, settings.stale_after_secs)
+        self._stale_at = time.monotonic() + self._first_secs + 1.0
+        self._pacer = PollPacer(self._poll_secs, half / 2, self._random)
+        self._thread = threading.Thread(target=self._main, name="wellbeing-gate", daemon=True)
+
+    @property
+    def health(self) -> Health:
+        """The state of the link."""
+        return replace(self._health, failures=self.failures.counts.total())
+
+    def start(self) -> None:
+        """Start to follow."""
         self._thread.start()
+        try:
+            STALENESS.get().add(self)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
-        """Report once more, and follow no longer; the thread ends when its poll does."""
-        if self._stop.is_set():
-            return
+        """Have the thread report once more and end; returns at once."""
         self._stop.set()
-        connection = Connection(self._settings)
-        try:
-            self._report(connection, min(_REPORT_SECS, 2.0))
-        finally:
-            connection.close()
+        if (monitor := STALENESS.peek()) is not None:
+            monitor.remove(self)
+        if (connection := self._connection) is not None:
+            connection.interrupt()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the thread has sent its last report, at most ``timeout`` seconds; whether it has."""
+        return self._thread.ident is None or self._finished.wait(timeout)
+
+    def age(self, now: float) -> float:
+        """Where what is known is too old by ``now`` (monotonic), say so; returns when to call again."""
+        with self._lock:
+            if self._stop.is_set() or self._health.fallback:
+                return now + self._settings.stale_after_secs
+            if now < self._stale_at:
+                return self._stale_at
+            error = self._health.error or f"no answer for {self._settings.stale_after_secs:g} s"
+            self._fall_back(error, misconfigured=self._health.misconfigured)
+        self._log_fallback()
+        return now + self._settings.stale_after_secs
 
     # -- in the thread ----------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        connection = Connection(self._settings)
+    def _main(self) -> None:
+        try:
+            run_thread_supervised(_NAME, self._live, self.failures, self._stop)
+            self._report_last()
+        finally:
+            self._finished.set()
+
+    def _live(self) -> None:
+        connection = self._connection = Connection(self._settings)
         try:
             while not self._stop.is_set():
-                pause = self._step(connection)
+                pause = self._poll(connection)
                 if self._settings.report_secs and time.monotonic() >= self._report_at:
-                    self._report(connection, _REPORT_SECS)
+                    self._report(connection, min(_REPORT_SECS, self._settings.stale_after_secs / 2))
                 if pause:
                     self._stop.wait(pause)
-        except Exception:
-            logger.exception("the wellbeing gate follows its sidecar no more")
         finally:
             connection.close()
 
-    def _step(self, connection: Connection) -> float:
-        """Poll once; seconds to wait before the next time."""
-        known = {"If-None-Match": self._etag} if self._etag else {}
+    def _poll(self, connection: Connection) -> float:
+        """Ask once; returns the seconds to wait before the next time."""
+        began = time.monotonic()
+        known = self._known()
         try:
-            answer = connection.ask(
+            response = connection.ask(
                 "GET",
                 "watch",
                 headers=known,
                 params={"wait": f"{self._poll_secs:g}"},
-                timeout=self._poll_secs + self._slack_secs,
+                timeout=self._poll_secs + self._slack_secs if known else self._first_secs,
             )
-            self._hear(answer)
-        except (Unreachable, ValueError) as error:
-            return 0.0 if self._stop.is_set() else self._miss(str(error))
-        return 0.0
+            news = self._hear(response)
+        except Unreachable as error:
+            return self._miss(error)
+        except Exception as error:  # noqa: BLE001 - recorded; a fault of our own counts as unreachable, too
+            self.failures.record(_NAME)
+            return self._miss(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
+        return self._pacer.pause_secs(time.monotonic() - began, news=news)
 
-    def _hear(self, answer: Answer) -> None:
-        if answer.status not in (_OK, _NOT_MODIFIED):
-            raise Unreachable(f"the sidecar answered {answer.status}: {answer.detail}")
-        self._answered_at = time.monotonic()
-        self._failures = 0
-        before = self.health
-        if answer.status == _OK:
-            snapshot = Snapshot.of(answer.body)
-            self._etag = answer.headers.get("ETag", "")
-        elif before.snapshot is None:
-            raise Unreachable("the sidecar says that nothing changed, though nothing is known")
-        else:
-            snapshot = before.snapshot
-        since = before.since if before.reachable else time.time()
-        self.health = Health(True, since, "", fallback=False, snapshot=snapshot)
+    def _known(self) -> dict[str, str]:
+        snapshot = self._health.snapshot
+        if snapshot is None:
+            return {}
+        # The sidecar's ETag is the version. An intermediary may have dropped the header, or changed it.
+        tags = {f'"{snapshot.version}"': None} | ({self._etag: None} if self._etag else {})
+        return {"If-None-Match": ", ".join(tags)}
+
+    def _hear(self, response: SidecarResponse) -> bool:
+        """Take an answer in; returns whether it brought news.
+
+        Raises:
+            Unreachable: it is not an answer to a watch.
+        """
+        check_status(response, (_OK, _NOT_MODIFIED))
+        with self._lock:
+            before = self._health
+            if response.status == _OK:
+                snapshot = _snapshot_of(response)
+                self._etag = _etag_of(response)
+            elif before.snapshot is None:
+                raise Unreachable("the sidecar says that nothing changed, though nothing is known")
+            else:
+                snapshot = before.snapshot
+            news = before.snapshot != snapshot or before.fallback or before.reachable is None
+            self._stale_at = time.monotonic() + self._settings.stale_after_secs
+            self._tries_failed = 0
+            since = before.since if before.reachable else time.time()
+            self._health = Health(True, since, "", fallback=False, snapshot=snapshot)
+            if news and not self._stop.is_set():
+                self._tell(snapshot.is_open, snapshot, _ramp_of(response))
         if before.reachable is False:
-            logger.warning("the wellbeing sidecar at %s answers again", self._settings.url)
-        if before.snapshot != snapshot or before.fallback or before.reachable is None:
-            self._tell(snapshot.is_open, snapshot, _ramp_of(answer))
+            logger.warning("the wellbeing sidecar at %s answers again", self._settings.shown_url)
+        return news
 
-    def _miss(self, error: str) -> float:
-        before = self.health
-        self._failures += 1
-        stale_in = self._answered_at + self._settings.stale_after_secs - time.monotonic()
-        fallback = before.snapshot is None or stale_in <= 0
-        since = time.time() if before.reachable is not False else before.since
-        self.health = Health(False, since, error, fallback=fallback, snapshot=before.snapshot)
-        if before.reachable is not False:
+    def _miss(self, error: Unreachable) -> float:
+        """Take in that there was no answer; returns the seconds until the next try."""
+        if self._stop.is_set():
+            return 0.0
+        misconfigured = isinstance(error, Misconfigured)
+        with self._lock:
+            before = self._health
+            self._tries_failed += 1
+            fallback = before.snapshot is None or time.monotonic() >= self._stale_at
+            since = time.time() if before.reachable is not False else before.since
+            if fallback and not before.fallback:
+                self._fall_back(str(error), misconfigured=misconfigured)
+            else:
+                self._health = replace(
+                    before, reachable=False, since=since, error=str(error), misconfigured=misconfigured
+                )
+            after = self._health
+        if misconfigured and not before.misconfigured:
+            logger.error(
+                "the wellbeing client of %s is misconfigured: %s. Until this is mended %s",
+                self._settings.shown_url,
+                error,
+                self._consequence(after),
+            )
+        elif before.reachable is not False or (before.misconfigured and not misconfigured):
             logger.warning("the wellbeing sidecar does not answer: %s", error)
-        if fallback and not before.fallback:
-            policy = self._settings.unreachable
-            logger.warning("nothing is known of the wellbeing gate any more; it counts as %s", policy)
-            self._tell(policy == "open", None, 0.0)
-        pause = backoff_secs(self._failures, self._random)
-        # What is known gets too old at its time, not at the next try.
-        return pause if fallback else min(pause, max(stale_in, 0.01))
+        if after.fallback and not before.fallback:
+            self._log_fallback()
+        return backoff_secs(self._tries_failed, self._random)
+
+    def _fall_back(self, error: str, *, misconfigured: bool) -> None:
+        """With the lock held: nothing is known any more."""
+        before = self._health
+        since = time.time() if before.reachable is not False else before.since
+        self._health = Health(False, since, error, True, before.snapshot, misconfigured)
+        if not self._stop.is_set():
+            self._tell(self._settings.unreachable == "open", None, 0.0)
+
+    def _log_fallback(self) -> None:
+        logger.warning(
+            "the state of the wellbeing gate of %r is not known; the gate counts as %s",
+            self._settings.scope,
+            self._settings.unreachable,
+        )
+
+    def _consequence(self, health: Health) -> str:
+        policy = self._settings.unreachable
+        if health.fallback:
+            return f"the gate of {self._settings.scope!r} counts as {policy}"
+        secs = self._settings.stale_after_secs
+        return f"the gate stays as it was, and counts as {policy} after {secs:g} s"
+
+    # -- reports ----------------------------------------------------------------------------------
 
     def _report(self, connection: Connection, timeout: float) -> None:
         self._report_at = time.monotonic() + self._settings.report_secs
-        if not self._settings.report_secs:
-            return
         counts = self._counts.read()
         self._sequence += 1
         report = {
@@ -187,11 +262,50 @@ class Link:
             "acknowledged": self._acknowledged,
         }
         try:
-            answer = connection.ask("POST", "reports", body=report, timeout=timeout)
+            response = connection.ask("POST", "reports", body=report, timeout=timeout)
         except Unreachable as error:
             logger.debug("a report was lost: %s", error)
             return
-        if answer.status == _OK:
+        if response.status == _OK:
             self._acknowledged = counts
-        else:
-            logger.debug("a report was refused: %s %s", answer.status, answer.detail)
+            self._refused = False
+            return
+        try:
+            check_status(response, (_OK,))
+        except Misconfigured as error:
+            if not self._refused:
+                self._refused = True
+                logger.error("the wellbeing client is misconfigured: its reports are refused: %s", error)
+        except Unreachable as error:
+            logger.debug("a report was not taken: %s", error)
+
+    def _report_last(self) -> None:
+        if not self._settings.report_secs:
+            return
+        # The other one was interrupted.
+        connection = Connection(self._settings)
+        try:
+            self._report(connection, _LAST_REPORT_SECS)
+        except Exception:  # noqa: BLE001 - recorded; nothing comes after it
+            self.failures.record(_NAME)
+        finally:
+            connection.close()
+
+
+def _snapshot_of(response: SidecarResponse) -> GateSnapshot:
+    try:
+        return GateSnapshot.of(response.body)
+    except ValueError as error:
+        raise Unreachable(str(error)) from error
+
+
+def _etag_of(response: SidecarResponse) -> str:
+    tag = response.headers.get("ETag") or ""
+    return tag if len(tag) <= 200 and tag.isascii() and tag.isprintable() else ""  # noqa: PLR2004 - generous
+
+
+def _ramp_of(response: SidecarResponse) -> float:
+    try:
+        return max(0.0, float(response.headers.get("Wellbeing-Ramp-Per-Sec") or "0"))
+    except ValueError:
+        return 0.0

@@ -4,27 +4,42 @@
 variable                                  what
 ========================================  ==========================================================
 ``WELLBEING_URL``                         ``http://HOST:PORT``, ``https://…`` or ``unix:/path``
-``WELLBEING_SCOPE``                       the scope; may be the root
-``WELLBEING_TOKEN``                       a token
-``WELLBEING_TOKEN_FILE``                  the file with the token, read anew for every request
-``WELLBEING_CLIENT_CA_FILE``              whom to trust, in place of whom the system trusts
+``WELLBEING_SCOPE``                       the scope; empty: the root
+``WELLBEING_TOKEN``                       a bearer token
+``WELLBEING_TOKEN_FILE``                  the file with the token, read again for each request
+``WELLBEING_CLIENT_CA_FILE``              CA bundle (default: the system's trust store)
+``WELLBEING_CLIENT_CERT_FILE``            client certificate and key (PEM)
 ``WELLBEING_CLIENT_UNREACHABLE``          ``open`` or ``closed``: without a sidecar, when the last known
-                                          answer is too old
-``WELLBEING_CLIENT_STALE_AFTER_SECS``     how old it may get
+                                          state is too old
+``WELLBEING_CLIENT_STALE_AFTER_SECS``     how old the last known state may get
 ``WELLBEING_CLIENT_WAIT_SECS``            how long a request waits at most
-``WELLBEING_CLIENT_MAX_WAITING``          how many wait in this process at most
+``WELLBEING_CLIENT_MAX_WAITING``          how many requests wait in this process at most
 ``WELLBEING_CLIENT_REPORT_SECS``          how often counts are reported; 0: never
 ========================================  ==========================================================
+
+The middleware reads a few more: see `sidecar.client.routing`.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any
 
+from .endpoint import parse_endpoint
+from .scope_path import why_no_scope
+
+logger = logging.getLogger("wellbeing.client")
+
 PREFIX = "WELLBEING_CLIENT_"
+MIDDLEWARE_SETTINGS = ("paths", "scope_header", "scope_from_model", "max_scopes", "show_reason")
+"""Keyword arguments, and the ends of the variables, that only the middleware has."""
+
+_SHARED_PREFIX = "WELLBEING_"
 _OWN_NAMES = {
     "url": "WELLBEING_URL",
     "scope": "WELLBEING_SCOPE",
@@ -32,6 +47,11 @@ _OWN_NAMES = {
     "token_file": "WELLBEING_TOKEN_FILE",
 }
 _LEAST = {"stale_after_secs": 0.1, "wait_secs": 0, "report_secs": 0, "max_waiting": 1}
+_NEAR = 0.75
+# Kubernetes sets them for a Service of the name `wellbeing-client`.
+_SERVICE_LINKS = ("SERVICE_HOST", "SERVICE_PORT", "PORT")
+
+_warned: dict[str, None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +60,19 @@ class Settings:
 
     Attributes:
         url: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
-        scope: whose gate.
+        scope: the scope of the gate.
         token: sent as bearer token.
-        token_file: a file with it, read anew for every request; a mounted Secret changes.
-        ca_file: whom to trust; None: whom the system trusts.
-        cert_file: the client's own certificate with its key.
-        unreachable: ``open`` or ``closed``: what counts when the last known answer is too old.
+        token_file: a file with the token, read again for each request; a mounted Secret changes.
+        ca_file: CA bundle (PEM); None: the system's trust store.
+        cert_file: client certificate and key (PEM).
+        unreachable: ``open`` or ``closed``: what counts when the last known state is too old.
         stale_after_secs: how old it may get.
         wait_secs: how long a request waits at most, unless it says otherwise.
-        max_waiting: how many wait in this process at most.
+        max_waiting: how many requests wait in this process at most.
         report_secs: how often counts are reported; 0: never.
 
     Raises:
-        ValueError: one cannot be; the message names it.
+        ValueError: a value is not allowed; the message names it.
     """
 
     url: str = "http://127.0.0.1:9477"
@@ -68,8 +88,13 @@ class Settings:
     report_secs: float = 10.0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://", "unix:/")):
-            raise ValueError(f"url: must be http://…, https://… or unix:/path, got {self.url!r}")
+        endpoint = parse_endpoint(self.url)
+        if why := why_no_scope(self.scope):
+            raise ValueError(f"scope: {why}")
+        if self.token is not None:
+            check_token(self.token, "token")
+        if endpoint.basic_auth and (self.token or self.token_file):
+            raise ValueError("url: has a user and a password, and a token is given too; give one of them")
         if self.unreachable not in ("open", "closed"):
             raise ValueError(f"unreachable: must be open or closed, got {self.unreachable!r}")
         for name, least in _LEAST.items():
@@ -77,27 +102,115 @@ class Settings:
             if not isinstance(value, int | float) or not least <= value <= 1e9:  # noqa: PLR2004 - 30 years
                 raise ValueError(f"{name}: must be a number of at least {least}, got {value!r}")
 
+    @property
+    def shown_url(self) -> str:
+        """The URL without user and password, for logs."""
+        return str(parse_endpoint(self.url))
+
     @classmethod
     def of(cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
         """What is ``given`` and not None, else what the environment says, else the defaults.
 
+        Variables that look like misspelt ones of the client are logged.
+
+        Args:
+            given: keyword arguments.
+            environ: None: `os.environ`.
+
         Raises:
-            ValueError: a variable or an argument cannot be.
+            TypeError: there is no such setting.
+            ValueError: a variable or an argument is not allowed.
         """
-        values = _variables(os.environ if environ is None else environ)
-        values |= {name: value for name, value in given.items() if value is not None}
-        return cls(**values)
+        names = [field.name for field in fields(cls)]
+        reject_unknown(given, names)
+        environ = os.environ if environ is None else environ
+        warn_of_misspelt(environ)
+        from_environment = _variables(environ)
+        arguments = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**{**from_environment, **arguments})
+        except ValueError as error:
+            name, _, rest = str(error).partition(":")
+            if name in from_environment and name not in arguments:
+                raise ValueError(f"{variable_of(name)}:{rest}") from None
+            raise
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting."""
+    return _OWN_NAMES.get(setting, PREFIX + setting.upper())
+
+
+def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """See that each keyword argument is known.
+
+    Raises:
+        TypeError: one is not; the message names the nearest that is.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise TypeError(f"no such setting: {name}{_hint(name, known)}")
+
+
+def warn_of_misspelt(environ: Mapping[str, str]) -> None:
+    """Log, once in a process, each variable that nobody reads and that the client may have been meant to."""
+    own = {field.name for field in fields(Settings)} | set(MIDDLEWARE_SETTINGS)
+    known = [variable_of(name) for name in own]
+    for name in environ:
+        if name in known or name in _warned or not name.startswith(_SHARED_PREFIX):
+            continue
+        near = _near_variable(name, known)
+        if near is None:
+            continue
+        _warned[name] = None
+        hint = f"; did you mean {near}?" if near else ""
+        logger.warning("the environment variable %s is not read by the wellbeing client%s", name, hint)
+
+
+def _near_variable(name: str, known: list[str]) -> str | None:
+    """The variable that ``name`` may stand for; empty: one that is not known; None: none of the client."""
+    if name.startswith(PREFIX):
+        if name.removeprefix(PREFIX).startswith(_SERVICE_LINKS):
+            return None
+        return next(iter(get_close_matches(name, known, 1)), "")
+    # The rest of the prefix is the sidecar's: only what is nearly one of the client's own.
+    shared = [one.removeprefix(_SHARED_PREFIX) for one in _OWN_NAMES.values()]
+    near = get_close_matches(name.removeprefix(_SHARED_PREFIX), shared, 1, _NEAR)
+    return _SHARED_PREFIX + near[0] if near else None
+
+
+def check_token(token: str, name: str) -> None:
+    """See that a token can stand in a header. The message does not repeat it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(token, str) or not all("!" <= character <= "~" for character in token):
+        raise ValueError(f"{name}: must be text without blanks, line breaks or characters outside of ASCII")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in fields(Settings):
-        variable = _OWN_NAMES.get(field.name, PREFIX + field.name.upper())
+        variable = variable_of(field.name)
         text = environ.get(variable)
         if text is None or (text == "" and field.name != "scope"):
             continue
         try:
-            found[field.name] = float(text) if field.name in _LEAST else text
+            found[field.name] = _number(text) if field.name in _LEAST else text
         except ValueError:
             raise ValueError(f"{variable}: must be a number, got {text!r}") from None
     return found
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isnan(number):
+        raise ValueError(text)
+    return number

@@ -1,4 +1,4 @@
-"""What a sidecar says of a gate."""
+"""The sidecar's snapshot of a gate, as a value."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 _MAX_RETRY_SECS = 10
+_RETRY_SPREAD_SECS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The members of the sidecar's own snapshot.
+class GateSnapshot:
+    """The members of the sidecar's snapshot.
 
     Attributes:
-        scope: whose gate.
+        scope: the scope of the gate.
         gate: ``open`` or ``closed``.
         state: the scope's own state.
-        effective_state: the worst of it and those above.
-        reason: why it is closed; None: it is open.
-        since: RFC 3339; None: it is open.
-        until: RFC 3339; None: it is open, or closed without an end.
-        held_by: whose hold closes it.
+        effective_state: the worst of the scope's state and its ancestors'.
+        reason: why the gate is closed; None: it is open.
+        since: RFC 3339; None: the gate is open.
+        until: RFC 3339; None: the gate is open, or closed without an end.
+        held_by: the scope whose hold closes the gate.
         version: grows with each change.
     """
 
@@ -38,15 +40,21 @@ class Snapshot:
     version: int
 
     @classmethod
-    def of(cls, members: object) -> Snapshot:
-        """The snapshot of a sidecar's answer.
+    def of(cls, members: object) -> GateSnapshot:
+        """The snapshot in a sidecar's answer.
+
+        Args:
+            members: the parsed JSON of the answer.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a snapshot, or a member has a wrong type.
         """
         if not isinstance(members, Mapping) or members.get("gate") not in ("open", "closed"):
-            raise ValueError("the answer is no snapshot of a gate")
+            raise ValueError("the answer is not a snapshot of a gate")
         values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__}
+        for name, value in values.items():
+            if not _has_type(name, value):
+                raise ValueError(f"the answer is not a snapshot of a gate: {name} is {str(value)[:50]!r}")
         return cls(**values)
 
     @property
@@ -60,6 +68,23 @@ class Snapshot:
         if self.until:
             try:
                 left = datetime.fromisoformat(self.until).astimezone(UTC).timestamp() - now
-            except ValueError:
+            except (ValueError, OverflowError, OSError):
                 left = _MAX_RETRY_SECS
-        return max(1, min(_MAX_RETRY_SECS, math.ceil(left)))
+        return max(1, math.ceil(min(_MAX_RETRY_SECS, left)))
+
+
+def _has_type(name: str, value: object) -> bool:
+    if name == "version":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if name in ("reason", "since", "until", "held_by") and value is None:
+        return True
+    return isinstance(value, str)
+
+
+def spread_retry_after(secs: int, random: Random) -> int:
+    """``secs`` (1 to 10), spread over some seconds: clients that were refused together come back apart.
+
+    The result lies between 1 and 10, and not before ``secs`` unless that is above 5.
+    """
+    first = min(secs, _RETRY_SPREAD_SECS)
+    return random.randint(first, first + _RETRY_SPREAD_SECS)

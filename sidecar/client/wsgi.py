@@ -10,11 +10,11 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .door import GatedPaths, scope_of_header, scope_of_model
 from .errors import InferencePaused
 from .gate import Gate
+from .routing import GateSelector, scope_of_header, scope_of_model
 
-_MOST_MODEL_BYTES = 33_554_432
+_MAX_MODEL_BYTES = 33_554_432
 
 StartResponse = Callable[..., Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -25,38 +25,42 @@ class GateMiddleware:
 
     Args:
         app: the application.
-        gate: one that is there already.
-        settings: those of `GatedPaths` and `Settings`; what is not given comes from the environment.
+        gate: a gate that exists already; None: one by the settings.
+        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+
+    Raises:
+        TypeError: there is no such setting.
+        ValueError: an argument or a variable is not allowed.
     """
 
     def __init__(self, app: App, gate: Gate | None = None, **settings: Any) -> None:  # noqa: ANN401
         self._app = app
-        self._paths = GatedPaths(gate, **settings)
-        self.gate = self._paths.gate
+        self._selector = GateSelector(gate, **settings)
+        self.gate = self._selector.gate
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
-        if self._paths.gates(environ["REQUEST_METHOD"], path):
-            gate = self.gate if self._paths.one_gate else self._paths.gate_for(self._name(environ))
+        if self._selector.gates(environ["REQUEST_METHOD"], path):
+            gate = self.gate if self._selector.one_gate else self._selector.gate_for(self._name(environ))
             try:
                 gate.wait()
             except InferencePaused as paused:
-                refusal = self._paths.refusal(path, paused)
+                refusal = self._selector.refusal(path, paused)
                 headers = [(name.title(), value) for name, value in refusal.headers]
                 start_response("503 Service Unavailable", headers)
                 return [refusal.body]
         return self._app(environ, start_response)
 
     def _name(self, environ: dict[str, Any]) -> str:
-        if self._paths.header:
-            named = environ.get("HTTP_" + self._paths.header.upper().replace("-", "_"), "")
+        if self._selector.header:
+            named = environ.get("HTTP_" + self._selector.header.upper().replace("-", "_"), "")
             if named:
                 return scope_of_header(named)
-        if not self._paths.from_model:
+        if not self._selector.from_model:
             return ""
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit() or int(length) > _MOST_MODEL_BYTES:
+        if not length.isdigit() or int(length) > _MAX_MODEL_BYTES:
             return ""
         body = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(body)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from .source import Value
@@ -29,11 +29,21 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 _MAX_SECRET_BYTES = 65_536
 
 
-def file_problems(root: Value, environ: Mapping[str, str]) -> list[str]:
-    """What is wrong with the files that ``root`` names: place, key, file, and what to do."""
-    problems = [f"{place}: {key}: {problem}" for place, key, problem in _walk(root, "", environ)]
+def file_problems(
+    root: Value, environ: Mapping[str, str], sections: Container[str] | None = None
+) -> list[str]:
+    """What is wrong with the files that ``root`` names: place, key, file, and what to do.
+
+    Args:
+        root: the config with its places.
+        environ: has the variables that ``token_env`` names.
+        sections: only what these top-level keys name; None: everything, the default store as well.
+    """
     keys = root.value if isinstance(root.value, dict) else {}
-    if "store" not in keys:
+    wanted = {name: value for name, value in keys.items() if sections is None or name in sections}
+    found = _walk(Value(wanted, root.place), "", environ)
+    problems = [f"{place}: {key}: {problem}" for place, key, problem in found]
+    if sections is None and "store" not in keys:
         problem = store_problem(StoreConfig().url)
         problems += [f"the default: store.url: {problem}"] if problem else []
     return problems
@@ -44,22 +54,26 @@ def store_problem(url: str) -> str | None:
     if not url.startswith(_SQLITE):
         return None
     path = Path(url.removeprefix(_SQLITE))
-    folder = path.parent
     try:
-        if not folder.is_dir():
-            return f"the folder {folder} of {path} does not exist: make it, or name another file"
-        if path.is_dir():
-            return f"{path} is a folder: name a file in it, as sqlite:{path / 'wellbeing.db'}"
-        if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
-            return f"the folder {folder} of {path} is not writable: make it so, or name another file"
-        if not path.exists():
-            return None
-        if not path.is_file():
-            return f"{path} is no regular file: name another one"
-        if not os.access(path, os.R_OK | os.W_OK):
-            return f"{path} is not readable and writable by this user: make it so, or name another file"
+        why = _why_not_opened(path, path.parent)
     except (OSError, ValueError) as error:
-        return f"{path} cannot be used: {_why(error)}: name another file"
+        why = f"{_why(error)}: name another file"
+    return f"{path} cannot be opened: {why}" if why else None
+
+
+def _why_not_opened(path: Path, folder: Path) -> str | None:
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist: make it, or name another file"
+    if path.is_dir():
+        return f"it is a folder: name a file in it, as sqlite:{path / 'wellbeing.db'}"
+    if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
+        return f"the folder {folder} is not writable: make it so, or name another file"
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "it is no regular file: name another one"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return "this user may not read and write it: allow it, or name another file"
     return None
 
 

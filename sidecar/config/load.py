@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,11 @@ def load_config(
 
 
 def check_files(
-    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    *,
+    sections: Container[str] | None = None,
 ) -> list[str]:
     """What is wrong with the files that a valid config names, each with the place of its key.
 
@@ -77,8 +81,9 @@ def check_files(
         path: as of `load_config`.
         environ: the same; it also has the variables that ``token_env`` names.
         overrides: the same.
+        sections: only what these top-level keys name; None: everything.
     """
-    return file_problems(_root(path, environ, overrides, []), environ)
+    return file_problems(_root(path, environ, overrides, []), environ, sections)
 
 
 def _root(
@@ -226,12 +231,12 @@ def _refuse_open_doors(
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{place}listen: {one.address} can be reached from elsewhere, and whoever comes may do "
+                f"{place}listen: {one.address} can be reached from elsewhere, and anybody may do "
                 f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
                 "    auth:\n"
                 "      credentials:\n"
                 "        - {name: me, roles: [worker, agent, webhook, viewer, operator], token_file: /PATH}\n"
-                "  or listen on 127.0.0.1, or say aloud that anybody may: auth.insecure: true"
+                "  or listen on 127.0.0.1, or allow it to everybody: auth.insecure: true"
             )
     if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
         problems.append(f"{place}auth.credentials: certificate needs tls.client_ca_file")

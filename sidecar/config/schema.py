@@ -76,7 +76,7 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
         boolean,
         "boolean",
         _POLICY.enabled,
-        "off: signals are ignored and the gate is open, whatever holds exist",
+        "false: signals are ignored, and the gate is open whatever holds exist",
     ),
     "pause_on_distressed": Key(
         boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
@@ -85,118 +85,129 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
         boolean,
         "boolean",
         _POLICY.pause_on_concerned,
-        "a concerned own state does, and so a distressed one too",
+        "a concerned or distressed own state closes the gate",
     ),
     "max_pause_secs": Key(
-        seconds, "seconds", _POLICY.max_pause_secs, "a hold ends by itself after this long; 0: never"
+        seconds, "duration", _POLICY.max_pause_secs, "a hold ends by itself after this; 0: never"
     ),
     "wait_timeout_secs": Key(
         seconds,
-        "seconds",
+        "duration",
         _POLICY.wait_timeout_secs,
-        "a gate request waits this long by default, and at most",
+        "how long a gate request waits, by default and at most",
     ),
     "min_pause_secs": Key(
         seconds,
-        "seconds",
+        "duration",
         _POLICY.min_pause_secs,
-        "the policy's hold is kept at least this long; 0: recover at once",
+        "an auto hold is kept at least this long; 0: recover at once",
     ),
     "resume_ramp_per_sec": Key(
-        rate, "number", _POLICY.resume_ramp_per_sec, "parked waiters let through a second; 0: all at once"
+        rate,
+        "number",
+        _POLICY.resume_ramp_per_sec,
+        "waiting requests admitted per second after a resume; 0: all at once",
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
 
 _WATCHDOG, _ASKED = _ALERTS.watchdog, _ALERTS.alertmanager
 _WATCHDOG_KEYS: dict[str, Key | Section | Items] = {
-    "alertname": Key(text, "text", "", "an alert that always fires; empty: no dead man's switch"),
+    "alertname": Key(text, "text", "", "name of an alert that always fires; empty: no dead man's switch"),
     "timeout_secs": Key(
-        positive_seconds, "seconds", _WATCHDOG.timeout_secs, "without it for this long the sidecar is blind"
+        positive_seconds,
+        "duration",
+        _WATCHDOG.timeout_secs,
+        "the sidecar is blind after this long without it",
     ),
     "grace_secs": Key(
         seconds,
-        "seconds",
+        "duration",
         _WATCHDOG.grace_secs,
-        "this long after it is back, what was resolved meanwhile is believed",
+        "resolves that came meanwhile count this long after it is back",
     ),
     "state": Key(
         one_of("", "cautious", "concerned", "distressed"),
         "state",
         "",
-        "what is claimed while blind; empty: nothing",
+        "state of the signal that is put while blind; empty: no signal",
     ),
-    "scope": Key(scope, "scope", "", "of which scope; the root by default"),
+    "scope": Key(scope, "scope", "", "scope of that signal (default: the root)"),
 }
 _ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
-    "receiver": Key(text, "text", "", "only what goes to this receiver is asked for and judged; empty: all"),
-    "filter": Key(matchers, "list of matchers", (), "only what these match is asked for and judged"),
+    "receiver": Key(text, "text", "", "ask only for alerts of this receiver; empty: all"),
+    "filter": Key(matchers, "list of matchers", (), "ask only for alerts that these match; empty: all"),
     "count_suppressed": Key(
         boolean, "boolean", _ASKED.count_suppressed, "silenced and inhibited alerts count as firing"
     ),
     "min_uptime_secs": Key(
-        seconds, "seconds", _ASKED.min_uptime_secs, "what is absent counts only once it has run for this long"
+        seconds,
+        "duration",
+        _ASKED.min_uptime_secs,
+        "a missing alert counts as resolved only after Alertmanager has run this long",
     ),
-    "timeout_secs": Key(positive_seconds, "seconds", _ASKED.timeout_secs, "how long to wait for an answer"),
-    "username": Key(text, "text", "", "for basic authentication"),
-    "password": Key(text, "text", "", "its password; better in a file"),
-    "password_file": Key(text, "path", "", "the file with the password, read for every request"),
-    "bearer_token": Key(text, "text", "", "a token; better in a file"),
-    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
-    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
-    "cert_file": Key(text, "path", "", "the client's certificate"),
-    "key_file": Key(text, "path", "", "its key"),
+    "timeout_secs": Key(positive_seconds, "duration", _ASKED.timeout_secs, "timeout of a request"),
+    "username": Key(text, "text", "", "user name for basic authentication"),
+    "password": Key(text, "text", "", "password; better in a file"),
+    "password_file": Key(text, "path", "", "file with the password, read for every request"),
+    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
+    "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
+    "cert_file": Key(text, "path", "", "client certificate (PEM)"),
+    "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
     "insecure_skip_verify": Key(
-        boolean, "boolean", _ASKED.insecure_skip_verify, "trust anybody's certificate"
+        boolean, "boolean", _ASKED.insecure_skip_verify, "do not verify the certificate"
     ),
 }
 
 _HOOK_KEYS: dict[str, Key | Section | Items] = {
-    "method": Key(one_of("POST", "PUT", "PATCH", "GET", "DELETE"), "word", "POST", "of HTTP"),
-    "path": Key(path, "path", "", "behind the engine's URL"),
-    "body": Key(members, "mapping", (), "sent as JSON"),
+    "method": Key(one_of("POST", "PUT", "PATCH", "GET", "DELETE"), "word", "POST", "HTTP method"),
+    "path": Key(path, "path", "", "path behind the engine's URL"),
+    "body": Key(members, "mapping", (), "body, sent as JSON; empty: none"),
 }
 _ENGINE_KEYS: dict[str, Key | Section | Items] = {
-    "scope": Key(scope, "scope", None, "whose gate turns it"),
-    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "what it is; http: anything else"),
-    "url": Key(url, "URL", None, "where it is"),
-    "name": Key(name, "name", "", "for log, history and metrics; by default its URL without credentials"),
+    "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
+    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
+    "url": Key(url, "URL", None, "URL of the engine"),
+    "name": Key(name, "name", "", "name in log, history and metrics (default: host and port of the URL)"),
     "mode": Key(
         one_of("", "keep", "wait", "abort", "in_place", "retract"),
         "word",
         "",
-        "of its pause: keep, wait, abort (vllm, ray), in_place, retract, abort (sglang); "
-        "by default keep or in_place, which keep what runs",
+        "mode of its pause: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
+        "(default: keep or in_place, which keep running requests)",
     ),
-    "model": Key(text, "text", "", "which one, behind Ray Serve LLM"),
-    "timeout_secs": Key(positive_seconds, "seconds", 10.0, "how long to wait for an answer"),
-    "check_secs": Key(positive_seconds, "seconds", 10.0, "how often it is asked whether it still agrees"),
-    "bearer_token": Key(text, "text", "", "a token; better in a file"),
-    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
-    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
+    "model": Key(text, "text", "", "model behind Ray Serve LLM"),
+    "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
+    "check_secs": Key(
+        positive_seconds, "duration", 10.0, "how often the engine is asked whether it is paused"
+    ),
+    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
+    "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
     "pause": Section(_HOOK_KEYS),
     "resume": Section(_HOOK_KEYS),
-    "asked_path": Key(path, "path", "", "of http: tells whether it is paused; empty: it cannot be asked"),
-    "asked_member": Key(text, "text", "is_paused", "of http: where the answer says so, by dotted path"),
+    "asked_path": Key(path, "path", "", "of http: path that says whether it is paused; empty: there is none"),
+    "asked_member": Key(text, "text", "is_paused", "of http: member of that answer, as a dotted path"),
 }
 
 _FIELDS = ImportFields()
 _IMPORT_KEYS: dict[str, Key | Section | Items] = {
-    "scope": Key(scope, "scope", None, "whose counts and state they become"),
-    "url": Key(url, "URL", None, "answers with JSON"),
-    "name": Key(name, "name", "", "for log and metrics, and of the claim; by default import"),
-    "interval_secs": Key(positive_seconds, "seconds", 10.0, "how often it is asked"),
-    "timeout_secs": Key(positive_seconds, "seconds", 5.0, "how long to wait for an answer"),
-    "username": Key(text, "text", "", "for basic authentication"),
-    "password": Key(text, "text", "", "its password"),
-    "bearer_token": Key(text, "text", "", "a token; better in a file"),
-    "bearer_token_file": Key(text, "path", "", "the file with the token, read for every request"),
-    "ca_file": Key(text, "path", "", "whom to trust; empty: whom the system trusts"),
+    "scope": Key(scope, "scope", None, "scope that gets the counts and the state"),
+    "url": Key(url, "URL", None, "URL that answers with JSON"),
+    "name": Key(name, "name", "", "name in log and metrics, and source of the signal (default: import)"),
+    "interval_secs": Key(positive_seconds, "duration", 10.0, "how often it is asked"),
+    "timeout_secs": Key(positive_seconds, "duration", 5.0, "timeout of a request"),
+    "username": Key(text, "text", "", "user name for basic authentication"),
+    "password": Key(text, "text", "", "password for basic authentication"),
+    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
+    "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
     "fields": Section(
         {
             name: Key(text, "dotted path", getattr(_FIELDS, name), description)
             for name, description in {
-                "interventions_total": "where the answer has it; empty: nowhere",
+                "interventions_total": "member of the answer; empty: none",
                 "pauses_total": "the same",
                 "resumes_total": "the same",
                 "requests_total": "the same; it may be missing",
@@ -214,42 +225,44 @@ _IMPORT_KEYS: dict[str, Key | Section | Items] = {
 
 _TLS = TlsConfig()
 _CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
-    "name": Key(name, "name", None, "the actor in log and history"),
+    "name": Key(name, "name", None, "actor in log and history"),
     "roles": Key(roles, "list of roles", None, "worker, agent, webhook, viewer, operator"),
-    "scope": Key(scope, "scope", "", "what they may do, they may do in this scope and inside it alone"),
-    "token_file": Key(text, "path", "", "the file with a bearer token; read anew when it changes"),
-    "token_env": Key(text, "variable", "", "the variable with a bearer token"),
-    "token_sha256": Key(sha256, "hex", "", "the SHA-256 of a bearer token"),
-    "username": Key(text, "text", "", "for basic authentication, with password_bcrypt"),
-    "password_bcrypt": Key(bcrypt_hash, "hash", "", "the password's hash"),
-    "certificate": Key(text, "text", "", "the common name or an alternative name of a client's certificate"),
+    "scope": Key(
+        scope, "scope", "", "where the roles count: in this scope and inside it (default: the root)"
+    ),
+    "token_file": Key(text, "path", "", "file with a bearer token; read again when it changes"),
+    "token_env": Key(text, "variable", "", "environment variable with a bearer token"),
+    "token_sha256": Key(sha256, "hex", "", "SHA-256 of a bearer token"),
+    "username": Key(text, "text", "", "user name for basic authentication; needs password_bcrypt"),
+    "password_bcrypt": Key(bcrypt_hash, "hash", "", "bcrypt hash of the password"),
+    "certificate": Key(text, "text", "", "common name or subject alternative name of a client certificate"),
 }
 
 _LIMIT_KEYS: dict[str, Key | Section | Items] = {
     word: Key(
         positive_seconds if word.endswith("_secs") else count,
-        "seconds" if word.endswith("_secs") else "number",
+        "duration" if word.endswith("_secs") else "number",
         getattr(_LIMITS, word),
         description,
     )
     for word, description in {
-        "max_scopes": "scopes that may be known",
-        "max_signals_per_scope": "signals that a scope may have",
-        "max_clients": "clients that may report",
-        "max_waiters": "gate requests that may be parked at once",
-        "max_waiters_per_scope": "of them, at one gate",
-        "max_watchers": "watches that may be parked at once",
-        "max_event_streams": "event streams that may be open at once",
+        "max_scopes": "known scopes",
+        "max_signals_per_scope": "signals of one scope",
+        "max_clients": "clients that report counts",
+        "max_waiters": "gate requests that wait at once",
+        "max_waiters_per_scope": "gate requests that wait at one gate",
+        "max_watchers": "watches that wait at once",
+        "max_event_streams": "open event streams",
         "max_connections": "open connections",
         "max_header_bytes": "bytes of a request's head",
         "max_body_bytes": "bytes of a request's body",
         "max_alerts_per_notification": "alerts in one notification",
         "max_labels_per_alert": "labels of one alert",
-        "max_label_bytes": "bytes of one label's value",
-        "max_auth_failures_per_minute": "wrong credentials of one address, before it is told to wait",
-        "header_timeout_secs": "for a head that was begun to be whole",
-        "body_timeout_secs": "for a body to be whole",
-        "write_timeout_secs": "for a client to read what it asked for",
+        "max_label_bytes": "bytes of one label value",
+        "max_auth_failures_per_minute": "failed authentications of an address per minute, then 429",
+        "header_timeout_secs": "a request's head must be complete after this",
+        "body_timeout_secs": "a request's body must be complete after this",
+        "write_timeout_secs": "a client must read its answer within this",
     }.items()
 }
 
@@ -259,30 +272,41 @@ SCHEMA = Section(
             listeners,
             "address or list",
             tuple(one.address for one in _CONFIG.listen),
-            "HOST:PORT, [V6]:PORT or unix:/path; or sections with address, roles (what may be done there "
-            "without a credential), tls (false: not there) and mode (of a Unix socket)",
+            "HOST:PORT, [V6]:PORT or unix:/path; or sections with address, roles (allowed there without "
+            "a credential), tls (false: no TLS there) and mode (file mode of a Unix socket)",
         ),
         "auth": Section(
             {
                 "insecure": Key(
-                    boolean, "boolean", False, "let anybody who reaches the sidecar do as its listener allows"
+                    boolean,
+                    "boolean",
+                    False,
+                    "allow listeners that other machines reach without a credential",
                 ),
-                "credentials": Items(Section(_CREDENTIAL_KEYS), "who may do what, and how they are known"),
+                "credentials": Items(Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"),
             }
         ),
         "tls": Section(
             {
                 "cert_file": Key(
-                    text, "path", "", "the certificate and its chain; read anew when it changes"
+                    text, "path", "", "certificate with its chain (PEM); read again when it changes"
                 ),
-                "key_file": Key(text, "path", "", "its key"),
+                "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
                 "client_ca_file": Key(
-                    text, "path", "", "who certifies clients; empty: they are not asked for a certificate"
+                    text,
+                    "path",
+                    "",
+                    "CA bundle for client certificates; empty: clients are not asked for one",
                 ),
                 "client_auth": Key(
-                    one_of("request", "require"), "word", _TLS.client_auth, "ask for a certificate, or insist"
+                    one_of("request", "require"),
+                    "word",
+                    _TLS.client_auth,
+                    "request a client certificate, or require it",
                 ),
-                "min_version": Key(one_of("1.2", "1.3"), "version", _TLS.min_version, "of TLS; in quotes"),
+                "min_version": Key(
+                    one_of("1.2", "1.3"), "version", _TLS.min_version, "lowest TLS version; in quotes"
+                ),
             }
         ),
         "store": Section(
@@ -292,38 +316,46 @@ SCHEMA = Section(
                     one_of("refuse", "quarantine"),
                     "word",
                     _STORE.on_corrupt,
-                    "a damaged file: refuse to start, or set it aside and start afresh",
+                    "damaged file: refuse to start, or move it away and start with an empty one",
                 ),
                 "history_max_entries": Key(
-                    count, "number", _STORE.history_max_entries, "entries of the history that are kept"
+                    count, "number", _STORE.history_max_entries, "entries kept in the history"
                 ),
                 "history_max_age_secs": Key(
-                    positive_seconds, "seconds", _STORE.history_max_age_secs, "how old they may get"
+                    positive_seconds,
+                    "duration",
+                    _STORE.history_max_age_secs,
+                    "entries are deleted after this",
                 ),
             },
             short="url",
         ),
         "log_level": Key(
-            one_of("debug", "info", "warning", "error"), "word", _CONFIG.log_level, "the least that is logged"
+            one_of("debug", "info", "warning", "error"),
+            "word",
+            _CONFIG.log_level,
+            "least severe level that is logged",
         ),
         "log_format": Key(
-            one_of("console", "json"), "word", _CONFIG.log_format, "for people or for programs"
+            one_of("console", "json"), "word", _CONFIG.log_format, "format of the log: for people, or JSON"
         ),
         "scope_idle_secs": Key(
             positive_seconds,
-            "seconds",
+            "duration",
             _CONFIG.scope_idle_secs,
-            "a scope without signal, hold or waiter is forgotten after this long",
+            "a scope without signal, hold or waiter is forgotten after this",
         ),
         "defaults": Section(_POLICY_KEYS),
         "policies": Items(
             Section(
                 {
-                    "match": Key(scope, "scope", None, "the scope it counts for, and all inside"),
+                    "match": Key(
+                        scope, "scope", None, "the policy counts for this scope and everything inside it"
+                    ),
                     **_POLICY_KEYS,
                 }
             ),
-            "the first whose match holds decides; keys it does not set are those of defaults",
+            "the first one that matches decides; keys that it does not set come from defaults",
         ),
         "alerts": Section(
             {
@@ -331,32 +363,35 @@ SCHEMA = Section(
                     Section(
                         {
                             "matchers": Key(
-                                texts, "list of text", (), "all have to hold, as in Alertmanager"
+                                texts, "list of text", (), "Alertmanager matchers; all must match"
                             ),
-                            "state": Key(text, "state", None, "what is claimed, or ignore"),
+                            "state": Key(text, "state", None, "state of the signal, or ignore"),
                             "scope": Key(texts, "list of text", (), "labels whose values make the scope"),
                             "reason": Key(
-                                text, "template", "", "{labels.NAME} and {annotations.NAME} are filled in"
+                                text, "template", "", "text with {labels.NAME} and {annotations.NAME}"
                             ),
                         }
                     ),
-                    "the first that matches decides; in place of the built-in ones",
+                    "the first one that matches decides (default: the built-in rules)",
                 ),
                 "alert_ttl_secs": Key(
                     positive_seconds,
-                    "seconds",
+                    "duration",
                     _ALERTS.alert_ttl_secs,
-                    "an alert that is not repeated counts no more after this long; "
+                    "an alert that is not repeated expires after this; "
                     "keep it above Alertmanager's repeat_interval",
                 ),
                 "alertmanager_urls": Key(
                     urls,
                     "list of URLs",
                     (),
-                    "one Alertmanager, or the members of one cluster: any that answers serves",
+                    "one Alertmanager, or the members of one cluster",
                 ),
                 "reconcile_secs": Key(
-                    positive_seconds, "seconds", _ALERTS.reconcile_secs, "how often it is asked what fires"
+                    positive_seconds,
+                    "duration",
+                    _ALERTS.reconcile_secs,
+                    "how often Alertmanager is asked what fires",
                 ),
                 "alertmanager": Section(_ALERTMANAGER_KEYS),
                 "watchdog": Section(_WATCHDOG_KEYS),
@@ -364,12 +399,14 @@ SCHEMA = Section(
                     boolean,
                     "boolean",
                     _ALERTS.hold_while_blind,
-                    "a resolve lifts nothing while the watchdog is silent",
+                    "a resolve lifts nothing while the sidecar is blind",
                 ),
             }
         ),
-        "engines": Items(Section(_ENGINE_KEYS), "engines whose own switch is turned with a gate"),
-        "imports": Items(Section(_IMPORT_KEYS), "controllers elsewhere whose counts and state count here"),
+        "engines": Items(
+            Section(_ENGINE_KEYS), "engines that are paused by their own API when their gate closes"
+        ),
+        "imports": Items(Section(_IMPORT_KEYS), "other controllers whose counts and state are taken over"),
         "limits": Section(_LIMIT_KEYS),
     }
 )

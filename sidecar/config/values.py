@@ -21,8 +21,8 @@ class WatchdogConfig:
     Attributes:
         alertname: of an alert that always fires; empty: there is none, and the sidecar is never blind.
         timeout_secs: seconds without it until the sidecar is blind.
-        grace_secs: seconds after it is back until what was resolved meanwhile is believed.
-        state: what is claimed of ``scope`` while blind; empty: nothing.
+        grace_secs: seconds after it is back until resolves that came meanwhile count.
+        state: of the signal that is put on ``scope`` while blind; empty: no signal.
         scope: the root by default.
     """
 
@@ -48,10 +48,10 @@ class AlertmanagerConfig:
         password_file: in a file, read at every request.
         bearer_token: in the config itself.
         bearer_token_file: in a file, read at every request.
-        ca_file: whom to trust; empty: whom the system trusts.
-        cert_file: the client's certificate.
-        key_file: its key.
-        insecure_skip_verify: trust anybody.
+        ca_file: CA bundle; empty: the system's trust store.
+        cert_file: client certificate.
+        key_file: its private key.
+        insecure_skip_verify: do not verify the certificate.
     """
 
     receiver: str = ""
@@ -76,7 +76,7 @@ class AlertsConfig:
 
     Attributes:
         rules: the built-in ones where none are configured.
-        alert_ttl_secs: seconds after which an alert that is not repeated counts no more.
+        alert_ttl_secs: seconds after which an alert that is not repeated expires.
         alertmanager_urls: of one Alertmanager, or of the members of one cluster.
         reconcile_secs: how often it is asked.
         alertmanager: how it is asked.
@@ -123,7 +123,7 @@ class EngineConfig:
         check_secs: how often it is asked whether it still agrees.
         bearer_token: in the config itself.
         bearer_token_file: in a file, read at every request.
-        ca_file: whom to trust; empty: whom the system trusts.
+        ca_file: CA bundle; empty: the system's trust store.
         pause: of ``http``: pauses it.
         resume: of ``http``: resumes it.
         asked_path: of ``http``: what to GET to know whether it is paused; empty: it cannot be asked.
@@ -181,7 +181,7 @@ class ImportConfig:
         password: its password.
         bearer_token: in the config itself.
         bearer_token_file: in a file, read at every request.
-        ca_file: whom to trust; empty: whom the system trusts.
+        ca_file: CA bundle; empty: the system's trust store.
         fields: where the answer has what.
     """
 
@@ -200,7 +200,7 @@ class ImportConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """How much is too much.
+    """The limits.
 
     Attributes:
         max_scopes: scopes that may be known.
@@ -278,7 +278,7 @@ class CredentialConfig:
         name: the actor in log and history.
         roles: what they may do.
         scope: where: in this scope and inside it.
-        token_file: the file with the bearer token; read anew when it changes.
+        token_file: the file with the bearer token; read again when it changes.
         token_env: the variable with it.
         token_sha256: its SHA-256, in hex.
         username: for basic authentication.
@@ -302,8 +302,8 @@ class AuthConfig:
     """Who may do what.
 
     Attributes:
-        insecure: whoever reaches the sidecar may do what its listener allows, from anywhere.
-        credentials: of those who are known.
+        insecure: listeners that other machines reach may need no credential.
+        credentials: who may do what, and how they authenticate.
     """
 
     insecure: bool = False
@@ -315,9 +315,9 @@ class TlsConfig:
     """How TLS is spoken.
 
     Attributes:
-        cert_file: the certificate and those between it and its root; read anew when it changes.
+        cert_file: the certificate and those between it and its root; read again when it changes.
         key_file: its key.
-        client_ca_file: who certifies clients; empty: they are not asked for a certificate.
+        client_ca_file: CA bundle for client certificates; empty: clients are not asked for one.
         client_auth: ``request`` one, or ``require`` it.
         min_version: ``1.2`` or ``1.3``.
     """
@@ -335,7 +335,7 @@ class StoreConfig:
 
     Attributes:
         url: ``memory:`` or ``sqlite:PATH``.
-        on_corrupt: ``refuse`` to start on a damaged file, or ``quarantine`` it and start afresh.
+        on_corrupt: ``refuse`` to start on a damaged file, or ``quarantine`` it and start with an empty one.
         history_max_entries: the newest so many entries of the history are kept.
         history_max_age_secs: and none older.
     """

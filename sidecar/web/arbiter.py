@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from gunicorn import systemd
@@ -41,13 +41,20 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
     Args:
         app: gunicorn's application.
         addresses: where to listen, as configured.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, app: Any, addresses: Sequence[str]) -> None:  # noqa: ANN401 - gunicorn's
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - gunicorn's
+        addresses: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(app)
         self._addresses = addresses
+        self._clock = clock
         self._stopping = False
-        self._looked_at = time.monotonic()
+        self._looked_at = clock()
         self._silent: dict[int, tuple[float, float]] = {}
 
     # -- starting and stopping --------------------------------------------------------------------
@@ -151,13 +158,13 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         Time in which the master itself did not run does not count: a machine that was suspended or a frozen
         container goes on where it was.
         """
-        now = time.monotonic()
+        now = self._clock()
         passed = min(now - self._looked_at, _LONGEST_LOOK_SECS)
         self._looked_at = now
         silent: dict[int, tuple[float, float]] = {}
         for pid, worker in list(self.WORKERS.items()):
             heartbeat = worker.tmp.last_update()
-            known, secs = self._silent.get(pid, (heartbeat, 0.0))
+            known, secs = self._silent.get(pid, (-1.0, 0.0))
             # Zero until the first one: a large store may take long to load.
             secs = secs + passed if heartbeat == known and heartbeat else 0.0
             silent[pid] = (heartbeat, secs)

@@ -73,7 +73,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         """Tell gunicorn what it has to know."""
         settings = {
             "bind": [one.address for one in self._config.listen],
-            # A Unix socket is nobody else's until its own mode is set.
+            # Only this user may use a Unix socket until its own mode is set.
             "umask": 0o177,
             "worker_tmp_dir": _writable_folder(self._config.store.url),
             "workers": 1,

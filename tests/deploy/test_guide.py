@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from harness.kubernetes import (
-    GUIDE,
     KUBERNETES,
     ROOT,
     Object,
     container_of,
     environment,
     find,
+    guide,
     kustomize,
     load,
     pod_of,
@@ -148,7 +148,7 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
             shell.paste(resume, POD=POD)
             assert sidecar.status(scope)["gate"] == "open"
     # What it says of the gate's case needs no more than to be there.
-    (overlay,) = re.findall(r"`(deploy/\S+/central-gate)`", GUIDE.read_text())
+    (overlay,) = re.findall(r"`(deploy/\S+/central-gate)`", guide())
     shell.paste(f"kubectl apply -k {overlay}", gate)
 
 
@@ -165,7 +165,7 @@ def test_the_other_commands_do_what_they_say(shell: Shell) -> None:
 
 
 def test_another_namespace_is_one_command(shell: Shell) -> None:
-    (command,) = re.findall(r"`(grep -rl team-a[^`]*)`", GUIDE.read_text())
+    (command,) = re.findall(r"`(grep -rl team-a[^`]*)`", guide())
     shell.paste(command)
     folders = sorted((shell.tree / "deploy").rglob("kustomization.yaml"))
     built = [kustomize(one.parent) for one in folders if "kind: Kustomization" in one.read_text()]
@@ -220,7 +220,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
 
 
 def test_what_the_guide_says_of_the_end_is_what_the_manifests_have() -> None:
-    text = " ".join(GUIDE.read_text().split())
+    text = " ".join(guide().split())
     workload = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "qwen")
     vllm = container_of(workload, "vllm")
     env = environment(vllm, "team-a", POD)

@@ -16,7 +16,7 @@ from .process import program
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-GUIDE = ROOT / "docs" / "how-to" / "kubernetes" / "README.md"
+GUIDE = ROOT / "docs" / "how-to" / "kubernetes"
 Object = dict[str, Any]
 
 
@@ -124,9 +124,15 @@ def sidecar_config(objects: list[Object], workload: Object, container: Object) -
     return config["data"][path.name]
 
 
+def guide() -> str:
+    """The pages of the guide, the first one first."""
+    pages = sorted(GUIDE.glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
+    return "\n".join(page.read_text() for page in pages)
+
+
 def snippets(language: str, section: str = "") -> list[str]:
     """What stands in the guide in a language, in all of it or below one heading."""
-    text = GUIDE.read_text()
+    text = guide()
     if section:
         (text,) = re.findall(rf"^(#+) {re.escape(section)}\n(.*?)(?=^\1 |\Z)", text, re.M | re.S)[0][1:]
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)

@@ -259,7 +259,7 @@ def config_accepted(objects: list[Object]) -> Iterator[str]:
             file = Path(folder, "sidecar.yaml")
             file.write_text(sidecar_config(objects, workload, container))
             done = subprocess.run(
-                [sys.executable, "-m", "sidecar", "check-config", str(file)],
+                [sys.executable, "-m", "sidecar", "check-config", "--no-files", str(file)],
                 capture_output=True,
                 text=True,
                 cwd=ROOT,

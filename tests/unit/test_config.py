@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import Config, ConfigError, describe, load_config
+from sidecar.config import Config, ConfigError, describe, load_config, parse_duration, what_pauses
 from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
 
@@ -61,9 +61,14 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
     [
         ("listen: 1\nlimit: 3", "sidecar.yaml:2: limit: no such key (did you mean limits?)"),
         ("defaults:\n  max_pause_sec: 3", "sidecar.yaml:2: defaults.max_pause_sec: no such key (did you mean max_pause_secs?)"),
-        ("defaults:\n  max_pause_secs: 5m", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got '5m'"),
-        ("defaults:\n  max_pause_secs: true", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got True"),
-        ("defaults:\n  max_pause_secs: .nan", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, got nan"),
+        ("defaults:\n  max_pause_secs: 5x", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got '5x'"),
+        ("defaults:\n  max_pause_secs: -5m", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration"),
+        ("defaults:\n  max_pause_secs: -1", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration"),
+        ("defaults:\n  max_pause_secs: true", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got True"),
+        ("defaults:\n  max_pause_secs: .nan", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got nan"),
+        ("scope_idle_secs: 0s", "sidecar.yaml:1: scope_idle_secs: must be above 0 seconds, got '0s'"),
+        ("listen: ['127.0.0.1:80', '127.0.0.1:80']", "sidecar.yaml:1: listen: 127.0.0.1:80 stands here twice"),
+        ("listen: unix:/" + "x" * 107, "sidecar.yaml:1: listen: the path of a Unix socket may have 107 bytes: use a shorter one than"),
         ("defaults:\n  enabled: 1", "sidecar.yaml:2: defaults.enabled: must be true or false, got 1"),
         ("defaults: 7", "sidecar.yaml:1: defaults: must be a mapping of keys to values"),
         ("policies:\n  - max_pause_secs: 1", "sidecar.yaml:2: policies[0].match: is missing"),
@@ -82,6 +87,46 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     assert any(one.startswith(problem) for one in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "secs"),
+    [
+        ("0", 0), ("90", 90), ("1.5", 1.5), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1d", 86_400),
+        ("2w", 1_209_600), ("1y", 31_536_000), ("250ms", 0.25), ("1h0m30s500ms", 3630.5), (" 5m ", 300),
+    ],
+)  # fmt: skip
+def test_a_duration_is_a_number_or_as_prometheus_writes_it(text: str, secs: float) -> None:
+    assert parse_duration(text) == secs
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "5x", "m", "5 m", "1m1h", "5m5m", "-5m", "+5", "1.5h", "1e3", "nan", "inf", "٣", "٣m", "5mm", "1_0", "100y", "9" * 5000, "9" * 60 + "s"],
+)  # fmt: skip
+def test_what_is_no_duration_is_told_what_is_allowed(text: str) -> None:
+    with pytest.raises(ValueError, match="a number of at least 0, or a duration such as 90s, 5m, 1h30m"):
+        parse_duration(text)
+
+
+def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> None:
+    config = load(tmp_path, "scope_idle_secs: 1d", {"WELLBEING_DEFAULTS__MAX_PAUSE_SECS": "1h30m"})
+    assert (config.scope_idle_secs, config.policies.defaults.max_pause_secs) == (86_400, 5_400)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing: pause_on_distressed is false everywhere"),
+        ("policies: [{match: a}]", "nothing: pause_on_distressed is false everywhere"),
+        ("defaults: {pause_on_distressed: true}", "every scope"),
+        ("defaults: {pause_on_distressed: true}\npolicies: [{match: a, enabled: false}]", "every scope except a"),
+        ("policies: [{match: a, pause_on_concerned: true}, {match: b}]", "a"),
+        ("defaults: {pause_on_distressed: true, enabled: false}", "nothing: enabled is false wherever pause_on_distressed is true"),
+    ],
+)  # fmt: skip
+def test_a_config_says_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
+    assert what_pauses(load(tmp_path, text).policies) == said
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

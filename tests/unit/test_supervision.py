@@ -70,6 +70,35 @@ def test_a_thread_is_started_again_after_any_exception():
     assert failures.counts == {"poll": len(ERRORS)}
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_a_thread_is_not_ended_by_what_ends_a_program(error):
+    run, failures = Flaky([error]), Failures(logging.getLogger("quiet"))
+    run_thread_supervised("poll", run, failures, threading.Event())
+    assert run.calls == 2
+    assert failures.counts == {"poll": 1}
+
+
+def test_a_log_that_raises_ends_no_thread():
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise KeyError("a handler of the user")
+
+    log = logging.getLogger("raises")
+    log.addHandler(Raises())
+    run, failures = Flaky(ERRORS), Failures(log)
+    run_thread_supervised("poll", run, failures, threading.Event())
+    assert run.calls == len(ERRORS) + 1
+    assert failures.counts == {"poll": len(ERRORS)}
+
+
+def test_a_log_line_says_what_it_is_told_to(caplog):
+    try:
+        raise OSError
+    except OSError:
+        Failures(message="a sentence").record("poll")
+    assert [record.message for record in caplog.records] == ["a sentence"]
+
+
 def test_a_stopped_thread_is_not_started_again():
     stopped = threading.Event()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from sidecar.core.scope import lies_within
+from sidecar.core.scope import lies_within, parent_of
 from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree
@@ -104,8 +104,12 @@ def nearest_scope(in_loop: InLoop, tree: GateTree, scope: str, visible: str) -> 
     # difflib takes a millisecond for a few names: only those that begin or end like it are compared.
     known = [one for one in known if one and lies_within(one, visible)]
     near = heapq.nlargest(_CANDIDATES, known, key=lambda one: _alike(one, scope))
-    found = difflib.get_close_matches(scope, near, 1, _LEAST_LIKENESS)
-    return found[0] if found else None
+    beside = [one for one in near if parent_of(one) == parent_of(scope)]
+    for names in (beside, near):
+        found = difflib.get_close_matches(scope, names, 1, _LEAST_LIKENESS)
+        if found:
+            return found[0]
+    return None
 
 
 def _alike(one: str, other: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import threading
 from collections import Counter
@@ -11,18 +13,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.client import Gate, InferencePaused, Settings
+from sidecar.client import Agent, Gate, InferencePaused, Settings, fork_safety
+from sidecar.client import settings as settings_module
+from sidecar.client.asgi import GateMiddleware as AsgiMiddleware
+from sidecar.client.closing import CloseBudget
 from sidecar.client.connection import Connection
-from sidecar.client.counts import Counts
-from sidecar.client.door import GatedPaths, scope_of_header, scope_of_model, segment_of
-from sidecar.client.errors import Unreachable
-from sidecar.client.link import backoff_secs
-from sidecar.client.snapshot import Snapshot
+from sidecar.client.endpoint import parse_endpoint, proxy_for
+from sidecar.client.errors import Misconfigured, Unreachable
+from sidecar.client.fork_safety import PerProcess, flag_cleared_by_fork
+from sidecar.client.pacing import PollPacer, backoff_secs
+from sidecar.client.request_counts import RequestCounts
+from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
+from sidecar.client.scope_path import segment_of
+from sidecar.client.snapshot import GateSnapshot, spread_retry_after
+from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment
 
 
+def wsgi(**settings):
+    return WsgiMiddleware(None, **settings)
+
+
+def asgi(**settings):
+    return AsgiMiddleware(None, **settings)
+
+
 def test_many_threads_lose_no_count() -> None:
-    counts = Counts()
+    counts = RequestCounts()
 
     def work() -> None:
         for _ in range(20_000):
@@ -46,7 +63,7 @@ def test_many_threads_lose_no_count() -> None:
 
 
 def test_who_finds_no_room_has_run_out() -> None:
-    counts = Counts()
+    counts = RequestCounts()
     assert counts.block(1)
     assert not counts.block(1)
     assert counts.waiting == 1
@@ -61,6 +78,14 @@ def test_who_finds_no_room_has_run_out() -> None:
         ({"wait_secs": -1}, "wait_secs"),
         ({"stale_after_secs": 0}, "stale_after_secs"),
         ({"max_waiting": 0}, "max_waiting"),
+        ({"wait_secs": float("nan")}, "wait_secs"),
+        ({"url": "http://"}, "url"),
+        ({"url": "http://h:99999"}, "url"),
+        ({"url": "http://h/?x=1"}, "url"),
+        ({"url": "http://a b"}, "url"),
+        ({"url": "http://u:p@h", "token": "t"}, "url"),
+        ({"token": "a b"}, "token"),
+        ({"token": "a\nb"}, "token"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(given, what) -> None:
@@ -76,12 +101,262 @@ def test_arguments_count_before_the_environment() -> None:
         Settings.of({}, {"WELLBEING_CLIENT_WAIT_SECS": "soon"})
 
 
+WRONG_SCOPES = {
+    "a//b": "segment 2 is empty",
+    "/a": "slash",
+    "a/": "slash",
+    "/": "slash",
+    "..": "segment 1 is . or ..",
+    "a/../b": "segment 2 is . or ..",
+    "a/.": "segment 2 is . or ..",
+    "a/b c": "segment 2 has a character",
+    "a%2Fb": "has a character",
+    "ä": "has a character",
+    "a\n": "has a character",
+    "x" * 65: "65 characters",
+    "/".join("abcdefghi"): "9 segments",
+}
+
+
+@pytest.mark.parametrize("scope", WRONG_SCOPES)
+@pytest.mark.parametrize("make", [Gate, lambda **one: Agent("a", **one), GateSelector, wsgi, asgi])
+def test_a_wrong_scope_is_refused_with_the_reason_before_anything_starts(scope, make, monkeypatch) -> None:
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match="scope: .*" + re.escape(WRONG_SCOPES[scope])):
+        make(scope=scope)
+    monkeypatch.setenv("WELLBEING_SCOPE", scope)
+    with pytest.raises(ValueError, match="WELLBEING_SCOPE: .*" + re.escape(WRONG_SCOPES[scope])):
+        make()
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(
+    "scope", ["", "a", "a/b", "...", "a/.b/..c", "/".join("abcdefgh"), "x" * 64, "a:b~c-d_e.f"]
+)
+def test_a_right_scope_is_taken(scope: str) -> None:
+    assert Settings(scope=scope).scope == scope
+
+
+def test_dots_of_a_stranger_are_no_segments() -> None:
+    made = scope_of_header("../a/./b")
+    assert not {".", ".."} & set(made.split("/"))
+    assert Settings(scope=made).scope == made
+
+
+def test_no_secret_is_in_a_message() -> None:
+    for secret in (
+        {"url": "http://user:hunter2@h:99999"},
+        {"token": "hunter2 "},
+        {"url": "http://u:hunter2@h", "token": "t"},
+    ):
+        with pytest.raises(ValueError) as caught:
+            Settings.of(secret, {})
+        assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in Settings(url="http://u:hunter2@h").shown_url
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "hint"),
+    [
+        (Gate, {"tokn": "x"}, "did you mean token"),
+        (lambda **one: Agent("a", **one), {"scop": "x"}, "did you mean scope"),
+        (GateSelector, {"scope_hedaer": "x"}, "did you mean scope_header"),
+        (wsgi, {"stale_after": 1}, "did you mean stale_after_secs"),
+        (asgi, {"xyz": 1}, "no such setting: xyz"),
+    ],
+)
+def test_an_unknown_argument_is_refused_with_the_nearest(make, given, hint) -> None:
+    with pytest.raises(TypeError, match=hint):
+        make(**given)
+
+
+def test_a_gate_and_its_settings_are_not_both_taken(paths) -> None:
+    with pytest.raises(TypeError, match="not both"):
+        GateSelector(paths.gate, scope="b")
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("WELLBEING_SCOEP", "did you mean WELLBEING_SCOPE?"),
+        ("WELLBEING_TOKEN_FIEL", "did you mean WELLBEING_TOKEN_FILE?"),
+        ("WELLBEING_CLIENT_UNREACHBLE", "did you mean WELLBEING_CLIENT_UNREACHABLE?"),
+        ("WELLBEING_CLIENT_PATH", "did you mean WELLBEING_CLIENT_PATHS?"),
+        ("WELLBEING_CLIENT_XYZ", "is not read"),
+        ("WELLBEING_STORE", None),
+        ("WELLBEING_LISTEN", None),
+        ("WELLBEING_DEFAULTS__MAX_PAUSE_SECS", None),
+        ("WELLBEING_ALERTS__RULES", None),
+        ("WELLBEING_CONFIG", None),
+        ("WELLBEING_SERVICE_HOST", None),
+        ("WELLBEING_PORT_9477_TCP", None),
+        ("WELLBEING_CLIENT_SERVICE_HOST", None),
+        ("WELLBEING_CLIENT_PORT_80_TCP", None),
+        ("WELLBEING_CLIENT_SHOW_REASON", None),
+        ("WELLBEING_URL", None),
+    ],
+)
+def test_a_misspelt_variable_is_told_once_and_the_sidecars_are_not(
+    variable, said, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(settings_module, "_warned", {})
+    value = "http://h" if variable.endswith("URL") else "x"
+    for _ in range(2):
+        Settings.of({}, {variable: value})
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == (said is not None)
+    assert not told or (variable in told[0] and said in told[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MAX_SCOPES", "many"), ("SHOW_REASON", "maybe"), ("SCOPE_HEADER", "a b")]
+)
+def test_a_variable_of_the_middleware_that_cannot_be_is_named(name, value, monkeypatch) -> None:
+    monkeypatch.setenv("WELLBEING_CLIENT_" + name, value)
+    with pytest.raises(ValueError, match="WELLBEING_CLIENT_" + name):
+        GateSelector(url="http://127.0.0.1:1")
+
+
+PROXIES = {
+    "HTTPS_PROXY": "http://p:3128",
+    "http_proxy": "http://q:80",
+    "NO_PROXY": "10.0.0.0/8,.internal,h:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://sidecar.example", "http://p:3128"),
+        ("http://sidecar.example", "http://q:80"),
+        ("http://127.0.0.1:9477", None),
+        ("https://127.9.9.9", None),
+        ("https://localhost", None),
+        ("https://[::1]:1", None),
+        ("https://[::ffff:127.0.0.1]", None),
+        ("unix:/run/x.sock", None),
+        ("https://10.1.2.3", None),
+        ("https://11.1.2.3", "http://p:3128"),
+        ("https://a.internal", None),
+        ("https://internals", "http://p:3128"),
+        ("https://h:1", None),
+        ("https://h:2", "http://p:3128"),
+    ],
+)
+def test_a_proxy_is_for_what_is_elsewhere(url, proxy) -> None:
+    found = proxy_for(parse_endpoint(url), PROXIES)
+    assert (found and str(found)) == proxy
+
+
+def test_a_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
+    with pytest.raises(Misconfigured, match="socks5"):
+        proxy_for(parse_endpoint("https://h"), {"ALL_PROXY": "socks5://p:1"})
+    assert proxy_for(parse_endpoint("http://h"), {"HTTP_PROXY": "http://p", "REQUEST_METHOD": "GET"}) is None
+
+
+def test_polls_without_news_slow_down_and_news_do_not() -> None:
+    pacer = PollPacer(20.0, 15.0, Random(1))
+    assert pacer.pause_secs(0.001, news=True) == 0
+    pauses = [pacer.pause_secs(0.001, news=False) for _ in range(6)]
+    assert 1 <= pauses[0] <= 2
+    assert 2.5 <= pauses[-1] <= 5
+    assert pacer.pause_secs(19.9, news=False) == 0, "a poll that waited"
+    assert 1 <= pacer.pause_secs(0.001, news=False) <= 2, "and it begins again"
+    pacer.pause_secs(19.9, news=True)
+    assert {pacer.pause_secs(0.001, news=True) for _ in range(20)} == {0.0}
+    assert pacer.pause_secs(0.001, news=True) == 0.1, "a flood of changes is slowed down"
+
+
+@pytest.mark.parametrize("make", [flag_cleared_by_fork, fork_safety._PidFlag])
+def test_a_flag_is_cleared_in_a_child_and_kept_in_the_parent(make) -> None:
+    flag = make()
+    assert flag[0] == 0
+    flag[0] = 1
+    pid = os.fork()
+    if pid == 0:
+        before, flag[0] = flag[0], 1
+        os._exit(before * 2 + (1 - flag[0]))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert flag[0] == 1
+    flag[0] = 0
+    assert flag[0] == 0
+
+
+def test_each_process_makes_its_value_once() -> None:
+    started = []
+    values = PerProcess(object, started.append)
+    barrier = threading.Barrier(8)
+    found = []
+
+    def work() -> None:
+        barrier.wait()
+        found.append(values.get())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == len(started) == 1
+
+
+def test_a_value_that_does_not_start_is_made_again() -> None:
+    tries = iter([RuntimeError("can't start new thread"), None])
+
+    def start(_) -> None:
+        if error := next(tries):
+            raise error
+
+    values = PerProcess(object, start)
+    with pytest.raises(RuntimeError):
+        values.get()
+    assert values.get() is values.peek()
+
+
+def test_closing_many_takes_no_longer_than_closing_a_few() -> None:
+    budget = CloseBudget()
+    allowed = []
+    for _ in range(100):
+        allowed.append(budget.allowance())
+        budget.spend(allowed[-1])
+    assert sum(allowed) < 10
+    assert allowed[0] == 3
+
+
+@pytest.mark.parametrize("secs", range(1, 11))
+def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
+    random = Random(1)
+    spread = Counter(spread_retry_after(secs, random) for _ in range(1000))
+    assert len(spread) == 6
+    assert min(spread) == min(secs, 5)
+    assert max(spread) <= 10
+    assert max(spread.values()) < 300
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": True},
+        {"version": 1.5},
+        {"scope": None},
+        {"effective_state": 1},
+        {"held_by": 0},
+        {"since": []},
+    ],
+)
+def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
+    members = {"scope": "", "gate": "open", "state": "healthy", "effective_state": "healthy", "version": 1}
+    assert GateSnapshot.of(members).is_open
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        GateSnapshot.of({**members, **changed})
+
+
 def test_no_such_setting() -> None:
     with pytest.raises(TypeError, match="tokn"):
         Gate("http://127.0.0.1:1", tokn="x")
 
 
-@given(st.text(max_size=200))
+@given(st.text(max_size=200).filter(lambda value: value not in (".", "..")))
 def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
     assert segment_of(value) == to_segment(value)
 
@@ -89,7 +364,7 @@ def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
 @pytest.fixture
 def paths():
     # Nobody listens there: what is asked needs no answer.
-    doors = GatedPaths(
+    doors = GateSelector(
         url="http://127.0.0.1:1", scope="a", scope_header="X-Scope", max_scopes=2, report_secs=0
     )
     yield doors
@@ -143,7 +418,7 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
     ("until", "wanted"), [(None, 10), ("1970-01-01T00:00:13Z", 3), ("1970-01-01T00:00:01Z", 1), ("x", 10)]
 )
 def test_when_to_ask_again(until, wanted) -> None:
-    snapshot = Snapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
+    snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
     assert snapshot.retry_after(10.0) == wanted
 
 

@@ -28,12 +28,12 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
                     for case in GRID
                     if (case.kind, case.cause, case.way, case.busy) == (kind, cause, way, False)
                 }
-                if way != "fast_path":
+                if way != "gate":
                     assert found == {"none", "damping"}, "nobody is at a gate whom a ramp could let through"
                 else:
                     assert found >= {"none", "both"}
-    assert {case.setting for case in GRID if case.way == "fast_path"} == set(SETTINGS)
-    assert {case.way for case in GRID if "resume_ramp_per_sec" in case.policy} == {"fast_path"}
+    assert {case.setting for case in GRID if case.way == "gate"} == set(SETTINGS)
+    assert {case.way for case in GRID if "resume_ramp_per_sec" in case.policy} == {"gate"}
     assert all(any(case.name == one.name for case in GRID) for one in SHORT)
 
 

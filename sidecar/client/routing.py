@@ -1,6 +1,6 @@
 """What both middlewares share: which requests are gated, by which scope, and how a refusal reads.
 
-Beyond `Settings`, they know:
+Beyond `Settings`, the middlewares know:
 
 ========================================  ==========================================================
 variable                                  what
@@ -8,25 +8,26 @@ variable                                  what
 ``WELLBEING_CLIENT_PATHS``                ends of the paths that are gated, separated by commas
 ``WELLBEING_CLIENT_SCOPE_HEADER``         a request header that names a scope inside the own one
 ``WELLBEING_CLIENT_SCOPE_FROM_MODEL``     ``true``: the member ``model`` of a request's body does
-``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; the own one stands for others
+``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others meet the own one's gate
 ``WELLBEING_CLIENT_SHOW_REASON``          ``false``: refusals do not say why
 ========================================  ==========================================================
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .errors import InferencePaused
-from .gate import Gate
-from .settings import PREFIX
+from .fork_safety import PerProcess
+from .gate import Gate, close_all
+from .scope_path import MAX_SEGMENTS, segment_of
+from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
 
 GENERATING = (
     "/completions",
@@ -42,23 +43,20 @@ GENERATING = (
 )
 """Ends of the paths on which OpenAI's and Anthropic's APIs, and the engines' own, generate."""
 
-_SEGMENT = re.compile(r"[A-Za-z0-9._:~-]{1,64}", re.ASCII)
-_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:~-]", re.ASCII)
-_SEGMENT_LENGTH = 64
-_MAX_SEGMENTS = 8
-_DIGEST_LENGTH = 8
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
+_DEFAULT_MAX_SCOPES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a request is answered with that was not let through: 503, these headers, this body."""
+    """The answer to a request that was not let through: 503, these headers, this body."""
 
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
 
-class GatedPaths:
-    """One gate, and one for each scope that requests name inside it.
+class GateSelector:
+    """Selects the gate for each request: the own scope's, or one for a scope inside that the request names.
 
     Args:
         gate: of the own scope; None: one by the other settings.
@@ -68,29 +66,38 @@ class GatedPaths:
         max_scopes: how many are followed.
         show_reason: whether a refusal says why.
         settings: those of `Settings`.
+
+    Raises:
+        TypeError: there is no such setting, or settings of a gate beside ``gate``.
+        ValueError: an argument or a variable is not allowed.
     """
 
     def __init__(
         self,
         gate: Gate | None = None,
         *,
-        paths: tuple[str, ...] | None = None,
+        paths: Iterable[str] | None = None,
         scope_header: str | None = None,
         scope_from_model: bool | None = None,
         max_scopes: int | None = None,
         show_reason: bool | None = None,
         **settings: Any,  # noqa: ANN401 - see Settings
     ) -> None:
-        self.gate = gate or Gate(**settings)
+        own = [field.name for field in fields(Settings)]
+        reject_unknown(settings, [*own, *MIDDLEWARE_SETTINGS, "gate"])
+        if gate is not None and settings:
+            raise TypeError(f"give gate or its settings, not both: {', '.join(settings)}")
         environ = os.environ
-        listed = environ.get(PREFIX + "PATHS", "")
-        self._paths = paths or tuple(one.strip() for one in listed.split(",") if one.strip()) or GENERATING
-        self.header = (scope_header or environ.get(PREFIX + "SCOPE_HEADER", "")).lower()
-        self.from_model = _flag("SCOPE_FROM_MODEL", given=scope_from_model, default=False)
-        self._show_reason = _flag("SHOW_REASON", given=show_reason, default=True)
-        self._max_scopes = max_scopes or int(environ.get(PREFIX + "MAX_SCOPES", "32"))
+        self._paths = _paths(paths, environ)
+        self.header = _header(scope_header, environ)
+        self.from_model = _flag("SCOPE_FROM_MODEL", scope_from_model, environ, default=False)
+        self._show_reason = _flag("SHOW_REASON", show_reason, environ, default=True)
+        self._max_scopes = _count(max_scopes, environ)
+        # Last: it starts a thread.
+        self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
-        self._lock = threading.Lock()
+        # A lock that the parent of a fork holds must not keep its child waiting.
+        self._locks = PerProcess(threading.Lock)
 
     def gates(self, method: str, path: str) -> bool:
         """Whether a request generates."""
@@ -107,17 +114,17 @@ class GatedPaths:
             return self.gate
         own = self.gate.settings.scope
         scope = f"{own}/{inside}" if own else inside
-        if scope.count("/") >= _MAX_SEGMENTS:
+        if scope.count("/") >= MAX_SEGMENTS:
             return self.gate
         gate = self._gates.get(scope)
         if gate is None:
-            with self._lock:
+            with self._locks.get():
                 gate = self._gates.get(scope)
                 if gate is None:
                     if len(self._gates) >= self._max_scopes:
                         # Strangers may name anything; each scope costs a thread and a connection.
                         return self.gate
-                    gate = self._gates[scope] = Gate(**{**_members(self.gate), "scope": scope})
+                    gate = self._gates[scope] = Gate.of(replace(self.gate.settings, scope=scope))
         return gate
 
     def refusal(self, path: str, paused: InferencePaused) -> Refusal:
@@ -138,23 +145,13 @@ class GatedPaths:
         return Refusal(headers, body)
 
     def close(self) -> None:
-        """Close every gate's link."""
-        for gate in (self.gate, *self._gates.values()):
-            gate.close()
+        """Close every gate."""
+        close_all([self.gate, *self._gates.values()])
 
 
 def scope_of_header(value: str) -> str:
     """The scope that a header's value names."""
     return "/".join(segment_of(part) for part in value.split("/") if part)
-
-
-def segment_of(value: str) -> str:
-    """``value`` as a segment of a scope, as the sidecar makes it of an alert's label."""
-    if _SEGMENT.fullmatch(value):
-        return value
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    cut = _SEGMENT_LENGTH - 1 - _DIGEST_LENGTH
-    return f"{_NOT_ALLOWED.sub('_', value[:cut])}~{digest}"
 
 
 def scope_of_model(body: bytes) -> str:
@@ -167,11 +164,35 @@ def scope_of_model(body: bytes) -> str:
     return segment_of(model) if isinstance(model, str) and model else ""
 
 
-def _members(gate: Gate) -> dict[str, Any]:
-    return {name: getattr(gate.settings, name) for name in type(gate.settings).__slots__}
+def _paths(given: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        given = given.split(",")
+    listed = given or environ.get(PREFIX + "PATHS", "").split(",")
+    # Requests' paths are compared without a slash at their ends.
+    return tuple(one.strip().rstrip("/") for one in listed if one.strip().rstrip("/")) or GENERATING
 
 
-def _flag(name: str, *, given: bool | None, default: bool, environ: Mapping[str, str] = os.environ) -> bool:
+def _header(given: str | None, environ: Mapping[str, str]) -> str:
+    name = given or environ.get(PREFIX + "SCOPE_HEADER", "")
+    if not _HEADER_NAME.fullmatch(name):
+        source = "scope_header" if given else PREFIX + "SCOPE_HEADER"
+        raise ValueError(f"{source}: not the name of a header: {name!r}")
+    return name.lower()
+
+
+def _count(given: int | None, environ: Mapping[str, str]) -> int:
+    text = environ.get(PREFIX + "MAX_SCOPES", "") if given is None else given
+    name = PREFIX + "MAX_SCOPES" if given is None else "max_scopes"
+    try:
+        count = int(text) if text != "" else _DEFAULT_MAX_SCOPES
+    except (TypeError, ValueError):
+        count = -1
+    if count < 0:
+        raise ValueError(f"{name}: must be a whole number of at least 0, got {text!r}")
+    return count
+
+
+def _flag(name: str, given: bool | None, environ: Mapping[str, str], *, default: bool) -> bool:  # noqa: FBT001 - may be None
     if given is not None:
         return given
     text = environ.get(PREFIX + name, "").lower()

@@ -1,4 +1,4 @@
-"""What passes a gate, counted as the sidecar counts."""
+"""What passes a gate in one process, counted as the sidecar counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 OUTCOMES = ("waited", "timed_out", "abandoned")
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Upper bounds, in seconds, of how long waits took: the sidecar's."""
+"""Upper bounds, in seconds, of the histogram of waits: the sidecar's."""
 
 
-class Counts:
+class RequestCounts:
     """One process' counts since it began, for many threads.
 
     Attributes:
@@ -24,7 +24,8 @@ class Counts:
         self._tally = itertools.count()
         self.passed: Callable[[], int] = self._tally.__next__
         self._looks = 0
-        self._lock = threading.Lock()
+        # A signal handler may interrupt a holder and come here again.
+        self._lock = threading.RLock()
         self._blocked = 0
         self._ended = dict.fromkeys(OUTCOMES, 0)
         self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
@@ -32,11 +33,15 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """How many requests wait now."""
         return self._blocked - sum(self._ended.values())
 
     def block(self, most: int) -> bool:
-        """Count one that met a closed gate; false: ``most`` wait already, its wait has run out."""
+        """Count a request that met a closed gate.
+
+        Returns:
+            False where ``most`` wait already: this one is counted as timed out at once.
+        """
         with self._lock:
             room = self.waiting < most
             self._blocked += 1
@@ -45,7 +50,7 @@ class Counts:
             return room
 
     def end(self, outcome: str, secs: float) -> None:
-        """Count how the wait of a blocked one ended, after so many seconds."""
+        """Count how the wait of a blocked request ended, after ``secs`` seconds."""
         with self._lock:
             self._end(outcome, secs)
 
@@ -55,7 +60,7 @@ class Counts:
         self._waited_secs[outcome] += secs
 
     def waits(self) -> dict[str, dict[str, object]]:
-        """How long ended waits took, by outcome: how many by bucket, and seconds together."""
+        """How long ended waits took, by outcome: how many in each bucket, and seconds in all."""
         with self._lock:
             return {
                 outcome: {"counts": list(self._waits[outcome]), "secs": self._waited_secs[outcome]}

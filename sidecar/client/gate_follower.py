@@ -1,0 +1,208 @@
+"""One process' share of a `Gate`: what it knows, which requests wait, and the thread that follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from random import Random
+
+from sidecar.supervision import Failures
+
+from .errors import InferencePaused, TooManyWaiting
+from .fork_safety import Flag
+from .link import Link
+from .notifier import Callback, ChangeNotifier
+from .request_counts import RequestCounts
+from .settings import Settings
+from .snapshot import GateSnapshot, spread_retry_after
+from .waiter_queue import LocalWaiter, WaiterQueue, finish
+
+logger = logging.getLogger("wellbeing.client")
+
+_FIRST_ANSWER_SECS = 2.0
+_UNKNOWN_RETRY_SECS = 10
+
+
+class GateFollower:
+    """Follows a gate in one process, and parks the requests that meet it closed.
+
+    Args:
+        settings: of the gate.
+        open_flag: item 0 is kept at 1 while the gate is open. The fast path reads it.
+        callbacks: called at each change.
+
+    Attributes:
+        counts: of the requests in this process.
+        lock: guards all that is not a count.
+        decided: set once the gate's state is known, or known not to be had.
+        link: to the sidecar.
+        snapshot: the last one that still counts, or None.
+    """
+
+    def __init__(self, settings: Settings, open_flag: Flag, callbacks: list[Callback]) -> None:
+        self.counts = RequestCounts()
+        # A signal handler may interrupt a holder and come here again.
+        self.lock = threading.RLock()
+        self.decided = threading.Event()
+        self.snapshot: GateSnapshot | None = None
+        self._settings = settings
+        self._open_flag = open_flag
+        self._closed = False
+        self._changed = threading.Condition(self.lock)
+        self._queue = WaiterQueue()
+        # Not one for all processes: forked workers would draw the same numbers.
+        self._random = Random()  # noqa: S311 - spreads out retries
+        failures = Failures(logger, "a background thread of the wellbeing client failed, and goes on")
+        self._notifier = ChangeNotifier(callbacks, failures)
+        self.link = Link(settings, self.counts, self._turn, failures)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gate is open; while nothing is known yet, what ``unreachable`` says."""
+        return self._open_flag[0] == 1 or (not self.decided.is_set() and self._settings.unreachable == "open")
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None) -> None:
+        """`Gate.wait` at a gate that is closed, or not known yet."""
+        secs = self._wait_secs(timeout)
+        began = time.monotonic()
+        deadline = began + secs
+        self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
+        waiter = LocalWaiter()
+        if not self._park(waiter):
+            return
+        outcome = "abandoned"
+        try:
+            with self._changed:
+                while not waiter.is_due and time.monotonic() < deadline:
+                    until = deadline if waiter.due is None else min(deadline, waiter.due)
+                    self._changed.wait(max(0.0, until - time.monotonic()))
+                outcome = waiter.outcome
+                self._unpark(waiter, outcome)
+        finally:
+            self._unpark(waiter, outcome)
+        if outcome == "timed_out":
+            raise self._paused(InferencePaused, secs)
+
+    async def wait_async(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as `wait`
+        """`Gate.wait_async` at a gate that is closed, or not known yet."""
+        secs = self._wait_secs(timeout)
+        loop = asyncio.get_running_loop()
+        deadline = time.monotonic() + secs
+        if not self.decided.is_set():
+            await self._first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
+        future: asyncio.Future[None] = loop.create_future()
+        waiter = LocalWaiter(loop, future)
+        if not self._park(waiter):
+            return
+        outcome = "abandoned"
+        timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
+        try:
+            await future
+            with self.lock:
+                outcome = waiter.outcome
+                self._unpark(waiter, outcome)
+        finally:
+            timer.cancel()
+            self._unpark(waiter, outcome)
+        if outcome == "timed_out":
+            raise self._paused(InferencePaused, secs)
+
+    async def _first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
+        """Return once something is known, at most ``secs`` later."""
+        future: asyncio.Future[None] = loop.create_future()
+        with self.lock:
+            if self.decided.is_set():
+                return
+            self._queue.listen(loop, future)
+        timer = loop.call_later(secs, finish, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+            with self.lock:
+                self._queue.forget(future)
+
+    def _park(self, waiter: LocalWaiter) -> bool:
+        """Whether to wait: the gate is closed, and there is room.
+
+        Raises:
+            TooManyWaiting: there is none.
+        """
+        with self.lock:
+            if self.is_open:
+                self.counts.passed()
+                return False
+            # From here on an opening is not missed.
+            room = self.counts.block(self._settings.max_waiting)
+            if room:
+                self._queue.add(waiter)
+        if not room:
+            raise self._paused(TooManyWaiting, 0.0)
+        return True
+
+    def _unpark(self, waiter: LocalWaiter, outcome: str) -> None:
+        """Count how a wait ended, once."""
+        with self.lock:
+            if waiter.ended:
+                return
+            waiter.ended = True
+            self._queue.remove(waiter)
+            self.counts.end(outcome, time.monotonic() - waiter.began)
+
+    def _wait_secs(self, timeout: float | None) -> float:
+        return float(self._settings.wait_secs) if timeout is None else max(0.0, timeout)
+
+    def _paused(self, kind: type[InferencePaused], waited: float) -> InferencePaused:
+        snapshot = self.snapshot
+        if snapshot is None:
+            health = self.link.health
+            what = "misconfigured" if health.misconfigured else "unreachable"
+            reason = f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
+            retry_after = spread_retry_after(_UNKNOWN_RETRY_SECS, self._random)
+            return kind(reason, self._settings.scope, "unknown", retry_after, waited)
+        reason = snapshot.reason or "the gate was closed"
+        retry_after = spread_retry_after(snapshot.retry_after(time.time()), self._random)
+        return kind(reason, snapshot.scope, snapshot.effective_state, retry_after, waited)
+
+    # -- changes ----------------------------------------------------------------------------------
+
+    def _turn(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
+        """The gate has opened or closed, or its snapshot has changed."""
+        with self.lock:
+            if self._closed:
+                return
+            self._set(is_open, snapshot, ramp_per_sec)
+            self._notifier.notify(is_open, snapshot)
+
+    def _set(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float) -> None:  # noqa: FBT001
+        was_open = self._open_flag[0] == 1
+        self.snapshot = snapshot
+        self._open_flag[0] = int(is_open)
+        self.decided.set()
+        if is_open and not (was_open and ramp_per_sec):
+            self._queue.let_through(ramp_per_sec)
+        elif not is_open:
+            self._queue.keep()
+        self._changed.notify_all()
+        for waiter in self._queue.wake():
+            self._unpark(waiter, "abandoned")
+
+    def close(self) -> None:
+        """Open the gate for good, let every waiter through, and send the last report; returns at once.
+
+        The waiters are counted here, not when their threads and tasks run again: the report comes first.
+        """
+        with self.lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._set(is_open=True, snapshot=self.snapshot, ramp_per_sec=0.0)
+            for waiter in self._queue:
+                self._unpark(waiter, waiter.outcome)
+            self._notifier.notify(True, self.snapshot)
+            self._notifier.stop()
+        self.link.stop()

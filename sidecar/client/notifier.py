@@ -1,0 +1,64 @@
+"""Calls the functions that a user wants to be called at each change of a gate."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+
+from sidecar.supervision import Failures, run_thread_supervised
+
+from .snapshot import GateSnapshot
+
+Callback = Callable[[bool, GateSnapshot | None], None]
+
+_MAX_PENDING = 1000
+
+
+class ChangeNotifier:
+    """Calls callbacks in a thread of their own: one that raises or never returns holds up no gate.
+
+    Args:
+        callbacks: may change at any time.
+        failures: counts and logs what they raise.
+    """
+
+    def __init__(self, callbacks: list[Callback], failures: Failures) -> None:
+        self._callbacks = callbacks
+        self._failures = failures
+        self._changes: queue.SimpleQueue[tuple[bool, GateSnapshot | None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def notify(self, is_open: bool, snapshot: GateSnapshot | None) -> None:  # noqa: FBT001 - as the callbacks
+        """Have the callbacks called soon; where 1,000 changes wait to be told, the oldest is dropped."""
+        if not self._callbacks:
+            return
+        if self._changes.qsize() >= _MAX_PENDING:
+            with contextlib.suppress(queue.Empty):
+                self._changes.get_nowait()
+        self._changes.put((is_open, snapshot))
+        if self._thread is None:
+            thread = threading.Thread(target=self._main, name="wellbeing-callbacks", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # No threads are left, or the interpreter ends.
+                self._failures.record("client_callbacks")
+                return
+            self._thread = thread
+
+    def stop(self) -> None:
+        """End the thread once what is pending was told."""
+        self._changes.put(None)
+
+    def _main(self) -> None:
+        run_thread_supervised("client_callbacks", self._live, self._failures, threading.Event())
+
+    def _live(self) -> None:
+        while (change := self._changes.get()) is not None:
+            for callback in list(self._callbacks):
+                try:
+                    callback(*change)
+                except BaseException:  # noqa: BLE001 - not even SystemExit of a callback may end the thread
+                    self._failures.record("client_callbacks")

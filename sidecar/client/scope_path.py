@@ -1,0 +1,55 @@
+"""Scope paths, checked as the sidecar checks them.
+
+The client imports nothing of the sidecar, so the rules of `sidecar.core.scope` stand here again; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_SEGMENTS = 8
+_MAX_SEGMENT_LENGTH = 64
+_SEGMENT = re.compile(r"[A-Za-z0-9._:~-]{1,64}", re.ASCII)
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:~-]", re.ASCII)
+_DOTS = (".", "..")
+_DIGEST_LENGTH = 8
+
+
+def why_no_scope(scope: object) -> str:
+    """Why ``scope`` is not a scope, as an end of a sentence; empty: it is one."""
+    if not isinstance(scope, str):
+        return f"must be text, got {scope!r}"
+    if not scope:
+        return ""
+    segments = scope.split("/")
+    if len(segments) > MAX_SEGMENTS:
+        return f"has {len(segments)} segments, at most {MAX_SEGMENTS} are allowed: {scope!r}"
+    if not segments[0] or not segments[-1]:
+        return f"must not begin or end with a slash, got {scope!r}"
+    for number, segment in enumerate(segments, 1):
+        if why := _why_no_segment(segment):
+            return f"segment {number} {why}: {scope!r}"
+    return ""
+
+
+def _why_no_segment(segment: str) -> str:
+    if not segment:
+        return "is empty"
+    if segment in _DOTS:
+        return "is . or .., which HTTP clients and proxies take out of a path"
+    if len(segment) > _MAX_SEGMENT_LENGTH:
+        return f"has {len(segment)} characters, at most {_MAX_SEGMENT_LENGTH} are allowed"
+    if not _SEGMENT.fullmatch(segment):
+        return "has a character outside A-Z a-z 0-9 . _ : ~ -"
+    return ""
+
+
+def segment_of(value: str) -> str:
+    """``value`` as a segment of a scope, as the sidecar makes it of an alert's label."""
+    if not _why_no_segment(value):
+        return value
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    kept = _MAX_SEGMENT_LENGTH - 1 - _DIGEST_LENGTH
+    return f"{_NOT_ALLOWED.sub('_', value[:kept])}~{digest}"

@@ -1,0 +1,71 @@
+"""Ends the trust in what is known of a gate when it gets too old.
+
+A thread of its own, one for each process: the thread that asks the sidecar may be stuck, in a name server for
+instance, exactly when it matters.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from sidecar.supervision import Failures, run_thread_supervised
+
+from .fork_safety import PerProcess
+
+_MAX_SLEEP_SECS = 3600.0
+_MIN_SLEEP_SECS = 0.02
+
+
+class Ageing(Protocol):
+    """Something whose knowledge gets too old."""
+
+    failures: Failures
+
+    def age(self, now: float) -> float:
+        """Act on what is too old at ``now`` (monotonic); returns when to call again."""
+
+
+class StalenessMonitor:
+    """Calls `Ageing.age` of each link when it is due. Use `STALENESS` for the process' own."""
+
+    def __init__(self) -> None:
+        self._links: dict[Ageing, None] = {}
+        self._changed = threading.Event()
+        self._failures = Failures()
+        self._thread = threading.Thread(target=self._main, name="wellbeing-staleness", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it lives as long as the process."""
+        self._thread.start()
+
+    def add(self, link: Ageing) -> None:
+        """Watch ``link``."""
+        self._links[link] = None
+        self._changed.set()
+
+    def remove(self, link: Ageing) -> None:
+        """Watch ``link`` no more."""
+        self._links.pop(link, None)
+
+    def _main(self) -> None:
+        run_thread_supervised("client_staleness", self._live, self._failures, threading.Event())
+
+    def _live(self) -> None:
+        while True:
+            self._changed.clear()
+            now = time.monotonic()
+            due = min((_age(link, now) for link in list(self._links)), default=now + _MAX_SLEEP_SECS)
+            self._changed.wait(min(_MAX_SLEEP_SECS, max(_MIN_SLEEP_SECS, due - now)))
+
+
+def _age(link: Ageing, now: float) -> float:
+    try:
+        return link.age(now)
+    except Exception:  # noqa: BLE001 - one link's failure must not keep the others
+        link.failures.record("client_staleness")
+        return now + 1.0
+
+
+STALENESS: PerProcess[StalenessMonitor] = PerProcess(StalenessMonitor, StalenessMonitor.start)

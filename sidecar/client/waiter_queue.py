@@ -1,0 +1,129 @@
+"""The requests that wait at a client's copy of a gate, and when each of them goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+_A = TypeVar("_A")
+
+
+class LocalWaiter:
+    """One request that waits: a thread, or a task of an event loop.
+
+    Attributes:
+        began: monotonic time since when it waits.
+        due: monotonic time when it goes; None: the gate is closed.
+        ended: whether its wait is over and counted.
+        loop: the task's event loop; None: it is a thread.
+        future: what the task waits for.
+    """
+
+    __slots__ = ("began", "due", "ended", "future", "loop")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, future: asyncio.Future[None] | None = None
+    ) -> None:
+        self.began = time.monotonic()
+        self.due: float | None = None
+        self.ended = False
+        self.loop = loop
+        self.future = future
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it goes by now."""
+        return self.due is not None and self.due <= time.monotonic()
+
+    @property
+    def outcome(self) -> str:
+        """How its wait has ended; behind a ramp at an open gate nothing times out."""
+        return "timed_out" if self.due is None else "waited"
+
+
+class WaiterQueue:
+    """The waiters of one gate, first come first served. The caller holds the gate's lock."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[LocalWaiter, None] = {}
+        self._listeners: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
+
+    def __iter__(self) -> Iterator[LocalWaiter]:
+        """The waiters at this moment, in order."""
+        return iter(list(self._waiters))
+
+    def add(self, waiter: LocalWaiter) -> None:
+        """Append ``waiter``."""
+        self._waiters[waiter] = None
+
+    def remove(self, waiter: LocalWaiter) -> None:
+        """Take ``waiter`` out, if it is there."""
+        self._waiters.pop(waiter, None)
+
+    def listen(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        """Give ``future``, a task's in ``loop``, its result at the next `wake`."""
+        self._listeners[future] = loop
+
+    def forget(self, future: asyncio.Future[None]) -> None:
+        """Undo `listen`."""
+        self._listeners.pop(future, None)
+
+    def let_through(self, per_sec: float) -> None:
+        """Set when each waiter goes, so many a second (0: all at once)."""
+        now = time.monotonic()
+        for rank, waiter in enumerate(self._waiters):
+            waiter.due = now + rank / per_sec if per_sec else now
+
+    def keep(self) -> None:
+        """The gate has closed: every waiter that is not due yet stays."""
+        for waiter in self._waiters:
+            if not waiter.is_due:
+                waiter.due = None
+
+    def wake(self) -> list[LocalWaiter]:
+        """Have the tasks among the waiters, and the listeners, look again.
+
+        Returns:
+            Waiters whose event loop is closed: nobody is left there to go.
+        """
+        listeners, self._listeners = self._listeners, {}
+        for future, loop in listeners.items():
+            _call(loop, finish, future)
+        tasks: dict[asyncio.AbstractEventLoop, list[LocalWaiter]] = {}
+        for waiter in self._waiters:
+            if waiter.due is not None and waiter.loop is not None:
+                tasks.setdefault(waiter.loop, []).append(waiter)
+        gone: list[LocalWaiter] = []
+        for loop, waiters in tasks.items():
+            if not _call(loop, _look, waiters):
+                gone += waiters
+        return gone
+
+
+def finish(future: asyncio.Future[None]) -> None:
+    """Give ``future`` its result, unless it has one or was cancelled."""
+    if not future.done():
+        future.set_result(None)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argument: _A) -> bool:
+    """Have ``function`` called in ``loop``; False: the loop is closed."""
+    try:
+        loop.call_soon_threadsafe(function, argument)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _look(waiters: list[LocalWaiter]) -> None:
+    """In their loop: those that are due go, the others are looked at again when they are."""
+    for waiter in waiters:
+        due, loop, future = waiter.due, waiter.loop, waiter.future
+        if due is None or loop is None or future is None or future.done():
+            continue
+        if waiter.is_due:
+            finish(future)
+        else:
+            loop.call_later(max(0.0, due - time.monotonic()), _look, [waiter])

@@ -1,0 +1,664 @@
+"""The client survives what a sidecar, or what stands before it, answers wrongly, and recovers by itself."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import http.client
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.hostile_server import (
+    HostileServer,
+    answered,
+    cuts,
+    drips,
+    resets,
+    sends,
+    snapshot,
+    stalls,
+)
+from harness.process import eventually, free_port
+from harness.sidecar import Sidecar
+from sidecar.client import Agent, Gate, InferencePaused
+from sidecar.client import link as link_module
+from sidecar.client.asgi import GateMiddleware
+from sidecar.client.connection import Connection
+
+ROOT = Path(__file__).parents[2]
+OPEN = answered(snapshot("open", 3), ETag='"3"')
+CLOSED = answered(snapshot("closed", 1), ETag='"1"')
+BODY = answered(snapshot("open", 2), ETag='"2"')
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ZEROS = gzip.compress(b"0" * 50_000_000)
+
+
+def members(**changed):
+    return sends(answered({**snapshot("open", 2), **changed}))
+
+
+# Each answers one watch; the gate was closed before, and is open afterwards.
+BAD = {
+    "nothing": lambda server: cuts(b""),
+    "cut in the status line": lambda server: cuts(b"HTTP/1."),
+    "cut in the head": lambda server: cuts(BODY[:40]),
+    "cut in the body": lambda server: cuts(BODY[:-20]),
+    "cut in a chunk": lambda server: cuts(CHUNKED + b"ff\r\n{"),
+    "cut between chunks": lambda server: cuts(CHUNKED + b"1\r\n{\r\n"),
+    "reset": lambda server: resets(b""),
+    "reset in the head": lambda server: resets(BODY[:40]),
+    "reset in the body": lambda server: resets(BODY[:-20]),
+    "stalled": lambda server: stalls(server, b""),
+    "stalled in the head": lambda server: stalls(server, BODY[:40]),
+    "stalled in the body": lambda server: stalls(server, BODY[:-20]),
+    "stalled in a chunk": lambda server: stalls(server, CHUNKED + b"ff\r\n{"),
+    "a head that drips": lambda server: drips(server, b"HTTP/1.1 200 OK\r\nX: "),
+    "headers without an end": lambda server: drips(server, b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+    "a body that drips": lambda server: drips(server, HEAD + b"Content-Length: 99999\r\n\r\n"),
+    "chunks without an end": lambda server: drips(server, CHUNKED, b"1\r\n \r\n"),
+    "only 100 Continue": lambda server: drips(server, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "garbage": lambda server: cuts(bytes(range(256)) * 10),
+    "another protocol": lambda server: cuts(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "a bad status": lambda server: cuts(b"HTTP/1.1 abc OK\r\n\r\n"),
+    "a bad length": lambda server: cuts(HEAD + b"Content-Length: many\r\n\r\n{}"),
+    "a negative length": lambda server: cuts(HEAD + b"Content-Length: -1\r\n\r\n{}"),
+    "a bad chunk": lambda server: cuts(CHUNKED + b"zz\r\n{}"),
+    "a negative chunk": lambda server: drips(server, CHUNKED + b"-1\r\n", b"x" * 65536),
+    "a huge body": lambda server: drips(server, HEAD + b"\r\n", b"x" * 65536, 0.001),
+    "a huge header": lambda server: cuts(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 100_000 + b"\r\n\r\n"),
+    "bad gzip": lambda server: sends(answered(b"no gzip", Content_Encoding="gzip")),
+    "gzip that is cut": lambda server: sends(answered(gzip.compress(BODY)[:-9], Content_Encoding="gzip")),
+    "a gzip bomb": lambda server: sends(answered(ZEROS, Content_Encoding="gzip")),
+    "a coding that is not known": lambda server: sends(answered(b"x", Content_Encoding="br")),
+    "no JSON": lambda server: sends(answered(b"<html>", Content_Type="text/html")),
+    "deep JSON": lambda server: sends(answered(b"[" * 100_000)),
+    "JSON that is not UTF-8": lambda server: sends(answered(b'{"gate": "\xff"}')),
+    "a list": lambda server: sends(answered([])),
+    "null": lambda server: sends(answered(None)),
+    "an unknown gate": lambda server: members(gate="ajar"),
+    "no version": lambda server: members(version=None),
+    "a version of text": lambda server: members(version="2"),
+    "a state of null": lambda server: members(state=None),
+    "a scope of numbers": lambda server: members(scope=[1]),
+    "a reason of numbers": lambda server: members(gate="closed", reason=5),
+    "an end of numbers": lambda server: members(gate="closed", until=5),
+    "500": lambda server: sends(answered({}, 500)),
+    "503": lambda server: sends(answered({"detail": "shutting down"}, 503)),
+    "204": lambda server: sends(b"HTTP/1.1 204 X\r\n\r\n"),
+    "429": lambda server: sends(answered({}, 429)),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_answer_is_heard_of_and_the_next_good_one_counts(bad: str) -> None:
+    def answers(request):
+        if not request.is_watch:
+            return None
+        number = len(server.watches)
+        if number == 1:
+            return sends(CLOSED)
+        if number == 2:
+            return BAD[bad](server)
+        return sends(OPEN) if number == 3 else None
+
+    with (
+        HostileServer(answers) as server,
+        Gate(server.url, stale_after_secs=1, report_secs=0, unreachable="closed") as gate,
+    ):
+        eventually(lambda: gate.health.reachable is False or gate.is_open, "the bad answer is noticed")
+        eventually(lambda: gate.is_open, "the good one counts")
+        assert gate.health.reachable
+        assert not gate.health.fallback
+        assert gate.health.failures == 0, "what a network can do is not unexpected"
+        gate.wait(0)
+
+
+JSON = json.dumps(snapshot("open", 2)).encode()
+GOOD = {
+    "chunks": CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON),
+    "until the end": HEAD + b"\r\n" + JSON,
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + JSON,
+    "a length and an end": HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(JSON), JSON),
+    "gzip": answered(gzip.compress(JSON), Content_Encoding="gzip"),
+    "deflate": answered(zlib.compress(JSON), Content_Encoding="deflate"),
+    "100 Continue before it": b"HTTP/1.1 100 Continue\r\n\r\n" + answered(JSON),
+}
+
+
+@pytest.mark.parametrize("good", GOOD)
+def test_an_answer_counts_in_each_form_that_http_has(good: str) -> None:
+    def answers(request):
+        return cuts(GOOD[good]) if len(server.watches) == 1 else None
+
+    with HostileServer(answers) as server, Gate(server.url, unreachable="closed", report_secs=0) as gate:
+        gate.wait(30)
+        eventually(lambda: len(server.watches) == 2, "it goes on")
+        assert gate.snapshot.version == 2
+
+
+def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(caplog) -> None:
+    def answers(request):
+        number = len(server.watches)
+        return cuts(answered(snapshot("closed" if number % 2 else "open", number))) if number < 6 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        # A request that the server read and gave up is sent again, and counts there twice.
+        eventually(lambda: gate.snapshot and gate.snapshot.version >= 4, "it is asked again and again")
+        assert caplog.records == []
+
+
+def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
+    def answers(request):
+        number = len(server.watches)
+        # The second answer is smuggled behind the first.
+        return sends(CLOSED + OPEN) if number == 1 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        eventually(lambda: len(server.watches) == 2, "it is asked again")
+        assert not gate.is_open
+
+
+def test_reports_that_are_refused_are_told_once(caplog) -> None:
+    def answers(request):
+        if request.is_watch:
+            return sends(OPEN) if "if-none-match" not in request.headers else sends(b"HTTP/1.1 304 X\r\n\r\n")
+        return sends(answered({"detail": "no such role"}, 403))
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0.1) as gate:
+        eventually(lambda: len(server.requests) - len(server.watches) > 2, "it reports again")
+        assert gate.health.reachable
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "reports are refused" in caplog.text
+
+
+@pytest.mark.parametrize("unreachable", ["open", "closed"])
+@pytest.mark.parametrize("bad", ["stalled", "a head that drips", "cut in the body", "null", "503"])
+def test_what_cannot_be_heard_of_counts_as_unreachable(bad: str, unreachable: str) -> None:
+    known = CLOSED if unreachable == "open" else OPEN
+
+    def answers(request):
+        return sends(known) if len(server.watches) == 1 else BAD[bad](server)
+
+    with (
+        HostileServer(answers) as server,
+        Gate(server.url, stale_after_secs=0.6, report_secs=0, unreachable=unreachable) as gate,
+    ):
+        eventually(lambda: gate.snapshot, "the first answer")
+        assert gate.is_open is (unreachable == "closed"), "what is known counts"
+        eventually(lambda: gate.health.fallback, "nothing is known any more")
+        assert gate.is_open is (unreachable == "open")
+        assert gate.snapshot is None
+        assert gate.health.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+        http.client.IncompleteRead(b""),
+        zlib.error("bad"),
+        RecursionError(),
+        MemoryError(),
+        AssertionError(),
+        SystemExit(1),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("where", ["ask", "hear", "report"])
+def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException, where: str) -> None:
+    raised = threading.Event()
+    places = {
+        "ask": (Connection, "ask"),
+        "hear": (link_module.Link, "_hear"),
+        "report": (link_module.Link, "_report"),
+    }
+    owner, name = places[where]
+    original = getattr(owner, name)
+
+    def raises_once(*args, **kwargs):
+        if not raised.is_set():
+            raised.set()
+            raise error
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, raises_once)
+
+    def answers(request):
+        return sends(OPEN) if request.is_watch and "if-none-match" not in request.headers else None
+
+    with (
+        HostileServer(answers) as server,
+        Gate(server.url, report_secs=0.1, unreachable="closed") as gate,
+    ):
+        eventually(raised.is_set, "it is raised")
+        eventually(lambda: gate.health.failures == 1, "it is counted")
+        eventually(lambda: gate.health.reachable, "the thread goes on")
+        gate.wait(30)
+        assert gate._link._thread.is_alive()
+
+
+def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None:
+    stuck, go = threading.Event(), threading.Event()
+    original = Connection.ask
+
+    def sticks(self, method, route, **kwargs):
+        if "If-None-Match" in (kwargs.get("headers") or {}):
+            stuck.set()
+            go.wait()  # as a name server that does not answer
+        return original(self, method, route, **kwargs)
+
+    monkeypatch.setattr(Connection, "ask", sticks)
+
+    def answers(request):
+        return sends(OPEN) if "if-none-match" not in request.headers else None
+
+    with (
+        HostileServer(answers) as server,
+        Gate(server.url, stale_after_secs=0.5, report_secs=0, unreachable="closed") as gate,
+    ):
+        try:
+            gate.wait(30)
+            eventually(stuck.is_set, "the thread is stuck")
+            eventually(lambda: not gate.is_open, "the gate counts as unreachable")
+            with pytest.raises(InferencePaused, match="unreachable"):
+                gate.wait(0)
+        finally:
+            go.set()
+
+
+def test_a_first_answer_that_never_comes_is_waited_for_briefly() -> None:
+    with HostileServer(lambda request: stalls(server, b"")) as server:
+        with Gate(server.url, unreachable="open", report_secs=0) as gate:
+            gate.wait(30)
+            assert gate.health.reachable is not True
+        with (
+            Gate(server.url, unreachable="closed", report_secs=0) as gate,
+            pytest.raises(InferencePaused),
+        ):
+            gate.wait(0)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_callbacks_may_raise_anything(error: BaseException) -> None:
+    told = []
+
+    def raises(*_):
+        raise error
+
+    def answers(request):
+        number = len(server.watches)
+        return sends(answered(snapshot("closed" if number % 2 else "open", number))) if number < 4 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        gate.on_change(raises)
+        gate.on_change(lambda is_open, _: told.append(is_open))
+        eventually(lambda: told and told[-1] is False, "all changes are told")
+        assert gate.health.failures > 0
+
+
+def test_a_callback_that_never_returns_keeps_no_gate() -> None:
+    go = threading.Event()
+
+    def answers(request):
+        number = len(server.watches)
+        return sends(answered(snapshot("closed" if number % 2 else "open", number))) if number < 5 else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        gate.on_change(lambda *_: go.wait())
+        eventually(lambda: len(server.watches) == 5, "the gate is followed")
+        eventually(lambda: gate.is_open, "and turns")
+        go.set()
+
+
+def test_a_log_handler_that_raises_ends_no_thread() -> None:
+    class Raises(logging.Filter):
+        def filter(self, record):
+            raise KeyError("a filter of the user")
+
+    def answers(request):
+        return sends(OPEN) if len(server.watches) == 4 else cuts(b"")
+
+    log = logging.getLogger("wellbeing.client")
+    broken = Raises()
+    log.addFilter(broken)
+    try:
+        with (
+            HostileServer(answers) as server,
+            Gate(server.url, unreachable="closed", report_secs=0) as gate,
+        ):
+            eventually(lambda: gate.is_open, "the thread goes on")
+    finally:
+        log.removeFilter(broken)
+
+
+# -- configuration errors -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 301, 405])
+@pytest.mark.parametrize("unreachable", ["open", "closed"])
+def test_a_refusal_is_a_configuration_error_that_says_so_once(status, unreachable, caplog) -> None:
+    def answers(request):
+        return sends(answered({"detail": "so it is"}, status))
+
+    with (
+        caplog.at_level(logging.INFO, "wellbeing.client"),
+        HostileServer(answers) as server,
+        Gate(server.url, scope="a", unreachable=unreachable, report_secs=0) as gate,
+    ):
+        eventually(lambda: len(server.watches) > 2, "it is asked again")
+        health = gate.health
+        assert health.misconfigured
+        assert health.reachable is False
+        assert f"answered {status}: so it is" in health.error
+        assert gate.is_open is (unreachable == "open")
+        if unreachable == "closed":
+            with pytest.raises(InferencePaused, match="misconfigured"):
+                gate.wait(0)
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert f"answered {status}" in errors[0]
+    assert f"counts as {unreachable}" in errors[0], "never silently open"
+
+
+def test_a_refusal_after_an_answer_ages_what_is_known() -> None:
+    def answers(request):
+        return sends(CLOSED if len(server.watches) == 1 else answered({}, 401))
+
+    with (
+        HostileServer(answers) as server,
+        Gate(server.url, stale_after_secs=0.6, report_secs=0, unreachable="open") as gate,
+    ):
+        eventually(lambda: gate.health.misconfigured, "it is refused")
+        eventually(lambda: gate.health.fallback, "what is known gets too old")
+        assert gate.is_open
+        server.answers = lambda request: sends(answered(snapshot("closed", 9)))
+        eventually(lambda: gate.health.reachable, "the settings are mended")
+        assert not gate.health.misconfigured
+        assert not gate.is_open
+
+
+def test_an_agent_that_is_refused_says_so(caplog) -> None:
+    with HostileServer(lambda request: sends(answered({}, 403))) as server:
+        agent = Agent("a", server.url, ttl_secs=1)
+        agent.report("distressed")
+        eventually(lambda: agent.health.misconfigured, "it is noticed")
+        agent.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+# -- Agent ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bad", ["cut in the body", "reset", "stalled", "a head that drips", "garbage", "503"]
+)
+def test_an_agent_goes_on_after_a_bad_answer(bad: str) -> None:
+    def answers(request):
+        return BAD[bad](server) if len(server.requests) == 1 else None
+
+    with HostileServer(answers) as server:
+        agent = Agent("a", server.url, ttl_secs=0.5)
+        agent.report("distressed", "x")
+        assert agent.flush(30)
+        eventually(lambda: len(server.requests) > 3, "and repeats its claim")
+        agent.close()
+        assert agent.failures == 0
+        assert b'"healthy"' in server.requests[-1].body, "the claim is withdrawn"
+
+
+def test_an_agent_survives_any_exception(monkeypatch) -> None:
+    errors = [KeyError("x"), SystemExit(1), MemoryError(), http.client.CannotSendRequest()]
+    count = len(errors)
+    original = Connection.ask
+
+    def raises(*args, **kwargs):
+        if errors:
+            raise errors.pop()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(Connection, "ask", raises)
+    with HostileServer(lambda request: None) as server:
+        agent = Agent("a", server.url, ttl_secs=0.3)
+        agent.report("distressed")
+        assert agent.flush(30)
+        assert agent.failures == count
+        agent.close()
+
+
+# -- what the environment says --------------------------------------------------------------------
+
+
+@pytest.fixture
+def surprises(tmp_path: Path, monkeypatch) -> Iterator[None]:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://user:secret@127.0.0.1:{free_port()}")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "none.pem"))
+    yield
+
+
+@pytest.mark.parametrize("token", [None, "good-token"])
+def test_nothing_is_taken_from_the_environment(surprises, token: str | None) -> None:
+    def answers(request):
+        return sends(OPEN) if "if-none-match" not in request.headers else None
+
+    with HostileServer(answers) as server:
+        for host in ("127.0.0.1", "localhost"):
+            with Gate(f"http://{host}:{server.port}", token=token, report_secs=0.1) as gate:
+                eventually(lambda: gate.health.reachable, "it is asked directly")
+                eventually(lambda: any("/reports" in one.target for one in server.requests), "and told")
+        agent = Agent("a", server.url, token=token)
+        agent.report("distressed")
+        assert agent.flush()
+        agent.close()
+        sent = {request.headers.get("authorization") for request in server.requests}
+        assert sent == {f"Bearer {token}" if token else None}
+
+
+def test_a_proxy_is_used_for_a_sidecar_elsewhere(monkeypatch) -> None:
+    def answers(request):
+        return sends(OPEN) if "if-none-match" not in request.headers else None
+
+    with HostileServer(answers) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://us%40er:secret@127.0.0.1:{server.port}")
+        monkeypatch.delenv("http_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with Gate("http://sidecar.invalid:9477", scope="a", report_secs=0) as gate:
+            eventually(lambda: gate.health.reachable, "the proxy answers")
+        first = server.requests[0]
+        assert first.target.startswith("http://sidecar.invalid:9477/v1/watch/a?")
+        assert first.headers["proxy-authorization"] == "Basic dXNAZXI6c2VjcmV0"
+        assert first.headers["host"] == "sidecar.invalid:9477"
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+        with Gate("https://sidecar.invalid", report_secs=0) as gate:
+            eventually(
+                lambda: any(one.method == "CONNECT" for one in server.requests), "a tunnel is asked for"
+            )
+        assert [one.target for one in server.requests if one.method == "CONNECT"][0] == "sidecar.invalid:443"
+
+
+# -- pacing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["strip", "gzip", "weak"])
+def test_a_lost_or_changed_etag_costs_nothing(how: str) -> None:
+    tags = {"strip": {}, "gzip": {"ETag": '"7-gzip"'}, "weak": {"ETag": 'W/"7"'}}
+
+    def answers(request):
+        tagged = [
+            one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")
+        ]
+        return None if '"7"' in tagged else sends(answered(snapshot("open", 7), **tags[how]))
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        gate.wait(30)
+        eventually(lambda: len(server.watches) == 2, "the second watch waits")
+        assert '"7"' in server.watches[1].headers["if-none-match"]
+
+
+@pytest.mark.parametrize("answer", [OPEN, b"HTTP/1.1 304 X\r\n\r\n"], ids=["200", "304"])
+def test_answers_without_news_do_not_make_it_spin(answer: bytes, monkeypatch) -> None:
+    pauses = []
+    original = threading.Event.wait
+
+    def answers(request):
+        return sends(OPEN) if len(server.watches) == 1 else sends(answer)
+
+    monkeypatch.setattr(
+        link_module.PollPacer,
+        "pause_secs",
+        lambda self, took, *, news: pauses.append(_pause(self, took, news=news)) or pauses[-1],
+    )
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        gate.wait(30)
+        eventually(lambda: len(pauses) > 1, "it is answered again")
+        assert pauses[0] == 0
+        assert pauses[1] >= 1
+    assert threading.Event.wait is original
+
+
+_pause = link_module.PollPacer.pause_secs
+
+
+# -- the end --------------------------------------------------------------------------------------
+
+
+def exit_of(script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", script, *args], env=environ, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_an_exit_does_not_wait_for_each_gate() -> None:
+    script = """
+import sys, time, atexit
+from sidecar.client import Agent, Gate
+gates = [Gate(sys.argv[1], scope=f"s{n}") for n in range(40)]
+agents = [Agent(f"a{n}", sys.argv[1]) for n in range(10)]
+for agent in agents: agent.report("distressed")
+began = time.monotonic()
+for gate in gates[:5]: gate.close()
+for agent in agents: agent.close()
+atexit._run_exitfuncs()
+print(time.monotonic() - began)
+"""
+    with HostileServer(lambda request: stalls(server, b"")) as server:
+        done = exit_of(script, server.url)
+    assert done.returncode == 0, done.stderr
+    # One after another it would be over 100 s.
+    assert float(done.stdout) < 15
+
+
+@pytest.mark.parametrize("waiters", ["threads", "tasks"])
+def test_close_reports_what_it_let_through(waiters: str) -> None:
+    with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
+        sidecar.pause("", "x")
+        script = """
+import asyncio, sys, threading, time
+from sidecar.client import Gate
+gate = Gate(sys.argv[1], report_secs=60)
+def wait_for(count):
+    while gate.counts["blocked"] < count: time.sleep(0.01)
+async def tasks():
+    waiting = [asyncio.create_task(gate.wait_async(60)) for _ in range(20)]
+    await asyncio.to_thread(wait_for, 20)
+    gate.close()
+    await asyncio.gather(*waiting)
+if sys.argv[2] == "tasks":
+    asyncio.run(tasks())
+else:
+    threads = [threading.Thread(target=gate.wait, args=(60,)) for _ in range(20)]
+    for thread in threads: thread.start()
+    wait_for(20)
+    gate.close()
+    for thread in threads: thread.join()
+print(gate.counts)
+"""
+        done = exit_of(script, sidecar.url, waiters)
+        assert "'waited': 20" in done.stdout, done.stderr
+        counters = sidecar.counters()
+        assert (counters["requests_waited"], counters["requests_abandoned"]) == (20, 0)
+
+
+def test_a_gate_copies_and_pickles_as_its_settings() -> None:
+    with (
+        HostileServer(
+            lambda request: sends(CLOSED) if "if-none-match" not in request.headers else None
+        ) as server,
+        Gate(server.url, scope="a", token="t", wait_secs=7) as gate,
+    ):
+        gate.on_change(lambda *_: None)
+        for other in (pickle.loads(pickle.dumps(gate)), copy.copy(gate), copy.deepcopy(gate)):
+            with other:
+                assert other is not gate
+                assert other.settings == gate.settings
+                eventually(lambda other=other: other.health.reachable, "it follows by itself")
+        agent = pickle.loads(pickle.dumps(Agent("x", server.url, ttl_secs=3)))
+        assert (agent.name, agent.settings.url, agent._ttl_secs) == ("x", server.url, 3)
+
+
+def test_what_is_not_asyncio_is_told_so() -> None:
+    def answers(request):
+        return sends(OPEN) if "if-none-match" not in request.headers else None
+
+    async def app(scope, receive, send):
+        raise AssertionError("started")
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        gate.wait(30)
+        # As trio drives it: no event loop of asyncio runs, though the gate is open.
+        with pytest.raises(RuntimeError, match="asyncio"):
+            gate.wait_async().send(None)
+        lifespan = GateMiddleware(app, gate)({"type": "lifespan"}, None, None)
+        with pytest.raises(RuntimeError, match="trio"):
+            lifespan.send(None)
+
+
+def test_refused_requests_are_told_to_come_back_apart() -> None:
+    def answers(request):
+        return sends(CLOSED) if "if-none-match" not in request.headers else None
+
+    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
+        seen = set()
+        for _ in range(60):
+            with pytest.raises(InferencePaused) as caught:
+                gate.wait(0)
+            seen.add(caught.value.retry_after)
+        assert seen == {5, 6, 7, 8, 9, 10}
+
+
+def test_following_imports_nothing_late() -> None:
+    # A fork while a thread imports would leave the import's lock held in the child.
+    script = """
+import sys, time
+from sidecar.client import Agent, Gate
+from sidecar.client.asgi import GateMiddleware
+before = set(sys.modules)
+gate = Gate(sys.argv[1].replace("127.0.0.1", "localhost"), report_secs=0.1)
+agent = Agent("a", sys.argv[1]); agent.report("distressed"); agent.flush()
+while not (gate.health.reachable and gate._link._acknowledged): time.sleep(0.01)
+print(sorted(set(sys.modules) - before))
+agent.close(); gate.close()
+"""
+    with Sidecar() as sidecar:
+        done = exit_of(script, sidecar.url)
+    assert done.stdout == "[]\n", done.stdout + done.stderr

@@ -1,0 +1,57 @@
+"""Query parameters that a route does not take are refused, with the nearest one that it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.sidecar import Sidecar
+from sidecar.web.requests import PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("/v1/gate/x?wiat=1", "'wiat': no such parameter (did you mean wait?)"),
+        ("/v1/gate?denystatus=403", "(did you mean deny_status?)"),
+        ("/v1/gate?wait=0&zzz=1", "'zzz': no such parameter (may be wait, deny_status)"),
+        ("/v1/gate?Wait=0", "(did you mean wait?)"),
+        ("/v1/gate?wait", "wait: must be seconds"),
+        ("/v1/watch?deny_status=403", "(may be wait)"),
+        ("/v1/status?belo=true", "(did you mean below?)"),
+        ("/v1/history?limits=3", "(did you mean limit?)"),
+        ("/v1/history/x?untill=2026-01-01T00:00:00Z", "(did you mean until?)"),
+        ("/v1/events?wait=1", "'wait': no such parameter (there are none here)"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_a_hint(sidecar: Sidecar, target: str, hint: str) -> None:
+    answer = sidecar.get(target)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/problems/invalid-parameter"
+    assert hint in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("route", ["pause", "resume", "state", "reports", "alerts"])
+def test_what_stands_in_the_query_of_a_change_is_not_dropped_silently(
+    sidecar: Sidecar, scope: str, route: str
+) -> None:
+    method = "PUT" if route == "state" else "POST"
+    target = f"{sidecar.url}/v1/{route}" + ("" if route == "alerts" else f"/{scope}")
+    body = {"reason": "x", "state": "distressed"}
+    answer = sidecar.session.request(method, target, params={"max_pause_secs": "1"}, json=body, timeout=30)
+    assert answer.status_code == 400
+    assert "'max_pause_secs': no such parameter (there are none here)" in answer.json()["detail"]
+    assert "follows" in sidecar.status(scope)
+
+
+def test_the_contract_names_every_parameter(sidecar: Sidecar) -> None:
+    paths = sidecar.get("/openapi.json").json()["paths"]
+    for route, names in PARAMETERS.items():
+        for operation in (paths[route].get("get") or paths[route].get("post") or paths[route]["put"],):
+            told = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+            assert sorted(told) == sorted(names), route
+
+
+def test_a_right_parameter_still_counts(sidecar: Sidecar, scope: str) -> None:
+    sidecar.pause(scope)
+    assert sidecar.gate(scope, wait="0", deny_status="403").status_code == 403
+    assert sidecar.get("/metrics?whatever=1").status_code == 200

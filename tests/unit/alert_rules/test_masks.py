@@ -1,0 +1,234 @@
+"""Which sidecar's pause masks which engine: all places of engines, all scopes, all places of sidecars."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.rules import ALERTS, FILES, MASKED, run_tests
+from sidecar.alerts.rules import scope_by_label
+from sidecar.core.scope import ancestors_of
+
+Series = dict[str, str]
+
+# A series that each engine has.
+HERE = {
+    "vllm": 'vllm:num_requests_running{namespace="ns",model_name="m",pod="p",job="j",instance="i",engine="0"}',
+    "sglang": 'sglang:num_running_reqs{namespace="ns",model_name="m",pod="p",job="j",instance="i",tp_rank="0"}',
+    "tgi": 'tgi_queue_size{namespace="ns",job="j",instance="i"}',
+    "llamacpp": 'llamacpp:requests_processing{namespace="ns",job="j",instance="i"}',
+    "triton": 'nv_inference_pending_request_count{namespace="ns",model="m",version="1",job="j",instance="i"}',
+    "litellm": 'litellm_deployment_state{namespace="ns",litellm_model_name="m",job="j",instance="i",model_id="1"}',
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The labels that Prometheus gives an engine, and its model's name."""
+
+    namespace: str = "ns"
+    pod: str = "p"
+    model: str = "m"
+
+
+PLACES = [
+    Place(),
+    Place(pod=""),
+    Place(namespace=""),
+    Place(namespace="", pod=""),
+    Place(model="org/m"),
+    # vLLM and SGLang that were started on a path call their model by it.
+    Place(model="/models/m/", pod=""),
+]
+
+
+def labels_of(series: str) -> Series:
+    return dict(re.findall(r'(\w+)="([^"]*)"', series))
+
+
+def relabelled(series: str, **labels: str) -> str:
+    told = {name: value for name, value in {**labels_of(series), **labels}.items() if value}
+    return (
+        series.partition("{")[0] + "{" + ",".join(f'{name}="{value}"' for name, value in told.items()) + "}"
+    )
+
+
+def at(place: Place, series: str) -> str:
+    """``series`` as an engine at ``place`` has it."""
+    models = ("model_name", "model", "litellm_model_name")
+    model = {name: place.model for name in labels_of(series) if name in models}
+    return relabelled(series, namespace=place.namespace, pod=place.pod, **model)
+
+
+def scope_of(alert: str, place: Place) -> str:
+    """The scope that the sidecar makes of the alert's labels."""
+
+    def with_or_else(match: re.Match[str]) -> str:
+        there, _, otherwise = match[2].partition("{{ else }}")
+        return there.replace("{{ . }}", labels[match[1]]) if labels.get(match[1]) else otherwise
+
+    subject, rule = ALERTS[alert]
+    labels = labels_of(at(place, HERE[subject]))
+    labels.setdefault("model", labels.get("litellm_model_name", ""))
+    text = rule["labels"]["wellbeing_scope"]
+    text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}", with_or_else, text)
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels.get(match[1], ""), text)
+    return scope_by_label({"wellbeing_scope": text})
+
+
+def up_to_the_root(scope: str) -> list[str]:
+    return [scope, *ancestors_of(scope)]
+
+
+# Each way in which an engine is told to be paused, and the record of it; LiteLLM's is a mask in itself.
+TOLD = [
+    *(
+        (subject, "wellbeing_engine_paused", "wellbeing:engine_held")
+        for subject in HERE
+        if subject != "litellm"
+    ),
+    *((subject, "wellbeing_paused", "wellbeing:engine_shut") for subject in HERE if subject != "litellm"),
+    ("litellm", "wellbeing_paused", "wellbeing:litellm_paused"),
+]
+ENGINES_TOLD = [one for one in TOLD if one[0] != "litellm"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a sidecar says of a scope, and what else there is."""
+
+    place: Place
+    scope: str
+    sidecar: Series = field(default_factory=dict)
+    also: Series = field(default_factory=dict)
+
+
+def scopes_of(subject: str, place: Place) -> list[str]:
+    """All scopes that the subject's masked alerts have there."""
+    return sorted({scope_of(alert, place) for alert in MASKED if ALERTS[alert][0] == subject})
+
+
+def found(tmp_path: Path, told: tuple[str, str, str], cases: list[Told], *, there: bool) -> None:
+    """The engine at each case's place is recorded to be paused, or is not."""
+    subject, metric, record = told
+    groups = [group for one in (subject, "masks") for group in FILES[one]]
+    # The alerts, and what they compare with, are not needed here.
+    groups = [group for group in groups if group["name"].endswith(("-engine", "-masks"))]
+    tests = []
+    for one in cases:
+        engine = at(one.place, HERE[subject])
+        labels = labels_of(engine)
+        by = ("litellm_model_name",) if subject == "litellm" else ("instance", "model")
+        asked = ",".join(f'{name}="{labels[name]}"' for name in by if name in labels)
+        gate = relabelled(metric, **{"instance": "g:9477", "job": "gate", **one.sidecar}, scope=one.scope)
+        series = {engine: "1x1", **one.also, gate: "1x1"}
+        samples = [{"labels": "{}", "value": 1}] if there else []
+        tests.append(
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {"expr": f"count({record}{{{asked}}})", "eval_time": "1m", "exp_samples": samples}
+                ],
+            }
+        )
+    run_tests(tmp_path, groups, tests, "1m")
+
+
+def in_pod(place: Place) -> Series:
+    return {"namespace": place.namespace, "pod": place.pod}
+
+
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
+def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, told: tuple) -> None:
+    cases = [
+        Told(place, scope, sidecar)
+        for place in PLACES
+        for own in scopes_of(told[0], place)
+        for scope in up_to_the_root(own)[:-1]
+        for sidecar in ({}, {"namespace": "other", "pod": "gate"})
+    ]
+    found(tmp_path, told, cases, there=True)
+
+
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
+def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) -> None:
+    cases = [Told(place, "", {"instance": "i:9477"}) for place in PLACES]
+    for place in (one for one in PLACES if one.pod):
+        cases += [
+            Told(place, scope, in_pod(place))
+            for own in scopes_of(told[0], place)
+            for scope in up_to_the_root(own)
+        ]
+        if told[2] == "wellbeing:engine_held" and told[0] != "triton":
+            # Whatever the scope is called: a name that had to be made valid. Triton has many models in a pod.
+            cases.append(Told(place, "x~0123abcd", in_pod(place)))
+    found(tmp_path, told, cases, there=True)
+
+
+@pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"], ids="-".join)
+def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespace(
+    tmp_path: Path, told: tuple
+) -> None:
+    inside = [place for place in PLACES if place.namespace]
+    found(
+        tmp_path, told, [Told(place, "", {"namespace": "ns", "pod": "gate"}) for place in inside], there=True
+    )
+    found(
+        tmp_path, told, [Told(place, "", {"namespace": "no", "pod": "gate"}) for place in inside], there=False
+    )
+
+
+@pytest.mark.parametrize("told", TOLD, ids="-".join)
+def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path, told: tuple) -> None:
+    cases = [Told(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")]
+    for place in PLACES:
+        (*_, own) = scopes_of(told[0], place)
+        cases += [Told(place, scope) for scope in (f"{own}/below", f"{own}x", f"x/{own}")]
+    # Nor that of an agent in the engine's pod.
+    if told[2] == "wellbeing:engine_shut":
+        cases += [Told(place, "x", in_pod(place)) for place in PLACES if place.pod]
+    found(tmp_path, told, cases, there=False)
+
+
+@pytest.mark.parametrize("told", ENGINES_TOLD, ids="-".join)
+def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: Path, told: tuple) -> None:
+    cases = []
+    for place in PLACES:
+        other = {"namespace": place.namespace, "pod": "another"}
+        another = relabelled(at(place, HERE[told[0]]), **other, instance="k")
+        cases += [
+            Told(place, scope, other, {another: "1x1"})
+            for own in scopes_of(told[0], place)
+            for scope in up_to_the_root(own)
+        ]
+    found(tmp_path, told, cases, there=False)
+
+
+@pytest.mark.parametrize("told", [one for one in TOLD if one[0] == "triton"], ids="-".join)
+def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path, told: tuple) -> None:
+    cases = []
+    for place in PLACES:
+        other = Place(place.namespace, place.pod, "other")
+        (scope,) = scopes_of("triton", other)
+        also = {at(other, HERE["triton"]): "1x1"}
+        cases += [Told(place, scope, sidecar, also) for sidecar in ({}, in_pod(place))]
+    found(tmp_path, told, cases, there=False)
+
+
+def test_a_paused_pod_of_a_model_is_found_behind_the_proxy_but_no_paused_agent(tmp_path: Path) -> None:
+    told = TOLD[-1]
+    also = {'up{job="e",instance="e:8000",namespace="ns",pod="pod-1"}': "1x1"}
+    pods, others = [], []
+    for place in PLACES:
+        (own,) = scopes_of("litellm", place)
+        for sidecar in ({}, {"namespace": "ns", "pod": "pod-1"}, {"namespace": "ns", "pod": "gate"}):
+            pods.append(Told(place, f"{own}/pod-1", sidecar, also))
+            others.append(Told(place, f"{own}/agent-7", sidecar, also))
+            # A pod that serves without a model's name.
+            others.append(Told(place, "ns/pod-1", sidecar, also))
+    found(tmp_path, told, pods, there=True)
+    found(tmp_path, told, others, there=False)

@@ -1,0 +1,114 @@
+"""What a status lists, and that it is looked for a little at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.core.policy import PolicyTable
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import EMPTY, Hold, HoldKind, ScopeRecord
+from sidecar.runtime.counters import Counters
+from sidecar.runtime.parking import Parking
+from sidecar.runtime.tree import Tree
+from sidecar.store import Entry
+from sidecar.web import unwell
+from sidecar.web.history import end_of_auto_hold
+from sidecar.web.unwell import MAX_UNWELL, find_unwell, gates_inside, in_slices, nearest_scope
+
+HOLD = Hold(HoldKind.MANUAL, "x", 1.0, None, "me")
+DISTRESSED, CAUTIOUS = ScopeRecord(WellbeingState.DISTRESSED), ScopeRecord(WellbeingState.CAUTIOUS)
+
+
+@pytest.fixture
+def tree() -> Iterator[Tree]:
+    loop = asyncio.new_event_loop()
+    yield Tree(PolicyTable(), 0, Parking(loop, Counters()))
+    loop.close()
+
+
+def directly(function):
+    return function()
+
+
+def test_the_worst_come_first_and_what_only_follows_comes_last(tree: Tree) -> None:
+    tree.update(
+        {
+            "a": ScopeRecord(manual=HOLD), "a/1": EMPTY, "a/2": CAUTIOUS, "b": DISTRESSED, "c": CAUTIOUS,
+            "c/1": EMPTY, "d": ScopeRecord(WellbeingState.DISTRESSED, auto=HOLD), "e": EMPTY,
+        },
+        0.0,
+    )  # fmt: skip
+    found = find_unwell(directly, tree, "")
+    assert [gate.scope for gate in found.worst] == ["d", "b", "a/2", "c", "a", "a/1"]
+    assert (found.total, found.closed) == (6, 4)
+    assert [gate.scope for gate in find_unwell(directly, tree, "a").worst] == ["a/2", "a", "a/1"]
+    assert find_unwell(directly, tree, "nobody").total == 0
+    assert [gate.scope for gate in gates_inside(directly, tree, "a")] == ["a/1", "a/2"]
+
+
+def test_the_list_is_bounded_and_all_are_counted(tree: Tree) -> None:
+    tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(500)}, 0.0)
+    found = find_unwell(directly, tree, "")
+    assert (len(found.worst), found.total) == (MAX_UNWELL, 500)
+
+
+def test_the_loop_is_never_held_for_all_scopes_at_once(tree: Tree, monkeypatch) -> None:
+    tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(1_000)}, 0.0)
+    # A slice that is over at once has one piece of work in it.
+    monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
+    calls = []
+
+    def in_loop(function):
+        calls.append(function)
+        return function()
+
+    assert find_unwell(in_loop, tree, "").total == 1_000
+    assert len(calls) >= 1_000 / 64
+
+
+def test_slices_make_everything_once_and_in_order(monkeypatch) -> None:
+    monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
+    assert in_slices(directly, range(10), str) == [str(one) for one in range(10)]
+    assert in_slices(directly, [], str) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "visible", "near"),
+    [
+        ("team-a/lama", "", "team-a/llama"),
+        ("team-a/llama-7b", "", "team-a/llama"),
+        ("taem-a/llama", "", "team-a/llama"),
+        ("team-a/llama", "team-b", None),
+        ("nothing/like/it", "", None),
+    ],
+)
+def test_the_nearest_name_is_known_alike_and_visible(tree: Tree, scope: str, visible: str, near: str) -> None:
+    tree.update({"team-a/llama": EMPTY, "team-a": EMPTY, "team-b/x": EMPTY}, 0.0)
+    assert nearest_scope(directly, tree, scope, visible) == near
+
+
+def test_a_sibling_is_nearer_than_the_same_name_elsewhere(tree: Tree) -> None:
+    tree.update({"t-12/known": EMPTY, "t-11/knwon": EMPTY}, 0.0)
+    assert nearest_scope(directly, tree, "t-12/knwon", "") == "t-12/known"
+
+
+def entry(at: float, kind: str, cause: str) -> Entry:
+    return Entry(0, at, "a", kind, "", "", "", "", cause)
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "ended_at"),
+    [
+        ([], None),
+        ([entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 2),
+        ([entry(2, "resume", "manual"), entry(1, "pause", "auto")], 2),
+        ([entry(4, "resume", "manual"), entry(3, "pause", "manual"), entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 2),
+        ([entry(5, "resume", "max_pause"), entry(4, "pause", "auto"), entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 5),
+        ([entry(2, "resume", "manual"), entry(1, "pause", "manual")], None),
+    ],
+)  # fmt: skip
+def test_the_end_of_the_last_auto_hold_is_found(newest_first: list[Entry], ended_at: float) -> None:
+    assert end_of_auto_hold(newest_first) == ended_at
