@@ -6,7 +6,6 @@ import argparse
 
 from .asking import is_problem, members, refusal, send
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .names import note_unknown
 from .output import complain, emit_json, show
 
 _LONGEST_SECS = 86_400.0
@@ -15,7 +14,6 @@ _OK, _UNAVAILABLE = 200, 503
 
 def run(options: argparse.Namespace) -> int:
     """Wait; 75 when the wait ran out or the request was turned away."""
-    note_unknown(options, "it follows {follows}")
     params = {} if options.wait is None else {"wait": options.wait}
     # The default wait is the sidecar's to know.
     longest = _LONGEST_SECS if options.wait is None else options.wait
