@@ -129,8 +129,8 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     names = ", ".join(result.name for result in report.configs)
     lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses, and name their alert when pointed at; the line below is the state: yellow cautious, '
-        "orange concerned, red distressed. Times are UTC.</p>"
+        f'<p class="faint">{escape(lanes)}Bars are pauses, and name their alert when pointed at; the line '
+        "below is the state: yellow cautious, orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:
         yield f"<figure><h3>{escape(scope_name(scope))}</h3>"
