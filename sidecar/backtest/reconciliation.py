@@ -19,6 +19,7 @@ from sidecar.core.model import CoreState
 from sidecar.core.values import ALERT_PREFIX, Signal
 
 from .alertmanager_delays import FiringAlert
+from .repeats import without_repeats
 
 _CONFIRM_SECS = 5.0
 _RENEW_SECS = 600.0
@@ -51,6 +52,7 @@ class Reconciliation:
         start: float,
     ) -> None:
         self._secs = config.reconcile_secs
+        self._ttl_secs = config.alert_ttl_secs
         self._renew_secs = min(_RENEW_SECS, config.alert_ttl_secs / 3)
         self._interpreter = interpreter
         self._watchdog = watchdog
@@ -78,7 +80,9 @@ class Reconciliation:
             return
         self._renewed_at = now
         question = self._interpreter.question
-        commands = [self._interpreter.fired(one.alert, now, asked=question) for one in self._active.values()]
+        active = [one.alert for one in self._active.values()]
+        news = without_repeats(active, core, self._ttl_secs, now)
+        commands = [self._interpreter.fired(alert, now, asked=question) for alert in news]
         firing = tuple(command for command in commands if command is not None)
         listed = {ALERT_PREFIX + fingerprint for fingerprint in self._active}
         absent = {

@@ -28,6 +28,7 @@ from sidecar.core.transaction import Transaction
 from .alertmanager_delays import FiringAlert, SentNotification, notifications_of
 from .reconciliation import Reconciliation
 from .recorder import Recorder
+from .repeats import without_repeats
 from .request import AlertmanagerSettings
 
 _WATCHDOG_LOOK_SECS = 5.0
@@ -84,6 +85,7 @@ class Simulation:
             policies, max_scopes=limits.max_scopes, max_signals=limits.max_signals_per_scope
         )
         self._interpreter = AlertInterpreter(config.alerts)
+        self._ttl_secs = config.alerts.alert_ttl_secs
         self._orders: deque[Command] = deque()
         self._deadlines: list[tuple[float, str]] = []
         name = config.alerts.watchdog.alertname
@@ -128,7 +130,10 @@ class Simulation:
         assert sent is not None  # noqa: S101 - its time has come
         self._sent = next(self._notifications, None)
         self._watchdog.hear(sent.notification)
-        command = self._interpreter.hear(sent.notification, sent.at).command
+        news = without_repeats(sent.notification.alerts, self._core, self._ttl_secs, sent.at)
+        if not news:
+            return
+        command = self._interpreter.hear(replace(sent.notification, alerts=tuple(news)), sent.at).command
         outcome = self._submit(self._watchdog.guard(command))
         if outcome is not None:
             self._watchdog.note(outcome)
