@@ -60,6 +60,8 @@ class Counters:
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
+        # The watchdog's alert, empty: none is configured; and whether it was heard of since it was.
+        self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
         # By the problem's name: what was refused for its size, its number, its pace or its sender.

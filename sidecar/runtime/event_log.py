@@ -93,6 +93,8 @@ def _write(entry: Entry) -> None:
         "source": entry.source,
         "reason": entry.reason,
     }
+    if entry.alertname:
+        fields["alertname"] = entry.alertname
     if entry.actor:
         fields["actor"] = entry.actor
     if entry.cause:

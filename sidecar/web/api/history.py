@@ -57,6 +57,7 @@ def _entry(entry: Entry) -> dict[str, object]:
         "from": entry.old,
         "to": entry.new,
         "source": entry.source,
+        "alertname": entry.alertname or None,
         "reason": entry.reason,
         "cause": entry.cause or None,
         "until": None if entry.until is None else rfc3339(entry.until),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar import __version__
+from sidecar.core.commands import AlertOutcome
 from sidecar.core.state import WellbeingState
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
@@ -15,7 +16,8 @@ from sidecar.web.problems import CONTENT_TYPE, TITLES
 
 Json = dict[str, Any]
 
-_SEGMENT = "[A-Za-z0-9._:~-]{1,64}"
+# "." and ".." are no segments.
+_SEGMENT = "(?!\\.{1,2}(/|$))[A-Za-z0-9._:~-]{1,64}"
 _SCOPE = {
     "name": "scope",
     "in": "path",
@@ -316,8 +318,8 @@ def _schemas() -> Json:
     }
     counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
     signal = {
-        "source": text, "state": state, "reason": text, "since": time, "expires_at": _or_null(time),
-        "ended_at": _or_null(time),
+        "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
+        "expires_at": _or_null(time), "ended_at": _or_null(time),
     }  # fmt: skip
     hold = {
         "kind": {"enum": ["auto", "manual"]},
@@ -325,19 +327,27 @@ def _schemas() -> Json:
         "since": time,
         "until": _or_null(time),
         "by": text,
+        "alertname": _or_null(text),
     }
     entry = {
         "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
-        "reason": text, "cause": _or_null(text), "until": _or_null(time), "actor": _or_null(text),
+        "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
+        "actor": _or_null(text),
     }  # fmt: skip
+    watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
         "holds": _list(_object(hold)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
-    below = {"blind": {"type": "boolean"}, "follows": text, "below": _list(_object(status))}
-    alerts = dict.fromkeys(("applied", "repeated", "stale", "ignored"), count)
+    below = {
+        "blind": {"type": "boolean"},
+        "watchdog": _or_null(watchdog),
+        "follows": text,
+        "below": _list(_object(status)),
+    }
+    alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
     return {
         "Problem": {
@@ -345,7 +355,7 @@ def _schemas() -> Json:
             "additionalProperties": True,
         },
         "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **below}, required=[*status, "blind"])},
+        "Status": {**_object({**status, **below}, required=[*status, "blind", "watchdog"])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),

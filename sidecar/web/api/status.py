@@ -20,6 +20,8 @@ def status_of(controller: Controller, scope: str, *, below: bool = False) -> dic
         nothing = Gate(scope, None, gate.policy, 0)
         status = {**_status(nothing, now), **snapshot_of(gate, unnamed).to_json(), "follows": gate.scope}
     status["blind"] = controller.counters.blind
+    alertname, heard = controller.counters.watchdog
+    status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
     if below:
         gates = sorted(controller.tree.below(scope), key=lambda one: one.scope)
         status["below"] = [_status(one, now) for one in gates if one.scope != scope]
@@ -39,6 +41,7 @@ def _status(gate: Gate, now: float) -> dict[str, object]:
 def _signal(signal: Signal) -> dict[str, object]:
     return {
         "source": signal.source,
+        "alertname": signal.alertname or None,
         "state": signal.state.label,
         "reason": signal.reason,
         "since": rfc3339(signal.since),
@@ -54,6 +57,7 @@ def _hold(hold: Hold) -> dict[str, object]:
         "since": rfc3339(hold.since),
         "until": None if hold.until is None else rfc3339(hold.until),
         "by": hold.by,
+        "alertname": hold.alertname or None,
     }
 
 
