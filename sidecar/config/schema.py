@@ -235,6 +235,8 @@ _LIMIT_KEYS: dict[str, Key | Section | Items] = {
     for word, description in {
         "max_scopes": "scopes that may be known",
         "max_signals_per_scope": "signals that a scope may have",
+        "max_tombstones": "ended alerts that are remembered for 15 minutes, so that an older notification is "
+        "known to be stale; beyond it the oldest are forgotten",
         "max_clients": "clients that may report",
         "max_waiters": "gate requests that may be parked at once",
         "max_waiters_per_scope": "of them, at one gate",

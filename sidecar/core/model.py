@@ -163,7 +163,7 @@ class StateDelta:
             if self.tombstones.get(source, tombstone) is not tombstone:
                 continue
             if tombstone.keep_until > now:
-                return False
+                break
             if removed == _MAX_EXPIRED_AT_ONCE:
                 return True
             self.remove_tombstone(source)

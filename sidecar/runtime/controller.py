@@ -337,14 +337,11 @@ class Controller:
         self._tick_due = self.loop.time() + _TICK_SECS
         drift = self.clock.now() - self.clock.monotonic()
         step = drift - self._drift
-        if step < -_STEP_SECS:
-            # The writer notices it too, before it decides anything.
+        if abs(step) > _STEP_SECS:
+            # The writer notices it, before it decides anything.
             self._order(Expire(()))
         else:
             self._drift = drift
-        if step > _STEP_SECS:
-            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
-            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
         if not self.counters.store_up:
             self._order(Expire(()))
 
@@ -356,6 +353,10 @@ class Controller:
             self._drift = drift
             logger.warning("clock_went_back", extra={"fields": {"secs": round(-step, 3)}})
             batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
+        elif step > _STEP_SECS:
+            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
+            self._drift = drift
+            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
 
     def _valid(self, records: Mapping[str, ScopeRecord]) -> dict[str, ScopeRecord]:
         """``records`` without scopes that an older version took and that are none; they are dropped."""
