@@ -131,9 +131,9 @@ class AlertSignals:
                 self._updates.of(scope).put_signal(replace(current, ended_at=alert.ends_at))
             return AlertOutcome.STALE if is_stale else AlertOutcome.IGNORED
         tombstone = self._delta.tombstone(alert.source)
-        newer = tombstone is None or alert.ends_at > tombstone.ended_at
+        ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
+        newer = tombstone is None or ended_at > tombstone.ended_at
         if newer:
-            ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
             self._delta.put_tombstone(alert.source, Tombstone(ended_at, alert.keep_until, self._now))
         if scope is None or current is None:
             return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED

@@ -172,14 +172,11 @@ class StateDelta:
 
     def shift_tombstones(self, secs: float) -> None:
         """Move the times of this machine's clock in all tombstones by ``secs``."""
-        for source in [*self._state.tombstones]:
-            tombstone = self.tombstone(source)
-            if tombstone is not None:
-                self.tombstones[source] = tombstone.shifted(secs)
-        for source in self._put_tombstones:
-            tombstone = self.tombstones[source]
-            if tombstone is not None and source not in self._state.tombstones:
-                self.tombstones[source] = tombstone.shifted(secs)
+        own = list(self._put_tombstones)
+        for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
+            tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))
+            # In their order: the newest ones stay the last.
+            self.tombstones[source] = tombstone and tombstone.shifted(secs)
 
     def _evict_tombstones(self, most: int) -> None:
         for _ in range(min(most, self._tombstone_count - self._state.max_tombstones)):

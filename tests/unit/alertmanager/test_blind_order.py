@@ -111,7 +111,7 @@ def splittings(draw, names):
     return [(group, draw(st.sampled_from([0.0, 1.0, 7.0]))) for group in groups]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), NAMES, st.booleans())
 def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, resumed) -> None:
     again = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()

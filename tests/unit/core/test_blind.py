@@ -211,6 +211,14 @@ def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
     assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 
 
+def test_a_resolve_heard_before_ends_what_begins_in_the_future_for_good() -> None:
+    story = Story()
+    for alert in (resolved(at=NOW), fired(at=NOW + 3600), resolved(at=NOW)):
+        story.do(ReceiveAlerts((alert,)))
+    assert not story.paused
+    assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=12))
 def test_belief_ends_what_the_seeing_would_have_ended(events) -> None:
     """However often sight is lost, after belief all is as if it never had been."""
