@@ -14,11 +14,9 @@ from sidecar.core.values import ALERT_PREFIX, STALE_SECS
 from sidecar.gates.counters import Counters
 
 from .client import quote_receiver
-from .unmatched_alerts import UnmatchedAlert, alertname_of
+from .unmatched_alerts import UnmatchedAlert, UnmatchedAlerts, alertname_of
 
 _STATUS = {True: "firing", False: "resolved"}
-_MAX_UNMATCHED = 100
-"""Distinct alerts without a match that are told of each notification, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,13 @@ class AlertInterpreter:
         """
         alerts: list[AlertFired | AlertResolved] = []
         left_out: Counter[tuple[bool, AlertOutcome]] = Counter()
-        unmatched: dict[tuple[str, NoMatch], UnmatchedAlert] = {}
+        unmatched = UnmatchedAlerts()
         receivers = ("", notification.receiver)
         ours = self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
         for alert in notification.alerts:
             match = self.match(alert)
-            if isinstance(match, NoMatch) and len(unmatched) < _MAX_UNMATCHED:
-                one = UnmatchedAlert.of(alert, match)
-                unmatched.setdefault(one.key, one)
+            if isinstance(match, NoMatch):
+                unmatched.add(alert, match)
             command: AlertFired | AlertResolved | None
             if not alert.firing:
                 command = self._resolved(alert, match, now, within)
@@ -102,7 +99,7 @@ class AlertInterpreter:
                 alerts.append(command)
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
         received = ReceiveAlerts(tuple(alerts), within=within)
-        return Interpretation(received, firing, left_out, tuple(unmatched.values()))
+        return Interpretation(received, firing, left_out, unmatched.all())
 
     def match(self, alert: Alert) -> RuleMatch | NoMatch | None:
         """What ``alert`` claims, or why nothing; None: it is the watchdog's, which claims nothing."""

@@ -29,7 +29,7 @@ from sidecar.supervision import run_supervised
 
 from .client import AlertmanagerReply, Ask, name_of
 from .notifications import AlertInterpreter
-from .unmatched_alerts import UnmatchedAlert, UnmatchedAlertLog
+from .unmatched_alerts import UnmatchedAlert, UnmatchedAlertLog, UnmatchedAlerts
 from .watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ _CONFIRM_SECS = 5.0
 _BREATH_SECS = 0.2
 """However many notifications are truncated, Alertmanager is not asked without a pause."""
 _JITTER = 0.1
-_MAX_UNMATCHED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,19 +244,18 @@ def _together(
     silent = not config.alertmanager.count_suppressed
     suppressed = frozenset(source for source, one in alerts.items() if one.suppressed and silent)
     firing = {}
-    unmatched: dict[object, UnmatchedAlert] = {}
+    unmatched = UnmatchedAlerts()
     for source, one in alerts.items():
         match = None if source in suppressed else interpreter.match(one.alert)
         if isinstance(match, RuleMatch):
             firing[source] = interpreter.fired(one.alert, match, now)
-        elif isinstance(match, NoMatch) and len(unmatched) < _MAX_UNMATCHED:
-            found = UnmatchedAlert.of(one.alert, match)
-            unmatched.setdefault(found.key, found)
+        elif isinstance(match, NoMatch):
+            unmatched.add(one.alert, match)
     oldest = min(answer.started_at for answer in answers)
     return _Listed(
         firing,
         suppressed,
         frozenset(alerts.keys() - firing.keys() - suppressed),
-        tuple(unmatched.values()),
+        unmatched.all(),
         complete=now - oldest >= config.alertmanager.min_uptime_secs,
     )

@@ -21,6 +21,7 @@ _MAX_REMEMBERED = 1_000
 _AGAIN_SECS = 3600.0
 """What is misdirected is a mistake, and is logged again."""
 
+_MAX_COLLECTED = 100
 _LINES_PER_WINDOW = 20
 _WINDOW_SECS = 60.0
 
@@ -55,6 +56,23 @@ class UnmatchedAlert:
 def alertname_of(alert: Alert) -> str:
     """The name of ``alert``, safe to log and to show; empty: it has none."""
     return clean_text(alert.labels.get("alertname", ""), MAX_NAME_LENGTH)
+
+
+class UnmatchedAlerts:
+    """Collects the distinct alerts without a match of one notification, at most 100 of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, NoMatch], UnmatchedAlert] = {}
+
+    def add(self, alert: Alert, no_match: NoMatch) -> None:
+        """Add ``alert``, unless one with its name and cause is known already."""
+        key = (alert.labels.get("alertname", ""), no_match)
+        if key not in self._found and len(self._found) < _MAX_COLLECTED:
+            self._found[key] = UnmatchedAlert.of(alert, no_match)
+
+    def all(self) -> tuple[UnmatchedAlert, ...]:
+        """All that were added."""
+        return tuple(self._found.values())
 
 
 class UnmatchedAlertLog:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.clock import Clock
@@ -28,14 +28,13 @@ from sidecar.core.commands import (
     SetPolicies,
     ShiftTime,
 )
-from sidecar.core.errors import CoreError, InvalidScope
+from sidecar.core.errors import CoreError
 from sidecar.core.events import CoreEvent
 from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
-from sidecar.core.scope import parse_scope
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import ScopeRecord, Tombstone
+from sidecar.core.values import Tombstone
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
@@ -44,15 +43,14 @@ from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
 
+from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_STEP_SECS = 1.5
-"""A clock that moved by more than this between two ticks was set."""
-
 _MAX_OWED_EVENTS = 10_000
 
 _AT_ONCE_ALERTS = 50
@@ -124,11 +122,15 @@ class Controller:
             StoreError: the store cannot be read.
         """
         # Before the first look at the wall clock: whatever is set back after it is noticed.
-        self._drift = self.clock.now() - self.clock.monotonic()
+        self._clock_steps = ClockSteps(self.clock)
         kept = await self._store.load(self.clock.now())
+        records = valid_records(kept.records)
+        # With the first commit the others are gone from the store.
+        self._owed_scopes |= kept.records.keys() - records.keys()
+        self._beat_due = bool(self._owed_scopes)
         self.core_state = CoreState(
             self._policies,
-            self._valid(kept.records),
+            records,
             kept.tombstones,
             self._max_scopes,
             self._max_signals,
@@ -148,9 +150,7 @@ class Controller:
         )
         now = self.clock.now()
         if kept.seen_at is not None:
-            if kept.seen_at > now + _STEP_SECS:
-                # It was set back while no sidecar ran.
-                self._drift += kept.seen_at - now
+            self._clock_steps.stopped_at(kept.seen_at)
             fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
@@ -214,7 +214,7 @@ class Controller:
                     _fail(pending, error)
                     if isinstance(pending.command, ShiftTime):
                         # Nothing was shifted: the step is noticed again.
-                        self._drift -= pending.command.secs
+                        self._clock_steps.give_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
                         self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
@@ -335,48 +335,15 @@ class Controller:
         """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
-        drift = self.clock.now() - self.clock.monotonic()
-        step = drift - self._drift
-        if abs(step) > _STEP_SECS:
-            # The writer notices it, before it decides anything.
-            self._order(Expire(()))
-        else:
-            self._drift = drift
-        if not self.counters.store_up:
+        # The writer shifts what was written before a step, before it decides anything.
+        if self._clock_steps.is_due or not self.counters.store_up:
             self._order(Expire(()))
 
     def _shift_time_first(self, batch: list[_Pending]) -> None:
         """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
-        drift = self.clock.now() - self.clock.monotonic()
-        step = drift - self._drift
-        if step < -_STEP_SECS:
-            self._drift = drift
-            logger.warning("clock_went_back", extra={"fields": {"secs": round(-step, 3)}})
+        step = self._clock_steps.take()
+        if step:
             batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
-        elif step > _STEP_SECS:
-            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
-            self._drift = drift
-            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
-
-    def _valid(self, records: Mapping[str, ScopeRecord]) -> dict[str, ScopeRecord]:
-        """``records`` without scopes that an older version took and that are none; they are dropped."""
-        valid = {}
-        for scope, record in records.items():
-            try:
-                parse_scope(scope)
-            except InvalidScope as error:
-                fields: dict[str, object] = {"scope": scope, "error": str(error)}
-                fields["signals"] = sorted(record.signals)
-                for hold in (record.manual, record.auto):
-                    if hold is not None:
-                        fields[f"{hold.kind.value}_hold"] = f"{hold.reason} (by {hold.by})"
-                logger.error("scope_dropped", extra={"fields": fields})
-                # With the first commit.
-                self._owed_scopes.add(scope)
-                self._beat_due = True
-            else:
-                valid[scope] = record
-        return valid
 
     @property
     def _sweep_secs(self) -> float:
