@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator
 
+from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
 
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -53,13 +54,17 @@ class Counters:
         self.notifications: Counter[str] = Counter(
             {"accepted": 0, "invalid": 0, "unauthorized": 0, "unavailable": 0}
         )
-        self.alerts: Counter[tuple[str, str]] = Counter()
+        self.alerts: Counter[tuple[str, str]] = Counter(
+            {(status, one.value): 0 for status in ("firing", "resolved") for one in AlertOutcome}
+        )
         self.last_notification_at = 0.0
         self.reconciliations: Counter[str] = Counter({"done": 0, "unreachable": 0, "failed": 0})
         self.corrections: Counter[str] = Counter({"raised": 0, "ended": 0})
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
+        # The watchdog's alert, empty: none is configured; and whether it was heard of since it was.
+        self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
         # By the problem's name: what was refused for its size, its number, its pace or its sender.

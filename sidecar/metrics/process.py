@@ -206,6 +206,14 @@ def _alertmanager(counters: Counters) -> Iterator[Metric]:
         "1 while the watchdog's alert is missing: a resolve lifts nothing.",
         float(counters.blind),
     )
+    heard = GaugeMetricFamily(
+        "wellbeing_watchdog_heard",
+        "Whether the watchdog's alert was heard of since it was configured; none without a watchdog.",
+    )
+    alertname, was_heard = counters.watchdog
+    if alertname:
+        heard.add_metric([], float(was_heard))
+    yield heard
     up = GaugeMetricFamily(
         "wellbeing_alertmanager_up", "Whether it answered when last asked.", labels=["alertmanager"]
     )

@@ -50,7 +50,7 @@ def families() -> list[Metric]:
         ),
         GaugeMetricFamily(
             "wellbeing_pause_info",
-            "1 while the gate is closed: by whose hold, of what kind, from which source and why.",
+            "1 while the gate is closed: by whose hold, of what kind, from which source and alert, and why.",
         ),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them."),
@@ -141,8 +141,9 @@ def _standing(gate: Gate) -> Iterator[bytes]:
         until = _number(hold.until or 0.0)
         yield f"wellbeing_pause_until_timestamp_seconds{label} {until}\n".encode()
         reason, source = _escaped(hold.reason[:_MAX_REASON]), _escaped(hold.by)
+        alertname, held_by = _escaped(hold.alertname), gate.held_by or "(root)"
         yield (
-            f'wellbeing_pause_info{{held_by="{gate.held_by or "(root)"}",kind="{hold.kind.value}",'
+            f'wellbeing_pause_info{{alertname="{alertname}",held_by="{held_by}",kind="{hold.kind.value}",'
             f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
         ).encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()

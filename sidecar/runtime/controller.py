@@ -17,12 +17,15 @@ from dataclasses import dataclass
 
 from sidecar.clock import Clock
 from sidecar.core.commands import (
+    AcceptResolves,
     Command,
     CommandOutcome,
     Expire,
     Forget,
     ReceiveAlerts,
     ReconcileAlerts,
+    RevertResolves,
+    SetPolicies,
     ShiftTime,
 )
 from sidecar.core.errors import CoreError
@@ -40,15 +43,14 @@ from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
 
+from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_STEP_SECS = 1.5
-"""A clock that moved by more than this between two ticks was set."""
-
 _MAX_OWED_EVENTS = 10_000
 
 _AT_ONCE_ALERTS = 50
@@ -74,6 +76,7 @@ class Controller:
         store: keeps the state.
         max_scopes: how many scopes may be known.
         max_signals: how many signals a scope may have.
+        max_tombstones: how many ended alerts are remembered.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: tells the time.
     """
@@ -85,6 +88,7 @@ class Controller:
         *,
         max_scopes: int = 20_000,
         max_signals: int = 1_000,
+        max_tombstones: int = 50_000,
         scope_idle_secs: float = 86_400.0,
         clock: Clock | None = None,
     ) -> None:
@@ -99,6 +103,7 @@ class Controller:
         self._store = store
         self._max_scopes = max_scopes
         self._max_signals = max_signals
+        self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters, self.loop)
         self._pending: list[_Pending] = []
@@ -116,9 +121,21 @@ class Controller:
         Raises:
             StoreError: the store cannot be read.
         """
+        # Before the first look at the wall clock: whatever is set back after it is noticed.
+        self._clock_steps = ClockSteps(self.clock)
         kept = await self._store.load(self.clock.now())
+        records = valid_records(kept.records)
+        # With the first commit the others are gone from the store.
+        self._owed_scopes |= kept.records.keys() - records.keys()
+        self._beat_due = bool(self._owed_scopes)
         self.core_state = CoreState(
-            self._policies, kept.records, kept.tombstones, self._max_scopes, self._max_signals
+            self._policies,
+            records,
+            kept.tombstones,
+            self._max_scopes,
+            self._max_signals,
+            max_tombstones=self._max_tombstones,
+            heard_watchdog=kept.heard_watchdog,
         )
         version = kept.version
         self.tree = GateTree(self._policies, version, self.waiting_room)
@@ -133,13 +150,11 @@ class Controller:
         )
         now = self.clock.now()
         if kept.seen_at is not None:
-            if kept.seen_at > now + _STEP_SECS:
-                self._clock_went_back(now - kept.seen_at)
+            self._clock_steps.stopped_at(kept.seen_at)
             fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
         self._sweeper = self._every(self._sweep_secs, self._sweep, "sweeper")
-        self._drift = self.clock.now() - self.clock.monotonic()
         self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
@@ -197,11 +212,15 @@ class Controller:
                 logger.exception("a batch of commands failed")
                 for pending in batch:
                     _fail(pending, error)
+                    if isinstance(pending.command, ShiftTime):
+                        # Nothing was shifted: the step is noticed again.
+                        self._clock_steps.give_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
                         self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
+        self._shift_time_first(batch)
         transaction = Transaction(self.core_state)
         decided = await self._decide(batch, transaction)
         try:
@@ -211,7 +230,9 @@ class Controller:
                 if not isinstance(pending.command, Expire | ShiftTime):
                     _fail(pending, error)
             transaction = Transaction(self.core_state)
-            decided = await self._decide([one for one, _ in decided if not one.answer.done()], transaction)
+            rest = [one for one, _ in decided if not one.answer.done()]
+            self._shift_time_first(rest)
+            decided = await self._decide(rest, transaction)
             self._owed_scopes |= transaction.records.keys()
             self._owed_tombstones |= transaction.tombstones
             self._owed_events += [event for _, outcome in decided for event in outcome.events]
@@ -238,7 +259,9 @@ class Controller:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
         beat = self._beat_due or not self.counters.store_up
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or beat):
+        heard = transaction.heard_watchdog
+        heard_anew = heard != self.core_state.heard_watchdog
+        if not (events or transaction.tombstones or transaction.rewritten or forgotten or heard_anew or beat):
             return
         owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
         batch = Batch(
@@ -247,6 +270,7 @@ class Controller:
             (*self._owed_events, *events),
             frozenset(self._owed_scopes | transaction.rewritten),
             self.clock.now(),
+            heard if heard_anew else None,
         )
         began = self.clock.monotonic()
         try:
@@ -311,19 +335,15 @@ class Controller:
         """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
-        drift = self.clock.now() - self.clock.monotonic()
-        step, self._drift = drift - self._drift, drift
-        if step < -_STEP_SECS:
-            self._clock_went_back(step)
-        elif step > _STEP_SECS:
-            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
-            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
-        if not self.counters.store_up:
+        # The writer shifts what was written before a step, before it decides anything.
+        if self._clock_steps.is_due or not self.counters.store_up:
             self._order(Expire(()))
 
-    def _clock_went_back(self, secs: float) -> None:
-        logger.warning("clock_went_back", extra={"fields": {"secs": round(-secs, 3)}})
-        self._order(ShiftTime(secs))
+    def _shift_time_first(self, batch: list[_Pending]) -> None:
+        """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
+        step = self._clock_steps.take()
+        if step:
+            batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
 
     @property
     def _sweep_secs(self) -> float:
@@ -345,10 +365,18 @@ class Controller:
 
 
 def _size(command: Command) -> int:
-    """How many alerts ``command`` is about."""
-    if isinstance(command, ReceiveAlerts):
-        return len(command.alerts)
-    return len(command.firing) + len(command.missing) if isinstance(command, ReconcileAlerts) else 0
+    """How many alerts ``command`` is about; what is about every scope counts as many."""
+    match command:
+        case ReceiveAlerts():
+            return len(command.alerts)
+        case ReconcileAlerts():
+            return len(command.firing) + len(command.missing)
+        case RevertResolves():
+            return len(command.signals)
+        case ShiftTime() | SetPolicies() | AcceptResolves():
+            return _AT_ONCE_ALERTS + 1
+        case _:
+            return 0
 
 
 def _apply_commands(

@@ -81,7 +81,10 @@ class EventLog:
 
     def _react(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
-        if signal is not None and signal.kind == "alert" and signal.since <= now:
+        if signal is None or signal.ended_at is not None:
+            # One with an end is put back, because its resolve is not accepted.
+            return
+        if signal.kind == "alert" and signal.since <= now:
             self._counters.reaction.observe(now - signal.since)
 
 
@@ -93,6 +96,8 @@ def _write(entry: Entry) -> None:
         "source": entry.source,
         "reason": entry.reason,
     }
+    if entry.alertname:
+        fields["alertname"] = entry.alertname
     if entry.actor:
         fields["actor"] = entry.actor
     if entry.cause:

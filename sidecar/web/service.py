@@ -122,6 +122,7 @@ class Service:
             _make_store(self.config.store),
             max_scopes=limits.max_scopes,
             max_signals=limits.max_signals_per_scope,
+            max_tombstones=limits.max_tombstones,
             scope_idle_secs=self.config.scope_idle_secs,
             clock=self.clock,
         )
@@ -239,6 +240,7 @@ class Service:
             core_state.max_scopes = before
             raise
         core_state.max_scopes = config.limits.max_scopes
+        core_state.max_tombstones = config.limits.max_tombstones
         core_state.max_signals = config.limits.max_signals_per_scope
         self._limit_waiting_room(config.limits)
         self.fast_path.limits = config.limits

@@ -22,7 +22,7 @@ from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
 from sidecar.web.service import Service
 from sidecar.web.ui.page import SECURITY_POLICY, status_page
 
-from .history import HOLD_KINDS, end_of_auto_hold, page_of, query_of
+from .history import page_of, query_of
 from .openapi import openapi
 from .status import read_status
 
@@ -86,18 +86,9 @@ class _Views:
             service.in_loop,
             service.controller,
             scope,
-            end_of=self._end_of,
             visible=viewer.scope,
             below=below,
         )
-
-    def _end_of(self, scope: str, since: float) -> float | None:
-        query = HistoryQuery(scope, below=False, kinds=HOLD_KINDS, since=since)
-        try:
-            return end_of_auto_hold(self._service.history(query))
-        except Problem:
-            # A store that is down must not hide the status.
-            return None
 
     def history(self) -> Response:
         """``GET /v1/history[/scope]``."""

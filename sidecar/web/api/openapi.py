@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar import __version__
+from sidecar.core.commands import AlertOutcome
 from sidecar.core.state import WellbeingState
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
@@ -17,7 +18,8 @@ from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
 
-_SEGMENT = "[A-Za-z0-9._:~-]{1,64}"
+# "." and ".." are no segments.
+_SEGMENT = "(?!\\.{1,2}(/|$))[A-Za-z0-9._:~-]{1,64}"
 _SCOPE = {
     "name": "scope",
     "in": "path",
@@ -323,8 +325,8 @@ def _schemas() -> Json:
     }
     counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
     signal = {
-        "source": text, "state": state, "reason": text, "since": time, "expires_at": _or_null(time),
-        "ended_at": _or_null(time),
+        "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
+        "expires_at": _or_null(time), "ended_at": _or_null(time),
     }  # fmt: skip
     hold = {
         "kind": {"enum": ["auto", "manual"]},
@@ -332,26 +334,32 @@ def _schemas() -> Json:
         "since": time,
         "until": _or_null(time),
         "by": text,
+        "alertname": _or_null(text),
     }
     entry = {
         "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
-        "reason": text, "cause": _or_null(text), "until": _or_null(time), "actor": _or_null(text),
+        "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
+        "actor": _or_null(text),
     }  # fmt: skip
+    watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
         "holds": _list(_object(hold)),
-        "suppressed": _or_null(_object({"since": time, "ended_at": _or_null(time), "text": text})),
+        "suppressed": _or_null(
+            _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
+        ),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     around = {
         "blind": {"type": "boolean"},
+        "watchdog": _or_null(watchdog),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,
     }
     below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
-    alerts = dict.fromkeys(("applied", "repeated", "stale", "ignored"), count)
+    alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
     return {
         "Problem": {

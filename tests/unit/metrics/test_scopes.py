@@ -16,7 +16,7 @@ from sidecar.core.values import Hold, HoldKind, Signal
 from sidecar.gates.gate import Gate
 from sidecar.metrics.scopes import CachedScopeLines, families, pieces
 
-HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator")
+HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator", 'An "alert"')
 COUNTS = (
     "requests", "blocked", "waited", "timed_out", "abandoned", "rejected", "waiting", "interventions", "paused_secs",
 )  # fmt: skip
@@ -111,4 +111,5 @@ def test_what_a_label_may_hold_is_escaped() -> None:
     info = next(sample for sample in samples if sample.name == "wellbeing_pause_info")
     assert info.labels == {
         "scope": "team-a/llama", "held_by": "(root)", "kind": "manual", "source": "an operator", "reason": HOLD.reason,
+        "alertname": HOLD.alertname,
     }  # fmt: skip
