@@ -20,10 +20,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.samples import Sample
 
 from sidecar.gates.gate import Gate
+from sidecar.time_slice import TimeSlice
 
 from .process import MetricsSource, ProcessMetrics
 from .scopes import CachedScopeLines, Lines, families, pieces
-from .time_slice import TimeSlice
 
 _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8

@@ -30,7 +30,7 @@ def test_each_gate_hangs_below_its_nearest_known_ancestor(steps: list[dict]) -> 
                     continue
                 nearest = next(path for path in ancestors_of(scope) if path in known)
                 assert gate.parent is known[nearest]
-                assert gate.parent.children[scope] is gate
-            assert sum(len(gate.children) for gate in known.values()) == len(known) - 1
+                assert gate in set(tree.children(gate.parent))
+            assert sum(len([*tree.children(gate)]) for gate in known.values()) == len(known) - 1
     finally:
         loop.close()
