@@ -72,7 +72,7 @@ class TreeUpdate:
         forgotten: gates whose scope is forgotten.
         placed: the gates of nodes that get or lose theirs.
         handed_down: what each gate concerned hands down after the change.
-        states: the new states.
+        states: the new states, each with whether the gate is closed.
         new_policies: the new policies by gate.
     """
 
@@ -86,7 +86,7 @@ class TreeUpdate:
     forgotten: list[Gate] = field(default_factory=list)
     placed: dict[TreeNode, Gate | None] = field(default_factory=dict)
     handed_down: dict[Gate, Derived] = field(default_factory=dict)
-    states: dict[Gate, GateState] = field(default_factory=dict)
+    states: list[tuple[Gate, GateState, bool]] = field(default_factory=list)
     new_policies: dict[Gate, Policy] = field(default_factory=dict)
 
     @property
@@ -234,7 +234,7 @@ class GateTree:
         while todo:
             node, above = todo.pop()
             gate = update.gate_at(node)
-            derived: Derived = above
+            derived, changed = above, True
             if gate is not None:
                 record = update.records.get(gate.scope) or gate.state.record
                 hold = record.hold
@@ -243,9 +243,8 @@ class GateTree:
                 is_new = gate.scope in update.named and gate not in update.handed_down
                 changed = is_new or derived != update.derived(gate)
                 update.handed_down[gate] = derived
-                if not changed:
-                    continue
-            todo += [(child, derived) for child in node.children.values()]
+            if changed:
+                todo += [(child, derived) for child in node.children.values()]
             yield
 
     def _settle(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
@@ -269,9 +268,10 @@ class GateTree:
         if is_new or renew or shown != before:
             version = self._next_version()
             update.changed[gate] = None
-        update.states[gate] = GateState(
+        state = GateState(
             record, effective, line_hold, held_by, closed, version, closed_at, counted_at, paused_secs
         )
+        update.states.append((gate, state, closed))
 
     def _node(self, path: str) -> TreeNode:
         node = self._nodes.get(path)
@@ -293,8 +293,11 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
-        for gate, state in update.states.items():
-            gate.show(state)
+        for gate, state, closed in update.states:
+            # As `Gate.show` does: there may be twenty thousand.
+            gate.state = state
+            gate.closed = closed
+            gate.answer = gate.answer_rest = None
         if update.reshaped:
             self.waiting_room.rehoming = True
 

@@ -67,7 +67,9 @@ class ExpiryTimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
+        for _ in range(_AT_ONCE):
+            if not self._heap or self._when.get(self._heap[0][1]) == self._heap[0][0]:
+                break
             heapq.heappop(self._heap)
         self._armed_for = self._heap[0][0] if self._heap else math.inf
         if self._heap:
