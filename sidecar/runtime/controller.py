@@ -88,6 +88,10 @@ class Controller:
         max_signals: how many signals a scope may have.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: tells the time.
+
+    Attributes:
+        on_reshape: called in the step in which paths lead to other gates, or policies change.
+        on_turn: called after gates have opened or closed, or paths lead to other gates.
     """
 
     def __init__(
@@ -318,11 +322,17 @@ class Controller:
             yield from self.waiting_room.open(gate)
             yield
         if update.opened or update.closed or update.reshaped or update.policies is not None:
-            self.on_turn()
+            self._call_on_turn()
         for gate in update.changed:
             yield from self.waiting_room.changed(gate)
             yield
         yield from self.streams.tell(update.changed, update.forgotten, self.tree)
+
+    def _call_on_turn(self) -> None:
+        try:
+            self.on_turn()
+        except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
+            self.counters.task_failures.record("on_turn")
 
     def _offer_changed(self, gate: Gate) -> None:
         self._offers[gate] = None

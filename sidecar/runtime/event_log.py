@@ -95,7 +95,9 @@ class EventLog:
 
     def _write(self) -> None:
         while not self._stopped.is_set():
-            self._news.wait()
+            if not self._unlogged:
+                # After a line that could not be written, the others are there already.
+                self._news.wait()
             self._news.clear()
             # The answers to what has happened go first.
             time.sleep(_PAUSE_SECS)
