@@ -19,7 +19,7 @@ from .gate import Gate
 from .tree import GateTree
 
 _TURNS_AT_ONCE = 6
-_CHUNK_BYTES = 32_768
+_CHUNK_BYTES = 12_288
 _SPARE_ENTRIES = 64
 
 Render = Callable[[Gate, str | None], bytes]

@@ -63,6 +63,9 @@ _MAX_OWED_EVENTS = 10_000
 _AT_ONCE = 50
 """What is about more alerts or scopes is decided by a thread."""
 
+_MANY = 1_000
+"""From so many scopes on, a step over all of them has a turn of the loop to itself."""
+
 _SLICE_SECS = 0.001
 """How long a batch holds the loop before other work has its turn."""
 
@@ -298,13 +301,20 @@ class Controller:
         policies = transaction.policies
         repolicied = policies is not self.core_state.policies
         update = TreeUpdate(transaction.records, self.clock.monotonic(), policies if repolicied else None)
-        self.core_state.apply(transaction)
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        self.core_state.apply(transaction)
+        if len(transaction.records) >= _MANY:
+            await time_slice.let_others_run()
         await run_in_slices(self.tree.prepare(update), time_slice)
+        many = len(update.states) >= _MANY
+        if many:
+            await time_slice.let_others_run()
         self.tree.apply(update)
         if update.reshaped or repolicied:
             # In the same step: the same request leads to another gate from now on.
             self.on_reshape()
+        if many:
+            await time_slice.let_others_run()
         await run_in_slices(self._follow_up(update), time_slice)
         await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
         await run_in_slices(
