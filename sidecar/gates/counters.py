@@ -1,4 +1,4 @@
-"""What is counted for the whole process; a scope's own counters are on its gate."""
+"""Counters of the whole process. The counters of a scope are on its gate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Histogram:
 
 
 class Counters:
-    """Plain numbers, written by the loop, read by the metrics' collector in the loop."""
+    """Plain numbers. The loop writes them, and the metrics' collector reads them in the loop."""
 
     def __init__(self) -> None:
         self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
@@ -67,7 +67,7 @@ class Counters:
         self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
-        # By the problem's name: what was refused for its size, its number, its pace or its sender.
+        # Refused requests by the name of the problem: too large, too many, too slow, not allowed.
         self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.clients = 0
         self.clients_gone = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
 from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -108,10 +108,7 @@ class Service:
         self.fast_path.ticking = self._tick
         self._limit_waiting_room(self.config.limits)
         self.ready = True
-        # What start-up made stays: no collection has to look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
+        self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
         # A thread that works for an operator lets the loop have the interpreter ten times as soon as usual.
         sys.setswitchinterval(_SWITCH_SECS)
 
@@ -154,6 +151,7 @@ class Service:
         self.shut_down()
         self.fast_path.stop()
         self.guard.stop()
+        self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
         self.reports.stop()
