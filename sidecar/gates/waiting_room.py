@@ -132,15 +132,15 @@ class WaitingRoom:
                 gate.waiters[waiter] = None
             waiter.gate = gate
 
-    def turn_away(self, waiter: Waiter) -> None:
-        """Shutting down: answer ``waiter``, if it is still parked."""
+    def turn_away(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
+        """Answer ``waiter`` with ``ending``, if it is still parked; a gate request counts as rejected."""
         account = waiter.account
         if waiter.gate is None:
             return
         if account is not None:
             account.rejected += 1
             self._observe("rejected", waiter)
-        self._end(waiter, Ending.SHUTTING_DOWN)
+        self._end(waiter, ending)
 
     def shut_down(self, gates: Iterable[Gate]) -> None:
         """Answer everybody who is parked at ``gates``; nobody is parked from now on."""
