@@ -14,9 +14,10 @@ REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600
 COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 REFUSALS = (
-    "body-too-large", "cross-site", "forbidden", "header-too-large", "notification-too-large",
-    "too-many-attempts", "too-many-clients", "too-many-connections", "too-many-scopes", "too-many-signals",
-    "too-many-streams", "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
+    "body-too-large", "cross-site", "forbidden", "header-too-large", "invalid-request",
+    "notification-too-large", "too-many-attempts", "too-many-clients", "too-many-connections",
+    "too-many-scopes", "too-many-signals", "too-many-streams", "too-many-waiters", "too-many-watchers",
+    "too-slow", "unauthorized",
 )  # fmt: skip
 WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
 

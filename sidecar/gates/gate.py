@@ -172,6 +172,7 @@ class Ending(Enum):
     TOO_MANY_WAITERS = "turned away: too many waiters"
     TOO_MANY_WATCHERS = "turned away: too many watches"
     SHUTTING_DOWN = "turned away: shutting down"
+    REVOKED = "turned away: the client may not wait here any more"
 
 
 class Waiter:

@@ -183,15 +183,15 @@ class WaitingRoom:
         waiter.path = path
         self._unnamed.add(waiter, gate.scope)
 
-    def turn_away(self, waiter: Waiter) -> None:
-        """Answer ``waiter``, if it is still parked, that the sidecar shuts down."""
+    def turn_away(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
+        """Answer ``waiter`` with ``ending``, if it is still parked; a gate request counts as rejected."""
         account = waiter.account
         if waiter.gate is None:
             return
         if account is not None:
             account.rejected += 1
             self._observe("rejected", waiter)
-        self._end(waiter, Ending.SHUTTING_DOWN)
+        self._end(waiter, ending)
 
     def shut_down(self, gates: Iterable[Gate]) -> None:
         """Answer everything that is parked at ``gates``; nothing is parked from now on."""

@@ -1,4 +1,4 @@
-"""``/v1/history``: what happened, newest first, page by page."""
+"""``/v1/history``: interventions, pauses and resumes, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
 
 
 def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
-    """The answer: the entries, and the cursor of the next page, if there may be one."""
+    """The response: the entries, and the cursor of the next page if there may be one."""
     more = len(entries) == query.limit
     return {
         "entries": [_entry(entry) for entry in entries],

@@ -28,7 +28,7 @@ _SCOPE = {
     "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
 }
 WAITS = ("waited", "timed_out", "abandoned")
-"""What a client tells of its waits."""
+"""Outcomes of waits that clients report."""
 
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
@@ -45,7 +45,7 @@ def openapi() -> Json:
         "info": {
             "title": "Wellbeing sidecar",
             "version": __version__,
-            "description": "Watches how well an agent or a model is, and has inference wait while it is not.",
+            "description": "Watches the wellbeing of agents and models; inference waits while it is bad.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
@@ -61,7 +61,7 @@ def openapi() -> Json:
 
 
 def _secured(path: str, item: Json) -> Json:
-    """``item`` with who may, and what everybody may be told."""
+    """Add to ``item`` the role that it takes and the problems that are possible everywhere."""
     route = path.removesuffix("/{scope}")
     role = ROUTES.get(route)
     for method in ("get", "head", "put", "post"):
@@ -76,7 +76,9 @@ def _secured(path: str, item: Json) -> Json:
             problems = (*problems, *_EVERYWHERE)
         if path.endswith("{scope}"):
             problems = (*problems, "invalid-scope")
-        for status, response in _problems((*problems, "header-too-large", "too-many-connections")).items():
+        for status, response in _problems(
+            (*problems, "header-too-large", "invalid-request", "too-many-connections")
+        ).items():
             operation["responses"].setdefault(status, response)
     return item
 
@@ -106,7 +108,7 @@ def _paths() -> Json:
         ),
         **_scoped(
             "/v1/reports",
-            {"post": _change("Tell what a client counted", "Report", "Accepted", "too-many-clients")},
+            {"post": _change("Report what a client counted", "Report", "Accepted", "too-many-clients")},
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
@@ -121,7 +123,7 @@ def _paths() -> Json:
         },
         "/metrics": {
             "get": _plain(
-                "What Prometheus scrapes",
+                "Metrics for Prometheus",
                 "text/plain",
                 "application/openmetrics-text",
                 problems=("internal-error",),
@@ -132,7 +134,7 @@ def _paths() -> Json:
         "/-/ready": {"get": _plain("Whether it takes requests", "text/plain", problems=("shutting-down",))},
         "/-/reload": {
             "post": _plain(
-                "Load the config anew",
+                "Load the config again",
                 "text/plain",
                 problems=(
                     "invalid-config",
@@ -147,7 +149,7 @@ def _paths() -> Json:
         "/openapi.json": {"get": _plain("This document", "application/json")},
         "/problems/{name}": {
             "get": {
-                "summary": "What a problem's `type` leads to",
+                "summary": "The status and title of a problem type",
                 "parameters": [
                     {"name": "name", "in": "path", "required": True, "schema": {"enum": list(TITLES)}}
                 ],
@@ -252,7 +254,7 @@ def _history() -> Json:
     kinds = f"^(,|({'|'.join(KINDS)})(,|$))*$"
     time = {"type": "string", "format": "date-time"}
     return {
-        "summary": "What happened, newest first",
+        "summary": "History entries, newest first",
         "parameters": [
             _query("limit", {**whole, "maximum": 1000, "default": 100}, "Entries on a page."),
             _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the page before."),
@@ -270,7 +272,7 @@ def _plain(summary: str, *types: str, problems: tuple[str, ...] = ()) -> Json:
     content = {kind: {"schema": {"type": "string" if "json" not in kind else "object"}} for kind in types}
     return {
         "summary": summary,
-        "responses": {"200": {"description": "It", "content": content}},
+        "responses": {"200": {"description": "The document", "content": content}},
         "problems": problems,
     }
 
@@ -288,7 +290,7 @@ def _shot(*, head: bool) -> Json:
         "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
         RAMP_HEADER: {
             "schema": {"type": "number"},
-            "description": "How many of those who wait in this client to let through a second",
+            "description": "How many of its waiting requests this client may admit a second",
         },
     }
     if head:

@@ -1,4 +1,4 @@
-"""``/``: the status page. Plain HTML that loads nothing and runs nothing; it asks for itself again."""
+"""``/``: the status page. Plain HTML without scripts or other files; it reloads itself."""
 
 from __future__ import annotations
 
