@@ -98,10 +98,12 @@ class RefusalLog:
         """
         if scope in self._seen:
             return
-        names = [child.scope for child in islice(self._controller.tree.children(gate), _MAX_NAMES)]
-        if not names or self._checks.take(self._loop.time()) is None:
+        children = self._controller.tree.children(gate)
+        first = next(children, None)
+        if first is None or self._checks.take(self._loop.time()) is None:
             return
         self._remember(scope)
+        names = [first.scope, *(child.scope for child in islice(children, _MAX_NAMES))]
         job = self._loop.run_in_executor(None, misspelling, scope, gate.scope, names)
         client = peer()
         job.add_done_callback(lambda done: self._tell(done, scope, gate, client))
