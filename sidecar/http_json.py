@@ -1,37 +1,46 @@
-"""One HTTP request for JSON, blocking, for a thread: within a time and a size, and telling no secrets."""
+"""One HTTP request for JSON, for use in a thread: limited in time and size, without credentials in errors.
+
+Nothing is taken from the environment that was not given: no ``.netrc``, no ``REQUESTS_CA_BUNDLE`` or
+``CURL_CA_BUNDLE``. A proxy of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``)
+is used for other machines, and never for loopback addresses.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 _CHUNK_BYTES = 65_536
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
 class HttpRequestFailed(Exception):
-    """No answer, or none that can be used; the message has no credentials in it."""
+    """No response, or one that cannot be used; the message has no credentials in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAccess:
-    """Who we are, and whom to trust.
+    """Credentials for the server, and which certificates of servers are trusted.
 
     Attributes:
         username: for basic authentication.
         password: in the config itself.
-        password_file: in a file, read at every request.
+        password_file: in a file, read for every request.
         bearer_token: in the config itself.
-        bearer_token_file: in a file, read at every request.
-        ca_file: whom to trust; empty: whom the system trusts.
-        cert_file: the client's certificate.
+        bearer_token_file: in a file, read for every request.
+        ca_file: CA bundle; empty: the public certificate authorities (of ``certifi``).
+        cert_file: client certificate.
         key_file: its key.
-        insecure_skip_verify: trust anybody.
+        insecure_skip_verify: accept any certificate.
     """
 
     username: str = ""
@@ -46,7 +55,7 @@ class HttpAccess:
 
     @classmethod
     def of(cls, config: object) -> HttpAccess:
-        """What of these a section of the config has."""
+        """The attributes that a section of the config has."""
         return cls(**{name: getattr(config, name) for name in cls.__slots__ if hasattr(config, name)})
 
 
@@ -60,26 +69,32 @@ def request_json(
     params: Mapping[str, str | list[str]] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> tuple[int, Any]:
-    """The status, and the JSON that came with it; None where what came is none.
+    """The status of the response and its JSON; None where the body is not JSON.
 
     Args:
         method: of HTTP.
-        url: where; may have credentials of its own.
-        access: who we are.
-        timeout: seconds until the answer has to be there, the whole of it.
-        max_bytes: of the answer's body.
+        url: may have credentials of its own.
+        access: credentials and trusted certificates.
+        timeout: seconds for the whole request, until the end of the response.
+        max_bytes: of the response's body.
         params: of the query.
         body: sent as JSON.
 
     Raises:
-        HttpRequestFailed: nothing came in time, or too much.
+        HttpRequestFailed: no response in time, or one that is broken or too large.
     """
-    import requests  # noqa: PLC0415 - it takes memory, and only who asks others needs it
+    import requests  # noqa: PLC0415 - takes memory, and only some sidecars ask others
+    import urllib3  # noqa: PLC0415 - the same
 
-    deadline = time.monotonic() + timeout
+    deadline = _Deadline(timeout)
     try:
-        with requests.Session() as session:
+        with requests.Session() as session, deadline:
+            session.trust_env = False
+            session.proxies.update(_proxies(url))
+            session.headers["Accept-Encoding"] = "identity"
             _authenticate(session, url, access)
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, deadline.adapter())
             with session.request(
                 method,
                 url,
@@ -88,16 +103,125 @@ def request_json(
                 timeout=timeout,
                 stream=True,
                 allow_redirects=False,
-                # By argument, for the session's own gives way to $REQUESTS_CA_BUNDLE.
-                verify=False if access.insecure_skip_verify else (access.ca_file or None),
+                verify=False if access.insecure_skip_verify else (access.ca_file or True),
                 cert=((access.cert_file, access.key_file) if access.key_file else access.cert_file) or None,
             ) as response:
-                return response.status_code, _json(_read(response, deadline, timeout, max_bytes))
+                return response.status_code, _json(_read(response, deadline, max_bytes))
+    except HttpRequestFailed:
+        raise
     except requests.exceptions.InvalidHeader:
-        raise HttpRequestFailed("the credentials cannot stand in a header") from None
-    except (OSError, ValueError) as error:
-        # requests' errors are OSErrors. What they say of a URL may hold its credentials.
-        raise HttpRequestFailed(_without_credentials(str(error))) from None
+        raise HttpRequestFailed("the credentials have characters that a header may not have") from None
+    except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+        # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
+        raise HttpRequestFailed(deadline.passed_text() or _without_credentials(str(error))) from None
+    except Exception as error:  # noqa: BLE001 - callers know this error; an unknown one would end their work
+        what = f"{type(error).__name__}: {_without_credentials(str(error))}"
+        raise HttpRequestFailed(deadline.passed_text() or what) from None
+
+
+class _Deadline:
+    """Ends a request that takes too long, wherever it is.
+
+    The timeouts of requests are for each read from the socket: a server that sends a byte now and then would
+    never exceed them. So a timer shuts the connection down.
+
+    Args:
+        secs: for the whole request.
+    """
+
+    def __init__(self, secs: float) -> None:
+        self._secs = secs
+        self._until = time.monotonic() + secs
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(secs, self._shut_down)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        for one in self._sockets:
+            one.close()
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._until
+
+    def passed_text(self) -> str:
+        """The error if the time is over, else nothing."""
+        return f"the response was not complete within {self._secs:g} s" if self.has_passed else ""
+
+    def adapter(self) -> Any:  # noqa: ANN401 - a requests.adapters.HTTPAdapter
+        """An adapter whose connections end at the deadline."""
+        import requests  # noqa: PLC0415
+        import urllib3  # noqa: PLC0415
+
+        watch = self._watch
+
+        class Plain(urllib3.connection.HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                return watch(super()._new_conn())
+
+        class Encrypted(urllib3.connection.HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                return watch(super()._new_conn())
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        pools = {"http": PlainPool, "https": EncryptedPool}
+
+        class Adapter(requests.adapters.HTTPAdapter):
+            def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+                super().init_poolmanager(*args, **kwargs)
+                self.poolmanager.pool_classes_by_scheme = pools
+
+            def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
+                manager = super().proxy_manager_for(proxy, **kwargs)
+                manager.pool_classes_by_scheme = pools
+                return manager
+
+        return Adapter()
+
+    def _watch(self, connected: socket.socket) -> socket.socket:
+        # A duplicate: TLS takes the descriptor away from the socket itself.
+        self._sockets.append(connected.dup())
+        if self.has_passed:
+            self._shut_down()
+        return connected
+
+    def _shut_down(self) -> None:
+        for one in self._sockets:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # it is closed
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """The proxies of the environment for ``url``: none for loopback addresses."""
+    import requests  # noqa: PLC0415
+
+    host = urlsplit(url).hostname or ""
+    if _is_loopback(host):
+        return {}
+    return dict(requests.utils.get_environ_proxies(url, no_proxy=None))
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _authenticate(session: Any, url: str, access: HttpAccess) -> None:  # noqa: ANN401 - a requests.Session
@@ -107,16 +231,16 @@ def _authenticate(session: Any, url: str, access: HttpAccess) -> None:  # noqa: 
         token = _secret("token", access.bearer_token, access.bearer_token_file)
         if _NOT_IN_A_HEADER.search(token):
             raise HttpRequestFailed(
-                "the token has characters that cannot stand in a header: a line break, a space?"
+                "the token has characters that a header may not have: a line break, a space?"
             )
         session.headers["Authorization"] = f"Bearer {token}"
-        # Nobody's ~/.netrc is asked; proxies of the environment are.
-        session.auth = _as_it_stands
+        # Credentials in the URL do not replace it.
+        session.auth = _unchanged
     elif "@" not in url:
-        session.auth = _as_it_stands
+        session.auth = _unchanged
 
 
-def _as_it_stands(request: Any) -> Any:  # noqa: ANN401 - a requests.PreparedRequest
+def _unchanged(request: Any) -> Any:  # noqa: ANN401 - a requests.PreparedRequest
     return request
 
 
@@ -130,18 +254,22 @@ def _secret(what: str, text: str, path: str) -> str:
         raise HttpRequestFailed(f"the file with the {what}, {path!r}, cannot be read: {why}") from None
 
 
-def _read(response: Any, deadline: float, timeout: float, max_bytes: int) -> bytes:  # noqa: ANN401
+def _read(response: Any, deadline: _Deadline, max_bytes: int) -> bytes:  # noqa: ANN401
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        # Decoding it could take any amount of memory.
+        raise HttpRequestFailed("the response is compressed, which was not asked for")
     data = bytearray()
     while True:
-        # What is there, not a whole chunk: an answer that drips has to be seen to drip.
-        chunk = response.raw.read1(_CHUNK_BYTES, decode_content=True)
+        # What has arrived, not a whole chunk: a response that arrives slowly must be noticed.
+        chunk = response.raw.read1(_CHUNK_BYTES)
+        if deadline.has_passed:
+            raise HttpRequestFailed(deadline.passed_text())
         if not chunk:
             return bytes(data)
         data += chunk
         if len(data) > max_bytes:
-            raise HttpRequestFailed(f"the answer has more than {max_bytes} bytes")
-        if time.monotonic() > deadline:
-            raise HttpRequestFailed(f"the answer was not there within {timeout:g} s")
+            raise HttpRequestFailed(f"the response has more than {max_bytes} bytes")
 
 
 def _json(data: bytes) -> Any:  # noqa: ANN401

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
-from sidecar.alerts import Alert, Matcher, Notification, fingerprint_of
+from sidecar.alerts import Alert, Matcher, NoMatch, Notification, RuleMatch, fingerprint_of
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, CommandOutcome, ReceiveAlerts
 from sidecar.core.scope import lies_within
@@ -13,6 +14,7 @@ from sidecar.core.values import ALERT_PREFIX, STALE_SECS
 from sidecar.gates.counters import Counters
 
 from .client import quote_receiver
+from .unmatched_alerts import UnmatchedAlert, UnmatchedAlerts, alertname_of
 
 _STATUS = {True: "firing", False: "resolved"}
 
@@ -24,12 +26,14 @@ class Interpretation:
     Attributes:
         command: what it asks for.
         firing: for each alert of the command whether it fires.
-        ignored: by whether they fire, how many alerts the rules ignore.
+        left_out: how many alerts are not in the command, by whether they fire and their outcome.
+        unmatched: alerts that say nothing of any scope, for the log.
     """
 
     command: ReceiveAlerts
     firing: tuple[bool, ...]
-    ignored: dict[bool, int]
+    left_out: Counter[tuple[bool, AlertOutcome]]
+    unmatched: tuple[UnmatchedAlert, ...] = ()
 
     def count(self, outcome: CommandOutcome, counters: Counters, now: float) -> dict[str, int]:
         """Count the notification and its alerts; by outcome, how many there were."""
@@ -39,9 +43,9 @@ class Interpretation:
         for firing, what in zip(self.firing, outcome.alerts, strict=True):
             counters.alerts[_STATUS[firing], what.value] += 1
             answer[what.value] += 1
-        for firing, count in self.ignored.items():
-            counters.alerts[_STATUS[firing], AlertOutcome.IGNORED.value] += count
-            answer[AlertOutcome.IGNORED.value] += count
+        for (firing, what), count in self.left_out.items():
+            counters.alerts[_STATUS[firing], what.value] += count
+            answer[what.value] += count
         return answer
 
 
@@ -73,56 +77,83 @@ class AlertInterpreter:
             within: who says it may speak of this scope and those inside it alone.
         """
         alerts: list[AlertFired | AlertResolved] = []
-        ignored = {True: 0, False: 0}
+        left_out: Counter[tuple[bool, AlertOutcome]] = Counter()
+        unmatched = UnmatchedAlerts()
         receivers = ("", notification.receiver)
         ours = self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
         for alert in notification.alerts:
+            match = self.match(alert)
+            if isinstance(match, NoMatch):
+                unmatched.add(alert, match)
             command: AlertFired | AlertResolved | None
-            if within and not self._may_tell(alert, within):
-                command = None
-            elif alert.firing:
+            if not alert.firing:
+                command = self._resolved(alert, match, now, within)
+            elif isinstance(match, RuleMatch) and self._may_tell(alert, match, within):
                 asked = ours and all(matcher.matches(alert.labels) for matcher in self._filter)
-                command = self.fired(alert, now, asked=self.question if asked else "")
+                command = self._fired(alert, match, now, self.question if asked else "")
             else:
-                # Rules may have changed since it fired: what stands for it ends, whatever they say now.
-                source = ALERT_PREFIX + alert.fingerprint
-                command = AlertResolved(source, alert.ends_at or now, now + STALE_SECS)
+                command = None
             if command is None:
-                ignored[alert.firing] += 1
+                left_out[alert.firing, _outcome_of(match)] += 1
             else:
                 alerts.append(command)
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
-        return Interpretation(
-            ReceiveAlerts(tuple(alerts), within=within),
-            firing,
-            {key: count for key, count in ignored.items() if count},
-        )
+        received = ReceiveAlerts(tuple(alerts), within=within)
+        return Interpretation(received, firing, left_out, unmatched.all())
 
-    def _may_tell(self, alert: Alert, within: str) -> bool:
-        """Whether ``alert`` is one of ``within``: its labels say so, and its fingerprint is theirs."""
-        claim = self._rules.match(alert)
-        mine = claim is not None and lies_within(claim.scope, within)
-        return mine and alert.fingerprint == fingerprint_of(alert.labels)
+    def match(self, alert: Alert) -> RuleMatch | NoMatch | None:
+        """What ``alert`` claims, or why nothing; None: it is the watchdog's, which claims nothing."""
+        if self._watchdog and alert.labels.get("alertname") == self._watchdog:
+            return None
+        return self._rules.match(alert)
 
-    def fired(self, alert: Alert, now: float, *, asked: str) -> AlertFired | None:
-        """What a firing ``alert`` asks for; None: it is to be ignored, as the watchdog's always is.
+    def fired(self, alert: Alert, match: RuleMatch, now: float) -> AlertFired:
+        """What a firing ``alert`` of Alertmanager's own list asks for.
 
         Args:
             alert: one that fires.
+            match: what it claims.
             now: wall time.
-            asked: by which question Alertmanager would tell of it; empty: by none.
         """
-        if self._watchdog and alert.labels.get("alertname") == self._watchdog:
-            return None
-        claim = self._rules.match(alert)
-        if claim is None:
-            return None
+        return self._fired(alert, match, now, self.question)
+
+    def _fired(self, alert: Alert, match: RuleMatch, now: float, asked: str) -> AlertFired:
         return AlertFired(
             ALERT_PREFIX + alert.fingerprint,
-            claim.scope,
-            claim.state,
-            claim.reason,
+            match.scope,
+            match.state,
+            match.reason,
             alert.starts_at,
             now + self._ttl_secs,
             asked,
+            alertname_of(alert),
         )
+
+    def _resolved(
+        self, alert: Alert, match: RuleMatch | NoMatch | None, now: float, within: str
+    ) -> AlertResolved | None:
+        # Rules may have changed since it fired: what stands for it ends, whatever they say now.
+        own = not within or alert.fingerprint == fingerprint_of(alert.labels)
+        if not own:
+            return None
+        known = isinstance(match, RuleMatch) and lies_within(match.scope, within)
+        return AlertResolved(
+            ALERT_PREFIX + alert.fingerprint,
+            now if alert.ends_at is None else alert.ends_at,
+            now + STALE_SECS,
+            None if known else _outcome_of(match),
+        )
+
+    @staticmethod
+    def _may_tell(alert: Alert, match: RuleMatch, within: str) -> bool:
+        """Whether ``alert`` is one of ``within``: its labels say so, and its fingerprint is theirs."""
+        return not within or (
+            lies_within(match.scope, within) and alert.fingerprint == fingerprint_of(alert.labels)
+        )
+
+
+def _outcome_of(match: RuleMatch | NoMatch | None) -> AlertOutcome:
+    """The outcome of an alert that is not applied."""
+    if isinstance(match, NoMatch) and match.misdirected:
+        return AlertOutcome.MISDIRECTED
+    return AlertOutcome.IGNORED

@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar.alerts import ActiveAlert
+from sidecar.alerts import ActiveAlert, NoMatch, RuleMatch
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertMissing, CommandOutcome, ReconcileAlerts
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
@@ -29,6 +29,7 @@ from sidecar.supervision import run_supervised
 
 from .client import AlertmanagerReply, Ask, name_of
 from .notifications import AlertInterpreter
+from .unmatched_alerts import UnmatchedAlert, UnmatchedAlertLog, UnmatchedAlerts
 from .watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -46,13 +47,15 @@ class _Listed:
     Attributes:
         firing: what counts as firing, by source.
         suppressed: sources that nobody lists as active.
-        ignored: sources that the rules ignore.
+        ignored: sources that the rules ignore, and misdirected ones.
+        unmatched: of those, for the log.
         complete: one that answered has run for long enough to know.
     """
 
     firing: dict[str, AlertFired]
     suppressed: frozenset[str]
     ignored: frozenset[str]
+    unmatched: tuple[UnmatchedAlert, ...]
     complete: bool
 
 
@@ -65,6 +68,7 @@ class Reconciler:
         watchdog: says whether what is absent can be believed.
         config: whom to ask, and how.
         ask: asks.
+        unmatched_log: logs alerts that say nothing of any scope.
         jitter: a number from 0 to 1, anew at each call.
     """
 
@@ -76,11 +80,13 @@ class Reconciler:
         config: AlertsConfig,
         *,
         ask: Ask,
+        unmatched_log: UnmatchedAlertLog,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._controller = controller
         self._watchdog = watchdog
         self._ask = ask
+        self._unmatched_log = unmatched_log
         self._jitter = jitter
         self._absent: dict[str, Signal] = {}
         self._hurry = asyncio.Event()
@@ -155,6 +161,7 @@ class Reconciler:
         listed = await self._controller.loop.run_in_executor(
             None, _together, good, config, interpreter, asked_at
         )
+        self._unmatched_log.tell(listed.unmatched, clock.monotonic())
         self._watchdog.listed(any(answer.watchdog for answer in good), complete=listed.complete, asked=asked)
         believed = listed.complete and not self._watchdog.ignores_missing_alerts
         why = {source: self._why_gone(source, signal, listed, believed) for source, signal in before.items()}
@@ -237,16 +244,18 @@ def _together(
     silent = not config.alertmanager.count_suppressed
     suppressed = frozenset(source for source, one in alerts.items() if one.suppressed and silent)
     firing = {}
+    unmatched = UnmatchedAlerts()
     for source, one in alerts.items():
-        command = (
-            None if source in suppressed else interpreter.fired(one.alert, now, asked=interpreter.question)
-        )
-        if command is not None:
-            firing[source] = command
+        match = None if source in suppressed else interpreter.match(one.alert)
+        if isinstance(match, RuleMatch):
+            firing[source] = interpreter.fired(one.alert, match, now)
+        elif isinstance(match, NoMatch):
+            unmatched.add(one.alert, match)
     oldest = min(answer.started_at for answer in answers)
     return _Listed(
         firing,
         suppressed,
         frozenset(alerts.keys() - firing.keys() - suppressed),
+        unmatched.all(),
         complete=now - oldest >= config.alertmanager.min_uptime_secs,
     )

@@ -7,14 +7,18 @@ shortly before, is taken back. Once the watchdog fires again, a grace is given f
 if it was heard of again and, where Alertmanager can be asked, that was asked, what was resolved and is still
 silent is believed.
 
-That it is blind is written into the history, and so is known after a restart.
+A watchdog that was never heard of since it was configured is a mistake in the wiring, and says nothing of
+Prometheus: it is warned of early and again, nobody is blind, and nothing is taken back.
+
+That it is blind is written into the history, and that the watchdog was heard of into the store. So both are
+known after a restart.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.alerts import Alert, Notification
@@ -27,11 +31,12 @@ from sidecar.core.commands import (
     Command,
     CommandOutcome,
     ReceiveAlerts,
+    RememberWatchdog,
     RevertResolves,
 )
 from sidecar.core.events import HoldLifted, SignalDropped
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import AGENT_PREFIX, HoldKind, ScopeRecord, Signal
+from sidecar.core.values import AGENT_PREFIX, Hold, HoldKind, ScopeRecord, Signal
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +49,23 @@ _CORRELATED_RESOLVE_SECS = 120.0
 
 _MAX_REMEMBERED = 10_000
 
+_UNHEARD_WARN_SECS = 60.0
+"""A watchdog that is wired is heard of within its `repeat_interval`, or a group interval after it fires."""
+
+_UNHEARD_AGAIN_SECS = 3600.0
+_UNHEARD_REMEDY = (
+    "route it to the sidecar's webhook, with a repeat_interval below alerts.watchdog.timeout_secs; until "
+    "then nothing tells a dead Prometheus from a recovery"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
     at: float
     scope: str
     signal: Signal
-    held: bool
+    hold: Hold | None
+    lifted: bool
 
 
 class Watchdog:
@@ -60,8 +75,9 @@ class Watchdog:
         config: the watchdog's alert; without a name nobody is ever blind.
         clock: tells the time.
         order: has a command done, in order.
-        records: what was kept.
+        records: the controller's, by scope; they are read again when alerts end.
         was_blind: what the history said last.
+        heard_alertname: the watchdog's alert that was heard of before the start; empty: none.
     """
 
     def __init__(
@@ -72,14 +88,18 @@ class Watchdog:
         records: Mapping[str, ScopeRecord],
         *,
         was_blind: bool = False,
+        heard_alertname: str = "",
     ) -> None:
         self._config = config
+        self._records = records
+        self._heard_alertname = heard_alertname
         self._clock = clock
         self._order = order
         self._heard_at = clock.monotonic()
         self._resolved_at = self._heard_at
         self._asked_at = 0.0
         self._was_heard = False
+        self._warn_at = self._heard_at + self._warn_secs
         self._was_listed = False
         self._missing = False
         self._sees_since: float | None = None
@@ -88,6 +108,8 @@ class Watchdog:
         self._claimed = [(scope, signal.state) for scope, signal in signals if signal.source == SOURCE]
         self._resolved = self._blind = bool(self.alertname) and was_blind
         if self._blind:
+            # Only a watchdog that was heard of makes blind.
+            self._remember()
             logger.error("blind", extra={"fields": {"alertname": self.alertname, "why": "it was before"}})
         elif any(signal.ended_at is not None for _, signal in signals):
             # It had begun to see again, or there is no watchdog any more.
@@ -100,6 +122,11 @@ class Watchdog:
     def blind(self) -> bool:
         """Whether nothing that is resolved can be believed."""
         return self._blind
+
+    @property
+    def heard(self) -> bool:
+        """Whether the watchdog was heard of since it was configured, by this process or an earlier one."""
+        return bool(self.alertname) and self._heard_alertname == self.alertname
 
     @property
     def ignores_missing_alerts(self) -> bool:
@@ -117,6 +144,7 @@ class Watchdog:
         if config.watchdog.alertname != self.alertname:
             self._heard_at, self._resolved = self._clock.monotonic(), self._blind
             self._was_heard = self._was_listed = self._missing = False
+        self._warn_at = self._clock.monotonic() + self._warn_secs
         self._config = config
         self.look()
         self._claim()
@@ -129,6 +157,7 @@ class Watchdog:
         if any(alert.firing for alert in own):
             self._hear()
         elif own:
+            self._remember()
             self._resolved, self._resolved_at = True, self._clock.monotonic()
             self.look()
 
@@ -146,8 +175,9 @@ class Watchdog:
             self._was_listed, self._missing = True, False
             self._hear()
         elif not found:
-            # One that is told by webhook alone belongs to another Alertmanager than is asked.
-            self._missing = self._was_listed or not self._was_heard
+            # One that is told by webhook alone belongs to another Alertmanager than is asked. One that was
+            # never heard of is not wired, and says nothing of other alerts.
+            self._missing = self.heard and (self._was_listed or not self._was_heard)
 
     def guard(self, command: ReceiveAlerts) -> ReceiveAlerts:
         """``command``, with its resolves not to be believed while blind."""
@@ -163,8 +193,8 @@ class Watchdog:
         if not (self.alertname and self._config.hold_while_blind):
             return
         now = self._clock.monotonic()
-        held = {
-            event.scope
+        lifted = {
+            event.scope: event.hold
             for event in outcome.events
             if isinstance(event, HoldLifted) and event.hold.kind is HoldKind.AUTO
         }
@@ -173,7 +203,8 @@ class Watchdog:
                 continue
             if sources is None or event.signal.source in sources:
                 signal = replace(event.signal, ended_at=event.at)
-                self._ended.append(_Ended(now, event.scope, signal, event.scope in held))
+                hold = lifted.get(event.scope) or self._auto_hold(event.scope)
+                self._ended.append(_Ended(now, event.scope, signal, hold, event.scope in lifted))
         self._forget(now)
         if self._blind:
             # The command was under way when the watchdog was found resolved.
@@ -183,7 +214,7 @@ class Watchdog:
         """See whether anything has changed; to be called every second."""
         now = self._clock.monotonic()
         self._forget(now)
-        overdue = now - self._heard_at > self._config.watchdog.timeout_secs
+        overdue = self.heard and now - self._heard_at > self._config.watchdog.timeout_secs
         blind = bool(self.alertname) and (self._resolved or overdue)
         if blind and not self._blind:
             self._go_blind()
@@ -191,11 +222,29 @@ class Watchdog:
             self._see_again(now)
         elif not blind and self._sees_since is not None and self._sees_well(self._sees_since, now):
             self._accept_resolves()
+        if self.alertname and not self.heard and now >= self._warn_at:
+            self._warn_at = now + _UNHEARD_AGAIN_SECS
+            fields = {"alertname": self.alertname, "remedy": _UNHEARD_REMEDY}
+            logger.warning("watchdog_not_heard", extra={"fields": fields})
 
     def _hear(self) -> None:
         self._was_heard = True
+        self._remember()
         self._heard_at, self._resolved = self._clock.monotonic(), False
         self.look()
+
+    def _remember(self) -> None:
+        if not self.heard:
+            self._heard_alertname = self.alertname
+            self._order(RememberWatchdog(self.alertname))
+
+    @property
+    def _warn_secs(self) -> float:
+        return min(self._config.watchdog.timeout_secs, _UNHEARD_WARN_SECS)
+
+    def _auto_hold(self, scope: str) -> Hold | None:
+        record = self._records.get(scope)
+        return record.auto if record else None
 
     def _is_own(self, alert: Alert) -> bool:
         return bool(self.alertname) and alert.labels.get("alertname") == self.alertname
@@ -233,7 +282,7 @@ class Watchdog:
     def _take_back(self) -> None:
         if self._ended:
             signals = tuple((one.scope, one.signal) for one in self._ended)
-            self._order(RevertResolves(signals, frozenset(one.scope for one in self._ended if one.held)))
+            self._order(RevertResolves(signals, tuple(_holds_of(self._ended))))
             self._ended.clear()
 
     @property
@@ -259,3 +308,18 @@ class Watchdog:
         known_well = min(now, self._heard_at) if self.alertname else now
         while self._ended and self._ended[0].at < known_well - _CORRELATED_RESOLVE_SECS:
             self._ended.popleft()
+
+
+def _holds_of(ended: Iterable[_Ended]) -> Iterator[tuple[str, Hold]]:
+    """The auto hold of each scope that would stand now if none of ``ended`` had ended."""
+    last: dict[str, _Ended] = {}
+    for one in ended:
+        before = last.get(one.scope)
+        if one.hold is not None:
+            last[one.scope] = one
+        elif before and (not before.lifted or one.signal.state >= before.signal.state):
+            # It would have paused the scope by itself, and did not: that pause was over by then.
+            del last[one.scope]
+    for scope, one in last.items():
+        if one.hold is not None:
+            yield scope, one.hold

@@ -8,7 +8,7 @@ from .api import ActiveAlert, parse_active_alerts, parse_started_at
 from .errors import InvalidMatcher, InvalidNotification, InvalidRule, NotificationTooLarge
 from .matchers import Matcher
 from .payload import Alert, Notification, fingerprint_of, parse_notification
-from .rules import Rule, RuleMatch, RuleSet
+from .rules import NoMatch, NoMatchCause, Rule, RuleMatch, RuleSet
 
 __all__ = [
     "ActiveAlert",
@@ -17,6 +17,8 @@ __all__ = [
     "InvalidNotification",
     "InvalidRule",
     "Matcher",
+    "NoMatch",
+    "NoMatchCause",
     "Notification",
     "NotificationTooLarge",
     "Rule",

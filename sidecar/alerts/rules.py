@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 
-from sidecar.core.errors import CoreError, InvalidScope, shown
-from sidecar.core.scope import MAX_SEGMENTS, ROOT, join_segments, parse_scope, to_segment
+from sidecar.core.errors import CoreError, shown
+from sidecar.core.scope import MAX_SEGMENTS, ROOT, join_segments
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
 
@@ -20,6 +21,8 @@ MAX_REASON_LENGTH = 1000
 IGNORE = "ignore"
 STATE_LABEL = "wellbeing"
 SCOPE_LABEL = "wellbeing_scope"
+ROOT_VALUE = "*"
+"""The value of ``wellbeing_scope`` that means the root. A template over missing labels never gives it."""
 
 _BY_SEVERITY: Mapping[str, WellbeingState | None] = {
     "critical": WellbeingState.DISTRESSED,
@@ -44,6 +47,34 @@ class RuleMatch:
     reason: str
 
 
+class NoMatchCause(Enum):
+    """Why an alert says nothing of any scope."""
+
+    RULE = "a rule ignores it"
+    NO_RULE = "no rule matches it"
+    NO_SCOPE = "it has no label wellbeing_scope"
+    NO_LABEL = "the first label of its rule's scope is missing"
+    EMPTY_SEGMENT = "a segment of its scope is empty"
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """An alert that says nothing of any scope.
+
+    Attributes:
+        cause: why.
+        label: the one that is missing or wrong; empty: no label is to blame.
+    """
+
+    cause: NoMatchCause
+    label: str = ""
+
+    @property
+    def misdirected(self) -> bool:
+        """Whether it was meant for a scope, and its labels do not say for which."""
+        return self.cause in (NoMatchCause.NO_LABEL, NoMatchCause.EMPTY_SEGMENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What the alerts that match claim.
@@ -51,8 +82,8 @@ class Rule:
     Attributes:
         matchers: all have to hold.
         state: what is claimed; None: the alert is ignored.
-        scope: labels whose values make the scope, at most 8; none at all: the root; None: the label
-            ``wellbeing_scope``.
+        scope: labels whose values make the scope, at most 8, up to the first that is missing; none at all:
+            the root; None: the label ``wellbeing_scope``.
         reason: a template; None: the annotation ``summary``.
 
     Raises:
@@ -123,33 +154,62 @@ class RuleSet:
 
     rules: tuple[Rule, ...] = ()
 
-    def match(self, alert: Alert) -> RuleMatch | None:
-        """What ``alert`` claims; None: it is to be ignored."""
+    def match(self, alert: Alert) -> RuleMatch | NoMatch:
+        """What ``alert`` claims, or why it claims nothing."""
         if not self.rules:
-            state = _built_in_state(alert.labels)
-            return (
-                None
-                if state is None
-                else RuleMatch(scope_by_label(alert.labels), state, _reason(None, alert))
-            )
+            return _match_built_in(alert)
         for rule in self.rules:
             if rule.matches(alert):
-                if rule.state is None:
-                    return None
-                return RuleMatch(_scope(rule, alert.labels), rule.state, _reason(rule.reason, alert))
-        return None
+                return _match_rule(rule, alert)
+        return NoMatch(NoMatchCause.NO_RULE)
 
 
-def scope_by_label(labels: Mapping[str, str]) -> str:
-    """The scope that the label ``wellbeing_scope`` names, made valid where it is not; else the root."""
-    value = labels.get(SCOPE_LABEL, "")
-    try:
-        return parse_scope(value)
-    except InvalidScope:
-        parts = [part for part in value.split("/") if part]
-        if len(parts) > MAX_SEGMENTS:
-            parts = [*parts[: MAX_SEGMENTS - 1], "/".join(parts[MAX_SEGMENTS - 1 :])]
-        return "/".join(to_segment(part) for part in parts)
+def _match_built_in(alert: Alert) -> RuleMatch | NoMatch:
+    state = _built_in_state(alert.labels)
+    if state is None:
+        return NoMatch(NoMatchCause.RULE)
+    if SCOPE_LABEL not in alert.labels:
+        return NoMatch(NoMatchCause.NO_SCOPE, SCOPE_LABEL)
+    scope = _labelled_scope(alert.labels)
+    return scope if isinstance(scope, NoMatch) else RuleMatch(scope, state, _reason(None, alert))
+
+
+def _match_rule(rule: Rule, alert: Alert) -> RuleMatch | NoMatch:
+    if rule.state is None:
+        return NoMatch(NoMatchCause.RULE)
+    scope = _labelled_scope(alert.labels) if rule.scope is None else _joined_scope(rule.scope, alert.labels)
+    return scope if isinstance(scope, NoMatch) else RuleMatch(scope, rule.state, _reason(rule.reason, alert))
+
+
+def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
+    """The scope that the label ``wellbeing_scope`` names, made valid where it is not.
+
+    What is deeper than a scope may be becomes one last segment, so that it stays below what it names.
+    """
+    value = labels.get(SCOPE_LABEL)
+    if value is None:
+        return NoMatch(NoMatchCause.NO_LABEL, SCOPE_LABEL)
+    if value == ROOT_VALUE:
+        return ROOT
+    parts = value.split("/")
+    if not all(parts):
+        # A template over a label that is missing: what is left would name a scope that is too wide.
+        return NoMatch(NoMatchCause.EMPTY_SEGMENT, SCOPE_LABEL)
+    if len(parts) > MAX_SEGMENTS:
+        parts = [*parts[: MAX_SEGMENTS - 1], "/".join(parts[MAX_SEGMENTS - 1 :])]
+    return join_segments(parts)
+
+
+def _joined_scope(names: Sequence[str], labels: Mapping[str, str]) -> str | NoMatch:
+    if not names:
+        return ROOT
+    values = []
+    for name in names:
+        value = labels.get(name, "")
+        if not value:
+            break
+        values.append(value)
+    return join_segments(values) if values else NoMatch(NoMatchCause.NO_LABEL, names[0])
 
 
 def render(template: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
@@ -191,18 +251,6 @@ def _built_in_state(labels: Mapping[str, str]) -> WellbeingState | None:
     if named in _BY_STATE:
         return _BY_STATE[named]
     return _BY_SEVERITY.get(labels.get("severity", ""), WellbeingState.CAUTIOUS)
-
-
-def _scope(rule: Rule, labels: Mapping[str, str]) -> str:
-    if rule.scope is None:
-        return scope_by_label(labels)
-    values = []
-    for name in rule.scope:
-        value = labels.get(name, "")
-        if not value:
-            break
-        values.append(value)
-    return join_segments(values) if values else ROOT
 
 
 def _reason(template: str | None, alert: Alert) -> str:

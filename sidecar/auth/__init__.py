@@ -1,4 +1,4 @@
-"""Who somebody is, and what they may do. Knows HTTP's ``Authorization`` and nothing else of the web."""
+"""Credentials, identities and roles. Knows HTTP's ``Authorization`` header and nothing else of the web."""
 
 from .files import Stamp, stamp_of
 from .keyring import CredentialsError, Keyring

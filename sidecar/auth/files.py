@@ -1,4 +1,4 @@
-"""Files that change under a running program: secrets and certificates that are rotated."""
+"""Detects changed files: secrets and certificates are rotated while the program runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 def stamp_of(paths: Iterable[str]) -> Stamp:
-    """What differs once one of the files at ``paths`` does: inode, time and size of each; None: not there."""
+    """A value that changes with the files at ``paths``: inode, time and size of each; None: no file."""
     stamps: list[tuple[int, int, int] | None] = []
     for path in paths:
         try:

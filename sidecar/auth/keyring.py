@@ -1,7 +1,7 @@
-"""The credentials: tokens, passwords and certificates, and whose they are.
+"""The credentials: tokens, passwords and certificates, and their identities.
 
-Tokens and passwords are compared by their digests, in constant time, each with all. A password that was
-right is remembered by a keyed digest: bcrypt is slow by design.
+Tokens are compared by their digests, in constant time, each with all of them. bcrypt is slow by design, so
+a right password is remembered by a keyed digest.
 """
 
 from __future__ import annotations
@@ -13,61 +13,81 @@ import hmac
 import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sidecar.config import LEAST_TOKEN_LENGTH, CredentialConfig
 
-from .files import Stamp, stamp_of
+from .files import stamp_of
 from .values import Identity, Role
 
 logger = logging.getLogger(__name__)
 
+GRACE_SECS = 5.0
+"""A token whose file is gone or unusable stays valid for this time: files are not always replaced at once."""
 _MAX_REMEMBERED = 1_000
 _MAX_PASSWORD_BYTES = 72  # bcrypt reads no further
 
 
 class CredentialsError(ValueError):
-    """A credential that cannot be used; the message names it, not its secret."""
+    """A credential that cannot be used; the message has its name, not its secret."""
 
 
 class Keyring:
     """All credentials.
 
     Args:
-        credentials: the config's.
+        credentials: of the config.
         environ: has the variables that they name.
+        previous: the keyring that this one replaces. Passwords that it checked need not be checked again.
 
     Raises:
-        CredentialsError: a token cannot be read, is too short, or is another's too.
+        CredentialsError: a token cannot be read, is too short, or is the same as another one.
     """
 
-    def __init__(self, credentials: Sequence[CredentialConfig], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        credentials: Sequence[CredentialConfig],
+        environ: Mapping[str, str],
+        previous: Keyring | None = None,
+    ) -> None:
         self._credentials = tuple(credentials)
         self._environ = environ
-        self._key = secrets.token_bytes(32)
-        self._right: dict[bytes, Identity] = {}
         self._identities = {
             one.name: Identity(one.name, frozenset(map(Role, one.roles)), one.scope) for one in credentials
         }
-        self._passwords = {one.username: one for one in credentials if one.username}
+        self._passwords = {
+            one.username: (one, replace(self._identities[one.name], proof=_password_proof(one)))
+            for one in credentials
+            if one.username
+        }
         self._certificates = {
             one.certificate: self._identities[one.name] for one in credentials if one.certificate
         }
-        # Costs an unknown user's password what a known one's does.
-        self._nobodys = _hashed(b"nobody") if self._passwords else b""
-        self._stamps = self._look()
-        self._tokens = self._read()
-        self._unreadable = False
+        # An unknown user's password takes as long to check as a known user's.
+        self._dummy_hash = _hashed(b"nobody") if self._passwords else b""
+        self._stamps = self._stamp()
+        self._digests: dict[str, bytes] = {}
+        for one in self._credentials:
+            digest = self._token_of(one)
+            if digest is not None:
+                self._add(self._digests, one.name, digest)
+        self._unusable: dict[str, float] = {}
+        self._index()
+        self._key = secrets.token_bytes(32)
+        self._checked: dict[bytes, Identity] = {}
+        if previous is not None:
+            self._take_over(previous)
 
     @property
     def is_empty(self) -> bool:
         """Whether there are no credentials at all."""
         return not self._credentials
 
-    # -- who is it --------------------------------------------------------------------------------
+    # -- identities -------------------------------------------------------------------------------
 
     def identify_fast(self, authorization: bytes | None) -> Identity | None:
-        """Whose the value of an ``Authorization`` header is, if that is told without bcrypt."""
+        """The identity of an ``Authorization`` header; None also where only `identify` can decide."""
         if not authorization:
             return None
         kind, _, secret = authorization.strip().partition(b" ")
@@ -80,38 +100,45 @@ class Keyring:
                     found = identity
             return found
         if kind == b"basic":
-            return self._right.get(self._digest(secret))
+            return self._checked.get(self._digest(secret))
         return None
 
     def identify(self, authorization: bytes | None) -> Identity | None:
-        """The same, with bcrypt: to be called in a thread."""
+        """The identity of an ``Authorization`` header. Checks passwords with bcrypt: call it in a thread."""
         found = self.identify_fast(authorization)
         user_password = self._basic(authorization)
         if found is not None or user_password is None:
             return found
         user, password = user_password
-        credential = self._passwords.get(user)
-        hashed = credential.password_bcrypt.encode() if credential else self._nobodys
-        right = len(password) <= _MAX_PASSWORD_BYTES and _is_password(password, hashed)
-        if credential is None or not right:
+        credential, identity = self._passwords.get(user, (None, None))
+        hashed = credential.password_bcrypt.encode() if credential else self._dummy_hash
+        is_right = len(password) <= _MAX_PASSWORD_BYTES and _is_password(password, hashed)
+        if identity is None or not is_right:
             return None
-        if len(self._right) >= _MAX_REMEMBERED:
-            self._right.clear()
+        if len(self._checked) >= _MAX_REMEMBERED:
+            self._checked.clear()
         secret = (authorization or b"").strip().partition(b" ")[2]
-        identity = self._identities[credential.name]
-        self._right[self._digest(secret)] = identity
+        self._checked[self._digest(secret)] = identity
         return identity
 
     def needs_time(self, authorization: bytes | None) -> bool:
-        """Whether only `identify` can tell."""
+        """Whether only `identify` can decide."""
         return self._basic(authorization) is not None and self.identify_fast(authorization) is None
 
     def by_certificate(self, names: Iterable[str]) -> Identity | None:
-        """Whose a checked certificate with these names is."""
+        """The identity of a verified certificate with these names."""
         for name in names:
             if name in self._certificates:
                 return self._certificates[name]
         return None
+
+    def current(self, identity: Identity) -> Identity | None:
+        """What a client that once proved to be ``identity`` may do now; None: its secret counts no more.
+
+        Args:
+            identity: from this keyring or an earlier one, by a token or a password.
+        """
+        return self._by_proof.get((identity.name, identity.proof))
 
     def _basic(self, authorization: bytes | None) -> tuple[str, bytes] | None:
         kind, _, secret = (authorization or b"").strip().partition(b" ")
@@ -126,41 +153,95 @@ class Keyring:
     def _digest(self, secret: bytes) -> bytes:
         return hmac.digest(self._key, secret.strip(), "sha256")
 
-    # -- tokens -----------------------------------------------------------------------------------
+    def _take_over(self, previous: Keyring) -> None:
+        """Remember the passwords that ``previous`` checked and that did not change."""
+        self._key = previous._key
+        for digest, identity in previous._checked.items():
+            current = self.current(identity)
+            if current is not None:
+                self._checked[digest] = current
 
-    def refresh(self) -> bool:
-        """Read token files that changed; whether any token did. What cannot be read stays as it was."""
-        stamps = self._look()
-        if stamps == self._stamps:
+    # -- token files ------------------------------------------------------------------------------
+
+    def refresh(self, now: float) -> bool:
+        """Read token files that changed; return whether a token changed or counts no more.
+
+        A token whose file cannot be used counts for `GRACE_SECS` more, and then no more until the file can be
+        used again. The other credentials are not affected.
+
+        Args:
+            now: monotonic time in seconds.
+        """
+        stamps = self._stamp()
+        if stamps == self._stamps and not self._unusable:
             return False
-        try:
-            tokens = self._read()
-        except CredentialsError as error:
-            if not self._unreadable:
-                logger.error("credentials_unreadable", extra={"fields": {"error": str(error)}})
-            self._unreadable = True
-            return False
-        self._unreadable = False
         self._stamps = stamps
-        changed = tokens != self._tokens
-        self._tokens = tokens
+        digests: dict[str, bytes] = {}
+        for name, token in sorted(self._read().items(), key=self._is_new):
+            try:
+                if isinstance(token, CredentialsError):
+                    raise token
+                self._add(digests, name, token)
+                self._unusable.pop(name, None)
+            except CredentialsError as error:
+                self._keep_for_now(digests, name, now, error)
+        changed = digests != self._digests
+        self._digests = digests
         if changed:
+            self._index()
             logger.info("credentials_reloaded")
         return changed
 
-    def _look(self) -> Stamp:
+    def _read(self) -> dict[str, bytes | CredentialsError]:
+        """The digest of each token by its credential's name, or why it cannot be used."""
+        found: dict[str, bytes | CredentialsError] = {}
+        for one in self._credentials:
+            try:
+                digest = self._token_of(one)
+            except CredentialsError as error:
+                found[one.name] = error
+            else:
+                if digest is not None:
+                    found[one.name] = digest
+        return found
+
+    def _is_new(self, item: tuple[str, bytes | CredentialsError]) -> bool:
+        # Tokens that did not change come first: no other credential can take them.
+        return self._digests.get(item[0]) != item[1]
+
+    def _keep_for_now(
+        self, digests: dict[str, bytes], name: str, now: float, error: CredentialsError
+    ) -> None:
+        fields = {"error": str(error), "credential": name}
+        if name not in self._unusable:
+            self._unusable[name] = now
+            logger.error("credentials_unreadable", extra={"fields": {**fields, "valid_secs": GRACE_SECS}})
+        digest = self._digests.get(name)
+        if digest is None:
+            return
+        if now - self._unusable[name] < GRACE_SECS and digest not in digests.values():
+            digests[name] = digest
+        else:
+            logger.error("credential_revoked", extra={"fields": fields})
+
+    def _index(self) -> None:
+        """Make the tables that requests are looked up in."""
+        self._tokens = tuple(
+            (digest, replace(self._identities[name], proof=digest)) for name, digest in self._digests.items()
+        )
+        known = [identity for _, identity in self._tokens]
+        known += [identity for _, identity in self._passwords.values()]
+        self._by_proof = {(identity.name, identity.proof): identity for identity in known}
+
+    def _stamp(self) -> tuple[object, ...]:
         return stamp_of(one.token_file for one in self._credentials if one.token_file)
 
-    def _read(self) -> tuple[tuple[bytes, Identity], ...]:
-        tokens: dict[bytes, str] = {}
-        for one in self._credentials:
-            digest = self._token_of(one)
-            if digest is None:
-                continue
-            if digest in tokens:
-                raise CredentialsError(f"auth: {one.name} and {tokens[digest]} have the same token")
-            tokens[digest] = one.name
-        return tuple((digest, self._identities[name]) for digest, name in tokens.items())
+    @staticmethod
+    def _add(digests: dict[str, bytes], name: str, digest: bytes) -> None:
+        for other, known in digests.items():
+            if known == digest:
+                raise CredentialsError(f"auth: {name} and {other} have the same token")
+        digests[name] = digest
 
     def _token_of(self, one: CredentialConfig) -> bytes | None:
         if one.token_sha256:
@@ -184,7 +265,11 @@ class Keyring:
         return hashlib.sha256(token.encode()).digest()
 
 
-# Who has no passwords starts without bcrypt.
+def _password_proof(credential: CredentialConfig) -> bytes:
+    return hashlib.sha256(f"{credential.username}:{credential.password_bcrypt}".encode()).digest()
+
+
+# bcrypt is loaded only where passwords are configured.
 
 
 def _hashed(password: bytes) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.core.scope import ROOT, lies_within
 
 
 class Role(StrEnum):
-    """What one may do."""
+    """What a client may do."""
 
     WORKER = "worker"
     AGENT = "agent"
@@ -20,23 +20,25 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody, and what they may do.
+    """A client, and what it may do.
 
     Attributes:
-        name: of the credential; empty: nobody had to say who they are.
-        roles: what they may do.
-        scope: where: in it and inside it.
+        name: of the credential; empty: the client showed none.
+        roles: what it may do.
+        scope: where it may do that: in this scope and below.
+        proof: a digest of the secret that was shown; empty: a certificate, or nothing.
     """
 
     name: str
     roles: frozenset[Role]
     scope: str = ROOT
+    proof: bytes = field(default=b"", repr=False)
 
     def may(self, role: Role, scope: str | None) -> bool:
-        """Whether they may do what ``role`` stands for in ``scope``; None: in some scope."""
+        """Whether it may do what ``role`` allows in ``scope``; None: in some scope."""
         return role in self.roles and (scope is None or lies_within(scope, self.scope))
 
 
 NOBODY = Identity("", frozenset())
 EVERYTHING = Identity("", frozenset(Role))
-"""Whoever comes where there are no credentials."""
+"""Every client, where no credentials are configured."""

@@ -11,6 +11,11 @@ from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
 from .output import complain
 from .parser import make_parser
 
+_NO_SERVER = (
+    "this command needs the server's packages ({} is not installed): "
+    "install the extra `server`, e.g. pip install '.[server]' in a checkout"
+)
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; its exit status."""
@@ -28,6 +33,11 @@ def run(arguments: Sequence[str]) -> int:
     except CommandFailed as error:
         complain(str(error))
         return error.status
+    except ModuleNotFoundError as error:
+        if (error.name or "sidecar").partition(".")[0] == "sidecar":
+            raise
+        complain(_NO_SERVER.format(error.name))
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

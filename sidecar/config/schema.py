@@ -248,6 +248,8 @@ _LIMIT_KEYS: dict[str, Key | Section | Items] = {
     for word, description in {
         "max_scopes": "known scopes",
         "max_signals_per_scope": "signals of one scope",
+        "max_tombstones": "ended alerts that are remembered for 15 minutes, so that an older notification is "
+        "known to be stale; above the limit the oldest are forgotten",
         "max_clients": "clients that report counts",
         "max_waiters": "gate requests that wait at once",
         "max_waiters_per_scope": "gate requests that wait at one gate",

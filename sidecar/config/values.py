@@ -205,6 +205,7 @@ class LimitsConfig:
     Attributes:
         max_scopes: scopes that may be known.
         max_signals_per_scope: signals that a scope may have.
+        max_tombstones: ended alerts that are remembered; beyond it the oldest are forgotten.
         max_clients: clients whose reports are kept apart.
         max_waiters: gate requests that may be parked at once.
         max_waiters_per_scope: of them, at one gate.
@@ -224,6 +225,7 @@ class LimitsConfig:
 
     max_scopes: int = 20_000
     max_signals_per_scope: int = 1_000
+    max_tombstones: int = 50_000
     max_clients: int = 10_000
     max_waiters: int = 20_000
     max_waiters_per_scope: int = 20_000

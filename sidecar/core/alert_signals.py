@@ -80,6 +80,8 @@ class AlertSignals:
         if not within:
             return True
         scope = self._delta.alert_scope(alert.source)
+        if isinstance(alert, AlertResolved) and alert.if_unknown is not None and scope is None:
+            return True
         here = scope is None or lies_within(scope, within)
         return here and (isinstance(alert, AlertResolved) or lies_within(alert.scope, within))
 
@@ -89,10 +91,11 @@ class AlertSignals:
             if listed_at is None or listed_at <= tombstone.heard_at:
                 return AlertOutcome.STALE
             # It is listed after its resolve was received: a Prometheus that stood still continues with it.
-            self._delta.tombstones[alert.source] = None
+            self._delta.remove_tombstone(alert.source)
         scope = self._delta.alert_scope(alert.source)
         current = None if scope is None else self._updates.of(scope).signal(alert.source)
         expires_at, asked = alert.expires_at, alert.asked
+        alertname = alert.alertname
         outcome = AlertOutcome.APPLIED
         if current is not None:
             asked = asked or current.asked
@@ -100,13 +103,16 @@ class AlertSignals:
                 return AlertOutcome.STALE
             expires_at = max(expires_at, current.expires_at or expires_at)
             if scope == alert.scope and (alert.starts_at, alert.state) == (current.since, current.state):
-                if (expires_at, asked, None) == (current.expires_at, current.asked, current.ended_at):
+                known = (current.expires_at, current.asked, current.ended_at, current.alertname)
+                if (expires_at, asked, None, alertname) == known:
                     return AlertOutcome.REPEATED
                 outcome = AlertOutcome.REPEATED
         if scope is not None and scope != alert.scope:
             self._updates.of(scope).drop_signal(alert.source, f"moved to {alert.scope or 'the root'}")
         reason = current.reason if current and outcome is AlertOutcome.REPEATED else alert.reason
-        signal = Signal(alert.source, alert.state, reason, alert.starts_at, expires_at, asked=asked)
+        signal = Signal(
+            alert.source, alert.state, reason, alert.starts_at, expires_at, asked=asked, alertname=alertname
+        )
         self._updates.of(alert.scope).put_signal(signal)
         self._delta.scope_by_alert[alert.source] = alert.scope
         return outcome
@@ -114,6 +120,8 @@ class AlertSignals:
     def _resolve(self, alert: AlertResolved, *, blind: bool) -> AlertOutcome:
         scope = self._delta.alert_scope(alert.source)
         current = None if scope is None else self._updates.of(scope).signal(alert.source)
+        if current is None and alert.if_unknown is not None:
+            return alert.if_unknown
         # An alert with an end and no beginning gets its end as its beginning from Alertmanager: an alert
         # that begins in the future may have ended by now.
         is_stale = current is not None and alert.ends_at < current.since <= self._now
@@ -123,10 +131,10 @@ class AlertSignals:
                 self._updates.of(scope).put_signal(replace(current, ended_at=alert.ends_at))
             return AlertOutcome.STALE if is_stale else AlertOutcome.IGNORED
         tombstone = self._delta.tombstone(alert.source)
-        newer = tombstone is None or alert.ends_at > tombstone.ended_at
+        ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
+        newer = tombstone is None or ended_at > tombstone.ended_at
         if newer:
-            ended_at = alert.ends_at if current is None or is_stale else max(alert.ends_at, current.since)
-            self._delta.tombstones[alert.source] = Tombstone(ended_at, alert.keep_until, self._now)
+            self._delta.put_tombstone(alert.source, Tombstone(ended_at, alert.keep_until, self._now))
         if scope is None or current is None:
             return AlertOutcome.APPLIED if newer else AlertOutcome.REPEATED
         if is_stale:
@@ -158,18 +166,33 @@ class AlertSignals:
                     self._updates.of(scope).drop_signal(source, "resolved while blind")
                     self._delta.scope_by_alert[source] = None
                     keep_until = self._now + STALE_SECS
-                    self._delta.tombstones[source] = Tombstone(signal.ended_at, keep_until, self._now)
+                    self._delta.put_tombstone(source, Tombstone(signal.ended_at, keep_until, self._now))
         return CommandOutcome(self._updates.finish())
 
     def _revert_resolves(self, command: RevertResolves) -> CommandOutcome:
         self._delta.require_room_for_scopes({scope for scope, _ in command.signals})
+        scopes: dict[str, None] = {}
         for scope, signal in command.signals:
             if self._delta.alert_scope(signal.source) is None:
-                self._updates.of(scope).put_signal(signal)
+                self._updates.of(scope).reinstate(self._without_tombstone(signal))
                 self._delta.scope_by_alert[signal.source] = scope
-                if scope not in command.held:
-                    self._updates.of(scope).suppress()
+                scopes[scope] = None
+        # Only once all signals of a scope are back: else one would be news to the episode of another.
+        holds = dict(command.holds)
+        for scope in scopes:
+            if scope in holds:
+                self._updates.of(scope).restore(holds[scope])
+            else:
+                self._updates.of(scope).suppress()
         return CommandOutcome(self._updates.finish())
+
+    def _without_tombstone(self, signal: Signal) -> Signal:
+        """``signal``, ended by a resolve that is not accepted: a later firing of it must not be stale."""
+        tombstone = self._delta.tombstone(signal.source)
+        if tombstone is None or tombstone.ended_at < signal.since:
+            return signal
+        self._delta.remove_tombstone(signal.source)
+        return replace(signal, ended_at=tombstone.ended_at)
 
     def _require_room(self, alerts: Iterable[AlertFired]) -> None:
         """Refuse alerts for which there is no room, before any of them is applied."""

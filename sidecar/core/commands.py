@@ -8,7 +8,17 @@ from enum import Enum
 from .events import CoreEvent, SignalDropped, SignalPut
 from .policy import PolicyTable
 from .state import WellbeingState
-from .values import Signal
+from .values import Hold, Signal
+
+
+class AlertOutcome(Enum):
+    """What became of one alert, named as in ``wellbeing_webhook_alerts_total``."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    STALE = "stale"
+    IGNORED = "ignored"
+    MISDIRECTED = "misdirected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class AlertFired:
         starts_at: its ``startsAt``, seconds since the epoch.
         expires_at: when the claim ends by itself, unless it is repeated.
         asked: by which question Alertmanager would tell of it; empty: by none.
+        alertname: the alert's name; may be empty.
     """
 
     source: str
@@ -32,6 +43,7 @@ class AlertFired:
     starts_at: float
     expires_at: float
     asked: str = ""
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +54,14 @@ class AlertResolved:
         source: ``alert:<fingerprint>``.
         ends_at: its ``endsAt``, seconds since the epoch.
         keep_until: how long older notifications of it are to be recognised.
+        if_unknown: its outcome where no signal of it stands: then it leaves no tombstone, for the rules
+            would not let it fire either. None: it leaves one.
     """
 
     source: str
     ends_at: float
     keep_until: float
+    if_unknown: AlertOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +119,16 @@ class AcceptResolves:
 
 @dataclass(frozen=True, slots=True)
 class RevertResolves:
-    """The signals ended in the same breath as the watchdog: they stand until sight comes back.
+    """The signals ended shortly before the watchdog: they stand until the watchdog is back.
 
     Attributes:
         signals: with their scopes, as they stood; ``ended_at`` says when they ended.
-        held: the scopes that were paused by one of them; in others no pause is put, for it was over already.
+        holds: the auto hold of each scope that was paused when they ended. Other scopes are not paused: their
+            pause was over already.
     """
 
     signals: tuple[tuple[str, Signal], ...]
-    held: frozenset[str] = frozenset()
+    holds: tuple[tuple[str, Hold], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +212,17 @@ class AddHistoryNote:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberWatchdog:
+    """The watchdog was heard of: from now on its silence says that alerting is down, after a restart too.
+
+    Attributes:
+        alertname: of the watchdog's alert.
+    """
+
+    alertname: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShiftTime:
     """The clock was set back: what was to come comes by as much earlier.
 
@@ -218,17 +245,9 @@ Command = (
     | SetPolicies
     | Forget
     | AddHistoryNote
+    | RememberWatchdog
     | ShiftTime
 )
-
-
-class AlertOutcome(Enum):
-    """What became of one alert, named as in ``wellbeing_webhook_alerts_total``."""
-
-    APPLIED = "applied"
-    REPEATED = "repeated"
-    STALE = "stale"
-    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)

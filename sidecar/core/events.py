@@ -1,7 +1,7 @@
 """What a decision changed: the only thing that logs, history and counters are made from.
 
 What the history tells of has an ``actor``: the name of the credential behind the command; empty: nobody
-had to say who they are, or time did it.
+had to say who they are, or time did it. Where an alert is the source, ``alertname`` is its name.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class StateChanged:
     source: str
     reason: str
     actor: str = ""
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class HoldLifted:
     by: str
     resumed: bool
     actor: str = ""
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

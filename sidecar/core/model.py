@@ -7,7 +7,8 @@ then applied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from .errors import TooManyScopes, TooManySignals
@@ -16,6 +17,9 @@ from .scope import ROOT
 from .values import EMPTY, ScopeRecord, Tombstone
 
 _V = TypeVar("_V")
+
+_MAX_EXPIRED_AT_ONCE = 2_000
+"""More tombstones than this are not removed in one step, so that the event loop is not held."""
 
 
 class CoreState:
@@ -27,6 +31,8 @@ class CoreState:
         tombstones: what a store kept, by source.
         max_scopes: limit of known scopes.
         max_signals: limit of signals in one scope.
+        max_tombstones: limit of tombstones; the oldest go first.
+        heard_watchdog: what a store kept: the watchdog's alert that was heard of; empty: none.
     """
 
     def __init__(
@@ -36,13 +42,21 @@ class CoreState:
         tombstones: Mapping[str, Tombstone] | None = None,
         max_scopes: int = 20_000,
         max_signals: int = 1_000,
+        *,
+        max_tombstones: int = 50_000,
+        heard_watchdog: str = "",
     ) -> None:
         self.policies = policies
         self.max_scopes = max_scopes
         self.max_signals = max_signals
+        self.max_tombstones = max_tombstones
+        self.heard_watchdog = heard_watchdog
         self.sweep_at = 0.0
         self.records: dict[str, ScopeRecord] = dict(records or {})
-        self.tombstones: dict[str, Tombstone] = dict(tombstones or {})
+        # In the order in which they were heard of.
+        self.tombstones: dict[str, Tombstone] = dict(
+            sorted((tombstones or {}).items(), key=lambda item: item[1].heard_at)
+        )
         self.scope_by_alert: dict[str, str] = {
             source: scope
             for scope, record in self.records.items()
@@ -56,7 +70,11 @@ class CoreState:
         """Apply ``delta``."""
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
+        self.heard_watchdog = delta.heard_watchdog
         _merge(self.records, delta.records)
+        for source in delta.tombstones:
+            # What is put again is the newest.
+            self.tombstones.pop(source, None)
         _merge(self.tombstones, delta.tombstones)
         _merge(self.scope_by_alert, delta.scope_by_alert)
 
@@ -74,6 +92,7 @@ class StateDelta:
         scope_by_alert: the scope of each alert signal that changes; None: the signal has ended.
         rewritten: scopes whose signals changed without an event for each signal.
         sweep_at: when tombstones are next checked, seconds since the epoch.
+        heard_watchdog: the watchdog's alert that was heard of; empty: none.
     """
 
     def __init__(self, state: CoreState) -> None:
@@ -84,7 +103,11 @@ class StateDelta:
         self.scope_by_alert: dict[str, str | None] = {}
         self.rewritten: set[str] = set()
         self.sweep_at = state.sweep_at
+        self.heard_watchdog = state.heard_watchdog
         self._known = len(state.records)
+        self._tombstone_count = len(state.tombstones)
+        self._oldest: Iterator[str] | None = None
+        self._put_tombstones: OrderedDict[str, None] = OrderedDict()
 
     def known_scopes(self) -> set[str]:
         """All scopes of the state and of the delta, those that the delta forgets included."""
@@ -113,11 +136,59 @@ class StateDelta:
             return self.tombstones[source]
         return self._state.tombstones.get(source)
 
-    def expire_tombstones(self, now: float) -> None:
-        """Remove the tombstones whose time is up."""
+    def put_tombstone(self, source: str, tombstone: Tombstone) -> None:
+        """Put the tombstone of an alert; the oldest ones go where there would be too many."""
+        if self.tombstone(source) is None:
+            self._tombstone_count += 1
+        # At the end: it is the newest.
+        self.tombstones.pop(source, None)
+        self.tombstones[source] = tombstone
+        self._put_tombstones[source] = None
+        self._put_tombstones.move_to_end(source)
+        # Two: a lower limit than before is reached step by step.
+        self._evict_tombstones(2)
+
+    def remove_tombstone(self, source: str) -> None:
+        """Remove the tombstone of an alert, if there is one."""
+        if self.tombstone(source) is not None:
+            self._tombstone_count -= 1
+            self.tombstones[source] = None
+            self._put_tombstones.pop(source, None)
+
+    def expire_tombstones(self, now: float) -> bool:
+        """Remove tombstones whose time is up, the oldest first; whether there may be more of them."""
+        self._evict_tombstones(_MAX_EXPIRED_AT_ONCE)
+        removed = 0
         for source, tombstone in self._state.tombstones.items():
-            if tombstone.keep_until <= now and source not in self.tombstones:
-                self.tombstones[source] = None
+            if self.tombstones.get(source, tombstone) is not tombstone:
+                continue
+            if tombstone.keep_until > now:
+                break
+            if removed == _MAX_EXPIRED_AT_ONCE:
+                return True
+            self.remove_tombstone(source)
+            removed += 1
+        return self._tombstone_count > self._state.max_tombstones
+
+    def shift_tombstones(self, secs: float) -> None:
+        """Move the times of this machine's clock in all tombstones by ``secs``."""
+        own = list(self._put_tombstones)
+        for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
+            tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))
+            # In their order: the newest ones stay the last.
+            self.tombstones[source] = tombstone and tombstone.shifted(secs)
+
+    def _evict_tombstones(self, most: int) -> None:
+        for _ in range(min(most, self._tombstone_count - self._state.max_tombstones)):
+            self.remove_tombstone(self._oldest_tombstone())
+
+    def _oldest_tombstone(self) -> str:
+        if self._oldest is None:
+            self._oldest = iter(self._state.tombstones)
+        for source in self._oldest:
+            if source not in self._put_tombstones and self.tombstone(source) is not None:
+                return source
+        return next(iter(self._put_tombstones))
 
     def alert_scope(self, source: str) -> str | None:
         """The scope that holds the signal of an alert; None: it has no signal."""

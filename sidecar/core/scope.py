@@ -1,7 +1,8 @@
 """Scope paths: what a state and a gate belong to.
 
 A scope is a ``str``: up to 8 segments joined by ``/``, each ``[A-Za-z0-9._:~-]{1,64}``. The empty
-string is the root and stands for everything. Scopes are compared as they stand: case matters.
+string is the root and stands for everything. Scopes are compared as they stand: case matters. ``.`` and
+``..`` are no segments: HTTP clients and proxies take them out of a path.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ MAX_SEGMENTS = 8
 MAX_SEGMENT_LENGTH = 64
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._:~-]{1,64}", re.ASCII)
+_DOTS = (".", "..")
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:~-]", re.ASCII)
 _DIGEST_LENGTH = 8
 _KEPT = MAX_SEGMENT_LENGTH - _DIGEST_LENGTH - 1
@@ -34,14 +36,21 @@ def parse_scope(text: str) -> str:
     if len(segments) > MAX_SEGMENTS:
         raise InvalidScope(text, f"it has {len(segments)} segments, at most {MAX_SEGMENTS} are allowed")
     for number, segment in enumerate(segments, 1):
-        if not _SEGMENT.fullmatch(segment):
+        if not is_segment(segment):
             raise InvalidScope(text, f"segment {number} {_why(segment)}")
     return text
+
+
+def is_segment(text: str) -> bool:
+    """Whether ``text`` may stand as it is as a segment of a scope."""
+    return text not in _DOTS and _SEGMENT.fullmatch(text) is not None
 
 
 def _why(segment: str) -> str:
     if not segment:
         return "is empty"
+    if segment in _DOTS:
+        return "is . or .., which HTTP clients and proxies take out of a path"
     if len(segment) > MAX_SEGMENT_LENGTH:
         return f"has {len(segment)} characters, at most {MAX_SEGMENT_LENGTH} are allowed"
     return "has a character outside A-Z a-z 0-9 . _ : ~ -"
@@ -70,7 +79,7 @@ def to_segment(value: str) -> str:
     What is not allowed becomes ``_``, what is too long is cut, and ``~`` with 8 hex digits of the
     value's SHA-256 is appended, so that different values stay different.
     """
-    if _SEGMENT.fullmatch(value):
+    if is_segment(value):
         return value
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     return f"{_NOT_ALLOWED.sub('_', value)[:_KEPT]}~{digest}"

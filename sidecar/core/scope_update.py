@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from .events import CoreEvent, HoldLifted, HoldPut, SignalDropped, SignalPut, StateChanged
 from .policy import Policy
@@ -37,6 +38,17 @@ from .values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
 
 TIME = "time"
 POLICY = "policy"
+
+
+class _Cause(NamedTuple):
+    """Which source brought a change, and why."""
+
+    source: str
+    reason: str
+    alertname: str = ""
+
+
+_RECOVERED = _Cause(TIME, "recovered")
 
 
 def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
@@ -73,7 +85,7 @@ class ScopeUpdate:
         self._auto = record.auto
         self._manual = record.manual
         self._episode = record.episode
-        self._trigger: tuple[str, str] | None = None
+        self._trigger: _Cause | None = None
         self._trigger_state = WellbeingState.HEALTHY
         self._expiring = False
         self._expire()
@@ -83,7 +95,7 @@ class ScopeUpdate:
         self._own_signals()[signal.source] = signal
         self.events.append(SignalPut(self._scope, self._now, signal))
         if self._trigger is None or signal.state >= self._trigger_state:
-            self._trigger = (signal.source, signal.reason)
+            self._trigger = _cause_of(signal)
             self._trigger_state = signal.state
 
     def drop_signal(self, source: str, reason: str = "") -> None:
@@ -101,15 +113,38 @@ class ScopeUpdate:
         """Lift every hold; an auto hold's episode is spent."""
         for hold in (self._auto, self._manual):
             if hold is not None:
-                self._lift(hold, LiftCause.MANUAL, reason, by, self._now)
-        self._suppress_episode()
+                self._lift(hold, LiftCause.MANUAL, _Cause(by, reason), self._now)
+                if hold.kind is HoldKind.AUTO:
+                    self._end_episode_pause(self._now, LiftCause.MANUAL)
+        self._end_episode_pause(None, None)
 
     def suppress(self) -> None:
         """What stands now does not pause: it did, and that was over."""
-        if self._episode is None:
+        if self._episode is None and self._auto is None:
             self._episode = Episode(
                 self._now, worst(self._signals.values()), frozenset(self._signals), suppressed=True
             )
+
+    def reinstate(self, signal: Signal) -> None:
+        """Put back a signal that has ended: it is no news to an episode that runs."""
+        self.put_signal(signal)
+        if self._episode is not None:
+            level = max(self._episode.level, signal.state)
+            known = self._episode.known | {signal.source}
+            self._episode = replace(self._episode, level=level, known=known)
+
+    def restore(self, hold: Hold) -> None:
+        """Put back an auto hold that was lifted by a recovery that is not accepted, with the end it had."""
+        if self._auto is not None or self._episode is not None:
+            return
+        if hold.until is not None and hold.until <= self._now:
+            self.suppress()
+            self._end_episode_pause(hold.until, LiftCause.MAX_PAUSE)
+        elif self._now < hold.since + self._policy.min_pause_secs:
+            # No recovery lifts a hold so early: an operator did.
+            self.suppress()
+        elif self._reached:
+            self._put(hold, self._now)
 
     def signal(self, source: str) -> Signal | None:
         """The signal of ``source`` as it stands in this transition."""
@@ -144,9 +179,9 @@ class ScopeUpdate:
         standing = (hold for hold in (self._auto, self._manual) if hold)
         for hold in sorted(standing, key=lambda hold: hold.until or 0.0):
             if hold.until is not None and hold.until <= upto:
-                self._lift(hold, LiftCause.MAX_PAUSE, "max_pause_secs reached", TIME, hold.until)
+                self._lift(hold, LiftCause.MAX_PAUSE, _Cause(TIME, "max_pause_secs reached"), hold.until)
                 if hold.kind is HoldKind.AUTO:
-                    self._suppress_episode()
+                    self._end_episode_pause(hold.until, LiftCause.MAX_PAUSE)
         if self._auto and self._episode is None:
             self._recover(upto, self._auto.since + self._policy.min_pause_secs)
 
@@ -155,34 +190,46 @@ class ScopeUpdate:
     def _settle(self, at: float) -> None:
         before = self._state
         self._state = worst(self._signals.values()) if self._policy.enabled else WellbeingState.HEALTHY
-        source, reason = self._explain(before)
+        cause = self._explain(before)
         if self._state != before:
-            self.events.append(StateChanged(self._scope, at, before, self._state, source, reason))
+            self.events.append(
+                StateChanged(
+                    self._scope,
+                    at,
+                    before,
+                    self._state,
+                    cause.source,
+                    cause.reason,
+                    alertname=cause.alertname,
+                )
+            )
         threshold = self._policy.threshold
         if threshold is not None and self._state >= threshold:
-            self._settle_reached(at, before, threshold, source, reason)
+            self._settle_reached(at, before, threshold, cause)
         else:
             self._episode = None
             if self._auto:
-                self._recover(at, at, source, reason)
+                self._recover(at, at, cause)
         self._trigger = None
         self._trigger_state = WellbeingState.HEALTHY
 
     def _settle_reached(
-        self, at: float, before: WellbeingState, threshold: WellbeingState, source: str, reason: str
+        self, at: float, before: WellbeingState, threshold: WellbeingState, cause: _Cause
     ) -> None:
         episode = self._episode
         sources = self._signals.keys()
         if episode is None:
             self._episode = Episode(at, self._state, frozenset(sources))
             if self._auto is None:
-                self._put_auto(at, source, reason)
+                self._put_auto(at, cause)
             return
         fresh = sources - episode.known
         rose = before < self._state and self._state > episode.level
         if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in fresh)):
-            episode = replace(episode, level=self._state, suppressed=False)
-            self._put_auto(at, source, reason)
+            episode = replace(
+                episode, level=self._state, suppressed=False, pause_ended_at=None, pause_end_cause=None
+            )
+            self._put_auto(at, cause)
         if fresh:
             known = episode.known | fresh
             if len(known) > _MAX_KNOWN_SOURCES:
@@ -191,22 +238,23 @@ class ScopeUpdate:
             episode = replace(episode, known=known)
         self._episode = episode
 
-    def _explain(self, before: WellbeingState) -> tuple[str, str]:
+    def _explain(self, before: WellbeingState) -> _Cause:
         """Whose signal brought the state, and why: the worst one's where it got worse or stayed."""
         trigger = self._trigger
         if self._state < before or not self._signals:
-            return trigger or (POLICY, "")
-        if trigger and trigger[0] in self._signals and self._signals[trigger[0]].state == self._state:
+            return trigger or _Cause(POLICY, "")
+        if trigger and trigger.source in self._signals and self._signals[trigger.source].state == self._state:
             return trigger
         first = max(self._signals.values(), key=lambda signal: (signal.state, -signal.since))
-        return first.source, first.reason
+        return _cause_of(first)
 
-    def _put_auto(self, at: float, source: str, reason: str) -> None:
+    def _put_auto(self, at: float, by: _Cause) -> None:
         limit = self._policy.max_pause_secs
-        reason = reason or f"Agent entered {self._state.label} state"
-        self._put(Hold(HoldKind.AUTO, reason, at, at + limit if limit else None, source), at)
+        reason = by.reason or f"Agent entered {self._state.label} state"
+        until = at + limit if limit else None
+        self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at)
 
-    def _recover(self, at: float, when: float, source: str = TIME, reason: str = "recovered") -> None:
+    def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
         """Lift the auto hold of a recovered scope at ``when``, if it is old enough by ``at``."""
         hold = self._auto
         if hold is None:
@@ -214,7 +262,7 @@ class ScopeUpdate:
         lift_at = max(when, hold.since + self._policy.min_pause_secs)
         if lift_at <= at:
             cause = LiftCause.EXPIRED if self._expiring else LiftCause.RECOVERED
-            self._lift(hold, cause, reason, source, lift_at)
+            self._lift(hold, cause, by, lift_at)
 
     # -- the smallest steps -----------------------------------------------------------------------
 
@@ -231,7 +279,7 @@ class ScopeUpdate:
         signal = self._own_signals().pop(source)
         self.events.append(SignalDropped(self._scope, at, signal, expired))
         if self._trigger is None:
-            self._trigger = (source, reason)
+            self._trigger = _Cause(source, reason, signal.alertname)
 
     def _put(self, hold: Hold, at: float) -> None:
         paused = self._auto is None and self._manual is None
@@ -241,17 +289,32 @@ class ScopeUpdate:
             self._manual = hold
         self.events.append(HoldPut(self._scope, at, hold, paused))
 
-    def _lift(self, hold: Hold, cause: LiftCause, reason: str, by: str, at: float) -> None:
+    def _lift(self, hold: Hold, cause: LiftCause, by: _Cause, at: float) -> None:
         if hold.kind is HoldKind.AUTO:
             self._auto = None
         else:
             self._manual = None
         resumed = self._auto is None and self._manual is None
-        self.events.append(HoldLifted(self._scope, at, hold, cause, reason, by, resumed))
+        self.events.append(
+            HoldLifted(self._scope, at, hold, cause, by.reason, by.source, resumed, alertname=by.alertname)
+        )
 
-    def _suppress_episode(self) -> None:
-        if self._episode is not None:
-            self._episode = replace(self._episode, suppressed=True)
+    def _end_episode_pause(self, at: float | None, cause: LiftCause | None) -> None:
+        """The pause of the episode ended at ``at`` by ``cause``; None: what is known of its end stays."""
+        if self._episode is None:
+            return
+        self._episode = replace(self._episode, suppressed=True)
+        if at is not None:
+            self._episode = replace(self._episode, pause_ended_at=at, pause_end_cause=cause)
+
+    @property
+    def _reached(self) -> bool:
+        threshold = self._policy.threshold
+        return threshold is not None and worst(self._signals.values()) >= threshold
+
+
+def _cause_of(signal: Signal) -> _Cause:
+    return _Cause(signal.source, signal.reason, signal.alertname)
 
 
 def worst(signals: Iterable[Signal]) -> WellbeingState:

@@ -20,6 +20,7 @@ from .commands import (
     Pause,
     ReceiveAlerts,
     ReconcileAlerts,
+    RememberWatchdog,
     Resume,
     RevertResolves,
     SetPolicies,
@@ -72,8 +73,8 @@ class Transaction(StateDelta):
                 return self._forget(command.scopes)
             case ShiftTime():
                 return self._shift(command.secs)
-            case AddHistoryNote():
-                return CommandOutcome((_noted(command, now),))
+            case AddHistoryNote() | RememberWatchdog():
+                return self._note(command, now)
 
     def _expire(self, scopes: Iterable[str], now: float) -> CommandOutcome:
         updates = PendingUpdates(self, now)
@@ -81,8 +82,8 @@ class Transaction(StateDelta):
             if self.record(scope) is not None:
                 updates.of(scope)
         if now >= self.sweep_at:
-            self.sweep_at = now + SWEEP_SECS
-            self.expire_tombstones(now)
+            more = self.expire_tombstones(now)
+            self.sweep_at = now + (0.0 if more else SWEEP_SECS)
         return CommandOutcome(updates.finish())
 
     def _set_policies(self, policies: PolicyTable, now: float) -> CommandOutcome:
@@ -91,7 +92,9 @@ class Transaction(StateDelta):
         self.require_room_for_scopes(named)
         updates = PendingUpdates(self, now)
         for scope in self.known_scopes() | named:
-            updates.of(scope)
+            # What was forgotten in the same batch stays so.
+            if scope in named or self.record(scope) is not None:
+                updates.of(scope)
         return CommandOutcome(updates.finish())
 
     def _forget(self, scopes: Iterable[str]) -> CommandOutcome:
@@ -108,6 +111,14 @@ class Transaction(StateDelta):
             if record is not None and not record.is_empty:
                 self.records[scope] = record.shifted(secs)
                 self.rewritten.add(scope)
+        self.shift_tombstones(secs)
+        self.sweep_at += secs
+        return CommandOutcome()
+
+    def _note(self, command: AddHistoryNote | RememberWatchdog, now: float) -> CommandOutcome:
+        if isinstance(command, AddHistoryNote):
+            return CommandOutcome((_noted(command, now),))
+        self.heard_watchdog = command.alertname
         return CommandOutcome()
 
     def _in_scope(self, scope: str, now: float, act: Callable[[ScopeUpdate], None]) -> CommandOutcome:

@@ -33,6 +33,7 @@ class Signal:
         ended_at: when its source says that it ended, which was not believed; None: it has not said so.
         asked: by which question Alertmanager would tell of it, so that reconciliation may judge it by the
             answer to that; empty: by none.
+        alertname: the name of the alert; empty: an agent's claim, or an alert without a name.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Signal:
     expires_at: float | None = None
     ended_at: float | None = None
     asked: str = ""
+    alertname: str = ""
 
     @property
     def kind(self) -> str:
@@ -75,6 +77,7 @@ class Hold:
         since: when it began.
         until: when it ends by itself; None: never.
         by: the signal's source, or the operator's name.
+        alertname: of the alert that brought it; empty: none did.
     """
 
     kind: HoldKind
@@ -82,6 +85,7 @@ class Hold:
     since: float
     until: float | None
     by: str
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,16 @@ class Episode:
         level: the own state when the auto hold was last put.
         known: the sources that had a signal at some time in the episode.
         suppressed: the auto hold ended by max pause or by an operator; only news puts another.
+        pause_ended_at: when that hold ended; None: it stands, or it is not known.
+        pause_end_cause: why it ended.
     """
 
     since: float
     level: WellbeingState
     known: frozenset[str]
     suppressed: bool = False
+    pause_ended_at: float | None = None
+    pause_end_cause: LiftCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,10 @@ class Tombstone:
     ended_at: float
     keep_until: float
     heard_at: float = 0.0
+
+    def shifted(self, secs: float) -> Tombstone:
+        """The same, ``secs`` later by this machine's clock; when the alert ended was told by another one."""
+        return replace(self, keep_until=self.keep_until + secs, heard_at=self.heard_at + secs)
 
 
 _NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
@@ -165,7 +177,7 @@ class ScopeRecord:
             },
             auto=_shifted(self.auto, secs),
             manual=_shifted(self.manual, secs),
-            episode=self.episode and replace(self.episode, since=self.episode.since + secs),
+            episode=_shifted_episode(self.episode, secs),
         )
 
 
@@ -173,6 +185,17 @@ def _shifted(hold: Hold | None, secs: float) -> Hold | None:
     if hold is None:
         return None
     return replace(hold, since=hold.since + secs, until=None if hold.until is None else hold.until + secs)
+
+
+def _shifted_episode(episode: Episode | None, secs: float) -> Episode | None:
+    if episode is None:
+        return None
+    ended_at = episode.pause_ended_at
+    return replace(
+        episode,
+        since=episode.since + secs,
+        pause_ended_at=None if ended_at is None else ended_at + secs,
+    )
 
 
 EMPTY = ScopeRecord()

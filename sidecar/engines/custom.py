@@ -1,4 +1,4 @@
-"""An engine whose pause the config describes: two requests that set it, and one that reads it."""
+"""An engine whose pause the config describes: a request to pause, one to resume, and one to ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine's driver does, and the HTTP requests that drivers make. All of it blocks: for a thread."""
+"""The interface of an engine's driver, and the HTTP requests that drivers make. All of it blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUCCESS = range(200, 300)
 
 
 class DriverFailed(Exception):
-    """The engine did not do what it was asked, or its answer cannot be read."""
+    """The engine did not do what it was told, or its answer cannot be read."""
 
 
 class EngineDriver(Protocol):
@@ -34,7 +34,7 @@ class EngineHttp:
         self._base = config.url.rstrip("/")
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-        """Status, and the JSON that came, if it is any. Raises `DriverFailed` when nothing came."""
+        """The status, and the JSON of the answer or None. Raises `DriverFailed` without an answer."""
         config = self._config
         try:
             return request_json(
@@ -49,7 +49,7 @@ class EngineHttp:
             raise DriverFailed(f"{method} {path}: {error}") from None
 
     def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
-        """The answer's JSON. Raises `DriverFailed` for anything but 2xx."""
+        """The JSON of a 2xx answer. Raises `DriverFailed` for any other status."""
         status, answer = self.ask(method, path, body)
         if status not in SUCCESS:
             raise DriverFailed(f"{method} {path} answered {status}")

@@ -1,4 +1,4 @@
-"""Which driver an engine of the config has."""
+"""The driver of each kind of engine."""
 
 from __future__ import annotations
 

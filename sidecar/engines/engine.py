@@ -1,8 +1,11 @@
-"""Drives engines' own switches: an engine is paused while the gate of its scope is closed.
+"""Keeps engines' own switches as their gates are: an engine is paused while the gate of its scope is closed.
 
-Level-triggered: whenever a gate turns, and every so often, the engine is asked what it is, and told until it
-agrees; one that was restarted has forgotten its pause, and is paused again. Nothing waits for an engine: each
-has a task and a thread of its own.
+Level-triggered: whenever a gate turns, and every so often, the engine is asked whether it is paused, and
+switched until it agrees with its gate; one that was restarted has forgotten its pause, and is paused again.
+Nothing waits for an engine: each has a task of its own, and its requests are made in threads.
+
+An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
+sidecar stops, a paused engine stays paused: the pause is still in force, and the next run goes on with it.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from sidecar.config import EngineConfig
 from sidecar.core.commands import AddHistoryNote
@@ -20,28 +23,34 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 
+from .blocking import BlockingCalls, CallHangs
 from .driver import DriverFailed, EngineDriver
 from .drivers import make_driver
 
 logger = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_SECS = 0.25
-_MOST_BACKOFF_SECS = 15.0
+_MAX_BACKOFF_SECS = 15.0
+_RELEASE_TRIES = 12
+_HANG_FACTOR = 3.0
+_STOP_SECS = 1.0
 _WORDS = {True: "paused", False: "running"}
+
+T = TypeVar("T")
 
 
 class EngineSync:
     """One engine, kept as its gate is.
 
     Args:
-        controller: whose gate counts.
-        config: where the engine is.
-        make: makes its switch.
+        controller: has the gate.
+        config: says where the engine is.
+        make: makes its driver.
 
     Attributes:
-        in_sync: whether it is as its gate is.
-        paused: what it last said, or was last told; None: nothing is known, or it could not be asked.
-        requests: to its switch, by action and result.
+        in_sync: whether the engine is as its gate is.
+        paused: what the engine last said, or was last told; None: nothing is known, or it does not answer.
+        requests: requests to the engine, by action and result.
     """
 
     def __init__(
@@ -59,25 +68,52 @@ class EngineSync:
         self._controller = controller
         self._driver = make(config)
         self._news = asyncio.Event()
-        self._turned: bool | None = None
+        self._told: bool | None = None
         self._wanted: bool | None = None
+        # It was paused for its gate, as far as is known: it has to be resumed when it leaves the config.
+        self._kept_paused = False
         self._failures = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
             run_supervised("engine", self._run, controller.counters.task_failures)
         )
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What switch this is: two configs with the same key are about the same engine."""
+        return switch_of(self.config)
+
     def look(self) -> None:
-        """A gate has turned; it may be this one's."""
+        """A gate has turned; it may be this engine's."""
         if self._is_closed != self._wanted:
             self.in_sync = False
             self._news.set()
 
     async def stop(self) -> None:
-        """Drive it no more; it stays as it is."""
+        """Drive the engine no more; it stays as it is."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def release(self) -> None:
+        """The engine has left the config: drive it no more, and resume it if it is paused for its gate.
+
+        Tries up to twelve times, for about two minutes; what comes of it is logged.
+        """
+        await self.stop()
+        if not self._kept_paused:
+            return
+        for failures in range(1, _RELEASE_TRIES + 1):
+            try:
+                await self._agree(paused=False, reason="it is no longer in the config")
+            except (DriverFailed, CallHangs) as error:
+                self._fail(str(error))
+            except Exception:
+                logger.exception("an engine could not be driven")
+            else:
+                logger.info("engine_released", extra={"fields": self._fields})
+                return
+            await asyncio.sleep(_backoff_secs(failures))
+        logger.error("engine_left_paused", extra={"fields": {**self._fields, "tries": _RELEASE_TRIES}})
 
     @property
     def _is_closed(self) -> bool:
@@ -89,8 +125,8 @@ class EngineSync:
             self._news.clear()
             wanted = self._wanted = self._is_closed
             try:
-                await self._agree(paused=wanted)
-            except DriverFailed as error:
+                await self._agree(paused=wanted, reason=f"the gate is {'closed' if wanted else 'open'}")
+            except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
                 logger.exception("an engine could not be driven")
@@ -100,55 +136,56 @@ class EngineSync:
                     logger.warning("engine_back", extra={"fields": self._fields})
                 self._failures = 0
                 self.in_sync = wanted == self._is_closed
-            ceiling = min(_MOST_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(self._failures, 10))
-            pause = random.uniform(ceiling / 2, ceiling) if self._failures else self.config.check_secs  # noqa: S311
+            pause = _backoff_secs(self._failures) if self._failures else self.config.check_secs
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
             except TimeoutError:
                 continue
 
-    async def _agree(self, *, paused: bool) -> None:
+    async def _agree(self, *, paused: bool, reason: str) -> None:
         actual = await self._do("ask", self._driver.is_paused)
         if actual is not None:
             self.paused = actual
-        if actual is None and self._turned == paused:
-            # It cannot be known, and was told already.
+            self._kept_paused = self._kept_paused and actual
+        if actual is None and self._told == paused:
+            # It cannot be asked, and was told already.
             return
         if actual != paused:
+            # A request that fails may have been obeyed all the same.
+            self._kept_paused = self._kept_paused or paused
             await self._do("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
-            self._turned = self.paused = paused
-            await self._remark(actual, paused=paused)
+            self._told = self.paused = paused
+            await self._note(actual, paused=paused, reason=reason)
             if await self._do("ask", self._driver.is_paused) not in (paused, None):
                 raise DriverFailed(f"it is not {_WORDS[paused]}, though it was told and said yes")
-        self._turned = paused
+        self._told = self._kept_paused = paused
 
-    async def _do(self, action: str, call: Callable[[], bool | None]) -> bool | None:
+    async def _do(self, action: str, call: Callable[[], T]) -> T:
         result = "failed"
         try:
-            answer = await self._controller.loop.run_in_executor(self._thread, call)
+            answer = await self._calls.run(call)
             result = "ok"
         finally:
             self.requests[action, result] += 1
         return answer
 
-    async def _remark(self, actual: bool | None, *, paused: bool) -> None:  # noqa: FBT001
+    async def _note(self, actual: bool | None, *, paused: bool, reason: str) -> None:  # noqa: FBT001
         old = "unknown" if actual is None else _WORDS[actual]
         logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _WORDS[paused]}})
-        reason = f"the gate is {'closed' if paused else 'open'}"
-        remark = AddHistoryNote(
+        note = AddHistoryNote(
             self.config.scope, "engine", old, _WORDS[paused], f"engine:{self.config.name}", reason
         )
         try:
-            await self._controller.submit(remark)
+            await self._controller.submit(note)
         except (StoreUnavailable, CoreError, ShuttingDown) as error:
             logger.warning("history_lost", extra={"fields": {**self._fields, "error": str(error)}})
 
     def _fail(self, error: str) -> None:
         self.in_sync = False
         # It may have been restarted meanwhile: what it was told no longer counts, and it is told again.
-        # Were it said to be paused, its alerts would be masked for as long as it cannot be asked.
-        self.paused = self._turned = None
+        # Were it said to be paused, its alerts would be masked for as long as it does not answer.
+        self.paused = self._told = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})
         self._failures += 1
@@ -159,36 +196,70 @@ class EngineSync:
 
 
 class EngineSyncs:
-    """All that the config names.
+    """All engines of the config.
 
     Args:
-        controller: whose gates count.
-        configs: one an engine.
+        controller: has their gates.
+        configs: one for each engine.
     """
 
     def __init__(self, controller: Controller, configs: tuple[EngineConfig, ...]) -> None:
         self._controller = controller
         self.all: list[EngineSync] = []
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], EngineSync] = {}
         controller.on_turn = self._look
         self.configure(configs)
 
     def configure(self, configs: tuple[EngineConfig, ...]) -> None:
         """Go on with ``configs``; an engine whose config is the same is not disturbed."""
         kept = [engine for engine in self.all if engine.config in configs]
+        switches = {switch_of(config) for config in configs}
+        # A release that is under way would resume an engine that is back.
+        for task, engine in self._leaving.items():
+            if engine.key in switches:
+                task.cancel()
         for engine in self.all:
             if engine not in kept:
-                task = self._controller.loop.create_task(engine.stop())
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
+                # Under another config it is still this sidecar's to drive.
+                self._let_go(engine, engine.stop() if engine.key in switches else engine.release())
         known = [engine.config for engine in kept]
         new = [EngineSync(self._controller, config) for config in configs if config not in known]
         self.all = kept + new
 
     async def stop(self) -> None:
-        """Drive none any more."""
-        await asyncio.gather(*(engine.stop() for engine in self.all), *self._leaving)
+        """Drive no engine any more. Each stays as it is; one that is being released has another second."""
+        stops = [asyncio.ensure_future(engine.stop()) for engine in self.all]
+        if stops:
+            await asyncio.wait(stops)
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=_STOP_SECS)
+        for task, engine in list(self._leaving.items()):
+            fields = {"engine": engine.config.name, "scope": engine.config.scope}
+            logger.error("engine_left_paused", extra={"fields": fields})
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    def _let_go(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
+        async def leave() -> None:
+            try:
+                await leaving
+            except Exception:  # noqa: BLE001 - recorded with its traceback
+                self._controller.counters.task_failures.record("engine_release")
+
+        task = self._controller.loop.create_task(leave())
+        self._leaving[task] = engine
+        task.add_done_callback(lambda task: self._leaving.pop(task, None))
 
     def _look(self) -> None:
         for engine in self.all:
             engine.look()
+
+
+def switch_of(config: EngineConfig) -> tuple[object, ...]:
+    """What identifies the switch that ``config`` is about."""
+    return (config.kind, config.url.rstrip("/"), config.model, repr(config.pause), repr(config.resume))
+
+
+def _backoff_secs(failures: int) -> float:
+    ceiling = min(_MAX_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures, 10))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads out retries

@@ -1,8 +1,9 @@
-"""Counters of controllers elsewhere: each is polled for JSON, and what it counts is added to this sidecar's.
+"""Counters of other controllers: each is polled for JSON, and its counts are added to this sidecar's.
 
-Counts are added as those of one more client (`ClientReports`): what the other controller counted before its
-first poll is left out, a count that went back means that it restarted, and one that cannot be reached for
-three intervals is gone. Its state is a claim with a ttl, which ends with it.
+The counts are added as those of one more client (`ClientReports`): what the other controller counted before
+its first poll is left out, a count that went back means that it restarted, and a controller that cannot be
+reached for three intervals is gone. Its state is a claim with a ttl, which ends with it, or when the import
+leaves the config.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 
+from .blocking import BlockingCalls, CallHangs
+
 logger = logging.getLogger(__name__)
 
 _MAX_ANSWER_BYTES = 1_048_576
@@ -40,23 +42,24 @@ _MAX_COUNT = 2**53
 _OK = 200
 _COUNTED = ("interventions_total", "pauses_total", "resumes_total")
 _MAX_REASON_LENGTH = 1000
+_HANG_FACTOR = 3.0
 
 
 class ImportFailed(Exception):
-    """It did not answer, or not with what its fields say."""
+    """The controller did not answer, or its answer lacks what the config's fields name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReading:
-    """What one poll found.
+    """The result of one poll.
 
     Attributes:
-        counts: of requests.
-        totals: of interventions, pauses and resumes, in this order.
-        pause_secs: how long it is paused; 0: it is not.
-        paused: whether it is; None: it does not say.
-        state: its own; None: it does not say.
-        reason: for its state; may be empty.
+        counts: counts of requests.
+        totals: counts of interventions, pauses and resumes, in this order.
+        pause_secs: seconds that the controller has been paused; 0: it is not.
+        paused: whether it is paused; None: it does not say.
+        state: its own state; None: it does not say.
+        reason: the reason for its state; may be empty.
     """
 
     counts: ReportedCounts
@@ -68,7 +71,7 @@ class ImportReading:
 
 
 def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
-    """What is at the URL of ``config``. Raises `ImportFailed`."""
+    """The JSON at the URL of ``config``. Raises `ImportFailed`."""
     try:
         status, answer = request_json(
             "GET",
@@ -85,7 +88,7 @@ def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
 
 
 def read(answer: object, config: ImportConfig) -> ImportReading:
-    """What ``answer`` says, at the places that the config names. Raises `ImportFailed`."""
+    """Read ``answer`` by the fields that the config names. Raises `ImportFailed`."""
     fields = config.fields
     blocked = _count(answer, fields.requests_blocked)
     requests = max(_count(answer, fields.requests_total, optional=True), blocked)
@@ -95,7 +98,7 @@ def read(answer: object, config: ImportConfig) -> ImportReading:
     if paused is not None and not isinstance(paused, bool):
         raise ImportFailed(f"{fields.paused} is neither true nor false")
     if pause_secs is not None and (isinstance(pause_secs, bool) or not isinstance(pause_secs, int | float)):
-        raise ImportFailed(f"{fields.current_pause_duration_secs} is no number")
+        raise ImportFailed(f"{fields.current_pause_duration_secs} is not a number")
     try:
         return ImportReading(
             counts=ReportedCounts(requests, blocked, waited, timed_out),
@@ -128,7 +131,7 @@ def _count(answer: object, path: str, *, optional: bool = False) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
-        raise ImportFailed(f"{path} is no count")
+        raise ImportFailed(f"{path} is not a count")
     return value
 
 
@@ -159,7 +162,7 @@ class CounterImport:
         self._sequence = 0
         self._last: ImportReading | None = None
         self._claimed = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="import")
+        self._calls = BlockingCalls(controller.loop, "import", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
             run_supervised("import", self._run, controller.counters.task_failures)
         )
@@ -168,8 +171,19 @@ class CounterImport:
         """Poll no more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
         self._reports.leave(self.config.scope, self._client)
+
+    async def release(self) -> None:
+        """The import has left the config: poll no more, and withdraw its claim."""
+        await self.stop()
+        if not self._claimed:
+            return
+        claim = ClaimState(self.config.scope, AGENT_PREFIX + self.config.name, WellbeingState.HEALTHY)
+        try:
+            await self._controller.submit(claim)
+        except (StoreUnavailable, CoreError, ShuttingDown) as failure:
+            # It ends by its ttl.
+            logger.warning("import_not_withdrawn", extra={"fields": {**self._fields, "error": str(failure)}})
 
     @property
     def _client(self) -> str:
@@ -180,7 +194,7 @@ class CounterImport:
             error = ""
             try:
                 await self._poll()
-            except (ImportFailed, InvalidReport, TooManyClients) as failure:
+            except (ImportFailed, CallHangs, InvalidReport, TooManyClients) as failure:
                 error = str(failure)
             except (StoreUnavailable, CoreError, ShuttingDown) as failure:
                 logger.warning(
@@ -199,8 +213,7 @@ class CounterImport:
             await asyncio.sleep(self.config.interval_secs)
 
     async def _poll(self) -> None:
-        loop = self._controller.loop
-        reading = read(await loop.run_in_executor(self._thread, self._ask, self.config), self.config)
+        reading = read(await self._calls.run(lambda: self._ask(self.config)), self.config)
         last = self._last
         if last is not None and _went_back(last, reading):
             logger.warning("import_restarted", extra={"fields": self._fields})
@@ -251,12 +264,12 @@ def _went_back(before: ImportReading, now: ImportReading) -> bool:
 
 
 class CounterImports:
-    """All that the config names.
+    """All imports of the config.
 
     Args:
         controller: takes their states.
-        reports: take their counts.
-        configs: one an import.
+        reports: takes their counts.
+        configs: one for each import.
     """
 
     def __init__(
@@ -271,9 +284,12 @@ class CounterImports:
     def configure(self, configs: tuple[ImportConfig, ...]) -> None:
         """Go on with ``configs``; one whose config is the same is not disturbed."""
         kept = [one for one in self.all if one.config in configs]
+        names = {(config.scope, config.name) for config in configs}
         for one in self.all:
             if one not in kept:
-                task = self._controller.loop.create_task(one.stop())
+                # Under another config with the same name, the claim goes on.
+                goes_on = (one.config.scope, one.config.name) in names
+                task = self._controller.loop.create_task(one.stop() if goes_on else one.release())
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
         known = [one.config for one in kept]
@@ -284,5 +300,5 @@ class CounterImports:
         ]
 
     async def stop(self) -> None:
-        """Poll none any more."""
-        await asyncio.gather(*(one.stop() for one in self.all), *self._leaving)
+        """Poll no import any more."""
+        await asyncio.gather(*(one.stop() for one in self.all), *self._leaving, return_exceptions=True)

@@ -27,7 +27,7 @@ class SglangDriver:
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
         status, _ = self._http.ask("GET", "/ready")
-        # 503 is what a paused one answers, and an unwell one.
+        # A paused engine answers 503, and so does one that is not well.
         return False if status in SUCCESS else None if status == _UNAVAILABLE else _refused("/ready", status)
 
     def set_paused(self, *, paused: bool) -> None:

@@ -1,11 +1,11 @@
-"""What clients counted at their own copies of a gate, added to the gates' counters.
+"""Counts of requests that clients gated themselves, added to the gates' counters.
 
-A client tells all that it has counted since it began, and what it was last told had arrived. So a report
-that was lost, or came twice, costs nothing; and a sidecar that has just started knows what was counted
-before it did.
+A client reports everything that it has counted since it started, and which of its reports was acknowledged
+last. So a report that is lost, or comes twice, does no harm; and a sidecar that has just started knows what
+was counted before.
 
-For every gate the conservation law holds over both: a client's waiters are waiters of the gate. A client
-that says nothing for three of its intervals is gone, and those who waited there have left.
+The conservation law holds for every gate with both counted: a client's waiters are waiters of the gate. A
+client that does not report for three of its intervals is gone, and its waiters are counted abandoned.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from sidecar.clock import Clock
-from sidecar.supervision import RepeatingTimer
+from sidecar.supervision import run_supervised
+from sidecar.time_slice import TimeSlice
 
 from .counters import WAIT_BOUNDS, Counters
 from .gate import Gate
@@ -23,27 +24,28 @@ from .tree import GateTree
 
 GONE_INTERVALS = 3
 _SWEEP_SECS = 1.0
+_SLICE_SECS = 0.001
 _REMEMBER_SECS = 3600.0
 
 
 class InvalidReport(ValueError):
-    """Counts that cannot be."""
+    """Counts that contradict each other."""
 
 
 class TooManyClients(Exception):
-    """No more can be remembered."""
+    """As many clients report as may."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedCounts:
-    """What a client has counted since it began.
+    """What a client has counted since it started.
 
     Attributes:
-        requests: every one.
-        blocked: those that met a closed gate.
-        waited: blocked, then let through.
-        timed_out: blocked, and the wait ran out.
-        abandoned: blocked, and given up.
+        requests: all requests.
+        blocked: requests that met a closed gate.
+        waited: blocked requests that were let through.
+        timed_out: blocked requests whose wait ran out.
+        abandoned: blocked requests that were given up.
 
     Raises:
         InvalidReport: more ended than were blocked, or more were blocked than there were.
@@ -63,11 +65,11 @@ class ReportedCounts:
 
     @property
     def waiting(self) -> int:
-        """Blocked, and neither let through nor gone."""
+        """Blocked requests that still wait."""
         return self.blocked - self.waited - self.timed_out - self.abandoned
 
     def settled(self) -> ReportedCounts:
-        """The same as if those who wait had not come yet."""
+        """The same without the requests that still wait."""
         waiting = self.waiting
         return ReportedCounts(
             self.requests - waiting, self.blocked - waiting, self.waited, self.timed_out, self.abandoned
@@ -79,14 +81,14 @@ _NAMES = tuple(one.name for one in fields(ReportedCounts))
 
 @dataclass(frozen=True, slots=True)
 class ReportedWaits:
-    """How long a client's waits of one outcome took, since it began.
+    """How long a client's waits of one outcome took, since it started.
 
     Attributes:
-        counts: how many by bucket, the last one without a bound.
-        secs: all of them together.
+        counts: waits by bucket; the last bucket has no bound.
+        secs: the sum of all waits.
 
     Raises:
-        InvalidReport: there are other buckets than the sidecar's.
+        InvalidReport: the buckets are not the sidecar's.
     """
 
     counts: tuple[int, ...]
@@ -102,12 +104,12 @@ class ClientReport:
     """One report.
 
     Attributes:
-        client: its id; another one after each start.
+        client: the client's id; a new one after each start.
         sequence: grows with each report.
-        interval_secs: until the next.
-        counts: all of them.
+        interval_secs: seconds until the next report.
+        counts: everything that was counted since the client started.
         acknowledged: the counts of the last report that was answered.
-        waits: how long ended waits took, by outcome; empty: it does not tell.
+        waits: how long ended waits took, by outcome; empty: the client does not report it.
     """
 
     client: str
@@ -119,33 +121,35 @@ class ClientReport:
 
 
 class _Client:
-    __slots__ = ("account", "counts", "gone", "heard_at", "interval_secs", "sequence", "waiting", "waits")
+    """A client that reports.
+
+    Attributes:
+        account: the gate that its waiters count at.
+        home: the gate that its scope obeys, as of its last report.
+    """
+
+    __slots__ = ("account", "counts", "gone", "heard_at", "home", "interval_secs", "sequence", "waits")
 
     def __init__(self, account: Gate, counts: ReportedCounts) -> None:
         self.account = account
+        self.home = account
         self.counts = counts
         self.sequence = -1
         self.heard_at = 0.0
         self.interval_secs = 0.0
         self.gone = False
         self.waits: Mapping[str, ReportedWaits] = {}
-        self.waiting = False
-
-    def waits_here(self, *, some: bool) -> None:
-        """Whether it is among those of its account who have a share of the ramp."""
-        self.account.clients_waiting += some - self.waiting
-        self.waiting = some
 
 
 class ClientReports:
-    """Takes reports; belongs to the loop.
+    """Takes clients' reports. Belongs to the loop.
 
     Args:
-        loop: runs the timer that finds who is gone.
-        tree: whose gates count.
+        loop: runs the task that looks for clients that are gone.
+        tree: its gates count.
         counters: of the whole process.
         clock: tells the time.
-        max_clients: who may be remembered at once.
+        max_clients: clients that may be known at once.
     """
 
     def __init__(
@@ -157,45 +161,52 @@ class ClientReports:
         *,
         max_clients: int = 10_000,
     ) -> None:
-        self._loop = loop
         self._tree = tree
         self._counters = counters
         self._clock = clock
         self.max_clients = max_clients
         self._clients: dict[tuple[str, str], _Client] = {}
-        self._timer = RepeatingTimer(
-            loop, _SWEEP_SECS, self._sweep, name="client_reports", failures=counters.task_failures
+        # Of these, the clients that are gone, the longest first.
+        self._gone: dict[tuple[str, str], None] = {}
+        self._sweeper = loop.create_task(
+            run_supervised("client_reports", self._sweep, counters.task_failures)
         )
 
     def stop(self) -> None:
-        """Look no more for who is gone."""
-        self._timer.stop()
+        """Look no more for clients that are gone."""
+        self._sweeper.cancel()
 
     def take(self, scope: str, report: ClientReport) -> bool:
-        """Count ``report`` of ``scope``; whether it is news.
+        """Count ``report`` of ``scope``.
+
+        Returns:
+            Whether it was new: false for a report that came again.
 
         Raises:
             InvalidReport: the counts went back.
-            TooManyClients: there is no room for another one.
+            TooManyClients: there is no room for another client.
         """
         key = (report.client, scope)
         client = self._clients.get(key)
         if client is not None and report.sequence <= client.sequence:
             self._counters.reports["repeated"] += 1
             return False
+        counts = report.acknowledged.settled() if client is None else client.counts
+        if client is not None and client.gone:
+            # Its waiters were counted as gone, and count again.
+            counts = counts.settled()
+        if any(getattr(report.counts, name) < getattr(counts, name) for name in _NAMES):
+            raise InvalidReport("counts went back; a client that starts again needs another id")
+        home, _ = self._tree.find(scope)
         if client is None:
-            client = self._meet(scope, report)
-        elif client.gone:
-            # Who waited was counted as gone, and counts anew.
-            client.counts = client.counts.settled()
-        if any(getattr(report.counts, name) < getattr(client.counts, name) for name in _NAMES):
-            raise InvalidReport("counts went back; a client that starts anew needs another id")
-        self._clients[key] = client
+            client = self._meet(key, home, counts)
+        client.counts = counts
         client.gone = False
-        if not client.counts.waiting:
-            client.account, _ = self._tree.find(scope)
-        _add(client.account, client.counts, report.counts)
-        client.waits_here(some=report.counts.waiting > 0)
+        self._gone.pop(key, None)
+        if not counts.waiting:
+            client.account = home
+        _add(client.account, counts, report.counts)
+        self._share(key, client, home, waiting=report.counts.waiting > 0)
         self._add_waits(client, report)
         client.counts = report.counts
         client.sequence = report.sequence
@@ -206,15 +217,24 @@ class ClientReports:
 
     def leave(self, scope: str, client: str) -> None:
         """A client is known to be gone."""
-        known = self._clients.get((client, scope))
+        key = (client, scope)
+        known = self._clients.get(key)
         if known is not None and not known.gone:
-            self._part(known)
+            self._part(key, known)
+
+    def _share(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
+        """``client`` takes part in the ramps of ``home``."""
+        if client.home is not home:
+            _part_from(client.home, key)
+            client.home = home
+        home.clients[key] = waiting
+        self._tree.waiting_room.client_reported(home, key, waiting=waiting)
 
     def _add_waits(self, client: _Client, report: ClientReport) -> None:
         for outcome, waits in report.waits.items():
             before = client.waits.get(outcome)
             if before is None and report.acknowledged.requests:
-                # What another run of the sidecar was told already is not news.
+                # An earlier run of the sidecar has counted these.
                 continue
             histogram = self._counters.waits[outcome]
             for index, count in enumerate(waits.counts):
@@ -222,29 +242,54 @@ class ClientReports:
             histogram.total += max(0.0, waits.secs - (before.secs if before else 0.0))
         client.waits = report.waits
 
-    def _part(self, client: _Client) -> None:
+    def _meet(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
+        if len(self._clients) >= self.max_clients:
+            # Clients that come and go must not keep others out. Their reports say what was acknowledged.
+            oldest = next(iter(self._gone), None)
+            if oldest is None:
+                raise TooManyClients(f"{self.max_clients} clients report already")
+            self._forget(oldest)
+        client = self._clients[key] = _Client(home, counts)
+        return client
+
+    def _part(self, key: tuple[str, str], client: _Client) -> None:
         client.gone = True
+        self._gone[key] = None
         self._counters.clients_gone += 1
         account, waiting = client.account, client.counts.waiting
         account.abandoned += waiting
         account.waiting -= waiting
-        client.waits_here(some=False)
+        _part_from(client.home, key)
 
-    def _meet(self, scope: str, report: ClientReport) -> _Client:
-        if len(self._clients) >= self.max_clients:
-            raise TooManyClients(f"{self.max_clients} clients report already")
-        account, _ = self._tree.find(scope)
-        return _Client(account, report.acknowledged.settled())
+    async def _sweep(self) -> None:
+        """Once a second, look for clients that are gone, and forget those that are gone for long."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECS)
+            present = 0
+            time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+            for key, client in list(self._clients.items()):
+                self._look_at(key, client, self._clock.monotonic())
+                present += not client.gone
+                if time_slice.expired:
+                    await time_slice.let_others_run()
+            self._counters.clients = present
 
-    def _sweep(self) -> None:
-        now = self._clock.monotonic()
-        for key, client in list(self._clients.items()):
-            silent = now - client.heard_at
-            if not client.gone and silent > GONE_INTERVALS * client.interval_secs:
-                self._part(client)
-            elif client.gone and silent > max(_REMEMBER_SECS, GONE_INTERVALS * client.interval_secs):
-                del self._clients[key]
-        self._counters.clients = sum(not one.gone for one in self._clients.values())
+    def _look_at(self, key: tuple[str, str], client: _Client, now: float) -> None:
+        silent = now - client.heard_at
+        if not client.gone and silent > GONE_INTERVALS * client.interval_secs:
+            self._part(key, client)
+        elif client.gone and silent > max(_REMEMBER_SECS, GONE_INTERVALS * client.interval_secs):
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._clients.pop(key, None)
+        self._gone.pop(key, None)
+
+
+def _part_from(home: Gate, key: tuple[str, str]) -> None:
+    home.clients.pop(key, None)
+    if home.ramp is not None:
+        home.ramp.client_gone(key)
 
 
 def _add(gate: Gate, before: ReportedCounts, after: ReportedCounts) -> None:

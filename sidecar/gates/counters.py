@@ -1,4 +1,4 @@
-"""What is counted for the whole process; a scope's own counters are on its gate."""
+"""Counters of the whole process. The counters of a scope are on its gate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator
 
+from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
 
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -13,9 +14,10 @@ REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600
 COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 REFUSALS = (
-    "body-too-large", "cross-site", "forbidden", "header-too-large", "notification-too-large",
-    "too-many-attempts", "too-many-clients", "too-many-connections", "too-many-scopes", "too-many-signals",
-    "too-many-streams", "too-many-waiters", "too-many-watchers", "too-slow", "unauthorized",
+    "body-too-large", "cross-site", "forbidden", "header-too-large", "invalid-request",
+    "notification-too-large", "too-many-attempts", "too-many-clients", "too-many-connections",
+    "too-many-scopes", "too-many-signals", "too-many-streams", "too-many-waiters", "too-many-watchers",
+    "too-slow", "unauthorized",
 )  # fmt: skip
 WAIT_OUTCOMES = ("waited", "timed_out", "abandoned", "rejected")
 
@@ -44,7 +46,7 @@ class Histogram:
 
 
 class Counters:
-    """Plain numbers, written by the loop, read by the metrics' collector in the loop."""
+    """Plain numbers. The loop writes them, and the metrics' collector reads them in the loop."""
 
     def __init__(self) -> None:
         self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
@@ -53,16 +55,20 @@ class Counters:
         self.notifications: Counter[str] = Counter(
             {"accepted": 0, "invalid": 0, "unauthorized": 0, "unavailable": 0}
         )
-        self.alerts: Counter[tuple[str, str]] = Counter()
+        self.alerts: Counter[tuple[str, str]] = Counter(
+            {(status, one.value): 0 for status in ("firing", "resolved") for one in AlertOutcome}
+        )
         self.last_notification_at = 0.0
         self.reconciliations: Counter[str] = Counter({"done": 0, "unreachable": 0, "failed": 0})
         self.corrections: Counter[str] = Counter({"raised": 0, "ended": 0})
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
+        # The watchdog's alert, empty: none is configured; and whether it was heard of since it was.
+        self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
-        # By the problem's name: what was refused for its size, its number, its pace or its sender.
+        # Refused requests by the name of the problem: too large, too many, too slow, not allowed.
         self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.clients = 0
         self.clients_gone = 0

@@ -1,93 +1,300 @@
-"""Who follows a scope and everything inside it, change by change."""
+"""Event streams: each follows a scope and everything inside it, change by change.
+
+Streams of the same scope share one topic: the changes are kept there once, and rendered once. A change is
+told to the topics of its own scope and of the scopes above it, so a stream costs nothing while other
+subtrees change. Streams take turns, a few in each turn of the loop, however many have something to send.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
-from sidecar.core.scope import lies_within
+from sidecar.core.scope import ancestors_of, lies_within
+from sidecar.supervision import Failures, run_supervised
 
 from .gate import Gate
 from .tree import GateTree
 
+_TURNS_AT_ONCE = 6
+_CHUNK_BYTES = 12_288
+_SPARE_ENTRIES = 64
 
-class EventStream:
-    """What one follower has not been told yet: of each gate once, however often it changed meanwhile.
+Render = Callable[[Gate, str | None], bytes]
+"""Renders the change of a gate, or of an unnamed path that follows it."""
+
+
+class Topic:
+    """The changes in one scope and inside it that some stream has not been sent yet.
+
+    Each gate stands there once, at its latest change.
 
     Args:
-        scope: that, and what is inside, is followed.
+        scope: the scope that is followed.
     """
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        self._changed: dict[Gate, None] = {}
-        self._news = asyncio.Event()
+        self.streams: dict[EventStream, None] = {}
+        self.last = 0
+        self._behind = 0
+        self._latest: dict[Gate, int] = {}
+        self._log: list[tuple[int, Gate]] = []
+        self._chunks: dict[int, tuple[bytes, int]] = {}
+
+    def add(self, gate: Gate) -> None:
+        """``gate`` has changed."""
+        self.last += 1
+        self._latest[gate] = self.last
+        self._log.append((self.last, gate))
+        self._chunks.clear()
+        if len(self._log) > 2 * len(self._latest) + _SPARE_ENTRIES:
+            self._log = [(number, one) for number, one in self._log if self._latest.get(one) == number]
+
+    def drop(self, gate: Gate) -> None:
+        """``gate`` is forgotten: nothing is told about it any more."""
+        if self._latest.pop(gate, None) is not None:
+            self._chunks.clear()
+
+    def fell_behind(self) -> None:
+        """One more stream, or the one that tells it of changes, is not done with the changes."""
+        self._behind += 1
+
+    def caught_up(self) -> None:
+        """A stream has sent everything or has ended, or all streams were notified."""
+        self._behind -= 1
+        if not self._behind:
+            self._latest.clear()
+            self._log.clear()
+            self._chunks.clear()
+
+    def chunk(self, after: int, tree: GateTree, render: Render) -> tuple[bytes, int]:
+        """What to send to a stream that has the changes up to number ``after``, and which it has then."""
+        found = self._chunks.get(after)
+        if found is None:
+            found = self._chunks[after] = self._chunk(after, tree, render)
+        return found
+
+    def _chunk(self, after: int, tree: GateTree, render: Render) -> tuple[bytes, int]:
+        home, path = tree.find(self.scope)
+        parts: list[bytes] = []
+        size = 0
+        for index in range(bisect_right(self._log, after, key=_number), len(self._log)):
+            number, gate = self._log[index]
+            if self._latest.get(gate) != number:
+                continue
+            if lies_within(gate.scope, self.scope):
+                parts.append(render(gate, None))
+            elif path is not None and gate is home:
+                parts.append(render(gate, path))
+            else:
+                continue
+            size += len(parts[-1])
+            if size >= _CHUNK_BYTES:
+                return b"".join(parts), number
+        return b"".join(parts), self.last
+
+
+def _number(entry: tuple[int, Gate]) -> int:
+    return entry[0]
+
+
+class EventStream:
+    """One client that follows a topic.
+
+    Args:
+        streams: all streams; it takes its turns there.
+        topic: what it follows.
+    """
+
+    def __init__(self, streams: EventStreams, topic: Topic) -> None:
+        self.topic = topic
+        self._streams = streams
+        self._sent = topic.last
+        self._behind = False
+        self._queued = False
+        self._turn = asyncio.Event()
         self._ended = False
 
-    def tell(self, gates: Iterable[Gate]) -> None:
-        """``gates`` have changed, some of them perhaps elsewhere."""
-        self._changed.update(dict.fromkeys(gates))
-        self._news.set()
+    @property
+    def scope(self) -> str:
+        """The scope that is followed."""
+        return self.topic.scope
+
+    def notify(self) -> None:
+        """The topic has changes: have a turn soon."""
+        if not self._behind:
+            self._behind = True
+            self.topic.fell_behind()
+        if not self._queued:
+            self._queued = True
+            self._streams.queue(self)
+
+    def take_turn(self) -> None:
+        """It is this stream's turn to send."""
+        self._queued = False
+        self._turn.set()
 
     def end(self) -> None:
         """There will be no more."""
         self._ended = True
-        self._news.set()
+        self._turn.set()
 
-    async def wait(self, tree: GateTree, secs: float) -> list[tuple[Gate, str | None]] | None:
-        """What to tell: gates, each with the unnamed path that it is told of, if there is one.
+    def leave(self) -> None:
+        """The client has gone."""
+        if self._behind:
+            self._behind = False
+            self.topic.caught_up()
+
+    async def wait(self, tree: GateTree, secs: float, render: Render) -> bytes | None:
+        """The next events, rendered.
 
         Args:
             tree: of all gates.
-            secs: to wait at most; then there is nothing to tell.
+            secs: to wait at most.
+            render: renders one event.
 
         Returns:
-            None: there will be no more.
+            Empty: nothing changed. None: there will be no more.
         """
         try:
             async with asyncio.timeout(secs):
-                await self._news.wait()
+                await self._turn.wait()
         except TimeoutError:
-            return []
+            return b""
         if self._ended:
             return None
-        self._news.clear()
-        changed, self._changed = self._changed, {}
-        home, path = tree.find(self.scope)
-        told: list[tuple[Gate, str | None]] = [(home, path)] if path is not None and home in changed else []
-        return told + [(gate, None) for gate in changed if lies_within(gate.scope, self.scope)]
+        self._turn.clear()
+        data, self._sent = self.topic.chunk(self._sent, tree, render)
+        if self._sent < self.topic.last:
+            self.notify()
+        elif self._behind:
+            self._behind = False
+            self.topic.caught_up()
+        return data
 
 
 class EventStreams:
-    """All followers."""
+    """All event streams.
 
-    def __init__(self) -> None:
+    Args:
+        loop: everything here runs in it.
+        failures: counts and logs what the task that gives turns raises.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, failures: Failures) -> None:
         self.max_streams = 1_000
-        self._streams: set[EventStream] = set()
+        self._loop = loop
+        self._failures = failures
+        self._count = 0
+        self._topics: dict[str, Topic] = {}
+        # Topics by each scope above theirs: a change there concerns them while their own scope is not known.
+        self._inside: dict[str, dict[Topic, None]] = {}
+        self._queue: deque[EventStream] = deque()
+        self._queued = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._closing = False
 
     def __len__(self) -> int:
-        return len(self._streams)
+        return self._count
 
     def begin(self, scope: str) -> EventStream | None:
-        """Follow ``scope``; None: as many do as may."""
-        if len(self._streams) >= self.max_streams or self._closing:
+        """Follow ``scope``; None: there are as many streams as may be."""
+        if self._count >= self.max_streams or self._closing:
             return None
-        stream = EventStream(scope)
-        self._streams.add(stream)
+        if self._task is None:
+            self._task = self._loop.create_task(
+                run_supervised("event_streams", self._give_turns, self._failures)
+            )
+        topic = self._topics.get(scope)
+        if topic is None:
+            topic = self._topics[scope] = Topic(scope)
+            for path in ancestors_of(scope):
+                self._inside.setdefault(path, {})[topic] = None
+        stream = EventStream(self, topic)
+        topic.streams[stream] = None
+        self._count += 1
         return stream
 
     def leave(self, stream: EventStream) -> None:
-        """The follower has gone."""
-        self._streams.discard(stream)
+        """The client of ``stream`` has gone."""
+        topic = stream.topic
+        if stream not in topic.streams:
+            return
+        del topic.streams[stream]
+        self._count -= 1
+        stream.leave()
+        if not topic.streams:
+            del self._topics[topic.scope]
+            for path in ancestors_of(topic.scope):
+                del self._inside[path][topic]
+                if not self._inside[path]:
+                    del self._inside[path]
 
-    def tell(self, gates: Iterable[Gate]) -> None:
-        """``gates`` have changed."""
-        for stream in self._streams:
-            stream.tell(gates)
+    def tell(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
+        """``changed`` have changed and ``forgotten`` are no more. A few gates or streams a step."""
+        if not self._topics:
+            return
+        for gate in forgotten:
+            for topic in self._topics_above(gate):
+                topic.drop(gate)
+            yield
+        news: dict[Topic, None] = {}
+        try:
+            for gate in changed:
+                for topic in self._topics_of(gate, tree):
+                    if topic not in news:
+                        # Its changes are kept until every stream was notified.
+                        news[topic] = None
+                        topic.fell_behind()
+                    topic.add(gate)
+                yield
+            for topic in news:
+                for stream in list(topic.streams):
+                    stream.notify()
+                    yield
+        finally:
+            for topic in news:
+                topic.caught_up()
+
+    def _topics_of(self, gate: Gate, tree: GateTree) -> Iterator[Topic]:
+        """The topics that a change of ``gate`` belongs to."""
+        yield from self._topics_above(gate)
+        for topic in list(self._inside.get(gate.scope, ())):
+            if tree.find(topic.scope)[0] is gate:
+                yield topic
+
+    def _topics_above(self, gate: Gate) -> Iterator[Topic]:
+        topic = self._topics.get(gate.scope)
+        if topic is not None:
+            yield topic
+        for path in ancestors_of(gate.scope):
+            topic = self._topics.get(path)
+            if topic is not None:
+                yield topic
+
+    def queue(self, stream: EventStream) -> None:
+        """``stream`` has something to send."""
+        self._queue.append(stream)
+        self._queued.set()
+
+    async def _give_turns(self) -> None:
+        while True:
+            for _ in range(min(_TURNS_AT_ONCE, len(self._queue))):
+                self._queue.popleft().take_turn()
+            if self._queue:
+                await asyncio.sleep(0)
+            else:
+                self._queued.clear()
+                await self._queued.wait()
 
     def shut_down(self) -> None:
-        """Nobody follows any more."""
+        """End all streams; none begins any more."""
         self._closing = True
-        for stream in self._streams:
-            stream.end()
+        for topic in self._topics.values():
+            for stream in topic.streams:
+                stream.end()
+        if self._task is not None:
+            self._task.cancel()

@@ -1,67 +1,92 @@
-"""A known scope at run time: its gate, who waits at it, and what it has counted."""
+"""The gate of one known scope: its state, the requests parked at it, and its counters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, LiftCause, ScopeRecord
 
+if TYPE_CHECKING:
+    from .ramp import Ramp
+    from .tree import TreeNode
 
-class Gate:
-    """The gate of one known scope. `GateTree` sets what it derives, `WaitingRoom` who is parked.
+
+class GateState(NamedTuple):
+    """What a gate shows. It is replaced as a whole, so no reader sees half of a change.
+
+    A tuple, because ten thousand are made for one command and a frozen dataclass takes four times as long.
 
     Attributes:
-        scope: its path; ``""`` is the root.
-        parent: the gate of the nearest known ancestor; None for the root.
-        children: the gates whose parent it is.
-        record: what the core knows of it.
-        policy: what counts for it.
-        effective: the worst own state from here to the root.
-        line_hold: the hold that closes the line from here to the root: this scope's own, else the
-            nearest ancestor's; None without any.
-        held_by: whose hold ``line_hold`` is.
+        record: the scope's record in the core.
+        effective: the worst own state from this scope up to the root.
+        line_hold: the scope's own hold, else the hold of the nearest ancestor that has one; None: no hold.
+        held_by: the scope of ``line_hold``.
         closed: whether requests have to wait.
-        closed_at: monotonic time since when it is closed.
-        counted_at: the same, but not before this process began to count.
         version: grows with each change of the snapshot.
-        waiters: parked gate requests, first come first.
+        closed_at: monotonic time when the gate closed.
+        counted_at: the same, but not before this process started to count.
+        paused_secs: seconds that the gate was closed, without the pause that runs.
+    """
+
+    record: ScopeRecord = EMPTY
+    effective: WellbeingState = WellbeingState.HEALTHY
+    line_hold: Hold | None = None
+    held_by: str | None = None
+    closed: bool = False
+    version: int = 0
+    closed_at: float = 0.0
+    counted_at: float = 0.0
+    paused_secs: float = 0.0
+
+    @property
+    def hold(self) -> Hold | None:
+        """The hold that closes the gate; None while it is open."""
+        return self.line_hold if self.closed else None
+
+
+class Gate:
+    """The gate of one known scope. `GateTree` sets its state, `WaitingRoom` parks requests at it.
+
+    Args:
+        scope: its path; ``""`` is the root.
+        node: its place in the tree; None: it is in no tree.
+        policy: the scope's.
+        version: the version of its first state.
+
+    Attributes:
+        state: what the gate shows.
+        closed: the same as in ``state``; requests read it here because it is the hot path.
+        waiters: parked gate requests, in the order in which they came.
         watchers: parked watches.
-        clients_waiting: clients that reported requests which wait there.
+        clients: clients that report counts of this gate; the value is whether requests wait in the client.
+        ramp: admits parked requests at the policy's rate; None: no ramp is under way.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
-        shown: what the current version shows.
-        answer: a place for the web to keep the rendered answer of an open gate; None: render anew.
-        answer_date: what ``answer`` was rendered with.
-        answer_rest: what of it comes after the date; None: render anew.
+        answer: the rendered answer of an open gate, kept here by the web; None: render it again.
+        answer_date: the date that ``answer`` was rendered with.
+        answer_rest: the part of ``answer`` after the date; None: render it again.
     """
 
     __slots__ = (
-        "abandoned", "active_at", "answer", "answer_date", "answer_rest", "blocked", "children",
-        "clients_waiting", "closed", "closed_at", "counted_at", "effective", "held_by", "interventions",
-        "line_hold", "parent", "paused_secs", "pauses", "policy", "record", "rejected", "requests",
-        "resumes", "scope", "shown", "timed_out", "version", "waited", "waiters", "waiting", "watchers",
+        "abandoned", "active_at", "answer", "answer_date", "answer_rest", "blocked", "clients", "closed",
+        "interventions", "node", "pauses", "policy", "ramp", "rejected", "requests", "resumes", "scope",
+        "state", "timed_out", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
-    def __init__(self, scope: str, parent: Gate | None, policy: Policy, version: int) -> None:
+    def __init__(self, scope: str, node: TreeNode | None, policy: Policy, version: int) -> None:
         self.scope = scope
-        self.parent = parent
-        self.children: dict[str, Gate] = {}
-        self.record: ScopeRecord = EMPTY
+        self.node = node
         self.policy = policy
-        self.effective = WellbeingState.HEALTHY
-        self.line_hold: Hold | None = None
-        self.held_by: str | None = None
+        self.state = GateState(version=version)
         self.closed = False
-        self.closed_at = 0.0
-        self.counted_at = 0.0
         self.active_at = 0.0
-        self.version = version
-        self.shown: object = None
         self.waiters: dict[Waiter, None] = {}
         self.watchers: dict[Waiter, None] = {}
-        self.clients_waiting = 0
+        self.clients: dict[object, bool] = {}
+        self.ramp: Ramp | None = None
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.answer_rest: bytes | None = None
@@ -70,17 +95,57 @@ class Gate:
         self.interventions = 0
         self.pauses = {"auto": 0, "manual": 0}
         self.resumes = {cause.value: 0 for cause in LiftCause}
-        self.paused_secs = 0.0
+
+    def show(self, state: GateState) -> None:
+        """Replace the state. An answer that was rendered before is rendered again."""
+        self.state = state
+        self.closed = state.closed
+        self.answer = self.answer_rest = None
+
+    @property
+    def record(self) -> ScopeRecord:
+        """The scope's record in the core."""
+        return self.state.record
+
+    @property
+    def effective(self) -> WellbeingState:
+        """The worst own state from this scope up to the root."""
+        return self.state.effective
+
+    @property
+    def line_hold(self) -> Hold | None:
+        """The scope's own hold, else the hold of the nearest ancestor that has one."""
+        return self.state.line_hold
+
+    @property
+    def held_by(self) -> str | None:
+        """The scope of ``line_hold``."""
+        return self.state.held_by
+
+    @property
+    def version(self) -> int:
+        """Grows with each change of the snapshot."""
+        return self.state.version
 
     @property
     def hold(self) -> Hold | None:
         """The hold that closes the gate; None while it is open."""
-        return self.line_hold if self.closed else None
+        return self.state.hold
+
+    @property
+    def paused_secs(self) -> float:
+        """Seconds that the gate was closed, without the pause that runs."""
+        return self.state.paused_secs
 
     @property
     def ramp_per_sec(self) -> float:
-        """The policy's ramp, shared by all who let waiters through, here or in clients; 0: all at once."""
-        return self.policy.resume_ramp_per_sec / max(1, self.clients_waiting + bool(self.waiters))
+        """How many parked requests a second each client may let through; 0: all at once."""
+        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.offer
+
+    @property
+    def parent(self) -> Gate | None:
+        """The gate of the nearest known ancestor; None for the root."""
+        return None if self.node is None else self.node.gate_above()
 
     def ancestors(self) -> Iterator[Gate]:
         """The known gates above, nearest first."""
@@ -90,12 +155,12 @@ class Gate:
             gate = gate.parent
 
     def paused_for(self, now: float) -> float:
-        """Seconds the gate has been closed, by monotonic ``now``; 0 while it is open."""
-        return max(0.0, now - self.closed_at) if self.closed else 0.0
+        """Seconds that the gate has been closed, by monotonic ``now``; 0 while it is open."""
+        return max(0.0, now - self.state.closed_at) if self.closed else 0.0
 
     def counted_pause(self, now: float) -> float:
-        """Seconds of the pause that runs which are not yet in ``paused_secs``."""
-        return max(0.0, now - self.counted_at) if self.closed else 0.0
+        """Seconds of the pause that runs which are not in ``paused_secs`` yet."""
+        return max(0.0, now - self.state.counted_at) if self.closed else 0.0
 
 
 class Ending(Enum):
@@ -107,31 +172,34 @@ class Ending(Enum):
     TOO_MANY_WAITERS = "turned away: too many waiters"
     TOO_MANY_WATCHERS = "turned away: too many watches"
     SHUTTING_DOWN = "turned away: shutting down"
+    REVOKED = "turned away: the client may not wait here any more"
 
 
 class Waiter:
-    """A base for whatever can be parked. `WaitingRoom` owns these attributes.
+    """The base of everything that can be parked. `WaitingRoom` owns these attributes.
 
     Attributes:
         gate: where it is parked; None: it is not parked.
-        account: the gate that counted it, to its end.
-        path: the unnamed scope it asked for; None: the gate's own.
-        watching: parked until the snapshot changes, not until the gate opens.
+        account: the gate that counts it until it ends; None: a watch.
+        path: the unnamed scope that it asked for; None: the gate's own scope.
+        seen: the version of the snapshot that a watch has already.
+        watching: it waits until the snapshot changes, not until the gate opens.
         parked_at: monotonic time when it was parked.
-        tick: its place among the deadlines.
+        tick: its bucket among the wait timeouts.
     """
 
-    __slots__ = ("account", "gate", "parked_at", "path", "tick", "watching")
+    __slots__ = ("account", "gate", "parked_at", "path", "seen", "tick", "watching")
 
     gate: Gate | None
     account: Gate | None
     path: str | None
+    seen: int
     watching: bool
     parked_at: float
     tick: int
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """Answer whoever waits. Called once; the waiter is no longer parked.
+        """Answer the client. Called once, when the waiter is no longer parked.
 
         Args:
             ending: how the wait ended.

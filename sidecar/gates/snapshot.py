@@ -1,4 +1,4 @@
-"""What the sidecar tells of a scope: the snapshot in answers, watches and event streams."""
+"""The snapshot of a scope, as it stands in answers, watches and event streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .gate import Gate
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """What the world is told of a scope, as `to_json` shows it."""
+    """The public state of a scope; `to_json` has its members."""
 
     scope: str
     gate: str

@@ -1,33 +1,120 @@
-"""The known scopes as a tree of gates, and what each derives from those above it."""
+"""The known scopes as a tree of gates, and what each gate derives from the scopes above it.
+
+Rules of this file: a gate's parent and children are never stored, they are read from the tree of paths, so
+they cannot be wrong. A change is made in three steps:
+
+1. `GateTree.prepare` computes the new state of every gate concerned. It may take many time slices, because
+   nothing of it can be seen.
+2. `GateTree.apply` shows all new states at once: no request sees a scope that has changed and an ancestor,
+   or a scope inside, that has not. It only replaces references.
+3. `GateTree.rehome` moves the parked requests whose path leads to another gate now.
+
+Only one change is under way at a time; the controller sees to that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sidecar.core.policy import PolicyTable
-from sidecar.core.scope import ROOT, ancestors_of, lies_within, parent_of
-from sidecar.core.values import ScopeRecord
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.scope import ROOT, ancestors_of, parent_of
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold, ScopeRecord
 
-from .gate import Gate, Waiter
+from .gate import Gate, GateState
 from .waiting_room import WaitingRoom
+
+Derived = tuple[WellbeingState, Hold | None, str | None]
+"""What a gate hands down to the scopes inside: effective state, line hold, the scope of that hold."""
+
+_NOTHING_ABOVE: Derived = (WellbeingState.HEALTHY, None, None)
+
+
+class TreeNode:
+    """One path, known as a scope or not.
+
+    Attributes:
+        path: the path.
+        parent: the node one segment up; None for the root.
+        children: the nodes one segment down, by path.
+        gate: the gate of the scope; None: the scope is not known.
+    """
+
+    __slots__ = ("children", "gate", "parent", "path")
+
+    def __init__(self, path: str, parent: TreeNode | None) -> None:
+        self.path = path
+        self.parent = parent
+        self.children: dict[str, TreeNode] = {}
+        self.gate: Gate | None = None
+
+    def gate_above(self) -> Gate | None:
+        """The gate of the nearest known ancestor."""
+        node = self.parent
+        while node is not None and node.gate is None:
+            node = node.parent
+        return None if node is None else node.gate
 
 
 @dataclass(slots=True)
 class TreeUpdate:
-    """What a change of records did to gates.
+    """A change of the tree.
 
     Attributes:
-        opened: gates that were closed.
-        closed: gates that were open.
+        records: the new records by scope; None: the scope is forgotten.
+        now: monotonic time of the change.
+        policies: the new policies; None: they stay.
+        opened: gates that open, and gates that are open and take over requests parked at a closed gate.
+        closed: gates that close.
         changed: gates whose snapshot differs.
-        reshaped: a scope was named or forgotten, so paths may lead to other gates.
+        named: new gates by scope.
+        forgotten: gates whose scope is forgotten.
+        placed: the gates of nodes that get or lose theirs.
+        handed_down: what each gate concerned hands down after the change.
+        states: the new states, each with whether the gate is closed.
+        new_policies: the new policies by gate.
     """
 
+    records: Mapping[str, ScopeRecord | None]
+    now: float
+    policies: PolicyTable | None = None
     opened: dict[Gate, None] = field(default_factory=dict)
     closed: dict[Gate, None] = field(default_factory=dict)
     changed: dict[Gate, None] = field(default_factory=dict)
-    reshaped: bool = False
+    named: dict[str, Gate] = field(default_factory=dict)
+    forgotten: list[Gate] = field(default_factory=list)
+    placed: dict[TreeNode, Gate | None] = field(default_factory=dict)
+    handed_down: dict[Gate, Derived] = field(default_factory=dict)
+    states: list[tuple[Gate, GateState, bool]] = field(default_factory=list)
+    new_policies: dict[Gate, Policy] = field(default_factory=dict)
+
+    @property
+    def reshaped(self) -> bool:
+        """Whether a scope was named or forgotten, so that paths may lead to other gates."""
+        return bool(self.named or self.forgotten)
+
+    def gate_at(self, node: TreeNode) -> Gate | None:
+        """The gate at ``node`` after the change."""
+        return self.placed.get(node, node.gate)
+
+    def gate_above(self, node: TreeNode) -> Gate | None:
+        """The gate of the nearest ancestor that is known after the change."""
+        above = node.parent
+        while above is not None:
+            gate = self.gate_at(above)
+            if gate is not None:
+                return gate
+            above = above.parent
+        return None
+
+    def derived(self, gate: Gate | None) -> Derived:
+        """What ``gate`` hands down after the change."""
+        if gate is None:
+            return _NOTHING_ABOVE
+        found = self.handed_down.get(gate)
+        state = gate.state
+        return found or (state.effective, state.line_hold, state.held_by)
 
 
 class GateTree:
@@ -35,18 +122,22 @@ class GateTree:
 
     Args:
         policies: the config's.
-        version: where the versions of snapshots go on from.
-        waiting_room: told of waiters that come to obey another gate.
+        version: the versions of snapshots are above this.
+        waiting_room: where requests are parked.
+
+    Attributes:
+        root: the gate of the root.
+        gates: all gates by scope.
     """
 
     def __init__(self, policies: PolicyTable, version: int, waiting_room: WaitingRoom) -> None:
         self._policies = policies
         self._version = version
-        self._waiting_room = waiting_room
-        self.root = Gate(ROOT, None, policies.policy_for(ROOT), self._next_version())
+        self.waiting_room = waiting_room
+        root = TreeNode(ROOT, None)
+        self._nodes: dict[str, TreeNode] = {ROOT: root}
+        self.root = root.gate = Gate(ROOT, root, policies.policy_for(ROOT), self._next_version())
         self.gates: dict[str, Gate] = {ROOT: self.root}
-        # How many known scopes lie inside each path, be it known itself or not.
-        self._inside: dict[str, int] = {}
 
     @property
     def version(self) -> int:
@@ -54,7 +145,7 @@ class GateTree:
         return self._version
 
     def find(self, scope: str) -> tuple[Gate, str | None]:
-        """The gate that ``scope`` obeys, and ``scope`` again if it is not named itself."""
+        """The gate that ``scope`` obeys, and ``scope`` again if it is not known itself."""
         gate = self.gates.get(scope)
         if gate is not None:
             return gate, None
@@ -65,149 +156,181 @@ class GateTree:
         return self.root, scope
 
     def below(self, scope: str) -> Iterator[Gate]:
-        """The gates of ``scope`` and of everything inside it, in no particular order."""
-        gate, unnamed = self.find(scope)
-        todo = [gate]
-        if unnamed is not None:
-            todo = [child for child in gate.children.values() if lies_within(child.scope, unnamed)]
+        """The gates of ``scope``, if it is known, and of everything inside it, in no particular order."""
+        node = self._nodes.get(scope)
+        todo = [] if node is None else [node]
         while todo:
-            gate = todo.pop()
-            yield gate
-            todo += gate.children.values()
+            node = todo.pop()
+            if node.gate is not None:
+                yield node.gate
+            todo += node.children.values()
 
-    def set_policies(self, policies: PolicyTable, now: float) -> TreeUpdate:
-        """Let ``policies`` count for every gate, from monotonic ``now`` on."""
-        self._policies = policies
-        for gate in self.gates.values():
-            gate.policy = policies.policy_for(gate.scope)
-            # With it goes the ramp, which is told beside the snapshot.
-            gate.answer = gate.answer_rest = None
-        update = TreeUpdate()
-        self._refresh(self.root, update, now, whole=True)
+    def children(self, gate: Gate) -> Iterator[Gate]:
+        """The known gates inside ``gate`` with no other known gate between."""
+        todo = [] if gate.node is None else [*gate.node.children.values()]
+        while todo:
+            node = todo.pop()
+            if node.gate is not None:
+                yield node.gate
+            else:
+                todo += node.children.values()
+
+    def update(
+        self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None
+    ) -> TreeUpdate:
+        """`prepare`, `apply` and `rehome` without a pause, for a start and for tests."""
+        update = TreeUpdate(records, now, policies)
+        for _ in self.prepare(update):
+            pass
+        self.apply(update)
+        for _ in self.rehome(update):
+            pass
         return update
 
-    def update(self, records: Mapping[str, ScopeRecord | None], now: float) -> TreeUpdate:
-        """Make ``records`` true; None forgets a scope. ``now`` is monotonic."""
-        update = TreeUpdate()
-        named = sorted(scope for scope, record in records.items() if record and scope not in self.gates)
-        for scope in named:
-            self._name(scope, now)
-        if named:
-            self._take_in(named)
+    # -- first: what will be ----------------------------------------------------------------------
+
+    def prepare(self, update: TreeUpdate) -> Iterator[None]:
+        """Compute the new states, one gate a step. Nothing of it can be seen before `apply`."""
+        touched: dict[TreeNode, None] = {}
+        yield from self._place(update, touched)
+        if update.policies is not None:
+            for scope, gate in list(self.gates.items()):
+                update.new_policies[gate] = update.policies.policy_for(scope)
+                touched[self._nodes[scope]] = None
+                yield
+        for node in touched:
+            yield from self._derive(update, node)
+        # A version never comes again: what watchers of a forgotten scope saw is newer than its home's.
+        homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
+        for home in homes:
+            if home is not None:
+                update.handed_down.setdefault(home, update.derived(home))
+        for gate in update.handed_down:
+            self._settle(update, gate, renew=gate in homes)
+            yield
+
+    def _place(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
+        """Say which nodes get or lose a gate, and collect the nodes whose gates are concerned."""
+        policies = update.policies or self._policies
+        for scope, record in update.records.items():
+            gate = self.gates.get(scope)
+            if record is not None:
+                node = self._node(scope)
+                if gate is None:
+                    gate = Gate(scope, node, policies.policy_for(scope), 0)
+                    gate.active_at = update.now
+                    update.placed[node] = update.named[scope] = gate
+                touched[node] = None
+            elif gate is not None and scope != ROOT:
+                node = self._nodes[scope]
+                update.placed[node] = None
+                update.forgotten.append(gate)
+                touched[node] = None
+            yield
+
+    def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
+        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        todo = [(node, update.derived(update.gate_above(node)))]
+        while todo:
+            node, above = todo.pop()
+            gate = update.gate_at(node)
+            derived, changed = above, True
+            if gate is not None:
+                record = update.records.get(gate.scope) or gate.state.record
+                hold = record.hold
+                effective = max(record.state, above[0])
+                derived = (effective, above[1], above[2]) if hold is None else (effective, hold, gate.scope)
+                is_new = gate.scope in update.named and gate not in update.handed_down
+                changed = is_new or derived != update.derived(gate)
+                update.handed_down[gate] = derived
+            if changed:
+                todo += [(child, derived) for child in node.children.values()]
+            yield
+
+    def _settle(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
+        """Make the new state of ``gate``. ``renew``: its version grows even if its snapshot is the same."""
+        old, now = gate.state, update.now
+        record = update.records.get(gate.scope) or old.record
+        effective, line_hold, held_by = update.handed_down[gate]
+        policy = update.new_policies.get(gate, gate.policy)
+        closed = policy.enabled and line_hold is not None
+        is_new = gate.scope in update.named
+        closed_at, counted_at, paused_secs = old.closed_at, old.counted_at, old.paused_secs
+        if closed and not old.closed:
+            closed_at = counted_at = now
+            update.closed[gate] = None
+        elif old.closed and not closed:
+            paused_secs += max(0.0, now - counted_at)
+            update.opened[gate] = None
+        shown = (closed, record.state, effective, line_hold if closed else None, held_by if closed else None)
+        before = (old.closed, old.record.state, old.effective, old.hold, old.held_by if old.closed else None)
+        version = old.version
+        if is_new or renew or shown != before:
+            version = self._next_version()
+            update.changed[gate] = None
+        state = GateState(
+            record, effective, line_hold, held_by, closed, version, closed_at, counted_at, paused_secs
+        )
+        update.states.append((gate, state, closed))
+
+    def _node(self, path: str) -> TreeNode:
+        node = self._nodes.get(path)
+        if node is None:
+            parent = self._node(parent_of(path))
+            node = self._nodes[path] = parent.children[path] = TreeNode(path, parent)
+        return node
+
+    # -- then: what is shown ----------------------------------------------------------------------
+
+    def apply(self, update: TreeUpdate) -> None:
+        """Show the new states, all at once."""
+        for node, gate in update.placed.items():
+            node.gate = gate
+        self.gates.update(update.named)
+        for gate in update.forgotten:
+            del self.gates[gate.scope]
+        if update.policies is not None:
+            self._policies = update.policies
+            for gate, policy in update.new_policies.items():
+                gate.policy = policy
+        for gate, state, closed in update.states:
+            # As `Gate.show` does: there may be twenty thousand.
+            gate.state = state
+            gate.closed = closed
+            gate.answer = gate.answer_rest = None
+        if update.reshaped:
+            self.waiting_room.rehoming = True
+
+    def rehome(self, update: TreeUpdate) -> Iterator[None]:
+        """Move the parked requests whose path leads to another gate now, one a step."""
+        room = self.waiting_room
         homes: dict[Gate, None] = {}
-        for scope in sorted(records):
-            record, gate = records[scope], self.gates.get(scope)
-            if gate is None:
-                continue
-            if record is None:
-                homes.update(dict.fromkeys(self._forget(gate, update)))
-            else:
-                gate.record = record
-                self._refresh(gate, update, now)
-        homes.update(dict.fromkeys(self.gates[scope] for scope in named))
+        try:
+            for gate in update.forgotten:
+                home = gate.parent or self.root
+                homes[home] = None
+                yield from room.leave(gate, home)
+                self._prune(gate.node)
+            for gate in update.named.values():
+                homes[gate] = None
+                yield from room.take_in(gate)
+        finally:
+            room.rehoming = False
         for gate in homes:
-            # Who was moved here may have been parked for a gate that is open.
             if gate.waiters and not gate.closed:
                 update.opened[gate] = None
-        update.reshaped = bool(homes)
-        return update
 
-    def _name(self, scope: str, now: float) -> None:
-        parent, _ = self.find(parent_of(scope))
-        gate = Gate(scope, parent, self._policies.policy_for(scope), self._next_version())
-        gate.active_at = now
-        # Else each new scope would have all that are beside it looked through.
-        if scope in self._inside:
-            for child in [child for child in parent.children.values() if lies_within(child.scope, scope)]:
-                del parent.children[child.scope]
-                child.parent = gate
-                gate.children[child.scope] = child
-        for path in ancestors_of(scope):
-            self._inside[path] = self._inside.get(path, 0) + 1
-        parent.children[scope] = gate
-        self.gates[scope] = gate
+    def _prune(self, node: TreeNode | None) -> None:
+        """Remove ``node`` and the nodes above it that lead to no known scope."""
+        while node is not None and node.gate is None and not node.children and node.parent is not None:
+            if self._nodes.get(node.path) is node:
+                del self._nodes[node.path]
+                del node.parent.children[node.path]
+            node = node.parent
 
-    def _take_in(self, named: Iterable[str]) -> None:
-        """Let those who are parked for a path that now is named, or lies inside it, obey it."""
-        homes: dict[Gate, None] = {}
-        for scope in named:
-            homes.update(dict.fromkeys(self.gates[scope].ancestors()))
-        for home in homes:
-            moved: dict[Gate, list[Waiter]] = {}
-            for waiter in [*home.waiters, *home.watchers]:
-                if waiter.path is not None:
-                    gate, unnamed = self.find(waiter.path)
-                    if gate is not home:
-                        waiter.path = unnamed
-                        moved.setdefault(gate, []).append(waiter)
-            for gate, waiters in moved.items():
-                self._waiting_room.move(waiters, gate)
-
-    def _forget(self, gate: Gate, update: TreeUpdate) -> Iterator[Gate]:
-        parent = gate.parent
-        if parent is None:
-            return
-        del self.gates[gate.scope]
-        del parent.children[gate.scope]
-        for path in ancestors_of(gate.scope):
-            self._inside[path] -= 1
-            if not self._inside[path]:
-                del self._inside[path]
-        for child in gate.children.values():
-            child.parent = parent
-            parent.children[child.scope] = child
-        left = [*gate.waiters, *gate.watchers]
-        for waiter in left:
-            waiter.path = waiter.path or gate.scope
-        self._waiting_room.close(gate)
-        self._waiting_room.move(left, parent)
-        # A version never comes again: what this scope's watchers saw last was newer than the parent's.
-        self._touch(parent, update)
-        yield parent
-
-    def _refresh(self, gate: Gate, update: TreeUpdate, now: float, *, whole: bool = False) -> None:
-        """Derive ``gate`` anew, and those below it as far as anything changes for them."""
-        todo = [gate]
-        while todo:
-            gate = todo.pop()
-            before = (gate.effective, gate.line_hold, gate.held_by)
-            self._derive(gate)
-            closed = gate.policy.enabled and gate.line_hold is not None
-            if closed != gate.closed:
-                self._turn(gate, update, now, closed=closed)
-            shown = (closed, gate.record.state, gate.effective, gate.hold, gate.held_by if closed else None)
-            if shown != gate.shown:
-                gate.shown = shown
-                self._touch(gate, update)
-            if whole or (gate.effective, gate.line_hold, gate.held_by) != before:
-                todo += gate.children.values()
-
-    def _derive(self, gate: Gate) -> None:
-        parent, record = gate.parent, gate.record
-        hold = record.hold
-        gate.effective = record.state if parent is None else max(record.state, parent.effective)
-        if hold is not None:
-            gate.line_hold, gate.held_by = hold, gate.scope
-        elif parent is not None:
-            gate.line_hold, gate.held_by = parent.line_hold, parent.held_by
-        else:
-            gate.line_hold = gate.held_by = None
-
-    def _turn(self, gate: Gate, update: TreeUpdate, now: float, *, closed: bool) -> None:
-        if closed:
-            gate.closed_at = gate.counted_at = now
-            update.closed[gate] = None
-            update.opened.pop(gate, None)
-        else:
-            gate.paused_secs += gate.counted_pause(now)
-            update.opened[gate] = None
-            update.closed.pop(gate, None)
-        gate.closed = closed
-
-    def _touch(self, gate: Gate, update: TreeUpdate) -> None:
-        gate.version = self._next_version()
-        gate.answer = gate.answer_rest = None
-        update.changed[gate] = None
+    def renew(self, gate: Gate) -> None:
+        """Give ``gate`` a new version, because what is told beside its snapshot has changed."""
+        gate.show(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
         self._version += 1

@@ -1,8 +1,8 @@
-"""When waits run out: one timer for all of them.
+"""The ends of waits: one timer for all of them.
 
-Waits are gathered in buckets of a hundredth of a second, each rounded up, so that none runs out
-early and none later than one bucket. Adding and discarding cost a dictionary entry; the loop knows
-one timer, that of the next bucket.
+Waits are gathered in buckets of a hundredth of a second, rounded up, so that none runs out early and none
+later than one bucket. Adding and discarding cost a dictionary entry; the loop knows one timer, that of the
+next bucket. Where thousands of waits run out together, a few milliseconds of them are ended at a time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable
 
 from sidecar.supervision import Failures
+from sidecar.time_slice import TimeSlice
 
 from .gate import Waiter
 
 _PER_SEC = 100
+_SLICE_SECS = 0.001
 
 
 class WaitTimeouts:
@@ -24,7 +27,7 @@ class WaitTimeouts:
 
     Args:
         loop: whose time counts.
-        expired: called with the waiter; it is no longer among the deadlines.
+        expired: called with the waiter, which is no longer among the timeouts.
         failures: counts and logs what ``expired`` raises.
     """
 
@@ -38,6 +41,7 @@ class WaitTimeouts:
         self._ticks: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_tick = 0
+        self._due: deque[tuple[int, Waiter]] = deque()
 
     def add(self, waiter: Waiter, when: float) -> None:
         """Call back for ``waiter`` at ``when``, by the loop's time."""
@@ -72,13 +76,24 @@ class WaitTimeouts:
         self._timer = None
         # The loop may call a little before its time; what is due by the timer's own tick is due.
         now = max(math.floor(self._loop.time() * _PER_SEC), self._timer_tick)
-        due: list[Waiter] = []
+        busy = bool(self._due)
         while self._ticks and self._ticks[0] <= now:
-            due += self._buckets.pop(heapq.heappop(self._ticks))
+            tick = heapq.heappop(self._ticks)
+            self._due.extend((tick, waiter) for waiter in self._buckets.pop(tick))
         self._arm()
-        for waiter in due:
-            if waiter.gate is not None:
+        if not busy:
+            self._end_due()
+
+    def _end_due(self) -> None:
+        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        while self._due:
+            tick, waiter = self._due.popleft()
+            # Its wait may have ended meanwhile, and its connection may wait for something else.
+            if waiter.gate is not None and waiter.tick == tick:
                 try:
                     self._expired(waiter)
                 except Exception:  # noqa: BLE001 - recorded; the other waits end all the same
                     self._failures.record("wait_timeouts")
+            if self._due and time_slice.expired:
+                self._loop.call_soon(self._end_due)
+                return

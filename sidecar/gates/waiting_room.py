@@ -2,38 +2,46 @@
 
 The conservation law holds after every call: for each gate that counts,
 blocked = waited + timed_out + abandoned + rejected + waiting.
+
+What may concern ten thousand requests is an iterator of small steps. The caller decides how many of them
+are done before the loop does something else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from .counters import Counters
 from .gate import Ending, Gate, Waiter
+from .path_index import PathIndex
+from .ramp import Ramp
 from .wait_timeouts import WaitTimeouts
 
 logger = logging.getLogger(__name__)
 
-_RAMP_STEP_SECS = 0.02
 _UNANSWERED = "a waiter could not be answered"
+_AT_ONCE = 8
+_LOOK_AGAIN_SECS = 0.05
 
 
 class WaitingRoom:
-    """Who is parked where.
+    """All parked gate requests and watches.
 
     Args:
-        loop: the one that everything here runs in.
+        loop: everything here runs in it.
         counters: the process's.
 
     Attributes:
-        max_waiters: how many gate requests may be parked at once.
-        max_waiters_per_scope: how many of them at one gate.
-        max_watchers: how many watches may be parked at once.
-        waiting: how many gate requests are.
-        watching: how many watches are.
-        closing: nobody is parked any more.
+        max_waiters: gate requests that may be parked at once.
+        max_waiters_per_scope: gate requests that may be parked at one gate.
+        max_watchers: watches that may be parked at once.
+        waiting: gate requests that are parked now.
+        watching: watches that are parked now.
+        closing: the sidecar shuts down, and nothing is parked any more.
+        rehoming: the tree has a new shape, and requests that have to move are still parked at their old gate.
+        offer_changed: called with a gate whose ramp has another share for clients.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -46,17 +54,20 @@ class WaitingRoom:
         self._refusals = counters.refusals
         self._loop = loop
         self._waits = counters.waits
+        self._failures = counters.task_failures
         self._deadlines = WaitTimeouts(loop, self._run_out, counters.task_failures)
-        self._ramps: dict[Gate, asyncio.TimerHandle] = {}
+        self._unnamed = PathIndex()
+        self.rehoming = False
+        self.offer_changed: Callable[[Gate], None] = lambda _: None
 
     # -- arriving and leaving ---------------------------------------------------------------------
 
     def request(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
-        """A gate request that met a closed gate, already counted among its requests.
+        """Park a gate request that met a closed gate. The gate has counted it among its requests.
 
         Args:
-            waiter: whom to answer.
-            gate: the nearest known.
+            waiter: is answered when the wait ends.
+            gate: the nearest known one.
             path: the unnamed scope that was asked for; None: the gate's own.
             wait: seconds to wait at most.
 
@@ -78,7 +89,7 @@ class WaitingRoom:
         return None
 
     def watch(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
-        """A watch whose snapshot is known already. Arguments and answer as for `request`."""
+        """Park a watch whose client has the current snapshot. Arguments and result as for `request`."""
         if self.closing:
             return Ending.SHUTTING_DOWN
         if self.watching >= self.max_watchers:
@@ -87,6 +98,7 @@ class WaitingRoom:
         if wait <= 0:
             return Ending.TIMED_OUT
         gate.watchers[waiter] = None
+        waiter.seen = gate.version
         self._park(waiter, gate, path, wait, watching=True)
         return None
 
@@ -99,51 +111,90 @@ class WaitingRoom:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    def open(self, gate: Gate) -> None:
-        """``gate`` has opened: let its waiters through, at its policy's pace."""
+    def open(self, gate: Gate) -> Iterator[None]:
+        """``gate`` has opened: let its waiters through, at its policy's rate. A few waiters a step."""
+        if gate.closed or not (gate.waiters or gate.clients):
+            return
         if gate.policy.resume_ramp_per_sec:
-            if gate not in self._ramps:
-                self._ramp(gate, self._loop.time(), 0)
+            if gate.ramp is None:
+                self._begin_ramp(gate)
         else:
             self.close(gate)
-            self._wake(list(gate.waiters), Ending.OPENED)
+            yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
     def close(self, gate: Gate) -> None:
-        """``gate`` has closed: whoever the ramp has not let through stays parked."""
-        ramp = self._ramps.pop(gate, None)
-        if ramp is not None:
-            ramp.cancel()
+        """``gate`` has closed: what its ramp has not let through stays parked."""
+        if gate.ramp is not None:
+            gate.ramp.stop()
 
-    def changed(self, gate: Gate) -> None:
-        """The snapshot of ``gate`` has changed: answer its watchers."""
-        self._wake(list(gate.watchers), Ending.CHANGED)
+    def changed(self, gate: Gate) -> Iterator[None]:
+        """The snapshot of ``gate`` has changed: answer its watchers. A few watchers a step."""
+        version = gate.version
+        news = [waiter for waiter in gate.watchers if waiter.seen != version]
+        yield from self._wake(gate, gate.watchers, news, Ending.CHANGED)
 
-    def move(self, waiters: Iterable[Waiter], gate: Gate) -> None:
-        """``waiters`` obey ``gate`` from now on; whoever counted them still does."""
-        for waiter in waiters:
-            old = waiter.gate
-            if old is None:
-                continue
-            if waiter.watching:
-                old.watchers.pop(waiter, None)
-                gate.watchers[waiter] = None
-            else:
-                old.waiters.pop(waiter, None)
-                gate.waiters[waiter] = None
-            waiter.gate = gate
+    def client_reported(self, gate: Gate, client: object, *, waiting: bool) -> None:
+        """``client``, whose gate is ``gate``, has said whether it holds waiters."""
+        if gate.ramp is None and waiting and not gate.closed and gate.policy.resume_ramp_per_sec:
+            self._begin_ramp(gate)
+        if gate.ramp is not None:
+            gate.ramp.client_reported(client, waiting=waiting)
 
-    def turn_away(self, waiter: Waiter) -> None:
-        """Shutting down: answer ``waiter``, if it is still parked."""
+    def _begin_ramp(self, gate: Gate) -> None:
+        Ramp(gate, self._loop, self._admit, self._offer_changed, self._failures).begin()
+
+    def _offer_changed(self, gate: Gate) -> None:
+        self.offer_changed(gate)
+
+    def _admit(self, gate: Gate, waiters: list[Waiter]) -> None:
+        if self.rehoming:
+            waiters = [waiter for waiter in waiters if not _may_move(waiter, gate)]
+        for _ in self._wake(gate, gate.waiters, waiters, Ending.OPENED):
+            pass
+
+    # -- moving -----------------------------------------------------------------------------------
+
+    def take_in(self, gate: Gate) -> Iterator[None]:
+        """The scope of ``gate`` has become known: move there what is parked for it or for paths inside."""
+        for waiter in self._unnamed.at(gate.scope):
+            self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
+            yield
+
+    def leave(self, gate: Gate, home: Gate) -> Iterator[None]:
+        """The scope of ``gate`` is forgotten: move what is parked there to ``home``."""
+        self.close(gate)
+        for waiter in [*gate.waiters, *gate.watchers]:
+            self._move(waiter, home, waiter.path or gate.scope)
+            yield
+
+    def _move(self, waiter: Waiter, gate: Gate, path: str | None) -> None:
+        """``waiter`` obeys ``gate`` from now on. The gate that counted it still does."""
+        old = waiter.gate
+        if old is None:
+            return
+        self._unnamed.remove(waiter, old.scope)
+        if waiter.watching:
+            old.watchers.pop(waiter, None)
+            gate.watchers[waiter] = None
+        else:
+            old.waiters.pop(waiter, None)
+            gate.waiters[waiter] = None
+        waiter.gate = gate
+        waiter.path = path
+        self._unnamed.add(waiter, gate.scope)
+
+    def turn_away(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
+        """Answer ``waiter`` with ``ending``, if it is still parked; a gate request counts as rejected."""
         account = waiter.account
         if waiter.gate is None:
             return
         if account is not None:
             account.rejected += 1
             self._observe("rejected", waiter)
-        self._end(waiter, Ending.SHUTTING_DOWN)
+        self._end(waiter, ending)
 
     def shut_down(self, gates: Iterable[Gate]) -> None:
-        """Answer everybody who is parked at ``gates``; nobody is parked from now on."""
+        """Answer everything that is parked at ``gates``; nothing is parked from now on."""
         self.closing = True
         for gate in gates:
             self.close(gate)
@@ -170,6 +221,8 @@ class WaitingRoom:
         else:
             self.waiting += 1
         self._deadlines.add(waiter, now + wait)
+        if path is not None:
+            self._unnamed.add(waiter, gate.scope)
 
     def _unpark(self, waiter: Waiter) -> Gate | None:
         gate = waiter.gate
@@ -177,6 +230,8 @@ class WaitingRoom:
             return None
         waiter.gate = None
         self._deadlines.discard(waiter)
+        if waiter.path is not None:
+            self._unnamed.remove(waiter, gate.scope)
         if waiter.watching:
             self.watching -= 1
             gate.watchers.pop(waiter, None)
@@ -199,24 +254,34 @@ class WaitingRoom:
     def _observe(self, outcome: str, waiter: Waiter) -> None:
         self._waits[outcome].observe(self._loop.time() - waiter.parked_at)
 
-    def _wake(self, waiters: Iterable[Waiter], ending: Ending) -> None:
-        """Who waits for a gate has `waited`, and goes on; who watches is told."""
+    def _wake(
+        self, gate: Gate, parked: dict[Waiter, None], waiters: Iterable[Waiter], ending: Ending
+    ) -> Iterator[None]:
+        """Answer ``waiters`` of ``gate``, a few a step: gate requests have waited, watches are told.
+
+        Args:
+            gate: where they are parked.
+            parked: the gate's waiters or its watchers.
+            waiters: some of them.
+            ending: how their wait ends.
+        """
         # Ten thousand may be woken at once: as `_end` and `_unpark` do, without calling them.
         now = self._loop.time()
         observe = self._waits["waited"].observe
         discard = self._deadlines.discard
-        for waiter in waiters:
-            gate = waiter.gate
-            if gate is None:
+        for number, waiter in enumerate(waiters):
+            # Between two steps its wait may have ended, and its connection may wait for something else.
+            if waiter not in parked:
                 continue
+            del parked[waiter]
             waiter.gate = None
             discard(waiter)
+            if waiter.path is not None:
+                self._unnamed.remove(waiter, gate.scope)
             account = waiter.account
             if account is None:
-                gate.watchers.pop(waiter, None)
                 self.watching -= 1
             else:
-                gate.waiters.pop(waiter, None)
                 self.waiting -= 1
                 account.waiting -= 1
                 account.waited += 1
@@ -226,29 +291,27 @@ class WaitingRoom:
             except Exception:
                 # One broken connection must not keep the others from being woken.
                 logger.exception(_UNANSWERED)
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                yield
 
     def _run_out(self, waiter: Waiter) -> None:
         gate, account = waiter.gate, waiter.account
         if gate is None:
             return
+        if self.rehoming and _may_move(waiter, gate):
+            # It may obey another gate in a moment, and that one decides how the wait ends.
+            self._deadlines.add(waiter, self._loop.time() + _LOOK_AGAIN_SECS)
+            return
         if account is not None and not gate.closed:
-            # Still parked by the ramp alone: nobody is refused at an open gate.
-            self._wake((waiter,), Ending.OPENED)
+            # Only a ramp or a wake-up under way keeps it: nothing is refused at an open gate.
+            self._admit(gate, [waiter])
             return
         if account is not None:
             account.timed_out += 1
             self._observe("timed_out", waiter)
         self._end(waiter, Ending.TIMED_OUT)
 
-    def _ramp(self, gate: Gate, since: float, done: int) -> None:
-        per_sec = gate.ramp_per_sec
-        if not per_sec:
-            self.open(gate)
-            return
-        due = int((self._loop.time() - since) * per_sec) + 1 - done
-        batch = [waiter for waiter, _ in zip(gate.waiters, range(max(due, 0)), strict=False)]
-        self._ramps.pop(gate, None)
-        self._wake(batch, Ending.OPENED)
-        if gate.waiters:
-            step = max(_RAMP_STEP_SECS, 1 / per_sec)
-            self._ramps[gate] = self._loop.call_later(step, self._ramp, gate, since, done + len(batch))
+
+def _may_move(waiter: Waiter, gate: Gate) -> bool:
+    """Whether ``waiter``, parked at ``gate``, may obey another gate in the tree's new shape."""
+    return waiter.path is not None or gate.node is None or gate.node.gate is not gate

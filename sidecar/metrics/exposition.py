@@ -1,6 +1,6 @@
-"""What a scrape is answered with: made in the loop, a little at a time, so that the gate hardly notices.
+"""Renders /metrics on the event loop in small time slices, so that scrapes do not delay gate requests.
 
-A thread would hold the interpreter for as long as it is let, several milliseconds at a time.
+A thread would hold the interpreter for several milliseconds at a time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.samples import Sample
 
 from sidecar.gates.gate import Gate
+from sidecar.time_slice import TimeSlice
 
 from .process import MetricsSource, ProcessMetrics
 from .scopes import CachedScopeLines, Lines, families, pieces
-from .time_slice import TimeSlice
 
 _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8
@@ -35,12 +35,12 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """An answer.
+    """The answer to one scrape.
 
     Attributes:
-        content_type: text or OpenMetrics.
-        size: bytes of it.
-        parts: it.
+        content_type: of the text format or of OpenMetrics.
+        size: bytes of the body.
+        parts: the body.
     """
 
     content_type: str
@@ -49,7 +49,7 @@ class Scrape:
 
 
 class Exposition:
-    """The metrics of a running sidecar; to be used in its loop.
+    """Renders the metrics of a running sidecar, in its loop.
 
     Args:
         source: the running sidecar.
@@ -80,7 +80,7 @@ class Exposition:
         return Scrape(content_type, size, _parts(taken, headers, [*told, *ends]))
 
     async def _take(self) -> tuple[list[Lines], int]:
-        """Every scope's lines, and the bytes of all."""
+        """The lines of every scope, and their bytes."""
         controller = self._source.controller
         imports = self._source.imports.all
         elsewhere = {one.config.scope: one.reading.pause_secs for one in imports if one.reading}
@@ -103,8 +103,8 @@ class Exposition:
         return taken, size
 
     async def _tell(self, shape: _Format) -> list[bytes]:
-        """What the process tells of itself."""
-        # It lists all open files, which are as many as there are connections.
+        """The families of the process and of the Python runtime, encoded."""
+        # The process collector lists all open files: one for each connection.
         runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
         told = []
         time_slice = TimeSlice()
@@ -118,13 +118,13 @@ class Exposition:
 
 
 class _Format:
-    """One of the formats, and what was last encoded in it.
+    """One exposition format, and what was last encoded in it.
 
     Args:
-        encode: prometheus_client's.
+        encode: prometheus_client's encoder.
 
     Attributes:
-        headers: of the families with a scope.
+        headers: the headers of the per-scope families.
     """
 
     def __init__(self, encode: Encode) -> None:
@@ -133,7 +133,7 @@ class _Format:
         self.headers = [_encoded(encode, family) for family in families()]
 
     def encoded(self, family: Metric) -> bytes:
-        """``family``, made anew only where it differs from the last time."""
+        """``family`` in this format; it is encoded again only if its samples changed."""
         last = self._last.get(family.name)
         if last is not None and last[0] == family.samples:
             return last[1]
@@ -144,10 +144,10 @@ class _Format:
 
 def _encoder(accept: str) -> tuple[Encode, str]:
     try:
-        # Our names need no escaping, whichever is asked for.
+        # The names need no escaping, whichever one is requested.
         return choose_encoder(_ESCAPING.sub("", accept))
     except (TypeError, ValueError):
-        # It asks for a version that is no number.
+        # The version in the Accept header is not a number.
         return choose_encoder("")
 
 
@@ -168,13 +168,13 @@ async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]
 
 
 class _One:
-    """A collector of one family."""
+    """A collector with one family."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
 
     def collect(self) -> Iterable[Metric]:
-        """It."""
+        """The family."""
         return (self._family,)
 
 

@@ -1,4 +1,4 @@
-"""What the process tells of itself as a whole: families made from plain numbers, at scrape time."""
+"""Metric families of the process as a whole, made from plain numbers at scrape time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sidecar.runtime.controller import Controller
 
 
 class Connected(Protocol):
-    """Who is connected."""
+    """Something that has connections."""
 
     connections: set[Any]
 
 
 class MetricsSource(Protocol):
-    """Where the numbers come from."""
+    """The parts of the running sidecar that have numbers."""
 
     controller: Controller
     engines: EngineSyncs
@@ -37,11 +37,11 @@ class MetricsSource(Protocol):
 
     @property
     def fast_path(self) -> Connected:
-        """The light door."""
+        """Knows all open connections."""
 
 
 class ProcessMetrics:
-    """A collector of them.
+    """Collects the metric families of the process.
 
     Args:
         source: the running sidecar.
@@ -52,7 +52,7 @@ class ProcessMetrics:
         self._waits = _Waits()
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
+        """All families."""
         counters = self._source.controller.counters
         yield self._waits.family(counters)
         yield from _webhook(counters)
@@ -88,14 +88,14 @@ class ProcessMetrics:
 
 
 class _Waits:
-    """The longest of the families; made anew only when somebody has waited."""
+    """The longest family; it is made again only when a wait has ended."""
 
     def __init__(self) -> None:
         self._counts: list[list[int]] = []
         self._family: HistogramMetricFamily | None = None
 
     def family(self, counters: Counters) -> Metric:
-        """It, as it stands."""
+        """The family with the current counts."""
         counts = [histogram.counts.copy() for histogram in counters.waits.values()]
         if self._family is None or counts != self._counts:
             self._family = HistogramMetricFamily(
@@ -147,7 +147,7 @@ def _reports(counters: Counters) -> Iterator[Metric]:
     for result, count in list(counters.reports.items()):
         reports.add_metric([result], count)
     yield reports
-    yield _gauge("wellbeing_clients", "Clients that report.", counters.clients)
+    yield _gauge("wellbeing_clients", "Clients that report their counts.", counters.clients)
     gone = CounterMetricFamily("wellbeing_clients_gone", "Clients that stopped reporting.")
     gone.add_metric([], counters.clients_gone)
     yield gone
@@ -206,6 +206,14 @@ def _alertmanager(counters: Counters) -> Iterator[Metric]:
         "1 while the watchdog's alert is missing: a resolve lifts nothing.",
         float(counters.blind),
     )
+    heard = GaugeMetricFamily(
+        "wellbeing_watchdog_heard",
+        "Whether the watchdog's alert was heard of since it was configured; none without a watchdog.",
+    )
+    alertname, was_heard = counters.watchdog
+    if alertname:
+        heard.add_metric([], float(was_heard))
+    yield heard
     up = GaugeMetricFamily(
         "wellbeing_alertmanager_up", "Whether it answered when last asked.", labels=["alertmanager"]
     )

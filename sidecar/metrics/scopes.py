@@ -1,7 +1,7 @@
-"""The families with a scope, kept rendered: a scope's lines are made anew only when they would differ.
+"""Per-scope metric families with cached text: a scope is rendered again only when a value changed.
 
-A family's lines have to stand together, so each scope's are kept by family. They are in two parts: what
-is counted changes with each request and while a gate is closed, what stands only with a command.
+All lines of a family have to stand together, so a scope's lines are kept by family. They have two parts:
+counted values change with every request and while a gate is closed, standing values only with a command.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Gate
 
 _MAX_REASON = 120
-"""Characters of a reason in a label: it is told in full by status and history."""
+"""Characters of a reason in a label; status and history have all of it."""
 
 _STATES = tuple(WellbeingState)
 _AT_ONCE = 256
 
-# What is counted, by the sample's name: whether it is a counter, and what it is.
+# Counted values by the sample's name: whether it is a counter, and its help text.
 _COUNTED = {
     "wellbeing_current_pause_duration_seconds": (False, "How long the gate is closed; 0: open."),
     "wellbeing_paused_seconds_total": (True, "Time that the gate was closed, since the sidecar started."),
@@ -38,7 +38,7 @@ Lines = tuple[bytes, ...]
 
 
 def families() -> list[Metric]:
-    """All of them, without samples, in the order of `CachedScopeLines.lines`."""
+    """All per-scope families, without samples, in the order of `CachedScopeLines.lines`."""
     return [
         GaugeMetricFamily("wellbeing_state", "1 for the current effective state, else 0."),
         GaugeMetricFamily("wellbeing_state_level", "The effective state: 0 healthy to 3 distressed."),
@@ -50,7 +50,7 @@ def families() -> list[Metric]:
         ),
         GaugeMetricFamily(
             "wellbeing_pause_info",
-            "1 while the gate is closed: by whose hold, of what kind, from which source and why.",
+            "1 while the gate is closed: by whose hold, of what kind, from which source and alert, and why.",
         ),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them."),
@@ -65,11 +65,11 @@ def families() -> list[Metric]:
 
 
 class CachedScopeLines:
-    """One scope's lines.
+    """The lines of one scope.
 
     Attributes:
-        lines: a piece for each family.
-        size: bytes of all of them.
+        lines: one piece of text for each family.
+        size: bytes of all pieces.
     """
 
     __slots__ = ("_counted", "_counted_lines", "_stood", "_stood_lines", "lines", "size")
@@ -83,12 +83,12 @@ class CachedScopeLines:
         self.size = 0
 
     def refresh(self, gate: Gate, now: float, elsewhere: float) -> None:
-        """Make anew what differs.
+        """Render again what has changed.
 
         Args:
             gate: the scope's.
-            now: monotonic.
-            elsewhere: seconds that a controller elsewhere says that it is paused.
+            now: monotonic seconds.
+            elsewhere: seconds that an imported controller says it has been paused.
         """
         stands = (
             gate.record,
@@ -141,8 +141,9 @@ def _standing(gate: Gate) -> Iterator[bytes]:
         until = _number(hold.until or 0.0)
         yield f"wellbeing_pause_until_timestamp_seconds{label} {until}\n".encode()
         reason, source = _escaped(hold.reason[:_MAX_REASON]), _escaped(hold.by)
+        alertname, held_by = _escaped(hold.alertname), gate.held_by or "(root)"
         yield (
-            f'wellbeing_pause_info{{held_by="{gate.held_by or "(root)"}",kind="{hold.kind.value}",'
+            f'wellbeing_pause_info{{alertname="{alertname}",held_by="{held_by}",kind="{hold.kind.value}",'
             f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
         ).encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
@@ -170,7 +171,7 @@ def _counted(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
 
 
 def _number(value: float) -> str:
-    """As prometheus_client writes it."""
+    """``value`` as prometheus_client writes it."""
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
     return text
 
@@ -180,7 +181,7 @@ def _escaped(value: str) -> str:
 
 
 def pieces(taken: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
-    """The families with their headers, a few scopes at a time."""
+    """The families with their headers, in pieces of a few hundred scopes."""
     for index, header in enumerate(headers):
         yield header
         rest = iter(taken)

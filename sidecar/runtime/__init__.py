@@ -1,1 +1,1 @@
-"""The controller, which is the one writer of all state, and its timers and logs."""
+"""The controller, which is the only writer of all state, with its timers and its log."""

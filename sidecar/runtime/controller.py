@@ -4,6 +4,11 @@ Commands come in one at a time or many at once. The writer takes all commands th
 in turn in one transaction, has the store keep the transaction, applies it, wakes the waiters that it lets
 through, and only then answers. Commands that arrive during a commit share the next one.
 
+A batch may concern ten thousand scopes and as many parked requests. All gates change in one step, so that no
+request sees a scope that has changed beside one that has not yet. What comes before (computing the new
+states) cannot be seen, and what comes after (waking, telling, counting, planning) is true whenever it comes;
+both are done in time slices.
+
 If the store fails, nothing of the batch happened and its commands are answered so. What time alone does
 (holds that end, signals that expire) happens all the same: after a restart it would too.
 """
@@ -12,17 +17,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
 from sidecar.core.commands import (
+    AcceptResolves,
     Command,
     CommandOutcome,
     Expire,
     Forget,
     ReceiveAlerts,
     ReconcileAlerts,
+    RevertResolves,
+    SetPolicies,
     ShiftTime,
 )
 from sidecar.core.errors import CoreError
@@ -39,24 +47,30 @@ from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.time_slice import TimeSlice, run_in_slices
 
+from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_STEP_SECS = 1.5
-"""A clock that moved by more than this between two ticks was set."""
-
 _MAX_OWED_EVENTS = 10_000
 
-_AT_ONCE_ALERTS = 50
-"""What is about more alerts is decided by a thread."""
+_AT_ONCE = 50
+"""What is about more alerts or scopes is decided by a thread."""
+
+_MANY = 1_000
+"""From so many scopes on, a step over all of them has a turn of the loop to itself."""
+
+_SLICE_SECS = 0.001
+"""How long a batch holds the loop before other work has its turn."""
 
 
 class ShuttingDown(Exception):
-    """A command that came too late."""
+    """The command came after the shutdown began."""
 
 
 @dataclass(slots=True)
@@ -74,8 +88,13 @@ class Controller:
         store: keeps the state.
         max_scopes: how many scopes may be known.
         max_signals: how many signals a scope may have.
+        max_tombstones: how many ended alerts are remembered.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: tells the time.
+
+    Attributes:
+        on_reshape: called in the step in which paths lead to other gates, or policies change.
+        on_turn: called after gates have opened or closed, or paths lead to other gates.
     """
 
     def __init__(
@@ -85,6 +104,7 @@ class Controller:
         *,
         max_scopes: int = 20_000,
         max_signals: int = 1_000,
+        max_tombstones: int = 50_000,
         scope_idle_secs: float = 86_400.0,
         clock: Clock | None = None,
     ) -> None:
@@ -92,16 +112,19 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.streams = EventStreams()
+        self.waiting_room.offer_changed = self._offer_changed
+        self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_reshape: Callable[[], None] = lambda: None
         self.on_turn: Callable[[], None] = lambda: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
         self._max_signals = max_signals
+        self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
-        self._event_log = EventLog(self.counters, self.loop)
+        self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
+        self._offers: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be kept as soon as it is up.
@@ -111,14 +134,26 @@ class Controller:
         self._beat_due = False
 
     async def start(self) -> None:
-        """Load what was kept, let the time that has passed have its way, and begin to take commands.
+        """Load what was kept, end what has expired since, and begin to take commands.
 
         Raises:
             StoreError: the store cannot be read.
         """
+        # Before the first look at the wall clock: whatever is set back after it is noticed.
+        self._clock_steps = ClockSteps(self.clock)
         kept = await self._store.load(self.clock.now())
+        records = valid_records(kept.records)
+        # With the first commit the others are gone from the store.
+        self._owed_scopes |= kept.records.keys() - records.keys()
+        self._beat_due = bool(self._owed_scopes)
         self.core_state = CoreState(
-            self._policies, kept.records, kept.tombstones, self._max_scopes, self._max_signals
+            self._policies,
+            records,
+            kept.tombstones,
+            self._max_scopes,
+            self._max_signals,
+            max_tombstones=self._max_tombstones,
+            heard_watchdog=kept.heard_watchdog,
         )
         version = kept.version
         self.tree = GateTree(self._policies, version, self.waiting_room)
@@ -126,20 +161,21 @@ class Controller:
         now, wall = self.clock.monotonic(), self.clock.now()
         for gate in self.tree.update(self.core_state.records, now).closed:
             if gate.hold is not None:
-                gate.closed_at = now - max(0.0, wall - gate.hold.since)
-        self._plan(self.core_state.records)
+                gate.show(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
+        for _ in self._plan(self.core_state.records):
+            pass
         self._writer = self.loop.create_task(
             run_supervised("writer", self._write, self.counters.task_failures)
         )
         now = self.clock.now()
         if kept.seen_at is not None:
-            if kept.seen_at > now + _STEP_SECS:
-                self._clock_went_back(now - kept.seen_at)
+            self._clock_steps.stopped_at(kept.seen_at)
             fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
-        self._sweeper = self._every(self._sweep_secs, self._sweep, "sweeper")
-        self._drift = self.clock.now() - self.clock.monotonic()
+        self._sweeper = self.loop.create_task(
+            run_supervised("sweeper", self._sweep_forever, self.counters.task_failures)
+        )
         self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
@@ -147,24 +183,24 @@ class Controller:
         return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
 
     async def stop(self) -> None:
-        """Turn away whoever is parked, finish what was asked, and close the store."""
+        """Turn away what is parked, finish the commands that were given, and close the store."""
         self.waiting_room.shut_down(list(self.tree.gates.values()))
         self._stopping = True
-        self._sweeper.stop()
+        self._sweeper.cancel()
         self._ticker.stop()
         self._expiry_timer.stop()
         self._wake.set()
         await self._writer
-        self._event_log.flush()
+        await self.loop.run_in_executor(None, self._event_log.flush)
         await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
-        """Ask for ``command``, on behalf of ``actor``; the answer comes once it is durable and true.
+        """Have ``command`` done on behalf of ``actor``. The result comes once it is durable and applied.
 
-        The answer may raise:
-            CoreError: it was refused; nothing of it was done.
+        The result may raise:
+            CoreError: the command was refused; nothing of it was done.
             StoreUnavailable: it could not be kept; nothing of it was done.
-            ShuttingDown: it came too late.
+            ShuttingDown: it came after the shutdown began.
         """
         answer: asyncio.Future[CommandOutcome] = self.loop.create_future()
         if self._stopping:
@@ -175,17 +211,19 @@ class Controller:
         return answer
 
     def _order(self, command: Command) -> None:
-        """Ask for ``command``; if it fails, time asks for it again."""
+        """Have ``command`` done; if it fails, a timer submits it again."""
         self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
     async def history(self, query: HistoryQuery) -> list[Entry]:
-        """The entries that ``query`` asks for, newest first. Raises `StoreUnavailable`."""
+        """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
     # -- writing ----------------------------------------------------------------------------------
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
+            if self._offers:
+                await self._tell_offers()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -197,12 +235,21 @@ class Controller:
                 logger.exception("a batch of commands failed")
                 for pending in batch:
                     _fail(pending, error)
+                    if isinstance(pending.command, ShiftTime):
+                        # Nothing was shifted: the step is noticed again.
+                        self._clock_steps.give_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
                         self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
+        self._shift_time_first(batch)
         transaction = Transaction(self.core_state)
+        for pending in batch:
+            if isinstance(pending.command, Forget):
+                pending.command = replace(
+                    pending.command, scopes=self._without_waiters(pending.command.scopes)
+                )
         decided = await self._decide(batch, transaction)
         try:
             await self._commit(transaction, decided)
@@ -211,12 +258,14 @@ class Controller:
                 if not isinstance(pending.command, Expire | ShiftTime):
                     _fail(pending, error)
             transaction = Transaction(self.core_state)
-            decided = await self._decide([one for one, _ in decided if not one.answer.done()], transaction)
+            rest = [one for one, _ in decided if not one.answer.done()]
+            self._shift_time_first(rest)
+            decided = await self._decide(rest, transaction)
             self._owed_scopes |= transaction.records.keys()
             self._owed_tombstones |= transaction.tombstones
             self._owed_events += [event for _, outcome in decided for event in outcome.events]
             del self._owed_events[:-_MAX_OWED_EVENTS]
-        self._apply(transaction, [outcome for _, outcome in decided])
+        await self._apply(transaction, [outcome for _, outcome in decided])
         for pending, outcome in decided:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
@@ -225,10 +274,10 @@ class Controller:
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
-        if sum(_size(pending.command) for pending in batch) <= _AT_ONCE_ALERTS:
+        if sum(_size(pending.command, len(self.core_state.records)) for pending in batch) <= _AT_ONCE:
             decided, refused = _apply_commands(batch, transaction, now)
         else:
-            # Only this writer changes what is decided from, and it waits; the loop goes on with its gates.
+            # Only this writer changes the state that decisions read, and it waits; the loop serves its gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
             _fail(pending, error)
@@ -238,7 +287,9 @@ class Controller:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
         beat = self._beat_due or not self.counters.store_up
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or beat):
+        heard = transaction.heard_watchdog
+        heard_anew = heard != self.core_state.heard_watchdog
+        if not (events or transaction.tombstones or transaction.rewritten or forgotten or heard_anew or beat):
             return
         owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
         batch = Batch(
@@ -247,6 +298,7 @@ class Controller:
             (*self._owed_events, *events),
             frozenset(self._owed_scopes | transaction.rewritten),
             self.clock.now(),
+            heard if heard_anew else None,
         )
         began = self.clock.monotonic()
         try:
@@ -266,43 +318,82 @@ class Controller:
         self._owed_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
-    def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
-        now = self.clock.monotonic()
-        repolicied = transaction.policies is not self.core_state.policies
+    async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
+        policies = transaction.policies
+        repolicied = policies is not self.core_state.policies
+        update = TreeUpdate(transaction.records, self.clock.monotonic(), policies if repolicied else None)
+        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         self.core_state.apply(transaction)
-        if repolicied:
-            self._policies = transaction.policies
-            self._show(self.tree.set_policies(transaction.policies, now))
-        update = self.tree.update(transaction.records, now)
-        self._event_log.count(outcomes, self.tree, self.clock.now())
-        self._show(update)
-        self._plan(self.core_state.records if repolicied else transaction.records)
+        if len(transaction.records) >= _MANY:
+            await time_slice.let_others_run()
+        await run_in_slices(self.tree.prepare(update), time_slice)
+        many = len(update.states) >= _MANY
+        if many:
+            await time_slice.let_others_run()
+        self.tree.apply(update)
+        if update.reshaped or repolicied:
+            # In the same step: the same request leads to another gate from now on.
+            self.on_reshape()
+        if many:
+            await time_slice.let_others_run()
+        await run_in_slices(self._follow_up(update), time_slice)
+        await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
+        await run_in_slices(
+            self._plan(self.core_state.records if repolicied else transaction.records), time_slice
+        )
         self._event_log.log(outcomes)
 
-    def _show(self, update: TreeUpdate) -> None:
-        """Let the update be felt: first all gates know their place, then whoever it concerns is told."""
-        if update.reshaped:
-            self.on_reshape()
+    def _follow_up(self, update: TreeUpdate) -> Iterator[None]:
+        """The gates show their new states: let through, and tell, what is concerned. In small steps."""
+        yield from self.tree.rehome(update)
         for gate in update.closed:
             self.waiting_room.close(gate)
+            yield
         for gate in update.opened:
-            self.waiting_room.open(gate)
+            yield from self.waiting_room.open(gate)
+            yield
+        if update.opened or update.closed or update.reshaped or update.policies is not None:
+            self._call_on_turn()
         for gate in update.changed:
-            self.waiting_room.changed(gate)
-        if update.changed:
-            self.streams.tell(update.changed)
-        if update.opened or update.closed or update.reshaped:
+            yield from self.waiting_room.changed(gate)
+            yield
+        yield from self.streams.tell(update.changed, update.forgotten, self.tree)
+
+    def _call_on_turn(self) -> None:
+        try:
             self.on_turn()
+        except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
+            self.counters.task_failures.record("on_turn")
+
+    def _offer_changed(self, gate: Gate) -> None:
+        self._offers[gate] = None
+        self._wake.set()
+
+    async def _tell_offers(self) -> None:
+        """Have the clients at ramping gates told their new share, with a new version of the snapshot."""
+        offers, self._offers = self._offers, {}
+        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        for gate in offers:
+            if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
+                self.tree.renew(gate)
+                await run_in_slices(self.waiting_room.changed(gate), time_slice)
+
+    def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """``scopes`` without those where something has been parked since they were found idle."""
+        gates = self.tree.gates
+        return tuple(scope for scope in scopes if scope in gates and not gates[scope].waiting)
 
     # -- time -------------------------------------------------------------------------------------
 
-    def _plan(self, scopes: Iterable[str]) -> None:
+    def _plan(self, scopes: Iterable[str]) -> Iterator[None]:
+        """Have the timer know when each of ``scopes`` changes next by time alone, one a step."""
         for scope in scopes:
             record = self.core_state.records.get(scope)
             due = None
             if record is not None:
                 due = next_deadline(record, self.tree.gates[scope].policy)
             self._expiry_timer.put(scope, due)
+            yield
 
     def _time_is_up(self, scopes: tuple[str, ...]) -> None:
         self._order(Expire(scopes))
@@ -311,27 +402,34 @@ class Controller:
         """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
-        drift = self.clock.now() - self.clock.monotonic()
-        step, self._drift = drift - self._drift, drift
-        if step < -_STEP_SECS:
-            self._clock_went_back(step)
-        elif step > _STEP_SECS:
-            # Time that a sleeping machine did not see has passed all the same: what was due then is due.
-            logger.warning("clock_went_forward", extra={"fields": {"secs": round(step, 3)}})
-        if not self.counters.store_up:
+        # The writer shifts what was written before a step, before it decides anything.
+        if self._clock_steps.is_due or not self.counters.store_up:
             self._order(Expire(()))
 
-    def _clock_went_back(self, secs: float) -> None:
-        logger.warning("clock_went_back", extra={"fields": {"secs": round(-secs, 3)}})
-        self._order(ShiftTime(secs))
+    def _shift_time_first(self, batch: list[_Pending]) -> None:
+        """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
+        step = self._clock_steps.take()
+        if step:
+            batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
 
     @property
     def _sweep_secs(self) -> float:
         return min(60.0, max(1.0, self._scope_idle_secs / 10))
 
-    def _sweep(self) -> None:
-        now = self.clock.monotonic()
-        idle = [gate.scope for gate in self.tree.gates.values() if self._is_idle(gate, now)]
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_secs)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Have the scopes forgotten that are idle for long enough."""
+        idle = []
+        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        for gate in list(self.tree.gates.values()):
+            if self._is_idle(gate, self.clock.monotonic()):
+                idle.append(gate.scope)
+            if time_slice.expired:
+                await time_slice.let_others_run()
         if idle and not self._stopping:
             self._order(Forget(tuple(idle)))
         elif not self._stopping:
@@ -344,17 +442,26 @@ class Controller:
         return now - gate.active_at >= self._scope_idle_secs
 
 
-def _size(command: Command) -> int:
-    """How many alerts ``command`` is about."""
-    if isinstance(command, ReceiveAlerts):
-        return len(command.alerts)
-    return len(command.firing) + len(command.missing) if isinstance(command, ReconcileAlerts) else 0
+def _size(command: Command, known: int) -> int:
+    """How much there is to decide: alerts or scopes, where ``known`` scopes are known."""
+    match command:
+        case ReceiveAlerts():
+            return len(command.alerts)
+        case ReconcileAlerts():
+            return len(command.firing) + len(command.missing)
+        case RevertResolves():
+            return len(command.signals)
+        case Expire() | Forget():
+            return len(command.scopes)
+        case AcceptResolves() | SetPolicies() | ShiftTime():
+            return known
+    return 1
 
 
 def _apply_commands(
     batch: list[_Pending], transaction: Transaction, now: float
 ) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
-    """Decide ``batch`` on ``transaction``: what each command comes to, and those that are refused."""
+    """Decide ``batch`` on ``transaction``: the outcome of each command, and the commands that are refused."""
     decided, refused = [], []
     for pending in batch:
         try:

@@ -1,45 +1,50 @@
-"""Counts and logs what changed."""
+"""Counts what changed, and writes a log line for each intervention, pause and resume."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sidecar.clock import rfc3339
 from sidecar.core.commands import CommandOutcome
-from sidecar.core.events import HoldLifted, HoldPut, StateChanged
+from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, StateChanged
 from sidecar.gates.counters import Counters
 from sidecar.gates.tree import GateTree
 from sidecar.store.entries import Entry, entries_of
+from sidecar.supervision import run_thread_supervised
 
 logger = logging.getLogger("sidecar.journal")
 
-_AFTER_SECS = 0.001
+_PAUSE_SECS = 0.001
 _AT_ONCE = 8
-_MAX_UNLOGGED = 500
+_MAX_UNLOGGED = 100_000
+_FLUSH_SECS = 10.0
 
 
 class EventLog:
-    """Every intervention, pause and resume: one count and one line.
+    """One count and one line for every intervention, pause and resume.
 
-    Lines are written a few at a time, once those whom they concern were answered: one takes as long as ten
-    answers.
+    A thread writes the lines, in order, a few at a time: ten thousand of them, or a log that is read slowly,
+    must not hold the event loop. Up to 100,000 events wait to be written; beyond that the oldest are left
+    out, which is logged. The history has them all.
 
     Args:
         counters: the process's.
-        loop: lets lines be written later.
     """
 
-    def __init__(self, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._loop = loop
-        self._unlogged: deque[Entry] = deque()
-        self._writing: asyncio.TimerHandle | None = None
+        self._unlogged: deque[CoreEvent] = deque(maxlen=_MAX_UNLOGGED)
+        self._dropped = 0
+        self._news = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def count(self, outcomes: Iterable[CommandOutcome], tree: GateTree, now: float) -> None:
-        """Count the events on their scopes' gates; ``now`` is wall time."""
+    def count(self, outcomes: Iterable[CommandOutcome], tree: GateTree, now: float) -> Iterator[None]:
+        """Count the events at their scopes' gates, one a step; ``now`` is wall time."""
         for outcome in outcomes:
             for event in outcome.events:
                 gate = tree.gates.get(event.scope)
@@ -52,37 +57,71 @@ class EventLog:
                     self._react(event, tree, now)
                 elif isinstance(event, HoldLifted) and event.resumed:
                     gate.resumes[event.cause.value] += 1
+                yield
 
     def log(self, outcomes: Iterable[CommandOutcome]) -> None:
-        """Write a line for each intervention, pause and resume, soon."""
+        """Have a line written for each event of ``outcomes`` that the history keeps."""
+        unlogged = self._unlogged
         for outcome in outcomes:
-            self._unlogged += entries_of(outcome.events)
-        while len(self._unlogged) > _MAX_UNLOGGED:
-            _write(self._unlogged.popleft())
-        if self._unlogged and self._writing is None:
-            self._writing = self._loop.call_later(_AFTER_SECS, self._go_on)
+            self._dropped += max(0, len(unlogged) + len(outcome.events) - _MAX_UNLOGGED)
+            unlogged.extend(outcome.events)
+        if unlogged:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="event_log", daemon=True)
+                self._thread.start()
+            self._news.set()
 
     def flush(self) -> None:
-        """Write what is to be written now."""
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+        """Write what is left, and stop."""
+        self._stopped.set()
+        self._news.set()
+        if self._thread is not None:
+            self._thread.join(_FLUSH_SECS)
+            if self._thread.is_alive():
+                # Whatever reads the log is stuck; the end of the process must not be.
+                return
         while self._unlogged:
-            _write(self._unlogged.popleft())
-
-    def _go_on(self) -> None:
-        try:
-            for _ in range(min(_AT_ONCE, len(self._unlogged))):
-                _write(self._unlogged.popleft())
-        except Exception:  # noqa: BLE001 - recorded; the lines that follow are written all the same
-            self._counters.task_failures.record("event_log")
-        more = bool(self._unlogged)
-        self._writing = self._loop.call_later(_AFTER_SECS, self._go_on) if more else None
+            self._write_some()
 
     def _react(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
-        if signal is not None and signal.kind == "alert" and signal.since <= now:
+        if signal is None or signal.ended_at is not None:
+            # One with an end is put back, because its resolve is not accepted.
+            return
+        if signal.kind == "alert" and signal.since <= now:
             self._counters.reaction.observe(now - signal.since)
+
+    # -- in the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        run_thread_supervised("event_log", self._write, self._counters.task_failures, self._stopped)
+
+    def _write(self) -> None:
+        while not self._stopped.is_set():
+            if not self._unlogged:
+                # After a line that could not be written, the others are there already.
+                self._news.wait()
+            self._news.clear()
+            # The answers to what has happened go first.
+            time.sleep(_PAUSE_SECS)
+            while self._unlogged:
+                self._write_some()
+                if not self._stopped.is_set():
+                    time.sleep(_PAUSE_SECS)
+
+    def _write_some(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            logger.warning("events_not_logged", extra={"fields": {"events": dropped}})
+        for entry in entries_of(self._next()):
+            _write(entry)
+
+    def _next(self) -> Iterator[CoreEvent]:
+        for _ in range(_AT_ONCE):
+            try:
+                yield self._unlogged.popleft()
+            except IndexError:
+                return
 
 
 def _write(entry: Entry) -> None:
@@ -93,6 +132,8 @@ def _write(entry: Entry) -> None:
         "source": entry.source,
         "reason": entry.reason,
     }
+    if entry.alertname:
+        fields["alertname"] = entry.alertname
     if entry.actor:
         fields["actor"] = entry.actor
     if entry.cause:

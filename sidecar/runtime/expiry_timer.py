@@ -1,9 +1,10 @@
-"""When a scope's record next changes by time alone: one timer for all scopes."""
+"""The times at which scopes' records change by time alone: one timer for all scopes."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 
 from sidecar.clock import Clock
@@ -12,6 +13,9 @@ from sidecar.supervision import Failures
 _LOOK_AGAIN_SECS = 1.0
 """The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
 
+_AT_ONCE = 500
+"""The most scopes that are taken from the heap before other work has its turn."""
+
 
 class ExpiryTimer:
     """Calls back with the scopes whose time has come.
@@ -19,7 +23,7 @@ class ExpiryTimer:
     Args:
         loop: runs the timer.
         clock: deadlines are by its wall time.
-        due: called with the scopes; each has to be put again for its next deadline.
+        due: called with the scopes whose time has come; each has to be put again for its next deadline.
         failures: counts and logs what ``due`` raises; it is called again after a second.
     """
 
@@ -37,6 +41,7 @@ class ExpiryTimer:
         self._when: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = math.inf
 
     def put(self, scope: str, when: float | None) -> None:
         """The deadline of ``scope`` is ``when``, by wall time; None: it has none."""
@@ -49,7 +54,8 @@ class ExpiryTimer:
                 # What was put off many times leaves as many dead entries.
                 self._heap = [(at, one) for one, at in self._when.items()]
                 heapq.heapify(self._heap)
-            self._arm()
+            if when < self._armed_for:
+                self._arm()
 
     def stop(self) -> None:
         """Call back no more."""
@@ -61,17 +67,20 @@ class ExpiryTimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
+        for _ in range(_AT_ONCE):
+            if not self._heap or self._when.get(self._heap[0][1]) == self._heap[0][0]:
+                break
             heapq.heappop(self._heap)
+        self._armed_for = self._heap[0][0] if self._heap else math.inf
         if self._heap:
-            delay = self._heap[0][0] - self._clock.now()
+            delay = self._armed_for - self._clock.now()
             self._timer = self._loop.call_later(min(max(delay, 0.0), _LOOK_AGAIN_SECS), self._look)
 
     def _look(self) -> None:
         self._timer = None
         now = self._clock.now()
         due: list[str] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(due) < _AT_ONCE:
             when, scope = heapq.heappop(self._heap)
             if self._when.get(scope) == when:
                 del self._when[scope]

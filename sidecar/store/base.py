@@ -29,12 +29,14 @@ class StoredState:
         tombstones: by source.
         version: no snapshot had a higher one, and none of this run may have a lower one.
         seen_at: wall time when the store was last written to; None: never.
+        heard_watchdog: the watchdog's alert that was heard of; empty: none.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
     tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     version: int = 0
     seen_at: float | None = None
+    heard_watchdog: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Batch:
         events: what happened: which signals of the records changed, and the history.
         whole: scopes of which every signal is to be kept anew, whatever ``events`` tell.
         at: wall time.
+        heard_watchdog: the watchdog's alert that was heard of; None: unchanged.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -54,6 +57,7 @@ class Batch:
     events: tuple[CoreEvent, ...]
     whole: frozenset[str] = frozenset()
     at: float = 0.0
+    heard_watchdog: str | None = None
 
 
 class Store(Protocol):

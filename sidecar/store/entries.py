@@ -29,6 +29,7 @@ class Entry:
         cause: of a hold: ``auto`` or ``manual``; of a lift: why; else empty.
         until: when the hold was to end by itself; None: never, or no hold.
         actor: the name of the credential behind it; empty: nobody had to say who they are.
+        alertname: of the alert that is the source; empty: none is.
     """
 
     id: int
@@ -42,6 +43,7 @@ class Entry:
     cause: str = ""
     until: float | None = None
     actor: str = ""
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     event.source,
                     event.reason,
                     actor=event.actor,
+                    alertname=event.alertname,
                 )
             case HistoryNoted():
                 yield Entry(
@@ -118,6 +121,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     hold.kind.value,
                     hold.until,
                     event.actor,
+                    hold.alertname,
                 )
             case HoldLifted():
                 yield Entry(
@@ -131,4 +135,5 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     event.reason,
                     event.cause.value,
                     actor=event.actor,
+                    alertname=event.alertname,
                 )

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Episode, Hold, HoldKind, ScopeRecord, Signal
+from sidecar.core.values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
 
 from .entries import Entry
 
@@ -16,21 +16,20 @@ Row = tuple[Any, ...]
 
 def scope_row(scope: str, record: ScopeRecord) -> Row:
     """``scope, state, auto, manual, episode``."""
-    episode = record.episode
     return (
         scope,
         int(record.state),
         _hold_text(record.auto),
         _hold_text(record.manual),
-        None if episode is None else json.dumps({**asdict(episode), "known": sorted(episode.known)}),
+        _episode_text(record.episode),
     )
 
 
 def signal_row(scope: str, signal: Signal) -> Row:
-    """``scope, source, state, reason, since, expires_at, ended_at, asked``."""
+    """``scope, source, state, reason, since, expires_at, ended_at, asked, alertname``."""
     return (
         scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at,
-        signal.ended_at, signal.asked,
+        signal.ended_at, signal.asked, signal.alertname,
     )  # fmt: skip
 
 
@@ -38,7 +37,7 @@ def entry_row(entry: Entry) -> Row:
     """All but the id, in the order of the attributes."""
     return (
         entry.at, entry.scope, entry.kind, entry.old, entry.new, entry.source, entry.reason, entry.cause,
-        entry.until, entry.actor,
+        entry.until, entry.actor, entry.alertname,
     )  # fmt: skip
 
 
@@ -49,8 +48,8 @@ def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
 
 
 def signal_of(row: Row) -> Signal:
-    """The signal of ``source, state, reason, since, expires_at, ended_at, asked``."""
-    source, state, reason, since, expires_at, ended_at, asked = row
+    """The signal of ``source, state, reason, since, expires_at, ended_at, asked, alertname``."""
+    source, state, reason, since, expires_at, ended_at, asked, alertname = row
     return Signal(
         str(source),
         WellbeingState(state),
@@ -59,6 +58,7 @@ def signal_of(row: Row) -> Signal:
         _time(expires_at),
         _time(ended_at),
         str(asked),
+        str(alertname),
     )
 
 
@@ -74,12 +74,28 @@ def _hold(text: str | None) -> Hold | None:
     return Hold(**{**members, **times, "kind": HoldKind(members["kind"])})
 
 
+def _episode_text(episode: Episode | None) -> str | None:
+    if episode is None:
+        return None
+    cause = episode.pause_end_cause
+    plain = {"known": sorted(episode.known), "pause_end_cause": cause and cause.value}
+    return json.dumps({**asdict(episode), **plain})
+
+
 def _episode(text: str | None) -> Episode | None:
     if text is None:
         return None
     members = json.loads(text)
-    known, level = frozenset(members["known"]), WellbeingState(members["level"])
-    return Episode(**{**members, "since": float(members["since"]), "known": known, "level": level})
+    # An older version did not keep when and why the pause ended.
+    ended_at, cause = members.get("pause_ended_at"), members.get("pause_end_cause")
+    values = {
+        "since": float(members["since"]),
+        "known": frozenset(members["known"]),
+        "level": WellbeingState(members["level"]),
+        "pause_ended_at": _time(ended_at),
+        "pause_end_cause": None if cause is None else LiftCause(cause),
+    }
+    return Episode(**{**members, **values})
 
 
 def _time(value: object) -> float | None:

@@ -23,7 +23,7 @@ from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import Entry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x77656C6C
 """By it a file is known to be a store of ours."""
 
@@ -58,6 +58,10 @@ _MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX history_at ON history (at);
     """,
     "ALTER TABLE history ADD COLUMN actor TEXT NOT NULL DEFAULT '';",
+    """
+    ALTER TABLE signals ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
+    ALTER TABLE history ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 T = TypeVar("T")
@@ -189,7 +193,7 @@ class SqliteStore:
         db.execute("COMMIT")
         signals: dict[str, dict[str, Signal]] = {}
         for scope, *row in db.execute(
-            "SELECT scope, source, state, reason, since, expires_at, ended_at, asked FROM signals"
+            "SELECT scope, source, state, reason, since, expires_at, ended_at, asked, alertname FROM signals"
         ):
             signal = signal_of(tuple(row))
             signals.setdefault(scope, {})[signal.source] = signal
@@ -204,7 +208,13 @@ class SqliteStore:
             )
         }
         seen_at = meta.get("seen_at")
-        return StoredState(records, tombstones, version, None if seen_at is None else float(seen_at))
+        return StoredState(
+            records,
+            tombstones,
+            version,
+            None if seen_at is None else float(seen_at),
+            str(meta.get("heard_watchdog", "")),
+        )
 
     def _commit(self, batch: Batch) -> None:
         db = self._db
@@ -231,7 +241,7 @@ class SqliteStore:
         )
         put, dropped = _changed_signals(batch)
         db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
-        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put)
+        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
         db.executemany(
             "DELETE FROM tombstones WHERE source = ?",
             ((source,) for source, one in batch.tombstones.items() if one is None),
@@ -246,11 +256,13 @@ class SqliteStore:
         )
         entries = [entry_row(entry) for entry in entries_of(batch.events)]
         db.executemany(
-            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
+            " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entries,
         )
         _set(db, "seen_at", batch.at)
+        if batch.heard_watchdog is not None:
+            _set(db, "heard_watchdog", batch.heard_watchdog)
         self._since_prune += len(entries)
         if self._since_prune >= _PRUNE_EVERY or not entries:
             self._prune(db, batch.at)
@@ -282,7 +294,7 @@ class SqliteStore:
             if bound is not None:
                 where.append(column)
                 values.append(bound)
-        columns = "id, at, scope, kind, old, new, source, reason, cause, until, actor"
+        columns = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
         statement = " ".join(
             ("SELECT", columns, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
         )
@@ -320,7 +332,7 @@ class SqliteStore:
         )
 
 
-def _set(db: sqlite3.Connection, key: str, value: float) -> None:
+def _set(db: sqlite3.Connection, key: str, value: float | str) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: the second door to the gates, and the way to all else."""
+"""The ASGI application: all routes, and gate and watch requests that the fast path does not serve."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from sidecar.auth import Role
 from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
@@ -14,9 +15,10 @@ from sidecar.web.api.metrics import METRICS, send_metrics
 from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
 
 from .gate.responses import ended_response, snapshot_response
-from .guard import refuse_cross_site, route_of, scope_in
+from .guard import OPEN, ROUTES, Guard, refuse_cross_site, route_of, scope_in
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
+from .retry_after import retry_after
 from .service import Service
 
 if TYPE_CHECKING:
@@ -31,16 +33,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
 READY = "/-/ready"
+_ALERTS = "/v1/alerts"
 _PROBES = ("/-/healthy", READY)
-_WSGI_THREADS = 32
+_WSGI_THREADS = 4
+"""Threads that render large responses compete with the event loop for the interpreter."""
 _LOAD_AFTER_SECS = 0.3
 
 
 class LazyLoad(Generic[T]):
-    """What the gate does without: made by a thread when it is first asked for.
+    """Loads a part that the gate does not need in a thread, when it is first asked for.
 
     Args:
-        make: makes it.
+        make: makes the part.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -48,23 +52,46 @@ class LazyLoad(Generic[T]):
         self._made: asyncio.Future[T] | None = None
 
     def load(self) -> asyncio.Future[T]:
-        """Begin to make it, unless it is there or being made; what failed is tried again."""
+        """Begin to load, unless it is loaded or being loaded. What failed is tried again."""
         made = self._made
         if made is None or (made.done() and made.exception() is not None):
             made = self._made = asyncio.get_running_loop().run_in_executor(None, self._make)
         return made
 
     async def get(self) -> T:
-        """It, as soon as it is there.
+        """The part, as soon as it is loaded. Raises what ``make`` raises; the next call tries again."""
+        return await asyncio.shield(self.load())
 
-        Raises:
-            Problem: it could not be made; the next one who asks tries again.
-        """
-        try:
-            return await asyncio.shield(self.load())
-        except Exception as error:
-            logger.exception("a part of the sidecar could not be loaded")
-            raise Problem("internal-error", "the sidecar failed; its log tells why") from error
+
+class OpenRequest:
+    """A request that lasts: it ends when its client loses the access that admitted it.
+
+    Args:
+        guard: decides about access.
+        state: of the ASGI scope.
+        role: what the route takes.
+        scope: what was asked for.
+
+    Attributes:
+        revoked: done when the access is gone.
+    """
+
+    def __init__(self, guard: Guard, state: MutableMapping[str, Any], role: Role, scope: str) -> None:
+        self._guard = guard
+        self._state = state
+        self._role = role
+        self._scope = scope
+        self.revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def refusal(self) -> Problem | None:
+        """Why the request would be refused now."""
+        return self._guard.refusal(self._state["access"], self._state["identity"], self._scope, self._role)
+
+    def check_access(self) -> None:
+        """Credentials changed."""
+        if not self.revoked.done() and self.refusal is not None:
+            self.revoked.set_result(None)
 
 
 class Application:
@@ -85,52 +112,58 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            await self._serve_safely(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.service.start()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is why nothing starts
+        except Exception as error:  # noqa: BLE001 - any error is the reason why nothing starts
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
-        # Gates are answered before there are metrics; Prometheus shall not wait for them either.
+        # Gates are served first; metrics are loaded soon, so that Prometheus need not wait for them.
         loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
         loading.cancel()
         await self.service.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _serve_safely(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; answer 500 if anything unexpected is raised."""
+        started = False
+
+        async def send_noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, send_noting)
+        except Exception:  # noqa: BLE001 - recorded with its traceback
+            self.service.fast_path.record_failure("request")
+            if started:
+                # Half a response: only the end of the connection tells the client so.
+                scope["state"]["connection"].abort()
+                return
+            await _send(send, problem_response(_internal_error()), connection="close")
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = route_of(scope["path"])
         try:
             await self._admit(scope, route)
-            if route in (GATE, WATCH):
-                await self._gate(scope, receive, send)
-                return
-            if route == EVENTS:
-                _take_only(scope, "GET")
-                controller = self.service.controller
-                path = scope_of(scope["path"], EVENTS)
-                await stream_events(path, controller.tree, controller.streams, receive, send)
-                return
-            if route == METRICS:
-                _take_only(scope, "GET", "HEAD")
-                await send_metrics(await self._exposition.get(), scope["headers"], send)
-                return
-            if route in _PROBES:
-                _take_only(scope, "GET", "HEAD")
-                await _send(send, self._probe(scope["path"]))
+            if await self._serve_in_loop(scope, route, receive, send):
                 return
             method = self._commands.method_of(route, scope["path"])
             if method is not None:
                 _take_only(scope, method)
-            body = await self._read(receive)
+            body = await self._read(scope, receive)
+            if body is not None:
+                self._admit_again(scope, route)
         except Problem as problem:
-            self.service.fast_path.count_refusal(problem.name)
-            # What has not been read of it is not read any more.
+            self._count(problem, route, scope)
+            # The rest of the body is not read.
             await _send(send, problem_response(problem), connection="close")
             return
         if body is None:
@@ -138,45 +171,61 @@ class Application:
         if route is not None and method is not None:
             await _send(send, await self._command(route, scope, body))
             return
-        try:
-            api = await self._api.get()
-        except Problem as problem:
-            await _send(send, problem_response(problem))
-            return
+        api = await self._api.get()
         await api(_sized(scope, body), _replay(body, receive), send)
+
+    async def _serve_in_loop(self, scope: Scope, route: str | None, receive: Receive, send: Send) -> bool:
+        """Serve the routes that need no body; return whether ``route`` is one of them."""
+        if route in (GATE, WATCH):
+            await self._gate(scope, receive, send)
+        elif route == EVENTS:
+            _take_only(scope, "GET")
+            await self._events(scope, receive, send)
+        elif route == METRICS:
+            _take_only(scope, "GET", "HEAD")
+            await send_metrics(await self._exposition.get(), scope["headers"], send)
+        elif route in _PROBES:
+            _take_only(scope, "GET", "HEAD")
+            await _send(send, self._probe(scope["path"]))
+        else:
+            return False
+        return True
 
     async def _command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
             return await self._commands.answer(route, scope["path"], body, scope["state"]["identity"])
         except Problem as problem:
-            self.service.fast_path.count_refusal(problem.name)
+            self._count(problem, route, scope)
             return problem_response(problem)
-        except Exception:
-            logger.exception("a request failed")
-            return problem_response(Problem("internal-error", "the sidecar failed; its log tells why"))
+
+    def _count(self, problem: Problem, route: str | None, scope: Scope) -> None:
+        fast_path = self.service.fast_path
+        fast_path.count_refusal(problem.name)
+        if route == _ALERTS:
+            fast_path.refusal_log.webhook_refused(problem, _peer(scope))
 
     def _probe(self, path: str) -> HttpResponse:
         if path == READY and not self.service.ready:
-            raise Problem("shutting-down", "the sidecar is starting or shutting down")
+            detail = "the sidecar is starting or shutting down"
+            raise Problem("shutting-down", detail, headers=retry_after(1))
         return text_response(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
-        """Find out who it is, or refuse."""
+        """Identify the client, or refuse it."""
         headers = scope["headers"]
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) > 1:
             raise Problem("unauthorized", "there is more than one Authorization header")
-        client = scope.get("client")
         try:
             identity = await self.service.guard.admit(
                 scope["state"]["access"],
                 given[0] if given else None,
                 route,
                 scope_in(scope["path"], route),
-                client[0] if client else "",
+                _peer(scope),
             )
         except Problem:
-            if route == "/v1/alerts":
+            if route == _ALERTS:
                 self.service.controller.counters.notifications["unauthorized"] += 1
             raise
         if scope["method"] not in ("GET", "HEAD"):
@@ -187,14 +236,50 @@ class Application:
         check_parameters(route, scope["query_string"].decode("ascii"))
         scope["state"]["identity"] = identity
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    def _admit_again(self, scope: Scope, route: str | None) -> None:
+        """Refuse a client that lost its access while its body arrived."""
+        role = ROUTES.get(route) if route else None
+        if route in OPEN:
+            return
+        state = scope["state"]
+        where = scope_in(scope["path"], route)
+        problem = self.service.guard.refusal(state["access"], state["identity"], where, role)
+        if problem is not None:
+            raise problem
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         limits = self.service.config.limits
+        hold = scope["state"]["connection"].hold_body
         try:
             async with asyncio.timeout(limits.body_timeout_secs):
-                return await _read(receive, limits.max_body_bytes)
+                return await _read(receive, limits.max_body_bytes, hold)
         except TimeoutError:
             detail = f"the body took longer than {limits.body_timeout_secs:g} s (limits.body_timeout_secs)"
             raise Problem("too-slow", detail) from None
+        finally:
+            hold(0)
+
+    # -- events -----------------------------------------------------------------------------------
+
+    async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
+        controller = self.service.controller
+        path = scope_of(scope["path"], EVENTS)
+        request = OpenRequest(self.service.guard, scope["state"], Role.VIEWER, path)
+        scope["state"]["connection"].wait(request.check_access)
+
+        async def receive_until_revoked() -> MutableMapping[str, Any]:
+            receiving: asyncio.Future[Any] = asyncio.ensure_future(receive())
+            revoked: asyncio.Future[Any] = request.revoked
+            try:
+                await asyncio.wait({receiving, revoked}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not receiving.done():
+                    receiving.cancel()
+            return {"type": "http.disconnect"} if revoked.done() else await receiving
+
+        await stream_events(path, controller.tree, controller.streams, receive_until_revoked, send)
+        if request.revoked.done():
+            await send({"type": "http.response.body", "body": b""})
 
     # -- gate and watch ---------------------------------------------------------------------------
 
@@ -202,6 +287,7 @@ class Application:
         try:
             answer = await self._answer(scope, receive)
         except Problem as problem:
+            self.service.fast_path.count_refusal(problem.name)
             answer = problem_response(problem)
         if answer is not None:
             await _send(send, answer)
@@ -215,8 +301,11 @@ class Application:
             if_none_match.decode("latin-1") or None,
         )
         gate, path = self.service.controller.tree.find(request.scope)
+        if path is not None:
+            self.service.fast_path.refusal_log.unnamed_scope(path, gate, lambda: _peer(scope))
         waiting_room = self.service.controller.waiting_room
-        waiter = _AsgiWaiter()
+        open_request = OpenRequest(self.service.guard, scope["state"], Role.WORKER, request.scope)
+        waiter = _AsgiWaiter(open_request)
         secs = request.wait_secs(gate.policy.wait_timeout_secs)
         if request.watch:
             if not request.knows(gate.version):
@@ -229,19 +318,26 @@ class Application:
             ending = waiting_room.request(waiter, gate, path, secs)
         if ending is not None:
             return ended_response(request, ending, gate, path, self.service.clock.now())
+        scope["state"]["connection"].wait(open_request.check_access)
         return await self._wait(request, waiter, receive)
 
     async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> HttpResponse | None:
+        waiting_room = self.service.controller.waiting_room
         departed: asyncio.Future[Any] = asyncio.ensure_future(_departure(receive))
         ended: asyncio.Future[Any] = waiter.ended
+        revoked = waiter.open_request.revoked
         try:
-            await asyncio.wait({ended, departed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, departed, revoked}, return_when=asyncio.FIRST_COMPLETED)
+            if revoked.done():
+                waiting_room.turn_away(waiter, Ending.REVOKED)
         finally:
             departed.cancel()
-            self.service.controller.waiting_room.abandon(waiter)
+            waiting_room.abandon(waiter)
         if not waiter.ended.done():
             return None
         ending, gate = waiter.ended.result()
+        if ending is Ending.REVOKED:
+            raise waiter.open_request.refusal or Problem("unauthorized", "the access was taken away")
         return ended_response(request, ending, gate, waiter.path, self.service.clock.now())
 
 
@@ -251,8 +347,8 @@ def _exposition_of(service: Service) -> Exposition:
     return Exposition(service)
 
 
-def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's own types are narrower than anybody's
-    # With Flask the process is a third larger, and many a sidecar is never looked at by a person.
+def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narrower than those of ASGI
+    # With Flask the process is a third larger, and many sidecars never need it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
     from sidecar.web.api.flask_app import create_api  # noqa: PLC0415
@@ -261,17 +357,18 @@ def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's own types are n
 
 
 class _AsgiWaiter(Waiter):
-    """A wait that came through uvicorn's protocol."""
+    """A wait on the ASGI path."""
 
-    __slots__ = ("ended",)
+    __slots__ = ("ended", "open_request")
 
-    def __init__(self) -> None:
+    def __init__(self, open_request: OpenRequest) -> None:
+        self.open_request = open_request
         self.gate = None
         self.account = None
         self.ended: asyncio.Future[tuple[Ending, Gate]] = asyncio.get_running_loop().create_future()
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """Wake the handler, which answers."""
+        """Wake the handler, which sends the response."""
         if not self.ended.done():
             self.ended.set_result((ending, gate))
 
@@ -284,7 +381,7 @@ async def _departure(receive: Receive) -> None:
 async def _send(send: Send, answer: HttpResponse, connection: str | None = None) -> None:
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
     headers.append((b"x-content-type-options", b"nosniff"))
-    if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
+    if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body and so no length
         headers.append((b"content-length", str(len(answer.body)).encode()))
     if connection:
         headers.append((b"connection", connection.encode()))
@@ -292,8 +389,17 @@ async def _send(send: Send, answer: HttpResponse, connection: str | None = None)
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body, at most ``limit`` bytes; None: the client went away."""
+def _internal_error() -> Problem:
+    return Problem("internal-error", "the sidecar failed; its log has the reason")
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unix socket"
+
+
+async def _read(receive: Receive, limit: int, hold: Callable[[int], None]) -> bytes | None:
+    """The whole body, at most ``limit`` bytes; None: the client went away. ``hold`` gets its size so far."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -305,6 +411,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         if size > limit:
             raise Problem("body-too-large", f"the body is longer than {limit} bytes (limits.max_body_bytes)")
         parts.append(part)
+        hold(size)
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -1,12 +1,13 @@
-"""Who may ask for what."""
+"""Decides which client may ask for what."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from sidecar.auth import EVERYTHING, NOBODY, Identity, Keyring, Role
 from sidecar.config import Listener
@@ -30,18 +31,18 @@ ROUTES: Mapping[str, Role] = {
     "/v1/resume": Role.OPERATOR,
     "/-/reload": Role.OPERATOR,
 }
-"""The role that each route asks for. A scope may trail those under ``/v1/``."""
+"""The role that each route takes. A scope may follow those under ``/v1/``."""
 
 OPEN = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
-"""What anybody may ask for; so that probes need no secret, and errors can be read."""
+"""Routes without a role: probes need no secret, and everybody can read what an error means."""
 
 _WINDOW_SECS = 60.0
-_MOST_PEERS = 10_000
+_MAX_PEERS = 10_000
 _CHALLENGE = 'Bearer realm="wellbeing", Basic realm="wellbeing", charset="UTF-8"'
 
 
 def route_of(path: str) -> str | None:
-    """The route in `ROUTES` or `OPEN` that ``path`` is one of; None: there is none."""
+    """The route in `ROUTES` or `OPEN` that ``path`` belongs to; None: there is none."""
     if path in ROUTES or path in OPEN:
         return path
     for route in (*ROUTES, *OPEN):
@@ -51,27 +52,44 @@ def route_of(path: str) -> str | None:
 
 
 class Guard:
-    """Tells who somebody is, and refuses those who may not.
+    """Identifies clients, and refuses those that may not do what they ask for.
 
     Args:
         keyring: all credentials.
-        max_failures: wrong credentials of one address a minute, before it is told to wait.
+        max_failures: wrong credentials from one address within a minute, before it has to wait.
+        listeners: of the config.
+
+    Attributes:
+        untrusted: access of connections whose certificate is not trusted any more.
     """
 
-    def __init__(self, keyring: Keyring, max_failures: int) -> None:
+    def __init__(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
         self.keyring = keyring
         self.max_failures = max_failures
-        self._accesses: dict[tuple[Listener, str], ListenerAccess] = {}
+        self.untrusted = ListenerAccess(NOBODY)
+        self._listeners = tuple(listeners)
+        self._accesses: dict[Listener, ListenerAccess] = {}
+        # With a certificate's name. They last for as long as connections use them.
+        self._certified: WeakValueDictionary[tuple[Listener, str], ListenerAccess] = WeakValueDictionary()
         self._failures: dict[str, tuple[float, int]] = {}
         # One at a time: bcrypt takes a whole core.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
-    def configure(self, keyring: Keyring, max_failures: int) -> None:
-        """Go on with other credentials; connections that are open follow."""
+    def configure(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
+        """Use other credentials and other roles of listeners, for open connections too.
+
+        Args:
+            keyring: as for the constructor.
+            max_failures: as for the constructor.
+            listeners: as for the constructor. A listener that is missing gives no roles of its own any more.
+        """
         self.keyring = keyring
         self.max_failures = max_failures
-        for (listener, name), access in self._accesses.items():
-            access.identity = self._identity(listener, (name,))
+        self._listeners = tuple(listeners)
+        for listener, access in self._accesses.items():
+            access.identity = self._identity(listener, "")
+        for (listener, name), access in list(self._certified.items()):
+            access.identity = self._identity(listener, name)
         self.forget()
 
     def stop(self) -> None:
@@ -79,38 +97,79 @@ class Guard:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:
-        """What was understood of request heads may be so no longer."""
-        for access in self._accesses.values():
+        """Drop all plans: request heads may mean something else now."""
+        self.untrusted.forget()
+        for access in (*self._accesses.values(), *list(self._certified.values())):
             access.forget()
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
-        """The way in at ``listener`` for who has a certificate with ``names``."""
-        # Only names that somebody has: whoever comes with others is anybody.
+        """The access at ``listener`` with a certificate that has ``names``."""
+        # Only names of credentials make a difference: other certificates are worth as much as none.
         known = next((name for name in names if self.keyring.by_certificate((name,))), "")
-        access = self._accesses.get((listener, known))
+        access = self._certified.get((listener, known)) if known else self._accesses.get(listener)
         if access is None:
-            access = self._accesses[listener, known] = ListenerAccess(self._identity(listener, (known,)))
+            access = ListenerAccess(self._identity(listener, known))
+            if known:
+                self._certified[listener, known] = access
+            else:
+                self._accesses[listener] = access
         return access
 
-    def _identity(self, listener: Listener, names: tuple[str, ...]) -> Identity:
-        certified = self.keyring.by_certificate(names)
+    def _identity(self, listener: Listener, name: str) -> Identity:
+        certified = self.keyring.by_certificate((name,)) if name else None
         if certified is not None:
             return certified
-        if listener.roles is not None:
-            return Identity("", frozenset(map(Role, listener.roles)))
+        roles = self._roles(listener)
+        if roles is not None:
+            return Identity("", frozenset(map(Role, roles)))
         return EVERYTHING if self.keyring.is_empty else NOBODY
+
+    def _roles(self, listener: Listener) -> tuple[str, ...] | None:
+        """The roles that ``listener`` has by now; None: it has none of its own."""
+        if listener in self._listeners:
+            return listener.roles
+        same = [one.roles for one in self._listeners if one.address == listener.address]
+        if len(same) == 1:
+            return same[0]
+        # It has left the config and still accepts, or looks like another one: it gives no roles of its own.
+        return None if listener.roles is None else ()
 
     # -- refusing ---------------------------------------------------------------------------------
 
     def identify_fast(
         self, access: ListenerAccess, authorization: bytes | None, role: Role, scope: str
-    ) -> bool:
-        """Whether somebody may, as far as that is told at once; if not, `admit` has to tell."""
+    ) -> Identity | None:
+        """The identity that may do what ``role`` allows in ``scope``; None: `admit` has to decide."""
         if authorization:
             found = self.keyring.identify_fast(authorization)
             if found is not None and found.may(role, scope):
-                return True
-        return access.identity.may(role, scope)
+                return found
+        return access.identity if access.identity.may(role, scope) else None
+
+    def refusal(
+        self, access: ListenerAccess, identity: Identity, scope: str | None, role: Role | None = Role.WORKER
+    ) -> Problem | None:
+        """Why a request that was admitted would be refused now; None: it would be admitted again.
+
+        Args:
+            access: of its connection.
+            identity: as which it was admitted.
+            scope: what it asked for; None: some scope.
+            role: what it takes; None: any role.
+        """
+        if _suffices(access.identity, role, scope):
+            return None
+        current = self.keyring.current(identity)
+        if current is not None:
+            return None if _suffices(current, role, scope) else _forbidden(current)
+        if access.identity.name:
+            return _forbidden(access.identity)
+        return _unauthorized("the credential that admitted this request is not valid any more")
+
+    def revoked(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
+        """The answer to a request that waited when its access was taken away. Arguments as for `refusal`."""
+        problem = self.refusal(access, identity, scope)
+        return problem or _unauthorized("the certificate of this connection is not trusted any more")
 
     async def admit(
         self,
@@ -120,17 +179,17 @@ class Guard:
         scope: str | None,
         peer: str,
     ) -> Identity:
-        """Who it is that may.
+        """The identity that may ask for ``route``.
 
         Args:
-            access: the way they came.
+            access: of the connection.
             authorization: the header's value.
-            route: what is asked for; None: what is not there, which only who is known is told.
-            scope: of which scope; None: of any, its body says which.
+            route: what is asked for; None: no route, which only known clients are told.
+            scope: of which scope; None: of some scope, which is in the body.
             peer: the client's address.
 
         Raises:
-            Problem: they may not.
+            Problem: the client may not ask for that.
         """
         role = ROUTES.get(route) if route else None
         if route in OPEN:
@@ -141,7 +200,9 @@ class Guard:
         if found is None and self.keyring.needs_time(authorization):
             self._slow_down(peer)
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
+            checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
+            # The credentials may have changed meanwhile.
+            found = self.keyring.current(checked) if checked else None
         if found is not None:
             for identity in (found, access.identity):
                 if _suffices(identity, role, scope):
@@ -170,8 +231,10 @@ class Guard:
         began, count = self._failures.get(peer, (now, 0))
         if now - began >= _WINDOW_SECS:
             began, count = now, 0
-        if len(self._failures) >= _MOST_PEERS and peer not in self._failures:
-            self._failures.clear()
+        # The latest failure stands last, so that the oldest ones are forgotten first.
+        self._failures.pop(peer, None)
+        if len(self._failures) >= _MAX_PEERS:
+            del self._failures[next(iter(self._failures))]
         self._failures[peer] = (began, count + 1)
 
 
@@ -184,14 +247,14 @@ def _unauthorized(detail: str) -> Problem:
 
 
 def _forbidden(identity: Identity) -> Problem:
-    return Problem("forbidden", f"{identity.name} may not do this here")
+    return Problem("forbidden", f"the credential {identity.name} does not allow this here")
 
 
 def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) -> None:
-    """Refuse a change that a page of another site has a browser ask for.
+    """Refuse a change that a browser asks for on behalf of another site's page.
 
     Raises:
-        Problem: it is one.
+        Problem: the request is one.
     """
     seen = {name: value.decode("latin-1") for name, value in headers}
     if seen.get(b"sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
@@ -199,14 +262,14 @@ def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) ->
     origin = seen.get(b"origin")
     if origin is None:
         return
-    # Where no credential is asked for, a name that another site's DNS gives this address is no proof.
+    # Without a credential a host name proves nothing: another site's DNS may lead here (DNS rebinding).
     host = urlsplit(origin).netloc
     if host != seen.get(b"host") or not (identity.name or _is_address(urlsplit(origin).hostname or "")):
         raise _cross_site()
 
 
 def _cross_site() -> Problem:
-    return Problem("cross-site", "a page of another site asked for this: no change is made for it")
+    return Problem("cross-site", "a page of another site sent this request: it may not change anything")
 
 
 def _is_address(host: str) -> bool:
@@ -220,7 +283,7 @@ def _is_address(host: str) -> bool:
 
 
 def scope_in(path: str, route: str | None) -> str | None:
-    """The scope that trails ``route`` in ``path``, not checked yet; None: its body says which."""
+    """The scope that follows ``route`` in ``path``, not checked yet; None: it is in the body."""
     if route == "/v1/alerts":
         return None
     if route is None or not route.startswith("/v1/"):

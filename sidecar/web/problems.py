@@ -1,4 +1,4 @@
-"""Errors as the world sees them: RFC 9457 problem documents."""
+"""Errors in responses: problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ _BASE = "/problems/"
 
 TITLES: Mapping[str, tuple[int, str]] = {
     "inference-paused": (503, "Inference is paused"),
-    "too-many-waiters": (503, "Too many requests are waiting already"),
+    "too-many-waiters": (503, "Too many requests are waiting"),
     "shutting-down": (503, "The sidecar is shutting down"),
-    "store-unavailable": (503, "The change could not be made durable, so nothing was changed"),
-    "too-many-watchers": (503, "Too many watches are parked already"),
-    "too-many-streams": (503, "Too many event streams are open already"),
-    "too-many-connections": (503, "Too many connections are open already"),
-    "too-many-signals": (503, "The scope has too many signals already"),
-    "unauthorized": (401, "Who are you?"),
-    "forbidden": (403, "You may not do this here"),
-    "cross-site": (403, "Another site's page may not do this"),
+    "store-unavailable": (503, "The change could not be stored, so nothing was changed"),
+    "too-many-watchers": (503, "Too many watches are open"),
+    "too-many-streams": (503, "Too many event streams are open"),
+    "too-many-connections": (503, "Too many connections are open"),
+    "too-many-signals": (503, "The scope has too many signals"),
+    "unauthorized": (401, "Authentication is required"),
+    "forbidden": (403, "The credential does not allow this"),
+    "cross-site": (403, "Pages of other sites may not do this"),
     "too-many-attempts": (429, "Too many wrong credentials"),
     "too-slow": (408, "The request took too long to arrive"),
-    "notification-too-large": (413, "The notification is larger than may be"),
-    "too-many-clients": (503, "Too many clients report already"),
-    "too-many-scopes": (503, "Too many scopes are known already"),
-    "invalid-scope": (400, "The path names no scope"),
+    "notification-too-large": (413, "The notification is too large"),
+    "too-many-clients": (503, "Too many clients send reports"),
+    "too-many-scopes": (503, "Too many scopes are known"),
+    "invalid-scope": (400, "The path is not a valid scope"),
     "invalid-parameter": (400, "A query parameter is not valid"),
     "invalid-notification": (400, "The notification is not a valid Alertmanager webhook of version 4"),
-    "invalid-body": (400, "The body is not what this route takes"),
+    "invalid-body": (400, "The body is not valid for this route"),
     "body-too-large": (413, "The body is too large"),
-    "header-too-large": (431, "The request's head is too large"),
-    "invalid-config": (400, "The config is not valid; the one before still counts"),
+    "header-too-large": (431, "The request head is too large"),
+    "invalid-request": (400, "The request is not valid HTTP"),
+    "invalid-config": (400, "The config is not valid; the previous one is still in use"),
     "not-found": (404, "There is no such route"),
-    "method-not-allowed": (405, "The route does not take this method"),
-    "internal-error": (500, "The sidecar failed; its log tells why"),
+    "method-not-allowed": (405, "The route does not support this method"),
+    "internal-error": (500, "The sidecar failed; its log has the reason"),
 }
 """Each problem's status and title, by the last part of its ``type``."""
 
 
 class Problem(Exception):
-    """An error to be answered as a problem document.
+    """An error that is answered with a problem document.
 
     Args:
         name: one of `TITLES`.
-        detail: what was wrong here, where, and what to do.
-        status: in place of the problem's own.
-        headers: further response headers.
-        members: further members of the document.
+        detail: what is wrong, where, and what to do about it.
+        status: replaces the problem's own status.
+        headers: more response headers.
+        members: more members of the document.
     """
 
     def __init__(
@@ -76,5 +77,5 @@ class Problem(Exception):
 
 
 def reason_phrase(status: int) -> str:
-    """The phrase of ``status``, as it stands in a status line."""
+    """The reason phrase of ``status``."""
     return HTTPStatus(status).phrase

@@ -1,4 +1,4 @@
-"""What gate and watch answer: the same content, whichever door it leaves by."""
+"""Responses, independent of the protocol that sends them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .problems import CONTENT_TYPE, Problem, reason_phrase
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response, but for what its connection adds.
+    """A response without the headers that its connection adds.
 
     Attributes:
-        status: of HTTP.
-        headers: names as they are to be sent, without the length.
+        status: HTTP status code.
+        headers: names and values, without ``Content-Length``.
         body: empty for 304.
     """
 
@@ -23,25 +23,25 @@ class HttpResponse:
     body: bytes
 
     def to_bytes(self, date: bytes, *, head: bool = False, connection: bytes = b"") -> bytes:
-        """The response for the wire.
+        """The response as it is sent.
 
         Args:
             date: a whole ``Date`` line.
-            head: leave the body out, as for HEAD.
-            connection: a whole ``Connection`` line, if there is to be one.
+            head: without the body, as for HEAD.
+            connection: a whole ``Connection`` line, or nothing.
         """
         return self.status_line + date + self.after_date(head=head, connection=connection)
 
     @property
     def status_line(self) -> bytes:
-        """What comes before the date."""
+        """The part before the date."""
         return f"HTTP/1.1 {self.status} {reason_phrase(self.status)}\r\n".encode()
 
     def after_date(self, *, head: bool = False, connection: bytes = b"") -> bytes:
-        """What comes after it: the same for as long as the answer is. Arguments as for `to_bytes`."""
+        """The part after the date, which does not change with time. Arguments as for `to_bytes`."""
         lines = [connection]
         lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in self.headers]
-        if self.status != 304:  # noqa: PLR2004 - Not Modified has no body to tell the length of
+        if self.status != 304:  # noqa: PLR2004 - Not Modified has no body and so no length
             lines.append(b"Content-Length: %d\r\n" % len(self.body))
         lines.append(b"X-Content-Type-Options: nosniff\r\n\r\n")
         if not head:
@@ -62,7 +62,7 @@ def text_response(text: str) -> HttpResponse:
 
 
 def problem_response(problem: Problem) -> HttpResponse:
-    """A problem document."""
+    """The response with the problem document of ``problem``."""
     return HttpResponse(
         problem.status,
         (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *problem.headers.items()),

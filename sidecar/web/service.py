@@ -1,13 +1,13 @@
-"""The running sidecar: what start, stop and reload mean, and what Flask's threads may ask of the loop."""
+"""The running sidecar: start, stop and reload, and what Flask's threads call in the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
 from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
     CorruptStore,
     Entry,
@@ -37,6 +38,7 @@ from sidecar.web.gate.fast_path import GateFastPath
 
 from .guard import Guard
 from .problems import Problem
+from .retry_after import retry_after
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Service:
 
     Args:
         config: as checked.
-        load: loads the config anew, for a reload; raises `ConfigError`.
+        load: loads the config again, for a reload; raises `ConfigError`.
 
     Raises:
         CredentialsError: a credential cannot be used.
@@ -70,19 +72,22 @@ class Service:
         self.reloaded_at = self.clock.now()
         self.reload_ok = True
         self.guard = Guard(
-            Keyring(config.auth.credentials, os.environ), config.limits.max_auth_failures_per_minute
+            Keyring(config.auth.credentials, os.environ),
+            config.limits.max_auth_failures_per_minute,
+            config.listen,
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
 
     async def start(self) -> None:
-        """Open the store, and begin to take commands.
+        """Open the store, and begin to accept commands.
 
         Raises:
             StoreError: the store cannot be used.
         """
         self._loop = asyncio.get_running_loop()
         self._reloading = asyncio.Lock()
+        self._reading = asyncio.Lock()
         try:
             self.controller = await self._control()
         except CorruptStore as error:
@@ -108,11 +113,8 @@ class Service:
         self.fast_path.ticking = self._tick
         self._limit_waiting_room(self.config.limits)
         self.ready = True
-        # What start-up made stays: no collection has to look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
-        # A thread that works for an operator lets the loop have the interpreter ten times as soon as usual.
+        self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
+        # Threads give the interpreter back to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
 
     async def _control(self) -> Controller:
@@ -122,6 +124,7 @@ class Service:
             _make_store(self.config.store),
             max_scopes=limits.max_scopes,
             max_signals=limits.max_signals_per_scope,
+            max_tombstones=limits.max_tombstones,
             scope_idle_secs=self.config.scope_idle_secs,
             clock=self.clock,
         )
@@ -136,23 +139,24 @@ class Service:
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
-        """Every second: files with secrets and certificates may have changed."""
-        if self.guard.keyring.refresh():
-            self.guard.forget()
-        if self.tls is not None:
-            self.tls.refresh()
+        """Every second: follow changed files with secrets and certificates."""
+        if self.guard.keyring.refresh(self.clock.monotonic()):
+            self.fast_path.check_access()
+        if self.tls is not None and self.tls.refresh():
+            self.fast_path.check_authorities(self.tls.authorities)
 
     def shut_down(self) -> None:
-        """Answer everybody who is parked; from now on nobody is."""
+        """Answer all parked requests; from now on none is parked."""
         self.ready = False
         self.controller.streams.shut_down()
         self.controller.waiting_room.shut_down(list(self.controller.tree.gates.values()))
 
     async def stop(self) -> None:
-        """Finish what was asked, and close the store."""
+        """Finish the commands that were accepted, and close the store."""
         self.shut_down()
         self.fast_path.stop()
         self.guard.stop()
+        self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
         self.reports.stop()
@@ -162,38 +166,43 @@ class Service:
     # -- for Flask's threads ----------------------------------------------------------------------
 
     def in_loop(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns when the loop calls it."""
+        """Call ``function`` in the loop; return its result."""
 
         async def call() -> T:
-            return function()
+            # One at a time, and other work in between: it may take long where there are many scopes.
+            async with self._reading:
+                try:
+                    return function()
+                finally:
+                    await asyncio.sleep(0)
 
         return self._wait_for(call())
 
     def count_refusal(self, name: str) -> None:
-        """Something was refused by the problem ``name``."""
+        """Count a request that was refused with the problem ``name``."""
         self._loop.call_soon_threadsafe(self.fast_path.count_refusal, name)
 
     async def performed(self, doing: Awaitable[T]) -> T:
-        """What comes of ``doing``, whose refusals are told as problems.
+        """The result of ``doing``; its errors become problems.
 
         Raises:
-            Problem: it was refused, or could not be made durable; nothing of it was done.
-            TimeoutError: it is not known yet what comes of it; what is under way goes on.
+            Problem: it was refused or could not be stored; nothing was changed.
+            TimeoutError: the result is not known yet; the work goes on.
         """
         try:
             async with asyncio.timeout(_CALL_SECS):
                 return await asyncio.shield(doing)
         except TooManyScopes as error:
-            raise Problem("too-many-scopes", str(error), headers={"Retry-After": "60"}) from error
+            raise Problem("too-many-scopes", str(error), headers=retry_after(60)) from error
         except TooManySignals as error:
-            raise Problem("too-many-signals", str(error), headers={"Retry-After": "60"}) from error
+            raise Problem("too-many-signals", str(error), headers=retry_after(60)) from error
         except StoreUnavailable as error:
-            raise Problem("store-unavailable", str(error), headers={"Retry-After": "1"}) from error
+            raise Problem("store-unavailable", str(error), headers=retry_after(1)) from error
         except ShuttingDown as error:
-            raise Problem("shutting-down", str(error), headers={"Retry-After": "1"}) from error
+            raise Problem("shutting-down", str(error), headers=retry_after(1)) from error
 
     def history(self, query: HistoryQuery) -> list[Entry]:
-        """The entries that ``query`` asks for, newest first.
+        """The entries of ``query``, newest first.
 
         Raises:
             Problem: the store cannot be read.
@@ -201,34 +210,33 @@ class Service:
         return self._wait_for(self.performed(self.controller.history(query)))
 
     def reload(self) -> None:
-        """Load the config anew; a bad one changes nothing.
+        """Load the config again; an invalid one changes nothing.
 
         Raises:
             ConfigError: with all that is wrong.
-            Problem: it is good, and could not be made to count.
+            Problem: it is valid, and could not be stored.
         """
         self._wait_for(self.performed(self.reload_in_loop()))
 
     async def reload_in_loop(self) -> None:
-        """`reload`, for who is in the loop already."""
+        """`reload`, for callers in the loop."""
         async with self._reloading:
             try:
-                await self._go_on_with(await self._loop.run_in_executor(None, self._load))
+                await self._apply(await self._loop.run_in_executor(None, self._load))
             except (CredentialsError, TlsError) as error:
-                self._tell_failed(error)
+                self._log_failed(error)
                 raise ConfigError([str(error)]) from error
             except (ConfigError, CoreError, StoreUnavailable, ShuttingDown) as error:
-                self._tell_failed(error)
+                self._log_failed(error)
                 raise
 
-    def _tell_failed(self, error: Exception) -> None:
+    def _log_failed(self, error: Exception) -> None:
         self.reload_ok = False
         logger.error("reload_failed", extra={"fields": {"error": str(error)}})
 
-    async def _go_on_with(self, config: Config) -> None:
-        keyring = Keyring(config.auth.credentials, os.environ)
-        doors = [(one.listen, one.tls, one.store.url) for one in (self.config, config)]
-        if doors[0] != doors[1]:
+    async def _apply(self, config: Config) -> None:
+        keyring = Keyring(config.auth.credentials, os.environ, self.guard.keyring)
+        if _fixed_at_start(self.config) != _fixed_at_start(config):
             logger.warning("restart_needed", extra={"fields": {"keys": "listen, tls or store"}})
         core_state = self.controller.core_state
         before = core_state.max_scopes
@@ -239,12 +247,13 @@ class Service:
             core_state.max_scopes = before
             raise
         core_state.max_scopes = config.limits.max_scopes
+        core_state.max_tombstones = config.limits.max_tombstones
         core_state.max_signals = config.limits.max_signals_per_scope
         self._limit_waiting_room(config.limits)
         self.fast_path.limits = config.limits
-        self.guard.configure(keyring, config.limits.max_auth_failures_per_minute)
+        self.guard.configure(keyring, config.limits.max_auth_failures_per_minute, config.listen)
         self.reports.max_clients = config.limits.max_clients
-        self.fast_path.forget()
+        self.fast_path.check_access()
         self.config = config
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
@@ -255,6 +264,12 @@ class Service:
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
+
+
+def _fixed_at_start(config: Config) -> tuple[object, ...]:
+    """What only a restart changes."""
+    listeners = tuple(replace(one, roles=None) for one in config.listen)
+    return listeners, config.tls, config.store.url
 
 
 def _make_store(config: StoreConfig) -> Store:

@@ -1,7 +1,9 @@
-"""TLS: one context for all listeners that speak it, with certificates that may change."""
+"""TLS: one context for all listeners that speak it, whose certificates may change."""
 
 from __future__ import annotations
 
+import _ssl
+import asyncio
 import logging
 import ssl
 from typing import Any
@@ -18,38 +20,66 @@ class TlsError(Exception):
     """Certificates that cannot be used."""
 
 
+class ReloadableContext(ssl.SSLContext):
+    """A context for a server whose connections are made by `current`, which may be replaced.
+
+    A new context trusts nothing of an old one: neither its certificate authorities nor its sessions, which a
+    client could otherwise resume without showing its certificate again.
+    """
+
+    current: ssl.SSLContext
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - as of ssl.SSLContext
+        """Make a connection with the current context."""
+        return self.current.wrap_bio(*args, **kwargs)
+
+
 class Tls:
-    """The context, and the files that it is made of.
+    """The TLS context of all listeners, made from files that may change.
 
     Args:
-        config: which files.
+        config: names the files.
+
+    Attributes:
+        context: for listeners.
 
     Raises:
-        TlsError: they cannot be used.
+        TlsError: the files cannot be used.
     """
 
     def __init__(self, config: TlsConfig) -> None:
         self.config = config
         self._stamp = _stamp(config)
-        self._told = False
-        self.context = _context(config)
+        self._is_unusable = False
+        self.context = ReloadableContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.current = _context(config)
 
-    def refresh(self) -> None:
-        """Load files that changed, for connections to come; what cannot be used changes nothing."""
+    @property
+    def authorities(self) -> frozenset[bytes]:
+        """The certificate authorities that clients' certificates may come from, each in DER."""
+        return frozenset(self.context.current.get_ca_certs(binary_form=True))
+
+    def refresh(self) -> bool:
+        """Load files that changed, for new connections; return whether certificate authorities were removed.
+
+        Files that cannot be used change nothing.
+        """
         stamp = _stamp(self.config)
         if stamp == self._stamp:
-            return
+            return False
+        before = self.authorities
         try:
-            # A key that does not fit would spoil the context in use.
-            _context(self.config)
-            _load(self.context, self.config)
+            self.context.current = _context(self.config)
         except TlsError as error:
-            if not self._told:
+            if not self._is_unusable:
                 logger.error("certificate_unusable", extra={"fields": {"error": str(error)}})
-            self._told = True
-            return
-        self._stamp, self._told = stamp, False
-        logger.info("certificate_reloaded", extra={"fields": {"file": self.config.cert_file}})
+            self._is_unusable = True
+            return False
+        self._stamp, self._is_unusable = stamp, False
+        removed = len(before - self.authorities)
+        fields = {"file": self.config.cert_file, "removed_authorities": removed}
+        logger.info("certificate_reloaded", extra={"fields": fields})
+        return removed > 0
 
 
 def _context(config: TlsConfig) -> ssl.SSLContext:
@@ -75,7 +105,7 @@ def _load(context: ssl.SSLContext, config: TlsConfig) -> None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted: give it without a password")
+    raise ValueError("the key is encrypted: remove its password")
 
 
 def _stamp(config: TlsConfig) -> Stamp:
@@ -83,8 +113,24 @@ def _stamp(config: TlsConfig) -> Stamp:
 
 
 def names_of(certificate: dict[str, Any] | None) -> tuple[str, ...]:
-    """The common name and the alternative names of a checked certificate, as `ssl` shows it."""
+    """The common name and the alternative names of a verified certificate, in the form of `ssl`."""
     if not certificate:
         return ()
     subject = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     return (*subject, *(value for _, value in certificate.get("subjectAltName", ())))
+
+
+def certificate_authorities_of(transport: asyncio.BaseTransport) -> frozenset[bytes]:
+    """The verified chain of the client's certificate, each in DER; empty: the client showed none.
+
+    A resumed session has no chain: then it is the client's certificate alone.
+    """
+    connection = transport.get_extra_info("ssl_object")
+    certificate = connection.getpeercert(binary_form=True) if connection is not None else None
+    if certificate is None:
+        return frozenset()
+    public = getattr(connection, "get_verified_chain", None)  # from Python 3.13 on
+    if public is not None:
+        return frozenset({certificate, *public()})
+    chain = connection._sslobj.get_verified_chain() or ()  # noqa: SLF001 - the same, not public yet
+    return frozenset({certificate, *(one.public_bytes(_ssl.ENCODING_DER) for one in chain)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import threading
@@ -18,7 +19,9 @@ from harness.process import eventually, free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 
-CLOSED = {"severity": "critical"}
+CRITICAL = {"severity": "critical"}
+CLOSED = {**CRITICAL, "wellbeing_scope": "*"}
+"""Of an alert about the root."""
 ROUNDS = 'wellbeing_reconciliations_total{result="done"}'
 
 
@@ -54,7 +57,7 @@ class Pair:
 
     def pause_by(self, name: str, **labels: str) -> None:
         """Let an alert fire, and see the gate closed."""
-        self.am.fire(name, **CLOSED, **labels)
+        self.am.fire(name, **{**CLOSED, **labels})
         self.own.wait_for_gate(labels.get("wellbeing_scope", ""), "closed")
 
     def settled(self) -> None:
@@ -74,11 +77,11 @@ def test_what_a_truncated_notification_left_out_is_asked_for(pair: Pair) -> None
     pair.own.wait_for_metric(ROUNDS, 1)
     scopes = [f"s{number}" for number in range(5)]
     for scope in scopes:
-        am.fire("Many", **CLOSED, wellbeing_scope=scope)
+        am.fire("Many", **CRITICAL, wellbeing_scope=scope)
     for scope in scopes:
         own.wait_for_gate(scope, "closed")
     for scope in scopes[:3]:
-        am.resolve("Many", **CLOSED, wellbeing_scope=scope)
+        am.resolve("Many", **CRITICAL, wellbeing_scope=scope)
     for scope in scopes[:3]:
         own.wait_for_gate(scope, "open")
     assert [own.status(scope)["gate"] for scope in scopes[3:]] == ["closed", "closed"]
@@ -249,7 +252,10 @@ def test_what_other_receivers_and_others_labels_told_of_is_left_alone(pair: Pair
     pair.pause_by("Ours", team="a", wellbeing_scope="ours")
     pair.pause_by("NotAsked", team="b", wellbeing_scope="not-asked")
     fixture = Path(__file__).parents[1] / "fixtures" / "alertmanager" / "01_single_firing.json"
-    assert own.notify(fixture.read_bytes()).status_code == 200
+    message = json.loads(fixture.read_bytes())
+    for alert in message["alerts"]:
+        alert["labels"]["wellbeing_scope"] = "*"
+    assert own.notify(json.dumps(message).encode()).status_code == 200
     others = {scope: own.status(scope)["signals"] for scope in ("", "not-asked")}
     assert sum(len(signals) for signals in others.values()) == 2
     pair.am.kill()
@@ -467,7 +473,7 @@ def test_more_scopes_than_may_be_known_do_not_end_what_is(pair: Pair) -> None:
     own.ok_reload()
     pair.pause_by("Known", wellbeing_scope="a")
     for number in range(5):
-        pair.am.fire("Many", **CLOSED, wellbeing_scope=f"s/{number}")
+        pair.am.fire("Many", **CRITICAL, wellbeing_scope=f"s/{number}")
     failed = 'wellbeing_reconciliations_total{result="failed"}'
     own.wait_for_metric(failed, 8)
     assert own.status("a")["gate"] == "closed", "it is listed, and so does not expire"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,100 @@ def test_a_chunked_notification_is_taken(sidecar: Sidecar, scope: str) -> None:
     answer = sidecar.session.post(f"{sidecar.url}/v1/alerts", data=iter([body[:100], body[100:]]), timeout=10)
     assert answer.json()["alerts"]["applied"] == 1
     assert sidecar.status(scope)["state"] == "distressed"
+
+
+def built(labels: dict[str, str], *, fingerprint: str, status: str = "firing") -> dict:
+    ends = "2030-01-01T00:00:00Z" if status == "resolved" else "0001-01-01T00:00:00Z"
+    alert = {"status": status, "labels": labels, "annotations": {}, "fingerprint": fingerprint}
+    alert |= {"startsAt": "2026-01-01T00:00:00Z", "endsAt": ends}
+    return {"version": "4", "receiver": "r", "status": status, "alerts": [alert]}
+
+
+def test_an_unrelated_alert_is_ignored_and_logged_once(sidecar: Sidecar) -> None:
+    labels = {"alertname": "DiskFullHere", "severity": "critical", "instance": "not to be logged"}
+    for number in range(3):
+        assert send(sidecar, built(labels, fingerprint=f"disk{number}"))["ignored"] == 1
+    assert sidecar.gate("anything", wait=0).status_code == 200
+    assert sidecar.status()["signals"] == []
+    [line] = [one for one in sidecar.logs("alert_ignored") if one["alertname"] == "DiskFullHere"]
+    assert line["labels"] == ["alertname", "instance", "severity"]
+    assert "wellbeing_scope" in line["why"]
+    assert "not to be logged" not in json.dumps(line)
+    resolve = built(labels, fingerprint="disk0", status="resolved")
+    assert send(sidecar, resolve)["ignored"] == 1
+
+
+@pytest.mark.parametrize("value", ["", "/", "a/", "/a", "ns//pod", "..//a"])
+def test_an_alert_with_an_empty_segment_widens_nothing(sidecar: Sidecar, value: str) -> None:
+    counted = 'wellbeing_webhook_alerts_total{outcome="misdirected",status="firing"}'
+    before = sidecar.metric(counted)
+    labels = {"alertname": f"Widening{value}", "severity": "critical", "wellbeing_scope": value}
+    assert send(sidecar, built(labels, fingerprint="wide"))["misdirected"] == 1
+    assert sidecar.metric(counted) == before + 1
+    for scope in ("", "a", "ns"):
+        assert sidecar.status(scope)["signals"] == []
+    line = next(one for one in sidecar.logs("alert_misdirected") if one["alertname"] == f"Widening{value}")
+    assert line["label"] == "wellbeing_scope"
+
+
+def test_dots_in_a_label_make_a_scope_of_its_own_below_what_they_follow(sidecar: Sidecar, scope: str) -> None:
+    labels = {"alertname": "Dots", "severity": "critical", "wellbeing_scope": f"{scope}/.."}
+    assert send(sidecar, built(labels, fingerprint=f"dots-{scope}"))["applied"] == 1
+    below = {one["scope"] for one in sidecar.status(scope, below="true")["below"]}
+    assert below == {f"{scope}/..~{hashlib.sha256(b'..').hexdigest()[:8]}"}
+    assert sidecar.gate(scope).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["..", ".", "a/..", "a/../b", "%2e%2e", "a/%2E%2e/b", "a/%2e", "a/.%2e"])
+@pytest.mark.parametrize("route", ["gate", "watch", "status", "history", "pause", "state"])
+def test_dots_are_no_scope_in_any_spelling(sidecar: Sidecar, route: str, path: str) -> None:
+    method = {"pause": "POST", "state": "PUT"}.get(route, "GET")
+    body = b'{"reason": "x", "state": "distressed"}'
+    with socket.create_connection(sidecar.where, timeout=10) as connection:
+        head = f"{method} /v1/{route}/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+    assert b"is . or .." in answer
+
+
+def test_the_page_and_the_metrics_name_the_alert_that_pauses(sidecar: Sidecar, scope: str) -> None:
+    labels = {"alertname": f"Named-{scope}", "severity": "critical", "wellbeing_scope": scope}
+    send(sidecar, built(labels, fingerprint=f"named-{scope}"))
+    assert f"Named-{scope}" in sidecar.get("/").text
+    info = next(
+        line for line in sidecar.get("/metrics").text.splitlines() if f'alertname="Named-{scope}"' in line
+    )
+    assert info.startswith("wellbeing_pause_info{")
+    line = next(one for one in sidecar.logs("pause") if one["scope"] == scope)
+    assert line["alertname"] == f"Named-{scope}"
+
+
+def test_rules_that_change_leave_nothing_standing_that_cannot_be_ended(tmp_path: Path) -> None:
+    rules = [{"state": "distressed", "scope": ["team"]}]
+    config = {"defaults": {"pause_on_distressed": True}, "alerts": {"rules": rules}}
+    labels = {"alertname": "T", "team": "a"}
+    with Sidecar(config, folder=tmp_path) as own:
+        send(own, built(labels, fingerprint="t"))
+        own.wait_for_gate("a", "closed")
+        for changed in ([{"state": "distressed", "scope": ["tenant", "team"]}], [{"state": "ignore"}]):
+            own.configure({**config, "alerts": {"rules": changed}})
+            own.ok_reload()
+            assert send(own, built(labels, fingerprint="t"))["applied"] == 0
+            assert own.status("a")["gate"] == "closed", "what cannot be told of it ends nothing"
+        assert send(own, built(labels, fingerprint="t", status="resolved"))["applied"] == 1
+        assert own.status("a")["gate"] == "open"
+
+
+def test_an_alert_that_no_rule_matches_is_logged_with_the_names_of_its_labels(tmp_path: Path) -> None:
+    config = {"alerts": {"rules": [{"matchers": ["team=a"], "state": "distressed", "scope": ["team"]}]}}
+    with Sidecar(config, folder=tmp_path) as own:
+        for number in range(100):
+            labels = {"alertname": f"Other{number % 50}", "token": "secret"}
+            assert send(own, built(labels, fingerprint=f"o{number}"))["ignored"] == 1
+        own.claim("x", "cautious")
+        own.wait_log("intervention")
+        lines = own.logs("alert_ignored")
+        assert 0 < len(lines) <= 20, "limited in rate"
+        assert lines[0]["labels"] == ["alertname", "token"]
+        assert not any("secret" in line for line in own.lines)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ PAUSING = {"defaults": {"pause_on_distressed": True}}
 
 def start(folder: Path, **config) -> Sidecar:
     return Sidecar(config or PAUSING, store="sqlite:state.db", folder=folder)
+
+
+def fixture(name: str, scope: str = "*") -> bytes:
+    """A captured notification about ``scope``."""
+    path = Path(__file__).parents[1] / "fixtures" / "alertmanager" / f"{name}.json"
+    message = json.loads(path.read_bytes())
+    for alert in message["alerts"]:
+        alert["labels"]["wellbeing_scope"] = scope
+    return json.dumps(message).encode()
 
 
 def test_state_holds_and_history_survive_a_kill(tmp_path: Path) -> None:
@@ -66,10 +77,7 @@ def test_what_expired_meanwhile_is_lifted_before_the_first_answer(tmp_path: Path
 
 
 def test_a_resolved_alert_stays_resolved_after_a_restart(tmp_path: Path) -> None:
-    fixtures = Path(__file__).parents[1] / "fixtures" / "alertmanager"
-    firing, resolved = (
-        (fixtures / f"{name}.json").read_bytes() for name in ("01_single_firing", "02_single_resolved")
-    )
+    firing, resolved = fixture("01_single_firing"), fixture("02_single_resolved")
     with start(tmp_path) as first:
         first.notify(firing)
         first.notify(resolved)
@@ -83,7 +91,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 2"):
+    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 3"):
         start(tmp_path).__enter__()
 
 
@@ -202,8 +210,7 @@ def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
         assert own.metric("wellbeing_store_up") == 0
         assert own.gate("a", wait=0).status_code == 503
         assert own.gate("c", wait=0).status_code == 200
-        fixture = Path(__file__).parents[1] / "fixtures" / "alertmanager" / "01_single_firing.json"
-        assert own.notify(fixture.read_bytes()).status_code == 503
+        assert own.notify(fixture("01_single_firing")).status_code == 503
         assert own.gate("c", wait=0).status_code == 200
         (seen / "filler").unlink()
         own.wait_for_metric("wellbeing_store_up", 1)
@@ -270,3 +277,133 @@ def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:
         own.kill()
     with start(tmp_path) as second:
         assert len(second.status("s", below="true")["below"]) == count
+
+
+# A store as an older version left it, schema version 2: without names of alerts, and with a scope that is none now.
+_OLD_SCHEMA = """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE scopes (
+        scope TEXT PRIMARY KEY, state INTEGER NOT NULL, auto TEXT, manual TEXT, episode TEXT
+    ) WITHOUT ROWID;
+    CREATE TABLE signals (
+        scope TEXT NOT NULL, source TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
+        since REAL NOT NULL, expires_at REAL, ended_at REAL, asked TEXT NOT NULL,
+        PRIMARY KEY (scope, source)
+    ) WITHOUT ROWID;
+    CREATE TABLE tombstones (
+        source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL, heard_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, scope TEXT NOT NULL, kind TEXT NOT NULL,
+        old TEXT NOT NULL, new TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
+        cause TEXT NOT NULL, until REAL, actor TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX history_scope ON history (scope, id);
+    CREATE INDEX history_at ON history (at);
+    PRAGMA user_version = 2;
+    PRAGMA application_id = 0x77656C6C;
+"""
+
+
+def old_store(path: Path) -> None:
+    def hold(kind: str, by: str) -> str:
+        return json.dumps({"kind": kind, "reason": "why", "since": 1.0, "until": None, "by": by})
+
+    episode = json.dumps({"since": 1.0, "level": 3, "known": ["alert:f1"], "suppressed": True})
+    with sqlite3.connect(path) as db:
+        db.executescript(_OLD_SCHEMA)
+        db.executemany(
+            "INSERT INTO scopes VALUES (?, ?, ?, ?, ?)",
+            [
+                ("", 3, hold("auto", "alert:f0"), None, None),
+                ("spent", 3, None, None, episode),
+                ("team-a/..", 3, None, hold("manual", "anna"), None),
+            ],
+        )
+        db.executemany(
+            "INSERT INTO signals VALUES (?, ?, 3, 'bad', 1.0, 9e9, NULL, '')",
+            [("", "alert:f0"), ("spent", "alert:f1"), ("team-a/..", "alert:f2")],
+        )
+        db.execute(
+            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause)"
+            " VALUES (?, 'spent', 'pause', 'open', 'closed', 'alert:f1', 'bad', 'auto')",
+            (time.time(),),
+        )
+    db.close()
+
+
+def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+    old_store(tmp_path / "state.db")
+    with start(tmp_path) as own:
+        [signal] = own.status("spent")["signals"]
+        assert (signal["source"], signal["alertname"]) == ("alert:f1", None)
+        assert own.get("/v1/history/spent").json()["entries"][0]["alertname"] is None
+        # It stood at the root by the built-in rules of then: its resolve ends it, whatever the rules say now.
+        assert own.status()["signals"][0]["source"] == "alert:f0"
+        assert own.gate("x", wait=0).status_code == 503
+        message = json.loads(fixture("02_single_resolved"))
+        [alert] = message["alerts"]
+        del alert["labels"]["wellbeing_scope"]
+        alert["fingerprint"] = "f0"
+        assert own.notify(json.dumps(message).encode()).json()["alerts"]["applied"] == 1
+        assert own.gate("x", wait=0).status_code == 200
+        own.kill()
+    with start(tmp_path) as own:
+        assert own.status("spent")["state"] == "distressed"
+        assert own.status()["signals"] == []
+
+
+def test_a_scope_that_is_none_any_more_is_dropped_and_its_hold_is_told_of(tmp_path: Path) -> None:
+    old_store(tmp_path / "state.db")
+    with start(tmp_path) as own:
+        line = own.wait_log("scope_dropped")
+        assert (line["level"], line["scope"]) == ("error", "team-a/..")
+        assert (line["manual_hold"], line["signals"]) == ("why (by anna)", ["alert:f2"])
+        assert {one["scope"] for one in own.status(below="true")["below"]} == {"spent"}
+        own.kill()
+    with start(tmp_path) as own:
+        assert own.logs("scope_dropped") == [], "it is gone from the store as well"
+        own.stop()
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        for table in ("scopes", "signals"):
+            assert {scope for (scope,) in db.execute(f"SELECT scope FROM {table}")} <= {"", "spent"}
+    db.close()
+
+
+def test_names_of_alerts_and_what_ended_a_pause_survive_a_kill(tmp_path: Path) -> None:
+    with start(tmp_path) as own:
+        own.notify(fixture("01_single_firing", "a"))
+        [signal] = own.status("a")["signals"]
+        [hold] = own.status("a")["holds"]
+        assert (signal["alertname"], hold["alertname"]) == (signal["alertname"], signal["alertname"])
+        assert signal["alertname"]
+        own.kill()
+    with start(tmp_path) as own:
+        after = own.status("a")
+        assert (after["signals"], after["holds"]) == ([signal], [hold])
+        names = {entry["alertname"] for entry in own.get("/v1/history/a").json()["entries"]}
+        assert names == {signal["alertname"]}
+
+
+def test_a_watchdog_heard_of_before_a_restart_counts_as_heard_after_it(tmp_path: Path) -> None:
+    config = {"alerts": {"watchdog": {"alertname": "Watchdog", "timeout_secs": 2}}}
+    with start(tmp_path, **config) as own:
+        assert own.metric("wellbeing_watchdog_heard") == 0
+        assert own.status()["watchdog"] == {"alertname": "Watchdog", "heard": False}
+        assert own.wait_log("watchdog_not_heard")["alertname"] == "Watchdog"
+        assert own.status()["blind"] is False
+        message = json.loads(fixture("01_single_firing"))
+        message["alerts"][0]["labels"]["alertname"] = "Watchdog"
+        assert own.notify(json.dumps(message).encode()).status_code == 200
+        assert own.metric("wellbeing_watchdog_heard") == 1
+        own.kill()
+    with start(tmp_path, **config) as own:
+        assert own.metric("wellbeing_watchdog_heard") == 1
+        own.wait_for_metric("wellbeing_blind", 1)
+        assert own.logs("watchdog_not_heard") == []
+
+
+def test_without_a_watchdog_nothing_is_said_of_one(tmp_path: Path) -> None:
+    with start(tmp_path) as own:
+        assert own.status()["watchdog"] is None
+        assert "\nwellbeing_watchdog_heard " not in own.get("/metrics").text

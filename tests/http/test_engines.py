@@ -183,16 +183,74 @@ def test_modes_are_sent_as_each_engine_knows_them() -> None:
         assert ("POST", "/pause", body) in ray.asked
 
 
-def test_an_engine_that_is_there_no_more_in_the_config_is_left_as_it_is() -> None:
+def test_an_engine_that_leaves_the_config_while_it_is_paused_is_resumed() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
         own.configure({})
         own.ok_reload()
-        own.resume("vllm")
-        asked = len(stub.asked)
+        eventually(lambda: not stub.paused, "it is resumed, though the gate is closed")
+        own.wait_log("engine_released")
         assert "wellbeing_engine_in_sync{" not in own.get("/metrics").text
+        entries = own.get("/v1/history/vllm", params={"kind": "engine"}).json()["entries"]
+        assert entries[0]["reason"] == "it is no longer in the config"
         own.configure({"engines": [config("vllm", stub)]})
         own.ok_reload()
+        agree(own, "vllm", stub, paused=True)
+
+
+def test_an_engine_that_leaves_the_config_and_does_not_answer_is_resumed_later() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+        own.pause("vllm")
+        agree(own, "vllm", stub, paused=True)
+        stub.fault = "refuse"
+        own.configure({})
+        own.ok_reload()
+        own.wait_log("engine_failed")
+        assert stub.paused
+        stub.fault = ""
+        eventually(lambda: not stub.paused, "it is tried again")
+
+
+def test_at_another_url_the_old_engine_is_resumed_and_the_new_one_paused() -> None:
+    with EngineStub("vllm") as old, EngineStub("vllm") as new:
+        with Sidecar({"engines": [config("vllm", old)]}) as own:
+            own.pause("vllm")
+            agree(own, "vllm", old, paused=True)
+            own.configure({"engines": [config("vllm", new)]})
+            own.ok_reload()
+            agree(own, "vllm", new, paused=True)
+            eventually(lambda: not old.paused, "the old one is let go")
+
+
+def test_an_engine_whose_config_changes_at_the_same_url_is_not_resumed_in_between() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+        own.pause("vllm")
+        agree(own, "vllm", stub, paused=True)
+        own.configure({"engines": [config("vllm", stub, check_secs=0.2)]})
+        own.ok_reload()
+        agree(own, "vllm", stub, paused=True)
+        assert ("POST", "/resume", None) not in stub.asked
+
+
+def test_an_engine_that_was_never_paused_is_left_alone_when_it_leaves_the_config() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         agree(own, "vllm", stub, paused=False)
-        assert len(stub.asked) > asked
+        own.configure({})
+        own.ok_reload()
+        asked = len(stub.asked)
+        own.pause("vllm")
+        own.resume("vllm")
+        assert len(stub.asked) == asked
+
+
+def test_a_stop_of_the_sidecar_leaves_the_engine_paused_and_the_next_run_goes_on_with_it() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+        own.pause("vllm")
+        agree(own, "vllm", stub, paused=True)
+        own.stop()
+        assert stub.paused
+        own.restart()
+        agree(own, "vllm", stub, paused=True)
+        own.resume("vllm")
+        agree(own, "vllm", stub, paused=False)

@@ -190,7 +190,7 @@ def test_a_notification_that_is_refused_changes_nothing(sidecar: Sidecar) -> Non
         f"GET /v1/gate HTTP/1.1\r\nHost: x\r\n{AUTH}\r\nGET /v1/gate HTTP/1.1\r\nHost: x\r\n{LAST}\r\n".encode(),
         f"GET /v1/gate HTTP/1.1\r\nHost: x\r\n{AUTH}\r\nGET /-/ready HTTP/1.1\r\nHost: x\r\n{LAST}\r\n".encode(),
     ],
-    ids=["gate", "watch", "status", "pipelined", "pipelined by both doors"],
+    ids=["gate", "watch", "status", "pipelined", "pipelined on both paths"],
 )
 def test_where_bytes_are_split_makes_no_difference(sidecar: Sidecar, data: bytes) -> None:
     def told(answer: bytes) -> list[bytes]:

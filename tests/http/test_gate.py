@@ -35,7 +35,7 @@ def test_a_wait_that_runs_out_says_why(sidecar: Sidecar, scope: str) -> None:
     answer = sidecar.gate(scope, wait=0.1)
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+    assert 1 <= int(answer.headers["Retry-After"]) <= 15
     problem = answer.json()
     assert problem["type"].endswith("/inference-paused")
     assert problem["status"] == 503
@@ -116,7 +116,7 @@ def test_a_departed_client_is_noticed_and_counted(sidecar: Sidecar, scope: str) 
     assert sidecar.counters(scope)["waiters"] == 0
 
 
-def test_a_client_departed_from_the_other_door_is_noticed_too(sidecar: Sidecar, scope: str) -> None:
+def test_a_client_that_leaves_the_asgi_path_is_noticed_too(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get("/-/healthy")
@@ -126,7 +126,7 @@ def test_a_client_departed_from_the_other_door_is_noticed_too(sidecar: Sidecar, 
     eventually(lambda: sidecar.counters(scope)["requests_abandoned"] == 1, "abandoned")
 
 
-def test_the_other_door_is_woken_as_well(sidecar: Sidecar, scope: str) -> None:
+def test_a_wait_on_the_asgi_path_is_woken_as_well(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get("/-/healthy")
@@ -144,7 +144,8 @@ def test_too_many_waiters_are_turned_away() -> None:
             first.get("/v1/gate/a?wait=50")
             own.wait_for_waiters("a", 1)
             answer = own.gate("a", wait=50)
-            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] in ("1", "2")
             assert answer.json()["type"].endswith("/too-many-waiters")
             assert own.counters("a")["requests_rejected"] == 1
 

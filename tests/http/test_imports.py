@@ -97,9 +97,9 @@ def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
 @pytest.mark.parametrize(
     ("values", "what"),
     [
-        ([], "no count"),
-        ({"requests_blocked": -1}, "requests_blocked is no count"),
-        ({"requests_blocked": "20"}, "requests_blocked is no count"),
+        ([], "not a count"),
+        ({"requests_blocked": -1}, "requests_blocked is not a count"),
+        ({"requests_blocked": "20"}, "requests_blocked is not a count"),
         ({**COUNTS, "requests_waited": 30}, "more than blocked"),
         ({**COUNTS, "state": "sad"}, "sad"),
         ({**COUNTS, "paused": "yes"}, "paused"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -60,7 +61,7 @@ def answer_of(sock: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("path", ["/v1/gate", "/v1/status"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_long_head_is_refused_by_either_door(sidecar: Sidecar, path: str, whole: bool) -> None:
+def test_a_long_head_is_refused_on_both_paths(sidecar: Sidecar, path: str, whole: bool) -> None:
     before = refused(sidecar, "header-too-large")
     head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX: ".encode() + b"x" * 2500 + (b"\r\n\r\n" if whole else b"")
     with connect(sidecar, head) as sock:
@@ -150,7 +151,7 @@ def test_waiters_are_limited_in_all_and_per_scope(sidecar: Sidecar) -> None:
             answer = sidecar.gate(scope)
             assert answer.status_code == 503
             assert answer.json()["type"] == "/problems/too-many-waiters"
-            assert answer.headers["Retry-After"] == "1"
+            assert answer.headers["Retry-After"] in ("1", "2")
     for scope in ("a", "b", "c"):
         sidecar.wait_for_waiters(scope, 0)
         sidecar.resume(scope)
@@ -181,7 +182,7 @@ def test_signals_are_limited_per_scope(sidecar: Sidecar) -> None:
     body = {"state": "distressed", "source": "agent-4"}
     answer = sidecar.session.put(f"{sidecar.url}/v1/state/a", json=body, timeout=30)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/too-many-signals")
-    assert answer.headers["Retry-After"] == "60"
+    assert 60 <= int(answer.headers["Retry-After"]) <= 90
     sidecar.claim("a", "concerned", source="agent-0")
     sidecar.claim("a", "healthy", source="agent-5")
     assert len(sidecar.status("a")["signals"]) == 3
@@ -237,7 +238,7 @@ def test_connections_are_limited() -> None:
         crowd = [stack.enter_context(connect(own)) for _ in range(30)]
         answers = [answer_of(sock) for sock in crowd[20:]]
         assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
-        assert all(b"Retry-After: 1" in answer for answer in answers)
+        assert all(re.search(rb"Retry-After: [12]\r", answer) for answer in answers)
         assert own.get("/-/healthy").ok, "who is in stays in"
         for sock in crowd:
             sock.close()

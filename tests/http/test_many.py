@@ -80,7 +80,7 @@ def test_sigterm_answers_everybody_who_waits() -> None:
         connections = [Connection(own) for _ in range(200)]
         for number, connection in enumerate(connections):
             if number % 2:
-                # Every second one waits behind the other door.
+                # Every second one waits on the ASGI path.
                 connection.get("/-/healthy")
                 connection.receive()
             connection.get("/v1/gate/a?wait=50")

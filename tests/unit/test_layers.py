@@ -22,8 +22,9 @@ ALLOWED = {
     "auth": {"config", "core"},
     "logs": set(),
     "supervision": set(),
-    "gates": {"clock", "core", "supervision"},
-    "runtime": {"clock", "core", "gates", "store", "supervision"},
+    "time_slice": set(),
+    "gates": {"clock", "core", "supervision", "time_slice"},
+    "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
     "alertmanager": {
         "alerts",
         "clock",
@@ -36,7 +37,7 @@ ALLOWED = {
         "supervision",
     },
     "engines": {"clock", "config", "core", "gates", "http_json", "runtime", "store", "supervision"},
-    "metrics": {"core", "engines", "gates", "runtime"},
+    "metrics": {"core", "engines", "gates", "runtime", "time_slice"},
     "web": {
         "alertmanager",
         "alerts",
@@ -50,6 +51,7 @@ ALLOWED = {
         "runtime",
         "store",
         "supervision",
+        "time_slice",
     },
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
     "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "web"},

@@ -17,14 +17,14 @@ _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{1,128}", re.ASCII)
 
 
 class Body:
-    """The members of a body, each checked when it is asked for. Every check raises `Problem`."""
+    """The members of a JSON object, each checked when it is read. Every check raises `Problem`."""
 
     def __init__(self, members: dict[str, object]) -> None:
         self._members = members
 
     @classmethod
     def parse(cls, data: bytes, known: tuple[str, ...]) -> Body:
-        """The JSON object that ``data`` is, with no members but ``known`` ones."""
+        """Parse ``data`` as a JSON object that has only ``known`` members."""
         try:
             members = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
         except UnicodeDecodeError as error:
@@ -43,7 +43,7 @@ class Body:
         return cls(members)
 
     def required(self, name: str) -> object:
-        """The member ``name``, whatever it is."""
+        """The member ``name``, of any type."""
         if name not in self._members:
             raise Problem("invalid-body", f"{name}: is missing")
         return self._members[name]
@@ -58,7 +58,7 @@ class Body:
         return value
 
     def required_text(self, name: str) -> str:
-        """A string with something in it."""
+        """A string that is not empty."""
         self.required(name)
         value = self.text(name, "")
         if not value.strip():
@@ -66,7 +66,7 @@ class Body:
         return value
 
     def name(self, name: str, default: str) -> str:
-        """A name: what may stand behind ``agent:``."""
+        """A name, as it may follow ``agent:``."""
         value = self.text(name, default)
         if not _NAME.fullmatch(value):
             raise Problem(
@@ -87,7 +87,7 @@ class Body:
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least 0; ``default`` where it is absent; None: it must not be."""
+        """A whole number of at least 0; ``default`` where it is absent, which is an error if that is None."""
         value = self._members.get(name, default)
         if value is None:
             raise Problem("invalid-body", f"{name}: is missing")
@@ -106,11 +106,11 @@ class Body:
         return tuple(members.count(one) for one in members.names())
 
     def names(self) -> tuple[str, ...]:
-        """The members there are."""
+        """The names of the members."""
         return tuple(self._members)
 
     def within(self, name: str, known: tuple[str, ...]) -> Body:
-        """The object ``name``, with no members but ``known`` ones; empty where it is absent."""
+        """The object ``name``, which has only ``known`` members; empty where it is absent."""
         value = self._members.get(name)
         if value is None:
             return Body({})

@@ -1,7 +1,7 @@
-"""What changes something, answered by the loop itself: notifications, claims, pauses, resumes, reports.
+"""Routes that change something: notifications, claims, pauses, resumes, reports.
 
-A thread for each would take longer than all the rest of its way to the disk. One is used only to read
-what is large.
+They are answered in the event loop: handing a request to a thread takes longer than its commit. A thread
+parses large bodies only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, json_response
+from sidecar.web.retry_after import retry_after
 from sidecar.web.service import Service
 
 from .bodies import MAX_REASON_LENGTH, Body
@@ -30,21 +31,21 @@ from .reports import report_of
 _OPERATOR = "operator"
 _AGENT = "default"
 _AT_ONCE_BYTES = 16_384
-"""What is larger, as a notification of more than about 30 alerts, is read by a thread."""
+"""A larger body, such as a notification of more than about 30 alerts, is parsed in a thread."""
 
 Act = Callable[[], Awaitable[HttpResponse]]
 Read = Callable[[str, bytes, Identity], Act]
 
 
 class _Route(NamedTuple):
-    """What is asked for by ``method``; ``read`` says what is to be done about it, in the loop."""
+    """The method of a route; ``read`` parses a body and returns what to do in the loop."""
 
     method: str
     read: Read
 
 
 class CommandRoutes:
-    """Reads what is asked for, and has it done.
+    """Parses requests, and submits their commands.
 
     Args:
         service: the running sidecar.
@@ -61,23 +62,23 @@ class CommandRoutes:
         }
 
     def method_of(self, route: str | None, path: str) -> str | None:
-        """The one method that ``route`` is asked by; None: it changes nothing, or ``path`` is none of its."""
+        """The one method of ``route``; None: it is not a command route, or ``path`` does not belong to it."""
         found = self._routes.get(route or "")
         if found is None or (route == "/v1/alerts" and path != route):
             return None
         return found.method
 
     async def answer(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
-        """The answer once it is done.
+        """The response, when the command is done.
 
         Args:
             route: one that `method_of` knows.
-            path: the route, with the scope that trails it.
-            body: all of it.
-            sender: who asks.
+            path: the route and the scope that follows it.
+            body: the whole body.
+            sender: who sent it.
 
         Raises:
-            Problem: it was refused; nothing of it was done.
+            Problem: it was refused; nothing was changed.
         """
         scope = scope_of(path, route)
         read = self._routes[route].read
@@ -90,7 +91,7 @@ class CommandRoutes:
             return await act()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
-            # Alertmanager does not try again soon what is refused: what it says has to be asked for.
+            # Alertmanager does not send it again soon: ask it for its alerts.
             self._service.alerting.hurry()
             too_large = isinstance(error, NotificationTooLarge)
             name = "notification-too-large" if too_large else "invalid-notification"
@@ -100,7 +101,7 @@ class CommandRoutes:
             raise Problem("invalid-body", str(error)) from error
         except TooManyClients as error:
             counters.reports["refused"] += 1
-            raise Problem("too-many-clients", str(error), headers={"Retry-After": "60"}) from error
+            raise Problem("too-many-clients", str(error), headers=retry_after(60)) from error
 
     # -- reading ----------------------------------------------------------------------------------
 

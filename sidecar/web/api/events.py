@@ -33,11 +33,11 @@ async def stream_events(
     """Answer with the events of ``scope`` until the client goes.
 
     Raises:
-        Problem: as many follow as may.
+        Problem: there are as many streams as may be.
     """
     stream = streams.begin(scope)
     if stream is None:
-        detail = "as many follow as may (limits.max_event_streams): try again later"
+        detail = "as many event streams are open as may be (limits.max_event_streams): try again later"
         raise Problem("too-many-streams", detail, headers={"Retry-After": "5"})
     telling = asyncio.ensure_future(_tell(stream, tree, send))
     leaving = asyncio.ensure_future(_departure(receive))
@@ -54,14 +54,15 @@ async def _tell(stream: EventStream, tree: GateTree, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await _send(send, _event("snapshot", *tree.find(stream.scope)))
     while True:
-        changes = await stream.wait(tree, _HEARTBEAT_SECS)
-        if changes is None:
+        events = await stream.wait(tree, _HEARTBEAT_SECS, _change)
+        if events is None:
             await send({"type": "http.response.body", "body": b""})
             return
-        if not changes:
-            await _send(send, b": still here\n\n")
-        for gate, path in changes:
-            await _send(send, _event("change", gate, path))
+        await _send(send, events or b": still here\n\n")
+
+
+def _change(gate: Gate, path: str | None) -> bytes:
+    return _event("change", gate, path)
 
 
 def _event(name: str, gate: Gate, path: str | None) -> bytes:

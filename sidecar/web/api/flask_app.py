@@ -1,9 +1,8 @@
-"""The Flask application: what people look at. What changes something is in `commands`."""
+"""The Flask application: routes that people read. Routes that change something are in `command_routes`."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,17 +21,15 @@ from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
 from sidecar.web.service import Service
 from sidecar.web.ui.page import SECURITY_POLICY, status_page
 
-from .history import HOLD_KINDS, end_of_auto_hold, page_of, query_of
+from .history import page_of, query_of
 from .openapi import openapi
 from .status import read_status
-
-logger = logging.getLogger(__name__)
 
 _PAGE_ENTRIES = 50
 
 
 class _AnyPath(BaseConverter):
-    """What trails a route, slashes and all; whether it is a scope is for the view to say."""
+    """The rest of a path, with slashes. The view checks whether it is a scope."""
 
     regex = ".*"
     part_isolating = False
@@ -43,6 +40,8 @@ def create_api(service: Service) -> Flask:
     api = Flask(__name__, static_folder=None)
     api.url_map.converters["any"] = _AnyPath
     api.url_map.merge_slashes = False
+    # Like all other routes, these answer OPTIONS with 405 and Allow.
+    api.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     views = _Views(service)
     routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
         ("/v1/status", "GET", views.status),
@@ -60,13 +59,13 @@ def create_api(service: Service) -> Flask:
             )
     api.register_error_handler(Problem, views.refuse)
     api.register_error_handler(HTTPException, _http_problem)
-    api.register_error_handler(Exception, _internal_problem)
+    api.register_error_handler(Exception, views.fail)
     api.after_request(_no_store)
     return api
 
 
 class _Views:
-    """One method a route."""
+    """One method per route."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -86,18 +85,9 @@ class _Views:
             service.in_loop,
             service.controller,
             scope,
-            end_of=self._end_of,
             visible=viewer.scope,
             below=below,
         )
-
-    def _end_of(self, scope: str, since: float) -> float | None:
-        query = HistoryQuery(scope, below=False, kinds=HOLD_KINDS, since=since)
-        try:
-            return end_of_auto_hold(self._service.history(query))
-        except Problem:
-            # A store that is down must not hide the status.
-            return None
 
     def history(self) -> Response:
         """``GET /v1/history[/scope]``."""
@@ -128,12 +118,17 @@ class _Views:
         return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
 
     def refuse(self, problem: Problem) -> Response:
-        """Any problem of a view."""
+        """Answer with a problem that a view raised."""
         self._service.count_refusal(problem.name)
         return _problem_response(problem)
 
+    def fail(self, _: Exception) -> Response:
+        """Answer and count any other exception of a view."""
+        self._service.fast_path.record_failure("request")
+        return _problem_response(Problem("internal-error", "the sidecar failed; its log has the reason"))
+
     def problem(self, name: str) -> Response:
-        """``GET /problems/<name>``: what the ``type`` of a problem leads to."""
+        """``GET /problems/<name>``: the status and title of a problem type."""
         if name not in TITLES:
             raise NotFound
         status, title = TITLES[name]
@@ -159,17 +154,12 @@ def _problem_response(problem: Problem) -> Response:
 
 def _http_problem(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
+        allowed = ", ".join(sorted(set(error.valid_methods or ()) - {"OPTIONS"}))
         detail = f"{ascii(request.path)[:200]} takes {allowed}"
         return _problem_response(Problem("method-not-allowed", detail, headers={"Allow": allowed}))
     if isinstance(error, NotFound):
         return _problem_response(Problem("not-found", f"no route {ascii(request.path)[:200]}"))
     return _problem_response(Problem("invalid-body", error.description or error.name, status=error.code))
-
-
-def _internal_problem(error: Exception) -> Response:
-    logger.error("a request failed", exc_info=error)
-    return _problem_response(Problem("internal-error", "the sidecar failed; its log tells why"))
 
 
 def _no_store(response: Response) -> Response:

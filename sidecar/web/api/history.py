@@ -1,4 +1,4 @@
-"""``/v1/history``: what happened, newest first, page by page."""
+"""``/v1/history``: interventions, pauses and resumes, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from sidecar.store import KINDS, Entry, HistoryQuery
 from sidecar.web.problems import Problem
 
 MAX_PAGE = 1000
-HOLD_KINDS = ("pause", "hold", "resume", "lift")
-"""What `end_of_auto_hold` looks at."""
-
-_SPENDING = ("max_pause", "manual")
 
 
 def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
@@ -44,30 +40,12 @@ def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
 
 
 def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
-    """The answer: the entries, and the cursor of the next page, if there may be one."""
+    """The response: the entries, and the cursor of the next page if there may be one."""
     more = len(entries) == query.limit
     return {
         "entries": [_entry(entry) for entry in entries],
         "next_cursor": str(entries[-1].id) if more else None,
     }
-
-
-def end_of_auto_hold(entries: list[Entry]) -> float | None:
-    """When the last auto hold ended by time or by an operator.
-
-    Args:
-        entries: of one scope, of `HOLD_KINDS`, newest first.
-
-    Returns:
-        Seconds since the epoch; None: they do not say.
-    """
-    ended_at = None
-    for entry in entries:
-        if entry.kind in ("resume", "lift") and entry.cause in _SPENDING:
-            ended_at = entry.at
-        elif entry.cause == "auto":
-            return ended_at
-    return None
 
 
 def _entry(entry: Entry) -> dict[str, object]:
@@ -79,6 +57,7 @@ def _entry(entry: Entry) -> dict[str, object]:
         "from": entry.old,
         "to": entry.new,
         "source": entry.source,
+        "alertname": entry.alertname or None,
         "reason": entry.reason,
         "cause": entry.cause or None,
         "until": None if entry.until is None else rfc3339(entry.until),

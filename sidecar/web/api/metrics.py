@@ -1,4 +1,4 @@
-"""``/metrics``: what Prometheus scrapes, sent as it is made."""
+"""``/metrics``: the exposition for Prometheus, sent part by part while it is rendered."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _HEADERS = [
 
 
 async def send_metrics(exposition: Exposition, headers: Iterable[tuple[bytes, bytes]], send: Send) -> None:
-    """Answer with the metrics, in the format that the request's ``headers`` ask for."""
+    """Send the metrics in the format that the request ``headers`` ask for."""
     accept = b",".join(value for name, value in headers if name == b"accept")
     scrape = await exposition.scrape(accept.decode("latin-1"))
-    told = [
+    response_headers = [
         (b"content-type", scrape.content_type.encode("latin-1", "replace")),
         (b"content-length", str(scrape.size).encode()),
         *_HEADERS,
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": told})
+    await send({"type": "http.response.start", "status": 200, "headers": response_headers})
     async for part in scrape.parts:
         await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar import __version__
+from sidecar.core.commands import AlertOutcome
 from sidecar.core.state import WellbeingState
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
@@ -17,7 +18,8 @@ from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
 
-_SEGMENT = "[A-Za-z0-9._:~-]{1,64}"
+# "." and ".." are no segments.
+_SEGMENT = "(?!\\.{1,2}(/|$))[A-Za-z0-9._:~-]{1,64}"
 _SCOPE = {
     "name": "scope",
     "in": "path",
@@ -26,7 +28,7 @@ _SCOPE = {
     "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
 }
 WAITS = ("waited", "timed_out", "abandoned")
-"""What a client tells of its waits."""
+"""Outcomes of waits that clients report."""
 
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
@@ -43,7 +45,7 @@ def openapi() -> Json:
         "info": {
             "title": "Wellbeing sidecar",
             "version": __version__,
-            "description": "Watches how well an agent or a model is, and has inference wait while it is not.",
+            "description": "Watches the wellbeing of agents and models; inference waits while it is bad.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
@@ -59,7 +61,7 @@ def openapi() -> Json:
 
 
 def _secured(path: str, item: Json) -> Json:
-    """``item`` with who may, and what everybody may be told."""
+    """Add to ``item`` the role that it takes and the problems that are possible everywhere."""
     route = path.removesuffix("/{scope}")
     role = ROUTES.get(route)
     for method in ("get", "head", "put", "post"):
@@ -74,7 +76,9 @@ def _secured(path: str, item: Json) -> Json:
             problems = (*problems, *_EVERYWHERE)
         if path.endswith("{scope}"):
             problems = (*problems, "invalid-scope")
-        for status, response in _problems((*problems, "header-too-large", "too-many-connections")).items():
+        for status, response in _problems(
+            (*problems, "header-too-large", "invalid-request", "too-many-connections")
+        ).items():
             operation["responses"].setdefault(status, response)
     return item
 
@@ -104,7 +108,7 @@ def _paths() -> Json:
         ),
         **_scoped(
             "/v1/reports",
-            {"post": _change("Tell what a client counted", "Report", "Accepted", "too-many-clients")},
+            {"post": _change("Report what a client counted", "Report", "Accepted", "too-many-clients")},
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
@@ -119,7 +123,7 @@ def _paths() -> Json:
         },
         "/metrics": {
             "get": _plain(
-                "What Prometheus scrapes",
+                "Metrics for Prometheus",
                 "text/plain",
                 "application/openmetrics-text",
                 problems=("internal-error",),
@@ -130,7 +134,7 @@ def _paths() -> Json:
         "/-/ready": {"get": _plain("Whether it takes requests", "text/plain", problems=("shutting-down",))},
         "/-/reload": {
             "post": _plain(
-                "Load the config anew",
+                "Load the config again",
                 "text/plain",
                 problems=(
                     "invalid-config",
@@ -145,7 +149,7 @@ def _paths() -> Json:
         "/openapi.json": {"get": _plain("This document", "application/json")},
         "/problems/{name}": {
             "get": {
-                "summary": "What a problem's `type` leads to",
+                "summary": "The status and title of a problem type",
                 "parameters": [
                     {"name": "name", "in": "path", "required": True, "schema": {"enum": list(TITLES)}}
                 ],
@@ -250,7 +254,7 @@ def _history() -> Json:
     kinds = f"^(,|({'|'.join(KINDS)})(,|$))*$"
     time = {"type": "string", "format": "date-time"}
     return {
-        "summary": "What happened, newest first",
+        "summary": "History entries, newest first",
         "parameters": [
             _query("limit", {**whole, "maximum": 1000, "default": 100}, "Entries on a page."),
             _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the page before."),
@@ -268,7 +272,7 @@ def _plain(summary: str, *types: str, problems: tuple[str, ...] = ()) -> Json:
     content = {kind: {"schema": {"type": "string" if "json" not in kind else "object"}} for kind in types}
     return {
         "summary": summary,
-        "responses": {"200": {"description": "It", "content": content}},
+        "responses": {"200": {"description": "The document", "content": content}},
         "problems": problems,
     }
 
@@ -286,7 +290,7 @@ def _shot(*, head: bool) -> Json:
         "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
         RAMP_HEADER: {
             "schema": {"type": "number"},
-            "description": "How many of those who wait in this client to let through a second",
+            "description": "How many of its waiting requests this client may admit a second",
         },
     }
     if head:
@@ -323,8 +327,8 @@ def _schemas() -> Json:
     }
     counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
     signal = {
-        "source": text, "state": state, "reason": text, "since": time, "expires_at": _or_null(time),
-        "ended_at": _or_null(time),
+        "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
+        "expires_at": _or_null(time), "ended_at": _or_null(time),
     }  # fmt: skip
     hold = {
         "kind": {"enum": ["auto", "manual"]},
@@ -332,26 +336,32 @@ def _schemas() -> Json:
         "since": time,
         "until": _or_null(time),
         "by": text,
+        "alertname": _or_null(text),
     }
     entry = {
         "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
-        "reason": text, "cause": _or_null(text), "until": _or_null(time), "actor": _or_null(text),
+        "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
+        "actor": _or_null(text),
     }  # fmt: skip
+    watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
         "holds": _list(_object(hold)),
-        "suppressed": _or_null(_object({"since": time, "ended_at": _or_null(time), "text": text})),
+        "suppressed": _or_null(
+            _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
+        ),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     around = {
         "blind": {"type": "boolean"},
+        "watchdog": _or_null(watchdog),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,
     }
     below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
-    alerts = dict.fromkeys(("applied", "repeated", "stale", "ignored"), count)
+    alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
     return {
         "Problem": {

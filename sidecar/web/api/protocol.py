@@ -1,16 +1,39 @@
-"""uvicorn's protocol with limits: on the size of a head, and on how long a client may take."""
+"""uvicorn's protocol with limits, for everything but plain gate and watch requests.
+
+What uvicorn leaves open is decided here:
+
+- One request at a time is parsed. What was sent behind it stays in a buffer until it is answered and the
+  client has read the response; then it is served in turns with other connections (`FairQueue`).
+- The size of a head and the time that a client may take are limited.
+- An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
+- A client that has sent all that it will send (a half-closed connection) gets its responses.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sidecar.config import LimitsConfig
+from sidecar.web.buffer_budget import BufferBudget
+from sidecar.web.fair_queue import FairQueue
 from sidecar.web.gate.plans import ListenerAccess
 from sidecar.web.problems import Problem
 from sidecar.web.responses import problem_response
+from sidecar.web.tls import certificate_authorities_of
+
+_END = b"\r\n\r\n"
+_MAX_PIPELINED_BYTES = 16_384
+_BODY_BYTES = 65_536
+"""Bytes of a body that are parsed at once."""
+_CHUNKED_BYTES = 256, 4096
+"""The same of a chunked body, whose end is not known: so few that not many requests can follow in them."""
+_VERSIONS = ("1.0", "1.1")
 
 
 class ConnectionContext(Protocol):
@@ -21,51 +44,289 @@ class ConnectionContext(Protocol):
         loop: the event loop of the connections.
         uvicorn: keyword arguments for uvicorn's protocol.
         date: the ``Date`` line of this second.
+        queue: connections with buffered requests.
+        budget: of what connections buffer.
+        untrusted: access for connections whose certificate is not trusted any more.
     """
 
     limits: LimitsConfig
     loop: asyncio.AbstractEventLoop
     uvicorn: dict[str, Any]
     date: bytes
+    queue: FairQueue
+    budget: BufferBudget
+
+    @property
+    def untrusted(self) -> ListenerAccess:
+        """The access of a connection whose certificate is not trusted any more."""
 
     def count_refusal(self, name: str) -> None:
         """Count a request that was refused with the problem ``name``."""
 
 
+class _Flow(FlowControl):
+    """Flow control that leaves it to the protocol when reading is paused."""
+
+    def __init__(self, transport: asyncio.Transport, resumed: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._resumed = resumed
+
+    def pause_reading(self) -> None:
+        self.read_paused = True
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self._resumed()
+
+
 class ApiProtocol(HttpToolsProtocol):
-    """A connection on which something else than gate or watch was asked for.
+    """A connection that asked for something else than gate or watch, or in an unusual way.
 
     Args:
         context: what connections share.
-        access: the way it came.
+        access: what the client may do without a credential in its requests.
     """
 
     def __init__(self, context: ConnectionContext, access: ListenerAccess) -> None:
         uvicorn: dict[str, Any] = {
             **context.uvicorn,
-            "app_state": {**context.uvicorn["app_state"], "access": access},
+            "app_state": {**context.uvicorn["app_state"], "access": access, "connection": self},
         }
         super().__init__(**uvicorn, _loop=context.loop)
+        self.queued = False
         self._context = context
+        self._buffer = b""
+        self._start = 0
+        self._body_left: int | None = 0
+        self._body_held = 0
+        self._held = False
+        self._eof = False
+        self._check_access: Callable[[], None] | None = None
         self._head_bytes = 0
         self._in_head = False
         self._in_message = False
         self._begun = 0
         self._is_refused = False
+        self._refusal: Problem | None = None
+        self._upgrade_asked = False
         self._slow_sweeps = 0
 
+    # -- called by the transport ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self._proceed)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        super().connection_lost(exc)
+        self._buffer, self._start = b"", 0
+        self._context.budget.set(self, 0)
+
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head that is not whole."""
+        """Buffer ``data``, and parse it as far as nothing has to be answered before."""
         if self._is_refused:
             return
+        self._unset_keepalive_if_required()
+        self._buffer = self._buffer[self._start :] + data if self._buffer else data
+        self._start = 0
+        if not self.queued and self.serve_next():
+            self._context.queue.add(self)
+        self._regulate()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has sent all that it will send; return whether the connection stays open.
+
+        It stays open until what was asked is answered. A request that waits is abandoned: a client that
+        closed its socket looks the same.
+        """
+        if self._check_access is not None or self.transport.get_extra_info("ssl_object") is not None:
+            return False
+        self._eof = self._must_answer() or self._can_parse()
+        if self._eof:
+            self._context.queue.add(self)
+        return self._eof
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._slow_sweeps = 0
+        super().pause_writing()
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._proceed()
+
+    # -- called by the fast path, the application and the queue -----------------------------------
+
+    def wait(self, check_access: Callable[[], None]) -> None:
+        """The request that is served now waits for something.
+
+        From now on until it is answered, it ends when the client half-closes its connection.
+
+        Args:
+            check_access: called when credentials change.
+        """
+        self._check_access = check_access
+        if self._eof:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once: a response cannot be completed."""
+        self.transport.abort()
+
+    def hold_body(self, size: int) -> None:
+        """The application holds ``size`` bytes of a request body that is not whole."""
+        self._body_held = size
+        self._account()
+
+    def drop(self) -> None:
+        """End the connection at once: its client sends too much or reads too slowly."""
+        self._context.count_refusal("too-slow")
+        self.transport.abort()
+
+    def check_access(self) -> None:
+        """Credentials changed: the request that waits may have to end."""
+        if self._check_access is not None:
+            self._check_access()
+
+    def check_authorities(self, trusted: frozenset[bytes]) -> None:
+        """Certificate authorities were removed: distrust the client's certificate if one of them made it.
+
+        Args:
+            trusted: the certificate authorities that are trusted now, each in DER.
+        """
+        authorities = certificate_authorities_of(self.transport)
+        if authorities and not authorities & trusted:
+            self.app_state["access"] = self._context.untrusted
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.cycle.scope["state"]["access"] = self._context.untrusted
+                self.cycle.keep_alive = False
+                self.check_access()
+            else:
+                self.transport.close()
+
+    def sweep(self, secs: float) -> None:
+        """End the connection if its client is too slow. Called every ``secs`` seconds."""
+        limits = self._context.limits
+        self._slow_sweeps += 1
+        slow_for = (self._slow_sweeps - 1) * secs
+        answered = self.cycle is not None and self.cycle.response_complete
+        drips = (self._in_head or (self._in_message and answered)) and slow_for >= limits.header_timeout_secs
+        reads_not = self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
+        if drips or reads_not:
+            self.drop()
+
+    def serve_next(self) -> bool:
+        """Parse the next piece of what is buffered; return whether another one can be parsed now."""
+        more = self._can_parse()
+        if more:
+            self._unset_keepalive_if_required()
+            self._parse(self._next_piece())
+            more = self._can_parse()
+        if not more and self._eof and not self._must_answer():
+            self.transport.close()
+        self._regulate()
+        return more
+
+    # -- flow -------------------------------------------------------------------------------------
+
+    def _proceed(self) -> None:
+        """A request was answered, its body was taken, or the client reads again."""
+        if self._buffer or self._eof:
+            self._context.queue.add(self)
+        self._regulate()
+
+    def _must_answer(self) -> bool:
+        """Whether a whole request is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete and not self._in_message
+
+    def _can_parse(self) -> bool:
+        return (
+            len(self._buffer) > self._start
+            and self.parser is not None
+            and not self._is_refused
+            and not self.transport.is_closing()
+            and not self._must_answer()
+            and not self.flow.read_paused
+            and not self.flow.write_paused
+        )
+
+    def _regulate(self) -> None:
+        """Pause or resume reading, and account for what is buffered."""
+        held = self.flow.write_paused or len(self._buffer) - self._start > _MAX_PIPELINED_BYTES
+        if held != self._held and not self.transport.is_closing():
+            self._held = held
+            # What has ended is not read again: it would end once more.
+            if held and not self._eof:
+                self.transport.pause_reading()
+            elif not self._eof:
+                self.transport.resume_reading()
+            self._account()
+
+    def _account(self) -> None:
+        size = len(self._buffer) - self._start + self._body_held
+        if self.flow.write_paused:
+            size += self.transport.get_write_buffer_size()
+        self._context.budget.set(self, size)
+
+    def _next_piece(self) -> bytes:
+        """What is parsed next: it holds the end of one message at most, but for the end of a chunked body."""
+        data, start = self._buffer, self._start
+        if self._in_message and not self._in_head:
+            if self._body_left is None:
+                least, most = _CHUNKED_BYTES
+                found = data.find(_END, start + least - len(_END), start + most)
+                end = start + most if found < 0 else found + len(_END)
+            else:
+                end = start + min(self._body_left or _BODY_BYTES, _BODY_BYTES)
+        else:
+            found = data.find(_END, start)
+            end = len(data) if found < 0 else found + len(_END)
+        piece = data[start:end]
+        if end >= len(data):
+            self._buffer, self._start = b"", 0
+        else:
+            self._start = end
+        return piece
+
+    def _parse(self, piece: bytes) -> None:
         was_in_head, was_in_message, self._begun = self._in_head, self._in_message, 0
-        super().data_received(data)
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(piece[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self.send_400_response("this is not a valid HTTP/1.1 request")
+            return
         begun = self._begun
         if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
-            # All of it belongs to this head; where another message ends before it, who knows how much.
-            self._head_bytes += len(data)
+            # All of it belongs to this head. Where another message ends before it, its part is not known.
+            self._head_bytes += len(piece)
         if self._in_head and self._head_bytes > self._context.limits.max_header_bytes:
-            self._refuse()
+            self._refuse_head()
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Parse the head again without its ``Upgrade``; ``rest`` came behind it and is HTTP/1.1 as well."""
+        if not self._upgrade_asked:
+            self.send_400_response("this method is not supported")
+            return
+        self._upgrade_asked = False
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._in_message = False
+        self._buffer = rest + self._buffer[self._start :]
+        self._start = 0
+        self._parse(b"\r\n".join(lines) + _END)
+
+    # -- called by the parser ---------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -79,44 +340,82 @@ class ApiProtocol(HttpToolsProtocol):
         self._in_head, self._slow_sweeps = False, 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._context.limits.max_header_bytes:
-            self._refuse()
+            self._refuse_head()
             return
+        if self.parser.should_upgrade():
+            self._upgrade_asked = self.parser.get_method() != b"CONNECT"
+            return
+        if self.parser.get_http_version() not in _VERSIONS:
+            self.send_400_response("this is not HTTP/1.0 or HTTP/1.1")
+            return
+        self._body_left = _body_size(self.headers)
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
+            self.cycle.keep_alive = True
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
-        if not self._is_refused:
-            super().on_body(body)
+        if self._is_refused or self._upgrade_asked:
+            return
+        if self._body_left is not None:
+            self._body_left -= len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A message ends."""
+        if self._upgrade_asked:
+            return
         self._in_message = False
         if not self._is_refused:
             super().on_message_complete()
 
-    def pause_writing(self) -> None:
-        """The client does not read."""
-        self._slow_sweeps = 0
-        super().pause_writing()
+    # -- called by uvicorn ------------------------------------------------------------------------
 
-    def sweep(self, secs: float) -> None:
-        """Called every ``secs`` seconds: end the connection of a client that is too slow."""
-        limits = self._context.limits
-        self._slow_sweeps += 1
-        slow_for = (self._slow_sweeps - 1) * secs
-        drips = self._in_head and slow_for >= limits.header_timeout_secs
-        reads_not = self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
-        if drips or reads_not:
-            self._context.count_refusal("too-slow")
-            self.transport.abort()
+    def on_response_complete(self) -> None:
+        """A response is written."""
+        self._check_access = None
+        super().on_response_complete()
+        if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
+            self._write_refusal(self._refusal)
+            return
+        self._proceed()
 
-    def _refuse(self) -> None:
-        self._is_refused = True
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._refuse(Problem("invalid-request", msg))
+
+    def _refuse_head(self) -> None:
         limit = self._context.limits.max_header_bytes
-        problem = Problem(
-            "header-too-large", f"the head is longer than {limit} bytes (limits.max_header_bytes)"
-        )
+        detail = f"the head is longer than {limit} bytes (limits.max_header_bytes)"
+        self._refuse(Problem("header-too-large", detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer with ``problem`` and close, once requests that came before are answered."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
         self._context.count_refusal(problem.name)
+        cycle = self.cycle
+        is_own = self._in_message and not self._in_head
+        if cycle is not None and not cycle.response_complete and (not is_own or cycle.response_started):
+            self._refusal = None if is_own else problem
+            cycle.keep_alive = not is_own
+            return
+        self._write_refusal(problem)
+
+    def _write_refusal(self, problem: Problem) -> None:
         answer = problem_response(problem).to_bytes(self._context.date, connection=b"Connection: close\r\n")
         self.transport.write(answer)
         self.transport.close()
+
+
+def _body_size(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """The bytes of the body that follows ``headers``; None: it is chunked."""
+    size = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            size = int(value)
+    return size

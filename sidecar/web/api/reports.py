@@ -16,11 +16,11 @@ _MAX_INTERVAL_SECS = 3600.0
 
 
 def report_of(data: bytes) -> ClientReport:
-    """The report that ``data`` is.
+    """Parse the report ``data``.
 
     Raises:
-        Problem: it is none.
-        InvalidReport: its counts cannot be.
+        Problem: it is not a report.
+        InvalidReport: its counts contradict each other.
     """
     body = Body.parse(data, ("client", "sequence", "interval_secs", "acknowledged", "waits", *_COUNTS))
     body.required("client")
@@ -38,10 +38,10 @@ def report_of(data: bytes) -> ClientReport:
 
 
 def _waits(body: Body) -> dict[str, ReportedWaits]:
-    told = body.within("waits", _OUTCOMES)
+    reported = body.within("waits", _OUTCOMES)
     waits = {}
     for outcome in _OUTCOMES:
-        one = told.within(outcome, ("counts", "secs"))
+        one = reported.within(outcome, ("counts", "secs"))
         counts, secs = one.counts("counts"), one.seconds("secs")
         if counts is not None:
             waits[outcome] = ReportedWaits(counts, secs or 0.0)

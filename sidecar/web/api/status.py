@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sidecar.clock import rfc3339
-from sidecar.core.values import Hold, ScopeRecord, Signal
+from sidecar.core.values import Hold, Signal
 from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import InLoop, find_unwell, gates_inside, in_slices, nearest_scope
 
-EndOf = Callable[[str, float], float | None]
-"""When the last auto hold of a scope was lifted that was put at or after a time; None: it is not known."""
-
 
 def read_status(
-    in_loop: InLoop, controller: Controller, scope: str, *, end_of: EndOf, visible: str, below: bool = False
+    in_loop: InLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
 ) -> dict[str, object]:
     """The status of ``scope``; to be called in a thread.
 
@@ -28,7 +24,6 @@ def read_status(
         in_loop: calls a function in the event loop.
         controller: whose scopes they are.
         scope: may be unknown.
-        end_of: looks up when a pause ended.
         visible: a name outside of this scope is not suggested in place of one that nobody knows.
         below: list all known scopes inside it as well.
     """
@@ -41,11 +36,6 @@ def read_status(
         status["nearest"] = nearest_scope(in_loop, controller.tree, scope, visible)
     if below:
         status["below"] = _statuses(in_loop, controller, gates_inside(in_loop, controller.tree, scope))
-    for one in (status, *status["unwell"]):
-        _complete(one, end_of)
-    for one in status.get("below", ()):
-        # There may be thousands: each look-up is a query of the store.
-        _complete(one, lambda _, __: None)
     return status
 
 
@@ -59,6 +49,8 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
         nothing = Gate(scope, None, gate.policy, 0)
         status = {**_status(nothing, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
+    alertname, heard = controller.counters.watchdog
+    status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
     return status, None if unnamed is None else gate.scope
 
 
@@ -72,31 +64,25 @@ def _statuses(in_loop: InLoop, controller: Controller, gates: list[Gate]) -> lis
     return [status for status in made if status is not None]
 
 
-def suppressed(record: ScopeRecord) -> dict[str, Any] | None:
+def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
     """Why a scope that its policy would pause is not paused: its pause of this episode is over.
 
     Returns:
-        ``since``: when the episode began; ``ended_at``: None, it is looked up later; ``text``: a sentence
-        for people. None where nothing is suppressed.
+        ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
+        it ended, None if unknown; ``text``: a sentence for people. None where no pause is suppressed.
     """
+    record = gate.record
     episode = record.episode
     if episode is None or not episode.suppressed or record.auto is not None:
         return None
-    return {"since": episode.since, "ended_at": None, "text": record.state.label}
-
-
-def _complete(status: dict[str, Any], end_of: EndOf) -> None:
-    """Look up when the suppressed pause of ``status`` ended, and write the sentence."""
-    found = status["suppressed"]
-    if found is None or isinstance(found["since"], str):
-        return
-    ended_at = end_of(status["scope"], found["since"])
-    when = "is over" if ended_at is None else f"ended at {rfc3339(ended_at)}"
-    paused = "not paused by its policy" if status["gate"] != "open" else "not paused"
-    status["suppressed"] = {
-        "since": rfc3339(found["since"]),
-        "ended_at": None if ended_at is None else rfc3339(ended_at),
-        "text": f"{found['text']}, {paused}: its pause {when} and does not come back in this episode",
+    ended_at = None if episode.pause_ended_at is None else rfc3339(episode.pause_ended_at)
+    when = f"ended at {ended_at}" if ended_at else "is over"
+    paused = "not paused by its policy" if gate.closed else "not paused"
+    return {
+        "since": rfc3339(episode.since),
+        "ended_at": ended_at,
+        "cause": episode.pause_end_cause.value if episode.pause_end_cause else None,
+        "text": f"{record.state.label}, {paused}: its pause {when} and does not come back in this episode",
     }
 
 
@@ -106,7 +92,7 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
         **snapshot_of(gate).to_json(),
         "signals": [_signal(signal) for signal in record.signals.values()],
         "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold],
-        "suppressed": suppressed(record),
+        "suppressed": suppressed_pause(gate),
         "counters": _counters(gate, now),
     }
 
@@ -114,6 +100,7 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
 def _signal(signal: Signal) -> dict[str, object]:
     return {
         "source": signal.source,
+        "alertname": signal.alertname or None,
         "state": signal.state.label,
         "reason": signal.reason,
         "since": rfc3339(signal.since),
@@ -129,6 +116,7 @@ def _hold(hold: Hold) -> dict[str, object]:
         "since": rfc3339(hold.since),
         "until": None if hold.until is None else rfc3339(hold.until),
         "by": hold.by,
+        "alertname": hold.alertname or None,
     }
 
 

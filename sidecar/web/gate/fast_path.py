@@ -1,4 +1,4 @@
-"""What all connections share: what was parsed once, today's date, and the way to the other door."""
+"""What all connections share: plans of requests, the date, limits, and the way to uvicorn's protocol."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from sidecar.config import LimitsConfig
 from sidecar.gates.gate import Gate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import RepeatingTimer
+from sidecar.web.access_review import review_connections
 from sidecar.web.api.protocol import ApiProtocol
+from sidecar.web.buffer_budget import BufferBudget
+from sidecar.web.fair_queue import FairQueue
 from sidecar.web.guard import Guard
 from sidecar.web.problems import Problem
+from sidecar.web.refusal_log import RefusalLog
 
 from .plans import ListenerAccess, RequestPlan
 from .requests import GateRequest
 from .responses import snapshot_response
 
 IDLE_SECS = 70.0
-"""An idle connection is closed after this, or a sweep later."""
+"""An idle connection is closed after this time, or a sweep later."""
 _MAX_PLANS_BYTES = 6_000_000
+"""For the plans of all listeners and certificates together."""
 _PLAN_BYTES = 400
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
@@ -33,17 +38,20 @@ _SWEEP_TICKS = 5
 
 
 class GateFastPath:
-    """The light door: answers gate and watch from bytes, and hands all else to uvicorn's protocol.
+    """Answers gate and watch requests from bytes, and hands everything else to uvicorn's protocol.
 
     Args:
-        controller: whose gates these are.
-        guard: knows who may.
-        limits: how much is too much.
+        controller: has the gates.
+        guard: decides who may ask.
+        limits: on heads, bodies, connections and time.
 
     Attributes:
-        uvicorn: what its protocol is made with; its server sets it.
-        connections: all that are open, by whichever door.
+        uvicorn: keyword arguments for uvicorn's protocol; its server sets them.
+        connections: all open connections, of both protocols.
         ticking: called every second.
+        queue: connections with buffered requests.
+        budget: of what connections buffer.
+        refusal_log: logs requests that look like mistakes in somebody's configuration.
     """
 
     def __init__(self, controller: Controller, guard: Guard, limits: LimitsConfig) -> None:
@@ -57,28 +65,59 @@ class GateFastPath:
         self.connections: set[Any] = set()
         self.uvicorn: dict[str, Any] = {}
         self._ticks = 0
+        self._plan_bytes = 0
         self._failures = controller.counters.task_failures
+        self.queue = FairQueue(self.loop, self._failures)
+        self.budget = BufferBudget()
+        self.refusal_log = RefusalLog(controller, self._failures)
         self._timer = RepeatingTimer(
             self.loop, _TICK_SECS, self._tick, name="connection_sweeper", failures=self._failures
         )
         controller.on_reshape = self.forget
 
+    @property
+    def untrusted(self) -> ListenerAccess:
+        """The access of a connection whose certificate is not trusted any more."""
+        return self.guard.untrusted
+
     def forget(self) -> None:
-        """Scopes or policies changed: the same bytes may lead to another gate."""
+        """Scopes, policies or credentials changed: the same bytes may mean something else."""
+        self._plan_bytes = 0
         self.guard.forget()
 
+    def check_access(self) -> None:
+        """Credentials changed: refuse parked requests of clients that may not wait any more."""
+        self.forget()
+        review_connections(self.loop, self.connections, lambda one: one.check_access(), self._failures)
+
+    def check_authorities(self, trusted: frozenset[bytes]) -> None:
+        """Certificate authorities were removed: end the connections that only they vouched for.
+
+        Args:
+            trusted: the certificate authorities that are trusted now, each in DER.
+        """
+        review_connections(
+            self.loop, self.connections, lambda one: one.check_authorities(trusted), self._failures
+        )
+
     def count_refusal(self, name: str) -> None:
-        """Something was refused by the problem ``name``."""
+        """Count a request that was refused with the problem ``name``."""
         refusals = self.controller.counters.refusals
         if name in refusals:
             refusals[name] += 1
 
+    def record_failure(self, name: str) -> None:
+        """Count and log the exception that is being handled in ``name``."""
+        self._failures.record(name)
+
     def stop(self) -> None:
-        """No more ticks."""
+        """Stop the timer."""
         self._timer.stop()
 
-    def plan(self, head: bytes, access: ListenerAccess) -> RequestPlan | None:
-        """What to do about a whole request head; None: the other door has to see to it."""
+    def plan(
+        self, head: bytes, access: ListenerAccess, transport: asyncio.BaseTransport
+    ) -> RequestPlan | None:
+        """The plan of a whole request head from ``transport``; None: only `ApiProtocol` can serve it."""
         seen = _Head()
         if not seen.parse(head):
             return None
@@ -86,10 +125,13 @@ class GateFastPath:
             request = GateRequest.parse(seen.target, seen.if_none_match)
         except Problem:
             return None
-        if not self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope):
+        identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
+        if identity is None:
             return None
         gate, path = self.controller.tree.find(request.scope)
-        plan = RequestPlan(request, gate, path, head=seen.method == b"HEAD")
+        plan = RequestPlan(request, gate, path, identity, head=seen.method == b"HEAD")
+        if path is not None:
+            self.refusal_log.unnamed_scope(path, gate, lambda: peer_of(transport))
         if not seen.keep_alive:
             plan.close = True
             plan.connection = b"Connection: close\r\n"
@@ -98,15 +140,15 @@ class GateFastPath:
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
         if not request.watch and len(head) <= _MAX_PLAN_BYTES:
-            # Counted with what a plan itself takes: heads that never come again must not fill the memory.
-            access.plan_bytes += len(head) + _PLAN_BYTES
-            if access.plan_bytes > _MAX_PLANS_BYTES:
-                access.forget()
+            # The plan's own size counts too: heads that never come again must not fill the memory.
+            self._plan_bytes += len(head) + _PLAN_BYTES
+            if self._plan_bytes > _MAX_PLANS_BYTES:
+                self.forget()
             access.plans[head] = plan
         return plan
 
-    def shown(self, plan: RequestPlan) -> bytes:
-        """A plan that is not plain, answered: rendered anew where the gate or the second changed."""
+    def rendered(self, plan: RequestPlan) -> bytes:
+        """The snapshot for a plan that is not plain: rendered again when the gate or the second changed."""
         gate = plan.gate
         if plan.answer_version != gate.version or plan.answer_date is not self.date:
             snapshot = snapshot_response(gate, plan.path)
@@ -116,21 +158,32 @@ class GateFastPath:
         return plan.answer
 
     def render(self, gate: Gate) -> bytes:
-        """The snapshot of ``gate`` as an answer, kept with it until it changes or the second does."""
+        """The snapshot of ``gate`` as a response, which is kept until the gate or the second changes."""
         rest = gate.answer_rest
         if rest is None or gate.policy.resume_ramp_per_sec:
-            # With a ramp it tells how many clients share it, which is no part of the snapshot.
+            # With a ramp it shows the share of one client, which is not a part of the snapshot.
             rest = gate.answer_rest = snapshot_response(gate).after_date()
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
         return gate.answer
 
-    def hand_over(self, transport: asyncio.Transport, access: ListenerAccess, data: bytes) -> None:
-        """Give the connection, with what it has sent and nobody has answered, to uvicorn."""
+    def hand_over(
+        self, transport: asyncio.Transport, access: ListenerAccess, data: bytes, *, eof: bool
+    ) -> None:
+        """Give the connection to uvicorn's protocol.
+
+        Args:
+            transport: of the connection.
+            access: of the connection.
+            data: what the client has sent and nobody has answered.
+            eof: the client has sent all that it will send.
+        """
         protocol = ApiProtocol(self, access)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+        if eof and not protocol.eof_received():
+            transport.close()
 
     def _tick(self) -> None:
         self.date = _date()
@@ -147,7 +200,10 @@ class GateFastPath:
 
 
 class _Head:
-    """One request head, read by httptools; anything but a plain one without a body is refused."""
+    """One request head, read by httptools. Anything but a plain head without a body is refused.
+
+    ``Upgrade`` is ignored (RFC 9110, section 7.8).
+    """
 
     __slots__ = (
         "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
@@ -162,10 +218,13 @@ class _Head:
         self._refused = False
 
     def parse(self, head: bytes) -> bool:
-        """Whether ``head`` is one whole request without a body, and nothing more."""
+        """Return whether ``head`` is one whole request without a body, and nothing more."""
         self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The parser stops behind the head, and takes what follows for another protocol.
+            return self._complete and not self._refused and upgrade.args[0] == len(head)
         except httptools.HttpParserError:
             return False
         return self._complete and not self._refused
@@ -180,7 +239,7 @@ class _Head:
         elif name == b"authorization":
             self._refused = self._refused or self.authorization is not None
             self.authorization = value
-        elif name in (b"transfer-encoding", b"content-length", b"expect", b"upgrade"):
+        elif name in (b"transfer-encoding", b"content-length", b"expect"):
             self._refused = True
 
     def on_headers_complete(self) -> None:
@@ -188,9 +247,16 @@ class _Head:
         self.method: bytes = self._parser.get_method()
         self.version: str = self._parser.get_http_version()
         self.keep_alive: bool = self._parser.should_keep_alive()
+        self._refused = self._refused or self.version not in ("1.0", "1.1")
 
     def on_message_complete(self) -> None:
         self._complete = True
+
+
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """The client's address, as it stands in the log."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else "unix socket"
 
 
 def _date() -> bytes:

@@ -9,31 +9,35 @@ from .requests import GateRequest
 
 
 class RequestPlan:
-    """A request head, understood: what to do whenever the same bytes come again.
+    """The meaning of a request head: what to do whenever the same bytes come again.
 
     Attributes:
         request: what it asks for.
-        gate: the nearest known one.
+        gate: the nearest known gate.
         path: the unnamed scope that was asked for; None: the gate's own.
+        identity: who was admitted.
         wait: seconds to wait at most.
-        head: HEAD, so answers have no body.
-        close: the connection ends with the answer.
-        connection: a whole ``Connection`` line for the answer, where it needs one.
+        head: HEAD, so responses have no body.
+        close: the connection ends with the response.
+        connection: a whole ``Connection`` line for the response, where it needs one.
         plain: a snapshot is answered with the gate's own rendered bytes.
-        answer: a snapshot as it is answered where it is not plain, as last rendered.
+        answer: the rendered snapshot where the plan is not plain.
         answer_version: the version of the gate that ``answer`` shows.
-        answer_date: what ``answer`` was rendered with.
+        answer_date: the ``Date`` line of ``answer``.
     """
 
     __slots__ = (
-        "answer", "answer_date", "answer_version", "close", "connection", "gate", "head", "path", "plain",
-        "request", "wait",
+        "answer", "answer_date", "answer_version", "close", "connection", "gate", "head", "identity", "path",
+        "plain", "request", "wait",
     )  # fmt: skip
 
-    def __init__(self, request: GateRequest, gate: Gate, path: str | None, *, head: bool) -> None:
+    def __init__(
+        self, request: GateRequest, gate: Gate, path: str | None, identity: Identity, *, head: bool
+    ) -> None:
         self.request = request
         self.gate = gate
         self.path = path
+        self.identity = identity
         self.wait = request.wait_secs(gate.policy.wait_timeout_secs)
         self.head = head
         self.close = False
@@ -45,22 +49,19 @@ class RequestPlan:
 
 
 class ListenerAccess:
-    """A way in: a listener, and who a client's certificate says it is.
+    """The access of connections to one listener with the same client certificate, or without one.
 
     Attributes:
-        identity: what may be done without a credential.
-        plans: what request heads mean that came this way and were let in.
-        plan_bytes: of those heads.
+        identity: what may be done without a credential in the request.
+        plans: the plans of request heads that were admitted.
     """
 
-    __slots__ = ("identity", "plan_bytes", "plans")
+    __slots__ = ("__weakref__", "identity", "plans")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.plans: dict[bytes, RequestPlan] = {}
-        self.plan_bytes = 0
 
     def forget(self) -> None:
-        """Understand heads anew."""
+        """Parse the next head again."""
         self.plans.clear()
-        self.plan_bytes = 0

@@ -1,4 +1,4 @@
-"""Gate and watch requests, as both doors understand them."""
+"""Gate and watch requests, parsed alike for the fast path and the ASGI path."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _PAUSED_STATUS = 503
 
 
 class GateRequest:
-    """One request of a gate or a watch.
+    """A gate request or a watch.
 
     Attributes:
-        watch: a watch, else a gate request.
-        scope: whose gate.
-        wait: seconds the client asks to wait at most; None: the default.
-        deny_status: answers a wait that ran out.
-        if_none_match: the version that a watch knows; None: none.
+        watch: whether it is a watch.
+        scope: whose gate it asks for.
+        wait: seconds to wait at most; None: the default.
+        deny_status: the status of the response when the wait runs out.
+        if_none_match: the header with the version that a watch knows; None: it is missing.
     """
 
     __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
@@ -59,7 +59,7 @@ class GateRequest:
 
     @classmethod
     def parse(cls, target: bytes, if_none_match: bytes | None) -> GateRequest:
-        """The request of a raw ``target``, its path still percent-encoded.
+        """Parse a raw request ``target``, whose path is percent-encoded.
 
         Raises:
             Problem: the scope or a parameter is not valid.
@@ -72,13 +72,13 @@ class GateRequest:
         )
 
     def wait_secs(self, cap: float) -> float:
-        """Seconds to wait, where ``cap`` is the default of a gate request and the most it may ask."""
+        """Seconds to wait; ``cap`` is the default and the maximum of a gate request."""
         if self.watch:
             return WATCH_WAIT_SECS if self.wait is None else min(self.wait, WATCH_WAIT_CAP_SECS)
         return cap if self.wait is None else min(self.wait, cap)
 
     def knows(self, version: int) -> bool:
-        """Whether the client says that it has the snapshot of ``version``."""
+        """Whether the client has the snapshot of ``version``."""
         if self.if_none_match is None:
             return False
         tags = {tag.strip().removeprefix("W/") for tag in self.if_none_match.split(",")}
@@ -106,10 +106,10 @@ def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None
 
 
 def scope_of(path: str, prefix: str) -> str:
-    """The scope that trails ``prefix`` in a decoded ``path``.
+    """The scope that follows ``prefix`` in a decoded ``path``.
 
     Raises:
-        Problem: it is no scope.
+        Problem: it is not a valid scope.
     """
     try:
         return parse_scope(path[len(prefix) :].removeprefix("/"))

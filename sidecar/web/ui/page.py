@@ -1,4 +1,4 @@
-"""``/``: the status page. Plain HTML that loads nothing and runs nothing; it asks for itself again."""
+"""``/``: the status page. Plain HTML without scripts or other files; it reloads itself."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
 {% if one.held_by is not none and one.held_by != one.scope %}
 <span class="note">(held by {{ one.held_by or "the root" }})</span>{% endif %}
 {% for signal in one.signals[:5] %}
-<div class="note">{{ signal.source }}: {{ signal.state }}
+<div class="note">{{ signal.alertname or "" }} {{ signal.source }}: {{ signal.state }}
 since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</div>{% endfor %}
 {% if one.signals | length > 5 %}
 <div class="note">and {{ one.signals | length - 5 }} more</div>
@@ -73,7 +73,7 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 {% for entry in entries %}<tr>
 <td>{{ entry.at }}</td><td>{{ entry.scope or "(root)" }}</td>
 <td>{{ entry.kind }}: {{ entry.from }} to {{ entry.to }}</td>
-<td>{{ entry.source }}{% if entry.actor and entry.actor != entry.source %}
+<td>{{ entry.alertname or "" }} {{ entry.source }}{% if entry.actor and entry.actor != entry.source %}
 <span class="note">({{ entry.actor }})</span>{% endif %}</td>
 <td>{{ entry.reason }}</td>
 </tr>{% endfor %}

@@ -8,10 +8,13 @@ from sidecar.alertmanager.client import name_of, quote_receiver
 from sidecar.alertmanager.notifications import AlertInterpreter
 from sidecar.alerts import Alert, Notification
 from sidecar.config import AlertmanagerConfig, AlertsConfig, WatchdogConfig
+from sidecar.core.commands import AlertOutcome
 
 
 def hear(config: AlertsConfig, receiver: str = "r", **labels: str):
-    alert = Alert(True, {"alertname": "A", "severity": "critical", **labels}, {}, 1.0, None, "f")
+    alert = Alert(
+        True, {"alertname": "A", "severity": "critical", "wellbeing_scope": "s", **labels}, {}, 1.0, None, "f"
+    )
     return AlertInterpreter(config).hear(Notification(receiver, "g", 0, (alert,)), 10.0)
 
 
@@ -39,7 +42,8 @@ def test_only_what_would_be_listed_may_be_judged(asking, receiver, labels, asked
 def test_the_watchdogs_alert_is_no_signal() -> None:
     interpretation = hear(AlertsConfig(watchdog=WatchdogConfig(alertname="A")))
     assert interpretation.command.alerts == ()
-    assert interpretation.ignored == {True: 1}
+    assert interpretation.left_out == {(True, AlertOutcome.IGNORED): 1}
+    assert interpretation.unmatched == ()
 
 
 def test_names_are_quoted_as_go_does_and_credentials_are_not_told() -> None:

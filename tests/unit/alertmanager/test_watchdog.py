@@ -15,6 +15,7 @@ from sidecar.core.commands import (
     ClaimState,
     CommandOutcome,
     ReceiveAlerts,
+    RememberWatchdog,
     RevertResolves,
 )
 from sidecar.core.events import SignalDropped
@@ -37,19 +38,32 @@ class HandClock:
 
 class Story:
     def __init__(
-        self, records=None, *, hold: bool = True, was_blind: bool = False, urls=(), **watchdog
+        self,
+        records=None,
+        *,
+        hold: bool = True,
+        was_blind: bool = False,
+        heard: str = "",
+        urls=(),
+        **watchdog,
     ) -> None:
         self.clock = HandClock()
         self.all_orders = []
         self.config = replace(configured(hold=hold, **watchdog), alertmanager_urls=urls)
         self.watchdog = Watchdog(
-            self.config, self.clock, self.all_orders.append, records or {}, was_blind=was_blind
+            self.config,
+            self.clock,
+            self.all_orders.append,
+            records or {},
+            was_blind=was_blind,
+            heard_alertname=heard,
         )
 
     @property
     def orders(self) -> list:
-        """Without what the history is told."""
-        return [order for order in self.all_orders if not isinstance(order, AddHistoryNote)]
+        """Without what the history is told, and what the store is to remember."""
+        told = (AddHistoryNote, RememberWatchdog)
+        return [order for order in self.all_orders if not isinstance(order, told)]
 
     def hear(self, *, firing: bool, name: str = "Watchdog") -> None:
         alert = Alert(firing, {"alertname": name}, {}, 1.0, None if firing else 2.0, "f")
@@ -179,7 +193,7 @@ def test_an_answer_to_an_older_question_says_nothing_against_a_resolve() -> None
 def test_a_list_without_the_watchdog_says_nothing_of_others() -> None:
     story = Story()
     story.watchdog.listed(False, complete=True, asked=story.clock.at)
-    assert story.watchdog.ignores_missing_alerts, "nobody has seen it yet"
+    assert not story.watchdog.ignores_missing_alerts, "one that was never heard of is not wired"
     story.watchdog.listed(True, complete=True, asked=story.clock.at)
     assert not story.watchdog.ignores_missing_alerts
     story.watchdog.listed(False, complete=True, asked=story.clock.at)
@@ -288,3 +302,76 @@ def test_a_reload_with_another_watchdog_stays_blind_until_that_is_heard() -> Non
     assert story.watchdog.blind
     story.hear(firing=True, name="Other")
     assert not story.watchdog.blind
+
+
+def test_a_watchdog_that_was_never_heard_of_blinds_nobody_and_takes_nothing_back() -> None:
+    story = Story(state="distressed", urls=("http://x",))
+    story.drop()
+    for _ in range(100):
+        story.wait(60)
+        story.watchdog.listed(False, complete=True, asked=story.clock.at)
+        assert not story.watchdog.blind
+        assert not story.guarded()
+        assert not story.watchdog.ignores_missing_alerts
+    assert not story.watchdog.heard
+    assert story.all_orders == []
+
+
+@pytest.mark.parametrize(("timeout", "early"), [(600.0, 60.0), (20.0, 20.0)])
+def test_a_watchdog_that_was_never_heard_of_is_warned_of_early_and_seldom_again(
+    caplog, timeout, early
+) -> None:
+    story = Story(timeout_secs=timeout)
+    story.wait(early - 1)
+    assert caplog.messages == []
+    story.wait(1)
+    for _ in range(59):
+        story.wait(60)
+    assert caplog.messages == ["watchdog_not_heard"]
+    story.wait(60)
+    assert caplog.messages == ["watchdog_not_heard"] * 2
+    assert "repeat_interval" in caplog.records[0].fields["remedy"]
+    story.hear(firing=True)
+    caplog.clear()
+    for _ in range(400):
+        story.wait(15)
+        story.hear(firing=True)
+    assert caplog.messages == []
+
+
+def test_that_a_watchdog_was_heard_of_is_remembered_once() -> None:
+    story = Story()
+    story.hear(firing=True)
+    story.hear(firing=True)
+    assert story.watchdog.heard
+    assert story.all_orders == [RememberWatchdog("Watchdog")]
+
+
+def test_one_that_was_heard_of_before_a_restart_makes_blind_after_it() -> None:
+    story = Story(heard="Watchdog")
+    assert story.watchdog.heard
+    story.watchdog.listed(False, complete=True, asked=story.clock.at)
+    assert story.watchdog.ignores_missing_alerts
+    story.wait(61)
+    assert story.watchdog.blind
+
+
+def test_a_watchdog_with_another_name_was_not_heard_of(caplog) -> None:
+    story = Story(heard="Other")
+    story.wait(61)
+    assert not story.watchdog.blind
+    assert caplog.messages == ["watchdog_not_heard"]
+    story.watchdog.configure(configured(alertname="Other"))
+    story.wait(61)
+    assert story.watchdog.blind
+
+
+def test_a_reload_with_another_watchdog_waits_until_that_is_heard_of() -> None:
+    story = Story()
+    story.hear(firing=True)
+    story.watchdog.configure(configured(alertname="Other"))
+    story.wait(1000)
+    assert not story.watchdog.blind
+    story.hear(firing=True, name="Other")
+    story.wait(61)
+    assert story.watchdog.blind

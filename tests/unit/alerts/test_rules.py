@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from sidecar.alerts import (
     InvalidMatcher,
     InvalidRule,
     Matcher,
+    NoMatch,
+    NoMatchCause,
     Rule,
     RuleMatch,
     RuleSet,
@@ -29,13 +32,21 @@ def alert(labels=None, annotations=None, *, firing=True):
     return Alert(firing, labels or {}, annotations or {}, 1.0, None if firing else 2.0, "f")
 
 
+def scoped(labels=None, annotations=None):
+    """An alert that is about the root, unless its labels say otherwise."""
+    return alert({"wellbeing_scope": "*", **(labels or {})}, annotations)
+
+
 def claim(rule, labels=None, annotations=None):
-    return RuleSet((rule,)).match(alert(labels, annotations))
+    return RuleSet((rule,)).match(scoped(labels, annotations))
 
 
 def state_of(labels):
-    made = RuleSet().match(alert(labels))
-    return None if made is None else made.state
+    made = RuleSet().match(scoped(labels))
+    if isinstance(made, NoMatch):
+        assert made == NoMatch(NoMatchCause.RULE)
+        return None
+    return made.state
 
 
 @pytest.mark.parametrize(
@@ -64,7 +75,9 @@ def test_without_rules_the_labels_name_the_state(labels, state):
 
 def test_a_real_alert_is_claimed_by_the_built_in_rules():
     (one,) = parse_notification((FIXTURES / "01_single_firing.json").read_bytes()).alerts
-    assert RuleSet().match(one) == RuleMatch("", DISTRESSED, "Signal 0.90 on 127.0.0.1:19100")
+    assert RuleSet().match(one) == NoMatch(NoMatchCause.NO_SCOPE, "wellbeing_scope")
+    about = replace(one, labels={**one.labels, "wellbeing_scope": "a"})
+    assert RuleSet().match(about) == RuleMatch("a", DISTRESSED, "Signal 0.90 on 127.0.0.1:19100")
 
 
 def test_the_first_rule_that_matches_decides():
@@ -76,23 +89,21 @@ def test_the_first_rule_that_matches_decides():
         )
     )
     states = [
-        rules.match(alert(labels)).state
+        rules.match(scoped(labels)).state
         for labels in ({"severity": "critical", "team": "a"}, {"severity": "critical"}, {"team": "a"})
     ]
     assert states == [DISTRESSED, CONCERNED, CAUTIOUS]
 
 
 def test_an_alert_that_no_configured_rule_matches_is_ignored():
-    assert (
-        claim(Rule.build(["team=a"], "distressed"), {"severity": "critical", "wellbeing": "distressed"})
-        is None
-    )
+    labels = {"severity": "critical", "wellbeing": "distressed"}
+    assert claim(Rule.build(["team=a"], "distressed"), labels) == NoMatch(NoMatchCause.NO_RULE)
 
 
 def test_a_rule_can_ignore_what_later_rules_would_claim():
     rules = RuleSet((Rule.build(["team=a"], "ignore"), Rule.build([], "distressed")))
-    assert rules.match(alert({"team": "a"})) is None
-    assert rules.match(alert({"team": "b"})).state is DISTRESSED
+    assert rules.match(scoped({"team": "a"})) == NoMatch(NoMatchCause.RULE)
+    assert rules.match(scoped({"team": "b"})).state is DISTRESSED
 
 
 def test_a_resolved_alert_is_claimed_for_like_a_firing_one():
@@ -107,15 +118,45 @@ def test_a_resolved_alert_is_claimed_for_like_a_firing_one():
         ({"namespace": "n", "model": "m"}, "n/m"),
         ({"namespace": "n", "pod": "p"}, "n"),
         ({"namespace": "n", "model": "", "pod": "p"}, "n"),
-        ({"model": "m", "pod": "p"}, ""),
-        ({}, ""),
         ({"namespace": "n", "model": "meta/llama"}, "n/" + to_segment("meta/llama")),
         ({"namespace": "a/b"}, to_segment("a/b")),
-        ({"wellbeing_scope": "x/y"}, ""),
+        ({"namespace": "..", "model": "."}, to_segment("..") + "/" + to_segment(".")),
     ],
 )
 def test_a_rules_scope_is_its_labels_values_up_to_the_first_that_is_missing(labels, scope):
     assert claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels).scope == scope
+
+
+@pytest.mark.parametrize(
+    "labels", [{"model": "m", "pod": "p"}, {}, {"namespace": "", "model": "m"}, {"wellbeing_scope": "x/y"}]
+)
+def test_an_alert_without_the_first_label_of_its_rules_scope_is_misdirected(labels):
+    found = claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels)
+    assert found == NoMatch(NoMatchCause.NO_LABEL, "namespace")
+    assert found.misdirected
+
+
+def test_an_alert_without_wellbeing_scope_is_ignored_by_the_built_in_rules():
+    disk = alert({"alertname": "DiskFull", "severity": "critical"})
+    found = RuleSet().match(disk)
+    assert found == NoMatch(NoMatchCause.NO_SCOPE, "wellbeing_scope")
+    assert not found.misdirected
+    assert RuleSet((Rule.build([], "distressed"),)).match(disk).misdirected, "its rule means some scope"
+
+
+@pytest.mark.parametrize("value", ["", "/", "//", "/a", "a/", "a//b", "a/b/", "/1/2/3/4/5/6/7/8"])
+@pytest.mark.parametrize("rules", [RuleSet(), RuleSet((Rule.build([], "cautious"),))])
+def test_an_empty_segment_of_wellbeing_scope_is_misdirected(rules, value):
+    found = rules.match(alert({"wellbeing_scope": value}))
+    assert found == NoMatch(NoMatchCause.EMPTY_SEGMENT, "wellbeing_scope")
+    assert found.misdirected
+
+
+@pytest.mark.parametrize(
+    "labels", [{"severity": "none"}, {"wellbeing": "ignore", "severity": "critical"}, {"severity": "none"}]
+)
+def test_what_a_rule_ignores_is_not_misdirected(labels):
+    assert RuleSet().match(alert({**labels, "wellbeing_scope": "a//b"})) == NoMatch(NoMatchCause.RULE)
 
 
 def test_a_rule_whose_scope_names_no_labels_means_the_root():
@@ -126,9 +167,12 @@ def test_a_rule_whose_scope_names_no_labels_means_the_root():
     ("value", "scope"),
     [
         ("team-a/llama/agent-7", "team-a/llama/agent-7"),
-        ("", ""),
-        ("/", ""),
-        ("/team-a//llama/", "team-a/llama"),
+        ("*", ""),
+        ("*/a", to_segment("*") + "/a"),
+        ("a/../b", "a/" + to_segment("..") + "/b"),
+        (".", to_segment(".")),
+        ("..", to_segment("..")),
+        ("a/.../b", "a/.../b"),
         ("team a/llama", to_segment("team a") + "/llama"),
         ("1/2/3/4/5/6/7/8", "1/2/3/4/5/6/7/8"),
         ("1/2/3/4/5/6/7/8/9", "1/2/3/4/5/6/7/" + to_segment("8/9")),
@@ -147,8 +191,12 @@ def test_scopes_that_are_too_deep_stay_different():
 @given(st.text(st.characters() | st.sampled_from("/ ~.")))
 def test_any_label_value_makes_a_scope(value):
     for rules in (RuleSet(), RuleSet((Rule.build([], "cautious", ["wellbeing_scope"] * 8),))):
-        scope = rules.match(alert({"wellbeing_scope": value})).scope
-        assert parse_scope(scope) == scope
+        found = rules.match(alert({"wellbeing_scope": value}))
+        if isinstance(found, NoMatch):
+            assert not all(value.split("/"))
+        else:
+            assert parse_scope(found.scope) == found.scope
+            assert found.scope or value == "*"
 
 
 @pytest.mark.parametrize(
@@ -182,11 +230,11 @@ def test_the_reason_is_the_template_filled_in_else_the_summary(template, reason)
     ],
 )
 def test_without_a_summary_the_alertname_is_the_reason(labels, annotations, reason):
-    assert RuleSet().match(alert(labels, annotations)).reason == reason
+    assert RuleSet().match(scoped(labels, annotations)).reason == reason
 
 
 def test_a_reason_is_safe_to_log_and_of_bounded_length():
-    reason = RuleSet().match(alert({}, {"summary": "a\x1b[31m\r\n\u202e" + "x" * 20_000})).reason
+    reason = RuleSet().match(scoped({}, {"summary": "a\x1b[31m\r\n\u202e" + "x" * 20_000})).reason
     assert reason.startswith("a [31m x")
     assert len(reason) == 1000
 

@@ -23,7 +23,7 @@ from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Signal
+from sidecar.core.values import Hold, LiftCause, Signal
 
 NOW = 1000.0
 
@@ -55,6 +55,10 @@ class Story:
         return self.core_state.records["s"].hold is not None
 
     @property
+    def hold(self) -> Hold | None:
+        return self.core_state.records["s"].auto
+
+    @property
     def signal(self) -> Signal | None:
         return self.core_state.records["s"].signals.get("alert:a")
 
@@ -83,11 +87,12 @@ def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
 def test_what_ended_in_the_same_breath_stands_again() -> None:
     story = Story()
     story.do(ReceiveAlerts((fired(),)))
-    before = story.signal
+    before, hold = story.signal, story.hold
     story.do(ReceiveAlerts((resolved(),)))
     assert not story.paused
-    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
-    assert story.paused
+    story.do(RevertResolves((("s", replace(before, ended_at=NOW)),), (("s", hold),)), NOW + 5)
+    assert story.hold == hold, "with the end that it had"
+    assert story.signal.ended_at == 20, "when its resolve says that it ended"
     story.do(AcceptResolves())
     assert not story.paused
 
@@ -130,11 +135,46 @@ def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
 def test_disbelief_does_not_displace_what_fires() -> None:
     story = Story()
     story.do(ReceiveAlerts((fired(),)))
-    before = story.signal
+    before, hold = story.signal, story.hold
     story.do(ReceiveAlerts((resolved(),)))
     story.do(ReceiveAlerts((fired(scope="t", at=30),)))
-    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), frozenset({"s"})))
+    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
     assert story.signal is None
+
+
+def test_an_alert_that_fires_again_after_its_resolve_was_reverted_is_not_stale() -> None:
+    story = Story()
+    story.do(ReceiveAlerts((fired(),)))
+    before, hold = story.signal, story.hold
+    story.do(ReceiveAlerts((resolved(),)))
+    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
+    assert story.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.REPEATED,)
+    story.do(AcceptResolves())
+    assert story.paused
+    assert story.signal.ended_at is None
+
+
+def test_a_pause_whose_time_ran_out_before_the_revert_stays_over() -> None:
+    story = Story()
+    story.do(ReceiveAlerts((fired(), fired("alert:b"))))
+    signals, hold = story.core_state.records["s"].signals, story.hold
+    story.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
+    ended = tuple(("s", replace(signal, ended_at=20.0)) for signal in signals.values())
+    story.do(RevertResolves(ended, (("s", hold),)), NOW + 301)
+    assert not story.paused
+    episode = story.core_state.records["s"].episode
+    assert (episode.pause_ended_at, episode.pause_end_cause) == (hold.until, LiftCause.MAX_PAUSE)
+
+
+def test_several_signals_of_a_scope_whose_pause_was_over_are_no_news_to_one_another() -> None:
+    story = Story()
+    story.do(ReceiveAlerts((fired(), fired("alert:b"))))
+    story.do(Resume("s", "operator"))
+    signals = story.core_state.records["s"].signals
+    story.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
+    story.do(RevertResolves(tuple(("s", replace(one, ended_at=20.0)) for one in signals.values())))
+    assert len(story.core_state.records["s"].signals) == 2
+    assert not story.paused
 
 
 def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
@@ -167,6 +207,14 @@ def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
     story = Story()
     story.do(ReceiveAlerts((fired(at=NOW + 3600),)))
     assert story.do(ReceiveAlerts((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
+    assert not story.paused
+    assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+
+
+def test_a_resolve_heard_before_ends_what_begins_in_the_future_for_good() -> None:
+    story = Story()
+    for alert in (resolved(at=NOW), fired(at=NOW + 3600), resolved(at=NOW)):
+        story.do(ReceiveAlerts((alert,)))
     assert not story.paused
     assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 

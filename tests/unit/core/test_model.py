@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.commands import AlertFired, AlertResolved, ClaimState, Expire, Pause, ReceiveAlerts, Resume
+from sidecar.core.commands import (
+    AcceptResolves,
+    AlertFired,
+    AlertResolved,
+    ClaimState,
+    Expire,
+    Forget,
+    Pause,
+    ReceiveAlerts,
+    Resume,
+    SetPolicies,
+    ShiftTime,
+)
 from sidecar.core.events import HoldLifted, HoldPut, StateChanged
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
@@ -24,6 +36,13 @@ POLICIES = PolicyTable(
         ("c", Policy(pause_on_distressed=True, max_pause_secs=0)),
     ),
 )
+# What a reload may bring: holds that begin, end, last longer; scopes that are named, and no longer are.
+TABLES = [
+    POLICIES,
+    PolicyTable(Policy()),
+    PolicyTable(Policy(pause_on_concerned=True, max_pause_secs=0), (("a", Policy(enabled=False)),), ("a/b",)),
+    PolicyTable(Policy(pause_on_distressed=True, min_pause_secs=7.0, max_pause_secs=30)),
+]
 
 
 @dataclass
@@ -31,7 +50,7 @@ class NaiveScope:
     """One scope, in the plainest words."""
 
     policy: Policy
-    claims: dict = field(default_factory=dict)  # source -> [level, expires]
+    claims: dict = field(default_factory=dict)  # source -> [level, expires, ended]
     own: int = 0
     auto: list | None = None  # [since, until]
     manual: list | None = None
@@ -119,6 +138,8 @@ class NaiveScope:
 
 class NaiveWorld:
     def __init__(self) -> None:
+        self.known = {"", *POLICIES.named_scopes()}
+        self.policies = POLICIES
         self.scopes = {scope: NaiveScope(POLICIES.policy_for(scope)) for scope in SCOPES}
         self.ended: dict[str, float] = {}
         self.starts: dict[str, tuple[str, float]] = {}
@@ -132,9 +153,49 @@ class NaiveWorld:
             if start < here[1]:
                 return
             expires = max(expires, self.scopes[here[0]].claims[source][1])
-        claims[source] = [level, expires]
+        claims[source] = [level, expires, None]
+        self.known.add(scope)
         self.starts[source] = (scope, start)
         touched.add(scope)
+
+    def resolve_blindly(self, source: str, end: float, now: float) -> None:
+        here = self.starts.get(source)
+        claim = self.scopes[here[0]].claims.get(source) if here else None
+        if claim and claim[2] is None and (end >= here[1] or here[1] > now):
+            claim[2] = end
+
+    def accept(self, now: float) -> None:
+        for scope in self.scopes.values():
+            over = {source: claim[2] for source, claim in scope.claims.items() if claim[2] is not None}
+            for source, end in over.items():
+                del scope.claims[source]
+                self.ended[source] = end
+            if over:
+                scope.settle(now)
+
+    def reload(self, policies: PolicyTable, now: float) -> None:
+        self.policies = policies
+        self.known |= set(policies.named_scopes())
+        for name, scope in self.scopes.items():
+            scope.policy = policies.policy_for(name)
+            scope.pass_time(now)
+            scope.settle(now)
+
+    def forget(self) -> None:
+        named = {"", *self.policies.named_scopes()}
+        self.known -= {
+            name
+            for name, scope in self.scopes.items()
+            if not (scope.claims or scope.auto or scope.manual) and name not in named
+        }
+
+    def shift(self, secs: float) -> None:
+        for scope in self.scopes.values():
+            for claim in scope.claims.values():
+                claim[1] = None if claim[1] is None else claim[1] + secs
+            for hold in (scope.auto, scope.manual):
+                if hold:
+                    hold[:] = [hold[0] + secs, None if hold[1] is None else hold[1] + secs]
 
     def resolve(self, source: str, end: float, now: float, touched: set) -> None:
         self.ended[source] = max(end, self.ended.get(source, end))
@@ -162,6 +223,11 @@ steps = st.one_of(
         st.just("claim"), scopes, st.sampled_from("xy"), st.integers(0, 3), st.sampled_from([None, 3.0, 15.0])
     ),
     st.tuples(st.just("notify"), st.lists(alerts, min_size=1, max_size=4)),
+    st.tuples(st.just("blind"), st.lists(alerts, min_size=1, max_size=4)),
+    st.tuples(st.just("accept")),
+    st.tuples(st.just("reload"), st.sampled_from(TABLES)),
+    st.tuples(st.just("forget")),
+    st.tuples(st.just("set back"), st.sampled_from([-3.0, -40.0])),
     st.tuples(st.just("pause"), scopes, st.sampled_from([None, 0.0, 4.0])),
     st.tuples(st.just("resume"), scopes),
     st.tuples(st.just("wait")),
@@ -170,38 +236,54 @@ steps = st.one_of(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(seconds, steps), max_size=40))
+@given(st.lists(st.tuples(seconds, steps, st.booleans()), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
     core_state, naive = CoreState(POLICIES), NaiveWorld()
     counts = {scope: [0, 0, 0] for scope in SCOPES}
     now = 100.0
-    for passed, step in sequence:
+    transaction = Transaction(core_state)
+    for passed, step, batch_ends in sequence:
         now += passed
-        transaction = Transaction(core_state)
         if step[0] == "never mind":
             # A transaction that is thrown away leaves no trace.
-            transaction.apply_command(Pause(step[1], "never", "mind"), now)
+            Transaction(core_state).apply_command(Pause(step[1], "never", "mind"), now)
             continue
+        for scope in naive.scopes.values():
+            scope.pass_time(now)
+        before = transaction.apply_command(Expire(tuple(SCOPES)), now)
+        if step[0] == "set back":
+            now += step[1]
         # A command lets time pass where it acts; timers do so elsewhere.
         outcome = transaction.apply_command(command(step, now), now)
         lapsed = transaction.apply_command(Expire(tuple(SCOPES)), now)
-        core_state.apply(transaction)
+        act(naive, step, now)
         for scope in naive.scopes.values():
             scope.pass_time(now)
-        act(naive, step, now)
-        for event in (*outcome.events, *lapsed.events):
+        for event in (*before.events, *outcome.events, *lapsed.events):
             count = counts[event.scope]
             count[0] += isinstance(event, StateChanged)
             count[1] += isinstance(event, HoldPut) and event.paused
             count[2] += isinstance(event, HoldLifted) and event.resumed
-        compare(core_state, naive, counts)
+        if batch_ends:
+            core_state.apply(transaction)
+            transaction = Transaction(core_state)
+            compare(core_state, naive, counts)
+            leaves_nothing_behind(core_state, naive)
 
 
 def command(step, now: float):
     match step:
         case ("claim", scope, name, level, ttl):
             return ClaimState(scope, f"agent:{name}", WellbeingState(level), "", ttl)
-        case ("notify", listed):
+        case ("accept",):
+            return AcceptResolves()
+        case ("reload", policies):
+            return SetPolicies(policies)
+        case ("forget",):
+            return Forget(tuple(SCOPES))
+        case ("set back", secs):
+            return ShiftTime(secs)
+        case ("notify" | "blind", listed):
             return ReceiveAlerts(
                 tuple(
                     AlertFired(
@@ -210,7 +292,8 @@ def command(step, now: float):
                     if firing
                     else AlertResolved(source, 80.0 + at + length, now + 1e6)
                     for source, firing, at, length in listed
-                )
+                ),
+                blind=step[0] == "blind",
             )
         case ("pause", scope, limit):
             return Pause(scope, "why", "anna", limit)
@@ -224,26 +307,39 @@ def act(naive: NaiveWorld, step, now: float) -> None:
     match step:
         case ("claim", name, source, level, ttl):
             scope = naive.scopes[name]
+            naive.known.add(name)
             scope.claims.pop(f"agent:{source}", None)
             if level:
-                scope.claims[f"agent:{source}"] = [level, None if ttl is None else now + ttl]
+                scope.claims[f"agent:{source}"] = [level, None if ttl is None else now + ttl, None]
             scope.settle(now)
-        case ("notify", listed):
+        case ("accept",):
+            naive.accept(now)
+        case ("reload", policies):
+            naive.reload(policies, now)
+        case ("forget",):
+            naive.forget()
+        case ("set back", secs):
+            naive.shift(secs)
+        case ("notify" | "blind" as kind, listed):
             touched: set[str] = set()
             for source, firing, at, length in listed:
                 scope, level = ALERTS[source]
                 if firing:
                     naive.fire(source, scope, level, 80.0 + at, now + 25, touched)
+                elif kind == "blind":
+                    naive.resolve_blindly(source, 80.0 + at + length, now)
                 else:
                     naive.resolve(source, 80.0 + at + length, now, touched)
             for name in touched:
                 naive.scopes[name].settle(now)
         case ("pause", name, limit):
             scope = naive.scopes[name]
+            naive.known.add(name)
             limit = scope.policy.max_pause_secs if limit is None else limit
             scope.put("manual", scope.manual[0] if scope.manual else now, now + limit if limit else None)
         case ("resume", name):
             scope = naive.scopes[name]
+            naive.known.add(name)
             scope.lift("auto")
             scope.lift("manual")
             scope.suppressed = True
@@ -256,7 +352,9 @@ def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
             assert not scope.claims
             continue
         assert record.state == scope.own, name
-        assert {source: [s.state, s.expires_at] for source, s in record.signals.items()} == scope.claims, name
+        assert {
+            source: [s.state, s.expires_at, s.ended_at] for source, s in record.signals.items()
+        } == scope.claims, name
         assert (record.auto and [record.auto.since, record.auto.until]) == scope.auto, name
         assert (record.manual and [record.manual.since, record.manual.until]) == scope.manual, name
         assert counts[name] == [scope.interventions, scope.pauses, scope.resumes], name
@@ -270,3 +368,22 @@ def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
             for one in (name, *ancestors_of(name))
             if one in naive.scopes
         )
+
+
+def leaves_nothing_behind(core_state: CoreState, naive: NaiveWorld) -> None:
+    """What is derived is what the records say; what was forgotten is gone."""
+    assert set(core_state.records) == naive.known
+    assert core_state.scope_by_alert == {
+        source: scope
+        for scope, record in core_state.records.items()
+        for source in record.signals
+        if source.startswith("alert:")
+    }
+    for scope, record in core_state.records.items():
+        policy = core_state.policies.policy_for(scope)
+        if record.episode is not None:
+            assert policy.threshold is not None
+            assert record.state >= policy.threshold
+            ended = record.episode.pause_ended_at is not None
+            assert record.episode.suppressed or not ended
+            assert (record.episode.pause_end_cause is not None) == ended

@@ -20,11 +20,23 @@ from sidecar.core.scope import (
     to_segment,
 )
 
-ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00/ ~_\ud800"))
+ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00/ ~_.\ud800")) | st.sampled_from([".", ".."])
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "team-a/llama/agent-7", "A.b_c:d~e-f/0", "x" * 64, "/".join("12345678")]
+    "text",
+    [
+        "",
+        "a",
+        "team-a/llama/agent-7",
+        "A.b_c:d~e-f/0",
+        "x" * 64,
+        "...",
+        ".a",
+        "a..",
+        "a/...",
+        "/".join("12345678"),
+    ],
 )
 def test_a_scope_is_taken_as_it_stands(text):
     assert parse_scope(text) == text
@@ -44,6 +56,10 @@ def test_a_scope_is_taken_as_it_stands(text):
         ("a%2Fb", "segment 1 has a character outside"),
         ("x" * 65, "segment 1 has 65 characters"),
         ("/".join("123456789"), "it has 9 segments"),
+        (".", "segment 1 is . or .."),
+        ("..", "segment 1 is . or .."),
+        ("a/../b", "segment 2 is . or .."),
+        ("a/b/.", "segment 3 is . or .."),
     ],
 )
 def test_what_is_no_scope_is_refused_with_the_reason(text, why):
@@ -88,7 +104,7 @@ def test_a_valid_segment_stays_as_it_stands():
 
 
 @pytest.mark.parametrize(
-    "value", ["", "meta-llama/Llama 3", "модель", "x" * 65, "x" * 20_000, "a\n", "\ud800", "\x00"]
+    "value", ["", "meta-llama/Llama 3", "модель", "x" * 65, "x" * 20_000, "a\n", "\ud800", "\x00", ".", ".."]
 )
 def test_any_other_value_is_cleaned_cut_and_marked_with_its_digest(value):
     segment = to_segment(value)

@@ -1,36 +1,301 @@
-"""The tree of known scopes, whatever the order in which they are named and forgotten."""
+"""The tree of gates beside a naive model of it, whatever happens in whatever order and batch.
+
+The model knows records, policies and who is parked for which path, and computes everything else from these
+each time. After every step the tree must show the same, and whoever was told something must have been told
+what was true then.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
-from hypothesis import given
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sidecar.core.policy import PolicyTable
+from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
-from sidecar.core.values import EMPTY
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.tree import GateTree
+from sidecar.gates.gate import Ending, Gate, GateState, Waiter
+from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
-SCOPES = st.lists(st.sampled_from(("a", "b", "c")), min_size=1, max_size=4).map("/".join)
+HOLDS = [Hold(HoldKind.MANUAL, f"reason {number}", 1.0, None, "op") for number in range(2)]
+RECORDS = st.one_of(
+    st.none(),
+    st.builds(
+        ScopeRecord,
+        state=st.sampled_from(WellbeingState),
+        auto=st.one_of(st.none(), st.sampled_from(HOLDS)),
+        manual=st.one_of(st.none(), st.sampled_from(HOLDS)),
+    ),
+)
+PATHS = st.lists(st.sampled_from("ab"), max_size=4).map("/".join)
+BATCHES = st.dictionaries(PATHS, RECORDS, max_size=6)
+POLICIES = st.lists(st.tuples(PATHS, st.sampled_from((Policy(), Policy(enabled=False)))), max_size=3).map(
+    lambda rules: PolicyTable(rules=tuple(rules))
+)
 
 
-@given(steps=st.lists(st.dictionaries(SCOPES, st.sampled_from((EMPTY, None)), max_size=4), max_size=12))
-def test_each_gate_hangs_below_its_nearest_known_ancestor(steps: list[dict]) -> None:
+class Parked(Waiter):
+    """Something parked for ``asked``; it remembers what it was told."""
+
+    def __init__(self, asked: str) -> None:
+        self.gate = None
+        self.asked = asked
+        self.told: list[tuple[Ending, dict]] = []
+
+    def end(self, ending: Ending, gate: Gate) -> None:
+        self.told.append((ending, snapshot_of(gate, self.path).to_json()))
+
+
+@dataclass
+class Model:
+    """Everything from the records, the naive way."""
+
+    records: dict[str, ScopeRecord] = field(default_factory=lambda: {ROOT: ScopeRecord()})
+    policies: PolicyTable = field(default_factory=PolicyTable)
+
+    def line(self, path: str) -> list[str]:
+        """The known scopes from ``path`` up, nearest first."""
+        return [scope for scope in (path, *ancestors_of(path)) if scope in self.records]
+
+    def shows(self, path: str) -> dict:
+        """The snapshot of ``path`` without its version."""
+        line = self.line(path)
+        home = line[0]
+        holder = next((scope for scope in line if self.records[scope].hold), None)
+        closed = holder is not None and self.policies.policy_for(home).enabled
+        own = self.records[path].state if path in self.records else WellbeingState.HEALTHY
+        return {
+            "scope": path,
+            "gate": "closed" if closed else "open",
+            "state": own.label,
+            "effective_state": max(self.records[scope].state for scope in line).label,
+            "reason": self.records[holder].hold.reason if closed else None,
+            "held_by": holder if closed else None,
+        }
+
+
+def without_version(shot: dict) -> dict:
+    return {name: shot[name] for name in ("scope", "gate", "state", "effective_state", "reason", "held_by")}
+
+
+class TreeMachine(RuleBasedStateMachine):
+    """Batches of records, reloads and parked requests, in every order."""
+
+    @initialize()
+    def start(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.room = WaitingRoom(self.loop, Counters())
+        self.tree = GateTree(PolicyTable(), 0, self.room)
+        self.model = Model()
+        self.waiters: list[Parked] = []
+        self.watchers: list[Parked] = []
+        self.seen: dict[str, int] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            self.loop.close()
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    @rule(records=BATCHES)
+    def batch(self, records: dict) -> None:
+        self._apply(records, None)
+
+    @rule(records=BATCHES, policies=POLICIES)
+    def reload(self, records: dict, policies: PolicyTable) -> None:
+        self._apply(records, policies)
+
+    def _apply(self, records: dict, policies: PolicyTable | None) -> None:
+        before = {parked: self.model.shows(parked.asked) for parked in self.waiters + self.watchers}
+        update = TreeUpdate(records, 1.0, policies)
+        states = {scope: gate.state for scope, gate in self.tree.gates.items()}
+        for _ in self.tree.prepare(update):
+            assert {scope: gate.state for scope, gate in self.tree.gates.items()} == states, "out of sight"
+        self.tree.apply(update)
+        for scope, record in records.items():
+            if record is not None:
+                self.model.records[scope] = record
+            elif scope != ROOT:
+                self.model.records.pop(scope, None)
+        self.model.policies = policies or self.model.policies
+        self.showing_is_right()
+        for _ in self.tree.rehome(update):
+            pass
+        for gate in update.closed:
+            self.room.close(gate)
+        for gate in update.opened:
+            for _ in self.room.open(gate):
+                pass
+        for gate in update.changed:
+            for _ in self.room.changed(gate):
+                pass
+        self._told(before)
+
+    def _told(self, before: dict[Parked, dict]) -> None:
+        """Everybody has been told what is true, and nobody was left out."""
+        for parked in self.waiters + self.watchers:
+            for ending, shot in parked.told:
+                assert ending is (Ending.CHANGED if parked.watching else Ending.OPENED)
+                assert without_version(shot) == self.model.shows(parked.asked)
+        for waiter in self.waiters:
+            assert bool(waiter.told) is (self.model.shows(waiter.asked)["gate"] == "open"), "no lost wake-up"
+        for watcher in self.watchers:
+            assert watcher.told or self.model.shows(watcher.asked) == before[watcher], "no lost change"
+        self.waiters = [waiter for waiter in self.waiters if not waiter.told]
+        self.watchers = [watcher for watcher in self.watchers if not watcher.told]
+
+    @rule(path=PATHS)
+    def request(self, path: str) -> None:
+        gate, unnamed = self.tree.find(path)
+        gate.requests += 1
+        if gate.closed:
+            waiter = Parked(path)
+            assert self.room.request(waiter, gate, unnamed, 60) is None
+            self.waiters.append(waiter)
+
+    @rule(path=PATHS)
+    def watch(self, path: str) -> None:
+        gate, unnamed = self.tree.find(path)
+        watcher = Parked(path)
+        assert self.room.watch(watcher, gate, unnamed, 60) is None
+        self.watchers.append(watcher)
+
+    @precondition(lambda self: self.waiters)
+    @rule(data=st.data())
+    def abandon(self, data: st.DataObject) -> None:
+        waiter = data.draw(st.sampled_from(self.waiters))
+        self.room.abandon(waiter)
+        self.waiters.remove(waiter)
+
+    # -- what must be true ------------------------------------------------------------------------
+
+    @invariant()
+    def showing_is_right(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        assert set(self.tree.gates) == set(self.model.records)
+        for scope, gate in self.tree.gates.items():
+            record = self.model.records[scope]
+            line = self.model.line(scope)
+            holder = next((one for one in line if self.model.records[one].hold), None)
+            assert gate.record == record
+            assert gate.effective == max(self.model.records[one].state for one in line)
+            assert gate.held_by == holder
+            assert gate.line_hold == (None if holder is None else self.model.records[holder].hold)
+            assert gate.policy == self.model.policies.policy_for(scope)
+            assert gate.closed is gate.state.closed is (self.model.shows(scope)["gate"] == "closed")
+            assert gate.parent is (self.tree.gates[line[1]] if line[1:] else None)
+        for scope, gate in self.tree.gates.items():
+            inside = {one for one in self.tree.gates if self.model.line(one)[1:2] == [scope]}
+            assert {child.scope for child in self.tree.children(gate)} == inside
+        assert {gate.scope for gate in self.tree.below(ROOT)} == set(self.model.records)
+
+    @invariant()
+    def versions_only_grow(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for path in ("a", "a/b", "b/a/b", "a/a/a/a", *self.tree.gates):
+            version = self.tree.find(path)[0].version
+            assert version >= self.seen.get(path, 0)
+            self.seen[path] = version
+
+    @invariant()
+    def everything_parked_is_at_its_home(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for parked in self.waiters + self.watchers:
+            gate, unnamed = self.tree.find(parked.asked)
+            assert (parked.gate, parked.path) == (gate, unnamed)
+            assert parked in (gate.watchers if parked.watching else gate.waiters)
+        assert self.room.waiting == len(self.waiters)
+        assert self.room.watching == len(self.watchers)
+        assert sum(len(gate.waiters) for gate in self.tree.gates.values()) == len(self.waiters)
+
+    @invariant()
+    def nothing_is_left_over(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        known = set(self.tree.gates)
+        assert set(self.tree._nodes) == known | {path for scope in known for path in ancestors_of(scope)}
+        unnamed = {parked.path for parked in self.waiters + self.watchers if parked.path}
+        assert bool(len(self.room._unnamed)) is bool(unnamed)
+
+    @invariant()
+    def every_gate_conserves(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for gate in self.tree.gates.values():
+            ended = gate.waited + gate.timed_out + gate.abandoned + gate.rejected
+            assert gate.blocked == ended + gate.waiting
+
+
+TestTree = TreeMachine.TestCase
+TestTree.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+
+
+@pytest.fixture
+def tree() -> GateTree:
     loop = asyncio.new_event_loop()
-    try:
-        tree = GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
-        for records in steps:
-            tree.update(records, 0.0)
-            known = tree.gates
-            for scope, gate in known.items():
-                if scope == ROOT:
-                    continue
-                nearest = next(path for path in ancestors_of(scope) if path in known)
-                assert gate.parent is known[nearest]
-                assert gate.parent.children[scope] is gate
-            assert sum(len(gate.children) for gate in known.values()) == len(known) - 1
-    finally:
-        loop.close()
+    yield GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
+    loop.close()
+
+
+def test_a_scope_lifted_and_forgotten_in_one_batch_leaves_the_scopes_inside_open(tree: GateTree) -> None:
+    tree.update({"a": ScopeRecord(manual=HOLDS[0]), "a/d": ScopeRecord()}, 0.0)
+    assert tree.gates["a/d"].closed
+    tree.update({"a": None}, 1.0)
+    assert not tree.gates["a/d"].closed
+    assert tree.gates["a/d"].held_by is None
+
+
+def test_policies_and_records_of_one_batch_are_shown_as_one_change(tree: GateTree) -> None:
+    off = PolicyTable(rules=(("", Policy(enabled=False)),))
+    tree.update({"": ScopeRecord(auto=HOLDS[0])}, 0.0, off)
+    watcher = Parked("")
+    tree.waiting_room.watch(watcher, tree.root, None, 60)
+    update = tree.update({"": ScopeRecord()}, 1.0, PolicyTable())
+    assert not update.closed
+    assert not update.changed, "open before, open after: no state that never was"
+
+
+def steps_to(tree: GateTree, records: dict) -> int:
+    update = TreeUpdate(records, 0.0)
+    steps = sum(1 for _ in tree.prepare(update))
+    tree.apply(update)
+    return steps + sum(1 for _ in tree.rehome(update))
+
+
+def test_the_work_of_naming_parents_is_linear(tree: GateTree) -> None:
+    many = 400
+    steps_to(tree, {f"ns-{number}/pod": ScopeRecord() for number in range(many)})
+    assert steps_to(tree, {f"ns-{number}": ScopeRecord() for number in range(many)}) <= 6 * many
+    assert steps_to(tree, {f"ns-{number}": None for number in range(many)}) <= 6 * many
+
+
+def test_naming_a_scope_looks_only_at_what_is_parked_for_it(tree: GateTree) -> None:
+    for number in range(500):
+        tree.waiting_room.watch(Parked(""), tree.root, f"team/agent-{number}", 60)
+    assert steps_to(tree, {"other": ScopeRecord()}) < 10
+    assert steps_to(tree, {"team/agent-7": ScopeRecord()}) < 10
+
+
+def test_every_step_of_a_change_of_many_scopes_is_small(tree: GateTree) -> None:
+    many = 500
+    steps_to(tree, {f"ns/pod-{number}": ScopeRecord() for number in range(many)})
+    # A step for each scope that is looked at, also where nothing changes for it.
+    assert steps_to(tree, {"ns": ScopeRecord()}) >= many
+
+
+def test_a_new_state_replaces_the_old_one_whole(tree: GateTree) -> None:
+    before = tree.root.state
+    tree.update({"": ScopeRecord(manual=HOLDS[0])}, 5.0)
+    assert before == GateState(version=1)
+    assert tree.root.state.closed_at == 5.0

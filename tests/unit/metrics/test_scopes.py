@@ -16,32 +16,36 @@ from sidecar.core.values import Hold, HoldKind, Signal
 from sidecar.gates.gate import Gate
 from sidecar.metrics.scopes import CachedScopeLines, families, pieces
 
-HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator")
+HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator", 'An "alert"')
 COUNTS = (
-    "requests", "blocked", "waited", "timed_out", "abandoned", "rejected", "waiting", "interventions", "paused_secs",
+    "requests", "blocked", "waited", "timed_out", "abandoned", "rejected", "waiting", "interventions",
 )  # fmt: skip
+
+
+def show(gate: Gate, **changes: object) -> None:
+    gate.show(gate.state._replace(**changes))
 
 
 def signal(gate: Gate) -> None:
     one = Signal("agent:a", WellbeingState.CONCERNED, "slow", 1.0, None)
-    gate.record = replace(
-        gate.record, signals={**gate.record.signals, f"agent:{len(gate.record.signals)}": one}
-    )
+    signals = {**gate.record.signals, f"agent:{len(gate.record.signals)}": one}
+    show(gate, record=replace(gate.record, signals=signals))
 
 
 def rise(gate: Gate) -> None:
-    gate.effective = WellbeingState.DISTRESSED
-    gate.version += 1
+    show(gate, effective=WellbeingState.DISTRESSED, version=gate.version + 1)
 
 
 def close(gate: Gate) -> None:
-    gate.closed, gate.line_hold, gate.held_by = True, HOLD, ""
-    gate.version += 1
+    show(gate, closed=True, line_hold=HOLD, held_by="", version=gate.version + 1)
 
 
 def open_again(gate: Gate) -> None:
-    gate.closed, gate.line_hold, gate.held_by = False, None, None
-    gate.version += 1
+    show(gate, closed=False, line_hold=None, held_by=None, version=gate.version + 1)
+
+
+def was_paused(gate: Gate) -> None:
+    show(gate, paused_secs=gate.paused_secs + 1)
 
 
 def count(name: str) -> Callable[[Gate], None]:
@@ -57,6 +61,7 @@ CHANGES = {
     "rise": rise,
     "close": close,
     "open": open_again,
+    "was paused": was_paused,
     **{name: count(name) for name in COUNTS},
     **{f"pauses {key}": cause("pauses", key) for key in ("auto", "manual", "imported")},
     **{f"resumes {key}": cause("resumes", key) for key in ("recovered", "max_pause", "imported")},
@@ -111,4 +116,5 @@ def test_what_a_label_may_hold_is_escaped() -> None:
     info = next(sample for sample in samples if sample.name == "wellbeing_pause_info")
     assert info.labels == {
         "scope": "team-a/llama", "held_by": "(root)", "kind": "manual", "source": "an operator", "reason": HOLD.reason,
+        "alertname": HOLD.alertname,
     }  # fmt: skip

@@ -10,22 +10,20 @@ import pytest
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, HoldKind, ScopeRecord
-from sidecar.runtime.counters import Counters
-from sidecar.runtime.parking import Parking
-from sidecar.runtime.tree import Tree
-from sidecar.store import Entry
-from sidecar.web import unwell
-from sidecar.web.history import end_of_auto_hold
-from sidecar.web.unwell import MAX_UNWELL, find_unwell, gates_inside, in_slices, nearest_scope
+from sidecar.gates.counters import Counters
+from sidecar.gates.tree import GateTree
+from sidecar.gates.waiting_room import WaitingRoom
+from sidecar.web.api import unwell
+from sidecar.web.api.unwell import MAX_UNWELL, find_unwell, gates_inside, in_slices, nearest_scope
 
 HOLD = Hold(HoldKind.MANUAL, "x", 1.0, None, "me")
 DISTRESSED, CAUTIOUS = ScopeRecord(WellbeingState.DISTRESSED), ScopeRecord(WellbeingState.CAUTIOUS)
 
 
 @pytest.fixture
-def tree() -> Iterator[Tree]:
+def tree() -> Iterator[GateTree]:
     loop = asyncio.new_event_loop()
-    yield Tree(PolicyTable(), 0, Parking(loop, Counters()))
+    yield GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
     loop.close()
 
 
@@ -33,7 +31,7 @@ def directly(function):
     return function()
 
 
-def test_the_worst_come_first_and_what_only_follows_comes_last(tree: Tree) -> None:
+def test_the_worst_come_first_and_what_only_follows_comes_last(tree: GateTree) -> None:
     tree.update(
         {
             "a": ScopeRecord(manual=HOLD), "a/1": EMPTY, "a/2": CAUTIOUS, "b": DISTRESSED, "c": CAUTIOUS,
@@ -49,13 +47,13 @@ def test_the_worst_come_first_and_what_only_follows_comes_last(tree: Tree) -> No
     assert [gate.scope for gate in gates_inside(directly, tree, "a")] == ["a/1", "a/2"]
 
 
-def test_the_list_is_bounded_and_all_are_counted(tree: Tree) -> None:
+def test_the_list_is_bounded_and_all_are_counted(tree: GateTree) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(500)}, 0.0)
     found = find_unwell(directly, tree, "")
     assert (len(found.worst), found.total) == (MAX_UNWELL, 500)
 
 
-def test_the_loop_is_never_held_for_all_scopes_at_once(tree: Tree, monkeypatch) -> None:
+def test_the_loop_is_never_held_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(1_000)}, 0.0)
     # A slice that is over at once has one piece of work in it.
     monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
@@ -85,30 +83,13 @@ def test_slices_make_everything_once_and_in_order(monkeypatch) -> None:
         ("nothing/like/it", "", None),
     ],
 )
-def test_the_nearest_name_is_known_alike_and_visible(tree: Tree, scope: str, visible: str, near: str) -> None:
+def test_the_nearest_name_is_known_alike_and_visible(
+    tree: GateTree, scope: str, visible: str, near: str
+) -> None:
     tree.update({"team-a/llama": EMPTY, "team-a": EMPTY, "team-b/x": EMPTY}, 0.0)
     assert nearest_scope(directly, tree, scope, visible) == near
 
 
-def test_a_sibling_is_nearer_than_the_same_name_elsewhere(tree: Tree) -> None:
+def test_a_sibling_is_nearer_than_the_same_name_elsewhere(tree: GateTree) -> None:
     tree.update({"t-12/known": EMPTY, "t-11/knwon": EMPTY}, 0.0)
     assert nearest_scope(directly, tree, "t-12/knwon", "") == "t-12/known"
-
-
-def entry(at: float, kind: str, cause: str) -> Entry:
-    return Entry(0, at, "a", kind, "", "", "", "", cause)
-
-
-@pytest.mark.parametrize(
-    ("newest_first", "ended_at"),
-    [
-        ([], None),
-        ([entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 2),
-        ([entry(2, "resume", "manual"), entry(1, "pause", "auto")], 2),
-        ([entry(4, "resume", "manual"), entry(3, "pause", "manual"), entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 2),
-        ([entry(5, "resume", "max_pause"), entry(4, "pause", "auto"), entry(2, "resume", "max_pause"), entry(1, "pause", "auto")], 5),
-        ([entry(2, "resume", "manual"), entry(1, "pause", "manual")], None),
-    ],
-)  # fmt: skip
-def test_the_end_of_the_last_auto_hold_is_found(newest_first: list[Entry], ended_at: float) -> None:
-    assert end_of_auto_hold(newest_first) == ended_at

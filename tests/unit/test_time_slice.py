@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from sidecar.metrics import time_slice
-from sidecar.metrics.time_slice import TimeSlice
+from sidecar import time_slice
+from sidecar.time_slice import TimeSlice
 
 
 class Time:

@@ -1,0 +1,68 @@
+"""Blocking calls, each in a daemon thread: one that hangs delays neither the event loop nor the exit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class CallHangs(Exception):
+    """The call took longer than its limit, or an earlier one still does."""
+
+
+class BlockingCalls:
+    """Makes one blocking call at a time.
+
+    Args:
+        loop: gets the results.
+        name: of the threads.
+        timeout: seconds that a call may take. The calls have limits of their own; this one is for a call
+            that does not keep to them, such as a look-up of a name that never ends.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, timeout: float) -> None:
+        self._loop = loop
+        self._name = name
+        self._timeout = timeout
+        self._last: asyncio.Future[Any] | None = None
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """What ``call`` returns.
+
+        Raises:
+            CallHangs: it is not done in time, or an earlier call still hangs.
+        """
+        if self._last is not None and not self._last.done():
+            await asyncio.wait({self._last}, timeout=self._timeout)
+            if not self._last.done():
+                raise CallHangs("the last request still hangs")
+        result: asyncio.Future[T] = self._loop.create_future()
+        # Of a call that is given up, nobody asks for the result.
+        result.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._last = result
+        thread = threading.Thread(target=self._call, args=(call, result), name=self._name, daemon=True)
+        thread.start()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.shield(result)
+        except TimeoutError:
+            raise CallHangs(f"no answer within {self._timeout:g} s") from None
+
+    def _call(self, call: Callable[[], T], result: asyncio.Future[T]) -> None:
+        try:
+            value = call()
+        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
+            self._settle(result.set_exception, error)
+        else:
+            self._settle(result.set_result, value)
+
+    def _settle(self, settle: Callable[[Any], None], what: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(settle, what)
+        except RuntimeError:
+            # The loop has ended, and with it the interest in the result.
+            return

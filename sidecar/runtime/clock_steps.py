@@ -1,0 +1,60 @@
+"""Notices that the wall clock was set, by comparing it with the monotonic one."""
+
+from __future__ import annotations
+
+import logging
+
+from sidecar.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+STEP_SECS = 1.5
+"""A wall clock that moved by more than this against the monotonic one was set; less is slewing."""
+
+
+class ClockSteps:
+    """What the wall clock has moved by, against the monotonic clock, since the last look.
+
+    Args:
+        clock: has both clocks.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = self._offset_now()
+
+    def stopped_at(self, wall: float) -> None:
+        """The last sidecar wrote at ``wall``: if that lies ahead, the clock was set back while none ran."""
+        ahead = wall - self._clock.now()
+        if ahead > STEP_SECS:
+            self._offset += ahead
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the clock was set; a small difference is taken as slewing, and forgotten."""
+        offset = self._offset_now()
+        if abs(offset - self._offset) > STEP_SECS:
+            return True
+        self._offset = offset
+        return False
+
+    def take(self) -> float:
+        """How far the clock was set back, as a negative number of seconds; 0: it was not.
+
+        A step forward is logged only: time that a sleeping machine did not see has passed all the same.
+        """
+        offset = self._offset_now()
+        step = offset - self._offset
+        if abs(step) <= STEP_SECS:
+            return 0.0
+        self._offset = offset
+        name = "clock_went_back" if step < 0 else "clock_went_forward"
+        logger.warning(name, extra={"fields": {"secs": round(abs(step), 3)}})
+        return min(step, 0.0)
+
+    def give_back(self, step: float) -> None:
+        """Nothing came of ``step``: it is due again."""
+        self._offset -= step
+
+    def _offset_now(self) -> float:
+        return self._clock.now() - self._clock.monotonic()

@@ -1,0 +1,50 @@
+"""Limits the memory that all connections together keep for clients that send too much or read too slowly."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+MAX_BYTES = 64 * 1024 * 1024
+_SMALL_BYTES = 4096
+
+
+class Buffering(Protocol):
+    """A connection with buffers."""
+
+    def drop(self) -> None:
+        """End the connection at once."""
+
+
+class BufferBudget:
+    """The bytes that connections have buffered: requests not served yet, and responses not read yet.
+
+    A connection is accounted for only while its buffers hold more than a few kilobytes. When all of them
+    hold more than the budget, the connections that have been stuck for the longest time are dropped.
+
+    Args:
+        max_bytes: what all connections may hold together.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._sizes: dict[Buffering, int] = {}
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes that are accounted for."""
+        return self._total
+
+    def set(self, connection: Buffering, size: int) -> None:
+        """``connection`` holds ``size`` bytes now."""
+        if size <= _SMALL_BYTES:
+            if connection in self._sizes:
+                self._total -= self._sizes.pop(connection)
+            return
+        # A connection keeps its place, so that the first one is the one that is stuck for the longest time.
+        self._total += size - self._sizes.get(connection, 0)
+        self._sizes[connection] = size
+        while self._total > self.max_bytes:
+            oldest = next(iter(self._sizes))
+            self._total -= self._sizes.pop(oldest)
+            oldest.drop()

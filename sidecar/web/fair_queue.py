@@ -1,0 +1,83 @@
+"""Serves connections that have sent more than one request at once, in turns.
+
+A connection that pipelines requests is served one request at a time, behind all others that do so too. One
+pass of the event loop spends at most `_TURN_SECS` on all of them together, so that a connection that
+sends one request at a time is not delayed by them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+from sidecar.supervision import Failures
+
+_TURN_SECS = 0.0005
+_NAME = "pipelined_requests"
+
+
+class Pipelined(Protocol):
+    """A connection with buffered requests.
+
+    Attributes:
+        queued: whether it is in the queue.
+    """
+
+    queued: bool
+
+    def serve_next(self) -> bool:
+        """Serve one buffered request; return whether another one can be served now."""
+
+    def drop(self) -> None:
+        """End the connection at once."""
+
+
+class FairQueue:
+    """The connections that have requests left in their buffers.
+
+    Args:
+        loop: runs the turns.
+        failures: counts and logs what a connection raises.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, failures: Failures) -> None:
+        self._loop = loop
+        self._failures = failures
+        self._waiting: deque[Pipelined] = deque()
+        failures.register(_NAME)
+
+    def add(self, connection: Pipelined) -> None:
+        """Serve the buffered requests of ``connection`` when its turn comes."""
+        if connection.queued:
+            return
+        connection.queued = True
+        self._waiting.append(connection)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        waiting = self._waiting
+        deadline = time.perf_counter() + _TURN_SECS
+        while waiting:
+            self._serve(waiting[0])
+            if time.perf_counter() >= deadline:
+                break
+        if waiting:
+            self._loop.call_soon(self._turn)
+
+    def _serve(self, connection: Pipelined) -> None:
+        """Serve one request of ``connection``, the first in the queue."""
+        more = False
+        try:
+            # It stays the first meanwhile, so that nothing it does starts a second turn.
+            connection.queued = False
+            more = connection.serve_next()
+        except Exception:  # noqa: BLE001 - recorded; the other connections are served all the same
+            self._failures.record(_NAME)
+            connection.drop()
+        self._waiting.popleft()
+        if more and not connection.queued:
+            connection.queued = True
+            self._waiting.append(connection)

@@ -1,0 +1,193 @@
+"""Logs requests that look like mistakes in somebody's configuration, a few lines a minute.
+
+These are refused webhooks, and gate requests for scopes that look misspelt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import islice
+
+from sidecar.gates.gate import Gate
+from sidecar.runtime.controller import Controller
+from sidecar.supervision import Failures
+
+from .problems import Problem
+
+logger = logging.getLogger(__name__)
+
+_LINES_PER_MINUTE = 10
+_CHECKS_PER_MINUTE = 60
+_MAX_SEEN = 1_000
+_MAX_NAMES = 5_000
+_SHORT_NAME = 6
+
+
+class LineLimit:
+    """A token bucket: at most so many lines a minute, and a count of those that were left out.
+
+    Args:
+        per_minute: how many lines, all of them at once if need be.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._tokens = float(per_minute)
+        self._at = 0.0
+        self._suppressed = 0
+
+    def take(self, now: float) -> int | None:
+        """Take a line; return how many were left out since the last one; None: leave it out.
+
+        Args:
+            now: monotonic time in seconds.
+        """
+        gained = (now - self._at) * self._per_minute / 60.0
+        self._tokens = min(float(self._per_minute), self._tokens + gained)
+        self._at = now
+        if self._tokens < 1.0:
+            self._suppressed += 1
+            return None
+        self._tokens -= 1.0
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed
+
+
+class RefusalLog:
+    """Logs refused webhooks and scopes that look misspelt.
+
+    Args:
+        controller: knows the scopes.
+        failures: counts and logs what goes wrong here.
+    """
+
+    def __init__(self, controller: Controller, failures: Failures) -> None:
+        self._controller = controller
+        self._loop = controller.loop
+        self._failures = failures
+        self._limits: dict[str, LineLimit] = {}
+        self._checks = LineLimit(_CHECKS_PER_MINUTE)
+        self._seen: dict[str, None] = {}
+
+    def webhook_refused(self, problem: Problem, peer: str) -> None:
+        """Log that a notification from ``peer`` was refused with ``problem``."""
+        # The names of problems are few, so these limits are.
+        suppressed = self._take(f"webhook_refused {problem.name}")
+        if suppressed is None:
+            return
+        fields = {
+            "peer": peer,
+            "status": problem.status,
+            "problem": problem.name,
+            "reason": str(problem),
+            "suppressed": suppressed,
+        }
+        logger.warning("webhook_refused", extra={"fields": fields})
+
+    def unnamed_scope(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
+        """A gate request or watch asks for ``scope``, which nobody has named: log it if it looks misspelt.
+
+        The names are compared in a thread. Nothing is logged twice while it is remembered.
+
+        Args:
+            scope: what is asked for.
+            gate: the nearest known gate.
+            peer: returns the client's address.
+        """
+        if scope in self._seen:
+            return
+        children = self._controller.tree.children(gate)
+        first = next(children, None)
+        if first is None or self._checks.take(self._loop.time()) is None:
+            return
+        self._remember(scope)
+        names = [first.scope, *(child.scope for child in islice(children, _MAX_NAMES))]
+        job = self._loop.run_in_executor(None, misspelling, scope, gate.scope, names)
+        client = peer()
+        job.add_done_callback(lambda done: self._tell(done, scope, gate, client))
+
+    def _tell(
+        self, job: asyncio.Future[tuple[str, str | None] | None], scope: str, gate: Gate, peer: str
+    ) -> None:
+        try:
+            found = job.result()
+        except Exception:  # noqa: BLE001 - recorded; requests are served all the same
+            self._failures.record("refusal_log")
+            return
+        if found is None or (found[0] != scope and found[0] in self._seen):
+            return
+        self._remember(found[0])
+        suppressed = self._take("unknown_scope")
+        if suppressed is None:
+            return
+        fields = {"scope": scope, "follows": gate.scope, "peer": peer, "did_you_mean": found[1]}
+        logger.warning("unknown_scope", extra={"fields": {**fields, "suppressed": suppressed}})
+
+    def _remember(self, scope: str) -> None:
+        if len(self._seen) >= _MAX_SEEN:
+            self._seen.clear()
+        self._seen[scope] = None
+
+    def _take(self, kind: str) -> int | None:
+        limit = self._limits.get(kind)
+        if limit is None:
+            limit = self._limits[kind] = LineLimit(_LINES_PER_MINUTE)
+        return limit.take(self._loop.time())
+
+
+def misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
+    """The part of ``scope`` that looks misspelt, and the scope that may have been meant; None: none does.
+
+    A segment does if it is unknown, and nearly that of a known scope, digits aside; the first one also if
+    nothing like it is known.
+
+    Args:
+        scope: what was asked for.
+        follows: its nearest known ancestor; ``""``: the root.
+        names: the known scopes below that.
+    """
+    parts = scope.split("/")
+    known = [name.split("/") for name in names]
+    depth = follows.count("/") + 1 if follows else 0
+    while True:
+        segments = dict.fromkeys(one[depth] for one in known if len(one) > depth)
+        if depth == len(parts) or not segments:
+            return None
+        if parts[depth] not in segments:
+            break
+        known = [one for one in known if len(one) > depth and one[depth] == parts[depth]]
+        depth += 1
+    segment, wrong = parts[depth], "/".join(parts[: depth + 1])
+    if any(_without_digits(name) == _without_digits(segment) for name in segments):
+        # agent-7 is no misspelling of agent-8.
+        return None
+    for letters in range(1, 2 if len(segment) < _SHORT_NAME else 3):
+        for name in segments:
+            if is_near(segment, name, letters):
+                return wrong, "/".join([*parts[:depth], name, *parts[depth + 1 :]])
+    return (wrong, None) if depth == 0 else None
+
+
+def _without_digits(name: str) -> str:
+    return "".join(letter for letter in name if not letter.isdigit())
+
+
+def is_near(one: str, other: str, most: int) -> bool:
+    """Whether at most ``most`` letters are inserted, removed, replaced or swapped between two names."""
+    if abs(len(one) - len(other)) > most:
+        return False
+    older: list[int] = []
+    row = list(range(len(other) + 1))
+    for at, letter in enumerate(one, 1):
+        new = [at]
+        for to, wanted in enumerate(other, 1):
+            cost = min(row[to] + 1, new[to - 1] + 1, row[to - 1] + (letter != wanted))
+            if at > 1 and to > 1 and letter == other[to - 2] and one[at - 2] == wanted:
+                cost = min(cost, older[to - 2] + 1)
+            new.append(cost)
+        older, row = row, new
+        if min(row) > most:
+            return False
+    return row[-1] <= most

@@ -1,0 +1,100 @@
+"""What is logged of alerts that say nothing of any scope: little, in bounded memory, without values of labels."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from sidecar.alertmanager.notifications import AlertInterpreter
+from sidecar.alertmanager.unmatched_alerts import UnmatchedAlert, UnmatchedAlertLog
+from sidecar.alerts import Alert, NoMatch, NoMatchCause, Notification, Rule, RuleSet, fingerprint_of
+from sidecar.config import AlertsConfig
+from sidecar.core.commands import AlertOutcome, AlertResolved
+
+NO_SCOPE = NoMatch(NoMatchCause.NO_SCOPE, "wellbeing_scope")
+EMPTY = NoMatch(NoMatchCause.EMPTY_SEGMENT, "wellbeing_scope")
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog) -> None:
+    caplog.set_level(logging.INFO)
+
+
+def unmatched(name: str = "A", why: NoMatch = NO_SCOPE, **labels: str) -> UnmatchedAlert:
+    return UnmatchedAlert.of(Alert(True, {"alertname": name, **labels}, {}, 1.0, None, "f"), why)
+
+
+def test_an_ignored_alert_is_logged_once_a_name_and_a_misdirected_one_again_after_an_hour(caplog) -> None:
+    log = UnmatchedAlertLog()
+    for minute in range(121):
+        log.tell([unmatched(), unmatched(why=EMPTY)], minute * 60.0)
+    assert caplog.messages == ["alert_ignored", *["alert_misdirected"] * 3]
+
+
+def test_what_a_rule_ignores_on_purpose_is_not_logged(caplog) -> None:
+    UnmatchedAlertLog().tell([unmatched(why=NoMatch(NoMatchCause.RULE))], 0.0)
+    assert caplog.messages == []
+
+
+def test_lines_are_limited_and_what_was_left_out_is_logged_later(caplog) -> None:
+    log = UnmatchedAlertLog()
+    log.tell((unmatched(f"A{number}") for number in range(500)), 0.0)
+    assert len(caplog.records) == 20
+    log.tell([unmatched("A499")], 61.0)
+    assert len(caplog.records) == 21
+    assert (caplog.records[-1].fields["alertname"], caplog.records[-1].fields["lines_left_out"]) == (
+        "A499",
+        480,
+    )
+
+
+def test_names_are_remembered_in_bounded_memory() -> None:
+    log = UnmatchedAlertLog()
+    for number in range(5_000):
+        log.tell([unmatched(f"A{number}")], number * 10.0)
+    assert len(log._logged_at) == 1_000
+
+
+def test_values_of_labels_are_not_logged_and_names_are_safe(caplog) -> None:
+    UnmatchedAlertLog().tell(
+        [unmatched("A\x1b[31m" + "x" * 1000, password="hunter2", **{f"l{n}": "" for n in range(100)})], 0.0
+    )
+    fields = caplog.records[0].fields
+    assert "hunter2" not in str(fields)
+    assert fields["alertname"].isprintable()
+    assert len(fields["alertname"]) == 200
+    assert len(fields["labels"]) == 32
+
+
+def hear(alert: Alert, rules: RuleSet, within: str = ""):
+    config = AlertsConfig(rules=rules)
+    return AlertInterpreter(config).hear(Notification("r", "g", 0, (alert,)), 10.0, within)
+
+
+@pytest.mark.parametrize("within", ["", "a"])
+@pytest.mark.parametrize("labels", [{"alertname": "A"}, {"alertname": "A", "wellbeing_scope": "a//b"}])
+def test_a_resolve_that_the_rules_would_not_let_fire_ends_only_what_stands(labels, within) -> None:
+    alert = Alert(False, labels, {}, 1.0, 2.0, fingerprint_of(labels))
+    interpretation = hear(alert, RuleSet(), within)
+    misdirected = "wellbeing_scope" in labels
+    [command] = interpretation.command.alerts
+    assert isinstance(command, AlertResolved)
+    assert command.if_unknown is (AlertOutcome.MISDIRECTED if misdirected else AlertOutcome.IGNORED)
+
+
+def test_a_sender_with_a_scope_ends_nothing_by_a_fingerprint_that_is_not_of_the_labels() -> None:
+    alert = Alert(False, {"alertname": "A", "wellbeing_scope": "a"}, {}, 1.0, 2.0, "f")
+    interpretation = hear(alert, RuleSet(), "a")
+    assert interpretation.command.alerts == ()
+    assert interpretation.left_out == {(False, AlertOutcome.IGNORED): 1}
+
+
+def test_distinct_unmatched_alerts_of_one_notification_are_told_once_each_and_not_all() -> None:
+    alerts = tuple(
+        Alert(True, {"alertname": f"A{number % 300}"}, {}, 1.0, None, f"f{number}") for number in range(1000)
+    )
+    rules = RuleSet((Rule.build(["team=a"], "distressed", []),))
+    interpretation = AlertInterpreter(AlertsConfig(rules=rules)).hear(Notification("r", "g", 0, alerts), 10.0)
+    assert interpretation.left_out == {(True, AlertOutcome.IGNORED): 1000}
+    assert len({one.key for one in interpretation.unmatched}) == len(interpretation.unmatched) == 100

@@ -1,0 +1,144 @@
+"""The waiting room: who is woken, who is told, and what happens between two time slices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.core.policy import PolicyTable
+from sidecar.core.values import Hold, HoldKind, ScopeRecord
+from sidecar.gates.counters import Counters
+from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.waiting_room import WaitingRoom
+
+HOLD = Hold(HoldKind.MANUAL, "x", 0.0, None, "op")
+PAUSED, EMPTY = ScopeRecord(manual=HOLD), ScopeRecord()
+
+
+class One(Waiter):
+    def __init__(self) -> None:
+        self.gate = None
+        self.ended: list[Ending] = []
+
+    def end(self, ending: Ending, gate: Gate) -> None:
+        self.ended.append(ending)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def tree(loop: asyncio.AbstractEventLoop) -> GateTree:
+    return GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
+
+
+def park(tree: GateTree, scope: str, waiter: One | None = None, wait: float = 60) -> One:
+    waiter = waiter or One()
+    gate, path = tree.find(scope)
+    gate.requests += 1
+    assert tree.waiting_room.request(waiter, gate, path, wait) is None
+    return waiter
+
+
+def watch(tree: GateTree, scope: str) -> One:
+    waiter = One()
+    gate, path = tree.find(scope)
+    assert tree.waiting_room.watch(waiter, gate, path, 60) is None
+    return waiter
+
+
+def test_a_connection_that_waits_for_something_else_by_now_is_not_woken(tree: GateTree) -> None:
+    tree.update({"a": PAUSED, "b": PAUSED}, 0.0)
+    room = tree.waiting_room
+    waiters = [park(tree, "a") for _ in range(20)]
+    tree.update({"a": EMPTY}, 1.0)
+    waking = room.open(tree.gates["a"])
+    next(waking)
+    # Between two steps the last one's wait ends, and its connection asks for another gate.
+    last = waiters[-1]
+    room.abandon(last)
+    park(tree, "b", last)
+    for _ in waking:
+        pass
+    assert last.ended == []
+    assert last.gate is tree.gates["b"]
+    assert all(waiter.ended == [Ending.OPENED] for waiter in waiters[:-1])
+
+
+def test_a_watch_that_has_the_new_snapshot_already_is_not_told_again(tree: GateTree) -> None:
+    room = tree.waiting_room
+    before = watch(tree, "")
+    tree.update({"": PAUSED}, 0.0)
+    after = watch(tree, "")
+    for _ in room.changed(tree.root):
+        pass
+    assert before.ended == [Ending.CHANGED]
+    assert after.ended == []
+
+
+def test_a_wait_that_runs_out_while_requests_move_is_decided_by_the_new_gate(
+    tree: GateTree, loop: asyncio.AbstractEventLoop
+) -> None:
+    # The root opens, and the scope inside that becomes known in the same step is closed.
+    tree.update({"": PAUSED}, 0.0)
+    waiter = park(tree, "a/b")
+    update = TreeUpdate({"": EMPTY, "a/b": PAUSED}, 1.0)
+    for _ in tree.prepare(update):
+        pass
+    tree.apply(update)
+    tree.waiting_room._run_out(waiter)
+    tree.waiting_room._admit(tree.root, [waiter])
+    assert waiter.ended == []
+    for _ in tree.rehome(update):
+        pass
+    assert waiter.gate is tree.gates["a/b"]
+    for _ in tree.waiting_room.open(tree.root):
+        pass
+    assert waiter.ended == []
+    tree.waiting_room._run_out(waiter)
+    assert waiter.ended == [Ending.TIMED_OUT]
+
+
+def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> None:
+    tree.update({"": PAUSED}, 0.0)
+    waiters = [park(tree, "") for _ in range(3)]
+
+    def broken(ending: Ending, gate: Gate) -> None:
+        raise OSError("gone")
+
+    waiters[1].end = broken
+    tree.update({"": EMPTY}, 1.0)
+    for _ in tree.waiting_room.open(tree.root):
+        pass
+    assert [waiter.ended for waiter in waiters] == [[Ending.OPENED], [], [Ending.OPENED]]
+    assert tree.root.waited == 3
+
+
+def test_thousands_of_waits_that_run_out_together_end_in_slices(
+    tree: GateTree, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sidecar import time_slice
+
+    # Time passes only by looking at it: each look takes a tenth of a slice.
+    now = iter(range(10**9))
+    monkeypatch.setattr(time_slice.time, "perf_counter", lambda: next(now) * 0.0001)
+    tree.update({"": PAUSED}, 0.0)
+    waiters = [park(tree, "", wait=0.01) for _ in range(100)]
+    turns: list[int] = []
+
+    async def look() -> None:
+        while not all(waiter.ended for waiter in waiters):
+            turns.append(sum(bool(waiter.ended) for waiter in waiters))
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(look())
+    between = [after - before for before, after in zip(turns, turns[1:], strict=False)]
+    assert max(between) <= 15
+    assert tree.root.timed_out == 100

@@ -1,0 +1,95 @@
+"""The log of events: written by a thread, in order, nothing lost, and never in the loop's way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from sidecar.core.commands import CommandOutcome
+from sidecar.core.events import StateChanged
+from sidecar.core.state import WellbeingState
+from sidecar.gates.counters import Counters
+from sidecar.runtime import event_log
+from sidecar.runtime.event_log import EventLog
+
+
+def changed(number: int) -> StateChanged:
+    return StateChanged(
+        f"s{number}", 1.0, WellbeingState.HEALTHY, WellbeingState.CAUTIOUS, "agent:x", f"reason {number}"
+    )
+
+
+class Lines(logging.Handler):
+    """Keeps the lines; each waits for ``go``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.records: list[logging.LogRecord] = []
+        self.threads: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.go.wait(30)
+        self.threads.add(threading.current_thread().name)
+        self.records.append(record)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    handler = Lines()
+    monkeypatch.setattr(event_log.logger, "handlers", [handler])
+    monkeypatch.setattr(event_log.logger, "propagate", False)
+    monkeypatch.setattr(event_log.logger, "level", logging.INFO)
+    event_log.logger.manager._clear_cache()
+    return handler
+
+
+def test_everything_is_written_in_order_however_slowly_it_is_read(lines: Lines) -> None:
+    log = EventLog(Counters())
+    for number in range(0, 300, 3):
+        log.log([CommandOutcome(tuple(changed(number + more) for more in range(3)))])
+    # Nothing could be written so far, and nobody was held.
+    assert lines.records == []
+    lines.go.set()
+    log.flush()
+    assert [record.fields["scope"] for record in lines.records] == [f"s{number}" for number in range(300)]
+    assert "MainThread" not in lines.threads
+
+
+def test_what_does_not_fit_is_left_out_and_that_is_said(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "_MAX_UNLOGGED", 10)
+    log = EventLog(Counters())
+    log._unlogged = type(log._unlogged)(maxlen=10)
+    log._thread = threading.current_thread()
+    for number in range(25):
+        log.log([CommandOutcome((changed(number),))])
+    log._thread = None
+    lines.go.set()
+    log.flush()
+    assert lines.records[0].getMessage() == "events_not_logged"
+    assert lines.records[0].fields == {"events": 15}
+    assert [record.fields["scope"] for record in lines.records[1:]] == [f"s{n}" for n in range(15, 25)]
+
+
+def test_a_line_that_cannot_be_written_stops_no_other(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = Counters()
+    log = EventLog(counters)
+    write = event_log._write
+
+    def failing(entry: event_log.Entry) -> None:
+        if entry.scope == "s1":
+            raise OSError("no space")
+        write(entry)
+
+    monkeypatch.setattr(event_log, "_write", failing)
+    lines.go.set()
+    log.log([CommandOutcome(tuple(changed(number) for number in range(4)))])
+    while len(lines.records) < 3:
+        threading.Event().wait(0.001)
+    log.flush()
+    assert [record.fields["scope"] for record in lines.records] == ["s0", "s2", "s3"]
+    assert counters.task_failures.counts["event_log"] == 1

@@ -1,0 +1,58 @@
+"""Garbage: the oldest generation is collected when the process has grown, and never besides."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.runtime.garbage import GarbageCollection, resident_bytes
+from sidecar.supervision import Failures
+
+MB = 1_048_576
+
+
+@pytest.fixture
+def generations() -> Iterator[list[int]]:
+    seen: list[int] = []
+
+    def note(phase: str, info: dict) -> None:
+        if phase == "stop":
+            seen.append(info["generation"])
+
+    gc.callbacks.append(note)
+    yield seen
+    gc.callbacks.remove(note)
+    gc.unfreeze()
+
+
+def test_the_oldest_generation_is_collected_only_when_the_process_has_grown(generations: list[int]) -> None:
+    used = [100 * MB]
+    loop = asyncio.new_event_loop()
+    collection = GarbageCollection(loop, Failures(), lambda: used[0])
+    try:
+        generations.clear()
+        kept = [[number] for number in range(200_000)]
+        assert len(kept) == 200_000
+        assert set(generations) == {0, 1}, "young ones as usual, the oldest not"
+        generations.clear()
+        for mb in (120, 149, 163):
+            used[0] = mb * MB
+            collection.check()
+        assert 2 not in generations
+        used[0] = 165 * MB
+        collection.check()
+        assert generations.count(2) == 1
+        collection.check()
+        assert generations.count(2) == 1
+    finally:
+        before = gc.get_threshold()
+        collection.stop()
+        loop.close()
+    assert gc.get_threshold() != before
+
+
+def test_the_memory_of_the_process_is_known() -> None:
+    assert resident_bytes() > MB
