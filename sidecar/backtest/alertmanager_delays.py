@@ -36,7 +36,6 @@ class FiringAlert:
     Attributes:
         alert: as in a notification while it fires.
         ends_at: when it was resolved; infinite: not within the range.
-
     """
 
     alert: Alert
@@ -87,7 +86,6 @@ def notifications_of(
         settings: of the route and the receiver.
         until: the end of the range.
         receiver: its name, as notifications spell it.
-
     """
     groups: dict[tuple[tuple[str, str], ...], list[FiringAlert]] = {}
     for one in alerts:
@@ -112,7 +110,6 @@ class _Group:
         alerts: all that ever belong to it, in order of their beginning.
         settings: of the route and the receiver.
         receiver: its name.
-
     """
 
     def __init__(

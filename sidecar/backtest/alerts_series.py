@@ -25,7 +25,6 @@ def read_alerts(
 
     Raises:
         BacktestError: there was no answer.
-
     """
     runs: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for answer in query_range(api, FIRING, grid.start, grid.end, grid.step, answered=answered):

@@ -30,7 +30,6 @@ class Environment:
         shortest_interval_ms: of the rule groups with alerts that are loaded; None: not known.
         external_labels: added to every alert that is sent.
         relabels: whether alerts are changed by ``alert_relabel_configs``.
-
     """
 
     evaluation_interval_ms: int | None = None
@@ -44,7 +43,6 @@ def look_at(api: Api) -> Environment:
 
     Raises:
         BacktestError: there is no Prometheus at all.
-
     """
     # Any Prometheus-like API has this one: a wrong address is found here.
     api.get("query", {"query": "1"})
@@ -90,7 +88,6 @@ def require_data(api: Api, start: int, end: int) -> list[str]:
 
     Raises:
         BacktestError: there is none at all.
-
     """
     times = {"start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
     if not api.get("labels", times):

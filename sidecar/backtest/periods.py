@@ -29,7 +29,6 @@ class AlertPeriod:
         starts_at: the evaluation at which it began to fire.
         ends_at: the evaluation at which it was resolved; None: not within the range.
         annotations: as they were when it began to fire.
-
     """
 
     labels: Mapping[str, str]
@@ -44,7 +43,6 @@ def runs_of(samples: Sequence[Sequence[Any]], step: int) -> list[Run]:
     Args:
         samples: pairs of time, in seconds, and value, as Prometheus answers; in order.
         step: of the grid.
-
     """
     if not samples:
         return []
@@ -86,7 +84,6 @@ def firing_periods(
         hold: the rule's ``for``.
         keep_firing: the rule's ``keep_firing_for``.
         last_point: the last grid point of the range.
-
     """
     pending_steps, kept_steps = _ceil(hold, step), _ceil(keep_firing, step)
     periods: list[tuple[int, int | None]] = []

@@ -17,7 +17,6 @@ class Progress:
     Args:
         stream: where to; nothing is written if it is no terminal.
         clock: seconds that only grow.
-
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:

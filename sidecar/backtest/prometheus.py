@@ -38,7 +38,6 @@ class Api:
         url: of Prometheus, with its path prefix where it has one.
         access: credentials and TLS files.
         request: asks for JSON; a test gives another one.
-
     """
 
     url: str
@@ -61,7 +60,6 @@ class Api:
             QueryRefused: Prometheus refuses the parameters.
             AnswerTooLarge: the query takes too long, or has too much of an answer.
             BacktestError: there was no answer, or not a Prometheus'.
-
         """
         try:
             status, answer = self.request(
@@ -135,7 +133,6 @@ def query_range(
     Raises:
         QueryRefused: the expression is wrong.
         BacktestError: there was no answer.
-
     """
     size = ChunkSize()
     while start <= end:

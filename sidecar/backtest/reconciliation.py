@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sidecar.alertmanager.notifications import AlertInterpreter
 from sidecar.alertmanager.watchdog import Watchdog
-from sidecar.alerts import Matcher
+from sidecar.alerts import Matcher, RuleMatch
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertMissing, Command, CommandOutcome, ReconcileAlerts
 from sidecar.core.model import CoreState
@@ -40,7 +40,6 @@ class Reconciliation:
 
     Attributes:
         next_at: when the next round is due.
-
     """
 
     def __init__(
@@ -82,8 +81,11 @@ class Reconciliation:
         question = self._interpreter.question
         active = [one.alert for one in self._active.values()]
         news = without_repeats(active, core, self._ttl_secs, now)
-        commands = [self._interpreter.fired(alert, now, asked=question) for alert in news]
-        firing = tuple(command for command in commands if command is not None)
+        firing = tuple(
+            self._interpreter.fired(alert, match, now)
+            for alert in news
+            if isinstance(match := self._interpreter.match(alert), RuleMatch)
+        )
         listed = {ALERT_PREFIX + fingerprint for fingerprint in self._active}
         absent = {
             signal.source: signal

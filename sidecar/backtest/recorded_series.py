@@ -39,7 +39,6 @@ class RecordedSeries:
         api: of the Prometheus.
         rules: that record them.
         grid: of the evaluation.
-
     """
 
     def __init__(self, api: Api, rules: Sequence[RecordingRule], grid: Grid) -> None:

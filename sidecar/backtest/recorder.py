@@ -20,7 +20,6 @@ class Pause:
         cause: why it ended, as in ``wellbeing_resumes_total``; empty: it has not.
         source: the signal that caused it: ``alert:<fingerprint>``, or ``agent:…`` of the watchdog.
         reason: as a request would have been told.
-
     """
 
     scope: str
@@ -37,7 +36,6 @@ class Recorder:
     Attributes:
         pauses: all of them.
         states: by scope, when the own state changed and what it became.
-
     """
 
     def __init__(self) -> None:

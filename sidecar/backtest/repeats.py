@@ -1,9 +1,9 @@
 """Leaves out of a notification what the core would find to be a repetition.
 
-A repetition changes nothing but the expiry of its signal. A group of 100 alerts that changes each minute repeats 99 of
-them each minute; to decide on all of these would take most of a backtest's time. A repetition is passed on once a
-twentieth of the time has passed after which the signal would expire, so that an alert that is no longer repeated
-expires at most so much too early.
+A repetition changes nothing but the expiry of its signal. A group of 100 alerts that changes each minute
+repeats 99 of them each minute; deciding on all of these would take most of a backtest's time. A repetition is
+passed on once a twentieth of the signal's time to live has passed, so that an alert that is no longer
+repeated expires at most so much too early.
 """
 
 from __future__ import annotations

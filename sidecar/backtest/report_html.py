@@ -160,7 +160,8 @@ def _details(result: ConfigResult) -> Iterable[str]:
                     alert.alertname,
                     str(alert.firings),
                     span(alert.firing_secs),
-                    alert.state.label if alert.state is not None else "ignored",
+                    (alert.state.label if alert.state is not None else "ignored")
+                    + (f" ({alert.ignored})" if alert.ignored else ""),
                     str(alert.pauses),
                 )
                 for alert in result.alerts

@@ -75,6 +75,7 @@ def _alert(alert: AlertSummary) -> dict[str, Any]:
         "state": alert.state.label if alert.state is not None else None,
         "scopes": list(alert.scopes),
         "pauses": alert.pauses,
+        "ignored": alert.ignored or None,
     }
 
 

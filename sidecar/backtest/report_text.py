@@ -43,7 +43,7 @@ def _config(result: ConfigResult) -> Iterator[str]:
                 span(alert.firing_secs),
                 alert.state.label if alert.state is not None else "ignored",
                 str(alert.pauses),
-                _shortened(alert.scopes),
+                _shortened(alert.scopes) + (f" (ignored: {alert.ignored})" if alert.ignored else ""),
             )
             for alert in result.alerts
         ]
@@ -92,7 +92,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequenc
         header: a title for each column.
         rows: cells.
         numbers: the columns that are aligned to the right.
-
     """
     cells = [[_on_one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]

@@ -19,7 +19,6 @@ class AlertmanagerSettings:
         group_interval_secs: between two notifications of a group with changes.
         repeat_interval_secs: between two notifications of a group without changes.
         send_resolved: whether the webhook is told of resolved alerts.
-
     """
 
     group_by: tuple[str, ...] = ("alertname",)
@@ -51,7 +50,6 @@ class BacktestRequest:
         step_secs: see `sidecar.backtest.run.choose_step`; None: the default.
         alertmanager: how alerts are sent.
         assume_pause: what observes only is simulated as if it paused when distressed.
-
     """
 
     prometheus: str

@@ -31,7 +31,6 @@ class Grid:
         start: the first, milliseconds since the epoch.
         end: no point is later.
         step: between two, milliseconds.
-
     """
 
     start: int
@@ -70,7 +69,6 @@ class RuleEvaluation:
         rule: the rule.
         grid: of its evaluations.
         external_labels: of the Prometheus.
-
     """
 
     def __init__(self, rule: AlertingRule, grid: Grid, external_labels: Mapping[str, str]) -> None:
@@ -86,7 +84,6 @@ class RuleEvaluation:
 
         Raises:
             BacktestError: two series become one alert, or a template cannot be filled in.
-
         """
         seen: dict[_Labels, list[Run]] = {}
         for metric, samples in answer:
@@ -203,7 +200,6 @@ def evaluate_rule(
 
     Raises:
         BacktestError: there was no answer, or the expression or a template is wrong.
-
     """
     evaluation = RuleEvaluation(rule, grid, external_labels)
     try:

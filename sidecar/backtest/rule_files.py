@@ -41,7 +41,6 @@ class AlertingRule:
         interval_ms: between two evaluations, milliseconds; None: Prometheus' own.
         offset_ms: so much earlier is what the expression sees, milliseconds.
         place: ``FILE:LINE``.
-
     """
 
     name: str
@@ -75,7 +74,6 @@ def read_rule_files(paths: list[Path]) -> Rules:
 
     Raises:
         InvalidInput: a file cannot be read, or is no rule file; with its line.
-
     """
     alerting: list[AlertingRule] = []
     recording: list[RecordingRule] = []

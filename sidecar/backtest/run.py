@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.alerts import Alert, RuleSet
+from sidecar.alerts import Alert, NoMatch, RuleMatch, RuleSet
 from sidecar.core.scope import ROOT
 from sidecar.core.values import ALERT_PREFIX
 
@@ -34,6 +34,7 @@ from .summary import (
 
 _LOOK_MS = 15_000
 _DEFAULT_EVALUATION_MS = 60_000
+_WATCHDOG = "it is the watchdog's"
 _DEFAULT_REASON = "summary"
 _ANNOTATION = re.compile(r"\{annotations\.([a-zA-Z_][a-zA-Z0-9_]*)\}", re.ASCII)
 _WARM_UP_MS = 3_600_000
@@ -58,7 +59,6 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
 
     Raises:
         BacktestError: it cannot be done; the message says why.
-
     """
     progress = progress or Progress()
     api = Api(request.prometheus, request.access)
@@ -205,7 +205,8 @@ def _alert_summaries(
     for name, own in sorted(by_name.items()):
         alerts_seen: dict[str, Alert] = {one.alert.fingerprint: one.alert for one in own}
         matches = [] if name == watchdog else [rules.match(alert) for alert in alerts_seen.values()]
-        claims = [match for match in matches if match is not None]
+        claims = [match for match in matches if isinstance(match, RuleMatch)]
+        causes = sorted({match.cause.value for match in matches if isinstance(match, NoMatch)})
         summaries.append(
             AlertSummary(
                 alertname=name,
@@ -214,6 +215,7 @@ def _alert_summaries(
                 state=max((claim.state for claim in claims), default=None),
                 scopes=tuple(sorted({claim.scope for claim in claims})),
                 pauses=caused.get(name, 0),
+                ignored=_WATCHDOG if name == watchdog else ", ".join(causes),
             )
         )
     return summaries

@@ -46,6 +46,7 @@ def _why_nothing(result: ConfigResult) -> str:
     if not result.alerts:
         return ": no alert fired"
     if all(alert.state is None for alert in result.alerts):
-        return ": the rules of the config ignore every alert that fired"
+        causes = ", ".join(sorted({alert.ignored for alert in result.alerts if alert.ignored}))
+        return f": the rules of the config ignore every alert that fired{f' ({causes})' if causes else ''}"
     worst = max(alert.state for alert in result.alerts if alert.state is not None)
     return f": the worst state that an alert claimed is {worst.label}"

@@ -63,7 +63,6 @@ class Simulation:
         settings: how Alertmanager sends them.
         start: seconds since the epoch; nothing is known before.
         end: likewise.
-
     """
 
     def __init__(

@@ -28,7 +28,6 @@ class TimedPause:
         reason: as a request would have been told.
         flap: it began soon after the last pause of the scope.
         advised: the config does not pause this scope; it was assumed to.
-
     """
 
     scope: str
@@ -58,7 +57,6 @@ class ScopeSummary:
         share: of the range, 0 to 1.
         by_alert: by alert name: pauses and seconds.
         states: own states: when each began, from the range's start on.
-
     """
 
     scope: str
@@ -84,7 +82,7 @@ class AlertSummary:
         state: the worst that they claim; None: the rules ignore them.
         scopes: that they concern.
         pauses: that they caused.
-
+        ignored: why some or all of them claim nothing; empty: each claims something.
     """
 
     alertname: str
@@ -93,6 +91,7 @@ class AlertSummary:
     state: WellbeingState | None
     scopes: tuple[str, ...]
     pauses: int
+    ignored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,6 @@ class ConfigResult:
         pauses: in order of time.
         alerts: in order of their names.
         notes: what the reader should know.
-
     """
 
     name: str
@@ -131,7 +129,6 @@ class BacktestReport:
         step_secs: between two looks at an alert.
         configs: a result each.
         notes: what the reader should know about the alerts.
-
     """
 
     prometheus: str
@@ -158,7 +155,6 @@ def timed_pauses(
         advised: by scope, whether the config does not pause it.
         start: of the range, seconds since the epoch.
         end: likewise.
-
     """
     timed = []
     last_end: dict[str, float] = {}

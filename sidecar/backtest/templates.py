@@ -44,7 +44,6 @@ class AlertData:
         labels: of the series that the expression gave.
         value: of its sample.
         external_labels: of the Prometheus.
-
     """
 
     labels: Mapping[str, str]
@@ -63,7 +62,6 @@ class Template:
     Attributes:
         text: as it stands in the rule file.
         uses_value: whether what it gives depends on the sample's value.
-
     """
 
     text: str

@@ -28,7 +28,6 @@ def timeline(report: BacktestReport, scope: str, results: Sequence[ConfigResult]
         report: has the range.
         scope: whose.
         results: a lane each.
-
     """
     start, end = report.start, report.end
     height = _LANE * len(results) + _AXIS

@@ -27,7 +27,6 @@ def why_unreachable(url: str, error: BaseException, timeout: float) -> str:
         url: of Prometheus.
         error: what the request raised; its causes say more.
         timeout: seconds that were waited for an answer.
-
     """
     causes = list(_causes(error))
     names = {type(one).__name__ for one in causes}

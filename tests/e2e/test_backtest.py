@@ -169,6 +169,16 @@ def test_the_alerts_that_fired_are_taken_from_their_series(history, tmp_path: Pa
     assert [one["alertname"] for one in result["pauses"]] == ["Slow"]
 
 
+def test_why_an_alert_does_nothing_is_told(history, tmp_path: Path) -> None:
+    prometheus, week = history
+    rules = rule_file(tmp_path, {**DISTRESSED, "labels": {"severity": "critical"}})
+    arguments = ("--prometheus", prometheus.url, "--rules", rules, *week.range)
+    done = backtest(*arguments)
+    assert "ignore every alert that fired (it has no label wellbeing_scope)" in done.stdout
+    [alert] = report(*arguments)["configs"][0]["alerts"]
+    assert (alert["state"], alert["ignored"]) == (None, "it has no label wellbeing_scope")
+
+
 def test_keep_firing_for_joins_troubles(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "for": "0s", "keep_firing_for": "15m"})

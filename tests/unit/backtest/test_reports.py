@@ -45,7 +45,7 @@ def result(name: str, *, advised: bool = False, limit: str = "300", alertname: s
         "team/a", advised, 2, 1_300.0, 1_000.0, 1, 1, 0.13, {alertname: (2, 1_300.0)}, states
     )
     alert = AlertSummary(alertname, 2, 5_000.0, WellbeingState.DISTRESSED, ("team/a",), 2)
-    ignored = AlertSummary("Ignored", 1, 5.0, None, (), 0)
+    ignored = AlertSummary("Ignored", 1, 5.0, None, (), 0, "no rule matches it")
     settings = {"defaults.max_pause_secs": limit, "defaults.min_pause_secs": "0"}
     return ConfigResult(name, settings, advised, (scope,), pauses, (alert, ignored), ("a note",))
 
@@ -124,7 +124,8 @@ def test_the_table_has_a_row_for_each_scope_and_columns_are_aligned() -> None:
     assert row.split() == ["team/a", "*", "2", "21m", "40s", "16m", "40s", "1", "13.0%", "A", "2"]
     header = next(line for line in lines if line.startswith("SCOPE"))
     assert header.index("BY") == row.index("A 2")
-    assert any(line.startswith("Ignored") and " ignored " in line for line in lines)
+    ignored = next(line for line in lines if line.startswith("Ignored"))
+    assert ignored.split()[3:] == ["ignored", "0", "-", "(ignored:", "no", "rule", "matches", "it)"]
     assert "Note: another note." in lines
 
 
@@ -159,3 +160,4 @@ def test_json_has_all_pauses_with_times() -> None:
     assert (last["until"], last["cause"], last["flap"]) == (None, None, True)
     assert config["scopes"][0]["by_alert"] == [{"alertname": "A", "pauses": 2, "paused_secs": 1_300.0}]
     assert [alert["state"] for alert in config["alerts"]] == ["distressed", None]
+    assert [alert["ignored"] for alert in config["alerts"]] == [None, "no rule matches it"]
