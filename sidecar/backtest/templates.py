@@ -2,8 +2,8 @@
 
 ``{{ $labels.NAME }}``, ``{{ .Labels.NAME }}``, ``{{ $value }}``, ``{{ .Value }}``, ``$externalLabels``,
 pipelines into ``humanize``, ``humanize1024``, ``humanizeDuration``, ``humanizePercentage``, ``toUpper``,
-``toLower`` and ``printf``, and ``if``, ``with``, ``else``, ``end`` around them. Any other form, such as a
-query, is refused: a guess would give an alert other labels than it had.
+``toLower``, ``printf`` and ``reReplaceAll``, and ``if``, ``with``, ``else``, ``end`` around them. Any other
+form, such as a query, is refused: a guess would give an alert other labels than it had.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import re2
 
 from sidecar.core.errors import shown
 
@@ -26,6 +28,7 @@ _TOKEN = re.compile(
 _FIELD = re.compile(r"(?:\$labels|\$?\.Labels)\.([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _EXTERNAL = re.compile(r"(?:\$externalLabels|\$?\.ExternalLabels)\.([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _VALUES = ("$value", ".Value", "$.Value")
+_GROUP = re.compile(r"\$\{?(\d+)\}?", re.ASCII)
 _VERB = re.compile(r"%(?:%|[-+ 0#]*\d*(?:\.\d+)?[vsfgeq])")
 _FORMS = (
     "{{ $labels.NAME }}, {{ $value }}, humanize and its kin, printf, if, with, else and end can be filled in"
@@ -150,6 +153,8 @@ class _Parser:
         kind, name = tokens[0]
         if kind == "path" and name == "printf":
             return self._printf(tokens[1:], piped, action)
+        if kind == "path" and name == "reReplaceAll":
+            return self._replace(tokens[1:], piped, action)
         if kind == "path" and name in _FUNCTIONS:
             arguments = [self._operand(one, action) for one in tokens[1:]] + ([piped] if piped else [])
             if len(arguments) != 1:
@@ -174,6 +179,19 @@ class _Parser:
             return _VERB.sub(lambda verb: "%" if verb[0] == "%%" else _formatted(verb[0], next(values)), form)
 
         return fill
+
+    def _replace(self, tokens: list[tuple[str, str]], piped: _Eval | None, action: str) -> _Eval:
+        """``reReplaceAll PATTERN REPLACEMENT TEXT``, as Go's ``Regexp.ReplaceAllString``."""
+        if len(tokens) != (2 if piped else 3) or tokens[0][0] != "string" or tokens[1][0] != "string":
+            raise _refusal(action)
+        text = piped or self._operand(tokens[2], action)
+        try:
+            pattern = re2.compile(_unquoted(tokens[0][1]))
+        except re2.error:
+            raise _refusal(action) from None
+        # Go writes groups as $1 or ${1}, RE2's own replacements as \\1.
+        replacement = _GROUP.sub(r"\\\1", _unquoted(tokens[1][1]).replace("\\", r"\\"))
+        return lambda data, dot: str(pattern.sub(replacement, str(text(data, dot))))
 
     def _operand(self, token: tuple[str, str], action: str) -> _Eval:
         kind, text = token

@@ -77,7 +77,8 @@ def send(
             cert_file=options.cert_file or None,
         )
     except ValueError as error:
-        raise CommandFailed(str(error)) from None
+        what = f"{options.url} is no URL of a sidecar: " if str(error).startswith("url: ") else ""
+        raise CommandFailed(f"{what}{error}") from None
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:

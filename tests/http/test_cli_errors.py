@@ -91,9 +91,9 @@ def test_no_such_host(capsys) -> None:
         ("localhost:9477", "(did you mean http://localhost:9477?)"),
         ("/run/x.sock", "(did you mean unix:/run/x.sock?)"),
         ("ftp://x", "must be http://, https:// or unix:/path"),
-        ("http://", "that is no URL of a sidecar"),
-        ("http://[::1", "that is no URL of a sidecar"),
-        ("http://x:99999", "that is no URL of a sidecar"),
+        ("http://", "is no URL of a sidecar"),
+        ("http://[::1", "is no URL of a sidecar"),
+        ("http://x:99999", "is no URL of a sidecar"),
     ],
 )
 def test_no_url(capsys, url: str, said: str) -> None:
@@ -106,7 +106,7 @@ def test_no_answer(capsys, monkeypatch) -> None:
         line = fails(capsys, "status", "--url", url)
     assert (
         line
-        == f"wellbeing-sidecar: no answer from {url} within 0.2 s: it accepts connections, but does not answer"
+        == f"wellbeing-sidecar: no answer from {url} within 0.2 s: nothing there answers: check --url (WELLBEING_URL)"
     )
 
 
