@@ -34,7 +34,7 @@ class TimeSlice:
         """Whether the current time slice has run out."""
         return time.perf_counter() > self._until
 
-    async def let_others_run(self) -> None:
+    async def yield_to_others(self) -> None:
         """Let all other work have its turn, then begin the next slice."""
         left = time.perf_counter()
         await asyncio.sleep(0)
@@ -51,4 +51,4 @@ async def run_in_slices(steps: Iterable[None], time_slice: TimeSlice) -> None:
     """
     for _ in steps:
         if time_slice.expired:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()

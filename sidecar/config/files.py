@@ -21,7 +21,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from .source import Value
-from .values import LEAST_TOKEN_LENGTH, StoreConfig
+from .values import MIN_TOKEN_LENGTH, StoreConfig
 
 _SECRETS = ("token_file", "password_file")
 _SQLITE = "sqlite:"
@@ -41,8 +41,8 @@ def file_problems(
     """
     keys = root.value if isinstance(root.value, dict) else {}
     wanted = {name: value for name, value in keys.items() if sections is None or name in sections}
-    found = _walk(Value(wanted, root.place), "", environ)
-    problems = [f"{place}: {key}: {problem}" for place, key, problem in found]
+    found = _walk(Value(wanted, root.location), "", environ)
+    problems = [f"{location}: {key}: {problem}" for location, key, problem in found]
     if sections is None and "store" not in keys:
         problem = store_problem(StoreConfig().url)
         problems += [f"the default: store.url: {problem}"] if problem else []
@@ -118,7 +118,7 @@ def _named(value: Value, key: str, name: str, environ: Mapping[str, str]) -> Ite
         return
     is_credential = key.startswith("auth.")
     if name.endswith(_SECRETS):
-        problem = _secret_problem(text, LEAST_TOKEN_LENGTH if is_credential else 1)
+        problem = _secret_problem(text, MIN_TOKEN_LENGTH if is_credential else 1)
     elif name.endswith("ca_file"):
         problem = _ca_problem(text)
     elif name == "token_env" and is_credential:
@@ -130,7 +130,7 @@ def _named(value: Value, key: str, name: str, environ: Mapping[str, str]) -> Ite
     else:
         return
     if problem:
-        yield value.place, key, problem
+        yield value.location, key, problem
 
 
 def _pair(keys: Mapping[str, Value], path: str) -> Iterator[tuple[str, str, str]]:
@@ -142,13 +142,13 @@ def _pair(keys: Mapping[str, Value], path: str) -> Iterator[tuple[str, str, str]
             continue
         problem = _unreadable(value.value)
         if problem:
-            yield value.place, f"{path}.{name}", problem
+            yield value.location, f"{path}.{name}", problem
             return
         files[name] = value.value
     if "cert_file" in files:
         problem = _pair_problem(files["cert_file"], files.get("key_file"))
         if problem:
-            yield keys["cert_file"].place, f"{path}.cert_file", problem
+            yield keys["cert_file"].location, f"{path}.cert_file", problem
 
 
 def _unreadable(path: str) -> str | None:
@@ -184,7 +184,7 @@ def _variable_problem(name: str, environ: Mapping[str, str]) -> str | None:
     secret = environ.get(name, "").strip()
     if not secret:
         return f"the variable {name} is not set"
-    return _too_short(secret, f"${name}", LEAST_TOKEN_LENGTH)
+    return _too_short(secret, f"${name}", MIN_TOKEN_LENGTH)
 
 
 def _too_short(secret: str, where: str, least: int) -> str | None:

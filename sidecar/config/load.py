@@ -14,8 +14,8 @@ from sidecar.core.policy import Policy, PolicyTable
 
 from .errors import ConfigError
 from .files import file_problems
-from .schema import SCHEMA, Items, Key, Section
-from .source import Value, check_keys, lengthen, merge, read_environment, read_file
+from .schema import SCHEMA, Key, Section, SectionList
+from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,
@@ -23,7 +23,7 @@ from .values import (
     Config,
     CredentialConfig,
     EngineConfig,
-    HookConfig,
+    EngineRequestConfig,
     ImportConfig,
     ImportFields,
     LimitsConfig,
@@ -100,9 +100,9 @@ def _root(
     }
     root = Value({}, "") if path is None else read_file(path)
     if not isinstance(root.value, dict):
-        raise ConfigError([f"{root.place}: must be a mapping of keys to values"])
-    root = merge(read_environment(environ, SCHEMA, problems), lengthen(SCHEMA, root))
-    return merge(lengthen(SCHEMA, Value(flags, "the flags")), root)
+        raise ConfigError([f"{root.location}: must be a mapping of keys to values"])
+    root = merge(read_environment(environ, SCHEMA, problems), expand_short_forms(SCHEMA, root))
+    return merge(expand_short_forms(SCHEMA, Value(flags, "the flags")), root)
 
 
 def _flag(key: str) -> str:
@@ -114,31 +114,31 @@ def _flag(key: str) -> str:
 
 def _section(section: Section, value: Value, path: str, problems: list[str]) -> dict[str, Any]:
     """The checked values of a section's keys that are set; ``""`` has its place."""
-    checked: dict[str, Any] = {"": value.place}
+    checked: dict[str, Any] = {"": value.location}
     if not isinstance(value.value, dict):
-        problems.append(f"{value.place}: {path.rstrip('.')}: must be a mapping of keys to values")
+        problems.append(f"{value.location}: {path.rstrip('.')}: must be a mapping of keys to values")
         return checked
     check_keys(value.value, section.keys, path, problems)
     for name, key in section.keys.items():
         one = value.value.get(name)
         if one is None:
             if isinstance(key, Key) and key.default is None:
-                problems.append(f"{value.place}: {path}{name}: is missing")
+                problems.append(f"{value.location}: {path}{name}: is missing")
         elif isinstance(key, Section):
             checked[name] = _section(key, one, f"{path}{name}.", problems)
-        elif isinstance(key, Items):
+        elif isinstance(key, SectionList):
             checked[name] = _items(key, one, f"{path}{name}", problems)
         else:
             try:
                 checked[name] = key.check(one.plain())
             except ValueError as error:
-                problems.append(f"{one.place}: {path}{name}: {error}")
+                problems.append(f"{one.location}: {path}{name}: {error}")
     return checked
 
 
-def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:
+def _items(items: SectionList, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:
     if not isinstance(value.value, list):
-        problems.append(f"{value.place}: {path}: must be a list")
+        problems.append(f"{value.location}: {path}: must be a list")
         return []
     return [
         _section(items.section, one, f"{path}[{index}].", problems) for index, one in enumerate(value.value)
@@ -154,7 +154,7 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
     named = tuple(engine.scope for engine in engines) + tuple(one.scope for one in imports)
     auth = _auth(checked.get("auth", {}), problems)
     tls = _tls(checked.get("tls"), problems)
-    _refuse_open_doors(checked, auth, tls, problems)
+    _require_authentication(checked, auth, tls, problems)
     return Config(
         auth=auth,
         tls=tls,
@@ -201,7 +201,7 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
             problems.append(f"{where}.username: may have no colon in it")
         if {"name", "roles"} <= one.keys():
             credentials.append(CredentialConfig(**_only(one, CredentialConfig.__slots__)))
-    _refuse_twins(
+    _require_unique_names(
         "auth.credentials", checked.get("credentials", []), [one.name for one in credentials], problems
     )
     return AuthConfig(credentials=tuple(credentials), **_only(checked, ("insecure",)))
@@ -220,18 +220,18 @@ def _tls(checked: dict[str, Any] | None, problems: list[str]) -> TlsConfig | Non
     return tls
 
 
-def _refuse_open_doors(
+def _require_authentication(
     checked: dict[str, Any], auth: AuthConfig, tls: TlsConfig | None, problems: list[str]
 ) -> None:
-    place = f"{checked['']}: " if checked[""] else ""
+    location = f"{checked['']}: " if checked[""] else ""
     listeners: tuple[Listener, ...] = checked.get("listen", Config().listen)
     for one in listeners:
         if one.tls and tls is None:
-            problems.append(f"{place}listen: {one.address}: tls needs tls.cert_file and tls.key_file")
+            problems.append(f"{location}listen: {one.address}: tls needs tls.cert_file and tls.key_file")
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{place}listen: {one.address} can be reached from elsewhere, and anybody may do "
+                f"{location}listen: {one.address} can be reached from elsewhere, and anybody may do "
                 f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
                 "    auth:\n"
                 "      credentials:\n"
@@ -239,7 +239,7 @@ def _refuse_open_doors(
                 "  or listen on 127.0.0.1, or allow it to everybody: auth.insecure: true"
             )
     if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
-        problems.append(f"{place}auth.credentials: certificate needs tls.client_ca_file")
+        problems.append(f"{location}auth.credentials: certificate needs tls.client_ca_file")
 
 
 def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[EngineConfig, ...]:
@@ -247,21 +247,24 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
     for index, one in enumerate(checked):
         if not {"scope", "kind", "url"} <= one.keys():
             continue
-        place, where = one[""], f"engines[{index}]"
+        location, where = one[""], f"engines[{index}]"
         modes = _MODES.get(one["kind"], ("",))
         if one.get("mode", "") not in modes:
-            problems.append(f"{place}: {where}.mode: of {one['kind']} must be one of {', '.join(modes[1:])}")
+            problems.append(
+                f"{location}: {where}.mode: of {one['kind']} must be one of {', '.join(modes[1:])}"
+            )
         if one["kind"] == "ray" and not one.get("model"):
-            problems.append(f"{place}: {where}.model: is missing")
+            problems.append(f"{location}: {where}.model: is missing")
         if one["kind"] == "http" and not all(one.get(turn, {}).get("path") for turn in ("pause", "resume")):
-            problems.append(f"{place}: {where}: an engine of kind http needs pause.path and resume.path")
+            problems.append(f"{location}: {where}: an engine of kind http needs pause.path and resume.path")
         pause, resume = (
-            HookConfig(**_only(one.get(turn, {}), HookConfig.__slots__)) for turn in ("pause", "resume")
+            EngineRequestConfig(**_only(one.get(turn, {}), EngineRequestConfig.__slots__))
+            for turn in ("pause", "resume")
         )
         plain = _only(one, tuple(set(EngineConfig.__slots__) - {"pause", "resume", "name"}))
         name = one.get("name") or _host_of(one["url"])
         engines.append(EngineConfig(name=name, pause=pause, resume=resume, **plain))
-    _refuse_twins("engines", checked, [engine.name for engine in engines], problems)
+    _require_unique_names("engines", checked, [engine.name for engine in engines], problems)
     return tuple(engines)
 
 
@@ -273,7 +276,7 @@ def _imports(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Import
         plain = _only(one, tuple(set(ImportConfig.__slots__) - {"fields", "name"}))
         fields = ImportFields(**_only(one.get("fields", {}), ImportFields.__slots__))
         imports.append(ImportConfig(name=one.get("name") or "import", fields=fields, **plain))
-    _refuse_twins("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
+    _require_unique_names("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
     return tuple(imports)
 
 
@@ -281,7 +284,9 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _refuse_twins(key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]) -> None:
+def _require_unique_names(
+    key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]
+) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             problems.append(

@@ -58,12 +58,12 @@ class Section:
         short: the key that is meant where a plain value stands in place of the section.
     """
 
-    keys: dict[str, Key | Section | Items]
+    keys: dict[str, Key | Section | SectionList]
     short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class SectionList:
     """A key that has a list of sections."""
 
     section: Section
@@ -71,7 +71,7 @@ class Items:
 
 
 _POLICY = Policy()
-_POLICY_KEYS: dict[str, Key | Section | Items] = {
+_POLICY_KEYS: dict[str, Key | Section | SectionList] = {
     "enabled": Key(
         boolean,
         "boolean",
@@ -111,8 +111,8 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
 
-_WATCHDOG, _ASKED = _ALERTS.watchdog, _ALERTS.alertmanager
-_WATCHDOG_KEYS: dict[str, Key | Section | Items] = {
+_WATCHDOG, _ALERTMANAGER = _ALERTS.watchdog, _ALERTS.alertmanager
+_WATCHDOG_KEYS: dict[str, Key | Section | SectionList] = {
     "alertname": Key(text, "text", "", "name of an alert that always fires; empty: no dead man's switch"),
     "timeout_secs": Key(
         positive_seconds,
@@ -134,19 +134,19 @@ _WATCHDOG_KEYS: dict[str, Key | Section | Items] = {
     ),
     "scope": Key(scope, "scope", "", "scope of that signal (default: the root)"),
 }
-_ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
+_ALERTMANAGER_KEYS: dict[str, Key | Section | SectionList] = {
     "receiver": Key(text, "text", "", "ask only for alerts of this receiver; empty: all"),
     "filter": Key(matchers, "list of matchers", (), "ask only for alerts that these match; empty: all"),
     "count_suppressed": Key(
-        boolean, "boolean", _ASKED.count_suppressed, "silenced and inhibited alerts count as firing"
+        boolean, "boolean", _ALERTMANAGER.count_suppressed, "silenced and inhibited alerts count as firing"
     ),
     "min_uptime_secs": Key(
         seconds,
         "duration",
-        _ASKED.min_uptime_secs,
+        _ALERTMANAGER.min_uptime_secs,
         "a missing alert counts as resolved only after Alertmanager has run this long",
     ),
-    "timeout_secs": Key(positive_seconds, "duration", _ASKED.timeout_secs, "timeout of a request"),
+    "timeout_secs": Key(positive_seconds, "duration", _ALERTMANAGER.timeout_secs, "timeout of a request"),
     "username": Key(text, "text", "", "user name for basic authentication"),
     "password": Key(text, "text", "", "password; better in a file"),
     "password_file": Key(text, "path", "", "file with the password, read for every request"),
@@ -156,16 +156,16 @@ _ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
     "cert_file": Key(text, "path", "", "client certificate (PEM)"),
     "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
     "insecure_skip_verify": Key(
-        boolean, "boolean", _ASKED.insecure_skip_verify, "do not verify the certificate"
+        boolean, "boolean", _ALERTMANAGER.insecure_skip_verify, "do not verify the certificate"
     ),
 }
 
-_HOOK_KEYS: dict[str, Key | Section | Items] = {
+_ENGINE_REQUEST_KEYS: dict[str, Key | Section | SectionList] = {
     "method": Key(one_of("POST", "PUT", "PATCH", "GET", "DELETE"), "word", "POST", "HTTP method"),
     "path": Key(path, "path", "", "path behind the engine's URL"),
     "body": Key(members, "mapping", (), "body, sent as JSON; empty: none"),
 }
-_ENGINE_KEYS: dict[str, Key | Section | Items] = {
+_ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
     "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
     "url": Key(url, "URL", None, "URL of the engine"),
@@ -185,14 +185,14 @@ _ENGINE_KEYS: dict[str, Key | Section | Items] = {
     "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
     "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
     "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
-    "pause": Section(_HOOK_KEYS),
-    "resume": Section(_HOOK_KEYS),
+    "pause": Section(_ENGINE_REQUEST_KEYS),
+    "resume": Section(_ENGINE_REQUEST_KEYS),
     "asked_path": Key(path, "path", "", "of http: path that says whether it is paused; empty: there is none"),
     "asked_member": Key(text, "text", "is_paused", "of http: member of that answer, as a dotted path"),
 }
 
 _FIELDS = ImportFields()
-_IMPORT_KEYS: dict[str, Key | Section | Items] = {
+_IMPORT_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope that gets the counts and the state"),
     "url": Key(url, "URL", None, "URL that answers with JSON"),
     "name": Key(name, "name", "", "name in log and metrics, and source of the signal (default: import)"),
@@ -224,7 +224,7 @@ _IMPORT_KEYS: dict[str, Key | Section | Items] = {
 }
 
 _TLS = TlsConfig()
-_CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
+_CREDENTIAL_KEYS: dict[str, Key | Section | SectionList] = {
     "name": Key(name, "name", None, "actor in log and history"),
     "roles": Key(roles, "list of roles", None, "worker, agent, webhook, viewer, operator"),
     "scope": Key(
@@ -238,7 +238,7 @@ _CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
     "certificate": Key(text, "text", "", "common name or subject alternative name of a client certificate"),
 }
 
-_LIMIT_KEYS: dict[str, Key | Section | Items] = {
+_LIMIT_KEYS: dict[str, Key | Section | SectionList] = {
     word: Key(
         positive_seconds if word.endswith("_secs") else count,
         "duration" if word.endswith("_secs") else "number",
@@ -285,7 +285,9 @@ SCHEMA = Section(
                     False,
                     "allow listeners that other machines reach without a credential",
                 ),
-                "credentials": Items(Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"),
+                "credentials": SectionList(
+                    Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"
+                ),
             }
         ),
         "tls": Section(
@@ -348,7 +350,7 @@ SCHEMA = Section(
             "a scope without signal, hold or waiter is forgotten after this",
         ),
         "defaults": Section(_POLICY_KEYS),
-        "policies": Items(
+        "policies": SectionList(
             Section(
                 {
                     "match": Key(
@@ -361,7 +363,7 @@ SCHEMA = Section(
         ),
         "alerts": Section(
             {
-                "rules": Items(
+                "rules": SectionList(
                     Section(
                         {
                             "matchers": Key(
@@ -405,10 +407,12 @@ SCHEMA = Section(
                 ),
             }
         ),
-        "engines": Items(
+        "engines": SectionList(
             Section(_ENGINE_KEYS), "engines that are paused by their own API when their gate closes"
         ),
-        "imports": Items(Section(_IMPORT_KEYS), "other controllers whose counts and state are taken over"),
+        "imports": SectionList(
+            Section(_IMPORT_KEYS), "other controllers whose counts and state are taken over"
+        ),
         "limits": Section(_LIMIT_KEYS),
     }
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.core.errors import nearest, shown
+from sidecar.core.errors import closest_match, short_repr
 
 from .errors import ConfigError
 from .schema import Section
@@ -34,7 +34,7 @@ class Value:
     """
 
     value: object
-    place: str
+    location: str
 
     def plain(self) -> object:
         """The value without places."""
@@ -93,27 +93,27 @@ class _Reader:
         self._nodes = 0
 
     def read(self, node: yaml.Node) -> Value:
-        place = f"{self._name}:{node.start_mark.line + 1}"
+        location = f"{self._name}:{node.start_mark.line + 1}"
         self._nodes += 1
         if self._nodes > _MAX_NODES:
-            raise ConfigError([f"{place}: has more than {_MAX_NODES} values"])
+            raise ConfigError([f"{location}: has more than {_MAX_NODES} values"])
         if isinstance(node, yaml.MappingNode):
-            return Value(self._mapping(node), place)
+            return Value(self._mapping(node), location)
         if isinstance(node, yaml.SequenceNode):
-            return Value([self.read(one) for one in node.value], place)
-        return Value(self._loader.construct_object(node, deep=True), place)
+            return Value([self.read(one) for one in node.value], location)
+        return Value(self._loader.construct_object(node, deep=True), location)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for key_node, value_node in node.value:
-            place = f"{self._name}:{key_node.start_mark.line + 1}"
+            location = f"{self._name}:{key_node.start_mark.line + 1}"
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigError([f"{place}: a key must be text"])
+                raise ConfigError([f"{location}: a key must be text"])
             if key in values:
-                raise ConfigError([f"{place}: {key}: stands here a second time"])
+                raise ConfigError([f"{location}: {key}: stands here a second time"])
             value = self.read(value_node)
-            values[key] = Value(value.value, place)
+            values[key] = Value(value.value, location)
         return values
 
 
@@ -127,7 +127,7 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         path = known.get(name)
         if path is None:
             if not _RESERVED.fullmatch(name):
-                problems.append(f"{name}: no such variable{hint_at(name, known)}")
+                problems.append(f"{name}: no such variable{suggestion_for(name, known)}")
             continue
         try:
             value = read_yaml(environ[name], name)
@@ -139,7 +139,7 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         elif _is_bare_mapping(value):
             # "memory:" is what it says, not a mapping of nothing.
             value = Value(environ[name].strip(), name)
-        _put(root, path, _placed(value, name))
+        _put(root, path, _with_location(value, name))
     return Value(root, "the environment")
 
 
@@ -147,7 +147,7 @@ def _is_bare_mapping(value: Value) -> bool:
     return isinstance(value.value, dict) and [one.value for one in value.value.values()] == [None]
 
 
-def lengthen(schema: Section, root: Value) -> Value:
+def expand_short_forms(schema: Section, root: Value) -> Value:
     """``root`` with sections that were given in short written out."""
     if not isinstance(root.value, dict):
         return root
@@ -155,8 +155,8 @@ def lengthen(schema: Section, root: Value) -> Value:
     for name, key in schema.keys.items():
         value = keys.get(name)
         if isinstance(key, Section) and key.short and value is not None and isinstance(value.value, str):
-            keys[name] = Value({key.short: value}, value.place)
-    return Value(keys, root.place)
+            keys[name] = Value({key.short: value}, value.location)
+    return Value(keys, root.location)
 
 
 def merge(first: Value, second: Value) -> Value:
@@ -168,13 +168,13 @@ def merge(first: Value, second: Value) -> Value:
             else first.value.get(key) or second.value[key]
             for key in {**second.value, **first.value}
         }
-        return Value(keys, second.place)
+        return Value(keys, second.location)
     return first
 
 
-def hint_at(name: str, known: Iterable[str]) -> str:
+def suggestion_for(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like ``name``."""
-    near = nearest(name, known)
+    near = closest_match(name, known)
     return f" (did you mean {near}?)" if near else ""
 
 
@@ -183,7 +183,9 @@ def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problem
     known = list(known)
     for key, one in value.items():
         if key not in known:
-            problems.append(f"{one.place}: {path}{shown(key)[1:-1]}: no such key{hint_at(key, known)}")
+            problems.append(
+                f"{one.location}: {path}{short_repr(key)[1:-1]}: no such key{suggestion_for(key, known)}"
+            )
 
 
 def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable[tuple[str, tuple[str, ...]]]:
@@ -199,15 +201,15 @@ def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable
 
 def _put(root: dict[str, Value], path: tuple[str, ...], value: Value) -> None:
     for name in path[:-1]:
-        inner = root.setdefault(name, Value({}, value.place)).value
+        inner = root.setdefault(name, Value({}, value.location)).value
         assert isinstance(inner, dict)  # noqa: S101 - only this function fills it
         root = inner
     root[path[-1]] = value
 
 
-def _placed(value: Value, place: str) -> Value:
+def _with_location(value: Value, location: str) -> Value:
     if isinstance(value.value, dict):
-        return Value({key: _placed(one, place) for key, one in value.value.items()}, place)
+        return Value({key: _with_location(one, location) for key, one in value.value.items()}, location)
     if isinstance(value.value, list):
-        return Value([_placed(one, place) for one in value.value], place)
-    return Value(value.value, place)
+        return Value([_with_location(one, location) for one in value.value], location)
+    return Value(value.value, location)

@@ -7,7 +7,7 @@ from sidecar.core.policy import Policy, PolicyTable
 _MOST_NAMED = 5
 
 
-def what_pauses(policies: PolicyTable) -> str:
+def describe_pausing(policies: PolicyTable) -> str:
     """Which scopes their policies may pause, in a sentence's part; operators may always pause."""
     pausing = [match for match, policy in policies.rules if _pauses(policy)]
     sparing = [match for match, policy in policies.rules if not _pauses(policy)]
@@ -29,6 +29,6 @@ def _all(policies: PolicyTable) -> list[Policy]:
 
 
 def _named(scopes: list[str]) -> str:
-    shown = ", ".join(scope or "(root)" for scope in scopes[:_MOST_NAMED])
+    names = ", ".join(scope or "(root)" for scope in scopes[:_MOST_NAMED])
     more = len(scopes) - _MOST_NAMED
-    return f"{shown} and {more} more policies" if more > 0 else shown
+    return f"{names} and {more} more policies" if more > 0 else names

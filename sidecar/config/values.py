@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.alerts import RuleSet
 from sidecar.core.policy import PolicyTable
 
-LEAST_TOKEN_LENGTH = 16
+MIN_TOKEN_LENGTH = 16
 """Characters of a bearer token."""
 
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
@@ -94,7 +94,7 @@ class AlertsConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class HookConfig:
+class EngineRequestConfig:
     """A request that turns an engine's switch.
 
     Attributes:
@@ -141,8 +141,8 @@ class EngineConfig:
     bearer_token: str = field(default="", repr=False)
     bearer_token_file: str = ""
     ca_file: str = ""
-    pause: HookConfig = field(default_factory=HookConfig)
-    resume: HookConfig = field(default_factory=HookConfig)
+    pause: EngineRequestConfig = field(default_factory=EngineRequestConfig)
+    resume: EngineRequestConfig = field(default_factory=EngineRequestConfig)
     asked_path: str = ""
     asked_member: str = "is_paused"
 

@@ -98,7 +98,7 @@ def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
     assert pair.own.metric('wellbeing_reconcile_corrections_total{what="ended"}') == 1
     assert pair.own.wait_log("reconciled")["ended"] == 1
     [entry, *_] = pair.own.get("/v1/history").json()["entries"]
-    assert "Alertmanager knows of it no more" in entry["reason"]
+    assert "Alertmanager does not list it any more" in entry["reason"]
 
 
 def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interval(pair: Pair) -> None:

@@ -23,7 +23,7 @@ class EngineStub:
         self.kind = kind
         self.paused = False
         self.fault = ""
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.values: dict[str, Any] = {}
         stub = self
 
@@ -38,7 +38,7 @@ class EngineStub:
             do_PUT = do_POST
 
             def _answer(self, body: Any) -> None:
-                stub.asked.append((self.command, self.path, body))
+                stub.requests.append((self.command, self.path, body))
                 status, answer = stub.answer(self.command, self.path, body)
                 payload = json.dumps(answer).encode()
                 try:
@@ -68,15 +68,15 @@ class EngineStub:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.die()
+        self.stop()
 
-    def die(self) -> None:
+    def stop(self) -> None:
         """Be gone, and forget the pause."""
         self._server.shutdown()
         self._server.server_close()
         self.paused = False
 
-    def revive(self) -> None:
+    def start(self) -> None:
         """Be there again."""
         self._serve(self.port)
 

@@ -133,7 +133,7 @@ def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
         elif name == "ENV":
             stage.env |= dict(part.split("=", 1) for part in shlex.split(value))
         else:
-            stage.said[name] = value
+            stage.metadata[name] = value
     return stage
 
 
@@ -199,7 +199,7 @@ class Container:
             "--bounding-set=-all",
         ]
         variables = [f"{key}={value}" for key, value in {**image.env, **env}.items()]
-        entry = [*json.loads(image.said["ENTRYPOINT"]), *arguments]
+        entry = [*json.loads(image.metadata["ENTRYPOINT"]), *arguments]
         inside = ["setpriv", *drop, "env", "-i", "-C", image.workdir, *variables, *entry]
         lines.append(f"cd / && exec chroot {shlex.quote(str(root))} {shlex.join(inside)}")
         self.log = root.parent / "container.log"
@@ -229,7 +229,7 @@ class Container:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
-    def begin(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+    def start_python(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """Start Python in the container's network."""
         command = [
             program("nsenter"),
@@ -245,17 +245,17 @@ class Container:
 
     def inside(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python there, to its end."""
-        with self.begin(code, *arguments) as running:
+        with self.start_python(code, *arguments) as running:
             out, said = running.communicate(timeout=60)
         return subprocess.CompletedProcess(running.args, running.returncode, out, said)
 
     def request(self, port: int, path: str, host: str = "127.0.0.1") -> subprocess.Popen[str]:
         """A request that may wait; it prints the status of the answer."""
-        return self.begin(ASK, f"http://{host}:{port}{path}")
+        return self.start_python(ASK, f"http://{host}:{port}{path}")
 
     def ask(self, port: int, path: str, host: str = "127.0.0.1") -> int:
         """The status of an answer; 0: there was none."""
-        done = self.inside(ASK, f"http://{host}:{port}{path}")
+        done = self.run_python(ASK, f"http://{host}:{port}{path}")
         return int(done.stdout or 0)
 
     def probe(self, probe: dict, ports: dict[str, int]) -> bool:

@@ -138,6 +138,6 @@ def snippets(language: str, section: str = "") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
-def spoiled(objects: list[Object]) -> list[Object]:
+def copy_of(objects: list[Object]) -> list[Object]:
     """A copy that may be changed."""
     return copy.deepcopy(objects)

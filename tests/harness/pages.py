@@ -127,12 +127,12 @@ class Terminals:
         self,
         tree: Path,
         folder: Path,
-        places: Mapping[str, str],
+        replacements: Mapping[str, str],
         environ: Mapping[str, str],
         programs: Mapping[str, str],
     ) -> None:
         self.tree = tree
-        self.places = dict(places)
+        self.replacements = dict(replacements)
         named = folder / "programs"
         named.mkdir()
         for name, command in programs.items():
@@ -162,7 +162,7 @@ class Terminals:
         """Save a block that names its file."""
         assert block.file, block.text
         path = self.tree / block.file
-        path.write_text(self._here(block.text))
+        path.write_text(self._replaced(block.text))
         return path
 
     def paste(self, block: Block, **environ: str) -> str:
@@ -179,14 +179,14 @@ class Terminals:
         return running
 
     def _begin(self, text: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
-        command = ["bash", "-euo", "pipefail", "-c", self._here(text)]
+        command = ["bash", "-euo", "pipefail", "-c", self._replaced(text)]
         env = {**self._environ, **environ}
         return subprocess.Popen(
             command, cwd=self.tree, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def _here(self, text: str) -> str:
-        for old, new in self.places.items():
+    def _replaced(self, text: str) -> str:
+        for old, new in self.replacements.items():
             text = text.replace(old, new)
         return text

@@ -118,7 +118,7 @@ def test_of_two_addresses_the_first_is_let_go_if_the_second_fails(tmp_path: Path
         ),
         ("sqlite:.", "cannot be opened: it is a folder: name a file in it, as sqlite:wellbeing.db"),
         ("sqlite:file/a.db", "file/a.db cannot be opened: the folder file does not exist: make it"),
-        ("sqlite:file", "is damaged or no store"),
+        ("sqlite:file", "is damaged or not a store"),
         ("sqlite:/proc/a.db", "store /proc/a.db cannot be opened"),
         ("sqlite:/dev/null", "/dev/null cannot be opened: it is no regular file: name another one"),
     ],

@@ -55,23 +55,23 @@ class Sidecar:
     def pass_time(self, secs: float) -> None:
         self.at += secs
         self.apply(Expire(tuple(self.core_state.records)))
-        self.watchdog.look()
-        self.obey()
+        self.watchdog.check()
+        self.run_commands()
 
-    def obey(self) -> None:
+    def run_commands(self) -> None:
         while self.orders:
             self.apply(self.orders.pop(0))
 
     def notify(self, *alerts: Alert) -> None:
         notification = Notification("r", "g", 0, alerts)
-        self.watchdog.hear(notification)
-        self.obey()
-        command = self.interpreter.hear(notification, self.at).command
-        self.watchdog.note(self.apply(self.watchdog.guard(command)))
-        self.obey()
+        self.watchdog.receive(notification)
+        self.run_commands()
+        command = self.interpreter.interpret(notification, self.at).command
+        self.watchdog.record_ended(self.apply(self.watchdog.mark_blind(command)))
+        self.run_commands()
 
     @property
-    def picture(self):
+    def state_without_lift_times(self):
         """What is known but for what depends on when a pause was lifted in between."""
         return {
             scope: (
@@ -125,14 +125,14 @@ def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, r
                 if scope in sidecar.core_state.records:
                     sidecar.apply(Resume(scope, "operator"))
         sidecar.pass_time(30.0)
-        before, _ = sidecar.picture
+        before, _ = sidecar.state_without_lift_times
         for group, secs in data.draw(splittings(names)):
             sidecar.notify(*(alert(name, firing=False) for name in group))
             sidecar.pass_time(secs)
         sidecar.at = 1100.0
         sidecar.pass_time(0.0)
         assert sidecar.watchdog.blind
-        blind, tombstones = sidecar.picture
+        blind, tombstones = sidecar.state_without_lift_times
         # All stands as before: each signal with its resolve kept beside it.
         assert tombstones == {}
         assert {scope: one[:3] for scope, one in blind.items()} == {
@@ -148,5 +148,5 @@ def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, r
         assert {one for record in sidecar.core_state.records.values() for one in record.signals} == {
             f"alert:f{name}" for name in again
         }
-        pictures.append((blind, sidecar.picture))
+        pictures.append((blind, sidecar.state_without_lift_times))
     assert pictures[0] == pictures[1]

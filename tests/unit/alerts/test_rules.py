@@ -44,7 +44,7 @@ def claim(rule, labels=None, annotations=None):
 def state_of(labels):
     made = RuleSet().match(scoped(labels))
     if isinstance(made, NoMatch):
-        assert made == NoMatch(NoMatchCause.RULE)
+        assert made == NoMatch(NoMatchCause.IGNORED_BY_RULE)
         return None
     return made.state
 
@@ -102,7 +102,7 @@ def test_an_alert_that_no_configured_rule_matches_is_ignored():
 
 def test_a_rule_can_ignore_what_later_rules_would_claim():
     rules = RuleSet((Rule.build(["team=a"], "ignore"), Rule.build([], "distressed")))
-    assert rules.match(scoped({"team": "a"})) == NoMatch(NoMatchCause.RULE)
+    assert rules.match(scoped({"team": "a"})) == NoMatch(NoMatchCause.IGNORED_BY_RULE)
     assert rules.match(scoped({"team": "b"})).state is DISTRESSED
 
 
@@ -156,7 +156,9 @@ def test_an_empty_segment_of_wellbeing_scope_is_misdirected(rules, value):
     "labels", [{"severity": "none"}, {"wellbeing": "ignore", "severity": "critical"}, {"severity": "none"}]
 )
 def test_what_a_rule_ignores_is_not_misdirected(labels):
-    assert RuleSet().match(alert({**labels, "wellbeing_scope": "a//b"})) == NoMatch(NoMatchCause.RULE)
+    assert RuleSet().match(alert({**labels, "wellbeing_scope": "a//b"})) == NoMatch(
+        NoMatchCause.IGNORED_BY_RULE
+    )
 
 
 def test_a_rule_whose_scope_names_no_labels_means_the_root():
@@ -260,7 +262,7 @@ def test_a_reason_is_safe_to_log_and_of_bounded_length():
     ],
 )
 def test_an_unknown_placeholder_is_refused_when_the_rule_is_built(template):
-    with pytest.raises(InvalidRule, match="is no placeholder"):
+    with pytest.raises(InvalidRule, match="is not a placeholder"):
         Rule.build([], "distressed", reason=template)
 
 

@@ -13,7 +13,7 @@ from sidecar.core.commands import (
     AlertResolved,
     ClaimState,
     Expire,
-    Forget,
+    ForgetScopes,
     Pause,
     ReceiveAlerts,
     Resume,
@@ -136,7 +136,7 @@ class NaiveScope:
         self.put("auto", now, now + self.policy.max_pause_secs if self.policy.max_pause_secs else None)
 
 
-class NaiveWorld:
+class NaiveCore:
     def __init__(self) -> None:
         self.known = {"", *POLICIES.named_scopes()}
         self.policies = POLICIES
@@ -238,7 +238,7 @@ steps = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(seconds, steps, st.booleans()), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
-    core_state, naive = CoreState(POLICIES), NaiveWorld()
+    core_state, naive = CoreState(POLICIES), NaiveCore()
     counts = {scope: [0, 0, 0] for scope in SCOPES}
     now = 100.0
     transaction = Transaction(core_state)
@@ -256,7 +256,7 @@ def test_the_core_does_what_the_naive_model_does(sequence) -> None:
         # A command lets time pass where it acts; timers do so elsewhere.
         outcome = transaction.apply_command(command(step, now), now)
         lapsed = transaction.apply_command(Expire(tuple(SCOPES)), now)
-        act(naive, step, now)
+        apply_naively(naive, step, now)
         for scope in naive.scopes.values():
             scope.pass_time(now)
         for event in (*before.events, *outcome.events, *lapsed.events):
@@ -280,7 +280,7 @@ def command(step, now: float):
         case ("reload", policies):
             return SetPolicies(policies)
         case ("forget",):
-            return Forget(tuple(SCOPES))
+            return ForgetScopes(tuple(SCOPES))
         case ("set back", secs):
             return ShiftTime(secs)
         case ("notify" | "blind", listed):
@@ -303,7 +303,7 @@ def command(step, now: float):
             return Expire(tuple(SCOPES))
 
 
-def act(naive: NaiveWorld, step, now: float) -> None:
+def apply_naively(naive: NaiveCore, step, now: float) -> None:
     match step:
         case ("claim", name, source, level, ttl):
             scope = naive.scopes[name]
@@ -345,7 +345,7 @@ def act(naive: NaiveWorld, step, now: float) -> None:
             scope.suppressed = True
 
 
-def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
+def compare(core_state: CoreState, naive: NaiveCore, counts) -> None:
     for name, scope in naive.scopes.items():
         record = core_state.records.get(name)
         if record is None:
@@ -370,7 +370,7 @@ def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
         )
 
 
-def leaves_nothing_behind(core_state: CoreState, naive: NaiveWorld) -> None:
+def leaves_nothing_behind(core_state: CoreState, naive: NaiveCore) -> None:
     """What is derived is what the records say; what was forgotten is gone."""
     assert set(core_state.records) == naive.known
     assert core_state.scope_by_alert == {

@@ -22,8 +22,8 @@ from sidecar.core.values import Tombstone
 NOW = 1000.0
 
 
-def resolved(name: object, *, keep_secs: float = 900.0, if_unknown=None) -> AlertResolved:
-    return AlertResolved(f"alert:{name}", 20.0, NOW + keep_secs, if_unknown)
+def resolved(name: object, *, keep_secs: float = 900.0, outcome_if_unknown=None) -> AlertResolved:
+    return AlertResolved(f"alert:{name}", 20.0, NOW + keep_secs, outcome_if_unknown)
 
 
 def fired(name: object) -> AlertFired:
@@ -93,7 +93,10 @@ def test_a_resolve_of_an_alert_that_the_rules_ignore_leaves_nothing_and_ends_wha
     [outcome] = apply(
         core_state,
         ReceiveAlerts(
-            (resolved("a", if_unknown=ignored), resolved("b", if_unknown=AlertOutcome.MISDIRECTED))
+            (
+                resolved("a", outcome_if_unknown=ignored),
+                resolved("b", outcome_if_unknown=AlertOutcome.MISDIRECTED),
+            )
         ),
     )
     assert outcome.alerts == (AlertOutcome.APPLIED, AlertOutcome.MISDIRECTED)
@@ -132,5 +135,5 @@ def test_the_count_is_right_whatever_happens_in_one_batch(batches, limit) -> Non
                 transaction.apply_command(ShiftTime(what), now)
         core_state.apply(transaction)
         assert len(core_state.tombstones) <= limit
-        heard = [one.heard_at for one in core_state.tombstones.values()]
+        heard = [one.received_at for one in core_state.tombstones.values()]
         assert heard == sorted(heard), "in the order in which they were heard of"

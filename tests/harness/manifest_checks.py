@@ -43,7 +43,7 @@ def _contexts(objects: list[Object]) -> Iterator[tuple[str, Object, dict[str, An
             yield f"{workload['metadata']['name']}/{container['name']}", container, context
 
 
-def ours(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+def sidecar_containers(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
     """The containers that run the sidecar, with their workloads."""
     for workload in workloads(objects):
         for container in containers_of(workload):
@@ -182,7 +182,7 @@ def listeners(config: str) -> dict[int, tuple[str, set[str] | None]]:
 
 def ports_match(objects: list[Object]) -> Iterator[str]:
     named: set[str] = set()
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         where = f"{workload['metadata']['name']}/{container['name']}"
         outside = {
             port
@@ -230,7 +230,7 @@ def workers_reach_it(objects: list[Object]) -> Iterator[str]:
             loopback = host.startswith("127.")
             gates = [
                 listeners(sidecar_config(objects, other, one))
-                for other, one in ours(objects)
+                for other, one in sidecar_containers(objects)
                 if (other is workload) == loopback
                 and (
                     loopback
@@ -254,7 +254,7 @@ def workers_reach_it(objects: list[Object]) -> Iterator[str]:
 
 
 def config_accepted(objects: list[Object]) -> Iterator[str]:
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "sidecar.yaml")
             file.write_text(sidecar_config(objects, workload, container))
@@ -272,7 +272,7 @@ def config_accepted(objects: list[Object]) -> Iterator[str]:
 
 def files_mounted(objects: list[Object]) -> Iterator[str]:
     """What the config names is where it says."""
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         config = yaml.safe_load(sidecar_config(objects, workload, container))
         mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
         volumes = {one["name"]: one for one in pod_of(workload)["volumes"]}
@@ -317,7 +317,7 @@ def tokens_there(objects: list[Object]) -> Iterator[str]:
                 for name, value in environment(container, "ns", "pod").items()
                 if name.endswith("TOKEN_FILE")
             }
-            if (workload, container) in list(ours(objects)):
+            if (workload, container) in list(sidecar_containers(objects)):
                 config = yaml.safe_load(sidecar_config(objects, workload, container))
                 wanted |= {one["token_file"] for one in config["auth"]["credentials"]}
             files = _files(container, pod)
@@ -342,7 +342,7 @@ def tokens_there(objects: list[Object]) -> Iterator[str]:
 
 def asks_alertmanager(objects: list[Object]) -> Iterator[str]:
     name, namespace, port = ALERTMANAGER
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         urls = yaml.safe_load(sidecar_config(objects, workload, container))["alerts"]["alertmanager_urls"]
         if urls != [f"http://{name}.{namespace}.svc:{port}"]:
             yield f"{workload['metadata']['name']} asks {urls} what fires"
@@ -396,7 +396,7 @@ def scrape_annotations_lead_to_engines(objects: list[Object]) -> Iterator[str]:
 
 
 def is_native_sidecar(objects: list[Object]) -> Iterator[str]:
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         starting = pod_of(workload).get("initContainers", [])
         if container in starting and (
             container.get("restartPolicy") != "Always" or starting[0] is not container
@@ -406,7 +406,7 @@ def is_native_sidecar(objects: list[Object]) -> Iterator[str]:
 
 def asks_about_itself(objects: list[Object]) -> Iterator[str]:
     """A pod's sidecar asks for the alerts of its own namespace and pod."""
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         values = environment(container, "team-a", "qwen-0")
         wanted = yaml.safe_load(values.get("WELLBEING_ALERTS__ALERTMANAGER__FILTER", "[]"))
         if 'namespace="team-a"' not in wanted:
@@ -455,4 +455,12 @@ def dashboards_in(objects: list[Object]) -> dict[str, Any]:
     return {board["uid"]: board for board in boards}
 
 
-__all__ = ["CHECKS", "SECRETS", "container_of", "dashboards_in", "listeners", "ours", "violations"]
+__all__ = [
+    "CHECKS",
+    "SECRETS",
+    "container_of",
+    "dashboards_in",
+    "listeners",
+    "sidecar_containers",
+    "violations",
+]
