@@ -1,4 +1,4 @@
-"""The config: one YAML file, every key also an environment variable, a few flags."""
+"""The config: a YAML file, environment variables for every key, and a few command-line flags."""
 
 from .durations import parse_duration
 from .errors import ConfigError

@@ -1,7 +1,7 @@
-"""What values a key of the config may have.
+"""Checks for the values of config keys.
 
-A check takes what YAML made of a value and returns it as the program wants it, or raises `ValueError`
-with what is wrong.
+A check takes a value as YAML parsed it. It returns the value in the type that the program uses, or raises
+`ValueError`, whose message says what is wrong.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def count(value: object) -> int:
 
 
 def rate(value: object) -> float:
-    """A number a second."""
+    """A number per second."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
         raise _invalid("a number of at least 0", value)
     return float(value)
@@ -96,14 +96,14 @@ def urls(value: object) -> tuple[str, ...]:
     for url in texts(value):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            # It may have a password in it.
-            told = re.sub(r"//[^/@]*@", "//***@", url)
-            raise _invalid("http://HOST:PORT or https://HOST:PORT, with a path where there is one", told)
+            # The URL may contain a password.
+            redacted = re.sub(r"//[^/@]*@", "//***@", url)
+            raise _invalid("http://HOST:PORT or https://HOST:PORT, optionally with a path", redacted)
     return texts(value)
 
 
 def name(value: object) -> str:
-    """A name, as a claim's source may have it; empty: none."""
+    """A name that is valid as the source of a claim; empty: none."""
     if not _NAME.fullmatch(text(value)):
         raise _invalid("at most 128 of A-Z a-z 0-9 . _ : ~ / @ + -", value)
     return text(value)
@@ -115,14 +115,14 @@ def url(value: object) -> str:
 
 
 def path(value: object) -> str:
-    """A path behind a URL; empty: none."""
+    """A path that is appended to a URL; empty: none."""
     if text(value) and not text(value).startswith("/"):
         raise _invalid("a path that begins with /", value)
     return text(value)
 
 
 def members(value: object) -> dict[str, object]:
-    """A mapping, as it stands, to be sent as JSON."""
+    """A mapping that is sent as JSON."""
     if not isinstance(value, dict):
         raise _invalid("a mapping", value)
     return value
@@ -141,7 +141,7 @@ def scope(value: object) -> str:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of a few words."""
+    """One of the ``allowed`` words."""
 
     def check(value: object) -> str:
         if value not in allowed or not isinstance(value, str):
@@ -156,12 +156,12 @@ def listeners(value: object) -> tuple[Listener, ...]:
     if isinstance(value, str | dict):
         value = [value]
     if not isinstance(value, list) or not value:
-        raise _invalid("HOST:PORT, unix:/path, or a list of those", value)
+        raise _invalid("HOST:PORT, unix:/path, or a list of these", value)
     found = tuple(map(_listener, value))
     addresses = [one.address for one in found]
     for index, address in enumerate(addresses):
         if address in addresses[:index] and not address.endswith(":0"):
-            raise ValueError(f"{address} stands here twice")
+            raise ValueError(f"{address} is listed twice")
     return found
 
 
@@ -170,7 +170,7 @@ def _listener(value: object) -> Listener:
         return Listener(_address(value))
     for key in value:
         if key not in ("address", "roles", "tls", "mode"):
-            raise ValueError(f"{short_repr(key)}: no such key: address, roles, tls and mode may stand here")
+            raise ValueError(f"{short_repr(key)}: no such key: the keys are address, roles, tls and mode")
     if "address" not in value:
         raise ValueError("address: is missing")
     keys: dict[str, Any] = {}
@@ -190,7 +190,7 @@ def _address(value: object) -> str:
         raise _invalid("HOST:PORT, [V6]:PORT or unix:/path", value)
     if is_socket and len(os.fsencode(str(value).removeprefix("unix:"))) > _MAX_UNIX_PATH_BYTES:
         raise ValueError(
-            f"the path of a Unix socket may have {_MAX_UNIX_PATH_BYTES} bytes: use a shorter one than "
+            f"the path of a Unix socket may have {_MAX_UNIX_PATH_BYTES} bytes at most: use one shorter than "
             f"{short_repr(value)}"
         )
     return str(value)
@@ -211,21 +211,21 @@ def roles(value: object) -> tuple[str, ...]:
 
 
 def sha256(value: object) -> str:
-    """A SHA-256 in hex; empty: none."""
+    """A SHA-256 digest in hex; empty: none."""
     if not re.fullmatch("([0-9a-f]{64})?", text(value)):
-        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` makes them")
+        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` prints them")
     return text(value)
 
 
 def bcrypt_hash(value: object) -> str:
-    """A hash by bcrypt; empty: none."""
+    """A bcrypt hash; empty: none."""
     if text(value) and not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text(value)):
-        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` makes one")
+        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` prints one")
     return text(value)
 
 
 def store(value: object) -> str:
-    """Where the state is kept."""
+    """The URL of a store."""
     if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
         return value
     raise _invalid("memory: or sqlite:PATH", value)

@@ -1,4 +1,4 @@
-"""From file, environment and flags to one checked config, or to all that is wrong with them."""
+"""Loads the config from file, environment and flags, and collects all problems."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ _EXCLUSIVE = (
 def load_config(
     path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> Config:
-    """The config of a file, the environment and flags; flags count most, then the environment.
+    """Load the config. Flags override the environment, and the environment overrides the file.
 
     Args:
-        path: a YAML file; None: there is none.
-        environ: its variables ``WELLBEING_…`` are read.
+        path: a YAML file; None: no file.
+        environ: the environment; the variables ``WELLBEING_…`` are read.
         overrides: values of flags, by top-level key.
 
     Raises:
-        ConfigError: with everything that is wrong.
+        ConfigError: with all problems.
     """
     problems: list[str] = []
     root = _root(path, environ, overrides, problems)
@@ -75,13 +75,13 @@ def check_files(
     *,
     sections: Container[str] | None = None,
 ) -> list[str]:
-    """What is wrong with the files that a valid config names, each with the place of its key.
+    """Problems of the files that a valid config names, each with the location of its key.
 
     Args:
-        path: as of `load_config`.
-        environ: the same; it also has the variables that ``token_env`` names.
-        overrides: the same.
-        sections: only what these top-level keys name; None: everything.
+        path: as in `load_config`.
+        environ: as in `load_config`; also has the variables that ``token_env`` names.
+        overrides: as in `load_config`.
+        sections: check only these top-level keys; None: check all keys.
     """
     return file_problems(_root(path, environ, overrides, []), environ, sections)
 
@@ -113,7 +113,7 @@ def _flag(key: str) -> str:
 
 
 def _section(section: Section, value: Value, path: str, problems: list[str]) -> dict[str, Any]:
-    """The checked values of a section's keys that are set; ``""`` has its place."""
+    """The checked values of all keys that are set in a section. The key ``""`` has its location."""
     checked: dict[str, Any] = {"": value.location}
     if not isinstance(value.value, dict):
         problems.append(f"{value.location}: {path.rstrip('.')}: must be a mapping of keys to values")
@@ -194,11 +194,11 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
     for index, one in enumerate(checked.get("credentials", ())):
         where = f"{one['']}: auth.credentials[{index}]"
         if len([kind for kind in _KINDS if one.get(kind)]) != 1:
-            problems.append(f"{where}: needs one of {', '.join(_KINDS)}")
+            problems.append(f"{where}: needs exactly one of {', '.join(_KINDS)}")
         if bool(one.get("username")) != bool(one.get("password_bcrypt")):
-            problems.append(f"{where}: username and password_bcrypt need each other")
+            problems.append(f"{where}: username and password_bcrypt must be set together")
         if ":" in one.get("username", ""):
-            problems.append(f"{where}.username: may have no colon in it")
+            problems.append(f"{where}.username: must not contain a colon")
         if {"name", "roles"} <= one.keys():
             credentials.append(CredentialConfig(**_only(one, CredentialConfig.__slots__)))
     _require_unique_names(
@@ -231,12 +231,12 @@ def _require_authentication(
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{location}listen: {one.address} can be reached from elsewhere, and anybody may do "
-                f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
+                f"{location}listen: {one.address} can be reached from other machines, and anyone may do "
+                f"{', '.join(anonymous)} there without a credential. Configure credentials:\n"
                 "    auth:\n"
                 "      credentials:\n"
                 "        - {name: me, roles: [worker, agent, webhook, viewer, operator], token_file: /PATH}\n"
-                "  or listen on 127.0.0.1, or allow it to everybody: auth.insecure: true"
+                "  or listen on 127.0.0.1, or allow everyone: auth.insecure: true"
             )
     if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
         problems.append(f"{location}auth.credentials: certificate needs tls.client_ca_file")
@@ -251,7 +251,7 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
         modes = _MODES.get(one["kind"], ("",))
         if one.get("mode", "") not in modes:
             problems.append(
-                f"{location}: {where}.mode: of {one['kind']} must be one of {', '.join(modes[1:])}"
+                f"{location}: {where}.mode: for {one['kind']} must be one of {', '.join(modes[1:])}"
             )
         if one["kind"] == "ray" and not one.get("model"):
             problems.append(f"{location}: {where}.model: is missing")
@@ -290,7 +290,7 @@ def _require_unique_names(
     for index, name in enumerate(names):
         if name in names[:index]:
             problems.append(
-                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; give it a name"
+                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; set a unique name"
             )
 
 

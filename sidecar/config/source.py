@@ -1,4 +1,4 @@
-"""Where values come from: a YAML file with its lines, and the environment."""
+"""Reads config values from a YAML file, with line numbers, and from the environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .schema import Section
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(
-    # What the command line and clients read, and what Kubernetes sets for a Service of this name.
+    # Variables of the command line and of clients, and those that Kubernetes sets for a Service of this name.
     r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
 )
@@ -26,7 +26,7 @@ _MAX_NODES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value, and where it stands.
+    """A value and its location.
 
     Attributes:
         value: text, number, boolean, None, a list of values, or a mapping of keys to values.
@@ -37,7 +37,7 @@ class Value:
     location: str
 
     def plain(self) -> object:
-        """The value without places."""
+        """The value without locations."""
         if isinstance(self.value, dict):
             return {key: value.plain() for key, value in self.value.items()}
         if isinstance(self.value, list):
@@ -46,10 +46,10 @@ class Value:
 
 
 def read_file(path: Path) -> Value:
-    """What the YAML file at ``path`` says.
+    """Read the YAML file at ``path``.
 
     Raises:
-        ConfigError: it cannot be read, or is not YAML.
+        ConfigError: the file cannot be read, or is not YAML.
     """
     try:
         return read_yaml(path.read_bytes(), str(path))
@@ -58,10 +58,10 @@ def read_file(path: Path) -> Value:
 
 
 def read_yaml(data: bytes | str, name: str) -> Value:
-    """What YAML says; ``name`` stands in places.
+    """Parse YAML. Locations start with ``name``.
 
     Raises:
-        ConfigError: it is not YAML.
+        ConfigError: ``data`` is not YAML.
     """
     loader: yaml.SafeLoader | None = None
     try:
@@ -72,7 +72,7 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         return _Reader(loader, name).read(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        hint = ' (quote a text that has a colon, as "memory:", and look at the indentation)'
+        hint = ' (quote text that contains a colon, such as "memory:", and check the indentation)'
         hint = hint if error.problem == _COLON else ""
         raise ConfigError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_yaml(data: bytes | str, name: str) -> Value:
 
 
 class _Reader:
-    """Makes values of nodes; aliases count as often as they are used, so a bomb is noticed."""
+    """Converts YAML nodes to values. An alias counts each time it is used, to detect an alias bomb."""
 
     def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
         self._loader = loader
@@ -111,14 +111,14 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError([f"{location}: a key must be text"])
             if key in values:
-                raise ConfigError([f"{location}: {key}: stands here a second time"])
+                raise ConfigError([f"{location}: {key}: is set twice"])
             value = self.read(value_node)
             values[key] = Value(value.value, location)
         return values
 
 
 def read_environment(environ: Mapping[str, str], schema: Section, problems: list[str]) -> Value:
-    """What the variables ``WELLBEING_…`` say, nested as the schema is; mistakes go to ``problems``."""
+    """Read the variables ``WELLBEING_…``, nested like the schema. Errors are added to ``problems``."""
     root: dict[str, Value] = {}
     known = dict(_variables(schema, PREFIX, ()))
     for name in sorted(environ):
@@ -137,7 +137,7 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         if not environ[name].strip():
             value = Value("", name)
         elif _is_bare_mapping(value):
-            # "memory:" is what it says, not a mapping of nothing.
+            # "memory:" is text here, not a mapping with an empty value.
             value = Value(environ[name].strip(), name)
         _put(root, path, _with_location(value, name))
     return Value(root, "the environment")
@@ -148,7 +148,7 @@ def _is_bare_mapping(value: Value) -> bool:
 
 
 def expand_short_forms(schema: Section, root: Value) -> Value:
-    """``root`` with sections that were given in short written out."""
+    """``root`` with the short forms of sections replaced by the full forms."""
     if not isinstance(root.value, dict):
         return root
     keys = dict(root.value)
@@ -160,7 +160,7 @@ def expand_short_forms(schema: Section, root: Value) -> Value:
 
 
 def merge(first: Value, second: Value) -> Value:
-    """``first``, and ``second`` where it says nothing; mappings key by key."""
+    """Merge two values. ``first`` overrides ``second``; mappings are merged key by key."""
     if isinstance(first.value, dict) and isinstance(second.value, dict):
         keys = {
             key: merge(first.value[key], second.value[key])
@@ -173,13 +173,13 @@ def merge(first: Value, second: Value) -> Value:
 
 
 def suggestion_for(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like ``name``."""
+    """A hint with the known name that is most similar to ``name``; empty: no name is similar."""
     near = closest_match(name, known)
     return f" (did you mean {near}?)" if near else ""
 
 
 def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problems: list[str]) -> None:
-    """Tell of keys that are not known."""
+    """Add a problem for each unknown key."""
     known = list(known)
     for key, one in value.items():
         if key not in known:

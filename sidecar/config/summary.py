@@ -1,4 +1,4 @@
-"""What a config comes to, in a few words for the log."""
+"""A short summary of the config, for the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MOST_NAMED = 5
 
 
 def describe_pausing(policies: PolicyTable) -> str:
-    """Which scopes their policies may pause, in a sentence's part; operators may always pause."""
+    """Describe the scopes that policies may pause, as part of a sentence. Operators may always pause."""
     pausing = [match for match, policy in policies.rules if _pauses(policy)]
     sparing = [match for match, policy in policies.rules if not _pauses(policy)]
     if _pauses(policies.defaults):
