@@ -126,7 +126,7 @@ def yaml_of(own: Sidecar) -> dict:
 def test_an_alert_that_seems_to_begin_in_the_future_can_end(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
-    pair.am.fire_without_beginning("ByHand", **CLOSED)
+    pair.am.fire_without_start("ByHand", **CLOSED)
     own.wait_for_gate("", "closed")
     assert own.status()["signals"][0]["since"] > own.status()["holds"][0]["since"]
     pair.am.resolve("ByHand", **CLOSED)

@@ -1,4 +1,4 @@
-"""Kills a sidecar at random points and compares what it remembers with what it acknowledged."""
+"""Kills a sidecar at random times, and compares its stored state with what it acknowledged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCOPES = 4
 
 @dataclass(frozen=True)
 class ClientState:
-    """What is known of one client's scopes: reasons of operators' pauses, agents' claims, alerts."""
+    """The state of the scopes of one client: reasons of operators' pauses, claims of agents, alerts."""
 
     pauses: frozenset[tuple[str, str]] = frozenset()
     claims: frozenset[tuple[str, str]] = frozenset()
@@ -28,7 +28,7 @@ class ClientState:
 
 @dataclass
 class Client:
-    """Changes its own scopes, one operation after the other, and knows what was acknowledged."""
+    """Changes its own scopes one by one, and records what was acknowledged."""
 
     name: str
     random: random.Random
@@ -39,7 +39,7 @@ class Client:
     _serial: int = 0
 
     def work(self, url: str, stop: threading.Event) -> None:
-        """Until the sidecar is gone or ``stop`` is set."""
+        """Send operations until the sidecar is killed or ``stop`` is set."""
         with requests.Session() as session:
             while not stop.is_set():
                 act = self.random.choice((self._pause, self._resume, self._claim, self._fire, self._resolve))
@@ -52,7 +52,7 @@ class Client:
                 self.operations += 1
 
     def settle(self, found: ClientState) -> None:
-        """Every acknowledged operation is there, the one in flight whole or not at all."""
+        """Check that every acknowledged operation is stored, and the pending one completely or not at all."""
         allowed = [self.acknowledged, *([self.in_flight] if self.in_flight else [])]
         assert found in allowed, f"{self.name}: {found} is none of {allowed}"
         self.acknowledged, self.in_flight = found, None
@@ -104,7 +104,7 @@ class Client:
 
 
 def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None = None) -> bytes:
-    """A notification of alerts, by fingerprint with their scopes, that began a minute ago."""
+    """A notification of ``alerts``, scopes by fingerprint. By default they began a minute ago."""
     now = datetime.now(UTC)
     began = began or now - timedelta(minutes=1)
     ended = now.isoformat() if not firing else "0001-01-01T00:00:00Z"
@@ -123,7 +123,7 @@ def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None
 
 
 def state_of(sidecar: Sidecar, client: str) -> ClientState:
-    """What the sidecar knows of a client's scopes."""
+    """The state of a client's scopes in the sidecar."""
     pauses, claims, alerts = set(), set(), set()
     for status in sidecar.status(client, below="true")["below"]:
         for hold in status["holds"]:
@@ -138,7 +138,7 @@ def state_of(sidecar: Sidecar, client: str) -> ClientState:
 
 
 def crash(folder: Path, kills: int, seed: int, clients: int = 4) -> int:
-    """Kill a sidecar ``kills`` times at random points under load; how many operations were acknowledged."""
+    """Kill a sidecar ``kills`` times under load. Returns the number of acknowledged operations."""
     rng = random.Random(seed)
     config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
     workers = [Client(f"c{number}", random.Random(rng.random())) for number in range(clients)]

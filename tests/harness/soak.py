@@ -1,4 +1,4 @@
-"""Churn against one sidecar, and what it costs: the law at every sample, open files, memory."""
+"""Sends a mixed load to one sidecar. Checks the conservation law, and samples open files and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPES = [f"team/{number}" for number in range(20)]
 
 @dataclass
 class Sample:
-    """One look at the sidecar."""
+    """One sample of the sidecar."""
 
     at: float
     files: int
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass
 class Report:
-    """What a soak came to."""
+    """The result of a soak test."""
 
     samples: list[Sample] = field(default_factory=list)
     operations: dict[str, int] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class Report:
 
 
 class Soak:
-    """Waiters, departures, pauses, alerts and reloads, all at once.
+    """Waiters, abandoned requests, pauses, alerts and reloads at the same time.
 
     Args:
-        sidecar: its config may be changed.
-        secs: how long.
+        sidecar: the sidecar; its config may be changed.
+        secs: duration in seconds.
     """
 
     def __init__(self, sidecar: Sidecar, secs: float) -> None:
@@ -105,7 +105,7 @@ class Soak:
         except BaseException as error:
             self._failures.append(error)
 
-    # -- what is done -----------------------------------------------------------------------------
+    # -- the load ---------------------------------------------------------------------------------
 
     def _url(self, path: str) -> str:
         return f"{self._sidecar.url}{path}"
@@ -140,7 +140,7 @@ class Soak:
         self._stop.wait(0.02)
 
     def _claim_once(self, session: requests.Session, rng: random.Random) -> None:
-        """Scopes that nobody comes back to."""
+        """Use a scope that is not used again."""
         body = {"state": "distressed", "ttl_secs": 0.5}
         ok(session.put(self._url(f"/v1/state/once/{rng.getrandbits(64)}"), json=body, timeout=30))
         self._stop.wait(0.05)
@@ -149,7 +149,7 @@ class Soak:
         ok(session.post(self._url("/-/reload"), timeout=30))
         self._stop.wait(0.3)
 
-    # -- what it costs ----------------------------------------------------------------------------
+    # -- the samples ------------------------------------------------------------------------------
 
     def _sample(self) -> None:
         statuses = self._sidecar.status(below="true")
@@ -167,7 +167,7 @@ class Soak:
         )
 
     def _check_nothing_is_left(self) -> None:
-        """With everybody gone nothing is left over."""
+        """Check that no waiter and no claim is left after the load."""
         for scope in SCOPES:
             self._sidecar.resume(scope)
 
@@ -175,13 +175,13 @@ class Soak:
             below = self._sidecar.status(below="true")["below"]
             return sum(status["counters"]["waiters"] for status in below)
 
-        eventually(lambda: waiting() == 0, "nobody waits any more")
+        eventually(lambda: waiting() == 0, "no waiter is left")
 
         def claims() -> list[dict[str, Any]]:
             below = self._sidecar.status("once", below="true")["below"]
             return [signal for status in below for signal in status["signals"]]
 
-        eventually(lambda: not claims(), "claims run out")
+        eventually(lambda: not claims(), "all claims have expired")
 
 
 def ok(response: requests.Response) -> None:
@@ -189,8 +189,8 @@ def ok(response: requests.Response) -> None:
 
 
 def pss_kb(pid: int) -> int:
-    """A process' proportional share of memory."""
+    """The proportional set size of a process, in kB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
-    raise AssertionError("the kernel tells no PSS")
+    raise AssertionError("the kernel does not report PSS")

@@ -61,7 +61,7 @@ class Driver:
 
     @property
     def commands(self) -> list:
-        """Without what the history is told, and what the store is to remember."""
+        """The commands without history notes and without the name of the watchdog."""
         ignored = (AddHistoryNote, RememberWatchdog)
         return [command for command in self.all_commands if not isinstance(command, ignored)]
 
@@ -86,7 +86,7 @@ def configured(*, hold: bool = True, **watchdog) -> AlertsConfig:
     return AlertsConfig(watchdog=WatchdogConfig(**settings), hold_while_blind=hold)
 
 
-def test_without_a_name_nobody_is_ever_blind() -> None:
+def test_without_a_watchdog_the_sidecar_is_never_blind() -> None:
     driver = Driver(alertname="")
     driver.receive(firing=False, name="")
     driver.wait(1e6)
@@ -94,7 +94,7 @@ def test_without_a_name_nobody_is_ever_blind() -> None:
     assert driver.commands == []
 
 
-def test_silence_makes_blind_and_a_sign_of_life_does_not() -> None:
+def test_the_sidecar_is_blind_after_the_timeout_without_a_notification() -> None:
     driver = Driver()
     driver.wait(60)
     assert not driver.watchdog.blind
@@ -107,13 +107,13 @@ def test_silence_makes_blind_and_a_sign_of_life_does_not() -> None:
     assert driver.marks_blind()
 
 
-def test_its_own_resolve_makes_blind_at_once() -> None:
+def test_a_resolved_watchdog_makes_the_sidecar_blind_at_once() -> None:
     driver = Driver()
     driver.receive(firing=False)
     assert driver.watchdog.blind
 
 
-def test_what_ended_in_the_same_breath_is_taken_back() -> None:
+def test_alerts_that_ended_shortly_before_the_watchdog_are_restored() -> None:
     driver = Driver()
     driver.drop(Signal("alert:old", WellbeingState.DISTRESSED, "", 1.0))
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_what_ended_in_the_same_breath_is_taken_back() -> None:
     assert (scope, signal.source, signal.ended_at) == ("s", "alert:a", driver.clock.at)
 
 
-def test_what_was_under_way_when_it_went_blind_is_taken_back_too() -> None:
+def test_a_resolve_that_was_being_applied_when_blindness_began_is_reverted() -> None:
     driver = Driver()
     driver.receive(firing=False)
     assert driver.commands == []
@@ -139,26 +139,26 @@ def test_what_was_under_way_when_it_went_blind_is_taken_back_too() -> None:
     assert [type(command) for command in driver.commands] == [RevertResolves]
 
 
-def test_what_was_resolved_is_believed_after_the_grace_and_a_second_sign() -> None:
+def test_resolves_are_accepted_after_the_grace_period_and_a_second_notification() -> None:
     driver = Driver()
     driver.receive(firing=False)
     driver.wait(5)
     driver.receive(firing=True)
     assert not driver.watchdog.blind
     assert driver.watchdog.ignores_missing_alerts
-    assert not driver.marks_blind(), "who sees again is believed"
+    assert not driver.marks_blind(), "the sidecar is no longer blind"
     driver.wait(31)
-    assert driver.commands == [], "the one sign may have been an old notification, tried again"
+    assert driver.commands == [], "the one notification may have been a retry of an old one"
     driver.receive(firing=True)
     assert driver.commands == [AcceptResolves()]
     assert not driver.watchdog.ignores_missing_alerts
-    remarks = [
+    notes = [
         (command.old, command.new) for command in driver.all_commands if isinstance(command, AddHistoryNote)
     ]
-    assert remarks == [("seeing", "blind"), ("blind", "seeing")]
+    assert notes == [("seeing", "blind"), ("blind", "seeing")]
 
 
-def test_where_alertmanager_can_be_asked_it_is_before_anything_is_believed() -> None:
+def test_resolves_are_accepted_only_after_alertmanager_was_queried() -> None:
     driver = Driver(urls=("http://x",))
     driver.receive(firing=False)
     driver.receive(firing=True)
@@ -170,7 +170,7 @@ def test_where_alertmanager_can_be_asked_it_is_before_anything_is_believed() -> 
     assert driver.commands == [AcceptResolves()]
 
 
-def test_one_that_cannot_be_asked_is_not_waited_for_for_ever() -> None:
+def test_resolves_are_accepted_after_a_timeout_if_alertmanager_does_not_answer() -> None:
     driver = Driver(urls=("http://x",))
     driver.receive(firing=False)
     driver.receive(firing=True)
@@ -180,7 +180,7 @@ def test_one_that_cannot_be_asked_is_not_waited_for_for_ever() -> None:
     assert driver.commands == [AcceptResolves()]
 
 
-def test_an_answer_to_an_older_question_says_nothing_against_a_resolve() -> None:
+def test_a_query_from_before_a_resolve_does_not_override_it() -> None:
     driver = Driver()
     queried_at = driver.clock.at
     driver.wait(1)
@@ -192,24 +192,24 @@ def test_an_answer_to_an_older_question_says_nothing_against_a_resolve() -> None
     assert not driver.watchdog.blind
 
 
-def test_a_list_without_the_watchdog_says_nothing_of_others() -> None:
+def test_missing_alerts_do_not_end_if_the_watchdog_is_missing_too() -> None:
     driver = Driver()
     driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
-    assert not driver.watchdog.ignores_missing_alerts, "one that was never heard of is not wired"
+    assert not driver.watchdog.ignores_missing_alerts, "a watchdog that was never received is not routed here"
     driver.watchdog.record_listing(True, complete=True, queried_at=driver.clock.at)
     assert not driver.watchdog.ignores_missing_alerts
     driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
     assert driver.watchdog.ignores_missing_alerts, "it was listed before"
 
 
-def test_a_watchdog_of_another_alertmanager_is_not_looked_for_in_the_list() -> None:
+def test_a_watchdog_that_only_another_alertmanager_sends_need_not_be_listed() -> None:
     driver = Driver()
     driver.receive(firing=True)
     driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
     assert not driver.watchdog.ignores_missing_alerts
 
 
-def test_silence_takes_back_all_that_ended_since_it_was_last_heard() -> None:
+def test_a_timeout_restores_all_alerts_that_ended_since_the_last_notification() -> None:
     driver = Driver(timeout_secs=600.0)
     driver.receive(firing=True)
     driver.wait(50)
@@ -219,7 +219,7 @@ def test_silence_takes_back_all_that_ended_since_it_was_last_heard() -> None:
     assert [signal.source for command in driver.commands for _, signal in command.signals] == ["alert:a"]
 
 
-def test_blind_again_within_the_grace_believes_nothing() -> None:
+def test_no_resolve_is_accepted_if_blindness_returns_within_the_grace_period() -> None:
     driver = Driver()
     driver.receive(firing=False)
     driver.receive(firing=True)
@@ -244,7 +244,7 @@ def test_blindness_is_claimed_and_withdrawn() -> None:
     assert (driver.commands[-1].scope, driver.commands[-1].state) == ("b", WellbeingState.HEALTHY)
 
 
-def test_not_holding_while_blind_believes_everything() -> None:
+def test_without_hold_while_blind_every_resolve_is_accepted() -> None:
     driver = Driver(hold=False)
     driver.drop()
     driver.receive(firing=False)
@@ -261,7 +261,7 @@ CLAIMED = {"a": ScopeRecord(signals={SOURCE: Signal(SOURCE, WellbeingState.CONCE
 
 
 @pytest.mark.parametrize("records", [{}, NOT_ACCEPTED])
-def test_who_was_blind_before_a_restart_is_blind_after_it(records) -> None:
+def test_the_sidecar_is_blind_after_a_restart_if_it_was_before(records) -> None:
     driver = Driver(records, was_blind=True)
     assert driver.watchdog.blind
     assert driver.marks_blind()
@@ -271,7 +271,7 @@ def test_who_was_blind_before_a_restart_is_blind_after_it(records) -> None:
     assert driver.commands == [AcceptResolves()]
 
 
-def test_who_had_begun_to_see_again_gives_grace_after_a_restart() -> None:
+def test_the_grace_period_begins_again_after_a_restart_during_recovery() -> None:
     driver = Driver(NOT_ACCEPTED)
     assert not driver.watchdog.blind
     assert driver.watchdog.ignores_missing_alerts
@@ -281,13 +281,13 @@ def test_who_had_begun_to_see_again_gives_grace_after_a_restart() -> None:
     assert driver.commands == [AcceptResolves()]
 
 
-def test_a_restart_without_a_watchdog_leaves_nothing_in_doubt() -> None:
+def test_a_restart_without_a_watchdog_accepts_all_resolves() -> None:
     driver = Driver({**NOT_ACCEPTED, **CLAIMED}, alertname="")
     assert [type(command) for command in driver.commands] == [AcceptResolves, ClaimState]
     assert driver.commands[1].state is WellbeingState.HEALTHY
 
 
-def test_a_reload_without_a_watchdog_sees_and_believes() -> None:
+def test_a_reload_without_a_watchdog_ends_blindness_and_accepts_all_resolves() -> None:
     driver = Driver()
     driver.receive(firing=False)
     driver.watchdog.configure(configured(alertname=""))
@@ -295,7 +295,7 @@ def test_a_reload_without_a_watchdog_sees_and_believes() -> None:
     assert driver.commands == [AcceptResolves()]
 
 
-def test_a_reload_with_another_watchdog_stays_blind_until_that_is_heard() -> None:
+def test_a_reload_with_another_watchdog_stays_blind_until_that_is_received() -> None:
     driver = Driver()
     driver.receive(firing=False)
     driver.watchdog.configure(configured(alertname="Other"))
@@ -306,7 +306,7 @@ def test_a_reload_with_another_watchdog_stays_blind_until_that_is_heard() -> Non
     assert not driver.watchdog.blind
 
 
-def test_a_watchdog_that_was_never_heard_of_blinds_nobody_and_takes_nothing_back() -> None:
+def test_a_watchdog_that_was_never_received_causes_no_blindness_and_no_revert() -> None:
     driver = Driver(state="distressed", urls=("http://x",))
     driver.drop()
     for _ in range(100):
@@ -320,9 +320,7 @@ def test_a_watchdog_that_was_never_heard_of_blinds_nobody_and_takes_nothing_back
 
 
 @pytest.mark.parametrize(("timeout", "early"), [(600.0, 60.0), (20.0, 20.0)])
-def test_a_watchdog_that_was_never_heard_of_is_warned_of_early_and_seldom_again(
-    caplog, timeout, early
-) -> None:
+def test_a_watchdog_that_was_never_received_is_logged_early_and_seldom_again(caplog, timeout, early) -> None:
     driver = Driver(timeout_secs=timeout)
     driver.wait(early - 1)
     assert caplog.messages == []
@@ -341,7 +339,7 @@ def test_a_watchdog_that_was_never_heard_of_is_warned_of_early_and_seldom_again(
     assert caplog.messages == []
 
 
-def test_that_a_watchdog_was_heard_of_is_remembered_once() -> None:
+def test_that_the_watchdog_was_received_is_stored_once() -> None:
     driver = Driver()
     driver.receive(firing=True)
     driver.receive(firing=True)
@@ -349,7 +347,7 @@ def test_that_a_watchdog_was_heard_of_is_remembered_once() -> None:
     assert driver.all_commands == [RememberWatchdog("Watchdog")]
 
 
-def test_one_that_was_heard_of_before_a_restart_makes_blind_after_it() -> None:
+def test_a_watchdog_that_was_received_before_a_restart_causes_blindness_after_it() -> None:
     driver = Driver(seen="Watchdog")
     assert driver.watchdog.seen
     driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
@@ -358,7 +356,7 @@ def test_one_that_was_heard_of_before_a_restart_makes_blind_after_it() -> None:
     assert driver.watchdog.blind
 
 
-def test_a_watchdog_with_another_name_was_not_heard_of(caplog) -> None:
+def test_a_watchdog_with_another_name_was_not_received(caplog) -> None:
     driver = Driver(seen="Other")
     driver.wait(61)
     assert not driver.watchdog.blind
@@ -368,7 +366,7 @@ def test_a_watchdog_with_another_name_was_not_heard_of(caplog) -> None:
     assert driver.watchdog.blind
 
 
-def test_a_reload_with_another_watchdog_waits_until_that_is_heard_of() -> None:
+def test_a_reload_with_another_watchdog_waits_until_that_is_received() -> None:
     driver = Driver()
     driver.receive(firing=True)
     driver.watchdog.configure(configured(alertname="Other"))

@@ -1,4 +1,4 @@
-"""Resolves that are not believed, and alerts that Alertmanager knows of no more."""
+"""Resolves that are received while blind, and alerts that Alertmanager no longer lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def resolved(source: str = "alert:a", at: float = 20.0) -> AlertResolved:
     return AlertResolved(source, at, NOW + 500)
 
 
-def gone(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> AlertMissing:
+def missing(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> AlertMissing:
     return AlertMissing(source, since, expires_at, "gone")
 
 
@@ -63,7 +63,7 @@ class Driver:
         return self.core_state.records["s"].signals.get("alert:a")
 
 
-def test_a_resolve_told_by_the_blind_lifts_nothing_until_it_is_believed() -> None:
+def test_a_resolve_received_while_blind_ends_nothing_until_it_is_accepted() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     outcome = driver.do(ReceiveAlerts((resolved(),), blind=True))
@@ -75,7 +75,7 @@ def test_a_resolve_told_by_the_blind_lifts_nothing_until_it_is_believed() -> Non
     assert driver.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.STALE,)
 
 
-def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
+def test_an_alert_that_fires_again_is_not_ended_when_resolves_are_accepted() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     driver.do(ReceiveAlerts((resolved(),), blind=True))
@@ -84,20 +84,20 @@ def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
     assert driver.paused
 
 
-def test_what_ended_in_the_same_breath_stands_again() -> None:
+def test_a_reverted_resolve_restores_the_signal_and_the_hold() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     before, hold = driver.signal, driver.hold
     driver.do(ReceiveAlerts((resolved(),)))
     assert not driver.paused
     driver.do(RevertResolves((("s", replace(before, ended_at=NOW)),), (("s", hold),)), NOW + 5)
-    assert driver.hold == hold, "with the end that it had"
-    assert driver.signal.ended_at == 20, "when its resolve says that it ended"
+    assert driver.hold == hold, "with its original end"
+    assert driver.signal.ended_at == 20, "the endsAt of its resolve"
     driver.do(AcceptResolves())
     assert not driver.paused
 
 
-def test_a_pause_that_was_over_is_not_put_again_by_disbelief() -> None:
+def test_a_pause_that_has_ended_is_not_restored_by_a_revert() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     driver.do(Resume("s", "operator"))
@@ -110,19 +110,19 @@ def test_a_pause_that_was_over_is_not_put_again_by_disbelief() -> None:
     assert driver.paused, "news pauses"
 
 
-def test_what_stood_still_and_goes_on_counts_when_alertmanager_lists_it() -> None:
+def test_an_alert_that_continues_after_its_resolve_counts_if_alertmanager_lists_it() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     driver.do(ReceiveAlerts((resolved(),)), NOW + 1)
     assert driver.do(ReconcileAlerts((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), (
-        "asked before"
+        "the query was sent before the resolve"
     )
     assert driver.do(ReconcileAlerts((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
     assert driver.paused
     assert driver.do(ReceiveAlerts((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
 
 
-def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
+def test_a_firing_notification_cancels_a_resolve_that_is_not_accepted() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     driver.do(ReceiveAlerts((resolved(),), blind=True))
@@ -132,7 +132,7 @@ def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
     assert driver.paused
 
 
-def test_disbelief_does_not_displace_what_fires() -> None:
+def test_a_revert_does_not_replace_a_firing_alert() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     before, hold = driver.signal, driver.hold
@@ -154,7 +154,7 @@ def test_an_alert_that_fires_again_after_its_resolve_was_reverted_is_not_stale()
     assert driver.signal.ended_at is None
 
 
-def test_a_pause_whose_time_ran_out_before_the_revert_stays_over() -> None:
+def test_a_pause_that_expired_before_the_revert_stays_ended() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(), fired("alert:b"))))
     signals, hold = driver.core_state.records["s"].signals, driver.hold
@@ -166,7 +166,7 @@ def test_a_pause_whose_time_ran_out_before_the_revert_stays_over() -> None:
     assert (episode.pause_ended_at, episode.pause_end_cause) == (hold.until, LiftCause.MAX_PAUSE)
 
 
-def test_several_signals_of_a_scope_whose_pause_was_over_are_no_news_to_one_another() -> None:
+def test_several_restored_signals_of_a_resumed_scope_do_not_pause_it_again() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(), fired("alert:b"))))
     driver.do(Resume("s", "operator"))
@@ -177,33 +177,33 @@ def test_several_signals_of_a_scope_whose_pause_was_over_are_no_news_to_one_anot
     assert not driver.paused
 
 
-def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
+def test_a_missing_alert_ends_only_if_its_signal_is_unchanged() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(query="q"),)))
-    driver.do(ReconcileAlerts((), (gone(since=9.0), gone("alert:b"), gone(expires_at=1.0))))
+    driver.do(ReconcileAlerts((), (missing(since=9.0), missing("alert:b"), missing(expires_at=1.0))))
     assert driver.paused
-    driver.do(ReconcileAlerts((), (gone(),)))
+    driver.do(ReconcileAlerts((), (missing(),)))
     assert not driver.paused
     driver.do(ReceiveAlerts((fired(),)))
-    assert driver.paused, "nothing says that it ended: no tombstone"
+    assert driver.paused, "no resolve was received, so there is no tombstone"
 
 
 def test_a_correction_is_one_step() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
-    outcome = driver.do(ReconcileAlerts((fired("alert:b"),), (gone(),)))
+    outcome = driver.do(ReconcileAlerts((fired("alert:b"),), (missing(),)))
     assert not [event for event in outcome.events if isinstance(event, HoldPut | HoldLifted)]
     assert driver.paused
 
 
-def test_what_was_once_asked_for_stays_so() -> None:
+def test_a_signal_keeps_its_query_after_a_notification_without_one() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(query="q"),)))
     driver.do(ReceiveAlerts((fired(),)))
     assert driver.signal.query == "q"
 
 
-def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
+def test_an_alert_with_a_start_in_the_future_can_end_now_and_stays_ended() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(at=NOW + 3600),)))
     assert driver.do(ReceiveAlerts((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
@@ -211,7 +211,7 @@ def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
     assert driver.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 
 
-def test_a_resolve_heard_before_ends_what_begins_in_the_future_for_good() -> None:
+def test_an_earlier_resolve_does_not_keep_an_alert_with_a_future_start_from_ending() -> None:
     driver = Driver()
     for alert in (resolved(at=NOW), fired(at=NOW + 3600), resolved(at=NOW)):
         driver.do(ReceiveAlerts((alert,)))
@@ -220,13 +220,13 @@ def test_a_resolve_heard_before_ends_what_begins_in_the_future_for_good() -> Non
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=12))
-def test_belief_ends_what_the_seeing_would_have_ended(events) -> None:
-    """However often sight is lost, after belief all is as if it never had been."""
-    blind, seeing = Driver(), Driver()
+def test_accepting_resolves_ends_the_same_alerts_as_without_blindness(events) -> None:
+    """After the resolves are accepted, the state is the same as if the sidecar had never been blind."""
+    blind, normal = Driver(), Driver()
     for number, (name, fires, is_blind) in enumerate(events):
         alert = fired(f"alert:{name}", at=number + 1) if fires else resolved(f"alert:{name}", at=number + 1)
         blind.do(ReceiveAlerts((alert,), blind=is_blind))
-        seeing.do(ReceiveAlerts((alert,)))
+        normal.do(ReceiveAlerts((alert,)))
     blind.do(AcceptResolves())
-    standing = [{*driver.core_state.scope_by_alert} for driver in (blind, seeing)]
+    standing = [{*driver.core_state.scope_by_alert} for driver in (blind, normal)]
     assert standing[0] == standing[1]

@@ -1,4 +1,4 @@
-"""The behaviours that users of the first controller know, by name."""
+"""The behaviours of the first controller, one test for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCOPE = "a/b"
 
 
 class Driver:
-    """One core, told in commands."""
+    """Applies commands to one core, with a clock that the test moves."""
 
     def __init__(self, **policy) -> None:
         self.core_state = CoreState(PolicyTable(Policy(**policy)))
@@ -116,7 +116,7 @@ def test_max_pause_of_zero_never_ends() -> None:
     assert driver.record.auto
 
 
-def test_not_enabled_ignores_signals_until_it_is() -> None:
+def test_a_policy_that_is_not_enabled_ignores_signals_until_it_is_enabled() -> None:
     driver = Driver(enabled=False, pause_on_distressed=True)
     driver.claim(DISTRESSED)
     assert (driver.record.state, driver.record.hold) == (HEALTHY, None)
@@ -155,8 +155,8 @@ def test_renewing_a_pause_counts_no_second_one() -> None:
 # -- episodes -----------------------------------------------------------------------------------------
 
 
-def suppressed(**policy) -> Driver:
-    """A story whose episode is spent by max pause, at 1010."""
+def driver_with_suppressed_episode(**policy) -> Driver:
+    """A driver whose episode was suppressed by max pause, at 1010."""
     driver = Driver(pause_on_concerned=True, max_pause_secs=10, **policy)
     driver.claim(CONCERNED)
     driver.do(Expire((SCOPE,)), after=10)
@@ -164,14 +164,14 @@ def suppressed(**policy) -> Driver:
     return driver
 
 
-def test_what_was_known_does_not_pause_again() -> None:
-    driver = suppressed()
+def test_a_known_source_does_not_pause_again() -> None:
+    driver = driver_with_suppressed_episode()
     driver.claim(CONCERNED, after=1)
     driver.claim(HEALTHY, source="other")
     assert driver.record.hold is None
 
 
-def test_a_manual_resume_spends_the_episode_too() -> None:
+def test_a_manual_resume_suppresses_the_episode_too() -> None:
     driver = Driver(pause_on_distressed=True)
     driver.claim(DISTRESSED)
     driver.do(Resume(SCOPE, "anna"))
@@ -180,36 +180,36 @@ def test_a_manual_resume_spends_the_episode_too() -> None:
 
 
 def test_a_new_signal_at_the_threshold_pauses_again() -> None:
-    driver = suppressed()
+    driver = driver_with_suppressed_episode()
     driver.claim(CONCERNED, source="y")
     assert driver.record.auto.by == "agent:y"
     assert not driver.record.episode.suppressed
 
 
-def test_a_new_signal_below_the_threshold_does_not() -> None:
-    driver = suppressed()
+def test_a_new_signal_below_the_threshold_does_not_pause_again() -> None:
+    driver = driver_with_suppressed_episode()
     driver.claim(CAUTIOUS, source="y")
     assert driver.record.hold is None
     driver.claim(CONCERNED, source="y")
-    assert driver.record.hold is None, "it is known by now"
+    assert driver.record.hold is None, "the source is known by now"
 
 
-def test_a_rise_above_what_paused_pauses_again() -> None:
-    driver = suppressed()
+def test_a_state_above_the_one_that_paused_pauses_again() -> None:
+    driver = driver_with_suppressed_episode()
     driver.claim(DISTRESSED)
     assert driver.record.episode.level is DISTRESSED
     assert driver.record.auto
 
 
 def test_a_new_episode_pauses_again() -> None:
-    driver = suppressed()
+    driver = driver_with_suppressed_episode()
     driver.claim(HEALTHY)
     assert driver.record.episode is None
     driver.claim(CONCERNED)
     assert driver.record.auto
 
 
-def test_a_source_that_left_and_came_back_is_known() -> None:
+def test_a_source_that_ended_and_came_back_is_known() -> None:
     driver = Driver(pause_on_distressed=True, max_pause_secs=10)
     driver.claim(DISTRESSED, source="x")
     driver.claim(DISTRESSED, source="y")
@@ -236,7 +236,7 @@ def test_min_pause_keeps_an_auto_hold_but_not_from_an_operator() -> None:
     assert driver.record.hold is None
 
 
-def test_a_relapse_within_min_pause_goes_on_with_the_same_hold() -> None:
+def test_a_relapse_within_min_pause_keeps_the_same_hold() -> None:
     driver = Driver(pause_on_distressed=True, min_pause_secs=30)
     driver.claim(DISTRESSED)
     driver.claim(HEALTHY, after=1)
@@ -246,7 +246,7 @@ def test_a_relapse_within_min_pause_goes_on_with_the_same_hold() -> None:
     assert driver.record.auto
 
 
-def test_what_expired_long_ago_is_lifted_when_it_was_due_in_order() -> None:
+def test_late_expiries_are_applied_in_order_with_the_times_at_which_they_were_due() -> None:
     driver = Driver(pause_on_distressed=True, max_pause_secs=100)
     driver.claim(DISTRESSED, ttl=50)
     driver.do(Pause(SCOPE, "mine", "anna", max_pause_secs=70))
