@@ -174,13 +174,13 @@ def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
     names = ("alert_ttl_secs", "alertmanager_urls", "reconcile_secs", "hold_while_blind")
-    asked = checked.get("alertmanager", {})
+    alertmanager = checked.get("alertmanager", {})
     for one, other in _EXCLUSIVE:
-        if asked.get(one) and asked.get(other):
-            problems.append(f"{asked['']}: alerts.alertmanager: {one} and {other} cannot both be set")
+        if alertmanager.get(one) and asked.get(other):
+            problems.append(f"{alertmanager['']}: alerts.alertmanager: {one} and {other} cannot both be set")
     return AlertsConfig(
         rules=_rules(checked.get("rules", ()), problems),
-        alertmanager=AlertmanagerConfig(**_only(asked, AlertmanagerConfig.__slots__)),
+        alertmanager=AlertmanagerConfig(**_only(alertmanager, AlertmanagerConfig.__slots__)),
         watchdog=WatchdogConfig(**_only(checked.get("watchdog", {}), WatchdogConfig.__slots__)),
         **_only(checked, names),
     )
@@ -255,11 +255,13 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
             )
         if one["kind"] == "ray" and not one.get("model"):
             problems.append(f"{location}: {where}.model: is missing")
-        if one["kind"] == "http" and not all(one.get(turn, {}).get("path") for turn in ("pause", "resume")):
+        if one["kind"] == "http" and not all(
+            one.get(action, {}).get("path") for action in ("pause", "resume")
+        ):
             problems.append(f"{location}: {where}: an engine of kind http needs pause.path and resume.path")
         pause, resume = (
-            EngineRequestConfig(**_only(one.get(turn, {}), EngineRequestConfig.__slots__))
-            for turn in ("pause", "resume")
+            EngineRequestConfig(**_only(one.get(action, {}), EngineRequestConfig.__slots__))
+            for action in ("pause", "resume")
         )
         plain = _only(one, tuple(set(EngineConfig.__slots__) - {"pause", "resume", "name"}))
         name = one.get("name") or _host_of(one["url"])

@@ -77,7 +77,7 @@ class CorruptStore(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of the history is kept.
+    """The limits of the history.
 
     Attributes:
         max_entries: maximum number of entries; the newest are kept.

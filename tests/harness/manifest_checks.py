@@ -383,15 +383,15 @@ def nodes_drain(objects: list[Object]) -> Iterator[str]:
 def scrape_annotations_lead_to_engines(objects: list[Object]) -> Iterator[str]:
     """The scrape annotations name an engine, which needs no token, and nothing else."""
     for workload in workloads(objects):
-        said = workload["spec"]["template"]["metadata"].get("annotations", {})
+        annotations = workload["spec"]["template"]["metadata"].get("annotations", {})
         engines = [one for one in containers_of(workload) if one["name"] in ENGINES]
         where = workload["metadata"]["name"]
         if not engines:
-            if "prometheus.io/scrape" in said:
+            if "prometheus.io/scrape" in annotations:
                 yield f"{where} is scraped without a token"
             continue
         ports = {str(port["containerPort"]) for one in engines for port in one["ports"]}
-        if said.get("prometheus.io/scrape") != "true" or said.get("prometheus.io/port") not in ports:
+        if annotations.get("prometheus.io/scrape") != "true" or said.get("prometheus.io/port") not in ports:
             yield f"{where} is not scraped, or not at its engine's port"
 
 

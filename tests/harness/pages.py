@@ -73,13 +73,13 @@ class Running:
     def says(self, what: str, since: int = 0) -> None:
         """Wait for a line that contains ``what``, at or after line number ``since``."""
 
-        def said() -> bool:
+        def is_found() -> bool:
             found = any(what in line for line in self.lines[since:])
             if not found:
                 self.alive()
             return found
 
-        eventually(said, what)
+        eventually(is_found, what)
 
     def alive(self) -> None:
         """Fail with the output if the block has ended."""
