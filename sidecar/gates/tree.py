@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of, parent_of
@@ -27,6 +28,9 @@ from .waiting_room import WaitingRoom
 
 Derived = tuple[WellbeingState, Hold | None, str | None]
 """What a gate hands down to the scopes inside: effective state, line hold, the scope of that hold."""
+
+_AT_ONCE = 8
+"""Gates that are computed in one step."""
 
 _NOTHING_ABOVE: Derived = (WellbeingState.HEALTHY, None, None)
 
@@ -190,7 +194,7 @@ class GateTree:
     # -- first: what will be ----------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, one gate a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._place(update, touched)
         if update.policies is not None:
@@ -205,9 +209,10 @@ class GateTree:
         for home in homes:
             if home is not None:
                 update.handed_down.setdefault(home, update.derived(home))
-        for gate in update.handed_down:
+        for number, gate in enumerate(update.handed_down):
             self._settle(update, gate, renew=gate in homes)
-            yield
+            if number % _AT_ONCE == 0:
+                yield
 
     def _place(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
         """Say which nodes get or lose a gate, and collect the nodes whose gates are concerned."""
@@ -231,21 +236,28 @@ class GateTree:
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
         """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
         todo = [(node, update.derived(update.gate_above(node)))]
-        while todo:
+        records, named, placed, handed_down = update.records, update.named, update.placed, update.handed_down
+        for number in count(1):
+            if not todo:
+                return
             node, above = todo.pop()
-            gate = update.gate_at(node)
+            gate = placed.get(node, node.gate) if placed else node.gate
             derived, changed = above, True
             if gate is not None:
-                record = update.records.get(gate.scope) or gate.state.record
-                hold = record.hold
+                scope, state = gate.scope, gate.state
+                record = records.get(scope) or state.record
+                hold = record.manual or record.auto
                 effective = max(record.state, above[0])
-                derived = (effective, above[1], above[2]) if hold is None else (effective, hold, gate.scope)
-                is_new = gate.scope in update.named and gate not in update.handed_down
-                changed = is_new or derived != update.derived(gate)
-                update.handed_down[gate] = derived
-            if changed:
+                derived = (effective, above[1], above[2]) if hold is None else (effective, hold, scope)
+                before = handed_down.get(gate)
+                if before is None and scope not in named:
+                    before = (state.effective, state.line_hold, state.held_by)
+                changed = derived != before
+                handed_down[gate] = derived
+            if changed and node.children:
                 todo += [(child, derived) for child in node.children.values()]
-            yield
+            if number % _AT_ONCE == 0:
+                yield
 
     def _settle(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
         """Make the new state of ``gate``. ``renew``: its version grows even if its snapshot is the same."""

@@ -65,7 +65,7 @@ _AT_ONCE = 50
 _MANY = 1_000
 """From so many scopes on, a step over all of them has a turn of the loop to itself."""
 
-_SLICE_SECS = 0.001
+_SLICE_SECS = 0.0015
 """How long a batch holds the loop before other work has its turn."""
 
 

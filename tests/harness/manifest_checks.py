@@ -391,7 +391,10 @@ def scrape_annotations_lead_to_engines(objects: list[Object]) -> Iterator[str]:
                 yield f"{where} is scraped without a token"
             continue
         ports = {str(port["containerPort"]) for one in engines for port in one["ports"]}
-        if annotations.get("prometheus.io/scrape") != "true" or said.get("prometheus.io/port") not in ports:
+        if (
+            annotations.get("prometheus.io/scrape") != "true"
+            or annotations.get("prometheus.io/port") not in ports
+        ):
             yield f"{where} is not scraped, or not at its engine's port"
 
 

@@ -301,7 +301,7 @@ class ApiProtocol(HttpToolsProtocol):
             self._ignore_upgrade(piece[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
-            self.send_400_response("this is not a valid HTTP/1.1 request")
+            self.send_400_response("the request does not follow the syntax of HTTP")
             return
         begun = self._begun
         if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
@@ -346,7 +346,7 @@ class ApiProtocol(HttpToolsProtocol):
             self._upgrade_asked = self.parser.get_method() != b"CONNECT"
             return
         if self.parser.get_http_version() not in _VERSIONS:
-            self.send_400_response("this is not HTTP/1.0 or HTTP/1.1")
+            self.send_400_response("the version is neither 1.0 nor 1.1")
             return
         self._body_left = _body_size(self.headers)
         super().on_headers_complete()
@@ -402,6 +402,10 @@ class ApiProtocol(HttpToolsProtocol):
             self._refusal = None if is_own else problem
             cycle.keep_alive = not is_own
             return
+        if cycle is not None and not cycle.response_complete:
+            # Its message is broken: the application must not answer it as well.
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._write_refusal(problem)
 
     def _write_refusal(self, problem: Problem) -> None:

@@ -290,8 +290,8 @@ def test_naming_a_scope_looks_only_at_what_is_parked_for_it(tree: GateTree) -> N
 def test_every_step_of_a_change_of_many_scopes_is_small(tree: GateTree) -> None:
     many = 500
     steps_to(tree, {f"ns/pod-{number}": ScopeRecord() for number in range(many)})
-    # A step for each scope that is looked at, also where nothing changes for it.
-    assert steps_to(tree, {"ns": ScopeRecord()}) >= many
+    # A step for every few scopes that are looked at, also where nothing changes for them.
+    assert steps_to(tree, {"ns": ScopeRecord()}) >= many / 8
 
 
 def test_a_new_state_replaces_the_old_one_whole(tree: GateTree) -> None:
