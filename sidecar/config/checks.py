@@ -190,8 +190,8 @@ def _address(value: object) -> str:
         raise _invalid("HOST:PORT, [V6]:PORT or unix:/path", value)
     if is_socket and len(os.fsencode(str(value).removeprefix("unix:"))) > _MAX_UNIX_PATH_BYTES:
         raise ValueError(
-            f"the path of a Unix socket may have {_MAX_UNIX_PATH_BYTES} bytes at most: use one shorter than "
-            f"{short_repr(value)}"
+            f"the path of a Unix socket may have at most {_MAX_UNIX_PATH_BYTES} bytes: "
+            f"shorten {short_repr(value)}"
         )
     return str(value)
 

@@ -68,7 +68,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("defaults:\n  max_pause_secs: .nan", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got nan"),
         ("scope_idle_secs: 0s", "sidecar.yaml:1: scope_idle_secs: must be above 0 seconds, got '0s'"),
         ("listen: ['127.0.0.1:80', '127.0.0.1:80']", "sidecar.yaml:1: listen: 127.0.0.1:80 is listed twice"),
-        ("listen: unix:/" + "x" * 107, "sidecar.yaml:1: listen: the path of a Unix socket may have 107 bytes at most: use one shorter than"),
+        ("listen: unix:/" + "x" * 107, "sidecar.yaml:1: listen: the path of a Unix socket may have at most 107 bytes: shorten"),
         ("defaults:\n  enabled: 1", "sidecar.yaml:2: defaults.enabled: must be true or false, got 1"),
         ("defaults: 7", "sidecar.yaml:1: defaults: must be a mapping of keys to values"),
         ("policies:\n  - max_pause_secs: 1", "sidecar.yaml:2: policies[0].match: is missing"),
