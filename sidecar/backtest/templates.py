@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import re2
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 
 from .numbers import go_number, humanize, humanize_binary, humanize_duration, humanize_percentage
 
@@ -229,19 +229,19 @@ def _split(text: str) -> list[tuple[bool, str]]:
         end, trim = match.end(), bool(match[3])
     rest = text[end:].lstrip() if trim else text[end:]
     if "{{" in rest:
-        raise InvalidTemplate(f"{shown(rest)}: the braces do not close")
+        raise InvalidTemplate(f"{short_repr(rest)}: the braces do not close")
     return [*parts, (False, rest)]
 
 
 def _tokens(text: str, action: str) -> list[list[tuple[str, str]]]:
     """The commands of a pipeline, each a list of kinds and texts."""
     commands: list[list[tuple[str, str]]] = [[]]
-    place, text = 0, text.rstrip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
+    location, text = 0, text.rstrip()
+    while location < len(text):
+        match = _TOKEN.match(text, location)
         if match is None:
             raise _refusal(action)
-        place = match.end()
+        location = match.end()
         kind = match.lastgroup or ""
         if kind == "pipe":
             commands.append([])
@@ -253,7 +253,7 @@ def _tokens(text: str, action: str) -> list[list[tuple[str, str]]]:
 
 
 def _refusal(action: str) -> InvalidTemplate:
-    return InvalidTemplate(f"{{{{ {shown(action)[1:-1]} }}}} cannot be filled in: {_FORMS}")
+    return InvalidTemplate(f"{{{{ {short_repr(action)[1:-1]} }}}} cannot be filled in: {_FORMS}")
 
 
 def _constant(text: str) -> _Node:
@@ -273,7 +273,7 @@ def _number(value: Operand) -> float:
         try:
             return float(value)
         except ValueError:
-            raise InvalidTemplate(f"{shown(value)} is no number") from None
+            raise InvalidTemplate(f"{short_repr(value)} is no number") from None
     return value
 
 

@@ -13,7 +13,7 @@ from .serve import config_path
 
 def run(options: argparse.Namespace) -> int:
     """Check the config; print what it comes to."""
-    from sidecar.config import ConfigError, load_config, what_pauses  # noqa: PLC0415 - other commands need none
+    from sidecar.config import ConfigError, describe_pausing, load_config  # noqa: PLC0415 - other commands need none
 
     path = config_path(options)
     try:
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
     emit("The config is valid.")
-    emit(f"It pauses {what_pauses(config.policies)}.")
+    emit(f"It pauses {describe_pausing(config.policies)}.")
     return OK
 
 

@@ -54,15 +54,15 @@ class _Parser(argparse.ArgumentParser):
         super().error(message + self._hint(message))
 
     def _hint(self, message: str) -> str:
-        from sidecar.config import hint_at  # noqa: PLC0415 - only mistakes need it
+        from sidecar.config import suggestion_for  # noqa: PLC0415 - only mistakes need it
 
         if "invalid choice: " in message:
             got = message.partition("invalid choice: '")[2].partition("'")[0]
             known = [one.strip(" '") for one in message.partition("choose from ")[2].rstrip(")").split(",")]
-            return hint_at(got, known)
+            return suggestion_for(got, known)
         if message.startswith("unrecognized arguments: -"):
             got = message.partition(": ")[2].split()[0]
-            return hint_at(got, self.flags())
+            return suggestion_for(got, self.flags())
         return ""
 
     def flags(self) -> list[str]:

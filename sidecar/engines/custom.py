@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.config import EngineConfig, HookConfig
+from sidecar.config import EngineConfig, EngineRequestConfig
 
 from .driver import EngineHttp, flag_of
 
@@ -28,5 +28,5 @@ class CustomDriver:
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
-        hook: HookConfig = self._config.pause if paused else self._config.resume
+        hook: EngineRequestConfig = self._config.pause if paused else self._config.resume
         self._http.do(hook.method, hook.path, hook.body)

@@ -271,7 +271,7 @@ class ClientReports:
                 self._look_at(key, client, self._clock.monotonic())
                 present += not client.gone
                 if time_slice.expired:
-                    await time_slice.let_others_run()
+                    await time_slice.yield_to_others()
             self._counters.clients = present
 
     def _look_at(self, key: tuple[str, str], client: _Client, now: float) -> None:

@@ -97,7 +97,7 @@ class Exposition:
             taken.append(one.lines)
             size += one.size
             if time_slice.expired:
-                await time_slice.let_others_run()
+                await time_slice.yield_to_others()
         if len(kept) > len(gates):
             self._kept = {gate: kept[gate] for gate in gates.values() if gate in kept}
         return taken, size
@@ -110,10 +110,10 @@ class Exposition:
         time_slice = TimeSlice()
         for family in chain(self._process.collect(), runtime):
             if time_slice.expired:
-                await time_slice.let_others_run()
+                await time_slice.yield_to_others()
             told.append(shape.encoded(family))
             if time_slice.expired:
-                await time_slice.let_others_run()
+                await time_slice.yield_to_others()
         return told
 
 
@@ -163,7 +163,7 @@ async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]
             waiting.clear()
             size = 0
         if time_slice.expired:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()
     yield b"".join(waiting)
 
 

@@ -26,7 +26,7 @@ from sidecar.core.commands import (
     Command,
     CommandOutcome,
     Expire,
-    Forget,
+    ForgetScopes,
     ReceiveAlerts,
     ReconcileAlerts,
     RevertResolves,
@@ -45,7 +45,7 @@ from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
-from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
+from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
 from sidecar.time_slice import TimeSlice, run_in_slices
 
@@ -153,7 +153,7 @@ class Controller:
             self._max_scopes,
             self._max_signals,
             max_tombstones=self._max_tombstones,
-            heard_watchdog=kept.heard_watchdog,
+            seen_watchdog=kept.seen_watchdog,
         )
         version = kept.version
         self.tree = GateTree(self._policies, version, self.waiting_room)
@@ -168,9 +168,12 @@ class Controller:
             run_supervised("writer", self._write, self.counters.task_failures)
         )
         now = self.clock.now()
-        if kept.seen_at is not None:
-            self._clock_steps.stopped_at(kept.seen_at)
-            fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
+        if kept.last_written_at is not None:
+            self._clock_steps.stopped_at(kept.last_written_at)
+            fields = {
+                "scopes": len(kept.records),
+                "down_secs": round(max(0.0, now - kept.last_written_at), 1),
+            }
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
         self._sweeper = self.loop.create_task(
@@ -214,7 +217,7 @@ class Controller:
         """Have ``command`` done; if it fails, a timer submits it again."""
         self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
-    async def history(self, query: HistoryQuery) -> list[Entry]:
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
@@ -246,7 +249,7 @@ class Controller:
         self._shift_time_first(batch)
         transaction = Transaction(self.core_state)
         for pending in batch:
-            if isinstance(pending.command, Forget):
+            if isinstance(pending.command, ForgetScopes):
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
@@ -287,9 +290,9 @@ class Controller:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
         beat = self._beat_due or not self.counters.store_up
-        heard = transaction.heard_watchdog
-        heard_anew = heard != self.core_state.heard_watchdog
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or heard_anew or beat):
+        heard = transaction.seen_watchdog
+        newly_seen = heard != self.core_state.seen_watchdog
+        if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
             return
         owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
         batch = Batch(
@@ -298,7 +301,7 @@ class Controller:
             (*self._owed_events, *events),
             frozenset(self._owed_scopes | transaction.rewritten),
             self.clock.now(),
-            heard if heard_anew else None,
+            heard if newly_seen else None,
         )
         began = self.clock.monotonic()
         try:
@@ -325,17 +328,17 @@ class Controller:
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         self.core_state.apply(transaction)
         if len(transaction.records) >= _MANY:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()
         await run_in_slices(self.tree.prepare(update), time_slice)
         many = len(update.states) >= _MANY
         if many:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()
         self.tree.apply(update)
         if update.reshaped or repolicied:
             # In the same step: the same request leads to another gate from now on.
             self.on_reshape()
         if many:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()
         await run_in_slices(self._follow_up(update), time_slice)
         await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
         await run_in_slices(
@@ -429,9 +432,9 @@ class Controller:
             if self._is_idle(gate, self.clock.monotonic()):
                 idle.append(gate.scope)
             if time_slice.expired:
-                await time_slice.let_others_run()
+                await time_slice.yield_to_others()
         if idle and not self._stopping:
-            self._order(Forget(tuple(idle)))
+            self._order(ForgetScopes(tuple(idle)))
         elif not self._stopping:
             self._beat_due = True
             self._order(Expire(()))
@@ -451,7 +454,7 @@ def _size(command: Command, known: int) -> int:
             return len(command.firing) + len(command.missing)
         case RevertResolves():
             return len(command.signals)
-        case Expire() | Forget():
+        case Expire() | ForgetScopes():
             return len(command.scopes)
         case AcceptResolves() | SetPolicies() | ShiftTime():
             return known
@@ -466,7 +469,7 @@ def _apply_commands(
     for pending in batch:
         try:
             outcome = transaction.apply_command(pending.command, now)
-            decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
+            decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))
     return decided, refused

@@ -13,7 +13,7 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, StateChanged
 from sidecar.gates.counters import Counters
 from sidecar.gates.tree import GateTree
-from sidecar.store.entries import Entry, entries_of
+from sidecar.store.entries import HistoryEntry, entries_of
 from sidecar.supervision import run_thread_supervised
 
 logger = logging.getLogger("sidecar.journal")
@@ -124,7 +124,7 @@ class EventLog:
                 return
 
 
-def _write(entry: Entry) -> None:
+def _write(entry: HistoryEntry) -> None:
     fields: dict[str, object] = {
         "scope": entry.scope,
         "from": entry.old,

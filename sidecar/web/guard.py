@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from sidecar.auth import EVERYTHING, NOBODY, Identity, Keyring, Role
+from sidecar.auth import ANONYMOUS, UNRESTRICTED, Identity, Keyring, Role
 from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
@@ -66,7 +66,7 @@ class Guard:
     def __init__(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
         self.keyring = keyring
         self.max_failures = max_failures
-        self.untrusted = ListenerAccess(NOBODY)
+        self.untrusted = ListenerAccess(ANONYMOUS)
         self._listeners = tuple(listeners)
         self._accesses: dict[Listener, ListenerAccess] = {}
         # With a certificate's name. They last for as long as connections use them.
@@ -122,7 +122,7 @@ class Guard:
         roles = self._roles(listener)
         if roles is not None:
             return Identity("", frozenset(map(Role, roles)))
-        return EVERYTHING if self.keyring.is_empty else NOBODY
+        return UNRESTRICTED if self.keyring.is_empty else ANONYMOUS
 
     def _roles(self, listener: Listener) -> tuple[str, ...] | None:
         """The roles that ``listener`` has by now; None: it has none of its own."""
@@ -193,11 +193,11 @@ class Guard:
         """
         role = ROUTES.get(route) if route else None
         if route in OPEN:
-            return NOBODY
+            return ANONYMOUS
         found = self.keyring.identify_fast(authorization)
         if found is None and _suffices(access.identity, role, scope):
             return access.identity
-        if found is None and self.keyring.needs_time(authorization):
+        if found is None and self.keyring.needs_bcrypt(authorization):
             self._slow_down(peer)
             loop = asyncio.get_running_loop()
             checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)

@@ -25,7 +25,7 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
     CorruptStore,
-    Entry,
+    HistoryEntry,
     HistoryQuery,
     MemoryStore,
     Retention,
@@ -201,7 +201,7 @@ class Service:
         except ShuttingDown as error:
             raise Problem("shutting-down", str(error), headers=retry_after(1)) from error
 
-    def history(self, query: HistoryQuery) -> list[Entry]:
+    def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries of ``query``, newest first.
 
         Raises:

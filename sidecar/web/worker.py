@@ -16,7 +16,7 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from sidecar import __version__
-from sidecar.config import ConfigError, Listener, what_pauses
+from sidecar.config import ConfigError, Listener, describe_pausing
 from sidecar.core.errors import CoreError
 from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
@@ -158,7 +158,7 @@ class _Server(Server):
             "addresses": addresses,
             "config": self._worker.app.config_file or "none: defaults, environment and flags",
             "store": config.store.url,
-            "pauses": what_pauses(config.policies),
+            "pauses": describe_pausing(config.policies),
         }
         logger.info("listening", extra={"fields": fields})
 

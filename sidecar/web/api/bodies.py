@@ -7,7 +7,7 @@ import math
 import re
 from typing import NoReturn
 
-from sidecar.core.errors import nearest, shown
+from sidecar.core.errors import closest_match, short_repr
 from sidecar.web.problems import Problem
 
 MAX_REASON_LENGTH = 1000
@@ -37,9 +37,9 @@ class Body:
             raise Problem("invalid-body", f"must be a JSON object, got {_type(members)}")
         for name in members:
             if name not in known:
-                near = nearest(name, known)
+                near = closest_match(name, known)
                 hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
-                raise Problem("invalid-body", f"{shown(name)}: no such member; {hint}")
+                raise Problem("invalid-body", f"{short_repr(name)}: no such member; {hint}")
         return cls(members)
 
     def required(self, name: str) -> object:
@@ -70,7 +70,8 @@ class Body:
         value = self.text(name, default)
         if not _NAME.fullmatch(value):
             raise Problem(
-                "invalid-body", f"{name}: must be 1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -, got {shown(value)}"
+                "invalid-body",
+                f"{name}: must be 1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -, got {short_repr(value)}",
             )
         return value
 
@@ -83,7 +84,9 @@ class Body:
             _wrong(name, "a number of seconds", value)
         if not 0 <= value <= _MAX_SECS or (positive and value == 0) or math.isnan(value):
             least = "above 0" if positive else "of at least 0"
-            raise Problem("invalid-body", f"{name}: must be seconds, a number {least}, got {shown(value)}")
+            raise Problem(
+                "invalid-body", f"{name}: must be seconds, a number {least}, got {short_repr(value)}"
+            )
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:
@@ -118,7 +121,7 @@ class Body:
             _wrong(name, "an object", value)
         for member in value:
             if member not in known:
-                raise Problem("invalid-body", f"{name}.{shown(member)}: no such member")
+                raise Problem("invalid-body", f"{name}.{short_repr(member)}: no such member")
         return Body(value)
 
 

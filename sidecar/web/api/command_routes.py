@@ -92,7 +92,7 @@ class CommandRoutes:
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
             # Alertmanager does not send it again soon: ask it for its alerts.
-            self._service.alerting.hurry()
+            self._service.alerting.reconcile_now()
             too_large = isinstance(error, NotificationTooLarge)
             name = "notification-too-large" if too_large else "invalid-notification"
             raise Problem(name, str(error)) from error
@@ -115,12 +115,12 @@ class CommandRoutes:
             max_label_bytes=limits.max_label_bytes,
         )
         now = service.clock.now()
-        interpretation = service.alerting.interpreter.hear(notification, now, within=sender.scope)
+        interpretation = service.alerting.interpreter.interpret(notification, now, sender_scope=sender.scope)
 
         async def take() -> HttpResponse:
             try:
                 taken = await service.performed(
-                    service.alerting.take(notification, interpretation, sender.name)
+                    service.alerting.receive(notification, interpretation, sender.name)
                 )
             except Problem:
                 service.controller.counters.notifications["unavailable"] += 1

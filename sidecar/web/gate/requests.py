@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from sidecar.core.errors import InvalidScope, nearest, shown
+from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.scope import parse_scope
 from sidecar.web.problems import Problem
 
@@ -99,10 +99,10 @@ def check_parameters(route: str | None, query: str) -> None:
 def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:
     for name in parameters:
         if name not in allowed:
-            near = nearest(name, allowed)
+            near = closest_match(name, allowed)
             takes = f"may be {', '.join(allowed)}" if allowed else "there are none here"
             hint = f"did you mean {near}?" if near else takes
-            raise Problem("invalid-parameter", f"{shown(name)}: no such parameter ({hint})")
+            raise Problem("invalid-parameter", f"{short_repr(name)}: no such parameter ({hint})")
 
 
 def scope_of(path: str, prefix: str) -> str:
@@ -126,7 +126,7 @@ def _wait(text: str | None) -> float | None:
         secs = math.nan
     if not secs >= 0 or "_" in text:
         raise Problem(
-            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {shown(text)}"
+            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {short_repr(text)}"
         )
     return secs
 
@@ -137,5 +137,5 @@ def _deny_status(text: str | None) -> int:
     status = _DENY_STATUSES.get(text)
     if status is None:
         allowed = ", ".join(_DENY_STATUSES)
-        raise Problem("invalid-parameter", f"deny_status: must be one of {allowed}, got {shown(text)}")
+        raise Problem("invalid-parameter", f"deny_status: must be one of {allowed}, got {short_repr(text)}")
     return status

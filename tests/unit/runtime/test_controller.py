@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from sidecar.core.commands import ClaimState, Forget, Pause, Resume, SetPolicies
+from sidecar.core.commands import ClaimState, ForgetScopes, Pause, Resume, SetPolicies
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Ending, Gate, Waiter
@@ -83,7 +83,7 @@ def test_a_resume_and_a_forget_of_one_batch_leave_the_scopes_inside_open() -> No
         first = controller.submit(Pause("a", "again", "op"))
         await store.committing.wait()
         # Both come while the store is busy, and share the next commit.
-        rest = asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(Forget(("a",))))
+        rest = asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(ForgetScopes(("a",))))
         store.go.set()
         await first
         await rest
@@ -99,7 +99,7 @@ def test_a_scope_where_a_request_has_been_parked_meanwhile_is_not_forgotten() ->
         await controller.submit(Resume("a/b", "op"))
         await controller.submit(Pause("a", "x", "op"))
         gate = controller.tree.gates["a/b"]
-        forget = controller.submit(Forget(("a/b",)))
+        forget = controller.submit(ForgetScopes(("a/b",)))
         waiter = One()
         controller.waiting_room.request(waiter, gate, None, 60)
         await forget
