@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +123,20 @@ def run_thread_supervised(
             return
         in_a_row = 1 if time.monotonic() - began > _MAX_BACKOFF_SECS else in_a_row + 1
         stopped.wait(backoff_secs(in_a_row))
+
+
+def supervised_steps(name: str, steps: Iterable[None], failures: Failures) -> Iterator[None]:
+    """Do ``steps``; an exception ends these steps only, and not the work that they are a part of.
+
+    Args:
+        name: for the counter and the log.
+        steps: are done one by one.
+        failures: counts and logs what they raise.
+    """
+    try:
+        yield from steps
+    except Exception:  # noqa: BLE001 - recorded with its traceback
+        failures.record(name)
 
 
 class RepeatingTimer:

@@ -24,6 +24,9 @@ SCOPE_LABEL = "wellbeing_scope"
 ROOT_VALUE = "*"
 """The value of ``wellbeing_scope`` that means the root. A template over missing labels never produces it."""
 
+_NO_VALUES = ("", "<no value>", "[no value]")
+"""What a template gives for a label that is missing: Prometheus, Go's templates, Grafana."""
+
 _BY_SEVERITY: Mapping[str, WellbeingState | None] = {
     "critical": WellbeingState.DISTRESSED,
     "warning": WellbeingState.CONCERNED,
@@ -193,7 +196,7 @@ def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
     if value == ROOT_VALUE:
         return ROOT
     parts = value.split("/")
-    if not all(parts):
+    if any(part in _NO_VALUES for part in parts):
         # A template over a missing label. Without the empty segment the scope would be too wide.
         return NoMatch(NoMatchCause.EMPTY_SEGMENT, SCOPE_LABEL)
     if len(parts) > MAX_SEGMENTS:
@@ -207,7 +210,7 @@ def _joined_scope(names: Sequence[str], labels: Mapping[str, str]) -> str | NoMa
     values = []
     for name in names:
         value = labels.get(name, "")
-        if not value:
+        if value in _NO_VALUES:
             break
         values.append(value)
     return join_segments(values) if values else NoMatch(NoMatchCause.NO_LABEL, names[0])

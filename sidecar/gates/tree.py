@@ -321,11 +321,11 @@ class GateTree:
             for gate in update.forgotten:
                 home = gate.parent or self.root
                 homes[home] = None
-                yield from room.leave(gate, home)
+                yield from room.supervised(room.leave(gate, home))
                 self._prune(gate.node)
             for gate in update.named.values():
                 homes[gate] = None
-                yield from room.take_in(gate)
+                yield from room.supervised(room.take_in(gate))
         finally:
             room.rehoming = False
         for gate in homes:

@@ -13,6 +13,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
+from sidecar.core.scope import lies_within
+from sidecar.supervision import supervised_steps
+
 from .counters import Counters
 from .gate import Ending, Gate, Waiter
 from .path_index import PathIndex
@@ -157,20 +160,31 @@ class WaitingRoom:
     def take_in(self, gate: Gate) -> Iterator[None]:
         """The scope of ``gate`` has become known: move there what is parked for it or for paths inside."""
         for waiter in self._unnamed.at(gate.scope):
-            self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
+            # Between two steps its connection may have begun to wait for something else.
+            if _obeys(waiter, gate):
+                self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield
 
     def leave(self, gate: Gate, home: Gate) -> Iterator[None]:
         """The scope of ``gate`` is forgotten: move what is parked there to ``home``."""
         self.close(gate)
         for waiter in [*gate.waiters, *gate.watchers]:
-            self._move(waiter, home, waiter.path or gate.scope)
+            if waiter.gate is gate:
+                self._move(waiter, home, waiter.path or gate.scope)
             yield
+
+    def supervised(self, steps: Iterator[None]) -> Iterator[None]:
+        """Do ``steps`` at one gate; if one raises, the other gates go on."""
+        return supervised_steps("waiting_room", steps, self._failures)
 
     def _move(self, waiter: Waiter, gate: Gate, path: str | None) -> None:
         """``waiter`` obeys ``gate`` from now on. The gate that counted it still does."""
         old = waiter.gate
         if old is None:
+            return
+        if self.closing:
+            # The shutdown did not find it: its gate has left the tree already.
+            self.turn_away(waiter)
             return
         self._unnamed.remove(waiter, old.scope)
         if waiter.watching:
@@ -309,9 +323,21 @@ class WaitingRoom:
         if account is not None:
             account.timed_out += 1
             self._observe("timed_out", waiter)
+        elif waiter.seen != gate.version:
+            # It is about to be told. To call its snapshot current would hide the change for ever.
+            self._end(waiter, Ending.CHANGED)
+            return
         self._end(waiter, Ending.TIMED_OUT)
 
 
 def _may_move(waiter: Waiter, gate: Gate) -> bool:
     """Whether ``waiter``, parked at ``gate``, may obey another gate in the tree's new shape."""
     return waiter.path is not None or gate.node is None or gate.node.gate is not gate
+
+
+def _obeys(waiter: Waiter, gate: Gate) -> bool:
+    """Whether ``waiter`` is parked above ``gate`` for a path that leads to ``gate``."""
+    home, path = waiter.gate, waiter.path
+    if home is None or path is None:
+        return False
+    return lies_within(path, gate.scope) and not lies_within(home.scope, gate.scope)

@@ -46,7 +46,7 @@ from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoreUnavailable
-from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
 from .clock_steps import ClockSteps
@@ -69,8 +69,16 @@ _SLICE_SECS = 0.0015
 """How long a batch holds the loop before other work has its turn."""
 
 
+_AGAIN_SECS = 1.0
+"""After this time what failed is tried again."""
+
+
 class ShuttingDown(Exception):
     """The command came after the shutdown began."""
+
+
+class GatesBehind(Exception):
+    """The command is durable, but its gates do not show it yet: it is tried again, without a new command."""
 
 
 @dataclass(slots=True)
@@ -127,6 +135,8 @@ class Controller:
         self._offers: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
+        # The core state has changes that the gates do not show.
+        self._tree_is_behind = False
         # What time alone did while the store was down: it has to be kept as soon as it is up.
         self._owed_scopes: set[str] = set()
         self._owed_tombstones: dict[str, Tombstone | None] = {}
@@ -234,16 +244,21 @@ class Controller:
             batch, self._pending = self._pending, []
             try:
                 await self._write_batch(batch)
-            except Exception as error:
-                logger.exception("a batch of commands failed")
+            except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
+                self.counters.task_failures.record("writer")
                 for pending in batch:
                     _fail(pending, error)
+                if isinstance(error, GatesBehind):
+                    # The batch is applied and durable. Only the gates do not show it yet.
+                    self.loop.call_later(_AGAIN_SECS, self._time_is_up, ())
+                    continue
+                for pending in batch:
                     if isinstance(pending.command, ShiftTime):
                         # Nothing was shifted: the step is noticed again.
                         self._clock_steps.give_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
-                        self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
+                        self.loop.call_later(_AGAIN_SECS, self._time_is_up, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
         self._shift_time_first(batch)
@@ -322,51 +337,96 @@ class Controller:
         self.counters.commits.observe(self.clock.monotonic() - began)
 
     async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
+        """Apply what is durable. Raises `GatesBehind`."""
         policies = transaction.policies
         repolicied = policies is not self.core_state.policies
         update = TreeUpdate(transaction.records, self.clock.monotonic(), policies if repolicied else None)
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         self.core_state.apply(transaction)
-        if len(transaction.records) >= _MANY:
-            await time_slice.yield_to_others()
-        await run_in_slices(self.tree.prepare(update), time_slice)
-        many = len(update.states) >= _MANY
-        if many:
-            await time_slice.yield_to_others()
-        self.tree.apply(update)
-        if update.reshaped or repolicied:
-            # In the same step: the same request leads to another gate from now on.
-            self.on_reshape()
-        if many:
+        update = await self._update_tree(update, time_slice)
+        if len(update.states) >= _MANY:
             await time_slice.yield_to_others()
         await run_in_slices(self._follow_up(update), time_slice)
-        await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
-        await run_in_slices(
-            self._plan(self.core_state.records if repolicied else transaction.records), time_slice
+        counted = self._event_log.count(outcomes, self.tree, self.clock.now())
+        await run_in_slices(self._supervised("event_log", counted), time_slice)
+        concerned = transaction.records if update.policies is None else self.core_state.records
+        await run_in_slices(self._supervised("expiry_timer", self._plan(concerned)), time_slice)
+        try:
+            self._event_log.log(outcomes)
+        except Exception:  # noqa: BLE001 - recorded; the history has the events
+            self.counters.task_failures.record("event_log")
+
+    async def _update_tree(self, update: TreeUpdate, time_slice: TimeSlice) -> TreeUpdate:
+        """Have the gates show ``update``; the update that was shown.
+
+        If that fails, now or for an earlier batch, all gates are derived again from all records.
+
+        Raises:
+            GatesBehind: that fails as well; the next batch tries again.
+        """
+        if not self._tree_is_behind:
+            self._tree_is_behind = True
+            try:
+                await self._show(update, time_slice)
+            except Exception:  # noqa: BLE001 - recorded; all gates are derived again
+                self.counters.task_failures.record("gate_tree")
+            else:
+                self._tree_is_behind = False
+                return update
+        records = self.core_state.records
+        forgotten = [scope for scope in self.tree.gates if scope not in records]
+        update = TreeUpdate(
+            {**records, **dict.fromkeys(forgotten)}, self.clock.monotonic(), self.core_state.policies
         )
-        self._event_log.log(outcomes)
+        try:
+            await self._show(update, time_slice)
+        except Exception as error:
+            message = "the command is durable, and its gates could not be changed yet: it is tried again"
+            raise GatesBehind(message) from error
+        self._tree_is_behind = False
+        logger.warning("gates_derived_again", extra={"fields": {"scopes": len(records)}})
+        return update
+
+    async def _show(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+        if len(update.records) >= _MANY:
+            await time_slice.yield_to_others()
+        await run_in_slices(self.tree.prepare(update), time_slice)
+        if len(update.states) >= _MANY:
+            await time_slice.yield_to_others()
+        self.tree.apply(update)
+        if update.reshaped or update.policies is not None:
+            # In the same step: the same request leads to another gate from now on.
+            self._call(self.on_reshape, "on_reshape")
 
     def _follow_up(self, update: TreeUpdate) -> Iterator[None]:
-        """The gates show their new states: let through, and tell, what is concerned. In small steps."""
-        yield from self.tree.rehome(update)
+        """The gates show their new states: let through, and tell, what is concerned. In small steps.
+
+        What fails at one gate keeps nothing at another one waiting.
+        """
+        room = self.waiting_room
+        yield from self._supervised("waiting_room", self.tree.rehome(update))
         for gate in update.closed:
-            self.waiting_room.close(gate)
+            room.close(gate)
             yield
         for gate in update.opened:
-            yield from self.waiting_room.open(gate)
+            yield from room.supervised(room.open(gate))
             yield
         if update.opened or update.closed or update.reshaped or update.policies is not None:
-            self._call_on_turn()
+            self._call(self.on_turn, "on_turn")
         for gate in update.changed:
-            yield from self.waiting_room.changed(gate)
+            yield from room.supervised(room.changed(gate))
             yield
-        yield from self.streams.tell(update.changed, update.forgotten, self.tree)
+        told = self.streams.tell(update.changed, update.forgotten, self.tree)
+        yield from self._supervised("event_streams", told)
 
-    def _call_on_turn(self) -> None:
+    def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
+        return supervised_steps(name, steps, self.counters.task_failures)
+
+    def _call(self, listener: Callable[[], None], name: str) -> None:
         try:
-            self.on_turn()
+            listener()
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
-            self.counters.task_failures.record("on_turn")
+            self.counters.task_failures.record(name)
 
     def _offer_changed(self, gate: Gate) -> None:
         self._offers[gate] = None

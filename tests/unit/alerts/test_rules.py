@@ -118,6 +118,7 @@ def test_a_resolved_alert_is_matched_like_a_firing_one():
         ({"namespace": "n", "model": "m"}, "n/m"),
         ({"namespace": "n", "pod": "p"}, "n"),
         ({"namespace": "n", "model": "", "pod": "p"}, "n"),
+        ({"namespace": "n", "model": "<no value>", "pod": "p"}, "n"),
         ({"namespace": "n", "model": "meta/llama"}, "n/" + to_segment("meta/llama")),
         ({"namespace": "a/b"}, to_segment("a/b")),
         ({"namespace": "..", "model": "."}, to_segment("..") + "/" + to_segment(".")),
@@ -128,7 +129,14 @@ def test_a_rules_scope_is_its_labels_values_up_to_the_first_that_is_missing(labe
 
 
 @pytest.mark.parametrize(
-    "labels", [{"model": "m", "pod": "p"}, {}, {"namespace": "", "model": "m"}, {"wellbeing_scope": "x/y"}]
+    "labels",
+    [
+        {"model": "m", "pod": "p"},
+        {},
+        {"namespace": "", "model": "m"},
+        {"namespace": "[no value]", "model": "m"},
+        {"wellbeing_scope": "x/y"},
+    ],
 )
 def test_an_alert_without_the_first_label_of_its_rules_scope_is_misdirected(labels):
     found = claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels)
@@ -144,7 +152,9 @@ def test_an_alert_without_wellbeing_scope_is_ignored_by_the_built_in_rules():
     assert RuleSet((Rule.build([], "distressed"),)).match(disk).misdirected, "its rule means some scope"
 
 
-@pytest.mark.parametrize("value", ["", "/", "//", "/a", "a/", "a//b", "a/b/", "/1/2/3/4/5/6/7/8"])
+@pytest.mark.parametrize(
+    "value", ["", "/", "//", "/a", "a/", "a//b", "a/b/", "/1/2/3/4/5/6/7/8", "<no value>", "a/[no value]/b"]
+)
 @pytest.mark.parametrize("rules", [RuleSet(), RuleSet((Rule.build([], "cautious"),))])
 def test_an_empty_segment_of_wellbeing_scope_is_misdirected(rules, value):
     found = rules.match(alert({"wellbeing_scope": value}))

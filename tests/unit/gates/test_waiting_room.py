@@ -142,3 +142,39 @@ def test_thousands_of_waits_that_run_out_together_end_in_slices(
     between = [after - before for before, after in zip(turns, turns[1:], strict=False)]
     assert max(between) <= 15
     assert tree.root.timed_out == 100
+
+
+def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: GateTree) -> None:
+    tree.update({"": PAUSED, "z": PAUSED, "gone": PAUSED, "a/b": PAUSED}, 0.0)
+    room = tree.waiting_room
+    to_a, to_gone = [[park(tree, path) for _ in range(4)] for path in ("a", "gone")]
+    update = TreeUpdate({"a": PAUSED, "gone": None}, 1.0)
+    for _ in tree.prepare(update):
+        pass
+    tree.apply(update)
+    moving = tree.rehome(update)
+    next(moving)
+    # Between two steps the waits of the others end, and their connections ask for other gates.
+    for waiters in (to_a, to_gone):
+        for waiter, scope in zip(waiters[1:], ("z", "z/y", "a/b/c"), strict=True):
+            room.abandon(waiter)
+            park(tree, scope, waiter)
+    for _ in moving:
+        pass
+    for waiters, scope in ((to_a, "a"), (to_gone, "")):
+        assert [waiter.gate.scope for waiter in waiters] == [scope, "z", "z", "a/b"]
+        assert [waiter.path for waiter in waiters[1:]] == [None, "z/y", "a/b/c"]
+    for gate in tree.gates.values():
+        tree.update({gate.scope: EMPTY}, 2.0)
+    for gate in tree.gates.values():
+        for _ in room.open(gate):
+            pass
+    assert all(waiter.ended == [Ending.OPENED] for waiter in to_a + to_gone)
+    assert len(room._unnamed) == 0
+
+
+def test_a_watch_whose_wait_runs_out_just_before_it_is_told_is_told_all_the_same(tree: GateTree) -> None:
+    watcher = watch(tree, "")
+    tree.update({"": PAUSED}, 0.0)
+    tree.waiting_room._run_out(watcher)
+    assert watcher.ended == [Ending.CHANGED]
