@@ -132,7 +132,9 @@ def _section(section: Section, value: Value, path: str, problems: list[str]) -> 
             try:
                 checked[name] = key.check(one.plain())
             except ValueError as error:
-                problems.append(f"{one.place}: {path}{name}: {error}")
+                # A flag is named like its key.
+                where = one.place if one.place.startswith("--") else f"{one.place}: {path}{name}"
+                problems.append(f"{where}: {error}")
     return checked
 
 
