@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from .asking import members, refusal, send
 from .exit_statuses import CommandFailed
+from .names import note_unknown
 from .output import show
 
 _WATCH_SECS = 30.0
@@ -16,6 +17,7 @@ _OK, _NOT_MODIFIED = 200, 304
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Poll until interrupted."""
+    note_unknown(options, "it follows {follows}")
     etag = None
     while True:
         headers: dict[str, str] = {"If-None-Match": etag} if etag else {}

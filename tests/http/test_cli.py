@@ -280,7 +280,7 @@ def test_a_pause_that_its_policy_disables_fails(sidecar: Sidecar) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("status",), ("history",), ("gate", "--wait", "0"), ("state", "healthy"), ("pause", "--reason", "x")],
+    [("status",), ("history",), ("state", "healthy"), ("pause", "--reason", "x")],
     ids=lambda command: command[0],
 )
 def test_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str, command: tuple[str, ...]) -> None:

@@ -1,0 +1,72 @@
+"""Which policies are simulated, and how they read in a report."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from sidecar.alerts import Rule
+from sidecar.config import Config
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.scope import ROOT
+
+_NOT_SHOWN = ("wait_timeout_secs",)
+"""What says nothing about when a scope is paused."""
+
+
+def pausing(policies: PolicyTable) -> PolicyTable:
+    """``policies``, where those that only observe pause when distressed."""
+    return PolicyTable(
+        _pausing(policies.defaults),
+        tuple((match, _pausing(policy)) for match, policy in policies.rules),
+        policies.named,
+    )
+
+
+def _pausing(policy: Policy) -> Policy:
+    observes = policy.enabled and policy.threshold is None
+    return replace(policy, pause_on_distressed=True) if observes else policy
+
+
+def observes_only(policies: PolicyTable, scope: str) -> bool:
+    """Whether the config does not pause ``scope`` whatever happens."""
+    return policies.policy_for(scope).threshold is None
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    """What decides about pauses, by key of the config; defaults of policies included."""
+    settings = {f"defaults.{key}": value for key, value in _policy(config.policies.defaults).items()}
+    defaults = _policy(config.policies.defaults)
+    for match, policy in config.policies.rules:
+        for key, value in _policy(policy).items():
+            if value != defaults[key]:
+                settings[f"policies[{match or ROOT or '(root)'}].{key}"] = value
+    alerts = config.alerts
+    for index, rule in enumerate(alerts.rules.rules):
+        settings[f"alerts.rules[{index}]"] = _rule(rule)
+    if not alerts.rules.rules:
+        settings["alerts.rules"] = "built-in"
+    settings["alerts.alert_ttl_secs"] = f"{alerts.alert_ttl_secs:g}"
+    settings["alerts.alertmanager_urls"] = (
+        f"asked each {alerts.reconcile_secs:g} s" if alerts.alertmanager_urls else "none"
+    )
+    settings["alerts.watchdog.alertname"] = alerts.watchdog.alertname or "none"
+    return settings
+
+
+def _policy(policy: Policy) -> dict[str, str]:
+    return {
+        one.name: _spelled(getattr(policy, one.name)) for one in fields(policy) if one.name not in _NOT_SHOWN
+    }
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
+def _rule(rule: Rule) -> str:
+    matchers = ", ".join(f'{one.name}{one.op}"{one.value}"' for one in rule.matchers) or "every alert"
+    state = rule.state.label if rule.state is not None else "ignored"
+    scope = "" if rule.scope is None else f", scope {'/'.join(rule.scope) or '(root)'}"
+    return f"{matchers}: {state}{scope}"

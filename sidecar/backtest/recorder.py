@@ -1,0 +1,64 @@
+"""Keeps what the core's events say of pauses and states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, StateChanged
+from sidecar.core.state import WellbeingState
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One pause of a scope.
+
+    Attributes:
+        scope: which.
+        began: seconds since the epoch.
+        ended: likewise; None: not ended within the range.
+        cause: why it ended, as in ``wellbeing_resumes_total``; empty: it has not.
+        source: the signal that caused it: ``alert:<fingerprint>``, or ``agent:…`` of the watchdog.
+        reason: as a request would have been told.
+    """
+
+    scope: str
+    began: float
+    ended: float | None
+    cause: str
+    source: str
+    reason: str
+
+
+class Recorder:
+    """Collects pauses and changes of state, in order of time.
+
+    Attributes:
+        pauses: all of them.
+        states: by scope, when the own state changed and what it became.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, list[tuple[float, WellbeingState]]] = {}
+        self._open: dict[str, Pause] = {}
+        self._ended: list[Pause] = []
+
+    @property
+    def pauses(self) -> list[Pause]:
+        """In order of their beginning."""
+        return sorted([*self._ended, *self._open.values()], key=lambda pause: (pause.began, pause.scope))
+
+    def record(self, events: Iterable[CoreEvent]) -> None:
+        """Take what one command did."""
+        for event in events:
+            match event:
+                case HoldPut() if event.paused:
+                    hold = event.hold
+                    self._open[event.scope] = Pause(event.scope, event.at, None, "", hold.by, hold.reason)
+                case HoldLifted() if event.resumed:
+                    pause = self._open.pop(event.scope)
+                    self._ended.append(replace(pause, ended=event.at, cause=event.cause.value))
+                case StateChanged():
+                    self.states.setdefault(event.scope, []).append((event.at, event.new))
+                case _:
+                    pass

@@ -1,0 +1,83 @@
+"""A report for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.clock import rfc3339
+
+from .summary import AlertSummary, BacktestReport, ConfigResult, ScopeSummary, TimedPause
+
+
+def json_report(report: BacktestReport) -> dict[str, Any]:
+    """The report's members; times are RFC 3339, durations seconds."""
+    return {
+        "prometheus": report.prometheus,
+        "alerts_from": report.alerts_from,
+        "start": rfc3339(report.start),
+        "end": rfc3339(report.end),
+        "step_secs": report.step_secs,
+        "notes": list(report.notes),
+        "configs": [_config(result) for result in report.configs],
+    }
+
+
+def _config(result: ConfigResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "settings": dict(result.settings),
+        "assumed": result.assumed,
+        "notes": list(result.notes),
+        "scopes": [_scope(scope) for scope in result.scopes],
+        "pauses": [_pause(pause) for pause in result.pauses],
+        "alerts": [_alert(alert) for alert in result.alerts],
+    }
+
+
+def _scope(scope: ScopeSummary) -> dict[str, Any]:
+    return {
+        "scope": scope.scope,
+        "advised": scope.advised,
+        "pauses": scope.pauses,
+        "paused_secs": _rounded(scope.paused_secs),
+        "longest_secs": _rounded(scope.longest_secs),
+        "flaps": scope.flaps,
+        "ended_by_max_pause": scope.ended_by_limit,
+        "share": round(scope.share, 6),
+        "by_alert": [
+            {"alertname": name, "pauses": count, "paused_secs": _rounded(secs)}
+            for name, (count, secs) in scope.by_alert.items()
+        ],
+        "states": [{"at": rfc3339(at), "state": state.label} for at, state in scope.states],
+    }
+
+
+def _pause(pause: TimedPause) -> dict[str, Any]:
+    return {
+        "scope": pause.scope,
+        "advised": pause.advised,
+        "since": rfc3339(pause.began),
+        "until": None if pause.ended is None else rfc3339(pause.ended),
+        "secs": _rounded(pause.secs),
+        "cause": pause.cause or None,
+        "alertname": pause.alertname,
+        "labels": dict(pause.labels),
+        "reason": pause.reason,
+        "flap": pause.flap,
+    }
+
+
+def _alert(alert: AlertSummary) -> dict[str, Any]:
+    return {
+        "alertname": alert.alertname,
+        "firings": alert.firings,
+        "firing_secs": _rounded(alert.firing_secs),
+        "state": alert.state.label if alert.state is not None else None,
+        "scopes": list(alert.scopes),
+        "pauses": alert.pauses,
+        "ignored": alert.ignored or None,
+    }
+
+
+def _rounded(secs: float) -> float:
+    return round(secs, 3)

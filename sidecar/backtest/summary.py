@@ -1,0 +1,229 @@
+"""Counts what a simulation recorded: for each scope, for each alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.core.state import WellbeingState
+
+from .recorder import Pause
+
+FLAP_SECS = 600.0
+"""A pause that begins sooner than this after the scope's last one ended is a flap."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPause:
+    """A pause, cut to the range.
+
+    Attributes:
+        scope: which.
+        began: seconds since the epoch; may be before the range.
+        ended: likewise; None: still paused at the end of the range.
+        secs: paused within the range.
+        cause: why it ended; empty: it has not.
+        alertname: of the alert that caused it; of the watchdog's claim its source.
+        labels: of that alert.
+        reason: as a request would have been told.
+        flap: it began soon after the last pause of the scope.
+        advised: the config does not pause this scope; it was assumed to.
+    """
+
+    scope: str
+    began: float
+    ended: float | None
+    secs: float
+    cause: str
+    alertname: str
+    labels: Mapping[str, str]
+    reason: str
+    flap: bool
+    advised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeSummary:
+    """What would have happened to one scope.
+
+    Attributes:
+        scope: which.
+        advised: the config does not pause it; it was assumed to.
+        pauses: in the range, those that began before it included.
+        paused_secs: paused within the range.
+        longest_secs: the longest pause, within the range.
+        flaps: pauses that began soon after the last one ended.
+        ended_by_limit: pauses that ``max_pause_secs`` ended.
+        share: of the range, 0 to 1.
+        by_alert: by alert name: pauses and seconds.
+        states: own states: when each began, from the range's start on.
+    """
+
+    scope: str
+    advised: bool
+    pauses: int
+    paused_secs: float
+    longest_secs: float
+    flaps: int
+    ended_by_limit: int
+    share: float
+    by_alert: Mapping[str, tuple[int, float]]
+    states: tuple[tuple[float, WellbeingState], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSummary:
+    """What became of the alerts of one name.
+
+    Attributes:
+        alertname: their name.
+        firings: how often one fired in the range.
+        firing_secs: how long they fired in the range, added up.
+        state: the worst that they claim; None: the rules ignore them.
+        scopes: that they concern.
+        pauses: that they caused.
+        ignored: why some or all of them claim nothing; empty: each claims something.
+    """
+
+    alertname: str
+    firings: int
+    firing_secs: float
+    state: WellbeingState | None
+    scopes: tuple[str, ...]
+    pauses: int
+    ignored: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigResult:
+    """What one config would have done.
+
+    Attributes:
+        name: of the config.
+        settings: what decides about pauses, by key.
+        assumed: some scopes or all are not paused by the config, and were assumed to be.
+        scopes: those with a pause or a state other than healthy, in order of their names.
+        pauses: in order of time.
+        alerts: in order of their names.
+        notes: what the reader should know.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+    assumed: bool
+    scopes: tuple[ScopeSummary, ...]
+    pauses: tuple[TimedPause, ...]
+    alerts: tuple[AlertSummary, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """What would have happened.
+
+    Attributes:
+        prometheus: the URL that was asked, without credentials.
+        alerts_from: ``ALERTS``, or the rule files.
+        start: of the range, seconds since the epoch.
+        end: likewise.
+        step_secs: between two looks at an alert.
+        configs: a result each.
+        notes: what the reader should know about the alerts.
+    """
+
+    prometheus: str
+    alerts_from: str
+    start: float
+    end: float
+    step_secs: float
+    configs: tuple[ConfigResult, ...]
+    notes: tuple[str, ...]
+
+
+def timed_pauses(
+    pauses: Sequence[Pause],
+    labels: Mapping[str, Mapping[str, str]],
+    advised: Mapping[str, bool],
+    start: float,
+    end: float,
+) -> list[TimedPause]:
+    """The pauses that lie in the range, cut to it.
+
+    Args:
+        pauses: in order of their beginning.
+        labels: of alerts, by source.
+        advised: by scope, whether the config does not pause it.
+        start: of the range, seconds since the epoch.
+        end: likewise.
+    """
+    timed = []
+    last_end: dict[str, float] = {}
+    for pause in pauses:
+        flap = pause.began - last_end.get(pause.scope, float("-inf")) < FLAP_SECS
+        last_end[pause.scope] = float("inf") if pause.ended is None else pause.ended
+        if pause.began >= end or (pause.ended is not None and pause.ended <= start):
+            continue
+        of_alert = labels.get(pause.source, {})
+        secs = min(end, end if pause.ended is None else pause.ended) - max(start, pause.began)
+        timed.append(
+            TimedPause(
+                pause.scope,
+                pause.began,
+                pause.ended,
+                secs,
+                pause.cause,
+                of_alert.get("alertname") or pause.source,
+                of_alert,
+                pause.reason,
+                flap,
+                advised[pause.scope],
+            )
+        )
+    return timed
+
+
+def summarize_scopes(
+    pauses: Sequence[TimedPause],
+    states: Mapping[str, Sequence[tuple[float, WellbeingState]]],
+    advised: Mapping[str, bool],
+    start: float,
+    end: float,
+) -> list[ScopeSummary]:
+    """A summary of each scope that had a pause or a state other than healthy; arguments as `timed_pauses`."""
+    by_scope: dict[str, list[TimedPause]] = {}
+    for pause in pauses:
+        by_scope.setdefault(pause.scope, []).append(pause)
+    summaries = []
+    for scope in sorted(by_scope.keys() | states.keys()):
+        own = by_scope.get(scope, [])
+        within = _within(states.get(scope, ()), start, end)
+        if not own and all(state is WellbeingState.HEALTHY for _, state in within):
+            continue
+        by_alert: dict[str, tuple[int, float]] = {}
+        for pause in own:
+            count, secs = by_alert.get(pause.alertname, (0, 0.0))
+            by_alert[pause.alertname] = (count + 1, secs + pause.secs)
+        paused = sum(pause.secs for pause in own)
+        summaries.append(
+            ScopeSummary(
+                scope=scope,
+                advised=advised[scope],
+                pauses=len(own),
+                paused_secs=paused,
+                longest_secs=max((pause.secs for pause in own), default=0.0),
+                flaps=sum(pause.flap for pause in own),
+                ended_by_limit=sum(pause.cause == "max_pause" for pause in own),
+                share=paused / (end - start),
+                by_alert=dict(sorted(by_alert.items(), key=lambda one: (-one[1][1], one[0]))),
+                states=tuple(within),
+            )
+        )
+    return summaries
+
+
+def _within(
+    changes: Sequence[tuple[float, WellbeingState]], start: float, end: float
+) -> list[tuple[float, WellbeingState]]:
+    before = [state for at, state in changes if at <= start]
+    first = before[-1] if before else WellbeingState.HEALTHY
+    return [(start, first), *((at, state) for at, state in changes if start < at < end)]

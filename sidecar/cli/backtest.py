@@ -1,0 +1,155 @@
+"""``backtest``: what would have happened over a range of the past."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .exit_statuses import OK, USAGE, CommandFailed
+from .output import emit, emit_json
+from .serve import config_path
+
+if TYPE_CHECKING:
+    from sidecar.backtest import BacktestRequest, NamedConfig
+    from sidecar.http_json import HttpAccess
+
+
+_SHORTEST_SECS = 1.0
+_GARBAGE_THRESHOLD = 1_000_000
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask Prometheus, simulate, and print a report."""
+    # Other commands need none of these.
+    from sidecar.backtest import BacktestError, run_backtest  # noqa: PLC0415
+    from sidecar.backtest.errors import InvalidInput  # noqa: PLC0415
+    from sidecar.backtest.progress import Progress  # noqa: PLC0415
+    from sidecar.backtest.report_html import html_report  # noqa: PLC0415
+    from sidecar.backtest.report_json import json_report  # noqa: PLC0415
+    from sidecar.backtest.report_text import text_report  # noqa: PLC0415
+
+    # An answer of Prometheus is half a million lists: looking for garbage among them takes a second of seven.
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    # What the simulated sidecar would log is no news of this process.
+    logging.getLogger("sidecar").addHandler(logging.NullHandler())
+    request = _request(options)
+    page = _html_file(options.html) if options.html else None
+    try:
+        report = run_backtest(request, Progress.on_stderr())
+    except InvalidInput as error:
+        raise CommandFailed(str(error), USAGE) from None
+    except BacktestError as error:
+        raise CommandFailed(str(error)) from None
+    if page is not None:
+        _write(page, html_report(report))
+    if options.json:
+        emit_json(json_report(report))
+    else:
+        for line in text_report(report):
+            emit(line)
+        if page is not None:
+            emit(f"The report with timelines is in {page}.")
+    return OK
+
+
+def _request(options: argparse.Namespace) -> BacktestRequest:
+    from sidecar.backtest import AlertmanagerSettings, BacktestRequest  # noqa: PLC0415
+
+    if not options.prometheus.startswith(("http://", "https://")):
+        raise CommandFailed(
+            f"--prometheus: must be http://HOST:PORT or https://HOST:PORT, got {options.prometheus!a}", USAGE
+        )
+    start, end = _seconds(options.since), min(_seconds(options.until), time.time())
+    if end - start < _SHORTEST_SECS:
+        raise CommandFailed("--since: must be before --until and before now, by at least a second", USAGE)
+    return BacktestRequest(
+        prometheus=options.prometheus,
+        access=_access(options),
+        start=start,
+        end=end,
+        configs=_configs(options),
+        rule_files=tuple(map(Path, options.rules or ())),
+        step_secs=options.step,
+        alertmanager=AlertmanagerSettings(
+            group_by=tuple(name.strip() for name in options.group_by.split(",") if name.strip()),
+            group_wait_secs=options.group_wait,
+            group_interval_secs=options.group_interval,
+            repeat_interval_secs=options.repeat_interval,
+            send_resolved=options.send_resolved,
+        ),
+        assume_pause=options.assume_pause,
+    )
+
+
+def _seconds(moment: str) -> float:
+    at = datetime.fromisoformat(moment)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _configs(options: argparse.Namespace) -> tuple[NamedConfig, ...]:
+    from sidecar.backtest import NamedConfig  # noqa: PLC0415
+    from sidecar.config import ConfigError, load_config  # noqa: PLC0415
+
+    paths: list[Path | None] = [Path(one) for one in options.config or ()]
+    paths = paths or [config_path(argparse.Namespace(config=None))]
+    configs = []
+    for path in paths:
+        try:
+            configs.append(NamedConfig(str(path or "the default config"), load_config(path, os.environ)))
+        except ConfigError as error:
+            raise CommandFailed("the config is not valid:\n" + "\n".join(error.problems), USAGE) from None
+    return tuple(configs)
+
+
+def _access(options: argparse.Namespace) -> HttpAccess:
+    from sidecar.http_json import HttpAccess  # noqa: PLC0415
+
+    if bool(options.username) != bool(options.password_file):
+        raise CommandFailed("--username and --password-file need each other", USAGE)
+    if options.username and options.token_file:
+        raise CommandFailed("--username and --token-file cannot both be given", USAGE)
+    for flag in ("token_file", "password_file", "ca_file", "cert_file"):
+        path = getattr(options, flag)
+        if path:
+            try:
+                Path(path).read_bytes()
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                name = "--" + flag.replace("_", "-")
+                raise CommandFailed(f"{name}: {path} cannot be read: {why}", USAGE) from None
+    return HttpAccess(
+        username=options.username or "",
+        password_file=options.password_file or "",
+        bearer_token_file=options.token_file or "",
+        ca_file=options.ca_file or "",
+        cert_file=options.cert_file or "",
+    )
+
+
+def _html_file(name: str) -> Path:
+    """The file of ``--html``: that it cannot be written is found before minutes of work."""
+    path = Path(name)
+    why = ""
+    if path.is_dir():
+        why = "it is a directory"
+    elif not path.parent.is_dir():
+        why = f"there is no directory {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "this user may not"
+    if why:
+        raise CommandFailed(f"--html: {path} cannot be written: {why}", USAGE)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CommandFailed(f"--html: {path} cannot be written: {why}") from None

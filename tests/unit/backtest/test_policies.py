@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from sidecar.backtest.policies import observes_only, pausing, settings_of
+from sidecar.config import Config
+from sidecar.core.policy import Policy, PolicyTable
+
+TABLE = PolicyTable(
+    Policy(),
+    (("a", Policy(pause_on_concerned=True)), ("b", Policy(enabled=False)), ("c", Policy(max_pause_secs=7))),
+    ("d",),
+)
+
+
+def test_what_observes_is_assumed_to_pause_and_nothing_else_changes() -> None:
+    assumed = pausing(TABLE)
+    assert assumed.policy_for("x") == Policy(pause_on_distressed=True)
+    assert assumed.policy_for("a") == TABLE.policy_for("a")
+    assert assumed.policy_for("b/c") == Policy(enabled=False)
+    assert assumed.policy_for("c") == Policy(pause_on_distressed=True, max_pause_secs=7)
+    assert set(assumed.named_scopes()) == set(TABLE.named_scopes())
+
+
+@pytest.mark.parametrize(
+    ("scope", "observes"), [("x", True), ("a", False), ("a/b", False), ("b", True), ("c", True)]
+)
+def test_which_scopes_the_config_pauses_is_known(scope: str, observes: bool) -> None:
+    assert observes_only(TABLE, scope) is observes
+
+
+def test_settings_name_what_differs_from_the_defaults() -> None:
+    settings = settings_of(Config(policies=TABLE))
+    assert settings["defaults.pause_on_distressed"] == "false"
+    assert settings["policies[a].pause_on_concerned"] == "true"
+    assert settings["policies[c].max_pause_secs"] == "7"
+    assert "policies[c].min_pause_secs" not in settings
+    assert settings["alerts.rules"] == "built-in"
