@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .exit_statuses import CommandFailed
+from .output import note
 from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def send(
     """
     from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does without
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
-    from sidecar.client.settings import Settings  # noqa: PLC0415
+    from sidecar.client.settings import Settings, misspelt_variables  # noqa: PLC0415
 
+    for message in misspelt_variables(os.environ):
+        note(message)
     _check(options)
     try:
         settings = Settings(
@@ -111,11 +114,13 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         if _has_token(options):
             return f"the sidecar does not accept the token that was given: {body['detail']}"
         return (
-            f"the sidecar wants credentials: {body['detail']}: "
+            "the sidecar wants credentials: "
             "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
         )
     if answer.status == _FORBIDDEN:
-        return f"{said}: use a token whose role and scope (auth.credentials of the config) allow it"
+        return f"{body['detail']}: use a token whose role and scope (auth.credentials of the config) allow it"
+    if body["type"] == "/problems/inference-paused":
+        return str(body["detail"])
     if answer.status == _NOT_FOUND:
         return f"{said}: check --url (WELLBEING_URL)"
     return said

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
     emit("The config is valid.")
-    emit(f"It pauses {describe_pausing(config.policies)}.")
+    emit(f"It can pause {describe_pausing(config.policies)}.")
     return OK
 
 

@@ -48,6 +48,11 @@ def scope_name(scope: str | None) -> str:
     return scope or "(root)"
 
 
+def source_name(source: str, alertname: str | None) -> str:
+    """``source`` as people read it: an alert has its name before the fingerprint."""
+    return f"{alertname} ({source})" if alertname else source
+
+
 def held(snapshot: Json) -> str:
     """Which scope keeps a closed gate closed, since when, until when, and why."""
     until = snapshot["until"] or "an operator resumes"

@@ -123,14 +123,21 @@ def _add(commands: Any, name: str, summary: str, run: Run, *examples: str) -> ar
     return parser
 
 
-def _add_client(commands: Any, name: str, summary: str, run: Run, *examples: str) -> argparse.ArgumentParser:  # noqa: ANN401 - argparse's
+def _add_client(
+    commands: Any,  # noqa: ANN401 - argparse's
+    name: str,
+    summary: str,
+    run: Run,
+    *examples: str,
+    without_scope: str = "the root, which stands for everything",
+) -> argparse.ArgumentParser:
     parser = _add(commands, name, summary, run, *examples)
     parser.add_argument(
         "scope",
         nargs="?",
         default="",
         metavar="SCOPE",
-        help="for instance team-a/llama (without one: the root, which stands for everything)",
+        help=f"for instance team-a/llama (without one: {without_scope})",
     )
     connection = parser.add_argument_group("connection")
     connection.add_argument(
@@ -223,6 +230,7 @@ def _add_pause(commands: Any) -> None:  # noqa: ANN401 - argparse's
         pause.run,
         'pause team-a/llama --reason "checking the model"',
         'pause --all --reason "maintenance" --max-pause-secs 1h',
+        without_scope="--all is needed",
     )
     parser.add_argument("--reason", required=True, help="why; requests that wait are told")
     parser.add_argument(
@@ -253,6 +261,7 @@ def _add_state(commands: Any) -> None:  # noqa: ANN401 - argparse's
         state.run,
         'state team-a/agent-7 concerned --reason "answers repeat" --ttl-secs 10m',
         "state team-a/agent-7 healthy",
+        without_scope="--all is needed",
     )
     parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
     parser.add_argument("--reason", default="", help="why")
@@ -301,7 +310,7 @@ def _add_gate(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--wait",
         type=duration,
         metavar="DURATION",
-        help="wait this long at most, as in 90, 5m (default, and longest: wait_timeout_secs of the policy)",
+        help="wait this long at most, as in 90, 5m (default: wait_timeout_secs of the policy)",
     )
 
 

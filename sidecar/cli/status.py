@@ -9,9 +9,10 @@ from typing import Any
 from .asking import ask
 from .exit_statuses import OK
 from .names import unknown
-from .output import emit, emit_json, note, scope_name, snapshot_line
+from .output import emit, emit_json, note, scope_name, snapshot_line, source_name
 
 _MOST_SIGNALS = 5
+_UNHEARD_REMEDY = "check its rule in Prometheus, and its route in Alertmanager"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,11 +26,16 @@ def run(options: argparse.Namespace) -> int:
         return OK
     if status["blind"]:
         emit("blind: the watchdog's alert is missing, a resolve lifts nothing")
+    watchdog = status.get("watchdog")
+    if watchdog and not watchdog["heard"]:
+        emit(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
     for line in _lines(status, most_signals=len(status["signals"])):
         emit(line)
     listed = status.get("below") if options.below else status.get("unwell")
     listed = [one for one in listed or () if one["scope"] != status["scope"]]
-    if not options.below and "unwell" in status:
+    fine = (status["gate"], status["effective_state"]) == ("open", "healthy")
+    # What is inside of a scope that is not well or not open is neither, even where nothing inside is known.
+    if not options.below and "unwell" in status and (listed or fine):
         emit(_heading(status, len(listed)))
     for one in listed:
         for line in _lines(one, most_signals=_MOST_SIGNALS):
@@ -59,14 +65,16 @@ def _lines(one: dict[str, Any], most_signals: int) -> Iterator[str]:
     signals = one["signals"]
     for signal in signals[:most_signals]:
         doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
-        claim = f"{signal['source']} claims {signal['state']} since {signal['since']}"
-        yield f"    {claim}{doubt}: {signal['reason']}"
+        source = source_name(signal["source"], signal.get("alertname"))
+        claim = f"{source} claims {signal['state']} since {signal['since']}"
+        yield f"    {claim}{doubt}" + (f": {signal['reason']}" if signal["reason"] else "")
     if len(signals) > most_signals:
         yield f"    and {len(signals) - most_signals} more signals"
     for hold in one["holds"]:
         until = hold["until"] or "an operator resumes"
         span = f"since {hold['since']} until {until}"
-        yield f"    {hold['kind']} hold by {hold['by']} {span}: {hold['reason']}"
+        by = source_name(hold["by"], hold.get("alertname"))
+        yield f"    {hold['kind']} hold by {by} {span}: {hold['reason']}"
     counts = ", ".join(f"{name} {value}" for name, value in one["counters"].items() if value)
     if counts:
         yield f"    {counts}"

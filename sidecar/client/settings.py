@@ -25,7 +25,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -154,7 +154,13 @@ def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def warn_of_misspelt(environ: Mapping[str, str]) -> None:
-    """Log, once in a process, each variable that nobody reads and that the client may have been meant to."""
+    """Log each variable that looks like a misspelt one of the client."""
+    for message in misspelt_variables(environ):
+        logger.warning("%s", message)
+
+
+def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """A message for each variable that looks like a misspelt one of the client; once in a process."""
     own = {field.name for field in fields(Settings)} | set(MIDDLEWARE_SETTINGS)
     known = [variable_of(name) for name in own]
     for name in environ:
@@ -165,7 +171,7 @@ def warn_of_misspelt(environ: Mapping[str, str]) -> None:
             continue
         _warned[name] = None
         hint = f"; did you mean {near}?" if near else ""
-        logger.warning("the environment variable %s is not read by the wellbeing client%s", name, hint)
+        yield f"the environment variable {name} is not read by the wellbeing client{hint}"
 
 
 def _near_variable(name: str, known: list[str]) -> str | None:

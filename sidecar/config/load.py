@@ -132,7 +132,9 @@ def _section(section: Section, value: Value, path: str, problems: list[str]) -> 
             try:
                 checked[name] = key.check(one.plain())
             except ValueError as error:
-                problems.append(f"{one.location}: {path}{name}: {error}")
+                # A flag is named like its key.
+                where = one.location if one.location.startswith("--") else f"{one.location}: {path}{name}"
+                problems.append(f"{where}: {error}")
     return checked
 
 

@@ -236,8 +236,10 @@ class Service:
 
     async def _apply(self, config: Config) -> None:
         keyring = Keyring(config.auth.credentials, os.environ, self.guard.keyring)
-        if _fixed_at_start(self.config) != _fixed_at_start(config):
-            logger.warning("restart_needed", extra={"fields": {"keys": "listen, tls or store"}})
+        fixed = _fixed_at_start(config)
+        changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
+        if changed:
+            logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
@@ -266,10 +268,16 @@ class Service:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
 
 
-def _fixed_at_start(config: Config) -> tuple[object, ...]:
-    """What only a restart changes."""
-    listeners = tuple(replace(one, roles=None) for one in config.listen)
-    return listeners, config.tls, config.store.url
+def _fixed_at_start(config: Config) -> dict[str, object]:
+    """The keys that only a restart changes, with their values."""
+    return {
+        "listen": tuple(replace(one, roles=None) for one in config.listen),
+        "tls": config.tls,
+        "store": config.store,
+        "log_level": config.log_level,
+        "log_format": config.log_format,
+        "scope_idle_secs": config.scope_idle_secs,
+    }
 
 
 def _make_store(config: StoreConfig) -> Store:

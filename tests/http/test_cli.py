@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,56 @@ def test_gate_blocks_a_script_or_tells_it_to_try_later(sidecar: Sidecar, scope: 
     assert "inference paused due to wellbeing intervention: not now" in done.stderr
 
 
+def test_gate_waits_longer_than_one_request_may() -> None:
+    with Sidecar({"defaults": {"wait_timeout_secs": "100ms"}}) as own:
+        own.pause("a", "not now")
+        done = run("gate", "a", "--wait", "1.2", "--url", own.url)
+        assert (done.returncode, "not now" in done.stderr, "1.2s in all" in done.stderr) == (75, True, True)
+        command = [sys.executable, "-m", "sidecar", "gate", "a", "--wait", "60", "--url", own.url]
+        before = own.counters("a")["requests_timed_out"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as waiting:
+            own.wait_for_metric('wellbeing_requests_timed_out_total{scope="a"}', before + 2)
+            own.resume("a")
+            assert (waiting.wait(30), "a: healthy, gate open" in waiting.stdout.read()) == (0, True)
+
+
+def test_a_timeout_is_said_once(sidecar: Sidecar, scope: str) -> None:
+    sidecar.pause(scope, "not now")
+    done = run("gate", scope, "--wait", "0", "--url", sidecar.url)
+    said = "inference paused due to wellbeing intervention: not now (timeout after 0s)"
+    assert done.stderr == f"wellbeing-sidecar: {said}\n"
+
+
+def test_a_misspelt_variable_is_remarked_on(sidecar: Sidecar) -> None:
+    env = {"WELLBEING_URL": sidecar.url, "WELLBEING_TOKNE": "x"}
+    for command in (["status"], ["history", "nobody-knows-this"]):
+        done = run(*command, env=env)
+        assert done.returncode == 0
+        assert done.stderr.count("WELLBEING_TOKNE") == 1
+        assert "did you mean WELLBEING_TOKEN?" in done.stderr
+
+
+def firing(fingerprint: str, **labels: str) -> bytes:
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {},
+        "startsAt": datetime.now(UTC).isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": fingerprint,
+    }
+    return json.dumps({"version": "4", "groupKey": "g", "receiver": "r", "alerts": [alert]}).encode()
+
+
+def test_alerts_are_shown_by_name(sidecar: Sidecar, scope: str) -> None:
+    name = f"Slow (alert:{scope})"
+    sidecar.ok(sidecar.notify(firing(scope, alertname="Slow", wellbeing="distressed", wellbeing_scope=scope)))
+    seen = ask(sidecar, "status", scope)
+    assert f"{name} claims distressed since" in seen
+    assert f"auto hold by {name} since" in seen
+    assert f"by {name}: Slow" in ask(sidecar, "history", scope)
+
+
 def test_watch_prints_every_change(sidecar: Sidecar, scope: str) -> None:
     command = [sys.executable, "-m", "sidecar", "watch", scope, "--url", sidecar.url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watching:
@@ -96,7 +146,7 @@ def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
     )
     assert said in done.stderr.splitlines()
     done = run("check-config", "--no-files", str(path))
-    assert (done.returncode, done.stdout) == (0, "The config is valid.\nIt pauses every scope.\n")
+    assert (done.returncode, done.stdout) == (0, "The config is valid.\nIt can pause every scope.\n")
     # What only all files together show.
     (tmp_path / "token").write_text("a-token-that-is-good")
     credentials = [
@@ -136,6 +186,29 @@ def test_status_without_a_scope_lists_what_is_not_well_or_not_open() -> None:
         assert (shown["unwell_total"], shown["closed_total"]) == (3, 1)
 
 
+def test_a_closed_scope_is_not_said_to_be_open_inside(sidecar: Sidecar, scope: str) -> None:
+    sidecar.pause(scope)
+    for name in (scope, f"{scope}/unknown"):
+        seen = ask(sidecar, "status", name)
+        assert "gate closed" in seen
+        assert "well and open" not in seen
+
+
+def test_a_watchdog_that_was_never_received_is_shown() -> None:
+    with Sidecar({"alerts": {"watchdog": {"alertname": "Always"}}}) as own:
+        sentence = "alert Always\nwas never received"
+        assert sentence in own.get("/").text
+        assert sentence.replace("\n", " ") in ask(own, "status")
+        assert own.notify(firing("f", alertname="Always")).status_code == 200
+        assert "never received" not in own.get("/").text + ask(own, "status")
+
+
+def test_an_entry_without_a_reason_ends_without_a_colon(sidecar: Sidecar, scope: str) -> None:
+    sidecar.pause(scope)
+    sidecar.resume(scope)
+    assert ask(sidecar, "history", scope).splitlines()[0].endswith("by operator")
+
+
 def test_a_spent_pause_is_shown_with_its_end() -> None:
     with Sidecar({"defaults": {"pause_on_distressed": True, "max_pause_secs": "300ms"}}) as own:
         own.claim("a", "distressed")
@@ -151,6 +224,7 @@ def test_a_spent_pause_is_shown_with_its_end() -> None:
         own.resume("a")
         assert sentence in ask(own, "status", "a")
         assert sentence in ask(own, "status")
+        assert sentence in own.get("/").text
         suppressed = own.status("a")["suppressed"]
         assert (suppressed["ended_at"], suppressed["text"]) == (resumed["at"], sentence)
         own.claim("a", "healthy")

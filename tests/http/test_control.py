@@ -107,6 +107,22 @@ def test_a_reload_counts_and_a_bad_one_changes_nothing() -> None:
         assert "wellbeing_config_last_reload_successful 0.0" in own.get("/metrics").text
 
 
+def test_a_reload_names_the_keys_that_need_a_restart() -> None:
+    with Sidecar({"store": "memory:"}) as own:
+        own.configure(
+            {
+                "store": "memory:",
+                "log_level": "debug",
+                "scope_idle_secs": 5,
+                "defaults": {"max_pause_secs": 7},
+            }
+        )
+        own.ok_reload()
+        assert own.wait_log("restart_needed")["keys"] == "log_level, scope_idle_secs"
+        own.ok_reload()
+        assert len(own.logs("restart_needed")) == 1
+
+
 def test_a_reload_that_takes_the_ramp_away_is_told_though_no_snapshot_changes() -> None:
     with Sidecar({"policies": [{"match": "a", "resume_ramp_per_sec": 5}]}) as own:
         before = own.gate("a")

@@ -84,7 +84,7 @@ def test_an_address_that_cannot_be_used_is_said_at_once(tmp_path: Path, address:
 
 def test_a_socket_path_that_is_too_long_is_a_mistake_in_the_config(tmp_path: Path) -> None:
     line = the_line(serve(tmp_path, "--store", "memory:", "--listen", "unix:/" + "x" * 200), 2)
-    assert "--listen: listen: the path of a Unix socket may have at most 107 bytes: shorten" in line
+    assert "--listen: the path of a Unix socket may have at most 107 bytes: shorten" in line
 
 
 def test_the_socket_of_a_running_sidecar_is_not_taken_away(tmp_path: Path) -> None:

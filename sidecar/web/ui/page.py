@@ -41,6 +41,8 @@ _PAGE = Environment(autoescape=True).from_string(
 </head>
 <body>
 <h1>Wellbeing</h1>
+{% if watchdog and not watchdog.heard %}<p class="note">The watchdog's alert {{ watchdog.alertname }}
+was never received: check its rule in Prometheus, and its route in Alertmanager.</p>{% endif %}
 {% if blind %}<p class="blind">Blind:
 the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
 <p>{{ total }} scopes, {{ closed }} closed, {{ waiting }} requests waiting.
@@ -55,6 +57,7 @@ the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
 <td>{{ one.reason or "" }}
 {% if one.held_by is not none and one.held_by != one.scope %}
 <span class="note">(held by {{ one.held_by or "the root" }})</span>{% endif %}
+{% if one.suppressed %}<div class="note">{{ one.suppressed.text }}</div>{% endif %}
 {% for signal in one.signals[:5] %}
 <div class="note">{{ signal.alertname or "" }} {{ signal.source }}: {{ signal.state }}
 since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</div>{% endfor %}
@@ -104,6 +107,7 @@ def status_page(
         closed=sum(one["gate"] == "closed" for one in scopes),
         waiting=sum(one["counters"]["waiters"] for one in scopes),
         blind=status["blind"],
+        watchdog=status["watchdog"],
         entries=entries,
         refresh=REFRESH_SECS,
         now=now,
