@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 def duration(text: str) -> float:
     """Seconds: a number, or a duration such as ``5m``."""
-    # Most commands are run without one, and the config's modules take a moment to load.
+    # Most commands are run without one, and the config's modules take a timestamp to load.
     from sidecar.config import parse_duration  # noqa: PLC0415
 
     try:
@@ -25,7 +25,7 @@ def positive_duration(text: str) -> float:
     return secs
 
 
-def moment(text: str) -> str:
+def timestamp(text: str) -> str:
     """A time as in RFC 3339; a duration is that long ago."""
     try:
         datetime.fromisoformat(text)

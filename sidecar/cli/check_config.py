@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from .exit_statuses import OK, CommandFailed
-from .output import emit
+from .output import print_line
 from .serve import config_path
 
 
@@ -23,8 +23,8 @@ def run(options: argparse.Namespace) -> int:
         problems = list(error.problems)
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
-    emit("The config is valid.")
-    emit(f"It pauses {what_pauses(config.policies)}.")
+    print_line("The config is valid.")
+    print_line(f"It pauses {what_pauses(config.policies)}.")
     return OK
 
 

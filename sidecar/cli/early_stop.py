@@ -39,11 +39,11 @@ def stop_on_signals(arguments: Sequence[str]) -> None:
 def _log_line(name: str, *, as_json: bool) -> bytes:
     """What `sidecar.logs` writes of this event."""
     now = time.time()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
     if as_json:
-        line = f'{{"time": "{moment}", "level": "info", "event": "stopping", "signal": "{name}"}}\n'
+        line = f'{{"time": "{timestamp}", "level": "info", "event": "stopping", "signal": "{name}"}}\n'
     else:
-        line = f"{moment} info     stopping signal={name}\n"
+        line = f"{timestamp} info     stopping signal={name}\n"
     return line.encode()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .asking import is_problem, members, refusal, send
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .output import complain, emit_json, show
+from .output import print_error, print_json, print_snapshot
+from .sidecar_requests import is_problem, members, refusal, send
 
 _LONGEST_SECS = 86_400.0
 _OK, _UNAVAILABLE = 200, 503
@@ -19,12 +19,12 @@ def run(options: argparse.Namespace) -> int:
     longest = _LONGEST_SECS if options.wait is None else options.wait
     answer = send(options, "GET", "gate", params=params, wait=longest)
     if answer.status == _OK:
-        show(members(options, answer), as_json=options.json)
+        print_snapshot(members(options, answer), as_json=options.json)
         return OK
     if answer.status == _UNAVAILABLE and is_problem(answer):
         if options.json:
-            emit_json(answer.body)
+            print_json(answer.body)
         else:
-            complain(refusal(options, answer))
+            print_error(refusal(options, answer))
         return TEMPFAIL
     raise CommandFailed(refusal(options, answer))

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from .exit_statuses import OK, CommandFailed
-from .output import emit
+from .output import print_line
 
 _MAX_PASSWORD_BYTES = 72
 _BCRYPT_COST = 10
@@ -31,5 +31,5 @@ def run(_: argparse.Namespace) -> int:
         raise CommandFailed(
             f"a password has 1 to {_MAX_PASSWORD_BYTES} bytes, none of them 0: bcrypt reads no further"
         )
-    emit(bcrypt.hashpw(password, bcrypt.gensalt(_BCRYPT_COST)).decode())
+    print_line(bcrypt.hashpw(password, bcrypt.gensalt(_BCRYPT_COST)).decode())
     return OK

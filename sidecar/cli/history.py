@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from .asking import ask
 from .exit_statuses import OK
-from .names import note_unknown
-from .output import emit, emit_json, scope_name
+from .output import print_json, print_line, scope_name
+from .scope_check import note_unknown_scope
+from .sidecar_requests import request
 
 _PARAMETERS = ("limit", "kind", "since", "until", "cursor")
 
@@ -15,16 +15,16 @@ _PARAMETERS = ("limit", "kind", "since", "until", "cursor")
 def run(options: argparse.Namespace) -> int:
     """Print one page."""
     params = {name: getattr(options, name) for name in _PARAMETERS if getattr(options, name) is not None}
-    page = ask(options, "GET", "history", params=params)
+    page = request(options, "GET", "history", params=params)
     if not page["entries"]:
-        note_unknown(options, "and the history has nothing of it")
+        note_unknown_scope(options, "and the history has nothing of it")
     if options.json:
-        emit_json(page)
+        print_json(page)
         return OK
     for entry in page["entries"]:
         cause = f" ({entry['cause']})" if entry["cause"] else ""
         change = f"{entry['kind']}{cause}, {entry['from']} to {entry['to']}, by {entry['source']}"
-        emit(f"{entry['at']} {scope_name(entry['scope'])}: {change}: {entry['reason']}")
+        print_line(f"{entry['at']} {scope_name(entry['scope'])}: {change}: {entry['reason']}")
     if page["next_cursor"]:
-        emit(f"more: --cursor {page['next_cursor']}")
+        print_line(f"more: --cursor {page['next_cursor']}")
     return OK

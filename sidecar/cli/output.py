@@ -10,22 +10,22 @@ from typing import Any
 Json = Mapping[str, Any]
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print ``message`` on stderr, with the program's name."""
     print("wellbeing-sidecar: " + _on_one_line(message, keep="\n"), file=sys.stderr)
 
 
-def note(message: str) -> None:
+def print_note(message: str) -> None:
     """Print a remark on stderr, so that it does not mix with what a script reads."""
     print("note: " + printable(message), file=sys.stderr)
 
 
-def emit(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line on stdout, without characters that would change a terminal."""
     print(printable(text))
 
 
-def emit_json(value: Json) -> None:
+def print_json(value: Json) -> None:
     """Print ``value`` as JSON in ASCII."""
     print(json.dumps(value, indent=2))
 
@@ -48,7 +48,7 @@ def scope_name(scope: str | None) -> str:
     return scope or "(root)"
 
 
-def held(snapshot: Json) -> str:
+def describe_hold(snapshot: Json) -> str:
     """Which scope keeps a closed gate closed, since when, until when, and why."""
     until = snapshot["until"] or "an operator resumes"
     return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
@@ -60,13 +60,13 @@ def snapshot_line(snapshot: Json) -> str:
     if snapshot["effective_state"] != snapshot["state"]:
         line += f", effectively {snapshot['effective_state']}"
     if snapshot["gate"] != "open" and snapshot["held_by"] is not None:
-        line += f" by {held(snapshot)}"
+        line += f" by {describe_hold(snapshot)}"
     return line
 
 
-def show(snapshot: Json, *, as_json: bool) -> None:
+def print_snapshot(snapshot: Json, *, as_json: bool) -> None:
     """Print a snapshot."""
     if as_json:
-        emit_json(snapshot)
+        print_json(snapshot)
     else:
-        emit(snapshot_line(snapshot))
+        print_line(snapshot_line(snapshot))

@@ -22,9 +22,9 @@ from . import (
     token,
     watch,
 )
-from .arguments import duration, moment, positive_duration
-from .asking import DEFAULT_URL
+from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
+from .sidecar_requests import DEFAULT_URL
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -279,11 +279,11 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
     parser.add_argument(
         "--since",
-        type=moment,
+        type=timestamp,
         metavar="TIME",
         help="as in 2026-11-23T09:00:00Z, or how long ago, as 90s, 5m, 1d",
     )
-    parser.add_argument("--until", type=moment, metavar="TIME", help="the same")
+    parser.add_argument("--until", type=timestamp, metavar="TIME", help="the same")
     parser.add_argument("--cursor", help="continue after an earlier page")
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
-from .output import complain
+from .output import print_error
 from .parser import make_parser
 
 _NO_SERVER = (
@@ -31,12 +31,12 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
         return status
     except CommandFailed as error:
-        complain(str(error))
+        print_error(str(error))
         return error.status
     except ModuleNotFoundError as error:
         if (error.name or "sidecar").partition(".")[0] == "sidecar":
             raise
-        complain(_NO_SERVER.format(error.name))
+        print_error(_NO_SERVER.format(error.name))
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -45,11 +45,11 @@ def run(arguments: Sequence[str]) -> int:
         return PIPE_CLOSED
     except OSError as error:
         _discard_output()
-        complain(f"the output cannot be written: {error.strerror or error}")
+        print_error(f"the output cannot be written: {error.strerror or error}")
         return FAILED
 
 
 def _discard_output() -> None:
-    """Let Python flush what is left at exit to nowhere: else it would complain again."""
+    """Let Python flush what is left at exit to nowhere: else it would print_error again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

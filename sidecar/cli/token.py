@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .exit_statuses import OK
-from .output import emit
+from .output import print_line
 
 
 def run(_: argparse.Namespace) -> int:
@@ -14,6 +14,6 @@ def run(_: argparse.Namespace) -> int:
     import secrets  # noqa: PLC0415
 
     secret = secrets.token_urlsafe(32)
-    emit(f"token:        {secret}")
-    emit(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
+    print_line(f"token:        {secret}")
+    print_line(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
     return OK

@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import NoReturn
 
-from .asking import members, refusal, send
 from .exit_statuses import CommandFailed
-from .output import show
+from .output import print_snapshot
+from .sidecar_requests import members, refusal, send
 
 _WATCH_SECS = 30.0
 _OK, _NOT_MODIFIED = 200, 304
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             etag = answer.headers.get("ETag")
             if etag is None:
                 raise CommandFailed(f"{options.url} answers without an ETag: a proxy in between removes it")
-            show(snapshot, as_json=options.json)
+            print_snapshot(snapshot, as_json=options.json)
             sys.stdout.flush()
         elif answer.status != _NOT_MODIFIED:
             raise CommandFailed(refusal(options, answer))

@@ -52,22 +52,22 @@ class GateMiddleware:
         """
         if scope["type"] == "lifespan":
             require_asyncio()
-        if scope["type"] != "http" or not self._selector.gates(scope["method"], scope["path"]):
+        if scope["type"] != "http" or not self._selector.is_gated(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         reader = _RequestReader(receive)
         gate = self.gate
-        if not self._selector.one_gate:
-            gate = self._selector.gate_for(await self._name(scope, reader))
+        if not self._selector.has_one_gate:
+            gate = self._selector.gate_for(await self._scope_of(scope, reader))
         try:
-            if not gate.pass_if_open() and not await reader.for_gate(gate):
+            if not gate.pass_if_open() and not await reader.wait_at(gate):
                 return
         except InferencePaused as paused:
             await _refuse(send, self._selector, scope["path"], paused)
             return
-        await self._app(scope, reader.receive if reader.touched else receive, send)
+        await self._app(scope, reader.receive if reader.has_read_ahead else receive, send)
 
-    async def _name(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
+    async def _scope_of(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
         if self._selector.header:
             wanted = self._selector.header.encode()
             for name, value in scope["headers"]:
@@ -90,7 +90,7 @@ class _RequestReader:
         self._left = False
 
     @property
-    def touched(self) -> bool:
+    def has_read_ahead(self) -> bool:
         """Whether anything was read ahead."""
         return bool(self._messages) or self._pending is not None
 
@@ -109,7 +109,7 @@ class _RequestReader:
             self._take(await self._receive())
         return b"".join(message.get("body", b"") for message in self._messages)
 
-    async def for_gate(self, gate: Gate) -> bool:
+    async def wait_at(self, gate: Gate) -> bool:
         """Wait at ``gate``; returns whether the client is still there.
 
         Raises:

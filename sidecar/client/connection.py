@@ -62,7 +62,7 @@ class Connection:
         self._transport: HttpTransport | None = None
         self._interrupted = False
 
-    def ask(
+    def request(
         self,
         method: str,
         route: str,
@@ -100,7 +100,7 @@ class Connection:
             raise type(error)(f"{self._endpoint}{path}: {error}") from error
         except Exception as error:
             self.close()
-            raise Unreachable(f"{self._endpoint}{path}: {_plain(error, timeout)}") from error
+            raise Unreachable(f"{self._endpoint}{path}: {_describe(error, timeout)}") from error
         except BaseException:
             # What is left of the answer must not be taken for the next one.
             self.close()
@@ -216,7 +216,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401
         return None
 
 
-def _plain(error: Exception, timeout: float) -> str:
+def _describe(error: Exception, timeout: float) -> str:
     """One sentence for a person."""
     if isinstance(error, TimeoutError):
         return f"no whole answer within {timeout:g} s"

@@ -21,31 +21,31 @@ _T = TypeVar("_T")
 
 # <linux/mman.h>; Linux 4.14 and later. Python has no name for it.
 _MADV_WIPEONFORK = 18
-_MADV_NONSENSE = -1
+_MADV_INVALID = -1
 
 _THREADS = "/proc/self/task"
 
 _forks = 0
-_told_pid = os.getpid()
+_notified_pid = os.getpid()
 
 
 def _count_fork() -> None:
     # Together with the process id it tells processes apart, even where the kernel uses an id again.
-    global _forks, _told_pid  # noqa: PLW0603 - belong to the process, as the process id does
+    global _forks, _notified_pid  # noqa: PLW0603 - belong to the process, as the process id does
     _forks += 1
-    _told_pid = os.getpid()
+    _notified_pid = os.getpid()
 
 
-def _tell_python_of_fork() -> None:
+def _notify_python_of_fork() -> None:
     """Do what `os.fork` does in a child, where the host has forked by itself.
 
     Otherwise the interpreter's own lock waits for threads that only the parent has, and the first thread that
     is started here may hang. It must be done before there are further threads; after that it is too late.
     """
-    global _told_pid  # noqa: PLW0603 - belongs to the process, as the process id does
-    if _told_pid == os.getpid():
+    global _notified_pid  # noqa: PLW0603 - belongs to the process, as the process id does
+    if _notified_pid == os.getpid():
         return
-    _told_pid = os.getpid()
+    _notified_pid = os.getpid()
     try:
         alone = len(list(Path(_THREADS).iterdir())) == 1
     except OSError:
@@ -77,7 +77,7 @@ def flag_cleared_by_fork() -> Flag:
     if sys.platform == "linux":
         try:
             page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if _rejects_nonsense(page):
+            if _rejects_invalid_advice(page):
                 page.madvise(_MADV_WIPEONFORK)
                 return page
         except (OSError, ValueError):
@@ -85,10 +85,10 @@ def flag_cleared_by_fork() -> Flag:
     return _PidFlag()
 
 
-def _rejects_nonsense(page: mmap.mmap) -> bool:
+def _rejects_invalid_advice(page: mmap.mmap) -> bool:
     # Some emulators accept any advice and do nothing.
     try:
-        page.madvise(_MADV_NONSENSE)
+        page.madvise(_MADV_INVALID)
     except (OSError, ValueError):
         return True
     return False
@@ -124,7 +124,7 @@ class PerProcess(Generic[_T]):
 
     def get(self) -> _T:
         """The value of this process."""
-        _tell_python_of_fork()
+        _notify_python_of_fork()
         key = (os.getpid(), _forks)
         value = self._values.get(key)
         if value is None:

@@ -56,7 +56,7 @@ class GateFollower:
         self._random = Random()  # noqa: S311 - spreads out retries
         failures = Failures(logger, "a background thread of the wellbeing client failed, and goes on")
         self._notifier = ChangeNotifier(callbacks, failures)
-        self.link = Link(settings, self.counts, self._turn, failures)
+        self.link = Link(settings, self.counts, self._on_state, failures)
 
     @property
     def is_open(self) -> bool:
@@ -93,7 +93,7 @@ class GateFollower:
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + secs
         if not self.decided.is_set():
-            await self._first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
+            await self._wait_for_first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
         future: asyncio.Future[None] = loop.create_future()
         waiter = LocalWaiter(loop, future)
         if not self._park(waiter):
@@ -111,20 +111,20 @@ class GateFollower:
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
-    async def _first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
+    async def _wait_for_first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
         """Return once something is known, at most ``secs`` later."""
         future: asyncio.Future[None] = loop.create_future()
         with self.lock:
             if self.decided.is_set():
                 return
-            self._queue.listen(loop, future)
+            self._queue.add_listener(loop, future)
         timer = loop.call_later(secs, finish, future)
         try:
             await future
         finally:
             timer.cancel()
             with self.lock:
-                self._queue.forget(future)
+                self._queue.remove_listener(future)
 
     def _park(self, waiter: LocalWaiter) -> bool:
         """Whether to wait: the gate is closed, and there is room.
@@ -170,7 +170,7 @@ class GateFollower:
 
     # -- changes ----------------------------------------------------------------------------------
 
-    def _turn(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
+    def _on_state(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
         """The gate has opened or closed, or its snapshot has changed."""
         with self.lock:
             if self._closed:
@@ -184,9 +184,9 @@ class GateFollower:
         self._open_flag[0] = int(is_open)
         self.decided.set()
         if is_open and not (was_open and ramp_per_sec):
-            self._queue.let_through(ramp_per_sec)
+            self._queue.schedule_release(ramp_per_sec)
         elif not is_open:
-            self._queue.keep()
+            self._queue.cancel_release()
         self._changed.notify_all()
         for waiter in self._queue.wake():
             self._unpark(waiter, "abandoned")

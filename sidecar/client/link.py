@@ -32,7 +32,7 @@ _LAST_REPORT_SECS = 2.0
 _NAME = "client_link"
 _OK, _NOT_MODIFIED = 200, 304
 
-Tell = Callable[[bool, GateSnapshot | None, float], None]
+StateCallback = Callable[[bool, GateSnapshot | None, float], None]
 
 
 class Link:
@@ -44,7 +44,7 @@ class Link:
     Args:
         settings: where the sidecar is, and what counts without it.
         counts: what is reported.
-        tell: called with whether the gate is open, its snapshot where there is one, and how many waiters to
+        on_state: called with whether the gate is open, its snapshot where there is one, and how many waiters to
             let through a second (0: all at once), each time that the first two change. It must not wait.
         failures: counts and logs unexpected exceptions.
 
@@ -52,11 +52,13 @@ class Link:
         failures: as given.
     """
 
-    def __init__(self, settings: Settings, counts: RequestCounts, tell: Tell, failures: Failures) -> None:
+    def __init__(
+        self, settings: Settings, counts: RequestCounts, on_state: StateCallback, failures: Failures
+    ) -> None:
         self.failures = failures
         self._settings = settings
         self._counts = counts
-        self._tell = tell
+        self._on_state = on_state
         # A signal handler that looks at the health may interrupt a holder.
         self._lock = threading.RLock()
         self._stop = threading.Event()
@@ -107,7 +109,7 @@ class Link:
         """Wait until the thread has sent its last report, at most ``timeout`` seconds; whether it has."""
         return self._thread.ident is None or self._finished.wait(timeout)
 
-    def age(self, now: float) -> float:
+    def check_staleness(self, now: float) -> float:
         """Where what is known is too old by ``now`` (monotonic), say so; returns when to call again."""
         with self._lock:
             if self._stop.is_set() or self._health.fallback:
@@ -123,12 +125,12 @@ class Link:
 
     def _main(self) -> None:
         try:
-            run_thread_supervised(_NAME, self._live, self.failures, self._stop)
+            run_thread_supervised(_NAME, self._run, self.failures, self._stop)
             self._report_last()
         finally:
             self._finished.set()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         connection = self._connection = Connection(self._settings)
         try:
             while not self._stop.is_set():
@@ -145,19 +147,19 @@ class Link:
         began = time.monotonic()
         known = self._known()
         try:
-            response = connection.ask(
+            response = connection.request(
                 "GET",
                 "watch",
                 headers=known,
                 params={"wait": f"{self._poll_secs:g}"},
                 timeout=self._poll_secs + self._slack_secs if known else self._first_secs,
             )
-            news = self._hear(response)
+            news = self._handle_response(response)
         except Unreachable as error:
-            return self._miss(error)
+            return self._handle_failure(error)
         except Exception as error:  # noqa: BLE001 - recorded; a fault of our own counts as unreachable, too
             self.failures.record(_NAME)
-            return self._miss(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
+            return self._handle_failure(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
         return self._pacer.pause_secs(time.monotonic() - began, news=news)
 
     def _known(self) -> dict[str, str]:
@@ -168,7 +170,7 @@ class Link:
         tags = {f'"{snapshot.version}"': None} | ({self._etag: None} if self._etag else {})
         return {"If-None-Match": ", ".join(tags)}
 
-    def _hear(self, response: SidecarResponse) -> bool:
+    def _handle_response(self, response: SidecarResponse) -> bool:
         """Take an answer in; returns whether it brought news.
 
         Raises:
@@ -190,12 +192,12 @@ class Link:
             since = before.since if before.reachable else time.time()
             self._health = Health(True, since, "", fallback=False, snapshot=snapshot)
             if news and not self._stop.is_set():
-                self._tell(snapshot.is_open, snapshot, _ramp_of(response))
+                self._on_state(snapshot.is_open, snapshot, _ramp_of(response))
         if before.reachable is False:
             logger.warning("the wellbeing sidecar at %s answers again", self._settings.shown_url)
         return news
 
-    def _miss(self, error: Unreachable) -> float:
+    def _handle_failure(self, error: Unreachable) -> float:
         """Take in that there was no answer; returns the seconds until the next try."""
         if self._stop.is_set():
             return 0.0
@@ -231,7 +233,7 @@ class Link:
         since = time.time() if before.reachable is not False else before.since
         self._health = Health(False, since, error, True, before.snapshot, misconfigured)
         if not self._stop.is_set():
-            self._tell(self._settings.unreachable == "open", None, 0.0)
+            self._on_state(self._settings.unreachable == "open", None, 0.0)
 
     def _log_fallback(self) -> None:
         logger.warning(
@@ -262,7 +264,7 @@ class Link:
             "acknowledged": self._acknowledged,
         }
         try:
-            response = connection.ask("POST", "reports", body=report, timeout=timeout)
+            response = connection.request("POST", "reports", body=report, timeout=timeout)
         except Unreachable as error:
             logger.debug("a report was lost: %s", error)
             return

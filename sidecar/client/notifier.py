@@ -53,9 +53,9 @@ class ChangeNotifier:
         self._changes.put(None)
 
     def _main(self) -> None:
-        run_thread_supervised("client_callbacks", self._live, self._failures, threading.Event())
+        run_thread_supervised("client_callbacks", self._run, self._failures, threading.Event())
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while (change := self._changes.get()) is not None:
             for callback in list(self._callbacks):
                 try:

@@ -23,7 +23,7 @@ class RequestCounts:
     def __init__(self) -> None:
         self._tally = itertools.count()
         self.passed: Callable[[], int] = self._tally.__next__
-        self._looks = 0
+        self._reads = 0
         # A signal handler may interrupt a holder and come here again.
         self._lock = threading.RLock()
         self._blocked = 0
@@ -71,6 +71,6 @@ class RequestCounts:
         """``requests``, ``blocked``, and by outcome."""
         with self._lock:
             # Asking the tally takes a number from it, too.
-            passed = next(self._tally) - self._looks
-            self._looks += 1
+            passed = next(self._tally) - self._reads
+            self._reads += 1
             return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended}

@@ -99,12 +99,12 @@ class GateSelector:
         # A lock that the parent of a fork holds must not keep its child waiting.
         self._locks = PerProcess(threading.Lock)
 
-    def gates(self, method: str, path: str) -> bool:
+    def is_gated(self, method: str, path: str) -> bool:
         """Whether a request generates."""
         return method == "POST" and path.rstrip("/").endswith(self._paths)
 
     @property
-    def one_gate(self) -> bool:
+    def has_one_gate(self) -> bool:
         """Whether all requests meet the same gate."""
         return not self.header and not self.from_model
 

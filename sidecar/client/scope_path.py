@@ -17,7 +17,7 @@ _DOTS = (".", "..")
 _DIGEST_LENGTH = 8
 
 
-def why_no_scope(scope: object) -> str:
+def scope_error(scope: object) -> str:
     """Why ``scope`` is not a scope, as an end of a sentence; empty: it is one."""
     if not isinstance(scope, str):
         return f"must be text, got {scope!r}"
@@ -29,12 +29,12 @@ def why_no_scope(scope: object) -> str:
     if not segments[0] or not segments[-1]:
         return f"must not begin or end with a slash, got {scope!r}"
     for number, segment in enumerate(segments, 1):
-        if why := _why_no_segment(segment):
+        if why := _segment_error(segment):
             return f"segment {number} {why}: {scope!r}"
     return ""
 
 
-def _why_no_segment(segment: str) -> str:
+def _segment_error(segment: str) -> str:
     if not segment:
         return "is empty"
     if segment in _DOTS:
@@ -48,7 +48,7 @@ def _why_no_segment(segment: str) -> str:
 
 def segment_of(value: str) -> str:
     """``value`` as a segment of a scope, as the sidecar makes it of an alert's label."""
-    if not _why_no_segment(value):
+    if not _segment_error(value):
         return value
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     kept = _MAX_SEGMENT_LENGTH - 1 - _DIGEST_LENGTH

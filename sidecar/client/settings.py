@@ -31,7 +31,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from .endpoint import parse_endpoint
-from .scope_path import why_no_scope
+from .scope_path import scope_error
 
 logger = logging.getLogger("wellbeing.client")
 
@@ -89,7 +89,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         endpoint = parse_endpoint(self.url)
-        if why := why_no_scope(self.scope):
+        if why := scope_error(self.scope):
             raise ValueError(f"scope: {why}")
         if self.token is not None:
             check_token(self.token, "token")
@@ -124,7 +124,7 @@ class Settings:
         names = [field.name for field in fields(cls)]
         reject_unknown(given, names)
         environ = os.environ if environ is None else environ
-        warn_of_misspelt(environ)
+        warn_about_misspelt_variables(environ)
         from_environment = _variables(environ)
         arguments = {name: value for name, value in given.items() if value is not None}
         try:
@@ -153,7 +153,7 @@ def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
             raise TypeError(f"no such setting: {name}{_hint(name, known)}")
 
 
-def warn_of_misspelt(environ: Mapping[str, str]) -> None:
+def warn_about_misspelt_variables(environ: Mapping[str, str]) -> None:
     """Log, once in a process, each variable that nobody reads and that the client may have been meant to."""
     own = {field.name for field in fields(Settings)} | set(MIDDLEWARE_SETTINGS)
     known = [variable_of(name) for name in own]

@@ -76,15 +76,15 @@ class HttpTransport(http.client.HTTPConnection):
         """
         self._deadline = deadline
         self._received = 0
-        if self.sock is not None and not _is_quiet(self.sock):
+        if self.sock is not None and not _is_idle(self.sock):
             # The server has closed it, or sent what nobody has asked for.
             self.close()
-        self._check()
+        self._raise_if_interrupted()
         if self.sock is not None:
-            self.sock.settimeout(self.left())
+            self.sock.settimeout(self.remaining_secs())
         return self.sock is not None
 
-    def left(self) -> float:
+    def remaining_secs(self) -> float:
         """Seconds until the deadline.
 
         Raises:
@@ -124,15 +124,15 @@ class HttpTransport(http.client.HTTPConnection):
         """
         self._connect_by = min(self._deadline, time.monotonic() + _CONNECT_SECS)
         self.sock = self._open_unix() if self._endpoint.scheme == "unix" else self._open_tcp()
-        self._check()
+        self._raise_if_interrupted()
         if self._endpoint.is_tls:
             if self._proxy:
                 self._tunnel()  # type: ignore[attr-defined]  # of http.client
             context = _tls_context(self._ca_file, self._cert_file)
-            self.sock.settimeout(self.left())
+            self.sock.settimeout(self.remaining_secs())
             self.sock = context.wrap_socket(self.sock, server_hostname=self._endpoint.host)
-            self._check()
-        self.sock.settimeout(self.left())
+            self._raise_if_interrupted()
+        self.sock.settimeout(self.remaining_secs())
 
     def _open_unix(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -163,7 +163,7 @@ class HttpTransport(http.client.HTTPConnection):
             raise
         return sock
 
-    def _check(self) -> None:
+    def _raise_if_interrupted(self) -> None:
         if self._interrupted:
             raise Unreachable("the client is being closed")
 
@@ -195,7 +195,7 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - a buffer
-        self._sock.settimeout(self._transport.left())
+        self._sock.settimeout(self._transport.remaining_secs())
         count: int | None = self._raw.readinto(buffer)
         self._transport.received(count or 0)
         return count
@@ -206,7 +206,7 @@ class _DeadlineReader(io.RawIOBase):
         super().close()
 
 
-def _is_quiet(sock: socket.socket) -> bool:
+def _is_idle(sock: socket.socket) -> bool:
     """Whether an idle connection has nothing to read: neither an end nor unasked-for bytes."""
     try:
         sock.settimeout(0)

@@ -62,21 +62,21 @@ class WaiterQueue:
         """Take ``waiter`` out, if it is there."""
         self._waiters.pop(waiter, None)
 
-    def listen(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    def add_listener(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
         """Give ``future``, a task's in ``loop``, its result at the next `wake`."""
         self._listeners[future] = loop
 
-    def forget(self, future: asyncio.Future[None]) -> None:
-        """Undo `listen`."""
+    def remove_listener(self, future: asyncio.Future[None]) -> None:
+        """Undo `add_listener`."""
         self._listeners.pop(future, None)
 
-    def let_through(self, per_sec: float) -> None:
+    def schedule_release(self, per_sec: float) -> None:
         """Set when each waiter goes, so many a second (0: all at once)."""
         now = time.monotonic()
         for rank, waiter in enumerate(self._waiters):
             waiter.due = now + rank / per_sec if per_sec else now
 
-    def keep(self) -> None:
+    def cancel_release(self) -> None:
         """The gate has closed: every waiter that is not due yet stays."""
         for waiter in self._waiters:
             if not waiter.is_due:
@@ -97,7 +97,7 @@ class WaiterQueue:
                 tasks.setdefault(waiter.loop, []).append(waiter)
         gone: list[LocalWaiter] = []
         for loop, waiters in tasks.items():
-            if not _call(loop, _look, waiters):
+            if not _call(loop, _finish_due, waiters):
                 gone += waiters
         return gone
 
@@ -117,7 +117,7 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argum
     return True
 
 
-def _look(waiters: list[LocalWaiter]) -> None:
+def _finish_due(waiters: list[LocalWaiter]) -> None:
     """In their loop: those that are due go, the others are looked at again when they are."""
     for waiter in waiters:
         due, loop, future = waiter.due, waiter.loop, waiter.future
@@ -126,4 +126,4 @@ def _look(waiters: list[LocalWaiter]) -> None:
         if waiter.is_due:
             finish(future)
         else:
-            loop.call_later(max(0.0, due - time.monotonic()), _look, [waiter])
+            loop.call_later(max(0.0, due - time.monotonic()), _finish_due, [waiter])

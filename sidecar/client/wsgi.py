@@ -41,8 +41,10 @@ class GateMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
-        if self._selector.gates(environ["REQUEST_METHOD"], path):
-            gate = self.gate if self._selector.one_gate else self._selector.gate_for(self._name(environ))
+        if self._selector.is_gated(environ["REQUEST_METHOD"], path):
+            gate = (
+                self.gate if self._selector.has_one_gate else self._selector.gate_for(self._scope_of(environ))
+            )
             try:
                 gate.wait()
             except InferencePaused as paused:
@@ -52,7 +54,7 @@ class GateMiddleware:
                 return [refusal.body]
         return self._app(environ, start_response)
 
-    def _name(self, environ: dict[str, Any]) -> str:
+    def _scope_of(self, environ: dict[str, Any]) -> str:
         if self._selector.header:
             named = environ.get("HTTP_" + self._selector.header.upper().replace("-", "_"), "")
             if named:

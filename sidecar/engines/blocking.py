@@ -56,13 +56,13 @@ class BlockingCalls:
         try:
             value = call()
         except Exception as error:  # noqa: BLE001 - raised where the result is awaited
-            self._settle(result.set_exception, error)
+            self._deliver(result.set_exception, error)
         else:
-            self._settle(result.set_result, value)
+            self._deliver(result.set_result, value)
 
-    def _settle(self, settle: Callable[[Any], None], what: object) -> None:
+    def _deliver(self, setter: Callable[[Any], None], what: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(settle, what)
+            self._loop.call_soon_threadsafe(setter, what)
         except RuntimeError:
             # The loop has ended, and with it the interest in the result.
             return

@@ -24,9 +24,9 @@ class CustomDriver:
         path, member = self._config.asked_path, self._config.asked_member
         if not path:
             return None
-        return flag_of(self._http.do("GET", path), member, path)
+        return flag_of(self._http.call("GET", path), member, path)
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
         hook: HookConfig = self._config.pause if paused else self._config.resume
-        self._http.do(hook.method, hook.path, hook.body)
+        self._http.call(hook.method, hook.path, hook.body)

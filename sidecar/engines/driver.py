@@ -33,7 +33,7 @@ class EngineHttp:
         self._config = config
         self._base = config.url.rstrip("/")
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
         """The status, and the JSON of the answer or None. Raises `DriverFailed` without an answer."""
         config = self._config
         try:
@@ -48,9 +48,9 @@ class EngineHttp:
         except HttpRequestFailed as error:
             raise DriverFailed(f"{method} {path}: {error}") from None
 
-    def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """The JSON of a 2xx answer. Raises `DriverFailed` for any other status."""
-        status, answer = self.ask(method, path, body)
+        status, answer = self.request(method, path, body)
         if status not in SUCCESS:
             raise DriverFailed(f"{method} {path} answered {status}")
         return answer

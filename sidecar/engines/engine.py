@@ -1,4 +1,4 @@
-"""Keeps engines' own switches as their gates are: an engine is paused while the gate of its scope is closed.
+"""Keeps engines' own keys as their gates are: an engine is paused while the gate of its scope is closed.
 
 Level-triggered: whenever a gate turns, and every so often, the engine is asked whether it is paused, and
 switched until it agrees with its gate; one that was restarted has forgotten its pause, and is paused again.
@@ -34,7 +34,7 @@ _MAX_BACKOFF_SECS = 15.0
 _RELEASE_TRIES = 12
 _HANG_FACTOR = 3.0
 _STOP_SECS = 1.0
-_WORDS = {True: "paused", False: "running"}
+_STATE_NAMES = {True: "paused", False: "running"}
 
 T = TypeVar("T")
 
@@ -67,11 +67,11 @@ class EngineSync:
         }
         self._controller = controller
         self._driver = make(config)
-        self._news = asyncio.Event()
-        self._told: bool | None = None
+        self._gate_changed = asyncio.Event()
+        self._commanded: bool | None = None
         self._wanted: bool | None = None
         # It was paused for its gate, as far as is known: it has to be resumed when it leaves the config.
-        self._kept_paused = False
+        self._paused_for_gate = False
         self._failures = 0
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
@@ -81,13 +81,13 @@ class EngineSync:
     @property
     def key(self) -> tuple[object, ...]:
         """What switch this is: two configs with the same key are about the same engine."""
-        return switch_of(self.config)
+        return engine_key(self.config)
 
-    def look(self) -> None:
+    def check_gate(self) -> None:
         """A gate has turned; it may be this engine's."""
         if self._is_closed != self._wanted:
             self.in_sync = False
-            self._news.set()
+            self._gate_changed.set()
 
     async def stop(self) -> None:
         """Drive the engine no more; it stays as it is."""
@@ -100,11 +100,11 @@ class EngineSync:
         Tries up to twelve times, for about two minutes; what comes of it is logged.
         """
         await self.stop()
-        if not self._kept_paused:
+        if not self._paused_for_gate:
             return
         for failures in range(1, _RELEASE_TRIES + 1):
             try:
-                await self._agree(paused=False, reason="it is no longer in the config")
+                await self._synchronise(paused=False, reason="it is no longer in the config")
             except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
@@ -122,10 +122,10 @@ class EngineSync:
 
     async def _run(self) -> None:
         while True:
-            self._news.clear()
+            self._gate_changed.clear()
             wanted = self._wanted = self._is_closed
             try:
-                await self._agree(paused=wanted, reason=f"the gate is {'closed' if wanted else 'open'}")
+                await self._synchronise(paused=wanted, reason=f"the gate is {'closed' if wanted else 'open'}")
             except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
@@ -139,29 +139,29 @@ class EngineSync:
             pause = _backoff_secs(self._failures) if self._failures else self.config.check_secs
             try:
                 async with asyncio.timeout(pause):
-                    await self._news.wait()
+                    await self._gate_changed.wait()
             except TimeoutError:
                 continue
 
-    async def _agree(self, *, paused: bool, reason: str) -> None:
-        actual = await self._do("ask", self._driver.is_paused)
+    async def _synchronise(self, *, paused: bool, reason: str) -> None:
+        actual = await self._call("ask", self._driver.is_paused)
         if actual is not None:
             self.paused = actual
-            self._kept_paused = self._kept_paused and actual
-        if actual is None and self._told == paused:
+            self._paused_for_gate = self._paused_for_gate and actual
+        if actual is None and self._commanded == paused:
             # It cannot be asked, and was told already.
             return
         if actual != paused:
             # A request that fails may have been obeyed all the same.
-            self._kept_paused = self._kept_paused or paused
-            await self._do("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
-            self._told = self.paused = paused
+            self._paused_for_gate = self._paused_for_gate or paused
+            await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
+            self._commanded = self.paused = paused
             await self._note(actual, paused=paused, reason=reason)
-            if await self._do("ask", self._driver.is_paused) not in (paused, None):
-                raise DriverFailed(f"it is not {_WORDS[paused]}, though it was told and said yes")
-        self._told = self._kept_paused = paused
+            if await self._call("ask", self._driver.is_paused) not in (paused, None):
+                raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, though it was told and said yes")
+        self._commanded = self._paused_for_gate = paused
 
-    async def _do(self, action: str, call: Callable[[], T]) -> T:
+    async def _call(self, action: str, call: Callable[[], T]) -> T:
         result = "failed"
         try:
             answer = await self._calls.run(call)
@@ -171,10 +171,10 @@ class EngineSync:
         return answer
 
     async def _note(self, actual: bool | None, *, paused: bool, reason: str) -> None:  # noqa: FBT001
-        old = "unknown" if actual is None else _WORDS[actual]
-        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _WORDS[paused]}})
+        old = "unknown" if actual is None else _STATE_NAMES[actual]
+        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _STATE_NAMES[paused]}})
         note = AddHistoryNote(
-            self.config.scope, "engine", old, _WORDS[paused], f"engine:{self.config.name}", reason
+            self.config.scope, "engine", old, _STATE_NAMES[paused], f"engine:{self.config.name}", reason
         )
         try:
             await self._controller.submit(note)
@@ -185,7 +185,7 @@ class EngineSync:
         self.in_sync = False
         # It may have been restarted meanwhile: what it was told no longer counts, and it is told again.
         # Were it said to be paused, its alerts would be masked for as long as it does not answer.
-        self.paused = self._told = None
+        self.paused = self._commanded = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})
         self._failures += 1
@@ -207,21 +207,21 @@ class EngineSyncs:
         self._controller = controller
         self.all: list[EngineSync] = []
         self._leaving: dict[asyncio.Task[None], EngineSync] = {}
-        controller.on_turn = self._look
+        controller.on_gate_change = self._check_gates
         self.configure(configs)
 
     def configure(self, configs: tuple[EngineConfig, ...]) -> None:
         """Go on with ``configs``; an engine whose config is the same is not disturbed."""
         kept = [engine for engine in self.all if engine.config in configs]
-        switches = {switch_of(config) for config in configs}
+        keys = {engine_key(config) for config in configs}
         # A release that is under way would resume an engine that is back.
         for task, engine in self._leaving.items():
-            if engine.key in switches:
+            if engine.key in keys:
                 task.cancel()
         for engine in self.all:
             if engine not in kept:
                 # Under another config it is still this sidecar's to drive.
-                self._let_go(engine, engine.stop() if engine.key in switches else engine.release())
+                self._remove(engine, engine.stop() if engine.key in keys else engine.release())
         known = [engine.config for engine in kept]
         new = [EngineSync(self._controller, config) for config in configs if config not in known]
         self.all = kept + new
@@ -239,7 +239,7 @@ class EngineSyncs:
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
-    def _let_go(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
+    def _remove(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
         async def leave() -> None:
             try:
                 await leaving
@@ -250,12 +250,12 @@ class EngineSyncs:
         self._leaving[task] = engine
         task.add_done_callback(lambda task: self._leaving.pop(task, None))
 
-    def _look(self) -> None:
+    def _check_gates(self) -> None:
         for engine in self.all:
-            engine.look()
+            engine.check_gate()
 
 
-def switch_of(config: EngineConfig) -> tuple[object, ...]:
+def engine_key(config: EngineConfig) -> tuple[object, ...]:
     """What identifies the switch that ``config`` is about."""
     return (config.kind, config.url.rstrip("/"), config.model, repr(config.pause), repr(config.resume))
 

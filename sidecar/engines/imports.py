@@ -70,7 +70,7 @@ class ImportReading:
     reason: str
 
 
-def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
+def fetch(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
     """The JSON at the URL of ``config``. Raises `ImportFailed`."""
     try:
         status, answer = request_json(
@@ -87,14 +87,14 @@ def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
     return answer
 
 
-def read(answer: object, config: ImportConfig) -> ImportReading:
+def parse_reading(answer: object, config: ImportConfig) -> ImportReading:
     """Read ``answer`` by the fields that the config names. Raises `ImportFailed`."""
     fields = config.fields
     blocked = _count(answer, fields.requests_blocked)
     requests = max(_count(answer, fields.requests_total, optional=True), blocked)
     waited, timed_out = _count(answer, fields.requests_waited), _count(answer, fields.requests_timed_out)
-    state, reason = _at(answer, fields.state), _at(answer, fields.reason)
-    paused, pause_secs = _at(answer, fields.paused), _at(answer, fields.current_pause_duration_secs)
+    state, reason = _member(answer, fields.state), _member(answer, fields.reason)
+    paused, pause_secs = _member(answer, fields.paused), _member(answer, fields.current_pause_duration_secs)
     if paused is not None and not isinstance(paused, bool):
         raise ImportFailed(f"{fields.paused} is neither true nor false")
     if pause_secs is not None and (isinstance(pause_secs, bool) or not isinstance(pause_secs, int | float)):
@@ -116,7 +116,7 @@ def read(answer: object, config: ImportConfig) -> ImportReading:
         raise ImportFailed(str(error)) from None
 
 
-def _at(answer: object, path: str) -> object:
+def _member(answer: object, path: str) -> object:
     if not path:
         return None
     for name in path.split("."):
@@ -125,7 +125,7 @@ def _at(answer: object, path: str) -> object:
 
 
 def _count(answer: object, path: str, *, optional: bool = False) -> int:
-    value = _at(answer, path)
+    value = _member(answer, path)
     if value is None and (optional or not path):
         return 0
     if isinstance(value, float) and value.is_integer():
@@ -142,7 +142,7 @@ class CounterImport:
         controller: takes its state.
         reports: take its counts.
         config: where it is, and what stands where.
-        ask: fetches; a thread calls it.
+        fetch: fetches; a thread calls it.
     """
 
     def __init__(
@@ -150,15 +150,15 @@ class CounterImport:
         controller: Controller,
         reports: ClientReports,
         config: ImportConfig,
-        ask: Callable[[ImportConfig], Any] = ask,
+        fetch: Callable[[ImportConfig], Any] = fetch,
     ) -> None:
         self.config = config
         self.up: bool | None = None
         self.reading: ImportReading | None = None
         self._controller = controller
         self._reports = reports
-        self._ask = ask
-        self._life = 0
+        self._fetch = fetch
+        self._generation = 0
         self._sequence = 0
         self._last: ImportReading | None = None
         self._claimed = False
@@ -171,7 +171,7 @@ class CounterImport:
         """Poll no more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._reports.leave(self.config.scope, self._client)
+        self._reports.client_gone(self.config.scope, self._client)
 
     async def release(self) -> None:
         """The import has left the config: poll no more, and withdraw its claim."""
@@ -187,7 +187,7 @@ class CounterImport:
 
     @property
     def _client(self) -> str:
-        return f"import:{self.config.name}:{self._life}"
+        return f"import:{self.config.name}:{self._generation}"
 
     async def _run(self) -> None:
         while True:
@@ -213,12 +213,12 @@ class CounterImport:
             await asyncio.sleep(self.config.interval_secs)
 
     async def _poll(self) -> None:
-        reading = read(await self._calls.run(lambda: self._ask(self.config)), self.config)
+        reading = parse_reading(await self._calls.run(lambda: self._fetch(self.config)), self.config)
         last = self._last
         if last is not None and _went_back(last, reading):
             logger.warning("import_restarted", extra={"fields": self._fields})
-            self._reports.leave(self.config.scope, self._client)
-            self._life += 1
+            self._reports.client_gone(self.config.scope, self._client)
+            self._generation += 1
             last = ImportReading(ReportedCounts(), (0, 0, 0), 0.0, None, None, "")
         self._take(reading, last)
         self._last = self.reading = reading
@@ -288,8 +288,8 @@ class CounterImports:
         for one in self.all:
             if one not in kept:
                 # Under another config with the same name, the claim goes on.
-                goes_on = (one.config.scope, one.config.name) in names
-                task = self._controller.loop.create_task(one.stop() if goes_on else one.release())
+                continues = (one.config.scope, one.config.name) in names
+                task = self._controller.loop.create_task(one.stop() if continues else one.release())
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
         known = [one.config for one in kept]

@@ -26,16 +26,16 @@ class SglangDriver:
 
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
-        status, _ = self._http.ask("GET", "/ready")
+        status, _ = self._http.request("GET", "/ready")
         # A paused engine answers 503, and so does one that is not well.
         return False if status in SUCCESS else None if status == _UNAVAILABLE else _refused("/ready", status)
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
         if paused:
-            self._http.do("POST", "/pause_generation", {"mode": self._mode})
+            self._http.call("POST", "/pause_generation", {"mode": self._mode})
         else:
-            self._http.do("POST", "/continue_generation", {})
+            self._http.call("POST", "/continue_generation", {})
 
 
 def _refused(path: str, status: int) -> bool | None:

@@ -28,10 +28,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 BURST_SECS = 0.1
-_UNKNOWN_CLIENTS = 10
+_RESERVED_CLIENTS = 10
 """While no client is known, the offer leaves room for so many."""
-_LEAST_OWN_SHARE = 0.01
-_LEAST_GROWTH = 1.05
+_MIN_OWN_SHARE = 0.01
+_MIN_GROWTH = 1.05
 
 
 class TokenBucket:
@@ -58,11 +58,11 @@ class TokenBucket:
         self.rate = rate
         self._tokens = min(self._tokens, self.burst)
 
-    def take(self, most: int, now: float) -> int:
+    def take(self, limit: int, now: float) -> int:
         """Take up to ``most`` whole tokens; how many there were."""
         self._fill(now)
         # A timer that fires on time must not miss its token by a rounding error.
-        taken = min(most, int(self._tokens + 1e-9))
+        taken = min(limit, int(self._tokens + 1e-9))
         self._tokens = max(0.0, self._tokens - taken)
         return taken
 
@@ -97,12 +97,12 @@ class RateShares:
         self._own = own
         granted = list(clients)
         if granted:
-            self.offer = rate / (len(granted) + own)
+            self.client_rate = rate / (len(granted) + own)
         else:
-            self.offer = rate / (_UNKNOWN_CLIENTS if own else 1)
-        self._granted: dict[Hashable, float] = dict.fromkeys(granted, self.offer)
-        self._total = self.offer * len(granted)
-        self._freed = False
+            self.client_rate = rate / (_RESERVED_CLIENTS if own else 1)
+        self._granted: dict[Hashable, float] = dict.fromkeys(granted, self.client_rate)
+        self._total = self.client_rate * len(granted)
+        self._has_free_rate = False
 
     @property
     def clients(self) -> int:
@@ -112,7 +112,7 @@ class RateShares:
     @property
     def own_rate(self) -> float:
         """Requests a second that the sidecar's own waiters may use."""
-        return max(self.rate - self._total, self.rate * _LEAST_OWN_SHARE)
+        return max(self.rate - self._total, self.rate * _MIN_OWN_SHARE)
 
     def __contains__(self, client: Hashable) -> bool:
         """Whether ``client`` has a share."""
@@ -122,53 +122,55 @@ class RateShares:
         """``client`` holds waiters, which was not known. Its share comes from the own one."""
         if client in self._granted:
             return
-        share = self.offer
+        share = self.client_rate
         self._granted[client] = share
         self._total += share
         # The next such client finds a share as well, and the own waiters keep some.
         free = self.rate - self._total
-        parts = _UNKNOWN_CLIENTS if self._own and len(self._granted) < _UNKNOWN_CLIENTS else 2
-        self.offer = max(min(self.offer, free / parts), self.rate * _LEAST_OWN_SHARE / len(self._granted))
+        parts = _RESERVED_CLIENTS if self._own and len(self._granted) < _RESERVED_CLIENTS else 2
+        self.client_rate = max(
+            min(self.client_rate, free / parts), self.rate * _MIN_OWN_SHARE / len(self._granted)
+        )
 
     def leave(self, client: Hashable) -> None:
         """``client`` holds no waiters any more, or is gone."""
         if self._granted.pop(client, None) is not None:
-            self._freed = True
+            self._has_free_rate = True
 
-    def own_waiters(self, *, some: bool) -> None:
+    def set_own_waiters(self, *, present: bool) -> None:
         """Whether the sidecar has waiters of its own."""
-        if some is not self._own:
-            self._own = some
-            self._freed = True
+        if present is not self._own:
+            self._own = present
+            self._has_free_rate = True
 
     def set_rate(self, rate: float) -> None:
         """From now on ``rate`` is divided."""
-        self.offer *= rate / self.rate
+        self.client_rate *= rate / self.rate
         self.rate = rate
-        self._freed = True
+        self._has_free_rate = True
 
-    def regrow(self) -> bool:
+    def redistribute(self) -> bool:
         """Divide again what clients that left had; whether the offer has changed.
 
         The new offer is the largest with which the rate still covers what was granted before.
         """
-        if not self._freed:
+        if not self._has_free_rate:
             return False
-        self._freed = False
+        self._has_free_rate = False
         self._total = sum(self._granted.values())
         if not self._granted:
             return False
-        offer = self._largest_offer()
-        if offer < self.offer * _LEAST_GROWTH:
+        client_rate = self._largest_client_rate()
+        if client_rate < self.client_rate * _MIN_GROWTH:
             return False
-        self.offer = offer
+        self.client_rate = client_rate
         for client, share in self._granted.items():
-            if share < offer:
-                self._granted[client] = offer
+            if share < client_rate:
+                self._granted[client] = client_rate
         self._total = sum(self._granted.values())
         return True
 
-    def _largest_offer(self) -> float:
+    def _largest_client_rate(self) -> float:
         """The offer h for which the sum of max(granted, h), and h for own waiters, is the rate."""
         rest, parts = self.rate, len(self._granted) + self._own
         for share in sorted(self._granted.values(), reverse=True):

@@ -68,7 +68,7 @@ class ReportedCounts:
         """Blocked requests that still wait."""
         return self.blocked - self.waited - self.timed_out - self.abandoned
 
-    def settled(self) -> ReportedCounts:
+    def without_waiting(self) -> ReportedCounts:
         """The same without the requests that still wait."""
         waiting = self.waiting
         return ReportedCounts(
@@ -128,14 +128,14 @@ class _Client:
         home: the gate that its scope obeys, as of its last report.
     """
 
-    __slots__ = ("account", "counts", "gone", "heard_at", "home", "interval_secs", "sequence", "waits")
+    __slots__ = ("account", "counts", "gate", "gone", "interval_secs", "reported_at", "sequence", "waits")
 
     def __init__(self, account: Gate, counts: ReportedCounts) -> None:
         self.account = account
-        self.home = account
+        self.gate = account
         self.counts = counts
         self.sequence = -1
-        self.heard_at = 0.0
+        self.reported_at = 0.0
         self.interval_secs = 0.0
         self.gone = False
         self.waits: Mapping[str, ReportedWaits] = {}
@@ -191,42 +191,42 @@ class ClientReports:
         if client is not None and report.sequence <= client.sequence:
             self._counters.reports["repeated"] += 1
             return False
-        counts = report.acknowledged.settled() if client is None else client.counts
+        counts = report.acknowledged.without_waiting() if client is None else client.counts
         if client is not None and client.gone:
             # Its waiters were counted as gone, and count again.
-            counts = counts.settled()
+            counts = counts.without_waiting()
         if any(getattr(report.counts, name) < getattr(counts, name) for name in _NAMES):
             raise InvalidReport("counts went back; a client that starts again needs another id")
         home, _ = self._tree.find(scope)
         if client is None:
-            client = self._meet(key, home, counts)
+            client = self._add_client(key, home, counts)
         client.counts = counts
         client.gone = False
         self._gone.pop(key, None)
         if not counts.waiting:
             client.account = home
         _add(client.account, counts, report.counts)
-        self._share(key, client, home, waiting=report.counts.waiting > 0)
+        self._join_ramp(key, client, home, waiting=report.counts.waiting > 0)
         self._add_waits(client, report)
         client.counts = report.counts
         client.sequence = report.sequence
         client.interval_secs = report.interval_secs
-        client.heard_at = self._clock.monotonic()
+        client.reported_at = self._clock.monotonic()
         self._counters.reports["accepted"] += 1
         return True
 
-    def leave(self, scope: str, client: str) -> None:
+    def client_gone(self, scope: str, client: str) -> None:
         """A client is known to be gone."""
         key = (client, scope)
         known = self._clients.get(key)
         if known is not None and not known.gone:
-            self._part(key, known)
+            self._mark_gone(key, known)
 
-    def _share(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
+    def _join_ramp(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
         """``client`` takes part in the ramps of ``home``."""
-        if client.home is not home:
-            _part_from(client.home, key)
-            client.home = home
+        if client.gate is not home:
+            _leave_ramp(client.gate, key)
+            client.gate = home
         home.clients[key] = waiting
         self._tree.waiting_room.client_reported(home, key, waiting=waiting)
 
@@ -242,7 +242,7 @@ class ClientReports:
             histogram.total += max(0.0, waits.secs - (before.secs if before else 0.0))
         client.waits = report.waits
 
-    def _meet(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
+    def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
             # Clients that come and go must not keep others out. Their reports say what was acknowledged.
             oldest = next(iter(self._gone), None)
@@ -252,14 +252,14 @@ class ClientReports:
         client = self._clients[key] = _Client(home, counts)
         return client
 
-    def _part(self, key: tuple[str, str], client: _Client) -> None:
+    def _mark_gone(self, key: tuple[str, str], client: _Client) -> None:
         client.gone = True
         self._gone[key] = None
         self._counters.clients_gone += 1
         account, waiting = client.account, client.counts.waiting
         account.abandoned += waiting
         account.waiting -= waiting
-        _part_from(client.home, key)
+        _leave_ramp(client.gate, key)
 
     async def _sweep(self) -> None:
         """Once a second, look for clients that are gone, and forget those that are gone for long."""
@@ -268,16 +268,16 @@ class ClientReports:
             present = 0
             time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
             for key, client in list(self._clients.items()):
-                self._look_at(key, client, self._clock.monotonic())
+                self._check_client(key, client, self._clock.monotonic())
                 present += not client.gone
                 if time_slice.expired:
                     await time_slice.let_others_run()
             self._counters.clients = present
 
-    def _look_at(self, key: tuple[str, str], client: _Client, now: float) -> None:
-        silent = now - client.heard_at
+    def _check_client(self, key: tuple[str, str], client: _Client, now: float) -> None:
+        silent = now - client.reported_at
         if not client.gone and silent > GONE_INTERVALS * client.interval_secs:
-            self._part(key, client)
+            self._mark_gone(key, client)
         elif client.gone and silent > max(_REMEMBER_SECS, GONE_INTERVALS * client.interval_secs):
             self._forget(key)
 
@@ -286,7 +286,7 @@ class ClientReports:
         self._gone.pop(key, None)
 
 
-def _part_from(home: Gate, key: tuple[str, str]) -> None:
+def _leave_ramp(home: Gate, key: tuple[str, str]) -> None:
     home.clients.pop(key, None)
     if home.ramp is not None:
         home.ramp.client_gone(key)

@@ -18,7 +18,7 @@ from sidecar.supervision import Failures, run_supervised
 from .gate import Gate
 from .tree import GateTree
 
-_TURNS_AT_ONCE = 6
+_STREAMS_PER_PASS = 6
 _CHUNK_BYTES = 12_288
 _SPARE_ENTRIES = 64
 
@@ -115,7 +115,7 @@ class EventStream:
         self._sent = topic.last
         self._behind = False
         self._queued = False
-        self._turn = asyncio.Event()
+        self._may_send = asyncio.Event()
         self._ended = False
 
     @property
@@ -132,15 +132,15 @@ class EventStream:
             self._queued = True
             self._streams.queue(self)
 
-    def take_turn(self) -> None:
+    def allow_send(self) -> None:
         """It is this stream's turn to send."""
         self._queued = False
-        self._turn.set()
+        self._may_send.set()
 
     def end(self) -> None:
         """There will be no more."""
         self._ended = True
-        self._turn.set()
+        self._may_send.set()
 
     def leave(self) -> None:
         """The client has gone."""
@@ -161,12 +161,12 @@ class EventStream:
         """
         try:
             async with asyncio.timeout(secs):
-                await self._turn.wait()
+                await self._may_send.wait()
         except TimeoutError:
             return b""
         if self._ended:
             return None
-        self._turn.clear()
+        self._may_send.clear()
         data, self._sent = self.topic.chunk(self._sent, tree, render)
         if self._sent < self.topic.last:
             self.notify()
@@ -200,13 +200,13 @@ class EventStreams:
     def __len__(self) -> int:
         return self._count
 
-    def begin(self, scope: str) -> EventStream | None:
+    def open(self, scope: str) -> EventStream | None:
         """Follow ``scope``; None: there are as many streams as may be."""
         if self._count >= self.max_streams or self._closing:
             return None
         if self._task is None:
             self._task = self._loop.create_task(
-                run_supervised("event_streams", self._give_turns, self._failures)
+                run_supervised("event_streams", self._dispatch, self._failures)
             )
         topic = self._topics.get(scope)
         if topic is None:
@@ -233,7 +233,7 @@ class EventStreams:
                 if not self._inside[path]:
                     del self._inside[path]
 
-    def tell(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
+    def publish(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
         """``changed`` have changed and ``forgotten`` are no more. A few gates or streams a step."""
         if not self._topics:
             return
@@ -241,22 +241,22 @@ class EventStreams:
             for topic in self._topics_above(gate):
                 topic.drop(gate)
             yield
-        news: dict[Topic, None] = {}
+        changed_topics: dict[Topic, None] = {}
         try:
             for gate in changed:
                 for topic in self._topics_of(gate, tree):
-                    if topic not in news:
+                    if topic not in changed_topics:
                         # Its changes are kept until every stream was notified.
-                        news[topic] = None
+                        changed_topics[topic] = None
                         topic.fell_behind()
                     topic.add(gate)
                 yield
-            for topic in news:
+            for topic in changed_topics:
                 for stream in list(topic.streams):
                     stream.notify()
                     yield
         finally:
-            for topic in news:
+            for topic in changed_topics:
                 topic.caught_up()
 
     def _topics_of(self, gate: Gate, tree: GateTree) -> Iterator[Topic]:
@@ -280,10 +280,10 @@ class EventStreams:
         self._queue.append(stream)
         self._queued.set()
 
-    async def _give_turns(self) -> None:
+    async def _dispatch(self) -> None:
         while True:
-            for _ in range(min(_TURNS_AT_ONCE, len(self._queue))):
-                self._queue.popleft().take_turn()
+            for _ in range(min(_STREAMS_PER_PASS, len(self._queue))):
+                self._queue.popleft().allow_send()
             if self._queue:
                 await asyncio.sleep(0)
             else:

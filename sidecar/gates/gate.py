@@ -23,8 +23,8 @@ class GateState(NamedTuple):
     Attributes:
         record: the scope's record in the core.
         effective: the worst own state from this scope up to the root.
-        line_hold: the scope's own hold, else the hold of the nearest ancestor that has one; None: no hold.
-        held_by: the scope of ``line_hold``.
+        nearest_hold: the scope's own hold, else the hold of the nearest ancestor that has one; None: no hold.
+        held_by: the scope of ``nearest_hold``.
         closed: whether requests have to wait.
         version: grows with each change of the snapshot.
         closed_at: monotonic time when the gate closed.
@@ -34,7 +34,7 @@ class GateState(NamedTuple):
 
     record: ScopeRecord = EMPTY
     effective: WellbeingState = WellbeingState.HEALTHY
-    line_hold: Hold | None = None
+    nearest_hold: Hold | None = None
     held_by: str | None = None
     closed: bool = False
     version: int = 0
@@ -45,7 +45,7 @@ class GateState(NamedTuple):
     @property
     def hold(self) -> Hold | None:
         """The hold that closes the gate; None while it is open."""
-        return self.line_hold if self.closed else None
+        return self.nearest_hold if self.closed else None
 
 
 class Gate:
@@ -96,7 +96,7 @@ class Gate:
         self.pauses = {"auto": 0, "manual": 0}
         self.resumes = {cause.value: 0 for cause in LiftCause}
 
-    def show(self, state: GateState) -> None:
+    def set_state(self, state: GateState) -> None:
         """Replace the state. An answer that was rendered before is rendered again."""
         self.state = state
         self.closed = state.closed
@@ -113,13 +113,13 @@ class Gate:
         return self.state.effective
 
     @property
-    def line_hold(self) -> Hold | None:
+    def nearest_hold(self) -> Hold | None:
         """The scope's own hold, else the hold of the nearest ancestor that has one."""
-        return self.state.line_hold
+        return self.state.nearest_hold
 
     @property
     def held_by(self) -> str | None:
-        """The scope of ``line_hold``."""
+        """The scope of ``nearest_hold``."""
         return self.state.held_by
 
     @property
@@ -140,7 +140,7 @@ class Gate:
     @property
     def ramp_per_sec(self) -> float:
         """How many parked requests a second each client may let through; 0: all at once."""
-        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.offer
+        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.client_rate
 
     @property
     def parent(self) -> Gate | None:

@@ -14,11 +14,11 @@ from .admission import RateShares, TokenBucket
 from .gate import Gate, Waiter
 
 _STEP_SECS = 0.02
-_MOST_AT_ONCE = 64
-_CERTAIN_SECS = 0.5
+_MAX_BATCH = 64
+_REPORT_DELAY_SECS = 0.5
 """A report that comes sooner after the opening may not know yet what the client holds."""
-_OFFER_SECS = 1.0
-_REGROW_SECS = 0.25
+_PUBLISH_SECS = 1.0
+_REDISTRIBUTE_SECS = 0.25
 
 
 class Ramp:
@@ -28,7 +28,7 @@ class Ramp:
         gate: has opened; its policy has a ramp.
         loop: runs the timer.
         admit: called with the waiters that pass now.
-        offer_changed: called when clients have to be told another share.
+        on_client_rate: called when clients have to be told another share.
         failures: counts and logs what a step raises; the ramp goes on.
     """
 
@@ -37,23 +37,23 @@ class Ramp:
         gate: Gate,
         loop: asyncio.AbstractEventLoop,
         admit: Callable[[Gate, list[Waiter]], None],
-        offer_changed: Callable[[Gate], None],
+        on_client_rate: Callable[[Gate], None],
         failures: Failures,
     ) -> None:
         self._gate = gate
         self._loop = loop
         self._admit = admit
-        self._offer_changed = offer_changed
+        self._client_rate_changed = on_client_rate
         self._failures = failures
         rate = gate.policy.resume_ramp_per_sec
         # A client that reported no waiter may hold some since: it counts until it reports again.
         self.shares = RateShares(rate, gate.clients, own=bool(gate.waiters))
-        self._began = self._told_at = self._regrown_at = loop.time()
-        self._told = self.shares.offer
+        self._began = self._published_at = self._redistributed_at = loop.time()
+        self._published_rate = self.shares.client_rate
         self._bucket = TokenBucket(self.shares.own_rate, self._began)
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Admit the first waiters."""
         self._gate.ramp = self
         self._step()
@@ -72,7 +72,7 @@ class Ramp:
             self.shares.join(client)
             # At once, before the client's share and the old own one are used together.
             self._bucket.set_rate(self.shares.own_rate, self._loop.time())
-        elif self._loop.time() - self._began >= _CERTAIN_SECS:
+        elif self._loop.time() - self._began >= _REPORT_DELAY_SECS:
             self.shares.leave(client)
 
     def client_gone(self, client: object) -> None:
@@ -103,29 +103,29 @@ class Ramp:
         rate = gate.policy.resume_ramp_per_sec
         if not rate:
             # The policy has no ramp any more.
-            self._admit(gate, [waiter for waiter, _ in zip(gate.waiters, range(_MOST_AT_ONCE), strict=False)])
+            self._admit(gate, [waiter for waiter, _ in zip(gate.waiters, range(_MAX_BATCH), strict=False)])
             if not gate.waiters:
                 self.stop()
             return 0.0
         if rate != shares.rate:
             shares.set_rate(rate)
-        shares.own_waiters(some=bool(gate.waiters))
-        if now - self._regrown_at >= _REGROW_SECS:
-            self._regrown_at = now
-            shares.regrow()
-        self._tell(now)
+        shares.set_own_waiters(present=bool(gate.waiters))
+        if now - self._redistributed_at >= _REDISTRIBUTE_SECS:
+            self._redistributed_at = now
+            shares.redistribute()
+        self._publish(now)
         self._bucket.set_rate(shares.own_rate, now)
-        count = self._bucket.take(min(len(gate.waiters), _MOST_AT_ONCE), now)
+        count = self._bucket.take(min(len(gate.waiters), _MAX_BATCH), now)
         if count:
             self._admit(gate, [waiter for waiter, _ in zip(gate.waiters, range(count), strict=False)])
         if not gate.waiters:
-            return _OFFER_SECS
+            return _PUBLISH_SECS
         until = self._bucket.secs_until_token(self._loop.time())
-        return min(max(until, 0.0 if count == _MOST_AT_ONCE else _STEP_SECS), _OFFER_SECS)
+        return min(max(until, 0.0 if count == _MAX_BATCH else _STEP_SECS), _PUBLISH_SECS)
 
-    def _tell(self, now: float) -> None:
-        """Have clients told of another offer, at most once a second."""
-        offer = self.shares.offer
-        if offer != self._told and now - self._told_at >= _OFFER_SECS:
-            self._told, self._told_at = offer, now
-            self._offer_changed(self._gate)
+    def _publish(self, now: float) -> None:
+        """Have clients told of another rate_now, at most once a second."""
+        rate_now = self.shares.client_rate
+        if rate_now != self._published_rate and now - self._published_at >= _PUBLISH_SECS:
+            self._published_rate, self._published_at = rate_now, now
+            self._client_rate_changed(self._gate)

@@ -7,7 +7,7 @@ they cannot be wrong. A change is made in three steps:
    nothing of it can be seen.
 2. `GateTree.apply` shows all new states at once: no request sees a scope that has changed and an ancestor,
    or a scope inside, that has not. It only replaces references.
-3. `GateTree.rehome` moves the parked requests whose path leads to another gate now.
+3. `GateTree.reassign` moves the parked requests whose path leads to another gate now.
 
 Only one change is under way at a time; the controller sees to that.
 """
@@ -25,10 +25,10 @@ from sidecar.core.values import Hold, ScopeRecord
 from .gate import Gate, GateState
 from .waiting_room import WaitingRoom
 
-Derived = tuple[WellbeingState, Hold | None, str | None]
+Inherited = tuple[WellbeingState, Hold | None, str | None]
 """What a gate hands down to the scopes inside: effective state, line hold, the scope of that hold."""
 
-_NOTHING_ABOVE: Derived = (WellbeingState.HEALTHY, None, None)
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None)
 
 
 class TreeNode:
@@ -68,10 +68,10 @@ class TreeUpdate:
         opened: gates that open, and gates that are open and take over requests parked at a closed gate.
         closed: gates that close.
         changed: gates whose snapshot differs.
-        named: new gates by scope.
+        added: new gates by scope.
         forgotten: gates whose scope is forgotten.
-        placed: the gates of nodes that get or lose theirs.
-        handed_down: what each gate concerned hands down after the change.
+        gate_changes: the gates of nodes that get or lose theirs.
+        inherited: what each gate concerned hands down after the change.
         states: the new states, each with whether the gate is closed.
         new_policies: the new policies by gate.
     """
@@ -82,21 +82,21 @@ class TreeUpdate:
     opened: dict[Gate, None] = field(default_factory=dict)
     closed: dict[Gate, None] = field(default_factory=dict)
     changed: dict[Gate, None] = field(default_factory=dict)
-    named: dict[str, Gate] = field(default_factory=dict)
+    added: dict[str, Gate] = field(default_factory=dict)
     forgotten: list[Gate] = field(default_factory=list)
-    placed: dict[TreeNode, Gate | None] = field(default_factory=dict)
-    handed_down: dict[Gate, Derived] = field(default_factory=dict)
+    gate_changes: dict[TreeNode, Gate | None] = field(default_factory=dict)
+    inherited: dict[Gate, Inherited] = field(default_factory=dict)
     states: list[tuple[Gate, GateState, bool]] = field(default_factory=list)
     new_policies: dict[Gate, Policy] = field(default_factory=dict)
 
     @property
-    def reshaped(self) -> bool:
-        """Whether a scope was named or forgotten, so that paths may lead to other gates."""
-        return bool(self.named or self.forgotten)
+    def structure_changed(self) -> bool:
+        """Whether a scope was added or forgotten, so that paths may lead to other gates."""
+        return bool(self.added or self.forgotten)
 
     def gate_at(self, node: TreeNode) -> Gate | None:
         """The gate at ``node`` after the change."""
-        return self.placed.get(node, node.gate)
+        return self.gate_changes.get(node, node.gate)
 
     def gate_above(self, node: TreeNode) -> Gate | None:
         """The gate of the nearest ancestor that is known after the change."""
@@ -108,13 +108,13 @@ class TreeUpdate:
             above = above.parent
         return None
 
-    def derived(self, gate: Gate | None) -> Derived:
+    def inherited_from(self, gate: Gate | None) -> Inherited:
         """What ``gate`` hands down after the change."""
         if gate is None:
-            return _NOTHING_ABOVE
-        found = self.handed_down.get(gate)
+            return _NOTHING_INHERITED
+        found = self.inherited.get(gate)
         state = gate.state
-        return found or (state.effective, state.line_hold, state.held_by)
+        return found or (state.effective, state.nearest_hold, state.held_by)
 
 
 class GateTree:
@@ -178,12 +178,12 @@ class GateTree:
     def update(
         self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None
     ) -> TreeUpdate:
-        """`prepare`, `apply` and `rehome` without a pause, for a start and for tests."""
+        """`prepare`, `apply` and `reassign` without a pause, for a start and for tests."""
         update = TreeUpdate(records, now, policies)
         for _ in self.prepare(update):
             pass
         self.apply(update)
-        for _ in self.rehome(update):
+        for _ in self.reassign(update):
             pass
         return update
 
@@ -192,7 +192,7 @@ class GateTree:
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
         """Compute the new states, one gate a step. Nothing of it can be seen before `apply`."""
         touched: dict[TreeNode, None] = {}
-        yield from self._place(update, touched)
+        yield from self._plan_gates(update, touched)
         if update.policies is not None:
             for scope, gate in list(self.gates.items()):
                 update.new_policies[gate] = update.policies.policy_for(scope)
@@ -204,12 +204,12 @@ class GateTree:
         homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
         for home in homes:
             if home is not None:
-                update.handed_down.setdefault(home, update.derived(home))
-        for gate in update.handed_down:
-            self._settle(update, gate, renew=gate in homes)
+                update.inherited.setdefault(home, update.inherited_from(home))
+        for gate in update.inherited:
+            self._compute_state(update, gate, renew=gate in homes)
             yield
 
-    def _place(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
+    def _plan_gates(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
         """Say which nodes get or lose a gate, and collect the nodes whose gates are concerned."""
         policies = update.policies or self._policies
         for scope, record in update.records.items():
@@ -219,18 +219,18 @@ class GateTree:
                 if gate is None:
                     gate = Gate(scope, node, policies.policy_for(scope), 0)
                     gate.active_at = update.now
-                    update.placed[node] = update.named[scope] = gate
+                    update.gate_changes[node] = update.added[scope] = gate
                 touched[node] = None
             elif gate is not None and scope != ROOT:
                 node = self._nodes[scope]
-                update.placed[node] = None
+                update.gate_changes[node] = None
                 update.forgotten.append(gate)
                 touched[node] = None
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
         """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
-        todo = [(node, update.derived(update.gate_above(node)))]
+        todo = [(node, update.inherited_from(update.gate_above(node)))]
         while todo:
             node, above = todo.pop()
             gate = update.gate_at(node)
@@ -240,21 +240,21 @@ class GateTree:
                 hold = record.hold
                 effective = max(record.state, above[0])
                 derived = (effective, above[1], above[2]) if hold is None else (effective, hold, gate.scope)
-                is_new = gate.scope in update.named and gate not in update.handed_down
-                changed = is_new or derived != update.derived(gate)
-                update.handed_down[gate] = derived
+                is_new = gate.scope in update.added and gate not in update.inherited
+                changed = is_new or derived != update.inherited_from(gate)
+                update.inherited[gate] = derived
             if changed:
                 todo += [(child, derived) for child in node.children.values()]
             yield
 
-    def _settle(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
+    def _compute_state(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
         """Make the new state of ``gate``. ``renew``: its version grows even if its snapshot is the same."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, line_hold, held_by = update.handed_down[gate]
+        effective, nearest_hold, held_by = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
-        closed = policy.enabled and line_hold is not None
-        is_new = gate.scope in update.named
+        closed = policy.enabled and nearest_hold is not None
+        is_new = gate.scope in update.added
         closed_at, counted_at, paused_secs = old.closed_at, old.counted_at, old.paused_secs
         if closed and not old.closed:
             closed_at = counted_at = now
@@ -262,14 +262,26 @@ class GateTree:
         elif old.closed and not closed:
             paused_secs += max(0.0, now - counted_at)
             update.opened[gate] = None
-        shown = (closed, record.state, effective, line_hold if closed else None, held_by if closed else None)
-        before = (old.closed, old.record.state, old.effective, old.hold, old.held_by if old.closed else None)
+        new_snapshot = (
+            closed,
+            record.state,
+            effective,
+            nearest_hold if closed else None,
+            held_by if closed else None,
+        )
+        old_snapshot = (
+            old.closed,
+            old.record.state,
+            old.effective,
+            old.hold,
+            old.held_by if old.closed else None,
+        )
         version = old.version
-        if is_new or renew or shown != before:
+        if is_new or renew or new_snapshot != old_snapshot:
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record, effective, line_hold, held_by, closed, version, closed_at, counted_at, paused_secs
+            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs
         )
         update.states.append((gate, state, closed))
 
@@ -280,13 +292,13 @@ class GateTree:
             node = self._nodes[path] = parent.children[path] = TreeNode(path, parent)
         return node
 
-    # -- then: what is shown ----------------------------------------------------------------------
+    # -- then: what is new_snapshot ----------------------------------------------------------------------
 
     def apply(self, update: TreeUpdate) -> None:
         """Show the new states, all at once."""
-        for node, gate in update.placed.items():
+        for node, gate in update.gate_changes.items():
             node.gate = gate
-        self.gates.update(update.named)
+        self.gates.update(update.added)
         for gate in update.forgotten:
             del self.gates[gate.scope]
         if update.policies is not None:
@@ -298,10 +310,10 @@ class GateTree:
             gate.state = state
             gate.closed = closed
             gate.answer = gate.answer_rest = None
-        if update.reshaped:
-            self.waiting_room.rehoming = True
+        if update.structure_changed:
+            self.waiting_room.reassigning = True
 
-    def rehome(self, update: TreeUpdate) -> Iterator[None]:
+    def reassign(self, update: TreeUpdate) -> Iterator[None]:
         """Move the parked requests whose path leads to another gate now, one a step."""
         room = self.waiting_room
         homes: dict[Gate, None] = {}
@@ -309,13 +321,13 @@ class GateTree:
             for gate in update.forgotten:
                 home = gate.parent or self.root
                 homes[home] = None
-                yield from room.leave(gate, home)
+                yield from room.move_out(gate, home)
                 self._prune(gate.node)
-            for gate in update.named.values():
+            for gate in update.added.values():
                 homes[gate] = None
-                yield from room.take_in(gate)
+                yield from room.move_in(gate)
         finally:
-            room.rehoming = False
+            room.reassigning = False
         for gate in homes:
             if gate.waiters and not gate.closed:
                 update.opened[gate] = None
@@ -328,9 +340,9 @@ class GateTree:
                 del node.parent.children[node.path]
             node = node.parent
 
-    def renew(self, gate: Gate) -> None:
+    def renew_version(self, gate: Gate) -> None:
         """Give ``gate`` a new version, because what is told beside its snapshot has changed."""
-        gate.show(gate.state._replace(version=self._next_version()))
+        gate.set_state(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
         self._version += 1

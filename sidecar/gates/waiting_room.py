@@ -22,8 +22,8 @@ from .wait_timeouts import WaitTimeouts
 logger = logging.getLogger(__name__)
 
 _UNANSWERED = "a waiter could not be answered"
-_AT_ONCE = 8
-_LOOK_AGAIN_SECS = 0.05
+_BATCH_SIZE = 8
+_RECHECK_SECS = 0.05
 
 
 class WaitingRoom:
@@ -40,8 +40,8 @@ class WaitingRoom:
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
         closing: the sidecar shuts down, and nothing is parked any more.
-        rehoming: the tree has a new shape, and requests that have to move are still parked at their old gate.
-        offer_changed: called with a gate whose ramp has another share for clients.
+        reassigning: the tree has a new shape, and requests that have to move are still parked at their old gate.
+        on_client_rate: called with a gate whose ramp has another share for clients.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -55,10 +55,10 @@ class WaitingRoom:
         self._loop = loop
         self._waits = counters.waits
         self._failures = counters.task_failures
-        self._deadlines = WaitTimeouts(loop, self._run_out, counters.task_failures)
+        self._timeouts = WaitTimeouts(loop, self._time_out, counters.task_failures)
         self._unnamed = PathIndex()
-        self.rehoming = False
-        self.offer_changed: Callable[[Gate], None] = lambda _: None
+        self.reassigning = False
+        self.on_client_rate: Callable[[Gate], None] = lambda _: None
 
     # -- arriving and leaving ---------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class WaitingRoom:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    def open(self, gate: Gate) -> Iterator[None]:
+    def release(self, gate: Gate) -> Iterator[None]:
         """``gate`` has opened: let its waiters through, at its policy's rate. A few waiters a step."""
         if gate.closed or not (gate.waiters or gate.clients):
             return
@@ -119,19 +119,19 @@ class WaitingRoom:
             if gate.ramp is None:
                 self._begin_ramp(gate)
         else:
-            self.close(gate)
+            self.stop_ramp(gate)
             yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
-    def close(self, gate: Gate) -> None:
+    def stop_ramp(self, gate: Gate) -> None:
         """``gate`` has closed: what its ramp has not let through stays parked."""
         if gate.ramp is not None:
             gate.ramp.stop()
 
-    def changed(self, gate: Gate) -> Iterator[None]:
+    def notify_watchers(self, gate: Gate) -> Iterator[None]:
         """The snapshot of ``gate`` has changed: answer its watchers. A few watchers a step."""
         version = gate.version
-        news = [waiter for waiter in gate.watchers if waiter.seen != version]
-        yield from self._wake(gate, gate.watchers, news, Ending.CHANGED)
+        outdated = [waiter for waiter in gate.watchers if waiter.seen != version]
+        yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
     def client_reported(self, gate: Gate, client: object, *, waiting: bool) -> None:
         """``client``, whose gate is ``gate``, has said whether it holds waiters."""
@@ -141,28 +141,28 @@ class WaitingRoom:
             gate.ramp.client_reported(client, waiting=waiting)
 
     def _begin_ramp(self, gate: Gate) -> None:
-        Ramp(gate, self._loop, self._admit, self._offer_changed, self._failures).begin()
+        Ramp(gate, self._loop, self._admit, self._client_rate_changed, self._failures).start()
 
-    def _offer_changed(self, gate: Gate) -> None:
-        self.offer_changed(gate)
+    def _client_rate_changed(self, gate: Gate) -> None:
+        self.on_client_rate(gate)
 
     def _admit(self, gate: Gate, waiters: list[Waiter]) -> None:
-        if self.rehoming:
+        if self.reassigning:
             waiters = [waiter for waiter in waiters if not _may_move(waiter, gate)]
         for _ in self._wake(gate, gate.waiters, waiters, Ending.OPENED):
             pass
 
     # -- moving -----------------------------------------------------------------------------------
 
-    def take_in(self, gate: Gate) -> Iterator[None]:
+    def move_in(self, gate: Gate) -> Iterator[None]:
         """The scope of ``gate`` has become known: move there what is parked for it or for paths inside."""
         for waiter in self._unnamed.at(gate.scope):
             self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield
 
-    def leave(self, gate: Gate, home: Gate) -> Iterator[None]:
+    def move_out(self, gate: Gate, home: Gate) -> Iterator[None]:
         """The scope of ``gate`` is forgotten: move what is parked there to ``home``."""
-        self.close(gate)
+        self.stop_ramp(gate)
         for waiter in [*gate.waiters, *gate.watchers]:
             self._move(waiter, home, waiter.path or gate.scope)
             yield
@@ -183,7 +183,7 @@ class WaitingRoom:
         waiter.path = path
         self._unnamed.add(waiter, gate.scope)
 
-    def turn_away(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
+    def reject(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
         """Answer ``waiter`` with ``ending``, if it is still parked; a gate request counts as rejected."""
         account = waiter.account
         if waiter.gate is None:
@@ -197,9 +197,9 @@ class WaitingRoom:
         """Answer everything that is parked at ``gates``; nothing is parked from now on."""
         self.closing = True
         for gate in gates:
-            self.close(gate)
+            self.stop_ramp(gate)
             for waiter in [*gate.waiters, *gate.watchers]:
-                self.turn_away(waiter)
+                self.reject(waiter)
 
     # -- the smallest steps -----------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class WaitingRoom:
             self.watching += 1
         else:
             self.waiting += 1
-        self._deadlines.add(waiter, now + wait)
+        self._timeouts.add(waiter, now + wait)
         if path is not None:
             self._unnamed.add(waiter, gate.scope)
 
@@ -229,7 +229,7 @@ class WaitingRoom:
         if gate is None:
             return None
         waiter.gate = None
-        self._deadlines.discard(waiter)
+        self._timeouts.discard(waiter)
         if waiter.path is not None:
             self._unnamed.remove(waiter, gate.scope)
         if waiter.watching:
@@ -268,7 +268,7 @@ class WaitingRoom:
         # Ten thousand may be woken at once: as `_end` and `_unpark` do, without calling them.
         now = self._loop.time()
         observe = self._waits["waited"].observe
-        discard = self._deadlines.discard
+        discard = self._timeouts.discard
         for number, waiter in enumerate(waiters):
             # Between two steps its wait may have ended, and its connection may wait for something else.
             if waiter not in parked:
@@ -291,16 +291,16 @@ class WaitingRoom:
             except Exception:
                 # One broken connection must not keep the others from being woken.
                 logger.exception(_UNANSWERED)
-            if number % _AT_ONCE == _AT_ONCE - 1:
+            if number % _BATCH_SIZE == _BATCH_SIZE - 1:
                 yield
 
-    def _run_out(self, waiter: Waiter) -> None:
+    def _time_out(self, waiter: Waiter) -> None:
         gate, account = waiter.gate, waiter.account
         if gate is None:
             return
-        if self.rehoming and _may_move(waiter, gate):
+        if self.reassigning and _may_move(waiter, gate):
             # It may obey another gate in a moment, and that one decides how the wait ends.
-            self._deadlines.add(waiter, self._loop.time() + _LOOK_AGAIN_SECS)
+            self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.closed:
             # Only a ramp or a wake-up under way keeps it: nothing is refused at an open gate.

@@ -20,7 +20,7 @@ from sidecar.gates.counters import Counters, Histogram
 from sidecar.runtime.controller import Controller
 
 
-class Connected(Protocol):
+class HasConnections(Protocol):
     """Something that has connections."""
 
     connections: set[Any]
@@ -36,7 +36,7 @@ class MetricsSource(Protocol):
     reloaded_at: float
 
     @property
-    def fast_path(self) -> Connected:
+    def fast_path(self) -> HasConnections:
         """Knows all open connections."""
 
 

@@ -19,10 +19,10 @@ _MAX_REASON = 120
 """Characters of a reason in a label; status and history have all of it."""
 
 _STATES = tuple(WellbeingState)
-_AT_ONCE = 256
+_SCOPES_PER_CHUNK = 256
 
 # Counted values by the sample's name: whether it is a counter, and its help text.
-_COUNTED = {
+_COUNT_METRICS = {
     "wellbeing_current_pause_duration_seconds": (False, "How long the gate is closed; 0: open."),
     "wellbeing_paused_seconds_total": (True, "Time that the gate was closed, since the sidecar started."),
     "wellbeing_waiters": (False, "Gate requests that wait now."),
@@ -59,7 +59,7 @@ def families() -> list[Metric]:
             CounterMetricFamily(name.removesuffix("_total"), documentation)
             if is_counter
             else GaugeMetricFamily(name, documentation)
-            for name, (is_counter, documentation) in _COUNTED.items()
+            for name, (is_counter, documentation) in _COUNT_METRICS.items()
         ),
     ]
 
@@ -72,25 +72,25 @@ class CachedScopeLines:
         size: bytes of all pieces.
     """
 
-    __slots__ = ("_counted", "_counted_lines", "_stood", "_stood_lines", "lines", "size")
+    __slots__ = ("_count_lines", "_counts", "_state", "_state_lines", "lines", "size")
 
     def __init__(self) -> None:
-        self._stood: object = None
-        self._counted: object = None
-        self._stood_lines: Lines = ()
-        self._counted_lines: Lines = ()
+        self._state: object = None
+        self._counts: object = None
+        self._state_lines: Lines = ()
+        self._count_lines: Lines = ()
         self.lines: Lines = ()
         self.size = 0
 
-    def refresh(self, gate: Gate, now: float, elsewhere: float) -> None:
+    def refresh(self, gate: Gate, now: float, imported_pause_secs: float) -> None:
         """Render again what has changed.
 
         Args:
             gate: the scope's.
             now: monotonic seconds.
-            elsewhere: seconds that an imported controller says it has been paused.
+            imported_pause_secs: seconds that an imported controller says it has been paused.
         """
-        stands = (
+        state = (
             gate.record,
             gate.version,
             gate.interventions,
@@ -98,7 +98,7 @@ class CachedScopeLines:
             *gate.resumes.values(),
         )
         counts = (
-            max(gate.paused_for(now), elsewhere),
+            max(gate.paused_for(now), imported_pause_secs),
             gate.paused_secs + gate.counted_pause(now),
             gate.waiting,
             gate.requests,
@@ -108,19 +108,19 @@ class CachedScopeLines:
             gate.abandoned,
             gate.rejected,
         )
-        if stands != self._stood:
-            self._stood = stands
-            self._stood_lines = tuple(_standing(gate))
-        elif counts == self._counted:
+        if state != self._state:
+            self._state = state
+            self._state_lines = tuple(_render_state(gate))
+        elif counts == self._counts:
             return
-        if counts != self._counted:
-            self._counted = counts
-            self._counted_lines = tuple(_counted(gate.scope, counts))
-        self.lines = self._stood_lines + self._counted_lines
+        if counts != self._counts:
+            self._counts = counts
+            self._count_lines = tuple(_render_counts(gate.scope, counts))
+        self.lines = self._state_lines + self._count_lines
         self.size = sum(map(len, self.lines))
 
 
-def _standing(gate: Gate) -> Iterator[bytes]:
+def _render_state(gate: Gate) -> Iterator[bytes]:
     scope = gate.scope
     label = f'{{scope="{scope}"}}'
     yield "".join(
@@ -165,8 +165,8 @@ def _by_cause(name: str, scope: str, counts: Mapping[str, int]) -> bytes:
     ).encode()
 
 
-def _counted(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
-    for name, count in zip(_COUNTED, counts, strict=True):
+def _render_counts(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
+    for name, count in zip(_COUNT_METRICS, counts, strict=True):
         yield f'{name}{{scope="{scope}"}} {_number(count)}\n'.encode()
 
 
@@ -180,10 +180,10 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def pieces(taken: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
+def chunks(scope_lines: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
     """The families with their headers, in pieces of a few hundred scopes."""
     for index, header in enumerate(headers):
         yield header
-        rest = iter(taken)
-        while some := [lines[index] for lines in islice(rest, _AT_ONCE)]:
+        rest = iter(scope_lines)
+        while some := [lines[index] for lines in islice(rest, _SCOPES_PER_CHUNK)]:
             yield b"".join(some)

@@ -23,14 +23,14 @@ class ClockSteps:
         self._clock = clock
         self._offset = self._offset_now()
 
-    def stopped_at(self, wall: float) -> None:
+    def set_last_seen(self, wall: float) -> None:
         """The last sidecar wrote at ``wall``: if that lies ahead, the clock was set back while none ran."""
         ahead = wall - self._clock.now()
         if ahead > STEP_SECS:
             self._offset += ahead
 
     @property
-    def is_due(self) -> bool:
+    def has_stepped(self) -> bool:
         """Whether the clock was set; a small difference is taken as slewing, and forgotten."""
         offset = self._offset_now()
         if abs(offset - self._offset) > STEP_SECS:
@@ -52,7 +52,7 @@ class ClockSteps:
         logger.warning(name, extra={"fields": {"secs": round(abs(step), 3)}})
         return min(step, 0.0)
 
-    def give_back(self, step: float) -> None:
+    def put_back(self, step: float) -> None:
         """Nothing came of ``step``: it is due again."""
         self._offset -= step
 

@@ -57,12 +57,12 @@ from .stored_scopes import valid_records
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_MAX_OWED_EVENTS = 10_000
+_MAX_UNSAVED_EVENTS = 10_000
 
-_AT_ONCE = 50
+_MAX_INLINE = 50
 """What is about more alerts or scopes is decided by a thread."""
 
-_MANY = 1_000
+_LARGE_BATCH = 1_000
 """From so many scopes on, a step over all of them has a turn of the loop to itself."""
 
 _SLICE_SECS = 0.001
@@ -93,8 +93,8 @@ class Controller:
         clock: tells the time.
 
     Attributes:
-        on_reshape: called in the step in which paths lead to other gates, or policies change.
-        on_turn: called after gates have opened or closed, or paths lead to other gates.
+        on_structure_change: called in the step in which paths lead to other gates, or policies change.
+        on_gate_change: called after gates have opened or closed, or paths lead to other gates.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.offer_changed = self._offer_changed
+        self.waiting_room.on_client_rate = self._client_rate_changed
         self.streams = EventStreams(self.loop, self.counters.task_failures)
-        self.on_reshape: Callable[[], None] = lambda: None
-        self.on_turn: Callable[[], None] = lambda: None
+        self.on_structure_change: Callable[[], None] = lambda: None
+        self.on_gate_change: Callable[[], None] = lambda: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -124,14 +124,14 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
-        self._offers: dict[Gate, None] = {}
+        self._changed_rates: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be kept as soon as it is up.
-        self._owed_scopes: set[str] = set()
-        self._owed_tombstones: dict[str, Tombstone | None] = {}
-        self._owed_events: list[CoreEvent] = []
-        self._beat_due = False
+        self._unsaved_scopes: set[str] = set()
+        self._unsaved_tombstones: dict[str, Tombstone | None] = {}
+        self._unsaved_events: list[CoreEvent] = []
+        self._heartbeat_due = False
 
     async def start(self) -> None:
         """Load what was kept, end what has expired since, and begin to take commands.
@@ -141,36 +141,36 @@ class Controller:
         """
         # Before the first look at the wall clock: whatever is set back after it is noticed.
         self._clock_steps = ClockSteps(self.clock)
-        kept = await self._store.load(self.clock.now())
-        records = valid_records(kept.records)
+        stored = await self._store.load(self.clock.now())
+        records = valid_records(stored.records)
         # With the first commit the others are gone from the store.
-        self._owed_scopes |= kept.records.keys() - records.keys()
-        self._beat_due = bool(self._owed_scopes)
+        self._unsaved_scopes |= stored.records.keys() - records.keys()
+        self._heartbeat_due = bool(self._unsaved_scopes)
         self.core_state = CoreState(
             self._policies,
             records,
-            kept.tombstones,
+            stored.tombstones,
             self._max_scopes,
             self._max_signals,
             max_tombstones=self._max_tombstones,
-            heard_watchdog=kept.heard_watchdog,
+            heard_watchdog=stored.heard_watchdog,
         )
-        version = kept.version
+        version = stored.version
         self.tree = GateTree(self._policies, version, self.waiting_room)
-        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._time_is_up, self.counters.task_failures)
+        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
         for gate in self.tree.update(self.core_state.records, now).closed:
             if gate.hold is not None:
-                gate.show(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
-        for _ in self._plan(self.core_state.records):
+                gate.set_state(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
+        for _ in self._schedule_expiry(self.core_state.records):
             pass
         self._writer = self.loop.create_task(
             run_supervised("writer", self._write, self.counters.task_failures)
         )
         now = self.clock.now()
-        if kept.seen_at is not None:
-            self._clock_steps.stopped_at(kept.seen_at)
-            fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
+        if stored.seen_at is not None:
+            self._clock_steps.set_last_seen(stored.seen_at)
+            fields = {"scopes": len(stored.records), "down_secs": round(max(0.0, now - stored.seen_at), 1)}
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
         self._sweeper = self.loop.create_task(
@@ -210,7 +210,7 @@ class Controller:
             self._wake.set()
         return answer
 
-    def _order(self, command: Command) -> None:
+    def _submit_and_forget(self, command: Command) -> None:
         """Have ``command`` done; if it fails, a timer submits it again."""
         self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
@@ -222,8 +222,8 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._offers:
-                await self._tell_offers()
+            if self._changed_rates:
+                await self._publish_client_rates()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -237,13 +237,13 @@ class Controller:
                     _fail(pending, error)
                     if isinstance(pending.command, ShiftTime):
                         # Nothing was shifted: the step is noticed again.
-                        self._clock_steps.give_back(pending.command.secs)
+                        self._clock_steps.put_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
-                        self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
+                        self.loop.call_later(1.0, self._expire, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
-        self._shift_time_first(batch)
+        self._prepend_time_shift(batch)
         transaction = Transaction(self.core_state)
         for pending in batch:
             if isinstance(pending.command, Forget):
@@ -259,12 +259,12 @@ class Controller:
                     _fail(pending, error)
             transaction = Transaction(self.core_state)
             rest = [one for one, _ in decided if not one.answer.done()]
-            self._shift_time_first(rest)
+            self._prepend_time_shift(rest)
             decided = await self._decide(rest, transaction)
-            self._owed_scopes |= transaction.records.keys()
-            self._owed_tombstones |= transaction.tombstones
-            self._owed_events += [event for _, outcome in decided for event in outcome.events]
-            del self._owed_events[:-_MAX_OWED_EVENTS]
+            self._unsaved_scopes |= transaction.records.keys()
+            self._unsaved_tombstones |= transaction.tombstones
+            self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
+            del self._unsaved_events[:-_MAX_UNSAVED_EVENTS]
         await self._apply(transaction, [outcome for _, outcome in decided])
         for pending, outcome in decided:
             if not pending.answer.done():
@@ -274,7 +274,10 @@ class Controller:
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
-        if sum(_size(pending.command, len(self.core_state.records)) for pending in batch) <= _AT_ONCE:
+        if (
+            sum(_work_items(pending.command, len(self.core_state.records)) for pending in batch)
+            <= _MAX_INLINE
+        ):
             decided, refused = _apply_commands(batch, transaction, now)
         else:
             # Only this writer changes the state that decisions read, and it waits; the loop serves its gates.
@@ -286,19 +289,26 @@ class Controller:
     async def _commit(self, transaction: Transaction, decided: list[tuple[_Pending, CommandOutcome]]) -> None:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
-        beat = self._beat_due or not self.counters.store_up
+        heartbeat_due = self._heartbeat_due or not self.counters.store_up
         heard = transaction.heard_watchdog
-        heard_anew = heard != self.core_state.heard_watchdog
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or heard_anew or beat):
+        heard_changed = heard != self.core_state.heard_watchdog
+        if not (
+            events
+            or transaction.tombstones
+            or transaction.rewritten
+            or forgotten
+            or heard_changed
+            or heartbeat_due
+        ):
             return
-        owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
+        unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
         batch = Batch(
-            {**owed, **transaction.records},
-            {**self._owed_tombstones, **transaction.tombstones},
-            (*self._owed_events, *events),
-            frozenset(self._owed_scopes | transaction.rewritten),
+            {**unsaved, **transaction.records},
+            {**self._unsaved_tombstones, **transaction.tombstones},
+            (*self._unsaved_events, *events),
+            frozenset(self._unsaved_scopes | transaction.rewritten),
             self.clock.now(),
-            heard if heard_anew else None,
+            heard if heard_changed else None,
         )
         began = self.clock.monotonic()
         try:
@@ -312,71 +322,74 @@ class Controller:
         if not self.counters.store_up:
             logger.warning("store_up")
         self.counters.store_up = True
-        self._beat_due = False
-        self._owed_scopes.clear()
-        self._owed_tombstones.clear()
-        self._owed_events.clear()
+        self._heartbeat_due = False
+        self._unsaved_scopes.clear()
+        self._unsaved_tombstones.clear()
+        self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
     async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
         policies = transaction.policies
-        repolicied = policies is not self.core_state.policies
-        update = TreeUpdate(transaction.records, self.clock.monotonic(), policies if repolicied else None)
+        policies_changed = policies is not self.core_state.policies
+        update = TreeUpdate(
+            transaction.records, self.clock.monotonic(), policies if policies_changed else None
+        )
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         self.core_state.apply(transaction)
-        if len(transaction.records) >= _MANY:
+        if len(transaction.records) >= _LARGE_BATCH:
             await time_slice.let_others_run()
         await run_in_slices(self.tree.prepare(update), time_slice)
-        many = len(update.states) >= _MANY
+        many = len(update.states) >= _LARGE_BATCH
         if many:
             await time_slice.let_others_run()
         self.tree.apply(update)
-        if update.reshaped or repolicied:
+        if update.structure_changed or policies_changed:
             # In the same step: the same request leads to another gate from now on.
-            self.on_reshape()
+            self.on_structure_change()
         if many:
             await time_slice.let_others_run()
-        await run_in_slices(self._follow_up(update), time_slice)
+        await run_in_slices(self._notify(update), time_slice)
         await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
         await run_in_slices(
-            self._plan(self.core_state.records if repolicied else transaction.records), time_slice
+            self._schedule_expiry(self.core_state.records if policies_changed else transaction.records),
+            time_slice,
         )
         self._event_log.log(outcomes)
 
-    def _follow_up(self, update: TreeUpdate) -> Iterator[None]:
+    def _notify(self, update: TreeUpdate) -> Iterator[None]:
         """The gates show their new states: let through, and tell, what is concerned. In small steps."""
-        yield from self.tree.rehome(update)
+        yield from self.tree.reassign(update)
         for gate in update.closed:
-            self.waiting_room.close(gate)
+            self.waiting_room.stop_ramp(gate)
             yield
         for gate in update.opened:
-            yield from self.waiting_room.open(gate)
+            yield from self.waiting_room.release(gate)
             yield
-        if update.opened or update.closed or update.reshaped or update.policies is not None:
-            self._call_on_turn()
+        if update.opened or update.closed or update.structure_changed or update.policies is not None:
+            self._call_on_gate_change()
         for gate in update.changed:
-            yield from self.waiting_room.changed(gate)
+            yield from self.waiting_room.notify_watchers(gate)
             yield
-        yield from self.streams.tell(update.changed, update.forgotten, self.tree)
+        yield from self.streams.publish(update.changed, update.forgotten, self.tree)
 
-    def _call_on_turn(self) -> None:
+    def _call_on_gate_change(self) -> None:
         try:
-            self.on_turn()
+            self.on_gate_change()
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
-            self.counters.task_failures.record("on_turn")
+            self.counters.task_failures.record("on_gate_change")
 
-    def _offer_changed(self, gate: Gate) -> None:
-        self._offers[gate] = None
+    def _client_rate_changed(self, gate: Gate) -> None:
+        self._changed_rates[gate] = None
         self._wake.set()
 
-    async def _tell_offers(self) -> None:
+    async def _publish_client_rates(self) -> None:
         """Have the clients at ramping gates told their new share, with a new version of the snapshot."""
-        offers, self._offers = self._offers, {}
+        offers, self._changed_rates = self._changed_rates, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in offers:
             if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
-                self.tree.renew(gate)
-                await run_in_slices(self.waiting_room.changed(gate), time_slice)
+                self.tree.renew_version(gate)
+                await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """``scopes`` without those where something has been parked since they were found idle."""
@@ -385,28 +398,28 @@ class Controller:
 
     # -- time -------------------------------------------------------------------------------------
 
-    def _plan(self, scopes: Iterable[str]) -> Iterator[None]:
+    def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
         """Have the timer know when each of ``scopes`` changes next by time alone, one a step."""
         for scope in scopes:
             record = self.core_state.records.get(scope)
             due = None
             if record is not None:
                 due = next_deadline(record, self.tree.gates[scope].policy)
-            self._expiry_timer.put(scope, due)
+            self._expiry_timer.schedule(scope, due)
             yield
 
-    def _time_is_up(self, scopes: tuple[str, ...]) -> None:
-        self._order(Expire(scopes))
+    def _expire(self, scopes: tuple[str, ...]) -> None:
+        self._submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
         """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
         # The writer shifts what was written before a step, before it decides anything.
-        if self._clock_steps.is_due or not self.counters.store_up:
-            self._order(Expire(()))
+        if self._clock_steps.has_stepped or not self.counters.store_up:
+            self._submit_and_forget(Expire(()))
 
-    def _shift_time_first(self, batch: list[_Pending]) -> None:
+    def _prepend_time_shift(self, batch: list[_Pending]) -> None:
         """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
         step = self._clock_steps.take()
         if step:
@@ -431,10 +444,10 @@ class Controller:
             if time_slice.expired:
                 await time_slice.let_others_run()
         if idle and not self._stopping:
-            self._order(Forget(tuple(idle)))
+            self._submit_and_forget(Forget(tuple(idle)))
         elif not self._stopping:
-            self._beat_due = True
-            self._order(Expire(()))
+            self._heartbeat_due = True
+            self._submit_and_forget(Expire(()))
 
     def _is_idle(self, gate: Gate, now: float) -> bool:
         if gate.waiting or not gate.record.is_empty:
@@ -442,7 +455,7 @@ class Controller:
         return now - gate.active_at >= self._scope_idle_secs
 
 
-def _size(command: Command, known: int) -> int:
+def _work_items(command: Command, known: int) -> int:
     """How much there is to decide: alerts or scopes, where ``known`` scopes are known."""
     match command:
         case ReceiveAlerts():

@@ -19,7 +19,7 @@ from sidecar.supervision import run_thread_supervised
 logger = logging.getLogger("sidecar.journal")
 
 _PAUSE_SECS = 0.001
-_AT_ONCE = 8
+_BATCH_SIZE = 8
 _MAX_UNLOGGED = 100_000
 _FLUSH_SECS = 10.0
 
@@ -39,7 +39,7 @@ class EventLog:
         self._counters = counters
         self._unlogged: deque[CoreEvent] = deque(maxlen=_MAX_UNLOGGED)
         self._dropped = 0
-        self._news = threading.Event()
+        self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -54,7 +54,7 @@ class EventLog:
                     gate.interventions += 1
                 elif isinstance(event, HoldPut) and event.paused:
                     gate.pauses[event.hold.kind.value] += 1
-                    self._react(event, tree, now)
+                    self._observe_reaction(event, tree, now)
                 elif isinstance(event, HoldLifted) and event.resumed:
                     gate.resumes[event.cause.value] += 1
                 yield
@@ -69,12 +69,12 @@ class EventLog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="event_log", daemon=True)
                 self._thread.start()
-            self._news.set()
+            self._wake.set()
 
     def flush(self) -> None:
         """Write what is left, and stop."""
         self._stopped.set()
-        self._news.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(_FLUSH_SECS)
             if self._thread.is_alive():
@@ -83,7 +83,7 @@ class EventLog:
         while self._unlogged:
             self._write_some()
 
-    def _react(self, event: HoldPut, tree: GateTree, now: float) -> None:
+    def _observe_reaction(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
         if signal is None or signal.ended_at is not None:
             # One with an end is put back, because its resolve is not accepted.
@@ -100,8 +100,8 @@ class EventLog:
         while not self._stopped.is_set():
             if not self._unlogged:
                 # After a line that could not be written, the others are there already.
-                self._news.wait()
-            self._news.clear()
+                self._wake.wait()
+            self._wake.clear()
             # The answers to what has happened go first.
             time.sleep(_PAUSE_SECS)
             while self._unlogged:
@@ -113,11 +113,11 @@ class EventLog:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             logger.warning("events_not_logged", extra={"fields": {"events": dropped}})
-        for entry in entries_of(self._next()):
+        for entry in entries_of(self._take_some()):
             _write(entry)
 
-    def _next(self) -> Iterator[CoreEvent]:
-        for _ in range(_AT_ONCE):
+    def _take_some(self) -> Iterator[CoreEvent]:
+        for _ in range(_BATCH_SIZE):
             try:
                 yield self._unlogged.popleft()
             except IndexError:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from sidecar.clock import Clock
 from sidecar.supervision import Failures
 
-_LOOK_AGAIN_SECS = 1.0
+_MAX_SLEEP_SECS = 1.0
 """The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
 
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 """The most scopes that are taken from the heap before other work has its turn."""
 
 
@@ -31,19 +31,19 @@ class ExpiryTimer:
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
-        due: Callable[[tuple[str, ...]], None],
+        on_due: Callable[[tuple[str, ...]], None],
         failures: Failures,
     ) -> None:
         self._failures = failures
         self._loop = loop
         self._clock = clock
-        self._due = due
+        self._on_due = on_due
         self._when: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
 
-    def put(self, scope: str, when: float | None) -> None:
+    def schedule(self, scope: str, when: float | None) -> None:
         """The deadline of ``scope`` is ``when``, by wall time; None: it has none."""
         if when is None:
             self._when.pop(scope, None)
@@ -67,20 +67,20 @@ class ExpiryTimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for _ in range(_AT_ONCE):
+        for _ in range(_BATCH_SIZE):
             if not self._heap or self._when.get(self._heap[0][1]) == self._heap[0][0]:
                 break
             heapq.heappop(self._heap)
         self._armed_for = self._heap[0][0] if self._heap else math.inf
         if self._heap:
             delay = self._armed_for - self._clock.now()
-            self._timer = self._loop.call_later(min(max(delay, 0.0), _LOOK_AGAIN_SECS), self._look)
+            self._timer = self._loop.call_later(min(max(delay, 0.0), _MAX_SLEEP_SECS), self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         now = self._clock.now()
         due: list[str] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < _AT_ONCE:
+        while self._heap and self._heap[0][0] <= now and len(due) < _BATCH_SIZE:
             when, scope = heapq.heappop(self._heap)
             if self._when.get(scope) == when:
                 del self._when[scope]
@@ -88,8 +88,8 @@ class ExpiryTimer:
         self._arm()
         if due:
             try:
-                self._due(tuple(due))
+                self._on_due(tuple(due))
             except Exception:  # noqa: BLE001 - recorded with its traceback
                 self._failures.record("expiry_timer")
                 for scope in due:
-                    self.put(scope, now + _LOOK_AGAIN_SECS)
+                    self.schedule(scope, now + _MAX_SLEEP_SECS)

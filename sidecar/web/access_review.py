@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.supervision import Failures
 
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 _NAME = "access_review"
 
 
@@ -31,13 +31,16 @@ def review_connections(
 
 
 def _review(
-    loop: asyncio.AbstractEventLoop, left: Iterator[Any], check: Callable[[Any], None], failures: Failures
+    loop: asyncio.AbstractEventLoop,
+    remaining: Iterator[Any],
+    check: Callable[[Any], None],
+    failures: Failures,
 ) -> None:
-    for count, connection in enumerate(left, 1):
+    for count, connection in enumerate(remaining, 1):
         try:
             check(connection)
         except Exception:  # noqa: BLE001 - recorded; the other connections are checked all the same
             failures.record(_NAME)
-        if count >= _AT_ONCE:
-            loop.call_soon(_review, loop, left, check, failures)
+        if count >= _BATCH_SIZE:
+            loop.call_soon(_review, loop, remaining, check, failures)
             return

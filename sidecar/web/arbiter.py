@@ -24,13 +24,13 @@ from .sockets import StartError, close_sockets, open_sockets
 
 logger = logging.getLogger(__name__)
 
-HELD_SIGNALS = (
+BLOCKED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
 """Blocked while the worker is forked, until it has handlers of its own: none is lost or kills it."""
 
-_LONGEST_LOOK_SECS = 5.0
+_MAX_CHECK_INTERVAL_SECS = 5.0
 """The master looks every second. What a longer gap had more was time in which the master did not run
 either: the machine was suspended or the processes were frozen."""
 
@@ -54,7 +54,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         self._addresses = addresses
         self._clock = clock
         self._stopping = False
-        self._looked_at = clock()
+        self._checked_at = clock()
         self._silent: dict[int, tuple[float, float]] = {}
 
     # -- starting and stopping --------------------------------------------------------------------
@@ -137,7 +137,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         """
         # Frozen objects are not looked at by the garbage collector, so their memory stays shared.
         gc.freeze()
-        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
             return super().spawn_worker()
         except (OSError, RuntimeError) as error:
@@ -149,7 +149,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
             return None
         finally:
             # Not in the worker: it never comes here before it ends.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
             gc.enable()
 
     def murder_workers(self) -> None:
@@ -159,8 +159,8 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         container goes on where it was.
         """
         now = self._clock()
-        passed = min(now - self._looked_at, _LONGEST_LOOK_SECS)
-        self._looked_at = now
+        passed = min(now - self._checked_at, _MAX_CHECK_INTERVAL_SECS)
+        self._checked_at = now
         silent: dict[int, tuple[float, float]] = {}
         for pid, worker in list(self.WORKERS.items()):
             heartbeat = worker.tmp.last_update()

@@ -8,7 +8,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _SMALL_BYTES = 4096
 
 
-class Buffering(Protocol):
+class BufferedConnection(Protocol):
     """A connection with buffers."""
 
     def drop(self) -> None:
@@ -27,7 +27,7 @@ class BufferBudget:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
-        self._sizes: dict[Buffering, int] = {}
+        self._sizes: dict[BufferedConnection, int] = {}
         self._total = 0
 
     @property
@@ -35,7 +35,7 @@ class BufferBudget:
         """Bytes that are accounted for."""
         return self._total
 
-    def set(self, connection: Buffering, size: int) -> None:
+    def set(self, connection: BufferedConnection, size: int) -> None:
         """``connection`` holds ``size`` bytes now."""
         if size <= _SMALL_BYTES:
             if connection in self._sizes:

@@ -1,7 +1,7 @@
 """Serves connections that have sent more than one request at once, in turns.
 
 A connection that pipelines requests is served one request at a time, behind all others that do so too. One
-pass of the event loop spends at most `_TURN_SECS` on all of them together, so that a connection that
+pass of the event loop spends at most `_SLICE_SECS` on all of them together, so that a connection that
 sends one request at a time is not delayed by them.
 """
 
@@ -14,11 +14,11 @@ from typing import Protocol
 
 from sidecar.supervision import Failures
 
-_TURN_SECS = 0.0005
+_SLICE_SECS = 0.0005
 _NAME = "pipelined_requests"
 
 
-class Pipelined(Protocol):
+class PipelinedConnection(Protocol):
     """A connection with buffered requests.
 
     Attributes:
@@ -45,29 +45,29 @@ class FairQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop, failures: Failures) -> None:
         self._loop = loop
         self._failures = failures
-        self._waiting: deque[Pipelined] = deque()
+        self._waiting: deque[PipelinedConnection] = deque()
         failures.register(_NAME)
 
-    def add(self, connection: Pipelined) -> None:
+    def add(self, connection: PipelinedConnection) -> None:
         """Serve the buffered requests of ``connection`` when its turn comes."""
         if connection.queued:
             return
         connection.queued = True
         self._waiting.append(connection)
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._serve_slice)
 
-    def _turn(self) -> None:
+    def _serve_slice(self) -> None:
         waiting = self._waiting
-        deadline = time.perf_counter() + _TURN_SECS
+        deadline = time.perf_counter() + _SLICE_SECS
         while waiting:
             self._serve(waiting[0])
             if time.perf_counter() >= deadline:
                 break
         if waiting:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._serve_slice)
 
-    def _serve(self, connection: Pipelined) -> None:
+    def _serve(self, connection: PipelinedConnection) -> None:
         """Serve one request of ``connection``, the first in the queue."""
         more = False
         try:

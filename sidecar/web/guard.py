@@ -16,7 +16,7 @@ from sidecar.core.scope import ROOT
 from .gate.plans import ListenerAccess
 from .problems import Problem
 
-ROUTES: Mapping[str, Role] = {
+ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
     "/v1/watch": Role.WORKER,
     "/v1/reports": Role.WORKER,
@@ -33,7 +33,7 @@ ROUTES: Mapping[str, Role] = {
 }
 """The role that each route takes. A scope may follow those under ``/v1/``."""
 
-OPEN = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
+OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
 """Routes without a role: probes need no secret, and everybody can read what an error means."""
 
 _WINDOW_SECS = 60.0
@@ -42,10 +42,10 @@ _CHALLENGE = 'Bearer realm="wellbeing", Basic realm="wellbeing", charset="UTF-8"
 
 
 def route_of(path: str) -> str | None:
-    """The route in `ROUTES` or `OPEN` that ``path`` belongs to; None: there is none."""
-    if path in ROUTES or path in OPEN:
+    """The route in `ROUTE_ROLES` or `OPEN_ROUTES` that ``path`` belongs to; None: there is none."""
+    if path in ROUTE_ROLES or path in OPEN_ROUTES:
         return path
-    for route in (*ROUTES, *OPEN):
+    for route in (*ROUTE_ROLES, *OPEN_ROUTES):
         if path.startswith(route + "/") and route.startswith(("/v1/", "/problems")):
             return route
     return None
@@ -90,17 +90,17 @@ class Guard:
             access.identity = self._identity(listener, "")
         for (listener, name), access in list(self._certified.items()):
             access.identity = self._identity(listener, name)
-        self.forget()
+        self.clear_plans()
 
     def stop(self) -> None:
         """Check no more passwords."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def forget(self) -> None:
+    def clear_plans(self) -> None:
         """Drop all plans: request heads may mean something else now."""
-        self.untrusted.forget()
+        self.untrusted.clear_plans()
         for access in (*self._accesses.values(), *list(self._certified.values())):
-            access.forget()
+            access.clear_plans()
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
         """The access at ``listener`` with a certificate that has ``names``."""
@@ -157,16 +157,16 @@ class Guard:
             scope: what it asked for; None: some scope.
             role: what it takes; None: any role.
         """
-        if _suffices(access.identity, role, scope):
+        if _is_allowed(access.identity, role, scope):
             return None
         current = self.keyring.current(identity)
         if current is not None:
-            return None if _suffices(current, role, scope) else _forbidden(current)
+            return None if _is_allowed(current, role, scope) else _forbidden(current)
         if access.identity.name:
             return _forbidden(access.identity)
         return _unauthorized("the credential that admitted this request is not valid any more")
 
-    def revoked(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
+    def revoked_problem(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
         """The answer to a request that waited when its access was taken away. Arguments as for `refusal`."""
         problem = self.refusal(access, identity, scope)
         return problem or _unauthorized("the certificate of this connection is not trusted any more")
@@ -191,32 +191,32 @@ class Guard:
         Raises:
             Problem: the client may not ask for that.
         """
-        role = ROUTES.get(route) if route else None
-        if route in OPEN:
+        role = ROUTE_ROLES.get(route) if route else None
+        if route in OPEN_ROUTES:
             return NOBODY
         found = self.keyring.identify_fast(authorization)
-        if found is None and _suffices(access.identity, role, scope):
+        if found is None and _is_allowed(access.identity, role, scope):
             return access.identity
         if found is None and self.keyring.needs_time(authorization):
-            self._slow_down(peer)
+            self._check_failure_limit(peer)
             loop = asyncio.get_running_loop()
             checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
             # The credentials may have changed meanwhile.
             found = self.keyring.current(checked) if checked else None
         if found is not None:
             for identity in (found, access.identity):
-                if _suffices(identity, role, scope):
+                if _is_allowed(identity, role, scope):
                     return identity
             raise _forbidden(found)
         if authorization and not self.keyring.is_empty:
-            self._slow_down(peer)
+            self._check_failure_limit(peer)
             self._count_failure(peer)
             raise _unauthorized("the credentials are wrong")
         if access.identity.name:
             raise _forbidden(access.identity)
         raise _unauthorized("this needs credentials: a bearer token, a user and password, or a certificate")
 
-    def _slow_down(self, peer: str) -> None:
+    def _check_failure_limit(self, peer: str) -> None:
         began, count = self._failures.get(peer, (0.0, 0))
         left = began + _WINDOW_SECS - asyncio.get_running_loop().time()
         if left > 0 and count >= self.max_failures:
@@ -238,7 +238,7 @@ class Guard:
         self._failures[peer] = (began, count + 1)
 
 
-def _suffices(identity: Identity, role: Role | None, scope: str | None) -> bool:
+def _is_allowed(identity: Identity, role: Role | None, scope: str | None) -> bool:
     return identity.may(role, scope) if role else bool(identity.roles)
 
 

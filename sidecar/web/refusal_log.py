@@ -26,7 +26,7 @@ _SHORT_NAME = 6
 
 
 class LineLimit:
-    """A token bucket: at most so many lines a minute, and a count of those that were left out.
+    """A token bucket: at max_edits so many lines a minute, and a count of those that were left out.
 
     Args:
         per_minute: how many lines, all of them at once if need be.
@@ -71,10 +71,10 @@ class RefusalLog:
         self._checks = LineLimit(_CHECKS_PER_MINUTE)
         self._seen: dict[str, None] = {}
 
-    def webhook_refused(self, problem: Problem, peer: str) -> None:
+    def log_refused_webhook(self, problem: Problem, peer: str) -> None:
         """Log that a notification from ``peer`` was refused with ``problem``."""
         # The names of problems are few, so these limits are.
-        suppressed = self._take(f"webhook_refused {problem.name}")
+        suppressed = self._take_line(f"webhook_refused {problem.name}")
         if suppressed is None:
             return
         fields = {
@@ -86,7 +86,7 @@ class RefusalLog:
         }
         logger.warning("webhook_refused", extra={"fields": fields})
 
-    def unnamed_scope(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
+    def check_spelling(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
         """A gate request or watch asks for ``scope``, which nobody has named: log it if it looks misspelt.
 
         The names are compared in a thread. Nothing is logged twice while it is remembered.
@@ -104,11 +104,11 @@ class RefusalLog:
             return
         self._remember(scope)
         names = [first.scope, *(child.scope for child in islice(children, _MAX_NAMES))]
-        job = self._loop.run_in_executor(None, misspelling, scope, gate.scope, names)
+        job = self._loop.run_in_executor(None, find_misspelling, scope, gate.scope, names)
         client = peer()
-        job.add_done_callback(lambda done: self._tell(done, scope, gate, client))
+        job.add_done_callback(lambda done: self._log_misspelling(done, scope, gate, client))
 
-    def _tell(
+    def _log_misspelling(
         self, job: asyncio.Future[tuple[str, str | None] | None], scope: str, gate: Gate, peer: str
     ) -> None:
         try:
@@ -119,7 +119,7 @@ class RefusalLog:
         if found is None or (found[0] != scope and found[0] in self._seen):
             return
         self._remember(found[0])
-        suppressed = self._take("unknown_scope")
+        suppressed = self._take_line("unknown_scope")
         if suppressed is None:
             return
         fields = {"scope": scope, "follows": gate.scope, "peer": peer, "did_you_mean": found[1]}
@@ -130,14 +130,14 @@ class RefusalLog:
             self._seen.clear()
         self._seen[scope] = None
 
-    def _take(self, kind: str) -> int | None:
+    def _take_line(self, kind: str) -> int | None:
         limit = self._limits.get(kind)
         if limit is None:
             limit = self._limits[kind] = LineLimit(_LINES_PER_MINUTE)
         return limit.take(self._loop.time())
 
 
-def misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
+def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
     """The part of ``scope`` that looks misspelt, and the scope that may have been meant; None: none does.
 
     A segment does if it is unknown, and nearly that of a known scope, digits aside; the first one also if
@@ -165,7 +165,7 @@ def misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | 
         return None
     for letters in range(1, 2 if len(segment) < _SHORT_NAME else 3):
         for name in segments:
-            if is_near(segment, name, letters):
+            if is_similar(segment, name, letters):
                 return wrong, "/".join([*parts[:depth], name, *parts[depth + 1 :]])
     return (wrong, None) if depth == 0 else None
 
@@ -174,9 +174,9 @@ def _without_digits(name: str) -> str:
     return "".join(letter for letter in name if not letter.isdigit())
 
 
-def is_near(one: str, other: str, most: int) -> bool:
-    """Whether at most ``most`` letters are inserted, removed, replaced or swapped between two names."""
-    if abs(len(one) - len(other)) > most:
+def is_similar(one: str, other: str, max_edits: int) -> bool:
+    """Whether at max_edits ``max_edits`` letters are inserted, removed, replaced or swapped between two names."""
+    if abs(len(one) - len(other)) > max_edits:
         return False
     older: list[int] = []
     row = list(range(len(other) + 1))
@@ -188,6 +188,6 @@ def is_near(one: str, other: str, most: int) -> bool:
                 cost = min(cost, older[to - 2] + 1)
             new.append(cost)
         older, row = row, new
-        if min(row) > most:
+        if min(row) > max_edits:
             return False
-    return row[-1] <= most
+    return row[-1] <= max_edits

@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn import sock as gunicorn_sock
 
 _UNIX = "unix:"
-_LIVE_SECS = 1.0
+_PROBE_TIMEOUT_SECS = 1.0
 
 
 class StartError(Exception):
@@ -61,10 +61,10 @@ def _open(address: str, parsed: Any, cfg: Any, log: Any) -> Any:  # noqa: ANN401
         host = address.rpartition(":")[0]
         raise StartError(f"listen: no host is named {host}: use an address of this machine") from None
     except (OSError, ValueError, OverflowError) as error:
-        raise StartError(f"listen: {address} {_why(address, error)}") from None
+        raise StartError(f"listen: {address} {_explain(address, error)}") from None
 
 
-def _why(address: str, error: Exception) -> str:
+def _explain(address: str, error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if address.startswith(_UNIX):
         folder = Path(address.removeprefix(_UNIX)).parent
@@ -100,7 +100,7 @@ def _check_path(address: str) -> None:
     if not is_socket:
         raise StartError(f"listen: {address} exists and is no socket: remove it, or use another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_LIVE_SECS)
+        probe.settimeout(_PROBE_TIMEOUT_SECS)
         try:
             probe.connect(str(path))
         except TimeoutError:

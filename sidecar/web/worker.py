@@ -22,7 +22,7 @@ from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.web.gate.protocol import protocol_factory
 
-from .arbiter import HELD_SIGNALS
+from .arbiter import BLOCKED_SIGNALS
 from .service import Service
 
 logger = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # The file's own time would pass for a heartbeat. 0: there was none yet.
         os.utime(self.tmp.fileno(), (0, 0))
-        self.reload_asked = False
-        raise_open_files()
+        self.reload_requested = False
+        raise_open_file_limit()
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).propagate = True
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
     def init_signals(self) -> None:
         """Replace the master's handlers."""
@@ -65,14 +65,14 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
             # Until the server has handlers of its own: nothing is open yet.
             signal.signal(number, _exit_at_once)
-        signal.signal(signal.SIGHUP, self._remember_reload)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+        signal.signal(signal.SIGHUP, self._request_reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """SIGUSR1: nothing. There are no log files to open again."""
 
-    def _remember_reload(self, _: int, __: FrameType | None) -> None:
-        self.reload_asked = True
+    def _request_reload(self, _: int, __: FrameType | None) -> None:
+        self.reload_requested = True
 
     async def _serve(self) -> None:
         application = self.wsgi
@@ -91,7 +91,7 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_worth_logging(record: logging.LogRecord) -> bool:
     """Whether the sidecar has not said it already: ``start_failed`` says why it did not start."""
     return not record.getMessage().startswith(("Application startup failed", "Cancel "))
 
@@ -147,8 +147,8 @@ class _Server(Server):
                 )
             )
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._log_start([_name(sock) for sock in sockets])
-        if self._worker.reload_asked:
+        self._log_start([_address_of(sock) for sock in sockets])
+        if self._worker.reload_requested:
             self._reload()
 
     def _log_start(self, addresses: list[str]) -> None:
@@ -191,14 +191,14 @@ def speaks_tls(listener: Listener) -> bool:
     return not listener.is_unix if listener.tls is None else listener.tls
 
 
-def raise_open_files() -> None:
+def raise_open_file_limit() -> None:
     """Let the process have as many connections as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _name(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket
+def _address_of(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket
     where = sock.getsockname()
     if isinstance(where, bytes):
         where = where.decode()

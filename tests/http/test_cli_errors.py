@@ -14,7 +14,7 @@ from harness.process import free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.cli import main
-from sidecar.cli.asking import DEFAULT_URL
+from sidecar.cli.sidecar_requests import DEFAULT_URL
 
 HTML = b"<html>nginx</html>"
 
@@ -101,7 +101,7 @@ def test_no_url(capsys, url: str, said: str) -> None:
 
 
 def test_no_answer(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("sidecar.cli.asking._SLACK_SECS", 0.2)
+    monkeypatch.setattr("sidecar.cli.sidecar_requests._SLACK_SECS", 0.2)
     with answering(None) as url:
         line = fails(capsys, "status", "--url", url)
     assert (

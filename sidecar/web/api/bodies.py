@@ -109,7 +109,7 @@ class Body:
         """The names of the members."""
         return tuple(self._members)
 
-    def within(self, name: str, known: tuple[str, ...]) -> Body:
+    def nested(self, name: str, known: tuple[str, ...]) -> Body:
         """The object ``name``, which has only ``known`` members; empty where it is absent."""
         value = self._members.get(name)
         if value is None:

@@ -57,9 +57,9 @@ def create_api(service: Service) -> Flask:
             api.add_url_rule(
                 f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
-    api.register_error_handler(Problem, views.refuse)
+    api.register_error_handler(Problem, views.handle_problem)
     api.register_error_handler(HTTPException, _http_problem)
-    api.register_error_handler(Exception, views.fail)
+    api.register_error_handler(Exception, views.handle_exception)
     api.after_request(_no_store)
     return api
 
@@ -82,7 +82,7 @@ class _Views:
         service = self._service
         viewer: Identity = request.environ["asgi.scope"]["state"]["identity"]
         return read_status(
-            service.in_loop,
+            service.call_in_loop,
             service.controller,
             scope,
             visible=viewer.scope,
@@ -117,12 +117,12 @@ class _Views:
             raise Problem("invalid-config", str(error)) from error
         return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
 
-    def refuse(self, problem: Problem) -> Response:
+    def handle_problem(self, problem: Problem) -> Response:
         """Answer with a problem that a view raised."""
         self._service.count_refusal(problem.name)
         return _problem_response(problem)
 
-    def fail(self, _: Exception) -> Response:
+    def handle_exception(self, _: Exception) -> Response:
         """Answer and count any other exception of a view."""
         self._service.fast_path.record_failure("request")
         return _problem_response(Problem("internal-error", "the sidecar failed; its log has the reason"))

@@ -11,7 +11,7 @@ from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
 from sidecar.web.gate.responses import RAMP_HEADER
-from sidecar.web.guard import OPEN, ROUTES
+from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
 from .unwell import MAX_UNWELL
@@ -63,14 +63,14 @@ def openapi() -> Json:
 def _secured(path: str, item: Json) -> Json:
     """Add to ``item`` the role that it takes and the problems that are possible everywhere."""
     route = path.removesuffix("/{scope}")
-    role = ROUTES.get(route)
+    role = ROUTE_ROLES.get(route)
     for method in ("get", "head", "put", "post"):
         operation = item.get(method)
         if operation is None:
             continue
         operation["operationId"] = f"{method} {path}".replace("/", " ").title().replace(" ", "")
         problems = operation.pop("problems", ())
-        if role is not None and route not in OPEN:
+        if role is not None and route not in OPEN_ROUTES:
             operation["description"] = f"Role: {role}." + operation.get("description", "")
             operation["security"] = [{"token": []}, {"password": []}, {"certificate": []}, {}]
             problems = (*problems, *_EVERYWHERE)
@@ -101,19 +101,21 @@ def _paths() -> Json:
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
         **_scoped("/v1/events", {"get": _events()}),
-        **_scoped("/v1/state", {"put": _change("Report an agent's own state", "ClaimState", "GateSnapshot")}),
-        **_scoped("/v1/pause", {"post": _change("Close the gate", "Pause", "GateSnapshot")}),
         **_scoped(
-            "/v1/resume", {"post": _change("Lift every hold", "Resume", "GateSnapshot", optional=True)}
+            "/v1/state", {"put": _command("Report an agent's own state", "ClaimState", "GateSnapshot")}
+        ),
+        **_scoped("/v1/pause", {"post": _command("Close the gate", "Pause", "GateSnapshot")}),
+        **_scoped(
+            "/v1/resume", {"post": _command("Lift every hold", "Resume", "GateSnapshot", optional=True)}
         ),
         **_scoped(
             "/v1/reports",
-            {"post": _change("Report what a client counted", "Report", "Accepted", "too-many-clients")},
+            {"post": _command("Report what a client counted", "Report", "Accepted", "too-many-clients")},
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
         "/v1/alerts": {
-            "post": _change(
+            "post": _command(
                 "Alertmanager's webhook, version 4",
                 "Notification",
                 "AlertCounts",
@@ -179,7 +181,7 @@ def _gate(*, head: bool = False) -> Json:
             _query("deny_status", {"enum": ["401", "403", "429"]}, "Refuses in place of 503."),
         ],
         "responses": {
-            "200": _shot(head=head),
+            "200": _snapshot(head=head),
             "401": _paused("Paused, where `deny_status` says so; or who are you?", head=head),
             "403": _paused("Paused, where `deny_status` says so; or you may not", head=head),
             "429": _paused("Paused, where `deny_status` says so; or too many wrong credentials", head=head),
@@ -204,7 +206,10 @@ def _watch(*, head: bool = False) -> Json:
                 "description": "The last `ETag`.",
             },
         ],
-        "responses": {"200": _shot(head=head), "304": {"description": "The wait ran out without a change"}},
+        "responses": {
+            "200": _snapshot(head=head),
+            "304": {"description": "The wait ran out without a change"},
+        },
         "problems": ("too-many-watchers", "shutting-down"),
     }
 
@@ -222,14 +227,16 @@ def _events() -> Json:
     }
 
 
-def _change(summary: str, takes: str, gives: str, *problems: str, optional: bool = False) -> Json:
+def _command(
+    summary: str, request_schema: str, response_schema: str, *problems: str, optional: bool = False
+) -> Json:
     return {
         "summary": summary,
         "requestBody": {
             "required": not optional,
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{takes}"}}},
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{request_schema}"}}},
         },
-        "responses": {"200": _json("Done, and durable", {"$ref": f"#/components/schemas/{gives}"})},
+        "responses": {"200": _json("Done, and durable", {"$ref": f"#/components/schemas/{response_schema}"})},
         "problems": (*_CHANGES, *problems),
     }
 
@@ -285,7 +292,7 @@ def _json(description: str, schema: Json) -> Json:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _shot(*, head: bool) -> Json:
+def _snapshot(*, head: bool) -> Json:
     etag = {
         "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
         RAMP_HEADER: {
@@ -353,7 +360,7 @@ def _schemas() -> Json:
         ),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
-    around = {
+    top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
@@ -369,7 +376,7 @@ def _schemas() -> Json:
             "additionalProperties": True,
         },
         "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **around, **below}, required=[*status, *around])},
+        "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),

@@ -100,13 +100,13 @@ class ApiProtocol(HttpToolsProtocol):
         self._start = 0
         self._body_left: int | None = 0
         self._body_held = 0
-        self._held = False
+        self._read_paused = False
         self._eof = False
         self._check_access: Callable[[], None] | None = None
         self._head_bytes = 0
         self._in_head = False
         self._in_message = False
-        self._begun = 0
+        self._heads_begun = 0
         self._is_refused = False
         self._refusal: Problem | None = None
         self._upgrade_asked = False
@@ -117,7 +117,7 @@ class ApiProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self._proceed)
+        self.flow = _Flow(transport, self._continue_serving)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -134,7 +134,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._start = 0
         if not self.queued and self.serve_next():
             self._context.queue.add(self)
-        self._regulate()
+        self._update_flow_control()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client has sent all that it will send; return whether the connection stays open.
@@ -153,12 +153,12 @@ class ApiProtocol(HttpToolsProtocol):
         """The client does not read."""
         self._slow_sweeps = 0
         super().pause_writing()
-        self._regulate()
+        self._update_flow_control()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
-        self._proceed()
+        self._continue_serving()
 
     # -- called by the fast path, the application and the queue -----------------------------------
 
@@ -178,10 +178,10 @@ class ApiProtocol(HttpToolsProtocol):
         """End the connection at once: a response cannot be completed."""
         self.transport.abort()
 
-    def hold_body(self, size: int) -> None:
+    def set_body_size(self, size: int) -> None:
         """The application holds ``size`` bytes of a request body that is not whole."""
         self._body_held = size
-        self._account()
+        self._update_budget()
 
     def drop(self) -> None:
         """End the connection at once: its client sends too much or reads too slowly."""
@@ -215,9 +215,13 @@ class ApiProtocol(HttpToolsProtocol):
         self._slow_sweeps += 1
         slow_for = (self._slow_sweeps - 1) * secs
         answered = self.cycle is not None and self.cycle.response_complete
-        drips = (self._in_head or (self._in_message and answered)) and slow_for >= limits.header_timeout_secs
-        reads_not = self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
-        if drips or reads_not:
+        sends_slowly = (
+            self._in_head or (self._in_message and answered)
+        ) and slow_for >= limits.header_timeout_secs
+        reads_slowly = (
+            self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
+        )
+        if sends_slowly or reads_slowly:
             self.drop()
 
     def serve_next(self) -> bool:
@@ -229,16 +233,16 @@ class ApiProtocol(HttpToolsProtocol):
             more = self._can_parse()
         if not more and self._eof and not self._must_answer():
             self.transport.close()
-        self._regulate()
+        self._update_flow_control()
         return more
 
     # -- flow -------------------------------------------------------------------------------------
 
-    def _proceed(self) -> None:
+    def _continue_serving(self) -> None:
         """A request was answered, its body was taken, or the client reads again."""
         if self._buffer or self._eof:
             self._context.queue.add(self)
-        self._regulate()
+        self._update_flow_control()
 
     def _must_answer(self) -> bool:
         """Whether a whole request is not answered yet."""
@@ -255,19 +259,19 @@ class ApiProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
         )
 
-    def _regulate(self) -> None:
+    def _update_flow_control(self) -> None:
         """Pause or resume reading, and account for what is buffered."""
         held = self.flow.write_paused or len(self._buffer) - self._start > _MAX_PIPELINED_BYTES
-        if held != self._held and not self.transport.is_closing():
-            self._held = held
+        if held != self._read_paused and not self.transport.is_closing():
+            self._read_paused = held
             # What has ended is not read again: it would end once more.
             if held and not self._eof:
                 self.transport.pause_reading()
             elif not self._eof:
                 self.transport.resume_reading()
-            self._account()
+            self._update_budget()
 
-    def _account(self) -> None:
+    def _update_budget(self) -> None:
         size = len(self._buffer) - self._start + self._body_held
         if self.flow.write_paused:
             size += self.transport.get_write_buffer_size()
@@ -294,7 +298,7 @@ class ApiProtocol(HttpToolsProtocol):
         return piece
 
     def _parse(self, piece: bytes) -> None:
-        was_in_head, was_in_message, self._begun = self._in_head, self._in_message, 0
+        was_in_head, was_in_message, self._heads_begun = self._in_head, self._in_message, 0
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
@@ -303,7 +307,7 @@ class ApiProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("this is not a valid HTTP/1.1 request")
             return
-        begun = self._begun
+        begun = self._heads_begun
         if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
             # All of it belongs to this head. Where another message ends before it, its part is not known.
             self._head_bytes += len(piece)
@@ -331,7 +335,7 @@ class ApiProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._in_head = self._in_message = True
-        self._begun += 1
+        self._heads_begun += 1
         self._head_bytes = self._slow_sweeps = 0
         super().on_message_begin()
 
@@ -379,7 +383,7 @@ class ApiProtocol(HttpToolsProtocol):
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)
             return
-        self._proceed()
+        self._continue_serving()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request."""

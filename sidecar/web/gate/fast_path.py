@@ -60,7 +60,7 @@ class GateFastPath:
         self.limits = limits
         self.waiting_room = controller.waiting_room
         self.loop = controller.loop
-        self.ticking: Callable[[], None] = lambda: None
+        self.on_tick: Callable[[], None] = lambda: None
         self.date = _date()
         self.connections: set[Any] = set()
         self.uvicorn: dict[str, Any] = {}
@@ -73,21 +73,21 @@ class GateFastPath:
         self._timer = RepeatingTimer(
             self.loop, _TICK_SECS, self._tick, name="connection_sweeper", failures=self._failures
         )
-        controller.on_reshape = self.forget
+        controller.on_structure_change = self.clear_plans
 
     @property
     def untrusted(self) -> ListenerAccess:
         """The access of a connection whose certificate is not trusted any more."""
         return self.guard.untrusted
 
-    def forget(self) -> None:
+    def clear_plans(self) -> None:
         """Scopes, policies or credentials changed: the same bytes may mean something else."""
         self._plan_bytes = 0
-        self.guard.forget()
+        self.guard.clear_plans()
 
     def check_access(self) -> None:
         """Credentials changed: refuse parked requests of clients that may not wait any more."""
-        self.forget()
+        self.clear_plans()
         review_connections(self.loop, self.connections, lambda one: one.check_access(), self._failures)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
@@ -131,7 +131,7 @@ class GateFastPath:
         gate, path = self.controller.tree.find(request.scope)
         plan = RequestPlan(request, gate, path, identity, head=seen.method == b"HEAD")
         if path is not None:
-            self.refusal_log.unnamed_scope(path, gate, lambda: peer_of(transport))
+            self.refusal_log.check_spelling(path, gate, lambda: peer_of(transport))
         if not seen.keep_alive:
             plan.close = True
             plan.connection = b"Connection: close\r\n"
@@ -143,11 +143,11 @@ class GateFastPath:
             # The plan's own size counts too: heads that never come again must not fill the memory.
             self._plan_bytes += len(head) + _PLAN_BYTES
             if self._plan_bytes > _MAX_PLANS_BYTES:
-                self.forget()
+                self.clear_plans()
             access.plans[head] = plan
         return plan
 
-    def rendered(self, plan: RequestPlan) -> bytes:
+    def render_plan(self, plan: RequestPlan) -> bytes:
         """The snapshot for a plan that is not plain: rendered again when the gate or the second changed."""
         gate = plan.gate
         if plan.answer_version != gate.version or plan.answer_date is not self.date:
@@ -157,7 +157,7 @@ class GateFastPath:
             plan.answer_version = gate.version
         return plan.answer
 
-    def render(self, gate: Gate) -> bytes:
+    def render_gate(self, gate: Gate) -> bytes:
         """The snapshot of ``gate`` as a response, which is kept until the gate or the second changes."""
         rest = gate.answer_rest
         if rest is None or gate.policy.resume_ramp_per_sec:
@@ -196,7 +196,7 @@ class GateFastPath:
                     connection.sweep(ticks * _TICK_SECS)
                 except Exception:  # noqa: BLE001 - recorded; the other connections are swept all the same
                     self._failures.record("connection_sweeper")
-        self.ticking()
+        self.on_tick()
 
 
 class _Head:

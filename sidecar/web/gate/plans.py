@@ -62,6 +62,6 @@ class ListenerAccess:
         self.identity = identity
         self.plans: dict[bytes, RequestPlan] = {}
 
-    def forget(self) -> None:
+    def clear_plans(self) -> None:
         """Parse the next head again."""
         self.plans.clear()

@@ -21,15 +21,15 @@ _RETRY_AFTER_CAP_SECS = 10.0
 
 def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
     """200 with the snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
-    shot = snapshot_of(gate, path)
+    snapshot = snapshot_of(gate, path)
     headers = [
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),
-        ("ETag", f'"{shot.version}"'),
+        ("ETag", f'"{snapshot.version}"'),
     ]
     if not gate.closed and gate.policy.resume_ramp_per_sec:
         headers.append((RAMP_HEADER, f"{gate.ramp_per_sec:g}"))
-    return HttpResponse(200, tuple(headers), json.dumps(shot.to_json()).encode())
+    return HttpResponse(200, tuple(headers), json.dumps(snapshot.to_json()).encode())
 
 
 def not_modified_response(version: int) -> HttpResponse:
@@ -68,19 +68,19 @@ def ended_response(
 
 
 def _paused(request: GateRequest, gate: Gate, path: str | None, now: float) -> Problem:
-    shot = snapshot_of(gate, path)
+    snapshot = snapshot_of(gate, path)
     secs = request.wait_secs(gate.policy.wait_timeout_secs)
     hold = gate.hold
     left = hold.until - now if hold and hold.until is not None else _RETRY_AFTER_CAP_SECS
     secs_until_next = spread(min(left, _RETRY_AFTER_CAP_SECS))
-    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{shot.version}"'}
+    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"'}
     if request.deny_status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: with a challenge
         headers["WWW-Authenticate"] = 'Wellbeing realm="inference"'
     return Problem(
         "inference-paused",
-        f"inference paused due to wellbeing intervention: {shot.reason} (timeout after {secs:g}s)",
+        f"inference paused due to wellbeing intervention: {snapshot.reason} (timeout after {secs:g}s)",
         status=request.deny_status,
         headers=headers,
         retry_after=secs_until_next,
-        **{name: value for name, value in shot.to_json().items() if name != "status"},
+        **{name: value for name, value in snapshot.to_json().items() if name != "status"},
     )

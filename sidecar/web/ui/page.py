@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment
 
 REFRESH_SECS = 5
-MOST_SCOPES = 200
+MAX_SCOPES = 200
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
@@ -97,9 +97,9 @@ def status_page(
         now: as it is to be shown.
         version: of the sidecar.
     """
-    scopes = sorted([status, *status["below"]], key=_badness)
+    scopes = sorted([status, *status["below"]], key=_sort_key)
     return _PAGE.render(
-        scopes=scopes[:MOST_SCOPES],
+        scopes=scopes[:MAX_SCOPES],
         total=len(scopes),
         closed=sum(one["gate"] == "closed" for one in scopes),
         waiting=sum(one["counters"]["waiters"] for one in scopes),
@@ -111,6 +111,6 @@ def status_page(
     )
 
 
-def _badness(one: Mapping[str, Any]) -> tuple[object, ...]:
+def _sort_key(one: Mapping[str, Any]) -> tuple[object, ...]:
     states = ("distressed", "concerned", "cautious", "healthy")
     return one["gate"] != "closed", states.index(one["effective_state"]), one["scope"]

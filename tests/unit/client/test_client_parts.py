@@ -390,7 +390,7 @@ def paths():
     ],
 )
 def test_only_what_generates_is_gated(paths, method: str, path: str, gated: bool) -> None:
-    assert paths.gates(method, path) is gated
+    assert paths.is_gated(method, path) is gated
 
 
 def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
@@ -451,7 +451,7 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
         connection = Connection(Settings(url=f"http://127.0.0.1:{server.getsockname()[1]}"))
         try:
             with pytest.raises(Unreachable):
-                connection.ask("GET", "watch", timeout=0.5)
+                connection.request("GET", "watch", timeout=0.5)
         finally:
             connection.close()
             stop.set()

@@ -115,7 +115,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         def broken() -> None:
             raise RuntimeError("an engine's driver, perhaps")
 
-        controller.on_turn = broken
+        controller.on_gate_change = broken
         await controller.submit(Pause("", "x", "op"))
         waiter, watcher = One(), One()
         controller.waiting_room.request(waiter, controller.tree.root, None, 60)
@@ -123,7 +123,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         await controller.submit(Resume("", "op"))
         assert waiter.told == [(Ending.OPENED, "open", None)]
         assert watcher.told == [(Ending.CHANGED, "open", None)]
-        assert controller.counters.task_failures.counts["on_turn"] == 2
+        assert controller.counters.task_failures.counts["on_gate_change"] == 2
 
     run(test)
 
@@ -154,7 +154,7 @@ def test_clients_are_told_another_share_of_a_ramp() -> None:
         watcher = One()
         room.watch(watcher, root, None, 60)
         version = root.version
-        room.offer_changed(root)
+        room.on_client_rate(root)
         await watcher.ended.wait()
         assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .asking import members, send
-from .output import note, scope_name
+from .output import print_note, scope_name
+from .sidecar_requests import members, send
 
 _OK = 200
 
@@ -17,7 +17,7 @@ def status_if_allowed(options: argparse.Namespace) -> dict[str, Any] | None:
     return members(options, answer) if answer.status == _OK else None
 
 
-def unknown(status: dict[str, Any] | None) -> str | None:
+def unknown_scope_message(status: dict[str, Any] | None) -> str | None:
     """That nobody knows the scope of ``status``, with the nearest known one.
 
     Returns:
@@ -30,7 +30,7 @@ def unknown(status: dict[str, Any] | None) -> str | None:
     return f"nobody knows {scope_name(status['scope'])}{hint}"
 
 
-def note_unknown(options: argparse.Namespace, consequence: str) -> None:
+def note_unknown_scope(options: argparse.Namespace, consequence: str) -> None:
     """Remark that nobody knows the scope of a command. The command does its work all the same.
 
     Args:
@@ -40,6 +40,6 @@ def note_unknown(options: argparse.Namespace, consequence: str) -> None:
     if not options.scope:
         return
     status = status_if_allowed(options)
-    said = unknown(status)
-    if said and status is not None:
-        note(f"{said}: {consequence.format(follows=scope_name(status['follows']))}")
+    message = unknown_scope_message(status)
+    if message and status is not None:
+        print_note(f"{message}: {consequence.format(follows=scope_name(status['follows']))}")

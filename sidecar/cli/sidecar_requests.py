@@ -21,7 +21,7 @@ _MAX_ANSWER_BYTES = 2**30
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
 
 
-def ask(
+def request(
     options: argparse.Namespace,
     method: str,
     route: str,
@@ -81,7 +81,7 @@ def send(
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
-        return connection.ask(method, route, timeout=timeout, headers=headers, params=params, body=body)
+        return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
         raise CommandFailed(why_unreachable(options.url, error, timeout)) from error
     finally:
@@ -105,7 +105,7 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
     if not is_problem(answer):
         return _not_a_sidecar(options, answer)
     body = answer.body
-    said = f"{body['title']}: {body['detail']}"
+    message = f"{body['title']}: {body['detail']}"
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):
             return f"the sidecar does not accept the token that was given: {body['detail']}"
@@ -114,10 +114,10 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
             "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
         )
     if answer.status == _FORBIDDEN:
-        return f"{said}: use a token whose role and scope (auth.credentials of the config) allow it"
+        return f"{message}: use a token whose role and scope (auth.credentials of the config) allow it"
     if answer.status == _NOT_FOUND:
-        return f"{said}: check --url (WELLBEING_URL)"
-    return said
+        return f"{message}: check --url (WELLBEING_URL)"
+    return message
 
 
 def is_problem(answer: SidecarResponse) -> bool:
