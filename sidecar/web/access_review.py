@@ -1,4 +1,4 @@
-"""Looks at all open connections after credentials changed, a few at each pass of the event loop."""
+"""Checks all open connections after a change of credentials, a batch per event loop pass."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def review_connections(
     check: Callable[[Any], None],
     failures: Failures,
 ) -> None:
-    """Call ``check`` with each of ``connections``, so that the loop is held for a short time only.
+    """Call ``check`` with each of ``connections``, in batches, so that the event loop is never blocked for long.
 
     Args:
         loop: runs the review.
-        connections: that are open now; later ones are not looked at.
-        check: called once for each.
-        failures: counts and logs what ``check`` raises; the other connections are checked all the same.
+        connections: the connections that are open now. Later ones are not checked.
+        check: called once for each connection.
+        failures: counts and logs the exceptions of ``check``. The other connections are still checked.
     """
     failures.register(_NAME)
     _review(loop, iter(list(connections)), check, failures)
@@ -39,7 +39,7 @@ def _review(
     for count, connection in enumerate(remaining, 1):
         try:
             check(connection)
-        except Exception:  # noqa: BLE001 - recorded; the other connections are checked all the same
+        except Exception:  # noqa: BLE001 - recorded; the other connections are still checked
             failures.record(_NAME)
         if count >= _BATCH_SIZE:
             loop.call_soon(_review, loop, remaining, check, failures)

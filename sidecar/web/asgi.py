@@ -41,10 +41,10 @@ _LOAD_AFTER_SECS = 0.3
 
 
 class LazyLoad(Generic[T]):
-    """Loads a part that the gate does not need in a thread, when it is first asked for.
+    """Loads a component in a thread on first use. The gate does not need these components.
 
     Args:
-        make: makes the part.
+        make: creates the component.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -52,28 +52,28 @@ class LazyLoad(Generic[T]):
         self._made: asyncio.Future[T] | None = None
 
     def load(self) -> asyncio.Future[T]:
-        """Begin to load, unless it is loaded or being loaded. What failed is tried again."""
+        """Start to load, unless it is loaded or loading. A failed load is tried again."""
         made = self._made
         if made is None or (made.done() and made.exception() is not None):
             made = self._made = asyncio.get_running_loop().run_in_executor(None, self._make)
         return made
 
     async def get(self) -> T:
-        """The part, as soon as it is loaded. Raises what ``make`` raises; the next call tries again."""
+        """Return the component once it is loaded. Raises what ``make`` raises; the next call tries again."""
         return await asyncio.shield(self.load())
 
 
 class OpenRequest:
-    """A request that lasts: it ends when its client loses the access that admitted it.
+    """A long-lived request. It ends when its client loses access.
 
     Args:
-        guard: decides about access.
-        state: of the ASGI scope.
-        role: what the route takes.
-        scope: what was asked for.
+        guard: decides on access.
+        state: the state of the ASGI scope.
+        role: the role that the route needs.
+        scope: the requested scope.
 
     Attributes:
-        revoked: done when the access is gone.
+        revoked: done when the client has lost access.
     """
 
     def __init__(self, guard: Guard, state: MutableMapping[str, Any], role: Role, scope: str) -> None:
@@ -89,13 +89,13 @@ class OpenRequest:
         return self._guard.refusal(self._state["access"], self._state["identity"], self._scope, self._role)
 
     def check_access(self) -> None:
-        """Credentials changed."""
+        """Credentials changed: end the request if its client has lost access."""
         if not self.revoked.done() and self.refusal is not None:
             self.revoked.set_result(None)
 
 
 class Application:
-    """What uvicorn's protocol calls.
+    """The ASGI application that uvicorn's protocol calls.
 
     Args:
         service: started and stopped with the server.
@@ -118,12 +118,12 @@ class Application:
         await receive()
         try:
             await self.service.start()
-        except Exception as error:  # noqa: BLE001 - any error is the reason why nothing starts
+        except Exception as error:  # noqa: BLE001 - any error means that the sidecar cannot start
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
-        # Gates are served first; metrics are loaded soon, so that Prometheus need not wait for them.
+        # Gates are served first. Metrics are loaded soon after, so that Prometheus does not wait for them.
         loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
         loading.cancel()
@@ -144,7 +144,7 @@ class Application:
         except Exception:  # noqa: BLE001 - recorded with its traceback
             self.service.fast_path.record_failure("request")
             if started:
-                # Half a response: only the end of the connection tells the client so.
+                # The response is incomplete. Only a closed connection shows this to the client.
                 scope["state"]["connection"].abort()
                 return
             await _send(send, problem_response(_internal_error()), connection="close")
@@ -175,7 +175,7 @@ class Application:
         await api(_with_content_length(scope, body), _replay(body, receive), send)
 
     async def _serve_in_loop(self, scope: Scope, route: str | None, receive: Receive, send: Send) -> bool:
-        """Serve the routes that need no body; return whether ``route`` is one of them."""
+        """Serve ``route`` if it needs no body; return whether it was served."""
         if route in (GATE, WATCH):
             await self._serve_gate(scope, receive, send)
         elif route == EVENTS:
@@ -211,7 +211,7 @@ class Application:
         return text_response(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
-        """Identify the client, or refuse it."""
+        """Identify the client, or refuse the request."""
         headers = scope["headers"]
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) > 1:
@@ -337,7 +337,7 @@ class Application:
             return None
         ending, gate = waiter.ended.result()
         if ending is Ending.REVOKED:
-            raise waiter.open_request.refusal or Problem("unauthorized", "the access was taken away")
+            raise waiter.open_request.refusal or Problem("unauthorized", "the access was revoked")
         return ended_response(request, ending, gate, waiter.path, self.service.clock.now())
 
 
@@ -348,7 +348,7 @@ def _load_exposition(service: Service) -> Exposition:
 
 
 def _load_api(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narrower than those of ASGI
-    # With Flask the process is a third larger, and many sidecars never need it.
+    # Flask makes the process a third larger, and many sidecars never need it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
     from sidecar.web.api.flask_app import create_api  # noqa: PLC0415
@@ -357,7 +357,7 @@ def _load_api(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are nar
 
 
 class _AsgiWaiter(Waiter):
-    """A wait on the ASGI path."""
+    """A waiter on the ASGI path."""
 
     __slots__ = ("ended", "open_request")
 
@@ -401,7 +401,7 @@ def _peer(scope: Scope) -> str:
 
 
 async def _read(receive: Receive, limit: int, record_size: Callable[[int], None]) -> bytes | None:
-    """The whole body, at most ``limit`` bytes; None: the client went away. ``hold`` gets its size so far."""
+    """The whole body, at most ``limit`` bytes; None: the client disconnected. ``hold`` gets its size so far."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -1,4 +1,4 @@
-"""The running sidecar: start, stop and reload, and what Flask's threads call in the event loop."""
+"""The running sidecar: start, stop, reload, and calls from Flask's threads into the event loop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Service:
     """Everything that runs in the one worker process.
 
     Args:
-        config: as checked.
+        config: the validated config.
         load: loads the config again, for a reload; raises `ConfigError`.
 
     Raises:
@@ -80,7 +80,7 @@ class Service:
         self._load = load
 
     async def start(self) -> None:
-        """Open the store, and begin to accept commands.
+        """Open the store, and start to accept commands.
 
         Raises:
             StoreError: the store cannot be used.
@@ -114,7 +114,7 @@ class Service:
         self._apply_limits(self.config.limits)
         self.ready = True
         self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
-        # Threads give the interpreter back to the loop ten times sooner than by default.
+        # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
 
     async def _start_controller(self) -> Controller:
@@ -139,14 +139,14 @@ class Service:
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
-        """Every second: follow changed files with secrets and certificates."""
+        """Every second: reload changed secret and certificate files."""
         if self.guard.keyring.refresh(self.clock.monotonic()):
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
     def shut_down(self) -> None:
-        """Answer all parked requests; from now on none is parked."""
+        """Answer all parked requests, and park no more."""
         self.ready = False
         self.controller.streams.shut_down()
         self.controller.waiting_room.shut_down(list(self.controller.tree.gates.values()))
@@ -169,7 +169,7 @@ class Service:
         """Call ``function`` in the loop; return its result."""
 
         async def call() -> T:
-            # One at a time, and other work in between: it may take long where there are many scopes.
+            # One at a time, with other work in between: with many scopes it may take long.
             async with self._read_lock:
                 try:
                     return function()
@@ -186,8 +186,8 @@ class Service:
         """The result of ``operation``; its errors become problems.
 
         Raises:
-            Problem: it was refused or could not be stored; nothing was changed.
-            TimeoutError: the result is not known yet; the work goes on.
+            Problem: it was refused or could not be stored. Nothing changed.
+            TimeoutError: the result is not known yet; the operation continues.
         """
         try:
             async with asyncio.timeout(_CALL_SECS):
@@ -210,11 +210,11 @@ class Service:
         return self._wait_for(self.await_result(self.controller.history(query)))
 
     def reload(self) -> None:
-        """Load the config again; an invalid one changes nothing.
+        """Load the config again. An invalid config changes nothing.
 
         Raises:
-            ConfigError: with all that is wrong.
-            Problem: it is valid, and could not be stored.
+            ConfigError: the config is not valid; the error lists every problem.
+            Problem: the config is valid but could not be stored.
         """
         self._wait_for(self.await_result(self.reload_in_loop()))
 
@@ -267,7 +267,7 @@ class Service:
 
 
 def _fixed_at_start(config: Config) -> tuple[object, ...]:
-    """What only a restart changes."""
+    """The settings that only a restart changes."""
     listeners = tuple(replace(one, roles=None) for one in config.listen)
     return listeners, config.tls, config.store.url
 
