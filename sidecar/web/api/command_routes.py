@@ -1,7 +1,7 @@
 """Routes that change something: notifications, claims, pauses, resumes, reports.
 
-They are answered in the event loop: handing a request to a thread takes longer than its commit. A thread
-parses large bodies only.
+They run in the event loop, because passing a request to a thread takes longer than its commit. Only large
+bodies are parsed in a thread.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ BodyParser = Callable[[str, bytes, Identity], Handler]
 
 
 class _Route(NamedTuple):
-    """The method of a route; ``read`` parses a body and returns what to do in the loop."""
+    """The method of a route. ``read`` parses a body and returns the handler to run in the loop."""
 
     method: str
     read: BodyParser
 
 
 class CommandRoutes:
-    """Parses requests, and submits their commands.
+    """Parses requests and submits their commands.
 
     Args:
         service: the running sidecar.
@@ -62,23 +62,23 @@ class CommandRoutes:
         }
 
     def method_of(self, route: str | None, path: str) -> str | None:
-        """The one method of ``route``; None: it is not a command route, or ``path`` does not belong to it."""
+        """The method of ``route``; None: it is not a command route, or ``path`` does not match it."""
         found = self._routes.get(route or "")
         if found is None or (route == "/v1/alerts" and path != route):
             return None
         return found.method
 
     async def respond(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
-        """The response, when the command is done.
+        """Run the command; return the response.
 
         Args:
-            route: one that `method_of` knows.
-            path: the route and the scope that follows it.
+            route: a route that `method_of` knows.
+            path: the route, followed by the scope.
             body: the whole body.
-            sender: who sent it.
+            sender: the identity of the client.
 
         Raises:
-            Problem: it was refused; nothing was changed.
+            Problem: the request was refused, and nothing changed.
         """
         scope = scope_of(path, route)
         read = self._routes[route].read
@@ -91,7 +91,7 @@ class CommandRoutes:
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
-            # Alertmanager does not send it again soon: ask it for its alerts.
+            # Alertmanager does not retry it soon, so poll its alerts now.
             self._service.alerting.hurry()
             too_large = isinstance(error, NotificationTooLarge)
             name = "notification-too-large" if too_large else "invalid-notification"

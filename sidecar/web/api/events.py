@@ -22,7 +22,7 @@ _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    # nginx would hold back what is small.
+    # nginx would buffer small responses.
     (b"x-accel-buffering", b"no"),
 ]
 
@@ -30,14 +30,14 @@ _HEADERS = [
 async def stream_events(
     scope: str, tree: GateTree, streams: EventStreams, receive: Receive, send: Send
 ) -> None:
-    """Answer with the events of ``scope`` until the client goes.
+    """Stream the events of ``scope`` until the client disconnects.
 
     Raises:
-        Problem: there are as many streams as may be.
+        Problem: too many streams are open.
     """
     stream = streams.open(scope)
     if stream is None:
-        detail = "as many event streams are open as may be (limits.max_event_streams): try again later"
+        detail = "too many event streams are open (limits.max_event_streams): try again later"
         raise Problem("too-many-streams", detail, headers={"Retry-After": "5"})
     sending = asyncio.ensure_future(_send_events(stream, tree, send))
     disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))

@@ -1,4 +1,4 @@
-"""The Flask application: routes that people read. Routes that change something are in `command_routes`."""
+"""The Flask application: status, history, the status page, OpenAPI and reload."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _PAGE_ENTRIES = 50
 
 
 class _AnyPath(BaseConverter):
-    """The rest of a path, with slashes. The view checks whether it is a scope."""
+    """The rest of a path, including slashes. The view validates the scope."""
 
     regex = ".*"
     part_isolating = False
 
 
 def create_api(service: Service) -> Flask:
-    """The WSGI application over ``service``."""
+    """The WSGI application for ``service``."""
     api = Flask(__name__, static_folder=None)
     api.url_map.converters["any"] = _AnyPath
     api.url_map.merge_slashes = False
-    # Like all other routes, these answer OPTIONS with 405 and Allow.
+    # OPTIONS gets 405 with an Allow header, as on all other routes.
     api.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     views = _Views(service)
     routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
@@ -118,12 +118,12 @@ class _Views:
         return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
 
     def handle_problem(self, problem: Problem) -> Response:
-        """Answer with a problem that a view raised."""
+        """The response to a problem that a view raised."""
         self._service.count_refusal(problem.name)
         return _problem_response(problem)
 
     def handle_exception(self, _: Exception) -> Response:
-        """Answer and count any other exception of a view."""
+        """Record any other exception of a view; the response is an internal error."""
         self._service.fast_path.record_failure("request")
         return _problem_response(Problem("internal-error", "the sidecar failed; its log has the reason"))
 

@@ -16,7 +16,7 @@ MAX_PAGE = 1000
 
 
 def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
-    """The query of a request.
+    """The history query of a request's parameters.
 
     Raises:
         Problem: a parameter is not valid.
@@ -40,7 +40,7 @@ def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
 
 
 def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
-    """The response: the entries, and the cursor of the next page if there may be one."""
+    """The response: the entries, and the cursor of the next page if there may be more."""
     more = len(entries) == query.limit
     return {
         "entries": [_entry(entry) for entry in entries],
@@ -82,7 +82,7 @@ def _time(name: str, text: str | None) -> float | None:
     except (ValueError, OverflowError):
         at = math.nan
     if math.isnan(at):
-        raise _wrong(name, "a time as in RFC 3339, with its zone", text)
+        raise _wrong(name, "a time in RFC 3339 with a time zone", text)
     return at
 
 

@@ -1,4 +1,4 @@
-"""``/v1/reports``: the body."""
+"""``/v1/reports``: parses the request body."""
 
 from __future__ import annotations
 

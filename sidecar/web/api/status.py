@@ -1,4 +1,4 @@
-"""``/v1/status``: everything that is known of a scope."""
+"""``/v1/status``: everything that is known about a scope."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_sc
 def read_status(
     call_in_loop: CallInLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
 ) -> dict[str, object]:
-    """The status of ``scope``; to be called in a thread.
+    """The status of ``scope``. Call it in a thread.
 
-    It lists what is not well or not open in it, the worst first, at most `MAX_UNWELL`.
+    It lists the scopes inside that are not well or not open, worst first, at most `MAX_UNWELL`.
 
     Args:
         call_in_loop: calls a function in the event loop.
-        controller: whose scopes they are.
+        controller: has the scopes.
         scope: may be unknown.
-        visible: a name outside of this scope is not suggested in place of one that nobody knows.
+        visible: for an unknown scope, only names inside this scope are suggested.
         below: list all known scopes inside it as well.
     """
     status, follows = call_in_loop(lambda: _status_of(controller, scope))
@@ -47,7 +47,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     if unnamed is None:
         status = _status(gate, now)
     else:
-        # Requests for a scope that nobody named are counted at the gate that it follows.
+        # Requests for an unknown scope are counted at the gate that it follows.
         empty = Gate(scope, None, gate.policy, 0)
         status = {**_status(empty, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
@@ -62,12 +62,12 @@ def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate
     made = in_slices(
         call_in_loop, gates, lambda gate: _status(gate, now) if known.get(gate.scope) is gate else None
     )
-    # None: it was forgotten meanwhile.
+    # None: the scope was forgotten meanwhile.
     return [status for status in made if status is not None]
 
 
 def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
-    """Why a scope that its policy would pause is not paused: its pause of this episode is over.
+    """Why a scope is not paused although its policy would pause it: its pause of this episode is over.
 
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why

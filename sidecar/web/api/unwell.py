@@ -1,7 +1,7 @@
-"""The scopes that are not well or not open, and the names near a misspelt one; looked for in time slices.
+"""Finds the scopes that are not well or not open, and names similar to a misspelt one, in time slices.
 
 Up to 20,000 scopes may be known. Each slice runs in the event loop for `_SLICE_SECS` at most, so that gate
-requests are answered in between. What changes between two slices may be seen as it was, or as it is.
+requests are answered in between. A change between two slices may or may not be visible.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree
 
 MAX_UNWELL = 100
-"""Scopes that a status lists; it counts all."""
+"""The most scopes that a status lists. Its total counts all of them."""
 
 _SLICE_SECS = 0.002
 _CHUNK_SIZE = 64
@@ -40,10 +40,10 @@ class CallInLoop(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unwell:
-    """What of some scopes is not well or not open.
+    """The scopes that are not well or not open.
 
     Attributes:
-        worst: the gates to show, worst first.
+        worst: the gates to list, worst first.
         total: how many there are.
         closed: how many of them are not open.
     """
@@ -54,12 +54,12 @@ class Unwell:
 
 
 def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], R]) -> list[R]:
-    """``make`` of each of ``items``, called in the loop, slice by slice.
+    """Call ``make`` with each of ``items`` in the loop, slice by slice; return the results.
 
     Args:
         call_in_loop: calls a function in the loop.
         items: read in the loop as well.
-        make: short against a slice.
+        make: takes much less time than a slice.
     """
     source = iter(items)
     made: list[R] = []
@@ -78,9 +78,10 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 
 
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
-    """What is not well or not open of ``scope`` and everything known inside it.
+    """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state; then what has a hold of its own; then what an ancestor closes; then by name.
+    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
+    by name.
     """
     found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
@@ -88,7 +89,7 @@ def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
 
 
 def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[Gate]:
-    """The gates of all known scopes inside ``scope``, itself left out, by name."""
+    """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
     found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
     return sorted(found, key=lambda gate: gate.scope)
 
@@ -99,9 +100,9 @@ def is_unwell(gate: Gate) -> bool:
 
 
 def nearest_scope(call_in_loop: CallInLoop, tree: GateTree, scope: str, visible: str) -> str | None:
-    """The known scope inside ``visible`` that ``scope`` was perhaps meant to be; None: none is near."""
+    """The known scope inside ``visible`` with the most similar name; None: no name is similar."""
     known = call_in_loop(lambda: list(tree.gates))
-    # difflib takes a millisecond for a few names: only those that begin or end like it are compared.
+    # difflib takes a millisecond for a few names, so it compares only names with a similar beginning or end.
     known = [one for one in known if one and lies_within(one, visible)]
     near = heapq.nlargest(_CANDIDATES, known, key=lambda one: _common_length(one, scope))
     beside = [one for one in near if parent_of(one) == parent_of(scope)]

@@ -1,14 +1,14 @@
-"""The protocol of gate and watch requests: one small object per connection, and nothing else while it waits.
+"""The protocol of gate and watch requests. A connection, even a waiting one, is one small object.
 
-It understands whole heads of ``GET`` and ``HEAD`` requests of gate and watch without a body. At the first
-bytes that it does not understand it hands the connection over, with all unanswered bytes, to `ApiProtocol`,
-where the same gates are reached by ASGI. So this file has no rules about how a request is refused.
+It serves complete ``GET`` and ``HEAD`` requests of gate and watch without a body. At any other bytes it hands
+the connection, with all unanswered bytes, to `ApiProtocol`, which serves the same gates through ASGI. So this
+file does not decide how an invalid request is refused.
 
-A keep-alive client sends the same bytes again and again: their meaning is looked up by the bytes.
+A keep-alive client sends the same bytes again and again, so plans are looked up by the bytes.
 
-Flow control: one request is served as soon as it arrives. Requests that were sent behind it are served in
-turns with those of other connections (`FairQueue`). No more is read while more than `_MAX_PIPELINED_BYTES`
-are buffered, or while the client does not read its responses.
+Flow control: the first request is served as soon as it arrives. Pipelined requests share the event loop with
+those of other connections (`FairQueue`). Reading pauses while more than `_MAX_PIPELINED_BYTES` are buffered,
+or while the client does not read its responses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_PREFIX_LENGTH = max(len(start) for start in _PREFIXES) + 1
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 16_384
 _SNAPSHOT_ENDINGS = (Ending.OPENED, Ending.CHANGED)
-"""Endings of a wait that are answered with the snapshot."""
+"""The endings of a wait whose response is the snapshot."""
 _CLOSE = b"Connection: close\r\n"
 _TASK = "gate_connection"
 
@@ -43,18 +43,18 @@ class GateProtocol(Waiter, asyncio.Protocol):
     """A connection.
 
     Args:
-        fast_path: what all connections share.
-        listener: where the client connected.
+        fast_path: the state that all connections share.
+        listener: the listener that accepted the connection.
 
     Attributes:
-        buffer: received bytes; those before ``start`` are served.
-        quiet: nothing is buffered, parked or unread: the next bytes begin a request.
-        full: the client does not read its responses.
-        held: reading is paused.
-        eof: the client has sent all that it will send.
-        queued: in the `FairQueue`.
-        closing: the next response ends the connection.
-        idle: sweeps since the last request.
+        buffer: received bytes. The bytes before ``start`` are served.
+        at_request_start: nothing is buffered, parked or unread: the next bytes begin a request.
+        write_paused: the client does not read its responses.
+        read_paused: reading is paused.
+        eof: the client will send no more.
+        queued: the connection is in the `FairQueue`.
+        closing: the connection is closed after the next response.
+        idle_sweeps: sweeps since the last request.
     """
 
     __slots__ = (
@@ -105,10 +105,10 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> bool:
-        """The client has sent all that it will send; return whether the connection stays open.
+        """The client will send no more; return whether the connection stays open.
 
-        A parked request is abandoned: a client that closed its socket looks the same. Requests that are
-        buffered are answered first.
+        A parked request is abandoned, because a closed socket looks the same. Buffered requests are answered
+        first.
         """
         if self.gate is not None:
             self.fast_path.waiting_room.abandon(self)
@@ -119,7 +119,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         return self.eof
 
     def pause_writing(self) -> None:
-        """The client does not read: nothing more is answered until it does."""
+        """The client does not read: serve no more requests until it does."""
         self.write_paused = True
         self.at_request_start = False
         self.idle_sweeps = 0
@@ -143,7 +143,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
     # -- called by uvicorn's server, the fast path and the queue ----------------------------------
 
     def shutdown(self) -> None:
-        """The server shuts down: answer the parked request, and close."""
+        """The server shuts down: answer the parked request, and close the connection."""
         if self.gate is not None:
             self.fast_path.waiting_room.reject(self)
         self.transport.close()
@@ -167,7 +167,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self.transport.abort()
 
     def check_access(self) -> None:
-        """Credentials changed: refuse the parked request if its client may not wait here any more."""
+        """Credentials changed: refuse the parked request if its client has lost access."""
         plan = self.plan
         if plan is not None and self.gate is not None:
             scope = plan.request.scope
@@ -175,7 +175,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 self.fast_path.waiting_room.reject(self, Ending.REVOKED)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: end the connection if its certificate came from one of them.
+        """Certificate authorities were removed: end the connection if one of them signed its certificate.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -202,7 +202,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
     # -- requests ---------------------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
-        """Buffer ``data``; serve its first request, unless others are to be answered before."""
+        """Buffer ``data``. Serve the first request, unless an earlier one is not answered yet."""
         self.at_request_start = False
         if self.buffer:
             self.buffer = self.buffer[self.start :] + data
@@ -217,7 +217,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self._update_flow_control()
 
     def _continue_serving(self) -> None:
-        """A wait has ended, or the client reads again: go on with the buffered requests."""
+        """Continue with the buffered requests, after a wait or when the client reads again."""
         if self.buffer:
             self.fast_path.queue.add(self)
         else:
@@ -225,12 +225,12 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._update_flow_control()
 
     def _update_flow_control(self) -> None:
-        """Pause or resume reading, and account for what is buffered."""
+        """Pause or resume reading, and update the buffer budget."""
         size = len(self.buffer) - self.start
         pause = self.write_paused or size > _MAX_PIPELINED_BYTES
         if pause != self.read_paused:
             self.read_paused = pause
-            # What has ended is not read again: it would end once more.
+            # After the end of input, do not resume reading: the end would be reported again.
             if not self.eof and not self.transport.is_closing():
                 (self.transport.pause_reading if pause else self.transport.resume_reading)()
             if self.write_paused:
@@ -238,7 +238,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.fast_path.budget.set(self, size)
 
     def _serve_buffered(self) -> bool:
-        """Serve the first buffered request; return whether another one may be buffered behind it."""
+        """Serve the first buffered request; return whether more bytes are ready to serve."""
         data, start = self.buffer, self.start
         if not data or self.gate is not None or self.write_paused or self.transport.is_closing():
             return False
@@ -252,7 +252,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 detail = f"the head is longer than {limit} bytes (limits.max_header_bytes)"
                 self._refuse(Problem("header-too-large", detail))
             elif data.count(b"\n", start) != data.count(b"\r\n", start):
-                # Lines that end in another way: the other parser decides what that means.
+                # Other line endings: the other parser decides what they mean.
                 self._hand_over()
             return False
         end += len(_END)
@@ -311,7 +311,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.transport.write(fast_path.render_plan(plan))
 
     def _park_or_respond(self, plan: RequestPlan, gate: Gate, ending: Ending | None) -> None:
-        """Keep the plan of a request that was parked, or answer one that was not."""
+        """Keep the plan if the request was parked, else respond."""
         if ending is not None:
             self._write(plan, self._ended(plan, ending, gate, plan.path))
         elif self.eof:
@@ -322,7 +322,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.at_request_start = False
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """The wait has ended: answer, and go on with the requests that were sent behind it."""
+        """The wait has ended: respond, and continue with the pipelined requests."""
         plan = self.plan
         if plan is None:
             return
@@ -357,7 +357,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._close()
 
     def _fail(self) -> None:
-        """Answer that this program failed, whatever was asked, and close."""
+        """Respond with an internal error, and close the connection."""
         self.fast_path.record_failure(_TASK)
         if self.gate is not None:
             self.fast_path.waiting_room.abandon(self)
@@ -386,7 +386,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
 
 
 class CertifiedGateProtocol(GateProtocol):
-    """A connection whose client may have shown a certificate."""
+    """A connection whose client may have a certificate."""
 
     __slots__ = ("_listener",)
 
@@ -404,12 +404,12 @@ class CertifiedGateProtocol(GateProtocol):
 def protocol_factory(
     fast_path: GateFastPath, listener: Listener, *, certified: bool
 ) -> Callable[[], asyncio.Protocol]:
-    """Make protocols for the connections at ``listener``; ``certified``: clients may show certificates."""
+    """Return a factory of protocols for ``listener``; ``certified``: clients may show certificates."""
     return partial(CertifiedGateProtocol if certified else GateProtocol, fast_path, listener)
 
 
 def _may_be_gate_request(data: bytes, at: int) -> bool:
-    """Whether ``data`` from ``at`` on begins a gate or watch request, or may turn out to."""
+    """Whether ``data`` from ``at`` on is, or may become, a gate or watch request."""
     size = len(data) - at
     for start in _PREFIXES:
         if data.startswith(start, at):

@@ -1,4 +1,4 @@
-"""Responses to gate and watch requests, the same on the fast path and on the ASGI path."""
+"""Responses to gate and watch requests, for both the fast path and the ASGI path."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sidecar.web.retry_after import retry_after, spread
 from .requests import GateRequest
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
-"""With the snapshot of an open gate: how many of its waiting requests this client may admit a second."""
+"""A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
 
 _RETRY_AFTER_CAP_SECS = 10.0
-"""The longest time, before it is spread: a pause may end earlier than expected."""
+"""The longest time, before it is randomized: a pause may end earlier than expected."""
 
 
 def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
@@ -33,21 +33,21 @@ def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
 
 
 def not_modified_response(version: int) -> HttpResponse:
-    """304: the client has this snapshot."""
+    """304: the client already has this snapshot."""
     return HttpResponse(304, (("Cache-Control", "no-store"), ("ETag", f'"{version}"')), b"")
 
 
 def ended_response(
     request: GateRequest, ending: Ending, gate: Gate, path: str | None, now: float
 ) -> HttpResponse:
-    """The response to a request whose wait has ended, or did not begin.
+    """The response to a request whose wait has ended or never began.
 
     Args:
-        request: what was asked for.
-        ending: how it ended.
+        request: the request.
+        ending: how the wait ended.
         gate: where it was parked.
-        path: the unnamed scope it asked for; None: the gate's own.
-        now: wall time.
+        path: the requested scope if it is unknown; None: it is the gate's scope.
+        now: wall time in seconds.
     """
     if ending is Ending.OPENED or ending is Ending.CHANGED:
         return snapshot_response(gate, path)
@@ -60,7 +60,7 @@ def ended_response(
         detail = "too many watches are open (limits.max_watchers): try again later"
         return problem_response(Problem("too-many-watchers", detail, headers=retry_after(1)))
     if ending is Ending.SHUTTING_DOWN:
-        detail = "the sidecar is shutting down: try again, it or its successor will answer"
+        detail = "the sidecar is shutting down: try again later"
         return problem_response(Problem("shutting-down", detail, headers=retry_after(1)))
     if request.watch:
         return not_modified_response(gate.version)

@@ -1,4 +1,4 @@
-"""``/``: the status page. Plain HTML without scripts or other files; it reloads itself."""
+"""``/``: the status page. Plain HTML without scripts or other files. It reloads itself."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 </tr>{% endfor %}
 </tbody>
 </table>
-<p class="note">wellbeing-sidecar {{ version }}, at {{ now }}; this page asks again every {{ refresh }} s.</p>
+<p class="note">wellbeing-sidecar {{ version }}, at {{ now }}; this page reloads every {{ refresh }} s.</p>
 </body>
 </html>
 """
@@ -89,13 +89,13 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 def status_page(
     status: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], *, now: str, version: str
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        status: of the root, with all scopes below.
-        entries: of the history, newest first.
-        now: as it is to be shown.
-        version: of the sidecar.
+        status: the status of the root, with all scopes below.
+        entries: the history entries, newest first.
+        now: the time, as text.
+        version: the version of the sidecar.
     """
     scopes = sorted([status, *status["below"]], key=_sort_key)
     return _PAGE.render(
