@@ -1,11 +1,10 @@
-"""Counts of requests that clients gated themselves, added to the gates' counters.
+"""Adds the counts of client-side gates to the counters of the sidecar's gates.
 
-A client reports everything that it has counted since it started, and which of its reports was acknowledged
-last. So a report that is lost, or comes twice, does no harm; and a sidecar that has just started knows what
-was counted before.
+A client reports its totals since it started, and the totals of its last acknowledged report. So a lost or
+repeated report does no harm, and a sidecar that has just started knows what was already counted.
 
-The conservation law holds for every gate with both counted: a client's waiters are waiters of the gate. A
-client that does not report for three of its intervals is gone, and its waiters are counted abandoned.
+The conservation law holds for the sum of both: a client's waiters count as waiters of the gate. A client that
+does not report for three of its intervals is gone, and its waiters count as abandoned.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ class InvalidReport(ValueError):
 
 
 class TooManyClients(Exception):
-    """As many clients report as may."""
+    """The limit of reporting clients is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedCounts:
-    """What a client has counted since it started.
+    """The totals of a client since it started.
 
     Attributes:
         requests: all requests.
         blocked: requests that met a closed gate.
         waited: blocked requests that were let through.
-        timed_out: blocked requests whose wait ran out.
-        abandoned: blocked requests that were given up.
+        timed_out: blocked requests whose wait timed out.
+        abandoned: blocked requests whose callers stopped waiting.
 
     Raises:
-        InvalidReport: more ended than were blocked, or more were blocked than there were.
+        InvalidReport: more requests ended than were blocked, or more were blocked than arrived.
     """
 
     requests: int = 0
@@ -59,9 +58,9 @@ class ReportedCounts:
 
     def __post_init__(self) -> None:
         if self.waiting < 0:
-            raise InvalidReport("waited, timed_out and abandoned are more than blocked")
+            raise InvalidReport("the sum of waited, timed_out and abandoned is greater than blocked")
         if self.blocked > self.requests:
-            raise InvalidReport("blocked are more than requests")
+            raise InvalidReport("blocked is greater than requests")
 
     @property
     def waiting(self) -> int:
@@ -69,7 +68,7 @@ class ReportedCounts:
         return self.blocked - self.waited - self.timed_out - self.abandoned
 
     def without_waiting(self) -> ReportedCounts:
-        """The same without the requests that still wait."""
+        """The same counts without the requests that still wait."""
         waiting = self.waiting
         return ReportedCounts(
             self.requests - waiting, self.blocked - waiting, self.waited, self.timed_out, self.abandoned
@@ -81,14 +80,14 @@ _NAMES = tuple(one.name for one in fields(ReportedCounts))
 
 @dataclass(frozen=True, slots=True)
 class ReportedWaits:
-    """How long a client's waits of one outcome took, since it started.
+    """The durations of a client's waits with one outcome, since it started.
 
     Attributes:
-        counts: waits by bucket; the last bucket has no bound.
-        secs: the sum of all waits.
+        counts: waits by bucket; the last bucket has no upper bound.
+        secs: the sum of all waits in seconds.
 
     Raises:
-        InvalidReport: the buckets are not the sidecar's.
+        InvalidReport: the number of buckets is wrong.
     """
 
     counts: tuple[int, ...]
@@ -107,9 +106,9 @@ class ClientReport:
         client: the client's id; a new one after each start.
         sequence: grows with each report.
         interval_secs: seconds until the next report.
-        counts: everything that was counted since the client started.
-        acknowledged: the counts of the last report that was answered.
-        waits: how long ended waits took, by outcome; empty: the client does not report it.
+        counts: the totals since the client started.
+        acknowledged: the totals of the last acknowledged report.
+        waits: the durations of ended waits, by outcome; empty: the client does not report them.
     """
 
     client: str
@@ -124,8 +123,8 @@ class _Client:
     """A client that reports.
 
     Attributes:
-        account: the gate that its waiters count at.
-        home: the gate that its scope obeys, as of its last report.
+        account: the gate that counts its waiters.
+        gate: the gate of its scope at the time of its last report.
     """
 
     __slots__ = ("account", "counts", "gate", "gone", "interval_secs", "reported_at", "sequence", "waits")
@@ -142,14 +141,14 @@ class _Client:
 
 
 class ClientReports:
-    """Takes clients' reports. Belongs to the loop.
+    """Receives client reports. Everything runs in the event loop.
 
     Args:
-        loop: runs the task that looks for clients that are gone.
-        tree: its gates count.
-        counters: of the whole process.
-        clock: tells the time.
-        max_clients: clients that may be known at once.
+        loop: runs the task that finds clients that are gone.
+        tree: the gates, which have the counters.
+        counters: the counters of the whole process.
+        clock: the time source.
+        max_clients: the most clients that may be known at once.
     """
 
     def __init__(
@@ -166,25 +165,25 @@ class ClientReports:
         self._clock = clock
         self.max_clients = max_clients
         self._clients: dict[tuple[str, str], _Client] = {}
-        # Of these, the clients that are gone, the longest first.
+        # The clients among them that are gone, the longest gone first.
         self._gone: dict[tuple[str, str], None] = {}
         self._sweeper = loop.create_task(
             run_supervised("client_reports", self._sweep, counters.task_failures)
         )
 
     def stop(self) -> None:
-        """Look no more for clients that are gone."""
+        """Stop the task that finds clients that are gone."""
         self._sweeper.cancel()
 
     def take(self, scope: str, report: ClientReport) -> bool:
-        """Count ``report`` of ``scope``.
+        """Add ``report`` for ``scope`` to the counters.
 
         Returns:
-            Whether it was new: false for a report that came again.
+            Whether the report was new; false: it was repeated.
 
         Raises:
-            InvalidReport: the counts went back.
-            TooManyClients: there is no room for another client.
+            InvalidReport: a count decreased.
+            TooManyClients: the limit of clients is reached.
         """
         key = (report.client, scope)
         client = self._clients.get(key)
@@ -193,10 +192,10 @@ class ClientReports:
             return False
         counts = report.acknowledged.without_waiting() if client is None else client.counts
         if client is not None and client.gone:
-            # Its waiters were counted as gone, and count again.
+            # Its waiters were counted as abandoned. They count as new waiters now.
             counts = counts.without_waiting()
         if any(getattr(report.counts, name) < getattr(counts, name) for name in _NAMES):
-            raise InvalidReport("counts went back; a client that starts again needs another id")
+            raise InvalidReport("a count decreased; a restarted client needs a new id")
         home, _ = self._tree.find(scope)
         if client is None:
             client = self._add_client(key, home, counts)
@@ -216,14 +215,14 @@ class ClientReports:
         return True
 
     def client_gone(self, scope: str, client: str) -> None:
-        """A client is known to be gone."""
+        """Record that a client is gone."""
         key = (client, scope)
         known = self._clients.get(key)
         if known is not None and not known.gone:
             self._mark_gone(key, known)
 
     def _join_ramp(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
-        """``client`` takes part in the ramps of ``home``."""
+        """Let ``client`` take part in the ramps of ``home``."""
         if client.gate is not home:
             _leave_ramp(client.gate, key)
             client.gate = home
@@ -234,7 +233,7 @@ class ClientReports:
         for outcome, waits in report.waits.items():
             before = client.waits.get(outcome)
             if before is None and report.acknowledged.requests:
-                # An earlier run of the sidecar has counted these.
+                # An earlier run of the sidecar counted these.
                 continue
             histogram = self._counters.waits[outcome]
             for index, count in enumerate(waits.counts):
@@ -244,7 +243,7 @@ class ClientReports:
 
     def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that come and go must not keep others out. Their reports say what was acknowledged.
+            # Clients that are gone must not block new ones. If they return, their reports say what was acknowledged.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")
@@ -262,7 +261,7 @@ class ClientReports:
         _leave_ramp(client.gate, key)
 
     async def _sweep(self) -> None:
-        """Once a second, look for clients that are gone, and forget those that are gone for long."""
+        """Once a second, find clients that are gone, and forget clients that have been gone for long."""
         while True:
             await asyncio.sleep(_SWEEP_SECS)
             present = 0

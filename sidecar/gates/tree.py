@@ -1,15 +1,15 @@
-"""The known scopes as a tree of gates, and what each gate derives from the scopes above it.
+"""The tree of gates of all known scopes, and the state that each gate inherits from its ancestors.
 
-Rules of this file: a gate's parent and children are never stored, they are read from the tree of paths, so
-they cannot be wrong. A change is made in three steps:
+Rules of this file: a gate's parent and children are never stored. They are read from the tree of paths, so they
+cannot be wrong. A change has three steps:
 
-1. `GateTree.prepare` computes the new state of every gate concerned. It may take many time slices, because
-   nothing of it can be seen.
-2. `GateTree.apply` shows all new states at once: no request sees a scope that has changed and an ancestor,
-   or a scope inside, that has not. It only replaces references.
-3. `GateTree.reassign` moves the parked requests whose path leads to another gate now.
+1. `GateTree.prepare` computes the new state of every affected gate. It may take many time slices, because the
+   new states are not visible yet.
+2. `GateTree.apply` makes all new states visible at once. So no request sees a changed scope together with an
+   unchanged ancestor or descendant. It only replaces references.
+3. `GateTree.reassign` moves the parked requests that belong to another gate now.
 
-Only one change is under way at a time; the controller sees to that.
+The controller makes one change at a time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from .gate import Gate, GateState
 from .waiting_room import WaitingRoom
 
 Inherited = tuple[WellbeingState, Hold | None, str | None]
-"""What a gate hands down to the scopes inside: effective state, line hold, the scope of that hold."""
+"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold."""
 
 _NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None)
 
 
 class TreeNode:
-    """One path, known as a scope or not.
+    """A node of the tree: one path. Its scope may be known or not.
 
     Attributes:
         path: the path.
@@ -64,14 +64,14 @@ class TreeUpdate:
     Attributes:
         records: the new records by scope; None: the scope is forgotten.
         now: monotonic time of the change.
-        policies: the new policies; None: they stay.
-        opened: gates that open, and gates that are open and take over requests parked at a closed gate.
+        policies: the new policies; None: they do not change.
+        opened: gates that open, and open gates that receive requests from a closed gate.
         closed: gates that close.
         changed: gates whose snapshot differs.
         added: new gates by scope.
         forgotten: gates whose scope is forgotten.
-        gate_changes: the gates of nodes that get or lose theirs.
-        inherited: what each gate concerned hands down after the change.
+        gate_changes: the new gates of nodes; None: the node loses its gate.
+        inherited: what scopes inherit from each affected gate after the change.
         states: the new states, each with whether the gate is closed.
         new_policies: the new policies by gate.
     """
@@ -91,7 +91,7 @@ class TreeUpdate:
 
     @property
     def structure_changed(self) -> bool:
-        """Whether a scope was added or forgotten, so that paths may lead to other gates."""
+        """Whether a scope was added or forgotten, so that paths may belong to other gates."""
         return bool(self.added or self.forgotten)
 
     def gate_at(self, node: TreeNode) -> Gate | None:
@@ -109,7 +109,7 @@ class TreeUpdate:
         return None
 
     def inherited_from(self, gate: Gate | None) -> Inherited:
-        """What ``gate`` hands down after the change."""
+        """What scopes inherit from ``gate`` after the change."""
         if gate is None:
             return _NOTHING_INHERITED
         found = self.inherited.get(gate)
@@ -121,9 +121,9 @@ class GateTree:
     """Gates by scope.
 
     Args:
-        policies: the config's.
-        version: the versions of snapshots are above this.
-        waiting_room: where requests are parked.
+        policies: the policies of the config.
+        version: all snapshot versions are above this.
+        waiting_room: holds the parked requests.
 
     Attributes:
         root: the gate of the root.
@@ -141,11 +141,11 @@ class GateTree:
 
     @property
     def version(self) -> int:
-        """The highest version given so far."""
+        """The highest version so far."""
         return self._version
 
     def find(self, scope: str) -> tuple[Gate, str | None]:
-        """The gate that ``scope`` obeys, and ``scope`` again if it is not known itself."""
+        """The gate of ``scope``, or of its nearest known ancestor; then also ``scope``, else None."""
         gate = self.gates.get(scope)
         if gate is not None:
             return gate, None
@@ -166,7 +166,7 @@ class GateTree:
             todo += node.children.values()
 
     def children(self, gate: Gate) -> Iterator[Gate]:
-        """The known gates inside ``gate`` with no other known gate between."""
+        """The known gates inside ``gate`` without another known gate in between."""
         todo = [] if gate.node is None else [*gate.node.children.values()]
         while todo:
             node = todo.pop()
@@ -178,7 +178,7 @@ class GateTree:
     def update(
         self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None
     ) -> TreeUpdate:
-        """`prepare`, `apply` and `reassign` without a pause, for a start and for tests."""
+        """Run `prepare`, `apply` and `reassign` without pauses, at start and in tests."""
         update = TreeUpdate(records, now, policies)
         for _ in self.prepare(update):
             pass
@@ -187,10 +187,10 @@ class GateTree:
             pass
         return update
 
-    # -- first: what will be ----------------------------------------------------------------------
+    # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, one gate a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, one gate per step. Nothing is visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -200,7 +200,7 @@ class GateTree:
                 yield
         for node in touched:
             yield from self._derive(update, node)
-        # A version never comes again: what watchers of a forgotten scope saw is newer than its home's.
+        # A version is never reused: the version of a forgotten scope may be newer than that of its home.
         homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
         for home in homes:
             if home is not None:
@@ -210,7 +210,7 @@ class GateTree:
             yield
 
     def _plan_gates(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
-        """Say which nodes get or lose a gate, and collect the nodes whose gates are concerned."""
+        """Record which nodes get or lose a gate, and collect the nodes with affected gates."""
         policies = update.policies or self._policies
         for scope, record in update.records.items():
             gate = self.gates.get(scope)
@@ -229,7 +229,7 @@ class GateTree:
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
-        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        """Derive the gate at ``node``, and all gates inside that change with it."""
         todo = [(node, update.inherited_from(update.gate_above(node)))]
         while todo:
             node, above = todo.pop()
@@ -248,7 +248,7 @@ class GateTree:
             yield
 
     def _compute_state(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
-        """Make the new state of ``gate``. ``renew``: its version grows even if its snapshot is the same."""
+        """Compute the new state of ``gate``. ``renew``: increase the version even if the snapshot is the same."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
         effective, nearest_hold, held_by = update.inherited[gate]
@@ -292,10 +292,10 @@ class GateTree:
             node = self._nodes[path] = parent.children[path] = TreeNode(path, parent)
         return node
 
-    # -- then: what is new_snapshot ----------------------------------------------------------------------
+    # -- steps 2 and 3: apply, reassign -----------------------------------------------------------
 
     def apply(self, update: TreeUpdate) -> None:
-        """Show the new states, all at once."""
+        """Make all new states visible at once."""
         for node, gate in update.gate_changes.items():
             node.gate = gate
         self.gates.update(update.added)
@@ -306,7 +306,7 @@ class GateTree:
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
         for gate, state, closed in update.states:
-            # As `Gate.show` does: there may be twenty thousand.
+            # Inlined `Gate.set_state`: there may be twenty thousand gates.
             gate.state = state
             gate.closed = closed
             gate.answer = gate.answer_rest = None
@@ -314,7 +314,7 @@ class GateTree:
             self.waiting_room.reassigning = True
 
     def reassign(self, update: TreeUpdate) -> Iterator[None]:
-        """Move the parked requests whose path leads to another gate now, one a step."""
+        """Move the parked requests that belong to another gate now, one per step."""
         room = self.waiting_room
         homes: dict[Gate, None] = {}
         try:
@@ -333,7 +333,7 @@ class GateTree:
                 update.opened[gate] = None
 
     def _prune(self, node: TreeNode | None) -> None:
-        """Remove ``node`` and the nodes above it that lead to no known scope."""
+        """Remove ``node`` and its ancestors that have no known scope inside."""
         while node is not None and node.gate is None and not node.children and node.parent is not None:
             if self._nodes.get(node.path) is node:
                 del self._nodes[node.path]
@@ -341,7 +341,7 @@ class GateTree:
             node = node.parent
 
     def renew_version(self, gate: Gate) -> None:
-        """Give ``gate`` a new version, because what is told beside its snapshot has changed."""
+        """Give ``gate`` a new version, because a header of its snapshot response has changed."""
         gate.set_state(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
