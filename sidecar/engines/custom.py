@@ -1,4 +1,4 @@
-"""An engine whose pause the config describes: a request to pause, one to resume, and one to ask."""
+"""The driver of an engine whose pause, resume and status requests are in the config."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class CustomDriver:
     """Pauses any engine over HTTP.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:

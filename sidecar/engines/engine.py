@@ -1,11 +1,11 @@
-"""Keeps engines' own keys as their gates are: an engine is paused while the gate of its scope is closed.
+"""Keeps each engine in sync with its gate: the engine is paused while the gate of its scope is closed.
 
-Level-triggered: whenever a gate turns, and every so often, the engine is asked whether it is paused, and
-switched until it agrees with its gate; one that was restarted has forgotten its pause, and is paused again.
-Nothing waits for an engine: each has a task of its own, and its requests are made in threads.
+Level-triggered: after each gate change, and periodically, the engine is asked whether it is paused, and is paused
+or resumed until it agrees with its gate. A restarted engine has lost its pause and is paused again. Nothing waits
+for an engine: each has its own task, and its requests run in threads.
 
 An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
-sidecar stops, a paused engine stays paused: the pause is still in force, and the next run goes on with it.
+sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar continues it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ T = TypeVar("T")
 
 
 class EngineSync:
-    """One engine, kept as its gate is.
+    """One engine, kept in sync with its gate.
 
     Args:
         controller: has the gate.
         config: says where the engine is.
-        make: makes its driver.
+        make: creates its driver.
 
     Attributes:
-        in_sync: whether the engine is as its gate is.
-        paused: what the engine last said, or was last told; None: nothing is known, or it does not answer.
+        in_sync: whether the engine agrees with its gate.
+        paused: the last known state; None: unknown, or the engine does not answer.
         requests: requests to the engine, by action and result.
     """
 
@@ -70,7 +70,7 @@ class EngineSync:
         self._gate_changed = asyncio.Event()
         self._commanded: bool | None = None
         self._wanted: bool | None = None
-        # It was paused for its gate, as far as is known: it has to be resumed when it leaves the config.
+        # Whether the sidecar paused the engine: then it must be resumed when it leaves the config.
         self._paused_for_gate = False
         self._failures = 0
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
@@ -80,24 +80,24 @@ class EngineSync:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What switch this is: two configs with the same key are about the same engine."""
+        """The identity of the engine: configs with the same key are about the same engine."""
         return engine_key(self.config)
 
     def check_gate(self) -> None:
-        """A gate has turned; it may be this engine's."""
+        """A gate has changed: check whether it is the gate of this engine."""
         if self._is_closed != self._wanted:
             self.in_sync = False
             self._gate_changed.set()
 
     async def stop(self) -> None:
-        """Drive the engine no more; it stays as it is."""
+        """Stop controlling the engine. It stays as it is."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def release(self) -> None:
-        """The engine has left the config: drive it no more, and resume it if it is paused for its gate.
+        """Stop controlling an engine that left the config, and resume it if the sidecar paused it.
 
-        Tries up to twelve times, for about two minutes; what comes of it is logged.
+        Tries up to twelve times, for about two minutes. The result is logged.
         """
         await self.stop()
         if not self._paused_for_gate:
@@ -149,16 +149,16 @@ class EngineSync:
             self.paused = actual
             self._paused_for_gate = self._paused_for_gate and actual
         if actual is None and self._commanded == paused:
-            # It cannot be asked, and was told already.
+            # Its state is unknown, and it already got this command.
             return
         if actual != paused:
-            # A request that fails may have been obeyed all the same.
+            # A failed request may still have taken effect.
             self._paused_for_gate = self._paused_for_gate or paused
             await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
             self._commanded = self.paused = paused
             await self._note(actual, paused=paused, reason=reason)
             if await self._call("ask", self._driver.is_paused) not in (paused, None):
-                raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, though it was told and said yes")
+                raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, although it accepted the command")
         self._commanded = self._paused_for_gate = paused
 
     async def _call(self, action: str, call: Callable[[], T]) -> T:
@@ -183,8 +183,8 @@ class EngineSync:
 
     def _fail(self, error: str) -> None:
         self.in_sync = False
-        # It may have been restarted meanwhile: what it was told no longer counts, and it is told again.
-        # Were it said to be paused, its alerts would be masked for as long as it does not answer.
+        # It may have restarted: the last command no longer counts, and is sent again. `paused` must be None,
+        # because alerts of a paused engine are masked, and they would be masked while it does not answer.
         self.paused = self._commanded = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})
@@ -199,7 +199,7 @@ class EngineSyncs:
     """All engines of the config.
 
     Args:
-        controller: has their gates.
+        controller: has the gates.
         configs: one for each engine.
     """
 
@@ -211,23 +211,23 @@ class EngineSyncs:
         self.configure(configs)
 
     def configure(self, configs: tuple[EngineConfig, ...]) -> None:
-        """Go on with ``configs``; an engine whose config is the same is not disturbed."""
+        """Use ``configs`` from now on. An engine with an unchanged config is not disturbed."""
         kept = [engine for engine in self.all if engine.config in configs]
         keys = {engine_key(config) for config in configs}
-        # A release that is under way would resume an engine that is back.
+        # A release in progress would resume an engine that is back in the config.
         for task, engine in self._leaving.items():
             if engine.key in keys:
                 task.cancel()
         for engine in self.all:
             if engine not in kept:
-                # Under another config it is still this sidecar's to drive.
+                # With a changed config the sidecar still controls the engine.
                 self._remove(engine, engine.stop() if engine.key in keys else engine.release())
         known = [engine.config for engine in kept]
         new = [EngineSync(self._controller, config) for config in configs if config not in known]
         self.all = kept + new
 
     async def stop(self) -> None:
-        """Drive no engine any more. Each stays as it is; one that is being released has another second."""
+        """Stop controlling all engines. Each stays as it is. A release in progress gets one more second."""
         stops = [asyncio.ensure_future(engine.stop()) for engine in self.all]
         if stops:
             await asyncio.wait(stops)
@@ -256,7 +256,7 @@ class EngineSyncs:
 
 
 def engine_key(config: EngineConfig) -> tuple[object, ...]:
-    """What identifies the switch that ``config`` is about."""
+    """The identity of the engine that ``config`` describes."""
     return (config.kind, config.url.rstrip("/"), config.model, repr(config.pause), repr(config.resume))
 
 

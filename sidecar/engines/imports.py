@@ -1,9 +1,8 @@
-"""Counters of other controllers: each is polled for JSON, and its counts are added to this sidecar's.
+"""Polls other controllers for JSON, and adds their counts to this sidecar's counters.
 
-The counts are added as those of one more client (`ClientReports`): what the other controller counted before
-its first poll is left out, a count that went back means that it restarted, and a controller that cannot be
-reached for three intervals is gone. Its state is a claim with a ttl, which ends with it, or when the import
-leaves the config.
+The counts are added like those of a client (`ClientReports`). Counts from before the first poll are left out. A
+lower count means that the controller restarted. A controller that is unreachable for three intervals is gone. Its
+state is a claim with a TTL. The claim ends when the TTL expires or the import leaves the config.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ class ImportReading:
     """The result of one poll.
 
     Attributes:
-        counts: counts of requests.
-        totals: counts of interventions, pauses and resumes, in this order.
-        pause_secs: seconds that the controller has been paused; 0: it is not.
+        counts: request counts.
+        totals: interventions, pauses and resumes, in this order.
+        pause_secs: seconds that the controller has been paused; 0: it is not paused.
         paused: whether it is paused; None: it does not say.
         state: its own state; None: it does not say.
         reason: the reason for its state; may be empty.
@@ -71,7 +70,7 @@ class ImportReading:
 
 
 def fetch(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
-    """The JSON at the URL of ``config``. Raises `ImportFailed`."""
+    """Fetch the JSON at the URL of ``config``. Raises `ImportFailed`."""
     try:
         status, answer = request_json(
             "GET",
@@ -88,7 +87,7 @@ def fetch(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
 
 
 def parse_reading(answer: object, config: ImportConfig) -> ImportReading:
-    """Read ``answer`` by the fields that the config names. Raises `ImportFailed`."""
+    """Parse ``answer`` with the fields that the config names. Raises `ImportFailed`."""
     fields = config.fields
     blocked = _count(answer, fields.requests_blocked)
     requests = max(_count(answer, fields.requests_total, optional=True), blocked)
@@ -139,10 +138,10 @@ class CounterImport:
     """Polls one controller.
 
     Args:
-        controller: takes its state.
-        reports: take its counts.
-        config: where it is, and what stands where.
-        fetch: fetches; a thread calls it.
+        controller: receives its state.
+        reports: receives its counts.
+        config: its URL and fields.
+        fetch: fetches its JSON, in a thread.
     """
 
     def __init__(
@@ -168,13 +167,13 @@ class CounterImport:
         )
 
     async def stop(self) -> None:
-        """Poll no more."""
+        """Stop polling."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._reports.client_gone(self.config.scope, self._client)
 
     async def release(self) -> None:
-        """The import has left the config: poll no more, and withdraw its claim."""
+        """Stop polling a controller that left the config, and withdraw its claim."""
         await self.stop()
         if not self._claimed:
             return
@@ -182,7 +181,7 @@ class CounterImport:
         try:
             await self._controller.submit(claim)
         except (StoreUnavailable, CoreError, ShuttingDown) as failure:
-            # It ends by its ttl.
+            # The claim ends with its TTL.
             logger.warning("import_not_withdrawn", extra={"fields": {**self._fields, "error": str(failure)}})
 
     @property
@@ -267,8 +266,8 @@ class CounterImports:
     """All imports of the config.
 
     Args:
-        controller: takes their states.
-        reports: takes their counts.
+        controller: receives their states.
+        reports: receives their counts.
         configs: one for each import.
     """
 
@@ -282,12 +281,12 @@ class CounterImports:
         self.configure(configs)
 
     def configure(self, configs: tuple[ImportConfig, ...]) -> None:
-        """Go on with ``configs``; one whose config is the same is not disturbed."""
+        """Use ``configs`` from now on. An import with an unchanged config is not disturbed."""
         kept = [one for one in self.all if one.config in configs]
         names = {(config.scope, config.name) for config in configs}
         for one in self.all:
             if one not in kept:
-                # Under another config with the same name, the claim goes on.
+                # With a changed config under the same name, the claim continues.
                 continues = (one.config.scope, one.config.name) in names
                 task = self._controller.loop.create_task(one.stop() if continues else one.release())
                 self._leaving.add(task)
@@ -300,5 +299,5 @@ class CounterImports:
         ]
 
     async def stop(self) -> None:
-        """Poll no import any more."""
+        """Stop polling all imports."""
         await asyncio.gather(*(one.stop() for one in self.all), *self._leaving, return_exceptions=True)

@@ -16,8 +16,8 @@ class RayDriver:
     """Pauses one model of Ray Serve LLM.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:

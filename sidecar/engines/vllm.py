@@ -11,11 +11,11 @@ from .driver import EngineHttp, flag_of
 
 
 class VllmDriver:
-    """Pauses vLLM. The mode ``keep`` queues new requests; requests that run go on.
+    """Pauses vLLM. The mode ``keep`` queues new requests; running requests continue.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:

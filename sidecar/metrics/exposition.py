@@ -1,6 +1,6 @@
 """Renders /metrics on the event loop in small time slices, so that scrapes do not delay gate requests.
 
-A thread would hold the interpreter for several milliseconds at a time.
+A thread would block the interpreter for several milliseconds at a time.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The answer to one scrape.
+    """The response to one scrape.
 
     Attributes:
-        content_type: of the text format or of OpenMetrics.
-        size: bytes of the body.
-        parts: the body.
+        content_type: the content type of the text format or of OpenMetrics.
+        size: the size of the body in bytes.
+        parts: the body, in parts.
     """
 
     content_type: str
@@ -49,7 +49,7 @@ class Scrape:
 
 
 class Exposition:
-    """Renders the metrics of a running sidecar, in its loop.
+    """Renders the metrics of a running sidecar in its event loop.
 
     Args:
         source: the running sidecar.
@@ -65,7 +65,7 @@ class Exposition:
         self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
-        """The exposition, text or OpenMetrics as ``accept`` asks; each scope's numbers are of one moment."""
+        """Render the metrics in the format that ``accept`` asks for. The values of one scope are consistent."""
         encode, content_type = _encoder(accept)
         ends = [_END] if content_type.startswith("application/openmetrics-text") else []
         metric_format = self._formats.get(content_type)
@@ -80,7 +80,7 @@ class Exposition:
         return Scrape(content_type, size, _parts(scope_lines, headers, [*process_lines, *ends]))
 
     async def _refresh_scopes(self) -> tuple[list[Lines], int]:
-        """The lines of every scope, and their bytes."""
+        """The lines of every scope, and their size in bytes."""
         controller = self._source.controller
         imports = self._source.imports.all
         imported_pauses = {one.config.scope: one.reading.pause_secs for one in imports if one.reading}
@@ -104,7 +104,7 @@ class Exposition:
 
     async def _encode_process(self, metric_format: _Format) -> list[bytes]:
         """The families of the process and of the Python runtime, encoded."""
-        # The process collector lists all open files: one for each connection.
+        # In a thread: the process collector lists all open files, one for each connection.
         runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
         process_lines = []
         time_slice = TimeSlice()
@@ -118,7 +118,7 @@ class Exposition:
 
 
 class _Format:
-    """One exposition format, and what was last encoded in it.
+    """One exposition format, with a cache of encoded families.
 
     Args:
         encode: prometheus_client's encoder.
@@ -133,7 +133,7 @@ class _Format:
         self.headers = [_encoded(encode, family) for family in families()]
 
     def encoded(self, family: Metric) -> bytes:
-        """``family`` in this format; it is encoded again only if its samples changed."""
+        """``family`` in this format. It is encoded again only if its samples changed."""
         last = self._last.get(family.name)
         if last is not None and last[0] == family.samples:
             return last[1]
@@ -144,7 +144,7 @@ class _Format:
 
 def _encoder(accept: str) -> tuple[Encode, str]:
     try:
-        # The names need no escaping, whichever one is requested.
+        # The metric names never need escaping, whatever scheme is requested.
         return choose_encoder(_ESCAPING.sub("", accept))
     except (TypeError, ValueError):
         # The version in the Accept header is not a number.

@@ -1,16 +1,15 @@
 """The controller: the one writer of all state.
 
-Commands come in one at a time or many at once. The writer takes all commands that are pending, decides them
-in turn in one transaction, has the store keep the transaction, applies it, wakes the waiters that it lets
-through, and only then answers. Commands that arrive during a commit share the next one.
+The writer takes all pending commands, decides them in order in one transaction, commits the transaction to the
+store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a commit
+share the next transaction.
 
-A batch may concern ten thousand scopes and as many parked requests. All gates change in one step, so that no
-request sees a scope that has changed beside one that has not yet. What comes before (computing the new
-states) cannot be seen, and what comes after (waking, telling, counting, planning) is true whenever it comes;
-both are done in time slices.
+A batch may affect ten thousand scopes and as many parked requests. All gates change in one step, so no request
+sees a changed scope together with an unchanged one. The work before that step (computing the new states) is
+not visible. The work after it (waking, publishing, counting, scheduling) may come later. Both run in time slices.
 
-If the store fails, nothing of the batch happened and its commands are answered so. What time alone does
-(holds that end, signals that expire) happens all the same: after a restart it would too.
+If the store fails, the commands of the batch fail and change nothing. Changes by time alone (holds that end,
+signals that expire) still apply, because they would also apply after a restart.
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ _TICK_SECS = 1.0
 _MAX_UNSAVED_EVENTS = 10_000
 
 _MAX_INLINE = 50
-"""What is about more alerts or scopes is decided by a thread."""
+"""A batch with more alerts or scopes is decided in a thread."""
 
 _LARGE_BATCH = 1_000
-"""From so many scopes on, a step over all of them has a turn of the loop to itself."""
+"""With this many scopes, a step over all of them gets an event loop pass of its own."""
 
 _SLICE_SECS = 0.001
 """How long a batch holds the loop before other work has its turn."""
@@ -84,17 +83,17 @@ class Controller:
     """Owns the core state, the tree of gates, the waiters and the counters.
 
     Args:
-        policies: the config's.
+        policies: the policies of the config.
         store: keeps the state.
-        max_scopes: how many scopes may be known.
-        max_signals: how many signals a scope may have.
-        max_tombstones: how many ended alerts are remembered.
+        max_scopes: the most known scopes.
+        max_signals: the most signals of one scope.
+        max_tombstones: the most remembered ended alerts.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
-        clock: tells the time.
+        clock: the time source.
 
     Attributes:
-        on_structure_change: called in the step in which paths lead to other gates, or policies change.
-        on_gate_change: called after gates have opened or closed, or paths lead to other gates.
+        on_structure_change: called in the step in which paths change their gate, or policies change.
+        on_gate_change: called after gates opened or closed, or paths changed their gate.
     """
 
     def __init__(
@@ -127,23 +126,23 @@ class Controller:
         self._changed_rates: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        # What time alone did while the store was down: it has to be kept as soon as it is up.
+        # Changes by time alone while the store is down. They are saved as soon as it is up.
         self._unsaved_scopes: set[str] = set()
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
         self._unsaved_events: list[CoreEvent] = []
         self._heartbeat_due = False
 
     async def start(self) -> None:
-        """Load what was kept, end what has expired since, and begin to take commands.
+        """Load the stored state, end what has expired since, and start to accept commands.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        # Before the first look at the wall clock: whatever is set back after it is noticed.
+        # Before the first use of the wall clock, so that every later step back is detected.
         self._clock_steps = ClockSteps(self.clock)
         stored = await self._store.load(self.clock.now())
         records = valid_records(stored.records)
-        # With the first commit the others are gone from the store.
+        # The first commit removes the other records from the store.
         self._unsaved_scopes |= stored.records.keys() - records.keys()
         self._heartbeat_due = bool(self._unsaved_scopes)
         self.core_state = CoreState(
@@ -183,7 +182,7 @@ class Controller:
         return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
 
     async def stop(self) -> None:
-        """Turn away what is parked, finish the commands that were given, and close the store."""
+        """Reject parked requests, finish the submitted commands, and close the store."""
         self.waiting_room.shut_down(list(self.tree.gates.values()))
         self._stopping = True
         self._sweeper.cancel()
@@ -195,12 +194,12 @@ class Controller:
         await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
-        """Have ``command`` done on behalf of ``actor``. The result comes once it is durable and applied.
+        """Submit ``command`` on behalf of ``actor``. The result is set once the command is durable and applied.
 
         The result may raise:
-            CoreError: the command was refused; nothing of it was done.
-            StoreUnavailable: it could not be kept; nothing of it was done.
-            ShuttingDown: it came after the shutdown began.
+            CoreError: the command was refused and changed nothing.
+            StoreUnavailable: the command could not be stored and changed nothing.
+            ShuttingDown: the command came after the shutdown began.
         """
         answer: asyncio.Future[CommandOutcome] = self.loop.create_future()
         if self._stopping:
@@ -211,7 +210,7 @@ class Controller:
         return answer
 
     def _submit_and_forget(self, command: Command) -> None:
-        """Have ``command`` done; if it fails, a timer submits it again."""
+        """Submit ``command`` without waiting for its result. If it fails, a timer submits it again."""
         self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
     async def history(self, query: HistoryQuery) -> list[Entry]:
@@ -236,10 +235,10 @@ class Controller:
                 for pending in batch:
                     _fail(pending, error)
                     if isinstance(pending.command, ShiftTime):
-                        # Nothing was shifted: the step is noticed again.
+                        # Nothing was shifted, so the step is reported again.
                         self._clock_steps.put_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
-                        # A hold whose end was missed would never end.
+                        # Otherwise a hold whose end was missed would never end.
                         self.loop.call_later(1.0, self._expire, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
@@ -280,7 +279,7 @@ class Controller:
         ):
             decided, refused = _apply_commands(batch, transaction, now)
         else:
-            # Only this writer changes the state that decisions read, and it waits; the loop serves its gates.
+            # Only this writer changes the state that decisions read, and it waits here. The loop serves gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
             _fail(pending, error)
@@ -344,7 +343,7 @@ class Controller:
             await time_slice.let_others_run()
         self.tree.apply(update)
         if update.structure_changed or policies_changed:
-            # In the same step: the same request leads to another gate from now on.
+            # In the same step, because the same request belongs to another gate from now on.
             self.on_structure_change()
         if many:
             await time_slice.let_others_run()
@@ -357,7 +356,7 @@ class Controller:
         self._event_log.log(outcomes)
 
     def _notify(self, update: TreeUpdate) -> Iterator[None]:
-        """The gates show their new states: let through, and tell, what is concerned. In small steps."""
+        """After the gates changed: move, wake and notify, in small steps."""
         yield from self.tree.reassign(update)
         for gate in update.closed:
             self.waiting_room.stop_ramp(gate)
@@ -375,7 +374,7 @@ class Controller:
     def _call_on_gate_change(self) -> None:
         try:
             self.on_gate_change()
-        except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
+        except Exception:  # noqa: BLE001 - recorded; parked requests still get their responses
             self.counters.task_failures.record("on_gate_change")
 
     def _client_rate_changed(self, gate: Gate) -> None:
@@ -383,7 +382,7 @@ class Controller:
         self._wake.set()
 
     async def _publish_client_rates(self) -> None:
-        """Have the clients at ramping gates told their new share, with a new version of the snapshot."""
+        """Publish the new client rates of ramps, with a new version of each snapshot."""
         offers, self._changed_rates = self._changed_rates, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in offers:
@@ -392,14 +391,14 @@ class Controller:
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
-        """``scopes`` without those where something has been parked since they were found idle."""
+        """``scopes`` without scopes at which requests were parked since they were found idle."""
         gates = self.tree.gates
         return tuple(scope for scope in scopes if scope in gates and not gates[scope].waiting)
 
     # -- time -------------------------------------------------------------------------------------
 
     def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
-        """Have the timer know when each of ``scopes`` changes next by time alone, one a step."""
+        """Schedule the next change by time alone of each of ``scopes``, one per step."""
         for scope in scopes:
             record = self.core_state.records.get(scope)
             due = None
@@ -412,15 +411,15 @@ class Controller:
         self._submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
-        """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
+        """Once a second: detect a late loop, a clock that was set, and a store that is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
-        # The writer shifts what was written before a step, before it decides anything.
+        # The writer shifts the stored times before it decides anything.
         if self._clock_steps.has_stepped or not self.counters.store_up:
             self._submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[_Pending]) -> None:
-        """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
+        """If the clock was set back, put a command first that shifts all earlier times."""
         step = self._clock_steps.take()
         if step:
             batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
@@ -435,7 +434,7 @@ class Controller:
             await self._sweep()
 
     async def _sweep(self) -> None:
-        """Have the scopes forgotten that are idle for long enough."""
+        """Forget the scopes that have been idle for long enough."""
         idle = []
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in list(self.tree.gates.values()):
@@ -456,7 +455,7 @@ class Controller:
 
 
 def _work_items(command: Command, known: int) -> int:
-    """How much there is to decide: alerts or scopes, where ``known`` scopes are known."""
+    """The number of alerts or scopes to decide on; ``known``: the number of known scopes."""
     match command:
         case ReceiveAlerts():
             return len(command.alerts)
@@ -474,7 +473,7 @@ def _work_items(command: Command, known: int) -> int:
 def _apply_commands(
     batch: list[_Pending], transaction: Transaction, now: float
 ) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
-    """Decide ``batch`` on ``transaction``: the outcome of each command, and the commands that are refused."""
+    """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
     decided, refused = [], []
     for pending in batch:
         try:

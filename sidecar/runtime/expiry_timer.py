@@ -1,4 +1,4 @@
-"""The times at which scopes' records change by time alone: one timer for all scopes."""
+"""One timer for all times at which scope records change by time alone."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MAX_SLEEP_SECS = 1.0
 """The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
 
 _BATCH_SIZE = 500
-"""The most scopes that are taken from the heap before other work has its turn."""
+"""The most scopes that are taken from the heap before other work runs."""
 
 
 class ExpiryTimer:
-    """Calls back with the scopes whose time has come.
+    """Calls back with the scopes whose deadline has passed.
 
     Args:
         loop: runs the timer.
-        clock: deadlines are by its wall time.
-        due: called with the scopes whose time has come; each has to be put again for its next deadline.
-        failures: counts and logs what ``due`` raises; it is called again after a second.
+        clock: its wall time is used for deadlines.
+        on_due: called with the scopes that are due. Schedule each again for its next deadline.
+        failures: counts and logs the exceptions of ``on_due``, which is called again after a second.
     """
 
     def __init__(
@@ -44,21 +44,21 @@ class ExpiryTimer:
         self._armed_for = math.inf
 
     def schedule(self, scope: str, when: float | None) -> None:
-        """The deadline of ``scope`` is ``when``, by wall time; None: it has none."""
+        """Set the deadline of ``scope`` to ``when``, in wall time; None: it has no deadline."""
         if when is None:
             self._when.pop(scope, None)
         elif self._when.get(scope) != when:
             self._when[scope] = when
             heapq.heappush(self._heap, (when, scope))
             if len(self._heap) > 2 * len(self._when) + 64:
-                # What was put off many times leaves as many dead entries.
+                # A deadline that changed many times leaves as many dead entries.
                 self._heap = [(at, one) for one, at in self._when.items()]
                 heapq.heapify(self._heap)
             if when < self._armed_for:
                 self._arm()
 
     def stop(self) -> None:
-        """Call back no more."""
+        """Stop the timer."""
         self._when.clear()
         self._heap.clear()
         self._arm()
