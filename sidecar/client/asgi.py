@@ -1,4 +1,4 @@
-"""ASGI middleware: requests that generate wait at the gate, all others pass.
+"""ASGI middleware: generation requests wait at the gate, all others pass.
 
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """
@@ -25,14 +25,13 @@ _MAX_MODEL_BYTES = 33_554_432
 class GateMiddleware:
     """Puts the gate before an application.
 
-    A request that is let through is never disturbed again: an answer that streams goes on when the gate
-    closes. A client that goes away while it waits is counted abandoned, and the application never sees its
-    request.
+    An admitted request is never interrupted: a streaming response continues when the gate closes. If a client
+    disconnects while its request waits, the request counts as abandoned and the application never sees it.
 
     Args:
         app: the application.
-        gate: a gate that exists already; None: one by the settings.
-        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+        gate: an existing gate; None: create one from the settings.
+        settings: the settings of `GateSelector` and `Settings`. The environment provides the missing ones.
 
     Raises:
         TypeError: there is no such setting.
@@ -48,7 +47,7 @@ class GateMiddleware:
         """Serve one connection scope.
 
         Raises:
-            RuntimeError: at the application's start (lifespan), where the server does not run on asyncio.
+            RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
         if scope["type"] == "lifespan":
             require_asyncio()
@@ -79,7 +78,7 @@ class GateMiddleware:
 
 
 class _RequestReader:
-    """Reads a request ahead while it waits, and gives its messages to the application afterwards."""
+    """Reads ahead while a request waits, and passes the messages to the application afterwards."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -104,13 +103,13 @@ class _RequestReader:
         return await self._receive()
 
     async def body(self, most: int) -> bytes:
-        """The body, read until it is whole or has ``most`` bytes."""
+        """The body, read until it is complete or has ``most`` bytes."""
         while not self._whole and not self._left and self._size < most:
             self._take(await self._receive())
         return b"".join(message.get("body", b"") for message in self._messages)
 
     async def wait_at(self, gate: Gate) -> bool:
-        """Wait at ``gate``; returns whether the client is still there.
+        """Wait at ``gate``; return whether the client is still connected.
 
         Raises:
             InferencePaused: the gate stayed closed.

@@ -26,19 +26,19 @@ _NAME = "client_agent"
 
 
 class ClaimReporter:
-    """One process' share of an `Agent`.
+    """The part of an `Agent` that belongs to one process.
 
     Args:
-        name: of the agent.
-        settings: where the sidecar is.
-        ttl_secs: how long a claim lasts.
+        name: the name of the agent.
+        settings: the settings, with the URL of the sidecar.
+        ttl_secs: seconds after which a claim expires.
     """
 
     def __init__(self, name: str, settings: Settings, ttl_secs: float) -> None:
         self._name = name
         self._settings = settings
         self._ttl_secs = ttl_secs
-        # A signal handler may interrupt a holder and come here again.
+        # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
         self._claim_changed = threading.Event()
         self._delivered = threading.Condition(self._lock)
@@ -48,13 +48,13 @@ class ClaimReporter:
         self._stop = threading.Event()
         self._connection: Connection | None = None
         self._random = Random()  # noqa: S311 - spreads out heartbeats
-        self._failures = Failures(logger, "a background thread of the wellbeing client failed, and goes on")
+        self._failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
         self._health = Health(None, time.time(), "", fallback=False, snapshot=None)
         self.thread: threading.Thread | None = None
 
     @property
     def health(self) -> Health:
-        """The state of the link."""
+        """The state of the connection to the sidecar."""
         return replace(self._health, failures=self._failures.counts.total())
 
     def report(self, state: str, reason: str) -> None:
@@ -71,7 +71,7 @@ class ClaimReporter:
         self._claim_changed.set()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until the sidecar has the last claim; whether it has."""
+        """Wait until the sidecar has the last claim; return whether it has."""
         with self._delivered:
             return self._delivered.wait_for(lambda: self._done == self._wanted, timeout)
 
@@ -100,7 +100,7 @@ class ClaimReporter:
             connection.close()
 
     def _send_if_due(self, connection: Connection) -> float:
-        """Send the claim where that is due; returns the seconds until the next time."""
+        """Send the claim if it is due; return the seconds until the next time."""
         with self._lock:
             wanted, (state, reason) = self._wanted, self._claim
             due = wanted != self._done or state != "healthy"
@@ -114,14 +114,14 @@ class ClaimReporter:
 
     def _send(self, connection: Connection, state: str, reason: str) -> bool:
         body = {"state": state, "reason": reason, "source": self._name, "ttl_secs": self._ttl_secs}
-        # A claim whose ttl is short must not wait for an answer beyond it.
+        # Do not wait for an answer longer than the TTL of the claim.
         timeout = min(_MAX_TIMEOUT_SECS, self._ttl_secs)
         try:
             check_status(connection.request("PUT", "state", body=body, timeout=timeout), (200,))
         except Unreachable as error:
             self._handle_failure(error)
             return False
-        except Exception as error:  # noqa: BLE001 - recorded; a fault of our own counts as unreachable, too
+        except Exception as error:  # noqa: BLE001 - recorded; an internal fault counts as unreachable, too
             self._failures.record(_NAME)
             self._handle_failure(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
             return False

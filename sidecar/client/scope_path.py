@@ -1,7 +1,7 @@
 """Scope paths, checked as the sidecar checks them.
 
-The client imports nothing of the sidecar, so the rules of `sidecar.core.scope` stand here again; a test
-compares the two.
+The client does not import the sidecar, so this file repeats the rules of `sidecar.core.scope`. A test compares
+the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DIGEST_LENGTH = 8
 
 
 def scope_error(scope: object) -> str:
-    """Why ``scope`` is not a scope, as an end of a sentence; empty: it is one."""
+    """Why ``scope`` is not valid, as the end of a sentence; empty: it is valid."""
     if not isinstance(scope, str):
         return f"must be text, got {scope!r}"
     if not scope:
@@ -38,7 +38,7 @@ def _segment_error(segment: str) -> str:
     if not segment:
         return "is empty"
     if segment in _DOTS:
-        return "is . or .., which HTTP clients and proxies take out of a path"
+        return "is . or .., which HTTP clients and proxies remove from a path"
     if len(segment) > _MAX_SEGMENT_LENGTH:
         return f"has {len(segment)} characters, at most {_MAX_SEGMENT_LENGTH} are allowed"
     if not _SEGMENT.fullmatch(segment):
@@ -47,7 +47,7 @@ def _segment_error(segment: str) -> str:
 
 
 def segment_of(value: str) -> str:
-    """``value`` as a segment of a scope, as the sidecar makes it of an alert's label."""
+    """``value`` as a scope segment, by the rules that the sidecar uses for alert labels."""
     if not _segment_error(value):
         return value
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]

@@ -1,7 +1,7 @@
-"""Ends the trust in what is known of a gate when it gets too old.
+"""Detects that the known state of a gate is too old.
 
-A thread of its own, one for each process: the thread that asks the sidecar may be stuck, in a name server for
-instance, exactly when it matters.
+It runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck, for example
+in a DNS lookup.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _MIN_SLEEP_SECS = 0.02
 
 
 class StalenessCheck(Protocol):
-    """Something whose knowledge gets too old."""
+    """An object whose state can become too old."""
 
     failures: Failures
 
     def check_staleness(self, now: float) -> float:
-        """Act on what is too old at ``now`` (monotonic); returns when to call again."""
+        """Fall back if the state is too old at ``now`` (monotonic); return when to call again."""
 
 
 class StalenessMonitor:
-    """Calls `StalenessCheck.check_staleness` of each link when it is due. Use `STALENESS` for the process' own."""
+    """Calls `check_staleness` of each link when it is due. Use `STALENESS`, the monitor of the process."""
 
     def __init__(self) -> None:
         self._links: dict[StalenessCheck, None] = {}
@@ -41,12 +41,12 @@ class StalenessMonitor:
         self._thread.start()
 
     def add(self, link: StalenessCheck) -> None:
-        """Watch ``link``."""
+        """Add ``link``."""
         self._links[link] = None
         self._changed.set()
 
     def remove(self, link: StalenessCheck) -> None:
-        """Watch ``link`` no more."""
+        """Remove ``link``."""
         self._links.pop(link, None)
 
     def _main(self) -> None:
@@ -63,7 +63,7 @@ class StalenessMonitor:
 def _check(link: StalenessCheck, now: float) -> float:
     try:
         return link.check_staleness(now)
-    except Exception:  # noqa: BLE001 - one link's failure must not keep the others
+    except Exception:  # noqa: BLE001 - one link's failure must not affect the others
         link.failures.record("client_staleness")
         return now + 1.0
 

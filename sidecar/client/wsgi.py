@@ -1,7 +1,7 @@
-"""WSGI middleware: requests that generate wait at the gate, all others pass.
+"""WSGI middleware: generation requests wait at the gate, all others pass.
 
-A thread waits with its request, and cannot see whether the client is still there: keep ``wait_secs`` short,
-and have threads to spare.
+A waiting request occupies its thread and cannot detect a disconnected client: keep ``wait_secs`` short, and
+provide enough threads.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class GateMiddleware:
 
     Args:
         app: the application.
-        gate: a gate that exists already; None: one by the settings.
-        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+        gate: an existing gate; None: create one from the settings.
+        settings: the settings of `GateSelector` and `Settings`. The environment provides the missing ones.
 
     Raises:
         TypeError: there is no such setting.
