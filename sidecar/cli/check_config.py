@@ -1,4 +1,4 @@
-"""``check-config``: find every mistake in a config, and in the files that it names."""
+"""``check-config``: reports every mistake in a config and in the files that it names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .serve import config_path
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the config; print what it comes to."""
-    from sidecar.config import ConfigError, load_config, what_pauses  # noqa: PLC0415 - other commands need none
+    """Check the config, and print the result."""
+    from sidecar.config import ConfigError, load_config, what_pauses  # noqa: PLC0415 - other commands do not need it
 
     path = config_path(options)
     try:
@@ -38,7 +38,7 @@ def _file_problems(path: Path | None) -> list[str]:
         return problems
     config = load_config(path, os.environ)
     try:
-        # What two files are together: for instance, two names for one token.
+        # Errors across files, for example two names for one token.
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
             Tls(config.tls)

@@ -1,4 +1,4 @@
-"""``gate``: block until the gate is open."""
+"""``gate``: blocks until the gate is open."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _OK, _UNAVAILABLE = 200, 503
 
 
 def run(options: argparse.Namespace) -> int:
-    """Wait; 75 when the wait ran out or the request was turned away."""
+    """Wait; return 75 if the wait timed out or the request was rejected."""
     params = {} if options.wait is None else {"wait": options.wait}
-    # The default wait is the sidecar's to know.
+    # Only the sidecar knows the default wait.
     longest = _LONGEST_SECS if options.wait is None else options.wait
     answer = send(options, "GET", "gate", params=params, wait=longest)
     if answer.status == _OK:

@@ -1,4 +1,4 @@
-"""``history``: what happened in a scope and inside it, newest first."""
+"""``history``: shows the events of a scope and everything inside it, newest first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> int:
     params = {name: getattr(options, name) for name in _PARAMETERS if getattr(options, name) is not None}
     page = request(options, "GET", "history", params=params)
     if not page["entries"]:
-        note_unknown_scope(options, "and the history has nothing of it")
+        note_unknown_scope(options, "the history has no entry for it")
     if options.json:
         print_json(page)
         return OK

@@ -1,4 +1,4 @@
-"""What commands print: lines for people, or JSON."""
+"""Prints the output of commands: lines for people, or JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def print_error(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a remark on stderr, so that it does not mix with what a script reads."""
+    """Print a note on stderr, so that it does not mix with the output for scripts."""
     print("note: " + printable(message), file=sys.stderr)
 
 
 def print_line(text: str) -> None:
-    """Print a line on stdout, without characters that would change a terminal."""
+    """Print a line on stdout, with control characters escaped."""
     print(printable(text))
 
 
@@ -31,7 +31,7 @@ def print_json(value: Json) -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters, and what changes the direction of writing, escaped."""
+    """``text`` with control characters and text-direction characters escaped."""
     return _on_one_line(text, keep="")
 
 
@@ -44,7 +44,7 @@ def _on_one_line(text: str, keep: str) -> str:
 
 
 def scope_name(scope: str | None) -> str:
-    """``scope`` as people read it."""
+    """``scope`` for people."""
     return scope or "(root)"
 
 
@@ -55,7 +55,7 @@ def describe_hold(snapshot: Json) -> str:
 
 
 def snapshot_line(snapshot: Json) -> str:
-    """One line with scope, state, and gate."""
+    """One line with the scope, state and gate."""
     line = f"{scope_name(snapshot['scope'])}: {snapshot['state']}, gate {snapshot['gate']}"
     if snapshot["effective_state"] != snapshot["state"]:
         line += f", effectively {snapshot['effective_state']}"

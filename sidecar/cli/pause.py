@@ -1,4 +1,4 @@
-"""``pause``: close a scope's gate."""
+"""``pause``: closes a scope's gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sidecar_requests import request
 def run(options: argparse.Namespace) -> int:
     """Put a manual hold."""
     check_target(options, "pause", "close every gate")
-    note_unknown_scope(options, "it is known from now on, and paused")
+    note_unknown_scope(options, "it becomes known now, and is paused")
     body: dict[str, Any] = {"reason": options.reason}
     if options.max_pause_secs is not None:
         body["max_pause_secs"] = options.max_pause_secs
@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_target(options: argparse.Namespace, command: str, effect: str) -> None:
-    """Refuse a command on everything that does not say so: an empty variable in a script is no scope.
+    """Require either a scope or ``--all``, so that an empty variable in a script does not mean everything.
 
     Raises:
-        CommandFailed: it does not say so, or says two things.
+        CommandFailed: neither or both are given.
     """
     if options.all and options.scope:
         raise CommandFailed(f"{command}: give a scope or --all, not both", USAGE)

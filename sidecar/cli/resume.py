@@ -1,4 +1,4 @@
-"""``resume``: lift every hold of a scope, and say what stays closed."""
+"""``resume``: lifts every hold of a scope, and reports what stays closed."""
 
 from __future__ import annotations
 

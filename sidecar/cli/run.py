@@ -1,4 +1,4 @@
-"""Runs one command, and turns what goes wrong into a line and an exit status."""
+"""Runs one command, and turns errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NO_SERVER = (
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command that ``arguments`` name; its exit status."""
+    """Run the command that ``arguments`` name; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal without UTF-8 shows \\xe9 in place of a letter that it does not have.
+            # A terminal without UTF-8 shows \\xe9 for a letter that it cannot show.
             stream.reconfigure(errors="backslashreplace")
     options = make_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
@@ -50,6 +50,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _discard_output() -> None:
-    """Let Python flush what is left at exit to nowhere: else it would print_error again."""
+    """Send the remaining output to the null device, so that the flush at exit does not fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Whether the sidecar knows the scope that a command names."""
+"""Checks whether the sidecar knows the scope of a command."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _OK = 200
 
 
 def status_if_allowed(options: argparse.Namespace) -> dict[str, Any] | None:
-    """The status of the command's scope; None: the credentials do not allow to see it."""
+    """The status of the command's scope; None: the credentials do not allow access to it."""
     answer = send(options, "GET", "status")
     return members(options, answer) if answer.status == _OK else None
 
 
 def unknown_scope_message(status: dict[str, Any] | None) -> str | None:
-    """That nobody knows the scope of ``status``, with the nearest known one.
+    """A message that the scope of ``status`` is unknown, with the most similar known one.
 
     Returns:
-        None where it is known, or where there is no status to tell.
+        None: the scope is known, or there is no status.
     """
     if status is None or "follows" not in status:
         return None
     near = status.get("nearest")
     hint = f" (did you mean {near}?)" if near else ""
-    return f"nobody knows {scope_name(status['scope'])}{hint}"
+    return f"{scope_name(status['scope'])} is unknown{hint}"
 
 
 def note_unknown_scope(options: argparse.Namespace, consequence: str) -> None:
-    """Remark that nobody knows the scope of a command. The command does its work all the same.
+    """Print a note if the scope of a command is unknown. The command still runs.
 
     Args:
-        options: of the command.
-        consequence: what that means for it; ``{follows}`` is filled in.
+        options: the options of the command.
+        consequence: the effect of the unknown scope; ``{follows}`` is replaced.
     """
     if not options.scope:
         return

@@ -1,4 +1,4 @@
-"""Asks a running sidecar, and says in one sentence what went wrong."""
+"""Sends requests to a running sidecar. Errors are one sentence."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def request(
     body: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The members of an answer of 200.
+    """Send a request; return the members of a 200 response.
 
     Args:
-        options: of the command line: scope, url, token_file, ca_file, cert_file.
-        method: of HTTP.
-        route: below ``/v1/``, without the scope.
-        body: sent as JSON.
-        params: of the query.
+        options: command line options: scope, url, token_file, ca_file, cert_file.
+        method: the HTTP method.
+        route: the route below ``/v1/``, without the scope.
+        body: the body, sent as JSON.
+        params: query parameters.
 
     Raises:
-        CommandFailed: the sidecar did not answer, or refused.
+        CommandFailed: the sidecar did not answer, or refused the request.
     """
     answer = send(options, method, route, body=body, params=params)
     if answer.status != _OK:
@@ -57,12 +57,12 @@ def send(
     headers: Mapping[str, str] | None = None,
     wait: float = 0.0,
 ) -> SidecarResponse:
-    """The answer, whatever its status, within ``wait`` seconds and a few more.
+    """Send a request; return the response, whatever its status, within ``wait`` seconds and a few more.
 
     Raises:
-        CommandFailed: there was none.
+        CommandFailed: there was no response.
     """
-    from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does without
+    from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
     from sidecar.client.settings import Settings  # noqa: PLC0415
 
@@ -89,10 +89,10 @@ def send(
 
 
 def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, Any]:
-    """The members of an answer of 200.
+    """The members of a 200 response.
 
     Raises:
-        CommandFailed: no sidecar answers like that.
+        CommandFailed: it is not the response of a sidecar.
     """
     found = answer.body
     if isinstance(found, dict) and ("gate" in found or "entries" in found):
@@ -101,17 +101,17 @@ def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, A
 
 
 def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
-    """Why a request was refused, with the remedy."""
+    """Why a request was refused, and how to fix it."""
     if not is_problem(answer):
         return _not_a_sidecar(options, answer)
     body = answer.body
     message = f"{body['title']}: {body['detail']}"
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):
-            return f"the sidecar does not accept the token that was given: {body['detail']}"
+            return f"the sidecar does not accept the given token: {body['detail']}"
         return (
-            f"the sidecar wants credentials: {body['detail']}: "
-            "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
+            f"the sidecar requires credentials: {body['detail']}: "
+            "give a token with --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
         )
     if answer.status == _FORBIDDEN:
         return f"{message}: use a token whose role and scope (auth.credentials of the config) allow it"
@@ -121,7 +121,7 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
 
 
 def is_problem(answer: SidecarResponse) -> bool:
-    """Whether it is a sidecar's refusal: a problem as in RFC 9457, of its kinds."""
+    """Whether a response is a sidecar's refusal: one of its RFC 9457 problems."""
     body = answer.body
     return (
         isinstance(body, dict)
@@ -136,7 +136,7 @@ def _not_a_sidecar(options: argparse.Namespace, answer: SidecarResponse) -> str:
         return f"{url} answered {status}, and not as a sidecar does: a proxy in between refused the request"
     if status in _REDIRECTS:
         target = answer.headers.get("Location", "")
-        return f"{url} answered {status}, a redirect to {target}: give the sidecar's own address by --url"
+        return f"{url} answered {status}, a redirect to {target}: give the sidecar's own address with --url"
     return f"{url} answered {status}, and not as a sidecar does: check --url (WELLBEING_URL)"
 
 
@@ -145,7 +145,7 @@ def _has_token(options: argparse.Namespace) -> bool:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Say what is wrong with the arguments, before any library says it less plainly."""
+    """Check the arguments, to report errors more clearly than a library does."""
     url = options.url
     if not url.startswith(("http://", "https://", "unix:/")):
         meant = "unix:" + url if url.startswith("/") else "http://" + url
@@ -177,7 +177,7 @@ def _as_text(name: str, argument: str) -> str:
         argument.encode()
         return argument
     try:
-        # In the C locale Python takes all that is not ASCII for undecodable bytes.
+        # In the C locale, Python takes all non-ASCII characters for undecodable bytes.
         return os.fsencode(argument).decode()
     except UnicodeError:
         raise CommandFailed(f"the {name} is not text in UTF-8") from None
@@ -187,4 +187,4 @@ def _check_token(where: str, token: str) -> None:
     if not token:
         raise CommandFailed(f"{where} is empty")
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise CommandFailed(f"{where} has characters that no token has: it must be one word in ASCII")
+        raise CommandFailed(f"{where} has invalid characters: a token is one word of ASCII characters")

@@ -1,4 +1,4 @@
-"""``state``: report an agent's own state."""
+"""``state``: reports an agent's own state."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .sidecar_requests import request
 
 
 def run(options: argparse.Namespace) -> int:
-    """Put or renew the agent's signal."""
+    """Set or renew the agent's signal."""
     check_target(options, "state", "report the state of everything")
-    note_unknown_scope(options, "it is known from now on")
+    note_unknown_scope(options, "it becomes known now")
     body: dict[str, Any] = {"state": options.state, "reason": options.reason}
     if options.source is not None:
         body["source"] = options.source

@@ -1,4 +1,4 @@
-"""``status``: what is known of a scope, and everything inside it that is not well or not open."""
+"""``status``: shows the status of a scope, and everything inside it that is not well or not open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(status)
         return OK
     if status["blind"]:
-        print_line("blind: the watchdog's alert is missing, a resolve lifts nothing")
+        print_line("blind: the watchdog's alert is missing, so a resolve lifts no hold")
     for line in _lines(status, max_signals=len(status["signals"])):
         print_line(line)
     listed = status.get("below") if options.below else status.get("unwell")
@@ -58,7 +58,7 @@ def _lines(one: dict[str, Any], max_signals: int) -> Iterator[str]:
         yield f"    {suppressed['text']}"
     signals = one["signals"]
     for signal in signals[:max_signals]:
-        doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
+        doubt = f" (resolved at {signal['ended_at']}, not accepted yet)" if signal["ended_at"] else ""
         claim = f"{signal['source']} claims {signal['state']} since {signal['since']}"
         yield f"    {claim}{doubt}: {signal['reason']}"
     if len(signals) > max_signals:

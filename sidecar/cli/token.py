@@ -1,4 +1,4 @@
-"""``token``: make a bearer token."""
+"""``token``: makes a bearer token."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from .output import print_line
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print a new token, and the digest that a config may have in its place."""
-    import hashlib  # noqa: PLC0415 - no other command needs them
+    """Print a new token, and its digest for the config."""
+    import hashlib  # noqa: PLC0415 - only this command needs them
     import secrets  # noqa: PLC0415
 
     secret = secrets.token_urlsafe(32)

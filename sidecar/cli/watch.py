@@ -1,4 +1,4 @@
-"""``watch``: print a scope's snapshot, and again whenever it changes."""
+"""``watch``: prints a scope's snapshot, and each change of it."""
 
 from __future__ import annotations
 

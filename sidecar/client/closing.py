@@ -12,8 +12,8 @@ _LEAST_SECS = 0.05
 class CloseBudget:
     """The total time that closing gates and agents may delay a process.
 
-    Closing sends a last report. If a sidecar does not answer, the first few gates wait for it and the others hardly
-    wait. The budget refills within 30 seconds.
+    Closing sends a last report. If a sidecar does not answer, the first few gates wait for it and the others
+    hardly wait. The budget refills within 30 seconds.
     """
 
     def __init__(self) -> None:

@@ -93,8 +93,8 @@ def parse_endpoint(url: object) -> Endpoint:
 def proxy_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> Endpoint | None:
     """The HTTP proxy that the environment names for ``endpoint``; None: there is none.
 
-    ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` (the lower-case names take precedence) apply only to a remote
-    sidecar. ``NO_PROXY`` excludes hosts, domains and networks.
+    ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` (the lower-case names take precedence) apply only to a
+    remote sidecar. ``NO_PROXY`` excludes hosts, domains and networks.
 
     Raises:
         Misconfigured: the proxy is not an ``http://`` proxy.

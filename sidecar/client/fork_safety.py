@@ -1,10 +1,10 @@
 """Keeps state of a parent process out of its forked children.
 
-A fork copies memory and one thread. In the child, a lock that another thread held stays locked forever, the thread
-that followed the gate is missing, and the copied state becomes stale unnoticed.
+A fork copies memory and one thread. In the child, a lock that another thread held stays locked forever, the
+thread that followed the gate is missing, and the copied state becomes stale unnoticed.
 
-Rules of this file: nothing relies on a notification of a fork, because some hosts (uWSGI) fork without calling the
-hooks of `os.register_at_fork`. Nothing waits for a lock.
+Rules of this file: nothing relies on a notification of a fork, because some hosts (uWSGI) fork without
+calling the hooks of `os.register_at_fork`. Nothing waits for a lock.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def _count_fork() -> None:
 def _notify_python_of_fork() -> None:
     """Do what `os.fork` does in a child, if the host has forked by itself.
 
-    Otherwise the interpreter's own lock waits for threads that only the parent has, and the first new thread may
-    hang. This must happen before the child has other threads; later is too late.
+    Otherwise the interpreter's own lock waits for threads that only the parent has, and the first new thread
+    may hang. This must happen before the child has other threads; later is too late.
     """
     global _notified_pid  # noqa: PLW0603 - belongs to the process, as the process id does
     if _notified_pid == os.getpid():

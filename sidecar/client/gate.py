@@ -1,7 +1,8 @@
 """A local copy of a sidecar's gate. A check of an open gate reads one byte.
 
-A thread follows the gate and updates a flag. A request that meets a closed gate is parked in this process: a thread
-waits on a condition, a task on a future. When the gate opens, one event for each event loop wakes all of them.
+A thread follows the gate and updates a flag. A request that meets a closed gate is parked in this process: a
+thread waits on a condition, a task on a future. When the gate opens, one event for each event loop wakes all
+of them.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ _NO_ASYNCIO = (
 class Gate:
     """The gate of one scope, as a worker sees it.
 
-    Safe with threads, asyncio, gevent (monkey-patched) and forks: a child follows the gate by itself, asks the
-    sidecar before its first request passes, and has its own counts. Pickling and copying keep the settings only.
-    Keyword arguments are those of `Settings`. The environment provides the missing ones.
+    Safe with threads, asyncio, gevent (monkey-patched) and forks: a child follows the gate by itself, asks
+    the sidecar before its first request passes, and has its own counts. Pickling and copying keep the
+    settings only. Keyword arguments are those of `Settings`. The environment provides the missing ones.
 
     Args:
         url: the URL of the sidecar: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
@@ -91,8 +92,8 @@ class Gate:
     def wait(self, timeout: float | None = None) -> None:
         """Return once the gate is open.
 
-        While the state is unknown, after the start and after a fork, it waits for the sidecar's first answer, for 2
-        seconds even if ``timeout`` is shorter.
+        While the state is unknown, after the start and after a fork, it waits for the sidecar's first answer,
+        for 2 seconds even if ``timeout`` is shorter.
 
         Args:
             timeout: seconds to wait at most; None: ``wait_secs``; 0: do not wait.

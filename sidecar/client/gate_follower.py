@@ -1,4 +1,4 @@
-"""The part of a `Gate` that belongs to one process: its state, its waiters and the thread that follows the gate."""
+"""The part of a `Gate` that belongs to one process: state, waiters and the thread that follows the gate."""
 
 from __future__ import annotations
 
@@ -194,7 +194,8 @@ class GateFollower:
     def close(self) -> None:
         """Open the gate permanently, admit all waiters, and start the last report. Returns at once.
 
-        The waiters are counted here, not when their threads and tasks run again, because the report comes first.
+        The waiters are counted here, not when their threads and tasks run again, because the report comes
+        first.
         """
         with self.lock:
             if self._closed:

@@ -38,14 +38,14 @@ StateCallback = Callable[[bool, GateSnapshot | None, float], None]
 class Link:
     """Follows one gate for one process. A forked child creates its own.
 
-    The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, for whatever reason,
-    the state is unknown and ``unreachable`` decides.
+    The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, for whatever
+    reason, the state is unknown and ``unreachable`` decides.
 
     Args:
         settings: the URL of the sidecar, and the fallback without it.
         counts: the counts to report.
-        on_state: called with whether the gate is open, its snapshot if there is one, and how many waiters to admit
-            per second (0: all at once), whenever the first two change. It must not block.
+        on_state: called with whether the gate is open, its snapshot if there is one, and how many waiters to
+            admit per second (0: all at once), whenever the first two change. It must not block.
         failures: counts and logs unexpected exceptions.
 
     Attributes:

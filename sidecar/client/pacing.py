@@ -22,9 +22,9 @@ def backoff_secs(failures: int, random: Random) -> float:
 class PollPacer:
     """Prevents a busy loop when long polls return at once.
 
-    Normally a long poll returns early only after a change. With an intermediary that removes the ETag, or a server
-    that does not wait, each poll returns at once without a change; then the pauses double. Early answers with
-    changes are slowed down only after 20 in a row.
+    Normally a long poll returns early only after a change. With an intermediary that removes the ETag, or a
+    server that does not wait, each poll returns at once without a change; then the pauses double. Early
+    answers with changes are slowed down only after 20 in a row.
 
     Args:
         poll_secs: how long a poll without news should take.

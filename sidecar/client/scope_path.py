@@ -1,7 +1,7 @@
 """Scope paths, checked as the sidecar checks them.
 
-The client does not import the sidecar, so this file repeats the rules of `sidecar.core.scope`. A test compares
-the two.
+The client does not import the sidecar, so this file repeats the rules of `sidecar.core.scope`. A test
+compares the two.
 """
 
 from __future__ import annotations

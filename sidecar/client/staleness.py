@@ -1,7 +1,7 @@
 """Detects that the known state of a gate is too old.
 
-It runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck, for example
-in a DNS lookup.
+It runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck, for
+example in a DNS lookup.
 """
 
 from __future__ import annotations

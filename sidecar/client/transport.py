@@ -1,7 +1,7 @@
 """HTTP/1.1 over TCP, TLS, a proxy or a Unix socket, with a deadline for every step.
 
-`http.client` parses and writes. This file adds a deadline for the whole exchange, a limit on received bytes, Unix
-sockets, and a shutdown from another thread.
+`http.client` parses and writes. This file adds a deadline for the whole exchange, a limit on received bytes,
+Unix sockets, and a shutdown from another thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import ssl
 import time
 from typing import Any
 
-# `getaddrinfo` needs it. If a thread imported it later, a forked child could wait for the import lock forever.
+# `getaddrinfo` needs it. If a thread imported it later, a forked child could wait for the import lock
+# forever.
 import encodings.idna  # noqa: F401  # isort: skip
 
 from .endpoint import Endpoint

@@ -1,11 +1,12 @@
 """Keeps each engine in sync with its gate: the engine is paused while the gate of its scope is closed.
 
-Level-triggered: after each gate change, and periodically, the engine is asked whether it is paused, and is paused
-or resumed until it agrees with its gate. A restarted engine has lost its pause and is paused again. Nothing waits
-for an engine: each has its own task, and its requests run in threads.
+Level-triggered: after each gate change, and periodically, the engine is asked whether it is paused, and is
+paused or resumed until it agrees with its gate. A restarted engine has lost its pause and is paused again.
+Nothing waits for an engine: each has its own task, and its requests run in threads.
 
 An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
-sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar continues it.
+sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar
+continues it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """SGLang's pause: ``/pause_generation``, ``/continue_generation``.
 
-SGLang has no route that says whether it is paused. ``/ready`` is 503 while it is paused. Source: SGLang 0.5.23.
+SGLang has no route that says whether it is paused. ``/ready`` is 503 while it is paused. Source: SGLang
+0.5.23.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ client never shrinks while it takes part, even if a later client rate is smaller
 received the later one, and older clients ignore it. The sidecar's own waiters get the rest. The client rate
 grows when clients leave.
 
-No waiter is stuck: if the whole rate is granted, the sidecar's own waiters get an extra hundredth of it until a
-client leaves.
+No waiter is stuck: if the whole rate is granted, the sidecar's own waiters get an extra hundredth of it until
+a client leaves.
 
-A client that was unknown when the ramp began is granted the client rate at the time of its first report. It may
-have received a larger rate before. Only because of such clients can the sum exceed the rate.
+A client that was unknown when the ramp began is granted the client rate at the time of its first report. It
+may have received a larger rate before. Only because of such clients can the sum exceed the rate.
 """
 
 from __future__ import annotations

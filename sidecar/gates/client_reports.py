@@ -243,7 +243,8 @@ class ClientReports:
 
     def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that are gone must not block new ones. If they return, their reports say what was acknowledged.
+            # Clients that are gone must not block new ones. If they return, their reports say what was
+            # acknowledged.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")

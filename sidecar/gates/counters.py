@@ -64,7 +64,8 @@ class Counters:
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
-        # The name of the watchdog's alert (empty: none is configured), and whether it was received since then.
+        # The name of the watchdog's alert (empty: none is configured), and whether it was received since
+        # then.
         self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})

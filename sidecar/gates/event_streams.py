@@ -1,8 +1,8 @@
 """Event streams. Each stream sends the changes of one scope and everything inside it.
 
 Streams of the same scope share one topic, which stores and renders each change once. A change goes to the
-topics of its own scope and of its ancestors, so a stream costs nothing while other subtrees change. In each pass
-of the event loop only a few streams send, however many have pending changes.
+topics of its own scope and of its ancestors, so a stream costs nothing while other subtrees change. In each
+pass of the event loop only a few streams send, however many have pending changes.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ class EventStreams:
         self._failures = failures
         self._count = 0
         self._topics: dict[str, Topic] = {}
-        # Topics by each ancestor of their scope: while their scope is unknown, changes of the ancestor concern them.
+        # Topics by each ancestor of their scope: while their scope is unknown, changes of the ancestor
+        # concern them.
         self._inside: dict[str, dict[Topic, None]] = {}
         self._queue: deque[EventStream] = deque()
         self._queued = asyncio.Event()

@@ -1,8 +1,8 @@
 """An index of the parked requests and watches for unknown scopes, by path.
 
-They are parked at the nearest known ancestor, their home. When a scope becomes known, the waiters for it and for
-scopes inside it move there. To find them without a scan, each waiter is listed under every path from one segment
-below its home down to its own path, eight at most.
+They are parked at the nearest known ancestor, their home. When a scope becomes known, the waiters for it and
+for scopes inside it move there. To find them without a scan, each waiter is listed under every path from one
+segment below its home down to its own path, eight at most.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tree of gates of all known scopes, and the state that each gate inherits from its ancestors.
 
-Rules of this file: a gate's parent and children are never stored. They are read from the tree of paths, so they
-cannot be wrong. A change has three steps:
+Rules of this file: a gate's parent and children are never stored. They are read from the tree of paths, so
+they cannot be wrong. A change has three steps:
 
 1. `GateTree.prepare` computes the new state of every affected gate. It may take many time slices, because the
    new states are not visible yet.
@@ -248,7 +248,7 @@ class GateTree:
             yield
 
     def _compute_state(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
-        """Compute the new state of ``gate``. ``renew``: increase the version even if the snapshot is the same."""
+        """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
         effective, nearest_hold, held_by = update.inherited[gate]

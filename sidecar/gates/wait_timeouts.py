@@ -1,8 +1,8 @@
 """The timeouts of all waits, with one timer.
 
-Waits are grouped into buckets of a hundredth of a second, rounded up. So no wait times out early, or later than
-one bucket. Adding and discarding cost one dictionary entry. The loop has one timer, for the next bucket. When
-thousands of waits time out together, they end in short time slices.
+Waits are grouped into buckets of a hundredth of a second, rounded up. So no wait times out early, or later
+than one bucket. Adding and discarding cost one dictionary entry. The loop has one timer, for the next bucket.
+When thousands of waits time out together, they end in short time slices.
 """
 
 from __future__ import annotations

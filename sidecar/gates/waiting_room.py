@@ -40,7 +40,8 @@ class WaitingRoom:
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
         closing: the sidecar shuts down, and no more requests are parked.
-        reassigning: the structure of the tree has changed, and some requests are still parked at their old gate.
+        reassigning: the structure of the tree has changed, and some requests are still parked at their old
+            gate.
         on_client_rate: called with a gate whose ramp has a new client rate.
     """
 
@@ -155,7 +156,7 @@ class WaitingRoom:
     # -- moving -----------------------------------------------------------------------------------
 
     def move_in(self, gate: Gate) -> Iterator[None]:
-        """The scope of ``gate`` has become known: move the requests for it and for scopes inside it to ``gate``."""
+        """The scope of ``gate`` has become known: move the requests for it and below it to ``gate``."""
         for waiter in self._unnamed.at(gate.scope):
             self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield

@@ -65,7 +65,7 @@ class Exposition:
         self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
-        """Render the metrics in the format that ``accept`` asks for. The values of one scope are consistent."""
+        """Render the metrics in the format of ``accept``. The values of one scope are consistent."""
         encode, content_type = _encoder(accept)
         ends = [_END] if content_type.startswith("application/openmetrics-text") else []
         metric_format = self._formats.get(content_type)

@@ -81,7 +81,9 @@ class ProcessMetrics:
             "wellbeing_connections", "Open connections.", float(len(self._source.fast_path.connections))
         )
         build = GaugeMetricFamily(
-            "wellbeing_build_info", "The version of the sidecar; always 1.", labels=["version", "python_version"]
+            "wellbeing_build_info",
+            "The version of the sidecar; always 1.",
+            labels=["version", "python_version"],
         )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
@@ -141,9 +143,7 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
 
 
 def _reports(counters: Counters) -> Iterator[Metric]:
-    reports = CounterMetricFamily(
-        "wellbeing_reports", "Reports of counts from clients.", labels=["result"]
-    )
+    reports = CounterMetricFamily("wellbeing_reports", "Reports of counts from clients.", labels=["result"])
     for result, count in list(counters.reports.items()):
         reports.add_metric([result], count)
     yield reports
@@ -155,7 +155,9 @@ def _reports(counters: Counters) -> Iterator[Metric]:
 
 def _engines(engines: EngineSyncs) -> Iterator[Metric]:
     in_sync = GaugeMetricFamily(
-        "wellbeing_engine_in_sync", "Whether the engine is paused exactly while its gate is closed.", labels=["scope", "engine"]
+        "wellbeing_engine_in_sync",
+        "Whether the engine is paused exactly while its gate is closed.",
+        labels=["scope", "engine"],
     )
     paused = GaugeMetricFamily(
         "wellbeing_engine_paused",
@@ -179,10 +181,14 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:
     up = GaugeMetricFamily(
-        "wellbeing_import_up", "Whether the last poll of the controller succeeded.", labels=["scope", "import"]
+        "wellbeing_import_up",
+        "Whether the last poll of the controller succeeded.",
+        labels=["scope", "import"],
     )
     paused = GaugeMetricFamily(
-        "wellbeing_import_paused", "Whether the imported controller says that it is paused.", labels=["scope", "import"]
+        "wellbeing_import_paused",
+        "Whether the imported controller says that it is paused.",
+        labels=["scope", "import"],
     )
     duration = GaugeMetricFamily(
         "wellbeing_import_current_pause_duration_seconds",
@@ -215,7 +221,9 @@ def _alertmanager(counters: Counters) -> Iterator[Metric]:
         heard.add_metric([], float(was_heard))
     yield heard
     up = GaugeMetricFamily(
-        "wellbeing_alertmanager_up", "Whether the last poll of the Alertmanager succeeded.", labels=["alertmanager"]
+        "wellbeing_alertmanager_up",
+        "Whether the last poll of the Alertmanager succeeded.",
+        labels=["alertmanager"],
     )
     for name, answered in list(counters.alertmanagers.items()):
         if answered is not None:
@@ -253,7 +261,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
 def _task_failures(counters: Counters) -> Metric:
     family = CounterMetricFamily(
         "wellbeing_task_failures",
-        "Unexpected exceptions of background tasks, timers and threads. Each was logged, and the task was started again.",
+        "Unexpected exceptions of background tasks, timers and threads, which are logged and restarted.",
         labels=["task"],
     )
     for task, count in list(counters.task_failures.counts.items()):

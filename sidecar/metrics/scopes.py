@@ -1,7 +1,7 @@
 """Per-scope metric families with cached text: a scope is rendered again only when a value changed.
 
-All lines of a family must be adjacent, so a scope's lines are kept by family. They have two parts: counts change
-with every request and while a gate is closed; state changes only with a command.
+All lines of a family must be adjacent, so a scope's lines are kept by family. They have two parts: counts
+change with every request and while a gate is closed; state changes only with a command.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """The controller: the one writer of all state.
 
-The writer takes all pending commands, decides them in order in one transaction, commits the transaction to the
-store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a commit
-share the next transaction.
+The writer takes all pending commands, decides them in order in one transaction, commits the transaction to
+the store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a
+commit share the next transaction.
 
-A batch may affect ten thousand scopes and as many parked requests. All gates change in one step, so no request
-sees a changed scope together with an unchanged one. The work before that step (computing the new states) is
-not visible. The work after it (waking, publishing, counting, scheduling) may come later. Both run in time slices.
+A batch may affect ten thousand scopes and as many parked requests. All gates change in one step, so no
+request sees a changed scope together with an unchanged one. The work before that step (computing the new
+states) is not visible. The work after it (waking, publishing, counting, scheduling) may come later. Both run
+in time slices.
 
 If the store fails, the commands of the batch fail and change nothing. Changes by time alone (holds that end,
 signals that expire) still apply, because they would also apply after a restart.
@@ -194,7 +195,7 @@ class Controller:
         await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
-        """Submit ``command`` on behalf of ``actor``. The result is set once the command is durable and applied.
+        """Submit ``command`` on behalf of ``actor``. The result is set when it is durable and applied.
 
         The result may raise:
             CoreError: the command was refused and changed nothing.
@@ -279,7 +280,8 @@ class Controller:
         ):
             decided, refused = _apply_commands(batch, transaction, now)
         else:
-            # Only this writer changes the state that decisions read, and it waits here. The loop serves gates.
+            # Only this writer changes the state that decisions read, and it waits here. The loop serves
+            # gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
             _fail(pending, error)

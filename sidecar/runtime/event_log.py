@@ -27,9 +27,9 @@ _FLUSH_SECS = 10.0
 class EventLog:
     """Counts and logs every intervention, pause and resume.
 
-    A thread writes the lines, in order, a few at a time, so that ten thousand lines or a slow log reader do not
-    block the event loop. Up to 100,000 events wait to be written. Beyond that, the oldest are dropped, which is
-    logged. The history has all of them.
+    A thread writes the lines, in order, a few at a time, so that ten thousand lines or a slow log reader do
+    not block the event loop. Up to 100,000 events wait to be written. Beyond that, the oldest are dropped,
+    which is logged. The history has all of them.
 
     Args:
         counters: the counters of the process.

@@ -1,9 +1,9 @@
 """Cyclic garbage collection that does not block the event loop.
 
 By default Python collects its oldest generation whenever enough new objects have survived. With ten thousand
-scopes this takes over 100 ms and finds nothing, because the sidecar creates no garbage cycles. So only the young
-generations are collected regularly. The oldest is collected when the process has grown so much that garbage may
-be the reason.
+scopes this takes over 100 ms and finds nothing, because the sidecar creates no garbage cycles. So only the
+young generations are collected regularly. The oldest is collected when the process has grown so much that
+garbage may be the reason.
 """
 
 from __future__ import annotations

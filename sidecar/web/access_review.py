@@ -18,7 +18,7 @@ def review_connections(
     check: Callable[[Any], None],
     failures: Failures,
 ) -> None:
-    """Call ``check`` with each of ``connections``, in batches, so that the event loop is never blocked for long.
+    """Call ``check`` with each of ``connections``, in batches that do not block the event loop for long.
 
     Args:
         loop: runs the review.

@@ -28,7 +28,7 @@ BLOCKED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
-"""Blocked while the worker is forked, until the worker has its own handlers. No signal is lost or kills it."""
+"""Blocked while the worker is forked, until the worker has its own handlers. None is lost or kills it."""
 
 _MAX_CHECK_INTERVAL_SECS = 5.0
 """The master checks every second. In a longer gap the master did not run either: the machine was

@@ -401,7 +401,7 @@ def _peer(scope: Scope) -> str:
 
 
 async def _read(receive: Receive, limit: int, record_size: Callable[[int], None]) -> bytes | None:
-    """The whole body, at most ``limit`` bytes; None: the client disconnected. ``hold`` gets its size so far."""
+    """The body, at most ``limit`` bytes; None: the client disconnected. ``record_size`` gets each size."""
     parts: list[bytes] = []
     size = 0
     while True:

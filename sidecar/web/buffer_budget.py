@@ -1,4 +1,4 @@
-"""Limits the memory that all connections together buffer for clients that send too much or read too slowly."""
+"""Limits the buffers of all connections together, for clients that send too much or read too slowly."""
 
 from __future__ import annotations
 

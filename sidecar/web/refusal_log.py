@@ -138,10 +138,10 @@ class RefusalLog:
 
 
 def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
-    """The part of ``scope`` that looks misspelt, and the probable correct scope; None: nothing looks misspelt.
+    """The part of ``scope`` that looks misspelt, and the probable correct scope; None: nothing does.
 
-    A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first segment
-    looks misspelt even if nothing similar is known.
+    A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first
+    segment looks misspelt even if nothing similar is known.
 
     Args:
         scope: the requested scope.

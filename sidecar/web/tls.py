@@ -23,8 +23,8 @@ class TlsError(Exception):
 class ReloadableContext(ssl.SSLContext):
     """A server context that delegates new connections to `current`, which can be replaced.
 
-    A new context does not trust the certificate authorities or sessions of the old one. Otherwise a client could
-    resume an old session without showing its certificate again.
+    A new context does not trust the certificate authorities or sessions of the old one. Otherwise a client
+    could resume an old session without showing its certificate again.
     """
 
     current: ssl.SSLContext

@@ -87,7 +87,7 @@ class Body:
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least 0; ``default`` if it is absent. Without a default, absence is an error."""
+        """A whole number of at least 0; ``default`` if absent. Without a default, absence is an error."""
         value = self._members.get(name, default)
         if value is None:
             raise Problem("invalid-body", f"{name}: is missing")

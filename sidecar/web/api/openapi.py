@@ -45,7 +45,7 @@ def openapi() -> Json:
         "info": {
             "title": "Wellbeing sidecar",
             "version": __version__,
-            "description": "Monitors the wellbeing of agents and models, and pauses inference while it is bad.",
+            "description": "Monitors the wellbeing of agents and models. Pauses inference while it is bad.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
@@ -178,14 +178,20 @@ def _gate(*, head: bool = False) -> Json:
                 {"type": "number", "minimum": 0},
                 "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
-            _query("deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."),
+            _query(
+                "deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."
+            ),
         ],
         "responses": {
             "200": _snapshot(head=head),
             "401": _paused("Paused, with `deny_status=401`; or authentication is required", head=head),
-            "403": _paused("Paused, with `deny_status=403`; or the credential does not allow this", head=head),
+            "403": _paused(
+                "Paused, with `deny_status=403`; or the credential does not allow this", head=head
+            ),
             "429": _paused("Paused, with `deny_status=429`; or too many wrong credentials", head=head),
-            "503": _paused("Paused, and the wait timed out; or too many requests wait; or shutting down", head=head),
+            "503": _paused(
+                "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
+            ),
         },
     }
 
@@ -236,7 +242,9 @@ def _command(
             "required": not optional,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{request_schema}"}}},
         },
-        "responses": {"200": _json("Done and stored durably", {"$ref": f"#/components/schemas/{response_schema}"})},
+        "responses": {
+            "200": _json("Done and stored durably", {"$ref": f"#/components/schemas/{response_schema}"})
+        },
         "problems": (*_CHANGES, *problems),
     }
 
@@ -250,7 +258,11 @@ def _status() -> Json:
         "of this episode is over. For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
-            _query("below", {"enum": ["true", "false"], "default": "false"}, "List all known scopes inside it too.")
+            _query(
+                "below",
+                {"enum": ["true", "false"], "default": "false"},
+                "List all known scopes inside it too.",
+            )
         ],
         "responses": {"200": _json("The status", {"$ref": "#/components/schemas/Status"})},
     }

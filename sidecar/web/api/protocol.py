@@ -2,8 +2,8 @@
 
 It decides what uvicorn leaves open:
 
-- One request at a time is parsed. Pipelined requests stay in a buffer until the response is sent and the client
-  has read it. Then they share the event loop with those of other connections (`FairQueue`).
+- One request at a time is parsed. Pipelined requests stay in a buffer until the response is sent and the
+  client has read it. Then they share the event loop with those of other connections (`FairQueue`).
 - The size of a head and the time for sending it are limited.
 - An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
 - A client that half-closes its connection still gets its responses.
@@ -309,7 +309,8 @@ class ApiProtocol(HttpToolsProtocol):
             return
         begun = self._heads_begun
         if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
-            # The whole piece belongs to this head. If another message ends in the piece, the share is not known.
+            # The whole piece belongs to this head. If another message ends in the piece, the share is not
+            # known.
             self._head_bytes += len(piece)
         if self._in_head and self._head_bytes > self._context.limits.max_header_bytes:
             self._refuse_head()

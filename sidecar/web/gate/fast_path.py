@@ -1,4 +1,4 @@
-"""State that all connections share: request plans, the date, limits, and the hand-over to uvicorn's protocol."""
+"""State that all connections share: request plans, date, limits, and the hand-over to uvicorn's protocol."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class GateFastPath:
         return self.guard.untrusted
 
     def clear_plans(self) -> None:
-        """Drop all plans: after a change of scopes, policies or credentials the same bytes may mean something else."""
+        """Drop all plans: scopes, policies or credentials changed, so the same bytes may mean something else."""
         self._plan_bytes = 0
         self.guard.clear_plans()
 
@@ -148,7 +148,7 @@ class GateFastPath:
         return plan
 
     def render_plan(self, plan: RequestPlan) -> bytes:
-        """The response for a plan that is not plain. It is rendered again when the gate or the date changed."""
+        """The response for a plan that is not plain, rendered again if the gate or the date changed."""
         gate = plan.gate
         if plan.answer_version != gate.version or plan.answer_date is not self.date:
             snapshot = snapshot_response(gate, plan.path)

@@ -41,7 +41,8 @@ class GateRequest:
         scope: the requested scope.
         wait: seconds to wait at most; None: the default.
         deny_status: the status of the response when the wait runs out.
-        if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is missing.
+        if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
+            missing.
     """
 
     __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
