@@ -39,7 +39,5 @@ def timestamp(text: str) -> str:
         ago = timedelta(seconds=parse_duration(text))
         return (datetime.now(UTC) - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError):
-        message = (
-            f"must be a time such as 2026-11-23T09:00:00Z, or how long ago, such as 5m or 1d; got {text!a}"
-        )
+        message = f"must be a time like 2026-11-23T09:00:00Z, or how long ago, like 5m or 1d; got {text!a}"
         raise argparse.ArgumentTypeError(message) from None

@@ -229,7 +229,7 @@ def _add_pause(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--max-pause-secs",
         type=duration,
         metavar="DURATION",
-        help="the pause ends by itself after this time, such as 5m or 1h30m; 0: never (default: the policy's)",
+        help="the pause ends by itself after this time, like 5m or 1h30m; 0: never (default: the policy's)",
     )
     _add_all(parser, "close every gate")
 

@@ -261,7 +261,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
 def _task_failures(counters: Counters) -> Metric:
     family = CounterMetricFamily(
         "wellbeing_task_failures",
-        "Unexpected exceptions of background tasks, timers and threads, which are logged and restarted.",
+        "Unexpected exceptions of background tasks, timers and threads. Each is logged; the task restarts.",
         labels=["task"],
     )
     for task, count in list(counters.task_failures.counts.items()):

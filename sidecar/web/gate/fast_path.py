@@ -81,7 +81,7 @@ class GateFastPath:
         return self.guard.untrusted
 
     def clear_plans(self) -> None:
-        """Drop all plans: scopes, policies or credentials changed, so the same bytes may mean something else."""
+        """Drop all plans: after a change of scopes, policies or credentials they may be wrong."""
         self._plan_bytes = 0
         self.guard.clear_plans()
 
