@@ -187,4 +187,4 @@ def _check_token(where: str, token: str) -> None:
     if not token:
         raise CommandFailed(f"{where} is empty")
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise CommandFailed(f"{where} has invalid characters: a token is one word of ASCII characters")
+        raise CommandFailed(f"{where} has invalid characters: a token must be one word in ASCII")

@@ -154,13 +154,13 @@ class Link:
                 params={"wait": f"{self._poll_secs:g}"},
                 timeout=self._poll_secs + self._slack_secs if known else self._first_secs,
             )
-            news = self._handle_response(response)
+            changed = self._handle_response(response)
         except Unreachable as error:
             return self._handle_failure(error)
         except Exception as error:  # noqa: BLE001 - recorded; an internal fault counts as unreachable, too
             self.failures.record(_NAME)
             return self._handle_failure(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
-        return self._pacer.pause_secs(time.monotonic() - began, news=news)
+        return self._pacer.pause_secs(time.monotonic() - began, changed=changed)
 
     def _known(self) -> dict[str, str]:
         snapshot = self._health.snapshot
@@ -186,16 +186,16 @@ class Link:
                 raise Unreachable("the sidecar says that nothing changed, but no state is known")
             else:
                 snapshot = before.snapshot
-            news = before.snapshot != snapshot or before.fallback or before.reachable is None
+            changed = before.snapshot != snapshot or before.fallback or before.reachable is None
             self._stale_at = time.monotonic() + self._settings.stale_after_secs
             self._tries_failed = 0
             since = before.since if before.reachable else time.time()
             self._health = Health(True, since, "", fallback=False, snapshot=snapshot)
-            if news and not self._stop.is_set():
+            if changed and not self._stop.is_set():
                 self._on_state(snapshot.is_open, snapshot, _ramp_of(response))
         if before.reachable is False:
             logger.warning("the wellbeing sidecar at %s answers again", self._settings.shown_url)
-        return news
+        return changed
 
     def _handle_failure(self, error: Unreachable) -> float:
         """Record that there was no answer; return the seconds until the next try."""

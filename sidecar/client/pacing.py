@@ -27,7 +27,7 @@ class PollPacer:
     answers with changes are slowed down only after 20 in a row.
 
     Args:
-        poll_secs: how long a poll without news should take.
+        poll_secs: how long a poll without a change should take.
         max_secs: the longest pause.
         random: varies the pauses.
     """
@@ -39,17 +39,17 @@ class PollPacer:
         self._idle = 0
         self._changes = 0
 
-    def pause_secs(self, took_secs: float, *, news: bool) -> float:
+    def pause_secs(self, took_secs: float, *, changed: bool) -> float:
         """Seconds to wait after a successful poll.
 
         Args:
             took_secs: how long the poll took.
-            news: whether the answer changed the known state.
+            changed: whether the answer changed the known state.
         """
         if took_secs >= self._early_secs:
             self._idle = self._changes = 0
             return 0.0
-        if news:
+        if changed:
             self._changes += 1
             return _CHANGE_SECS if self._changes > _FREE_CHANGES else 0.0
         self._idle += 1

@@ -88,7 +88,7 @@ class RateShares:
 
     Attributes:
         rate: requests per second, all shares together.
-        offer: how many requests a second each client is told that it may let through.
+        client_rate: how many requests per second each client may let through.
     """
 
     def __init__(self, rate: float, clients: Iterable[Hashable], *, own: bool) -> None:
@@ -170,7 +170,7 @@ class RateShares:
         return True
 
     def _largest_client_rate(self) -> float:
-        """The offer h for which the sum of max(granted, h), and h for own waiters, is the rate."""
+        """The rate h for which max(share, h) of all clients, plus h for own waiters, sums to the rate."""
         rest, parts = self.rate, len(self._granted) + self._own
         for share in sorted(self._granted.values(), reverse=True):
             if share * parts <= rest:

@@ -66,7 +66,7 @@ _LARGE_BATCH = 1_000
 """With this many scopes, a step over all of them gets an event loop pass of its own."""
 
 _SLICE_SECS = 0.001
-"""How long a batch holds the loop before other work has its turn."""
+"""How long a batch may block the loop before other work runs."""
 
 
 class ShuttingDown(Exception):
@@ -274,10 +274,8 @@ class Controller:
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
-        if (
-            sum(_work_items(pending.command, len(self.core_state.records)) for pending in batch)
-            <= _MAX_INLINE
-        ):
+        known = len(self.core_state.records)
+        if sum(_work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
             decided, refused = _apply_commands(batch, transaction, now)
         else:
             # Only this writer changes the state that decisions read, and it waits here. The loop serves
@@ -385,9 +383,9 @@ class Controller:
 
     async def _publish_client_rates(self) -> None:
         """Publish the new client rates of ramps, with a new version of each snapshot."""
-        offers, self._changed_rates = self._changed_rates, {}
+        gates, self._changed_rates = self._changed_rates, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-        for gate in offers:
+        for gate in gates:
             if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)

@@ -525,7 +525,7 @@ def test_answers_without_news_do_not_make_it_spin(answer: bytes, monkeypatch) ->
     monkeypatch.setattr(
         link_module.PollPacer,
         "pause_secs",
-        lambda self, took, *, news: pauses.append(_pause(self, took, news=news)) or pauses[-1],
+        lambda self, took, *, changed: pauses.append(_pause(self, took, changed=changed)) or pauses[-1],
     )
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.wait(30)
