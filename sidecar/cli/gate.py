@@ -1,15 +1,14 @@
-"""``gate``: block until the gate is open."""
+"""``gate``: blocks until the gate is open."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from itertools import count
 from typing import TYPE_CHECKING
 
-from .asking import is_problem, members, refusal, send
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .output import complain, emit_json, show
+from .output import print_error, print_json, print_snapshot
+from .sidecar_requests import is_problem, members, refusal, send
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
@@ -25,14 +24,14 @@ def run(options: argparse.Namespace) -> int:
     # The default wait is the sidecar's to know.
     requests, answer = _wait(options, options.wait) if options.wait else (1, _ask(options, options.wait))
     if answer.status == _OK:
-        show(members(options, answer), as_json=options.json)
+        print_snapshot(members(options, answer), as_json=options.json)
         return OK
     if answer.status == _UNAVAILABLE and is_problem(answer):
         if options.json:
-            emit_json(answer.body)
+            print_json(answer.body)
         else:
             total = f"; {options.wait:g}s in all" if requests > 1 else ""
-            complain(refusal(options, answer) + total)
+            print_error(refusal(options, answer) + total)
         return TEMPFAIL
     raise CommandFailed(refusal(options, answer))
 
@@ -43,7 +42,9 @@ def _wait(options: argparse.Namespace, secs: float) -> tuple[int, SidecarRespons
     The sidecar's policy limits the wait of one request: it is repeated until the time is over.
     """
     end = time.monotonic() + secs
-    for requests in count(1):
+    requests = 0
+    while True:
+        requests += 1
         asked = time.monotonic()
         answer = _ask(options, min(end - asked, _LONGEST_SECS))
         now = time.monotonic()

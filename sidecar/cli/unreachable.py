@@ -1,4 +1,4 @@
-"""Why a sidecar could not be reached, in one plain sentence with the remedy."""
+"""Explains in one sentence why a sidecar could not be reached, and how to fix it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CHECK = "check --url (WELLBEING_URL)"
 
 
 def why_unreachable(url: str, error: BaseException, timeout: float) -> str:
-    """The sentence.
+    """Return the sentence.
 
     Args:
-        url: of the sidecar.
-        error: what the client raised; its causes say more.
-        timeout: seconds that were waited for an answer.
+        url: the URL of the sidecar.
+        error: the client's exception; its causes have the details.
+        timeout: the timeout of the request in seconds.
     """
     causes = list(_causes(error))
     names = {type(one).__name__ for one in causes}

@@ -299,7 +299,7 @@ class Impatient(Sidecar):
 import sys
 from sidecar.cli import main
 from sidecar.web import arbiter, server
-server._HUNG_SECS, arbiter._LONGEST_LOOK_SECS = 3, 1.0
+server._HUNG_SECS, arbiter._MAX_CHECK_INTERVAL_SECS = 3, 1.0
 sys.exit(main(["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json"]))
 """
 

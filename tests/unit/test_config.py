@@ -145,7 +145,7 @@ def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> N
     config = load(tmp_path, text, environ, log_level="debug")
     assert (config.log_level, config.log_format) == ("debug", "json")
     assert problems(tmp_path, text, environ, log_level="loud")[0].startswith(
-        "--log-level: log_level: must be one of"
+        "--log-level: must be one of"
     )
 
 

@@ -1,4 +1,4 @@
-"""Request bodies: JSON objects with a few known members."""
+"""Parses request bodies: JSON objects with a few known members."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Body:
         return self._members[name]
 
     def text(self, name: str, default: str) -> str:
-        """A string; ``default`` where it is absent or null."""
+        """A string; ``default`` if it is absent or null."""
         value = self._members.get(name)
         if value is None:
             return default
@@ -66,7 +66,7 @@ class Body:
         return value
 
     def name(self, name: str, default: str) -> str:
-        """A name, as it may follow ``agent:``."""
+        """A name that may follow ``agent:``."""
         value = self.text(name, default)
         if not _NAME.fullmatch(value):
             raise Problem(
@@ -76,7 +76,7 @@ class Body:
         return value
 
     def seconds(self, name: str, *, positive: bool = False) -> float | None:
-        """A number of seconds of at least 0, or above 0; None where it is absent or null."""
+        """Seconds of at least 0, or above 0 if ``positive``; None: the member is absent or null."""
         value = self._members.get(name)
         if value is None:
             return None
@@ -90,7 +90,7 @@ class Body:
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least 0; ``default`` where it is absent, which is an error if that is None."""
+        """A whole number of at least 0; ``default`` if absent. Without a default, absence is an error."""
         value = self._members.get(name, default)
         if value is None:
             raise Problem("invalid-body", f"{name}: is missing")
@@ -99,7 +99,7 @@ class Body:
         return value
 
     def counts(self, name: str) -> tuple[int, ...] | None:
-        """A list of whole numbers of at least 0; None where it is absent or null."""
+        """A list of whole numbers of at least 0; None: the member is absent or null."""
         value = self._members.get(name)
         if value is None:
             return None
@@ -112,8 +112,8 @@ class Body:
         """The names of the members."""
         return tuple(self._members)
 
-    def within(self, name: str, known: tuple[str, ...]) -> Body:
-        """The object ``name``, which has only ``known`` members; empty where it is absent."""
+    def nested(self, name: str, known: tuple[str, ...]) -> Body:
+        """The nested object ``name``, with only ``known`` members; an empty object if it is absent."""
         value = self._members.get(name)
         if value is None:
             return Body({})

@@ -16,7 +16,7 @@ MAX_PAGE = 1000
 
 
 def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
-    """The query of a request.
+    """The history query of a request's parameters.
 
     Raises:
         Problem: a parameter is not valid.
@@ -82,7 +82,7 @@ def _time(name: str, text: str | None) -> float | None:
     except (ValueError, OverflowError):
         at = math.nan
     if math.isnan(at):
-        raise _wrong(name, "a time as in RFC 3339, with its zone", text)
+        raise _wrong(name, "a time in RFC 3339 with a time zone", text)
     return at
 
 

@@ -1,4 +1,4 @@
-"""Gate and watch requests, parsed alike for the fast path and the ASGI path."""
+"""Parses gate and watch requests, for both the fast path and the ASGI path."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "/v1/status": ("below",),
     "/v1/history": ("limit", "cursor", "kind", "below", "since", "until"),
 }
-"""The query parameters that each route takes. What is misspelt is refused, not ignored."""
+"""The query parameters of each route. A misspelt parameter is refused, not ignored."""
 
 _DENY_STATUSES = {"401": 401, "403": 403, "429": 429}
 _PAUSED_STATUS = 503
@@ -38,10 +38,11 @@ class GateRequest:
 
     Attributes:
         watch: whether it is a watch.
-        scope: whose gate it asks for.
+        scope: the requested scope.
         wait: seconds to wait at most; None: the default.
         deny_status: the status of the response when the wait runs out.
-        if_none_match: the header with the version that a watch knows; None: it is missing.
+        if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
+            missing.
     """
 
     __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
@@ -86,10 +87,10 @@ class GateRequest:
 
 
 def check_parameters(route: str | None, query: str) -> None:
-    """Refuse parameters that ``route`` does not take.
+    """Refuse parameters that ``route`` does not have.
 
     Raises:
-        Problem: with the nearest name.
+        Problem: a parameter is unknown. The message suggests a similar name.
     """
     allowed = PARAMETERS.get(route or "")
     if query and allowed is not None:

@@ -119,7 +119,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         def broken() -> None:
             raise RuntimeError("an engine's driver, perhaps")
 
-        controller.on_turn = broken
+        controller.on_gate_change = broken
         await controller.submit(Pause("", "x", "op"))
         waiter, watcher = One(), One()
         controller.waiting_room.request(waiter, controller.tree.root, None, 60)
@@ -127,7 +127,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         await controller.submit(Resume("", "op"))
         assert waiter.told == [(Ending.OPENED, "open", None)]
         assert watcher.told == [(Ending.CHANGED, "open", None)]
-        assert controller.counters.task_failures.counts["on_turn"] == 2
+        assert controller.counters.task_failures.counts["on_gate_change"] == 2
 
     run(test)
 
@@ -158,7 +158,7 @@ def test_clients_are_told_another_share_of_a_ramp() -> None:
         watcher = One()
         room.watch(watcher, root, None, 60)
         version = root.version
-        room.offer_changed(root)
+        room.on_client_rate(root)
         await watcher.ended.wait()
         assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]
@@ -241,13 +241,13 @@ def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
         waiter = One()
         controller.waiting_room.request(waiter, controller.tree.gates["a"], None, 60)
         home = {
-            "rehome": (controller.waiting_room, "take_in", broken_steps),
-            "changed": (controller.waiting_room, "changed", broken_steps),
-            "tell": (controller.streams, "tell", broken_steps),
+            "rehome": (controller.waiting_room, "move_in", broken_steps),
+            "changed": (controller.waiting_room, "notify_watchers", broken_steps),
+            "tell": (controller.streams, "publish", broken_steps),
             "count": (controller._event_log, "count", broken_steps),
             "log": (controller._event_log, "log", broken),
             "plan": (controller._expiry_timer, "put", broken),
-            "reshape": (controller, "on_reshape", broken),
+            "reshape": (controller, "on_structure_change", broken),
         }
         monkeypatch.setattr(*home[part])
         await asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(Pause("b", "y", "op")))
@@ -272,7 +272,7 @@ def test_a_request_that_moves_while_the_sidecar_shuts_down_is_turned_away() -> N
         waiter, gate = One(), controller.tree.gates["a"]
         gate.requests += 1
         controller.waiting_room.request(waiter, gate, None, 60)
-        controller.on_reshape = lambda: controller.waiting_room.shut_down(
+        controller.on_structure_change = lambda: controller.waiting_room.shut_down(
             list(controller.tree.gates.values())
         )
         store.go.set()
