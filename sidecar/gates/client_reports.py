@@ -58,9 +58,9 @@ class ReportedCounts:
 
     def __post_init__(self) -> None:
         if self.waiting < 0:
-            raise InvalidReport("the sum of waited, timed_out and abandoned is greater than blocked")
+            raise InvalidReport("the sum of waited, timed_out and abandoned is more than blocked")
         if self.blocked > self.requests:
-            raise InvalidReport("blocked is greater than requests")
+            raise InvalidReport("blocked is more than requests")
 
     @property
     def waiting(self) -> int:
