@@ -326,7 +326,10 @@ def _holds_of(ended: Iterable[_Ended]) -> Iterator[tuple[str, Hold]]:
     for one in ended:
         before = last.get(one.scope)
         if one.hold is not None:
-            last[one.scope] = one
+            same_lift = before is not None and before.lifted and one.lifted and before.hold == one.hold
+            if before is None or not same_lift or one.signal.state > before.signal.state:
+                # Several signals of one notification may have ended with the hold: the worst one held it.
+                last[one.scope] = one
         elif before and (not before.lifted or one.signal.state >= before.signal.state):
             # This signal alone would have paused the scope, but there was no hold: that pause had ended.
             del last[one.scope]

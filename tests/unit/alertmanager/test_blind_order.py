@@ -150,3 +150,16 @@ def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, re
         }
         pictures.append((blind, sidecar.state_without_lift_times))
     assert pictures[0] == pictures[1]
+
+
+def test_the_worst_signal_that_ended_with_a_hold_held_it() -> None:
+    # Two resolves in one notification, and one more that would not have paused by itself.
+    sidecar = Sidecar()
+    sidecar.notify(alert("Watchdog", firing=True))
+    names = ("ad1", "aw1", "aw2")
+    sidecar.notify(*(alert(name, firing=True) for name in names))
+    sidecar.pass_time(30.0)
+    before, _ = sidecar.state_without_lift_times
+    for group in (("ad1", "aw1"), ("aw2",), ("Watchdog",)):
+        sidecar.notify(*(alert(name, firing=False) for name in group))
+    assert sidecar.state_without_lift_times[0]["a"][:3] == before["a"][:3]

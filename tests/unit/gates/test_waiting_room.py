@@ -167,7 +167,7 @@ def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: G
     for gate in tree.gates.values():
         tree.update({gate.scope: EMPTY}, 2.0)
     for gate in tree.gates.values():
-        for _ in room.open(gate):
+        for _ in room.release(gate):
             pass
     assert all(waiter.ended == [Ending.OPENED] for waiter in to_a + to_gone)
     assert len(room._unnamed) == 0
@@ -176,5 +176,5 @@ def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: G
 def test_a_watch_whose_wait_runs_out_just_before_it_is_told_is_told_all_the_same(tree: GateTree) -> None:
     watcher = watch(tree, "")
     tree.update({"": PAUSED}, 0.0)
-    tree.waiting_room._run_out(watcher)
+    tree.waiting_room._time_out(watcher)
     assert watcher.ended == [Ending.CHANGED]

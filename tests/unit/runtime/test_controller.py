@@ -253,7 +253,7 @@ def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
         await asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(Pause("b", "y", "op")))
         assert waiter.told == [(Ending.OPENED, "open", None)]
         assert controller.tree.gates["b"].closed
-        assert not controller.waiting_room.rehoming
+        assert not controller.waiting_room.reassigning
         assert sum(controller.counters.task_failures.counts.values()) > 0
         monkeypatch.undo()
 
