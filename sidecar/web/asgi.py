@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sidecar.auth import Role
+from sidecar.clock import Clock
 from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
@@ -305,7 +306,7 @@ class Application:
             self.service.fast_path.refusal_log.check_spelling(path, gate, lambda: _peer(scope))
         waiting_room = self.service.controller.waiting_room
         open_request = OpenRequest(self.service.guard, scope["state"], Role.WORKER, request.scope)
-        waiter = _AsgiWaiter(open_request)
+        waiter = _AsgiWaiter(open_request, request, self.service.clock)
         secs = request.wait_secs(gate.policy.wait_timeout_secs)
         if request.watch:
             if not request.knows(gate.version):
@@ -319,9 +320,9 @@ class Application:
         if ending is not None:
             return ended_response(request, ending, gate, path, self.service.clock.now())
         scope["state"]["connection"].wait(open_request.check_access)
-        return await self._wait(request, waiter, receive)
+        return await self._wait(waiter, receive)
 
-    async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> HttpResponse | None:
+    async def _wait(self, waiter: _AsgiWaiter, receive: Receive) -> HttpResponse | None:
         waiting_room = self.service.controller.waiting_room
         disconnected: asyncio.Future[Any] = asyncio.ensure_future(_wait_for_disconnect(receive))
         ended: asyncio.Future[Any] = waiter.ended
@@ -335,10 +336,10 @@ class Application:
             waiting_room.abandon(waiter)
         if not waiter.ended.done():
             return None
-        ending, gate = waiter.ended.result()
-        if ending is Ending.REVOKED:
+        answer: HttpResponse | None = waiter.ended.result()
+        if answer is None:
             raise waiter.open_request.refusal or Problem("unauthorized", "the access was revoked")
-        return ended_response(request, ending, gate, waiter.path, self.service.clock.now())
+        return answer
 
 
 def _load_exposition(service: Service) -> Exposition:
@@ -357,20 +358,34 @@ def _load_api(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are nar
 
 
 class _AsgiWaiter(Waiter):
-    """A waiter on the ASGI path."""
+    """A wait on the ASGI path.
 
-    __slots__ = ("ended", "open_request")
+    Attributes:
+        open_request: ends the wait when the client loses its access.
+        ended: done when the wait has ended, with the response; None: the access is gone.
+    """
 
-    def __init__(self, open_request: OpenRequest) -> None:
+    __slots__ = ("_clock", "_request", "ended", "open_request")
+
+    def __init__(self, open_request: OpenRequest, request: GateRequest, clock: Clock) -> None:
         self.open_request = open_request
         self.gate = None
         self.account = None
-        self.ended: asyncio.Future[tuple[Ending, Gate]] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[HttpResponse | None] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._clock = clock
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """Wake the handler, which sends the response."""
-        if not self.ended.done():
-            self.ended.set_result((ending, gate))
+        """Wake the handler, which sends the response. The gate may be in another state by then."""
+        if self.ended.done():
+            return
+        if ending is Ending.REVOKED:
+            self.ended.set_result(None)
+            return
+        try:
+            self.ended.set_result(ended_response(self._request, ending, gate, self.path, self._clock.now()))
+        except Exception as error:  # noqa: BLE001 - the handler answers and records it
+            self.ended.set_exception(error)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

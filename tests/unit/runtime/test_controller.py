@@ -246,7 +246,7 @@ def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
             "tell": (controller.streams, "publish", broken_steps),
             "count": (controller._event_log, "count", broken_steps),
             "log": (controller._event_log, "log", broken),
-            "plan": (controller._expiry_timer, "put", broken),
+            "plan": (controller._expiry_timer, "schedule", broken),
             "reshape": (controller, "on_structure_change", broken),
         }
         monkeypatch.setattr(*home[part])

@@ -1,0 +1,51 @@
+"""A wait on the ASGI path is answered with what was true when it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from sidecar.clock import Clock
+from sidecar.core.commands import Pause, Resume
+from sidecar.core.policy import PolicyTable
+from sidecar.runtime.controller import Controller
+from sidecar.store import MemoryStore
+from sidecar.web.asgi import Application
+
+
+def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_again_at_once() -> None:
+    async def main() -> tuple[int, dict[str, Any]]:
+        controller = Controller(PolicyTable(), MemoryStore())
+        await controller.start()
+        await controller.submit(Pause("a", "x", "op"))
+        service = SimpleNamespace(controller=controller, clock=Clock(), guard=None)
+        application = Application(service)
+        waits = asyncio.Event()
+        connection = SimpleNamespace(wait=lambda _: waits.set())
+        scope = {
+            "method": "GET",
+            "path": "/v1/gate/a",
+            "query_string": b"",
+            "headers": [],
+            "state": {"connection": connection},
+        }
+        answer = asyncio.ensure_future(application._answer(scope, asyncio.Event().wait))
+        await waits.wait()
+        gate = controller.tree.gates["a"]
+        # Both happen before the handler has its turn.
+        controller.tree.update({"a": controller.core_state.records[""]}, 1.0)
+        for _ in controller.waiting_room.open(gate):
+            pass
+        controller.tree.update({"a": controller.core_state.records["a"]}, 2.0)
+        assert gate.closed
+        found = await answer
+        assert gate.waited == 1
+        await controller.submit(Resume("a", "op"))
+        await controller.stop()
+        assert found is not None
+        return found.status, json.loads(found.body)
+
+    status, body = asyncio.run(main())
+    assert (status, body["gate"]) == (200, "open")
