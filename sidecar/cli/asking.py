@@ -80,7 +80,10 @@ def send(
             cert_file=options.cert_file or None,
         )
     except ValueError as error:
-        raise CommandFailed(str(error)) from None
+        name, _, why = str(error).partition(": ")
+        if name == "url":
+            why = f"--url (WELLBEING_URL): {options.url!a} is no URL of a sidecar: {why}"
+        raise CommandFailed(why if name == "url" else str(error)) from None
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from itertools import count
 from typing import TYPE_CHECKING
 
 from .asking import is_problem, members, refusal, send
@@ -43,14 +42,15 @@ def _wait(options: argparse.Namespace, secs: float) -> tuple[int, SidecarRespons
     The sidecar's policy limits the wait of one request: it is repeated until the time is over.
     """
     end = time.monotonic() + secs
-    for requests in count(1):
+    requests = 0
+    while True:
+        requests += 1
         asked = time.monotonic()
         answer = _ask(options, min(end - asked, _LONGEST_SECS))
         now = time.monotonic()
         if not _is_paused(answer) or end - now < _LEAST_SECS:
-            break
+            return requests, answer
         time.sleep(max(0.0, asked + _LEAST_SECS - now))
-    return requests, answer
 
 
 def _ask(options: argparse.Namespace, wait: float | None) -> SidecarResponse:

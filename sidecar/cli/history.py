@@ -23,7 +23,8 @@ def run(options: argparse.Namespace) -> int:
         return OK
     for entry in page["entries"]:
         cause = f" ({entry['cause']})" if entry["cause"] else ""
-        change = f"{entry['kind']}{cause}, {entry['from']} to {entry['to']}, by {source_name(entry['source'], entry.get('alertname'))}"
+        by = source_name(entry["source"], entry.get("alertname"))
+        change = f"{entry['kind']}{cause}, {entry['from']} to {entry['to']}, by {by}"
         reason = f": {entry['reason']}" if entry["reason"] else ""
         emit(f"{entry['at']} {scope_name(entry['scope'])}: {change}{reason}")
     if page["next_cursor"]:

@@ -144,9 +144,7 @@ def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> N
     assert load(tmp_path, text, environ).log_level == "warning"
     config = load(tmp_path, text, environ, log_level="debug")
     assert (config.log_level, config.log_format) == ("debug", "json")
-    assert problems(tmp_path, text, environ, log_level="loud")[0].startswith(
-        "--log-level: log_level: must be one of"
-    )
+    assert problems(tmp_path, text, environ, log_level="loud")[0].startswith("--log-level: must be one of")
 
 
 def test_memory_needs_no_quotes_in_a_variable_and_is_told_to_in_a_file(tmp_path: Path) -> None:
