@@ -1,4 +1,4 @@
-"""``python -m sidecar`` is ``wellbeing-sidecar``."""
+"""Runs the command line: ``python -m sidecar`` is the same as ``wellbeing-sidecar``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The one place that time comes from."""
+"""The clock: the only source of time in the program."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """The machine's clocks."""
+    """The clocks of the machine."""
 
     def now(self) -> float:
         """Wall time, seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, for durations."""
+        """Seconds that never decrease, for durations."""
         return time.monotonic()
 
 

@@ -1,8 +1,8 @@
-"""One HTTP request for JSON, for use in a thread: limited in time and size, without credentials in errors.
+"""Sends one HTTP request and parses the JSON response, with limits of time and size. For use in a thread.
 
-Nothing is taken from the environment that was not given: no ``.netrc``, no ``REQUESTS_CA_BUNDLE`` or
-``CURL_CA_BUNDLE``. A proxy of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``)
-is used for other machines, and never for loopback addresses.
+Errors contain no credentials. ``.netrc``, ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` of the environment
+are ignored. A proxy of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) is used
+for other machines, and never for loopback addresses.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
 class HttpRequestFailed(Exception):
-    """No response, or one that cannot be used; the message has no credentials in it."""
+    """There was no usable response. The message contains no credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAccess:
-    """Credentials for the server, and which certificates of servers are trusted.
+    """Credentials for a server, and which server certificates are trusted.
 
     Attributes:
-        username: for basic authentication.
-        password: in the config itself.
-        password_file: in a file, read for every request.
-        bearer_token: in the config itself.
-        bearer_token_file: in a file, read for every request.
+        username: user name for basic authentication.
+        password: its password.
+        password_file: file with the password, read for every request.
+        bearer_token: bearer token.
+        bearer_token_file: file with the bearer token, read for every request.
         ca_file: CA bundle; empty: the public certificate authorities (of ``certifi``).
         cert_file: client certificate.
-        key_file: its key.
+        key_file: its private key.
         insecure_skip_verify: accept any certificate.
     """
 
@@ -55,7 +55,7 @@ class HttpAccess:
 
     @classmethod
     def of(cls, config: object) -> HttpAccess:
-        """The attributes that a section of the config has."""
+        """The access settings of a section of the config."""
         return cls(**{name: getattr(config, name) for name in cls.__slots__ if hasattr(config, name)})
 
 
@@ -69,21 +69,21 @@ def request_json(
     params: Mapping[str, str | list[str]] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> tuple[int, Any]:
-    """The status of the response and its JSON; None where the body is not JSON.
+    """Send a request. Returns the status and the JSON of the response; None if the body is not JSON.
 
     Args:
-        method: of HTTP.
-        url: may have credentials of its own.
+        method: HTTP method.
+        url: the URL; it may contain credentials.
         access: credentials and trusted certificates.
         timeout: seconds for the whole request, until the end of the response.
-        max_bytes: of the response's body.
-        params: of the query.
-        body: sent as JSON.
+        max_bytes: limit of the response's body.
+        params: query parameters.
+        body: body of the request, sent as JSON.
 
     Raises:
-        HttpRequestFailed: no response in time, or one that is broken or too large.
+        HttpRequestFailed: there was no response in time, or it is invalid or too large.
     """
-    import requests  # noqa: PLC0415 - takes memory, and only some sidecars ask others
+    import requests  # noqa: PLC0415 - uses much memory, and only some sidecars send requests
     import urllib3  # noqa: PLC0415 - the same
 
     deadline = _Deadline(timeout)
@@ -110,23 +110,23 @@ def request_json(
     except HttpRequestFailed:
         raise
     except requests.exceptions.InvalidHeader:
-        raise HttpRequestFailed("the credentials have characters that a header may not have") from None
+        raise HttpRequestFailed("the credentials have characters that are not allowed in a header") from None
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
         # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
         raise HttpRequestFailed(deadline.passed_text() or _without_credentials(str(error))) from None
-    except Exception as error:  # noqa: BLE001 - callers know this error; an unknown one would end their work
+    except Exception as error:  # noqa: BLE001 - callers handle only this error type
         what = f"{type(error).__name__}: {_without_credentials(str(error))}"
         raise HttpRequestFailed(deadline.passed_text() or what) from None
 
 
 class _Deadline:
-    """Ends a request that takes too long, wherever it is.
+    """Ends a request that takes too long, in any phase.
 
-    The timeouts of requests are for each read from the socket: a server that sends a byte now and then would
-    never exceed them. So a timer shuts the connection down.
+    The timeouts of the library requests apply to each read from the socket. A server that sends a byte now
+    and then would never exceed them. So a timer shuts the connection down.
 
     Args:
-        secs: for the whole request.
+        secs: seconds for the whole request.
     """
 
     def __init__(self, secs: float) -> None:
@@ -147,11 +147,11 @@ class _Deadline:
 
     @property
     def has_passed(self) -> bool:
-        """Whether the time is over."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self._until
 
     def passed_text(self) -> str:
-        """The error if the time is over, else nothing."""
+        """The error text if the deadline has passed, else an empty string."""
         return f"the response was not complete within {self._secs:g} s" if self.has_passed else ""
 
     def adapter(self) -> Any:  # noqa: ANN401 - a requests.adapters.HTTPAdapter
@@ -190,7 +190,7 @@ class _Deadline:
         return Adapter()
 
     def _watch(self, connected: socket.socket) -> socket.socket:
-        # A duplicate: TLS takes the descriptor away from the socket itself.
+        # A duplicate, because TLS takes the descriptor of the original socket.
         self._sockets.append(connected.dup())
         if self.has_passed:
             self._shut_down()
@@ -201,7 +201,7 @@ class _Deadline:
             try:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # it is closed
+                continue  # the socket is closed already
 
 
 def _proxies(url: str) -> dict[str, str]:
@@ -231,10 +231,10 @@ def _authenticate(session: Any, url: str, access: HttpAccess) -> None:  # noqa: 
         token = _secret("token", access.bearer_token, access.bearer_token_file)
         if _NOT_IN_A_HEADER.search(token):
             raise HttpRequestFailed(
-                "the token has characters that a header may not have: a line break, a space?"
+                "the token has characters that are not allowed in a header, such as a line break or a space"
             )
         session.headers["Authorization"] = f"Bearer {token}"
-        # Credentials in the URL do not replace it.
+        # Credentials in the URL must not replace the token.
         session.auth = _unchanged
     elif "@" not in url:
         session.auth = _unchanged
@@ -257,11 +257,11 @@ def _secret(what: str, text: str, path: str) -> str:
 def _read(response: Any, deadline: _Deadline, max_bytes: int) -> bytes:  # noqa: ANN401
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
-        # Decoding it could take any amount of memory.
-        raise HttpRequestFailed("the response is compressed, which was not asked for")
+        # Decompression could use any amount of memory.
+        raise HttpRequestFailed("the response is compressed, although the request did not allow it")
     data = bytearray()
     while True:
-        # What has arrived, not a whole chunk: a response that arrives slowly must be noticed.
+        # Read what has arrived, not a whole chunk, so that the deadline is checked for a slow response.
         chunk = response.raw.read1(_CHUNK_BYTES)
         if deadline.has_passed:
             raise HttpRequestFailed(deadline.passed_text())

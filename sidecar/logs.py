@@ -1,7 +1,7 @@
-"""Logs on stderr: an event a line, for people or for programs.
+"""Logging to stderr: one event per line, as text or as JSON.
 
-An event is a short name; what belongs to it stands in fields: ``logger.info("pause",
-extra={"fields": {"scope": "team-a"}})``. ``at`` beside ``fields`` is when it happened, if not now.
+The message is the short name of an event. Its values are fields: ``logger.info("pause", extra={"fields":
+{"scope": "team-a"}})``. ``at`` next to ``fields`` is the time of the event, if it is not now.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ def configure(level: str, style: str) -> None:
     """Send all logs to stderr.
 
     Args:
-        level: the least that is logged: debug, info, warning, error.
-        style: ``console``: lines for people; ``json``: one object a line.
+        level: the minimum level: debug, info, warning or error.
+        style: ``console``: lines of text; ``json``: one object per line.
     """
-    # Lines do not tell where in the code, on which thread or in which process: to find that out takes as
-    # long as the rest of a line (the logging HOWTO's "Optimization").
-    logging._srcfile = None  # noqa: SLF001 - named there
+    # Lines have no source position, thread or process. Finding these takes as long as the rest of a line (see
+    # "Optimization" in the logging HOWTO).
+    logging._srcfile = None  # noqa: SLF001 - documented there
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Console())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # What the server says of itself matters when something is wrong; its own progress does not.
+    # Warnings and errors of the web servers are logged, their progress is not.
     for name in ("gunicorn", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
@@ -72,6 +72,6 @@ def _console(value: object) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    # What is told later than it happened bears the time when it did.
+    # An event that is logged late has the time at which it happened.
     moment = datetime.fromtimestamp(getattr(record, "at", record.created), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,9 +1,9 @@
 """Keeps long-lived tasks, timers and threads running.
 
-An unexpected exception in background work is counted, logged with its traceback, and the work goes on.
-Nothing else in the product starts a task, a timer or a thread that has to live as long as the process.
+An unexpected exception in background work is counted and logged with its traceback, and the work continues.
+No other module of the product starts a task, a timer or a thread that has to live as long as the process.
 
-Rules of this file: it imports nothing of the product, so that the client may use it too.
+Rules of this file: it imports no other module of the product, so that the client can use it too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ class Failures:
     def record(self, name: str) -> None:
         """Count and log the exception that is being handled.
 
-        A traceback is logged at most once a minute for each name; what fails in between is counted only.
+        A traceback is logged at most once per minute and name. Failures in between are only counted.
 
         Args:
-            name: of the task, timer or thread, as it stands in ``wellbeing_task_failures_total``.
+            name: name of the task, timer or thread, as in ``wellbeing_task_failures_total``.
         """
         now = time.monotonic()
         with self._lock:
@@ -66,10 +66,10 @@ class Failures:
 
 
 def backoff_secs(failures: int) -> float:
-    """Seconds until the next try after ``failures`` in a row: exponential, with jitter.
+    """Seconds until the next attempt: exponential, with jitter.
 
     Args:
-        failures: at least 1.
+        failures: number of failures in a row, at least 1.
     """
     ceiling = min(_MAX_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures - 1, 10))
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spreads out retries
@@ -79,9 +79,9 @@ async def run_supervised(name: str, run: Callable[[], Awaitable[None]], failures
     """Await ``run()`` until it returns or is cancelled; start it again whenever it raises.
 
     Args:
-        name: for the counter and the log.
-        run: one life of the task. It has to leave its state so that it can be called again.
-        failures: counts and logs what it raises.
+        name: name in the counter and the log.
+        run: the work. After an exception it must be possible to call it again.
+        failures: counts and logs the exceptions.
     """
     failures.register(name)
     in_a_row = 0
@@ -102,13 +102,13 @@ def run_thread_supervised(
 ) -> None:
     """Call ``run()`` until it returns or ``stopped`` is set; call it again whenever it raises.
 
-    Nothing ends the thread early: not SystemExit, and not a log handler that raises in turn.
+    Nothing ends the thread early, not even SystemExit or a log handler that raises.
 
     Args:
-        name: for the counter and the log.
-        run: one life of the thread. It has to leave its state so that it can be called again.
-        failures: counts and logs what it raises.
-        stopped: ends the wait between two lives.
+        name: name in the counter and the log.
+        run: the work. After an exception it must be possible to call it again.
+        failures: counts and logs the exceptions.
+        stopped: ends the wait between two calls.
     """
     failures.register(name)
     in_a_row = 0
@@ -125,15 +125,29 @@ def run_thread_supervised(
         stopped.wait(backoff_secs(in_a_row))
 
 
+def supervised_steps(name: str, steps: Iterable[None], failures: Failures) -> Iterator[None]:
+    """Do ``steps``; an exception ends these steps only, and not the work that they are a part of.
+
+    Args:
+        name: for the counter and the log.
+        steps: are done one by one.
+        failures: counts and logs what they raise.
+    """
+    try:
+        yield from steps
+    except Exception:  # noqa: BLE001 - recorded with its traceback
+        failures.record(name)
+
+
 class RepeatingTimer:
-    """Calls a function again and again; one that raises is called again all the same.
+    """Calls a function periodically, also after the function has raised.
 
     Args:
         loop: runs the timer.
-        secs: seconds between two calls, or a function that gives them.
-        call: called in the loop.
-        name: for the counter and the log.
-        failures: counts and logs what it raises.
+        secs: seconds between two calls, or a function that returns them.
+        call: the function; it is called in the loop.
+        name: name in the counter and the log.
+        failures: counts and logs the exceptions.
     """
 
     def __init__(
@@ -155,7 +169,7 @@ class RepeatingTimer:
         self._arm()
 
     def stop(self) -> None:
-        """Call no more."""
+        """Stop the calls."""
         self._stopped = True
         self._handle.cancel()
 

@@ -1,1 +1,1 @@
-"""Alertmanager: notifications received from it, and what the sidecar asks it."""
+"""Alertmanager: notifications from it, and queries to it."""

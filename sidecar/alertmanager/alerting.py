@@ -1,4 +1,4 @@
-"""Between Alertmanager and the controller: notifications, the dead man's switch, reconciliation."""
+"""Connects Alertmanager to the controller: notifications, the dead man's switch, reconciliation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
 
-from .client import AlertmanagerClient, Ask
+from .client import AlertmanagerClient, QueryAlertmanagers
 from .notifications import AlertInterpreter, Interpretation
 from .reconciler import Reconciler
 from .unmatched_alerts import UnmatchedAlertLog
@@ -22,20 +22,20 @@ from .watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECS = 1.0
+_CHECK_SECS = 1.0
 _RETRY_SECS = 1.0
-_MAX_NOTES = 1_000
-"""Orders that wait for the store; beyond so many, notes for the history are dropped."""
+_MAX_QUEUED = 1_000
+"""Commands that wait for the store. Above this limit, history notes are dropped."""
 
 
 class Alerting:
-    """What is heard, what is not heard, and what is asked. Belongs to the loop.
+    """Receives notifications, and runs the watchdog and the reconciler. Not thread-safe: use it in the loop.
 
     Args:
-        controller: a running one.
-        config: of alerts.
-        was_blind: as the history said last.
-        ask: asks Alertmanagers; None: over their API.
+        controller: a running controller.
+        config: the section ``alerts`` of the config.
+        was_blind: whether the sidecar was blind by the last entry of the history.
+        query: queries Alertmanagers; None: over their API.
     """
 
     def __init__(
@@ -44,81 +44,81 @@ class Alerting:
         config: AlertsConfig,
         *,
         was_blind: bool = False,
-        ask: Ask | None = None,
+        query: QueryAlertmanagers | None = None,
     ) -> None:
         self._controller = controller
-        self._orders: deque[Command] = deque()
-        self._ordered = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._queue: deque[Command] = deque()
+        self._queue_filled = asyncio.Event()
+        self._queue_idle = asyncio.Event()
+        self._queue_idle.set()
         self._unmatched_log = UnmatchedAlertLog()
         self.interpreter = AlertInterpreter(config)
         self.watchdog = Watchdog(
             config,
             controller.clock,
-            self._order,
+            self._enqueue,
             controller.core_state.records,
             was_blind=was_blind,
-            heard_alertname=controller.core_state.heard_watchdog,
+            seen_alertname=controller.core_state.seen_watchdog,
         )
-        ask = ask or AlertmanagerClient().ask
+        query = query or AlertmanagerClient().query
         self._reconciler = Reconciler(
             controller,
             self.interpreter,
             self.watchdog,
             config,
-            ask=ask,
+            query=query,
             unmatched_log=self._unmatched_log,
         )
         failures = controller.counters.task_failures
-        self._carrier = controller.loop.create_task(
-            run_supervised("watchdog_orders", self._carry_out, failures)
+        self._queue_task = controller.loop.create_task(
+            run_supervised("watchdog_orders", self._run_queue, failures)
         )
-        self._look()
-        self._looker = RepeatingTimer(
-            controller.loop, _LOOK_SECS, self._look, name="watchdog", failures=failures
+        self._check_watchdog()
+        self._check_timer = RepeatingTimer(
+            controller.loop, _CHECK_SECS, self._check_watchdog, name="watchdog", failures=failures
         )
 
     def configure(self, config: AlertsConfig) -> None:
-        """Go on with ``config``."""
+        """Apply a new config."""
         self.interpreter = AlertInterpreter(config)
         self.watchdog.configure(config)
         self._reconciler.configure(config, self.interpreter)
-        self._show()
+        self._publish_watchdog()
 
     async def stop(self) -> None:
-        """Look, ask and order no more."""
-        self._looker.stop()
-        self._carrier.cancel()
-        self._settled.set()
-        await asyncio.gather(self._carrier, return_exceptions=True)
+        """Stop all timers and tasks."""
+        self._check_timer.stop()
+        self._queue_task.cancel()
+        self._queue_idle.set()
+        await asyncio.gather(self._queue_task, return_exceptions=True)
         await self._reconciler.stop()
 
-    async def take(
+    async def receive(
         self, notification: Notification, interpretation: Interpretation, actor: str = ""
     ) -> dict[str, int]:
-        """Apply ``notification``, understood as ``heard``; by outcome, how many alerts there were.
+        """Apply ``notification``, interpreted as ``interpretation``. Returns the number of alerts by outcome.
 
         Raises:
-            CoreError: it was refused; nothing of it was done.
-            StoreUnavailable: it could not be kept; nothing of it was done.
-            ShuttingDown: it came too late.
+            CoreError: a limit would be exceeded; nothing was applied.
+            StoreUnavailable: it could not be stored; nothing was applied.
+            ShuttingDown: the controller is shutting down.
         """
         if notification.truncated_alerts:
-            self._reconciler.hurry()
-        if not interpretation.command.within:
-            # Who may speak of a part alone cannot say that somebody watches over the whole.
-            self.watchdog.hear(notification)
-        self._show()
+            self._reconciler.request()
+        if not interpretation.command.sender_scope:
+            # A sender that is limited to a scope cannot vouch for alerting as a whole.
+            self.watchdog.receive(notification)
+        self._publish_watchdog()
         counters = self._controller.counters
-        # What the watchdog has taken back counts before what is told later.
-        await self._settled.wait()
-        outcome = await self._controller.submit(self.watchdog.guard(interpretation.command), actor)
-        self.watchdog.note(outcome)
+        # Signals that the watchdog restores must be applied before a later notification.
+        await self._queue_idle.wait()
+        outcome = await self._controller.submit(self.watchdog.mark_blind(interpretation.command), actor)
+        self.watchdog.record_ended(outcome)
         if AlertOutcome.STALE in outcome.alerts:
-            # A late repetition, or a Prometheus that stood still and goes on: Alertmanager knows.
-            self._reconciler.hurry()
-        self._unmatched_log.tell(
+            # Either a late retry, or Prometheus was suspended and has continued. Alertmanager has the answer.
+            self._reconciler.request()
+        self._unmatched_log.log(
             interpretation.unmatched,
             self._controller.clock.monotonic(),
             receiver=notification.receiver,
@@ -126,56 +126,56 @@ class Alerting:
         )
         return interpretation.count(outcome, counters, self._controller.clock.now())
 
-    def hurry(self) -> None:
-        """Something was not heard: ask Alertmanager at once."""
-        self._reconciler.hurry()
+    def reconcile_now(self) -> None:
+        """Query Alertmanager at once, because a notification was lost."""
+        self._reconciler.request()
 
-    def _look(self) -> None:
-        self.watchdog.look()
-        self._show()
+    def _check_watchdog(self) -> None:
+        self.watchdog.check()
+        self._publish_watchdog()
 
-    def _show(self) -> None:
+    def _publish_watchdog(self) -> None:
         counters = self._controller.counters
         counters.blind = self.watchdog.blind
-        counters.watchdog = (self.watchdog.alertname, self.watchdog.heard)
+        counters.watchdog = (self.watchdog.alertname, self.watchdog.seen)
 
-    def _order(self, command: Command) -> None:
-        """Have ``command`` done soon, after those that were ordered before."""
-        if len(self._orders) >= _MAX_NOTES:
+    def _enqueue(self, command: Command) -> None:
+        """Queue ``command`` of the watchdog. Commands are submitted in order."""
+        if len(self._queue) >= _MAX_QUEUED:
             if isinstance(command, AddHistoryNote):
                 return
             if isinstance(command, ClaimState):
-                # The last claim of a source in a scope counts.
-                self._orders = deque(one for one in self._orders if not _is_same_claim(one, command))
-        self._orders.append(command)
-        self._ordered.set()
+                # Only the last claim of a source in a scope matters.
+                self._queue = deque(one for one in self._queue if not _is_same_claim(one, command))
+        self._queue.append(command)
+        self._queue_filled.set()
         if self._controller.counters.store_up:
-            self._settled.clear()
+            self._queue_idle.clear()
 
-    async def _carry_out(self) -> None:
-        """Have the watchdog's orders done one after the other, however long the store is down."""
+    async def _run_queue(self) -> None:
+        """Submit the queued commands one by one. While the store is down, they are retried."""
         while True:
-            if not self._orders:
-                self._settled.set()
-                self._ordered.clear()
-                await self._ordered.wait()
-            command = self._orders[0]
+            if not self._queue:
+                self._queue_idle.set()
+                self._queue_filled.clear()
+                await self._queue_filled.wait()
+            command = self._queue[0]
             try:
                 await self._controller.submit(command)
             except StoreUnavailable:
-                # Nobody waits for orders that wait for the store.
-                self._settled.set()
+                # Notifications must not wait for commands that wait for the store.
+                self._queue_idle.set()
                 await asyncio.sleep(_RETRY_SECS)
                 continue
             except ShuttingDown:
-                self._settled.set()
+                self._queue_idle.set()
                 return
             except CoreError as error:
                 logger.error("watchdog_refused", extra={"fields": {"error": str(error)}})
             except Exception:
-                logger.exception("an order of the watchdog failed")
-            if self._orders and self._orders[0] is command:
-                self._orders.popleft()
+                logger.exception("a command of the watchdog failed")
+            if self._queue and self._queue[0] is command:
+                self._queue.popleft()
 
 
 def _is_same_claim(one: Command, other: ClaimState) -> bool:

@@ -1,4 +1,4 @@
-"""Asks Alertmanagers what they know, over their API: each in a thread of its own, within a time."""
+"""Queries Alertmanagers over their API, each in its own thread and with a timeout."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _GO_META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerReply:
-    """What one Alertmanager said.
+    """The reply of one Alertmanager.
 
     Attributes:
         name: its URL, without credentials.
-        alerts: what it knows; empty when it did not answer.
-        started_at: when it did, by its own word.
-        watchdog: whether it lists the watchdog's alert; None: it was not asked for.
+        alerts: the alerts that it lists; empty if it did not answer.
+        started_at: when it was started, as it reports; seconds since the epoch.
+        watchdog: whether it lists the watchdog alert; None: no watchdog is configured.
         error: why it did not answer; empty: it did.
     """
 
@@ -39,61 +39,61 @@ class AlertmanagerReply:
     error: str = ""
 
 
-Ask = Callable[[AlertsConfig], Awaitable[list[AlertmanagerReply]]]
+QueryAlertmanagers = Callable[[AlertsConfig], Awaitable[list[AlertmanagerReply]]]
 
 
 def quote_receiver(name: str) -> str:
-    """``name`` as Alertmanager writes it into notifications: what Go's ``regexp.QuoteMeta`` makes of it."""
+    """``name`` as Alertmanager writes it in notifications: quoted by Go's ``regexp.QuoteMeta``."""
     return _GO_META.sub(lambda match: "\\" + match[0], name)
 
 
-def name_of(url: str) -> str:
-    """``url`` without the credentials that it may have."""
+def without_credentials(url: str) -> str:
+    """``url`` without credentials, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 class AlertmanagerClient:
-    """All that the config names. Belongs to the loop."""
+    """Queries the Alertmanagers of the config. Not thread-safe: use it in the loop."""
 
     def __init__(self) -> None:
         self._busy: set[str] = set()
 
-    async def ask(self, config: AlertsConfig) -> list[AlertmanagerReply]:
-        """The answers of all, in the config's order; none keeps the others waiting for more than its time."""
-        return list(await asyncio.gather(*(self._ask(url, config) for url in config.alertmanager_urls)))
+    async def query(self, config: AlertsConfig) -> list[AlertmanagerReply]:
+        """Query all Alertmanagers at once. Returns their replies in the order of the config."""
+        return list(await asyncio.gather(*(self._query(url, config) for url in config.alertmanager_urls)))
 
-    async def _ask(self, url: str, config: AlertsConfig) -> AlertmanagerReply:
-        name = name_of(url)
+    async def _query(self, url: str, config: AlertsConfig) -> AlertmanagerReply:
+        name = without_credentials(url)
         if url in self._busy:
-            return AlertmanagerReply(name, error="it has not done with the last question yet")
+            return AlertmanagerReply(name, error="the last query has not ended yet")
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[AlertmanagerReply] = loop.create_future()
+        reply_received: asyncio.Future[AlertmanagerReply] = loop.create_future()
 
-        def settle(answer: AlertmanagerReply) -> None:
+        def finish(answer: AlertmanagerReply) -> None:
             self._busy.discard(url)
-            if not answered.done():
-                answered.set_result(answer)
+            if not reply_received.done():
+                reply_received.set_result(answer)
 
-        def work() -> None:
-            answer = _answer(url, name, config)
-            # Closed: the sidecar has ended meanwhile.
+        def run() -> None:
+            answer = _fetch_reply(url, name, config)
+            # The loop is closed if the sidecar has stopped meanwhile.
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, answer)
+                loop.call_soon_threadsafe(finish, answer)
 
         self._busy.add(url)
-        # A thread and no executor: one that hangs is left alone, and keeps nobody from ending.
-        threading.Thread(target=work, name="ask-alertmanager", daemon=True).start()
+        # A daemon thread, not an executor: a thread that hangs must not delay the shutdown.
+        threading.Thread(target=run, name="ask-alertmanager", daemon=True).start()
         requests = 3 if config.watchdog.alertname else 2
         secs = requests * config.alertmanager.timeout_secs + _GRACE_SECS
         try:
-            return await asyncio.wait_for(asyncio.shield(answered), secs)
+            return await asyncio.wait_for(asyncio.shield(reply_received), secs)
         except TimeoutError:
             return AlertmanagerReply(name, error=f"it did not answer within {secs:g} s")
 
 
-def _answer(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply:
-    asked = config.alertmanager
+def _fetch_reply(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply:
+    options = config.alertmanager
     params: dict[str, str | list[str]] = dict.fromkeys(
         ("active", "silenced", "inhibited", "unprocessed"), "true"
     )
@@ -101,35 +101,35 @@ def _answer(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply:
         started_at = parse_started_at(_get(url, "/api/v2/status", config))
         watchdog = None
         if config.watchdog.alertname:
-            # Whatever receiver and filter say: it may be told to another one, or have other labels.
+            # Without receiver and filter: the watchdog may go to another receiver, or have other labels.
             only = {**params, "filter": f'alertname="{_escaped(config.watchdog.alertname)}"'}
             watchdog = bool(parse_active_alerts(_get(url, "/api/v2/alerts", config, only)))
-        if asked.filter:
-            params["filter"] = list(asked.filter)
-        if asked.receiver:
-            params["receiver"] = quote_receiver(asked.receiver)
+        if options.filter:
+            params["filter"] = list(options.filter)
+        if options.receiver:
+            params["receiver"] = quote_receiver(options.receiver)
         alerts = parse_active_alerts(_get(url, "/api/v2/alerts", config, params))
         return AlertmanagerReply(name, alerts, started_at, watchdog)
     except (HttpRequestFailed, InvalidNotification) as error:
         return AlertmanagerReply(name, error=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is why there is no answer
-        return AlertmanagerReply(name, error=f"it could not be asked: {type(error).__name__}")
+    except Exception as error:  # noqa: BLE001 - any error is the reason why there is no reply
+        return AlertmanagerReply(name, error=f"the query failed: {type(error).__name__}")
 
 
 def _get(url: str, path: str, config: AlertsConfig, params: dict[str, Any] | None = None) -> object:
-    asked = config.alertmanager
+    options = config.alertmanager
     status, answer = request_json(
         "GET",
         url.rstrip("/") + path,
-        HttpAccess.of(asked),
-        timeout=asked.timeout_secs,
+        HttpAccess.of(options),
+        timeout=options.timeout_secs,
         max_bytes=_MAX_ANSWER_BYTES,
         params=params,
     )
     if status != _OK:
         raise HttpRequestFailed(f"{path} answered {status}")
     if answer is None:
-        raise HttpRequestFailed(f"{path} answered with what is no JSON")
+        raise HttpRequestFailed(f"{path} answered with a body that is not JSON")
     return answer
 
 

@@ -1,4 +1,4 @@
-"""From Alertmanager's alerts to commands."""
+"""Converts alerts from Alertmanager to commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.alerts import Alert, Matcher, NoMatch, Notification, RuleMatch, fin
 from sidecar.config import AlertsConfig
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, CommandOutcome, ReceiveAlerts
 from sidecar.core.scope import lies_within
-from sidecar.core.values import ALERT_PREFIX, STALE_SECS
+from sidecar.core.values import ALERT_PREFIX, TOMBSTONE_TTL_SECS
 from sidecar.gates.counters import Counters
 
 from .client import quote_receiver
@@ -22,13 +22,13 @@ _OUTCOME_BY_ID = {id(outcome): outcome for outcome in AlertOutcome}
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """A notification, understood.
+    """A notification, converted to a command.
 
     Attributes:
-        command: what it asks for.
-        firing: for each alert of the command whether it fires.
-        left_out: how many alerts are not in the command, by whether they fire and their outcome.
-        unmatched: alerts that say nothing of any scope, for the log.
+        command: the command.
+        firing: for each alert of the command, whether it is firing.
+        left_out: number of alerts that are not in the command, by whether they are firing and their outcome.
+        unmatched: alerts that map to no scope, for the log.
     """
 
     command: ReceiveAlerts
@@ -37,7 +37,7 @@ class Interpretation:
     unmatched: tuple[UnmatchedAlert, ...] = ()
 
     def count(self, outcome: CommandOutcome, counters: Counters, now: float) -> dict[str, int]:
-        """Count the notification and its alerts; by outcome, how many there were."""
+        """Count the notification and its alerts. Returns the number of alerts by outcome."""
         counters.notifications["accepted"] += 1
         counters.last_notification_at = now
         answer = dict.fromkeys((one.value for one in AlertOutcome), 0)
@@ -58,10 +58,10 @@ class AlertInterpreter:
     """Applies the config's rules to alerts.
 
     Args:
-        config: rules, how long an alert counts without being repeated, whom reconciliation asks for what.
+        config: the section ``alerts`` of the config.
 
     Attributes:
-        question: what Alertmanager is asked for; empty: it is not asked.
+        query_id: identifies the receiver and filter of the Alertmanager query; empty: there are no queries.
     """
 
     def __init__(self, config: AlertsConfig) -> None:
@@ -70,32 +70,34 @@ class AlertInterpreter:
         self._watchdog = config.watchdog.alertname
         self._receiver = config.alertmanager.receiver
         self._filter = tuple(Matcher.parse(text) for text in config.alertmanager.filter)
-        asked = json.dumps([self._receiver, *config.alertmanager.filter])
-        self.question = asked if config.alertmanager_urls else ""
+        query_id = json.dumps([self._receiver, *config.alertmanager.filter])
+        self.query_id = query_id if config.alertmanager_urls else ""
 
-    def hear(self, notification: Notification, now: float, within: str = "") -> Interpretation:
-        """What ``notification`` asks for at ``now``, wall time.
+    def interpret(self, notification: Notification, now: float, sender_scope: str = "") -> Interpretation:
+        """Convert ``notification`` to a command.
 
         Args:
-            notification: whatever Alertmanager, or somebody else, says.
-            now: wall time.
-            within: who says it may speak of this scope and those inside it alone.
+            notification: a notification of any sender.
+            now: wall time, seconds since the epoch.
+            sender_scope: the sender may change only this scope and the scopes inside it.
         """
         alerts: list[AlertFired | AlertResolved] = []
         left_out: Counter[tuple[bool, AlertOutcome]] = Counter()
         unmatched = UnmatchedAlerts()
         receivers = ("", notification.receiver)
-        ours = self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
+        is_own_receiver = (
+            self._receiver in receivers or quote_receiver(self._receiver) == notification.receiver
+        )
         for alert in notification.alerts:
             match = self.match(alert)
             if isinstance(match, NoMatch):
                 unmatched.add(alert, match)
             command: AlertFired | AlertResolved | None
             if not alert.firing:
-                command = self._resolved(alert, match, now, within)
-            elif isinstance(match, RuleMatch) and self._may_tell(alert, match, within):
-                asked = ours and all(matcher.matches(alert.labels) for matcher in self._filter)
-                command = self._fired(alert, match, now, self.question if asked else "")
+                command = self._resolved(alert, match, now, sender_scope)
+            elif isinstance(match, RuleMatch) and self._may_report(alert, match, sender_scope):
+                is_listed = is_own_receiver and all(matcher.matches(alert.labels) for matcher in self._filter)
+                command = self._fired(alert, match, now, self.query_id if is_listed else "")
             else:
                 command = None
             if command is None:
@@ -103,26 +105,26 @@ class AlertInterpreter:
             else:
                 alerts.append(command)
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
-        received = ReceiveAlerts(tuple(alerts), within=within)
+        received = ReceiveAlerts(tuple(alerts), sender_scope=sender_scope)
         return Interpretation(received, firing, left_out, unmatched.all())
 
     def match(self, alert: Alert) -> RuleMatch | NoMatch | None:
-        """What ``alert`` claims, or why nothing; None: it is the watchdog's, which claims nothing."""
+        """The scope and state of ``alert``, or why it has none; None: it is the watchdog alert."""
         if self._watchdog and alert.labels.get("alertname") == self._watchdog:
             return None
         return self._rules.match(alert)
 
     def fired(self, alert: Alert, match: RuleMatch, now: float) -> AlertFired:
-        """What a firing ``alert`` of Alertmanager's own list asks for.
+        """Convert a firing alert that Alertmanager lists.
 
         Args:
-            alert: one that fires.
-            match: what it claims.
-            now: wall time.
+            alert: a firing alert.
+            match: the scope and state that it maps to.
+            now: wall time, seconds since the epoch.
         """
-        return self._fired(alert, match, now, self.question)
+        return self._fired(alert, match, now, self.query_id)
 
-    def _fired(self, alert: Alert, match: RuleMatch, now: float, asked: str) -> AlertFired:
+    def _fired(self, alert: Alert, match: RuleMatch, now: float, query_id: str) -> AlertFired:
         return AlertFired(
             ALERT_PREFIX + alert.fingerprint,
             match.scope,
@@ -130,30 +132,30 @@ class AlertInterpreter:
             match.reason,
             alert.starts_at,
             now + self._ttl_secs,
-            asked,
+            query_id,
             alertname_of(alert),
         )
 
     def _resolved(
-        self, alert: Alert, match: RuleMatch | NoMatch | None, now: float, within: str
+        self, alert: Alert, match: RuleMatch | NoMatch | None, now: float, sender_scope: str
     ) -> AlertResolved | None:
-        # Rules may have changed since it fired: what stands for it ends, whatever they say now.
-        own = not within or alert.fingerprint == fingerprint_of(alert.labels)
+        # The rules may have changed since the alert fired. So a resolve ends its signal even without a match.
+        own = not sender_scope or alert.fingerprint == fingerprint_of(alert.labels)
         if not own:
             return None
-        known = isinstance(match, RuleMatch) and lies_within(match.scope, within)
+        known = isinstance(match, RuleMatch) and lies_within(match.scope, sender_scope)
         return AlertResolved(
             ALERT_PREFIX + alert.fingerprint,
             now if alert.ends_at is None else alert.ends_at,
-            now + STALE_SECS,
+            now + TOMBSTONE_TTL_SECS,
             None if known else _outcome_of(match),
         )
 
     @staticmethod
-    def _may_tell(alert: Alert, match: RuleMatch, within: str) -> bool:
-        """Whether ``alert`` is one of ``within``: its labels say so, and its fingerprint is theirs."""
-        return not within or (
-            lies_within(match.scope, within) and alert.fingerprint == fingerprint_of(alert.labels)
+    def _may_report(alert: Alert, match: RuleMatch, sender_scope: str) -> bool:
+        """Whether ``alert`` lies in the sender's scope, and its fingerprint is the hash of its labels."""
+        return not sender_scope or (
+            lies_within(match.scope, sender_scope) and alert.fingerprint == fingerprint_of(alert.labels)
         )
 
 

@@ -1,12 +1,16 @@
-"""Sets right what notifications did not tell: at start, every so often, and after a truncated one.
+"""Corrects signals after missed notifications: at start, periodically, and after a truncated notification.
 
-Alertmanager lists what fires. What it lists as firing counts, as a notification would; also what was told to
-have ended before it was asked. What it lists as silenced or inhibited ends here. What it does not list
-ends only if it would be listed: it was told of by the receiver and has the labels that are asked for, it was
-absent twice in a row and not heard of in between, those who watch are watching, and an Alertmanager that
-answered has run for long enough to know. Of several, as members of one cluster, the lists are put together:
-Prometheus tells each of them, and they tell each other nothing of alerts. One that does not answer changes
-nothing.
+Alertmanager lists the active alerts. A firing alert in the list counts like a notification, even if a resolve
+of it was received before the query. A silenced or inhibited alert ends. An alert that is not in the list ends
+only if all of this holds:
+
+- The query would list it: it came from the receiver, and it has the labels, that the query names.
+- It was absent in two queries in a row, and no notification of it came in between.
+- The watchdog is not silent.
+- An Alertmanager that answered has run for long enough to know all alerts.
+
+The lists of several Alertmanagers, as members of a cluster, are merged: Prometheus sends alerts to each of
+them, and they do not exchange alerts. An Alertmanager that does not answer changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 
-from .client import AlertmanagerReply, Ask, name_of
+from .client import AlertmanagerReply, QueryAlertmanagers, without_credentials
 from .notifications import AlertInterpreter
 from .unmatched_alerts import UnmatchedAlert, UnmatchedAlertLog, UnmatchedAlerts
 from .watchdog import Watchdog
@@ -35,21 +39,21 @@ from .watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 _CONFIRM_SECS = 5.0
-_BREATH_SECS = 0.2
-"""However many notifications are truncated, Alertmanager is not asked without a pause."""
+_MIN_INTERVAL_SECS = 0.2
+"""Minimum time between two queries, even if many notifications are truncated."""
 _JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What the Alertmanagers together say.
+    """The merged lists of all Alertmanagers.
 
     Attributes:
-        firing: what counts as firing, by source.
-        suppressed: sources that nobody lists as active.
-        ignored: sources that the rules ignore, and misdirected ones.
-        unmatched: of those, for the log.
-        complete: one that answered has run for long enough to know.
+        firing: alerts that count as firing, by source.
+        suppressed: sources that no Alertmanager lists as active.
+        ignored: sources that the rules ignore or that are misdirected.
+        unmatched: the ignored and misdirected alerts, for the log.
+        complete: an Alertmanager that answered has run for long enough to know all alerts.
     """
 
     firing: dict[str, AlertFired]
@@ -60,16 +64,16 @@ class _Listed:
 
 
 class Reconciler:
-    """Asks, compares and corrects.
+    """Queries Alertmanagers, compares their lists with the signals, and corrects the signals.
 
     Args:
-        controller: whose signals are compared.
-        interpreter: says what an alert claims.
-        watchdog: says whether what is absent can be believed.
-        config: whom to ask, and how.
-        ask: asks.
-        unmatched_log: logs alerts that say nothing of any scope.
-        jitter: a number from 0 to 1, anew at each call.
+        controller: has the signals.
+        interpreter: maps alerts to scopes and states.
+        watchdog: says whether a missing alert may end.
+        config: which Alertmanagers to query, and how.
+        query: queries Alertmanagers.
+        unmatched_log: logs alerts that map to no scope.
+        jitter: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -79,38 +83,38 @@ class Reconciler:
         watchdog: Watchdog,
         config: AlertsConfig,
         *,
-        ask: Ask,
+        query: QueryAlertmanagers,
         unmatched_log: UnmatchedAlertLog,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._controller = controller
         self._watchdog = watchdog
-        self._ask = ask
+        self._query = query
         self._unmatched_log = unmatched_log
         self._jitter = jitter
         self._absent: dict[str, Signal] = {}
-        self._hurry = asyncio.Event()
+        self._requested = asyncio.Event()
         self.configure(config, interpreter)
         self._task = controller.loop.create_task(
             run_supervised("reconciler", self._run, controller.counters.task_failures)
         )
 
     def configure(self, config: AlertsConfig, interpreter: AlertInterpreter) -> None:
-        """Go on with ``config``, at once."""
+        """Apply a new config, and query at once."""
         self._config = config
         self._interpreter = interpreter
         self._absent = {}
-        names = [name_of(url) for url in config.alertmanager_urls]
+        names = [without_credentials(url) for url in config.alertmanager_urls]
         up = self._counters.alertmanagers
         self._counters.alertmanagers = {name: up.get(name) for name in names}
-        self._hurry.set()
+        self._requested.set()
 
-    def hurry(self) -> None:
-        """Do not wait for the next time."""
-        self._hurry.set()
+    def request(self) -> None:
+        """Query at once instead of at the end of the interval."""
+        self._requested.set()
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop the queries."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -120,72 +124,77 @@ class Reconciler:
 
     async def _run(self) -> None:
         while True:
-            self._hurry.clear()
+            self._requested.clear()
             pause = self._config.reconcile_secs * (1 - _JITTER * self._jitter())
             if self._config.alertmanager_urls:
                 try:
-                    if not await self._round():
+                    if not await self._reconcile():
                         pause = min(pause / 2, _CONFIRM_SECS)
                 except (StoreUnavailable, CoreError, ShuttingDown) as error:
                     self._fail(str(error))
                 except Exception:
                     self._counters.reconciliations["failed"] += 1
                     logger.exception("reconciliation failed")
-            await asyncio.sleep(_BREATH_SECS)
+            await asyncio.sleep(_MIN_INTERVAL_SECS)
             try:
                 async with asyncio.timeout(pause):
-                    await self._hurry.wait()
+                    await self._requested.wait()
             except TimeoutError:
                 continue
 
-    async def _round(self) -> bool:
-        """Ask and correct; whether all is settled: nothing was absent for the first time."""
+    async def _reconcile(self) -> bool:
+        """Query and correct once. Returns false if an alert was missing for the first time."""
         config, interpreter, clock = self._config, self._interpreter, self._controller.clock
-        asked_at, asked = clock.now(), clock.monotonic()
+        queried_at, monotonic_at = clock.now(), clock.monotonic()
         before = {
             signal.source: signal
             for record in self._controller.core_state.records.values()
             for signal in record.signals.values()
-            if signal.asked and signal.asked == interpreter.question
+            if signal.query and signal.query == interpreter.query_id
         }
-        answers = await self._ask(config)
+        answers = await self._query(config)
         if config is not self._config:
-            # The question is not the config's any more, and another one is on its way.
+            # The query belongs to an old config, and a new one follows.
             return True
-        self._tell(answers)
-        good = [answer for answer in answers if not answer.error]
-        if not good:
+        self._log_availability(answers)
+        replies = [answer for answer in answers if not answer.error]
+        if not replies:
             self._absent = {}
             self._counters.reconciliations["unreachable"] += 1
             return True
         listed = await self._controller.loop.run_in_executor(
-            None, _together, good, config, interpreter, asked_at
+            None, _combine, replies, config, interpreter, queried_at
         )
-        self._unmatched_log.tell(listed.unmatched, clock.monotonic())
-        self._watchdog.listed(any(answer.watchdog for answer in good), complete=listed.complete, asked=asked)
-        believed = listed.complete and not self._watchdog.ignores_missing_alerts
-        why = {source: self._why_gone(source, signal, listed, believed) for source, signal in before.items()}
-        gone = tuple(
+        self._unmatched_log.log(listed.unmatched, clock.monotonic())
+        self._watchdog.record_listing(
+            any(answer.watchdog for answer in replies), complete=listed.complete, queried_at=monotonic_at
+        )
+        may_end_missing = listed.complete and not self._watchdog.ignores_missing_alerts
+        reasons = {
+            source: self._end_reason(source, signal, listed, may_end_missing)
+            for source, signal in before.items()
+        }
+        ended = tuple(
             AlertMissing(source, before[source].since, before[source].expires_at, text)
-            for source, text in why.items()
+            for source, text in reasons.items()
             if text
         )
         absent = before.keys() - listed.firing.keys() - listed.suppressed - listed.ignored
-        self._absent = {source: before[source] for source in absent} if believed else {}
-        outcome = await self._correct(ReconcileAlerts(tuple(listed.firing.values()), gone, asked_at))
-        self._watchdog.note(outcome, absent)
-        self._count(outcome, len(gone))
-        return not self._absent.keys() - {one.source for one in gone}
+        self._absent = {source: before[source] for source in absent} if may_end_missing else {}
+        outcome = await self._submit(ReconcileAlerts(tuple(listed.firing.values()), ended, queried_at))
+        self._watchdog.record_ended(outcome, absent)
+        self._count(outcome, len(ended))
+        return not self._absent.keys() - {one.source for one in ended}
 
-    async def _correct(self, command: ReconcileAlerts) -> CommandOutcome:
+    async def _submit(self, command: ReconcileAlerts) -> CommandOutcome:
         try:
             return await self._controller.submit(command)
         except TooManyScopes as error:
-            # No reason to keep what has ended, nor to forget what is known.
+            # Ended alerts still end, and known scopes are still corrected.
             self._fail(str(error))
             known = self._controller.core_state.records
             firing = tuple(alert for alert in command.firing if alert.scope in known)
-            return await self._correct(replace(command, firing=firing))
+            return await self._submit(replace(command, firing=firing))
         except TooManySignals as error:
             self._fail(str(error))
             scope_by_alert = self._controller.core_state.scope_by_alert
@@ -194,16 +203,16 @@ class Reconciler:
             )
             return await self._controller.submit(replace(command, firing=firing))
 
-    def _why_gone(self, source: str, signal: Signal, listed: _Listed, believed: bool) -> str:  # noqa: FBT001
+    def _end_reason(self, source: str, signal: Signal, listed: _Listed, may_end_missing: bool) -> str:  # noqa: FBT001
         if source in listed.suppressed:
             return "silenced or inhibited"
         if source in listed.ignored:
             return "the rules ignore it now"
-        if source in listed.firing or not believed:
+        if source in listed.firing or not may_end_missing:
             return ""
-        return "Alertmanager knows of it no more" if self._absent.get(source) == signal else ""
+        return "Alertmanager does not list it any more" if self._absent.get(source) == signal else ""
 
-    def _tell(self, answers: list[AlertmanagerReply]) -> None:
+    def _log_availability(self, answers: list[AlertmanagerReply]) -> None:
         known = self._counters.alertmanagers
         for answer in answers:
             up = not answer.error
@@ -221,17 +230,17 @@ class Reconciler:
         self._counters.reconciliations["failed"] += 1
         logger.error("reconcile_failed", extra={"fields": {"error": error}})
 
-    def _count(self, outcome: CommandOutcome, gone: int) -> None:
+    def _count(self, outcome: CommandOutcome, ended: int) -> None:
         self._counters.reconciliations["done"] += 1
         self._counters.reconciled_at = self._controller.clock.now()
         raised = sum(1 for one in outcome.alerts if one.value == "applied")
         self._counters.corrections["raised"] += raised
-        self._counters.corrections["ended"] += gone
-        if raised or gone:
-            logger.warning("reconciled", extra={"fields": {"raised": raised, "ended": gone}})
+        self._counters.corrections["ended"] += ended
+        if raised or ended:
+            logger.warning("reconciled", extra={"fields": {"raised": raised, "ended": ended}})
 
 
-def _together(
+def _combine(
     answers: list[AlertmanagerReply], config: AlertsConfig, interpreter: AlertInterpreter, now: float
 ) -> _Listed:
     alerts: dict[str, ActiveAlert] = {}

@@ -1,6 +1,6 @@
-"""Logs alerts that say nothing of any scope: no rule matches them, or their labels do not say which scope.
+"""Logs alerts that map to no scope: no rule matches them, or their labels do not name the scope.
 
-Label values are not logged, but for the alert's name: they may be secret.
+Of the label values only the name of the alert is logged: other values may be secret.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 MAX_NAME_LENGTH = 200
 _MAX_LABELS = 32
 _MAX_REMEMBERED = 1_000
-_AGAIN_SECS = 3600.0
-"""What is misdirected is a mistake, and is logged again."""
+_REPEAT_LOG_SECS = 3600.0
+"""A misdirected alert is a configuration error, so it is logged again after this time."""
 
 _MAX_COLLECTED = 100
 _LINES_PER_WINDOW = 20
@@ -28,11 +28,11 @@ _WINDOW_SECS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAlert:
-    """What is logged of one alert.
+    """The log fields of one alert.
 
     Attributes:
         alertname: its name, safe to log.
-        no_match: why it says nothing of any scope.
+        no_match: why it maps to no scope.
         labels: the names of its labels.
     """
 
@@ -42,7 +42,7 @@ class UnmatchedAlert:
 
     @classmethod
     def of(cls, alert: Alert, no_match: NoMatch) -> UnmatchedAlert:
-        """What is logged of ``alert``."""
+        """The log fields of ``alert``."""
         names = sorted(alert.labels)[:_MAX_LABELS]
         labels = tuple(clean_text(name, MAX_NAME_LENGTH) for name in names)
         return cls(alertname_of(alert), no_match, labels)
@@ -54,29 +54,29 @@ class UnmatchedAlert:
 
 
 def alertname_of(alert: Alert) -> str:
-    """The name of ``alert``, safe to log and to show; empty: it has none."""
+    """The name of ``alert``, safe to log and to display; empty: it has none."""
     return clean_text(alert.labels.get("alertname", ""), MAX_NAME_LENGTH)
 
 
 class UnmatchedAlerts:
-    """Collects the distinct alerts without a match of one notification, at most 100 of them."""
+    """Collects the distinct unmatched alerts of one notification, at most 100."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, NoMatch], UnmatchedAlert] = {}
 
     def add(self, alert: Alert, no_match: NoMatch) -> None:
-        """Add ``alert``, unless one with its name and cause is known already."""
+        """Add ``alert``, unless an alert with the same name and cause was added."""
         key = (alert.labels.get("alertname", ""), no_match)
         if key not in self._found and len(self._found) < _MAX_COLLECTED:
             self._found[key] = UnmatchedAlert.of(alert, no_match)
 
     def all(self) -> tuple[UnmatchedAlert, ...]:
-        """All that were added."""
+        """All alerts that were added."""
         return tuple(self._found.values())
 
 
 class UnmatchedAlertLog:
-    """One line for each alert name and cause, at most 20 lines a minute, in bounded memory."""
+    """Logs one line for each alert name and cause, at most 20 lines per minute, in bounded memory."""
 
     def __init__(self) -> None:
         self._logged_at: OrderedDict[tuple[str, NoMatch], float] = OrderedDict()
@@ -84,19 +84,19 @@ class UnmatchedAlertLog:
         self._lines = 0
         self._left_out = 0
 
-    def tell(
+    def log(
         self, alerts: Iterable[UnmatchedAlert], now: float, *, receiver: str = "", sender: str = ""
     ) -> None:
-        """Log those of ``alerts`` that were not logged before.
+        """Log the ``alerts`` that were not logged before.
 
         Args:
-            alerts: of one notification, or of one answer of Alertmanager.
+            alerts: alerts of one notification, or of one reply of Alertmanager.
             now: monotonic seconds.
-            receiver: that the notification names; empty: it was no notification.
-            sender: the name of the credential it came with; empty: it needed none.
+            receiver: the receiver that the notification names; empty: the alerts come from a query.
+            sender: name of the credential of the sender; empty: no credential was needed.
         """
         for alert in alerts:
-            if alert.no_match.cause is NoMatchCause.RULE or not self._is_due(alert, now):
+            if alert.no_match.cause is NoMatchCause.IGNORED_BY_RULE or not self._is_due(alert, now):
                 continue
             if not self._has_room(now):
                 self._left_out += 1
@@ -105,13 +105,13 @@ class UnmatchedAlertLog:
             self._logged_at.move_to_end(alert.key)
             if len(self._logged_at) > _MAX_REMEMBERED:
                 self._logged_at.popitem(last=False)
-            self._log(alert, receiver, sender)
+            self._log_line(alert, receiver, sender)
 
     def _is_due(self, alert: UnmatchedAlert, now: float) -> bool:
         logged_at = self._logged_at.get(alert.key)
         if logged_at is None:
             return True
-        return alert.no_match.misdirected and now - logged_at >= _AGAIN_SECS
+        return alert.no_match.misdirected and now - logged_at >= _REPEAT_LOG_SECS
 
     def _has_room(self, now: float) -> bool:
         if now - self._window_began >= _WINDOW_SECS:
@@ -119,7 +119,7 @@ class UnmatchedAlertLog:
         self._lines += 1
         return self._lines <= _LINES_PER_WINDOW
 
-    def _log(self, alert: UnmatchedAlert, receiver: str, sender: str) -> None:
+    def _log_line(self, alert: UnmatchedAlert, receiver: str, sender: str) -> None:
         no_match = alert.no_match
         fields: dict[str, object] = {"alertname": alert.alertname, "why": no_match.cause.value}
         optional = {

@@ -1,17 +1,20 @@
-"""The dead man's switch: whether those who watch are watching.
+"""Dead man's switch: detects that alerting itself is down.
 
-A Prometheus that dies looks like recovery: about four minutes later Alertmanager tells that all its
-alerts are resolved, the watchdog's too, in any order. So while the watchdog is silent or resolved, a
-resolve lifts nothing; and when the watchdog is found to be, what ended since it was last heard of, or
-shortly before, is taken back. Once the watchdog fires again, a grace is given for alerts to fire anew. Then,
-if it was heard of again and, where Alertmanager can be asked, that was asked, what was resolved and is still
-silent is believed.
+The watchdog is an alert that always fires. If it is resolved, or no notification of it arrives for too long,
+the sidecar is *blind*: it cannot know whether other alerts are still firing.
 
-A watchdog that was never heard of since it was configured is a mistake in the wiring, and says nothing of
-Prometheus: it is warned of early and again, nobody is blind, and nothing is taken back.
+A dead Prometheus looks like a recovery: about four minutes later Alertmanager reports all its alerts as
+resolved, including the watchdog, in any order. So while the sidecar is blind, a resolve ends no signal. When
+it becomes blind, signals that ended since the last notification of the watchdog, or shortly before it, are
+restored. When the watchdog fires again, alerts have a grace period to fire again. After that the resolves are
+accepted, if the watchdog was received once more and, where a query is possible, Alertmanager was queried.
 
-That it is blind is written into the history, and that the watchdog was heard of into the store. So both are
-known after a restart.
+A watchdog that was never received since it was configured is a configuration error and does not mean that
+Prometheus is down. A warning is logged early and repeated. The sidecar is not blind, and no signal is
+restored.
+
+The history records that the sidecar is blind, and the store records that the watchdog was received. So both
+are known after a restart.
 """
 
 from __future__ import annotations
@@ -42,20 +45,20 @@ logger = logging.getLogger(__name__)
 
 SOURCE = AGENT_PREFIX + "wellbeing-watchdog"
 KIND = "blind"
-"""Of the history's entries; ``to`` is ``blind`` or ``seeing``."""
+"""Kind of the history entries; ``to`` is ``blind`` or ``seeing``."""
 
 _CORRELATED_RESOLVE_SECS = 120.0
-"""Alerts of one dead Prometheus end within an evaluation interval and a group interval of each other."""
+"""The alerts of a dead Prometheus end within one evaluation interval and one group interval."""
 
 _MAX_REMEMBERED = 10_000
 
-_UNHEARD_WARN_SECS = 60.0
-"""A watchdog that is wired is heard of within its `repeat_interval`, or a group interval after it fires."""
+_UNSEEN_WARN_SECS = 60.0
+"""A routed watchdog is received within its `repeat_interval`, or one group interval after it fires."""
 
-_UNHEARD_AGAIN_SECS = 3600.0
-_UNHEARD_REMEDY = (
+_UNSEEN_REPEAT_SECS = 3600.0
+_UNSEEN_REMEDY = (
     "route it to the sidecar's webhook, with a repeat_interval below alerts.watchdog.timeout_secs; until "
-    "then nothing tells a dead Prometheus from a recovery"
+    "then the sidecar cannot distinguish a dead Prometheus from a recovery"
 )
 
 
@@ -69,126 +72,127 @@ class _Ended:
 
 
 class Watchdog:
-    """Says whether the sidecar is blind.
+    """Decides whether the sidecar is blind.
 
     Args:
-        config: the watchdog's alert; without a name nobody is ever blind.
-        clock: tells the time.
-        order: has a command done, in order.
-        records: the controller's, by scope; they are read again when alerts end.
-        was_blind: what the history said last.
-        heard_alertname: the watchdog's alert that was heard of before the start; empty: none.
+        config: names the watchdog alert; without a name the sidecar is never blind.
+        clock: the clock.
+        enqueue: submits a command; commands are applied in order.
+        records: the records of the controller, by scope; they are read again when alerts end.
+        was_blind: whether the sidecar was blind by the last entry of the history.
+        seen_alertname: name of the watchdog alert that was received before the start; empty: none was.
     """
 
     def __init__(
         self,
         config: AlertsConfig,
         clock: Clock,
-        order: Callable[[Command], None],
+        enqueue: Callable[[Command], None],
         records: Mapping[str, ScopeRecord],
         *,
         was_blind: bool = False,
-        heard_alertname: str = "",
+        seen_alertname: str = "",
     ) -> None:
         self._config = config
         self._records = records
-        self._heard_alertname = heard_alertname
+        self._seen_alertname = seen_alertname
         self._clock = clock
-        self._order = order
-        self._heard_at = clock.monotonic()
-        self._resolved_at = self._heard_at
-        self._asked_at = 0.0
-        self._was_heard = False
-        self._warn_at = self._heard_at + self._warn_secs
-        self._was_listed = False
+        self._enqueue = enqueue
+        self._last_seen_at = clock.monotonic()
+        self._resolved_at = self._last_seen_at
+        self._queried_at = 0.0
+        self._seen_by_this_process = False
+        self._warn_at = self._last_seen_at + self._warn_secs
+        self._listed_by_alertmanager = False
         self._missing = False
-        self._sees_since: float | None = None
+        self._recovering_since: float | None = None
         self._ended: deque[_Ended] = deque(maxlen=_MAX_REMEMBERED)
         signals = [(scope, signal) for scope, record in records.items() for signal in record.signals.values()]
         self._claimed = [(scope, signal.state) for scope, signal in signals if signal.source == SOURCE]
         self._resolved = self._blind = bool(self.alertname) and was_blind
         if self._blind:
-            # Only a watchdog that was heard of makes blind.
-            self._remember()
-            logger.error("blind", extra={"fields": {"alertname": self.alertname, "why": "it was before"}})
+            # Without a received watchdog the sidecar would not have been blind.
+            self._mark_seen()
+            fields = {"alertname": self.alertname, "why": "it was blind before the restart"}
+            logger.error("blind", extra={"fields": fields})
         elif any(signal.ended_at is not None for _, signal in signals):
-            # It had begun to see again, or there is no watchdog any more.
-            self._sees_since = self._heard_at
+            # The sidecar was recovering, or the watchdog is no longer configured.
+            self._recovering_since = self._last_seen_at
             if not self.alertname:
                 self._accept_resolves()
-        self._claim()
+        self._update_claim()
 
     @property
     def blind(self) -> bool:
-        """Whether nothing that is resolved can be believed."""
+        """Whether resolves are not accepted at the moment."""
         return self._blind
 
     @property
-    def heard(self) -> bool:
-        """Whether the watchdog was heard of since it was configured, by this process or an earlier one."""
-        return bool(self.alertname) and self._heard_alertname == self.alertname
+    def seen(self) -> bool:
+        """Whether the watchdog was received since it was configured, by this process or an earlier one."""
+        return bool(self.alertname) and self._seen_alertname == self.alertname
 
     @property
     def ignores_missing_alerts(self) -> bool:
-        """Whether an alert's absence says nothing: blind, not seeing for long enough, or nobody to see it."""
-        doubtful = self._blind or self._sees_since is not None or self._missing
+        """Whether missing alerts must not end: blind, not recovered yet, or the watchdog is missing too."""
+        doubtful = self._blind or self._recovering_since is not None or self._missing
         return bool(self.alertname) and self._config.hold_while_blind and doubtful
 
     @property
     def alertname(self) -> str:
-        """The alert's name; empty: there is no switch."""
+        """Name of the watchdog alert; empty: no watchdog is configured."""
         return self._config.watchdog.alertname
 
     def configure(self, config: AlertsConfig) -> None:
-        """Go on with ``config``; who is blind stays so until the watchdog, or a new one, is heard of."""
+        """Apply a new config. A blind sidecar stays blind until the watchdog, or a new one, is received."""
         if config.watchdog.alertname != self.alertname:
-            self._heard_at, self._resolved = self._clock.monotonic(), self._blind
-            self._was_heard = self._was_listed = self._missing = False
+            self._last_seen_at, self._resolved = self._clock.monotonic(), self._blind
+            self._seen_by_this_process = self._listed_by_alertmanager = self._missing = False
         self._warn_at = self._clock.monotonic() + self._warn_secs
         self._config = config
-        self.look()
-        self._claim()
+        self.check()
+        self._update_claim()
         if not (config.hold_while_blind and self.alertname):
             self._accept_resolves()
 
-    def hear(self, notification: Notification) -> None:
-        """Look for the watchdog's alert in ``notification``, before anything in it is believed."""
+    def receive(self, notification: Notification) -> None:
+        """Look for the watchdog alert in ``notification``. Call this before the notification is applied."""
         own = [alert for alert in notification.alerts if self._is_own(alert)]
         if any(alert.firing for alert in own):
-            self._hear()
+            self._on_firing()
         elif own:
-            self._remember()
+            self._mark_seen()
             self._resolved, self._resolved_at = True, self._clock.monotonic()
-            self.look()
+            self.check()
 
-    def listed(self, found: bool, *, complete: bool, asked: float) -> None:  # noqa: FBT001
-        """Alertmanager was asked whether the watchdog's alert fires.
+    def record_listing(self, found: bool, *, complete: bool, queried_at: float) -> None:  # noqa: FBT001
+        """Record whether Alertmanager lists the watchdog alert.
 
         Args:
-            found: whether it lists it.
-            complete: whether it has run for long enough to know.
-            asked: monotonic time of the question; a resolve that was heard since is newer.
+            found: whether Alertmanager lists the alert.
+            complete: whether Alertmanager has run for long enough to know all alerts.
+            queried_at: monotonic time of the query; a resolve that was received later is newer.
         """
         if complete or found:
-            self._asked_at = asked
-        if found and not (self._resolved and asked <= self._resolved_at):
-            self._was_listed, self._missing = True, False
-            self._hear()
+            self._queried_at = queried_at
+        if found and not (self._resolved and queried_at <= self._resolved_at):
+            self._listed_by_alertmanager, self._missing = True, False
+            self._on_firing()
         elif not found:
-            # One that is told by webhook alone belongs to another Alertmanager than is asked. One that was
-            # never heard of is not wired, and says nothing of other alerts.
-            self._missing = self.heard and (self._was_listed or not self._was_heard)
+            # A watchdog that arrives by webhook but is never listed belongs to another Alertmanager. A
+            # watchdog that was never received is not routed here, so its absence has no meaning.
+            self._missing = self.seen and (self._listed_by_alertmanager or not self._seen_by_this_process)
 
-    def guard(self, command: ReceiveAlerts) -> ReceiveAlerts:
-        """``command``, with its resolves not to be believed while blind."""
+    def mark_blind(self, command: ReceiveAlerts) -> ReceiveAlerts:
+        """``command`` with its flag ``blind`` set, so that its resolves are not accepted while blind."""
         return replace(command, blind=self._blind and self._config.hold_while_blind)
 
-    def note(self, outcome: CommandOutcome, sources: Container[str] | None = None) -> None:
-        """Remember which alerts have just ended: the watchdog's own resolve may be on its way.
+    def record_ended(self, outcome: CommandOutcome, sources: Container[str] | None = None) -> None:
+        """Remember which alerts have just ended: the resolve of the watchdog may follow.
 
         Args:
-            outcome: of a command that was given when nothing was in doubt.
-            sources: of those that ended for being silent; None: all.
+            outcome: outcome of a command that was submitted while the sidecar was not blind.
+            sources: only alerts of these sources, which ended because they were missing; None: all.
         """
         if not (self.alertname and self._config.hold_while_blind):
             return
@@ -205,42 +209,46 @@ class Watchdog:
                 signal = replace(event.signal, ended_at=event.at)
                 hold = lifted.get(event.scope) or self._auto_hold(event.scope)
                 self._ended.append(_Ended(now, event.scope, signal, hold, event.scope in lifted))
-        self._forget(now)
+        self._forget_old(now)
         if self._blind:
-            # The command was under way when the watchdog was found resolved.
-            self._take_back()
+            # The command was being applied when the sidecar became blind.
+            self._revert_resolves()
 
-    def look(self) -> None:
-        """See whether anything has changed; to be called every second."""
+    def check(self) -> None:
+        """Check whether blindness begins or ends. Call this every second."""
         now = self._clock.monotonic()
-        self._forget(now)
-        overdue = self.heard and now - self._heard_at > self._config.watchdog.timeout_secs
+        self._forget_old(now)
+        overdue = self.seen and now - self._last_seen_at > self._config.watchdog.timeout_secs
         blind = bool(self.alertname) and (self._resolved or overdue)
         if blind and not self._blind:
-            self._go_blind()
+            self._begin_blindness()
         elif self._blind and not blind:
-            self._see_again(now)
-        elif not blind and self._sees_since is not None and self._sees_well(self._sees_since, now):
+            self._end_blindness(now)
+        elif (
+            not blind
+            and self._recovering_since is not None
+            and self._is_recovered(self._recovering_since, now)
+        ):
             self._accept_resolves()
-        if self.alertname and not self.heard and now >= self._warn_at:
-            self._warn_at = now + _UNHEARD_AGAIN_SECS
-            fields = {"alertname": self.alertname, "remedy": _UNHEARD_REMEDY}
+        if self.alertname and not self.seen and now >= self._warn_at:
+            self._warn_at = now + _UNSEEN_REPEAT_SECS
+            fields = {"alertname": self.alertname, "remedy": _UNSEEN_REMEDY}
             logger.warning("watchdog_not_heard", extra={"fields": fields})
 
-    def _hear(self) -> None:
-        self._was_heard = True
-        self._remember()
-        self._heard_at, self._resolved = self._clock.monotonic(), False
-        self.look()
+    def _on_firing(self) -> None:
+        self._seen_by_this_process = True
+        self._mark_seen()
+        self._last_seen_at, self._resolved = self._clock.monotonic(), False
+        self.check()
 
-    def _remember(self) -> None:
-        if not self.heard:
-            self._heard_alertname = self.alertname
-            self._order(RememberWatchdog(self.alertname))
+    def _mark_seen(self) -> None:
+        if not self.seen:
+            self._seen_alertname = self.alertname
+            self._enqueue(RememberWatchdog(self.alertname))
 
     @property
     def _warn_secs(self) -> float:
-        return min(self._config.watchdog.timeout_secs, _UNHEARD_WARN_SECS)
+        return min(self._config.watchdog.timeout_secs, _UNSEEN_WARN_SECS)
 
     def _auto_hold(self, scope: str) -> Hold | None:
         record = self._records.get(scope)
@@ -249,76 +257,78 @@ class Watchdog:
     def _is_own(self, alert: Alert) -> bool:
         return bool(self.alertname) and alert.labels.get("alertname") == self.alertname
 
-    def _sees_well(self, since: float, now: float) -> bool:
+    def _is_recovered(self, since: float, now: float) -> bool:
         watchdog = self._config.watchdog
-        if now - since < watchdog.grace_secs or self._heard_at <= since:
-            # Once heard of may be an old notification, tried again.
+        if now - since < watchdog.grace_secs or self._last_seen_at <= since:
+            # A single notification may be a retry of an old one.
             return False
-        asked = not self._config.alertmanager_urls or self._asked_at >= since + watchdog.grace_secs
-        return asked or now - since >= watchdog.grace_secs + watchdog.timeout_secs
+        is_queried = not self._config.alertmanager_urls or self._queried_at >= since + watchdog.grace_secs
+        return is_queried or now - since >= watchdog.grace_secs + watchdog.timeout_secs
 
     def _accept_resolves(self) -> None:
-        self._sees_since = None
-        self._order(AcceptResolves())
+        self._recovering_since = None
+        self._enqueue(AcceptResolves())
 
-    def _go_blind(self) -> None:
+    def _begin_blindness(self) -> None:
         self._blind = True
-        self._sees_since = None
+        self._recovering_since = None
         logger.error("blind", extra={"fields": {"alertname": self.alertname, "why": self._why}})
-        self._order(
+        self._enqueue(
             AddHistoryNote("", KIND, "seeing", "blind", SOURCE, f"the alert {self.alertname} is {self._why}")
         )
-        self._take_back()
-        self._claim()
+        self._revert_resolves()
+        self._update_claim()
 
-    def _see_again(self, now: float) -> None:
+    def _end_blindness(self, now: float) -> None:
         self._blind = False
-        self._sees_since = now
+        self._recovering_since = now
         logger.warning("sees_again", extra={"fields": {"alertname": self.alertname}})
-        why = f"the alert {self.alertname} fires again" if self.alertname else "there is no watchdog any more"
-        self._order(AddHistoryNote("", KIND, "blind", "seeing", SOURCE, why))
-        self._claim()
+        why = "the watchdog is no longer configured"
+        if self.alertname:
+            why = f"the alert {self.alertname} fires again"
+        self._enqueue(AddHistoryNote("", KIND, "blind", "seeing", SOURCE, why))
+        self._update_claim()
 
-    def _take_back(self) -> None:
+    def _revert_resolves(self) -> None:
         if self._ended:
             signals = tuple((one.scope, one.signal) for one in self._ended)
-            self._order(RevertResolves(signals, tuple(_holds_of(self._ended))))
+            self._enqueue(RevertResolves(signals, tuple(_holds_of(self._ended))))
             self._ended.clear()
 
     @property
     def _why(self) -> str:
-        return "resolved" if self._resolved else f"not heard of for {self._config.watchdog.timeout_secs:g} s"
+        return "resolved" if self._resolved else f"silent for {self._config.watchdog.timeout_secs:g} s"
 
-    def _claim(self) -> None:
-        """Claim what the config wants claimed while blind, and withdraw what it does not."""
+    def _update_claim(self) -> None:
+        """Make the claim that the config wants while blind, and withdraw other claims."""
         watchdog = self._config.watchdog
         wanted = []
         if self._blind and watchdog.state:
             wanted = [(watchdog.scope, WellbeingState.parse(watchdog.state))]
         for scope, state in self._claimed:
             if (scope, state) not in wanted:
-                self._order(ClaimState(scope, SOURCE, WellbeingState.HEALTHY, "somebody watches again"))
+                self._enqueue(ClaimState(scope, SOURCE, WellbeingState.HEALTHY, "alerting works again"))
         for scope, state in wanted:
             if (scope, state) not in self._claimed:
-                reason = f"the alert {self.alertname} is {self._why}: nobody watches"
-                self._order(ClaimState(scope, SOURCE, state, reason))
+                reason = f"the alert {self.alertname} is {self._why}: alerting is down"
+                self._enqueue(ClaimState(scope, SOURCE, state, reason))
         self._claimed = wanted
 
-    def _forget(self, now: float) -> None:
-        known_well = min(now, self._heard_at) if self.alertname else now
+    def _forget_old(self, now: float) -> None:
+        known_well = min(now, self._last_seen_at) if self.alertname else now
         while self._ended and self._ended[0].at < known_well - _CORRELATED_RESOLVE_SECS:
             self._ended.popleft()
 
 
 def _holds_of(ended: Iterable[_Ended]) -> Iterator[tuple[str, Hold]]:
-    """The auto hold of each scope that would stand now if none of ``ended`` had ended."""
+    """The auto hold that each scope would have now if none of ``ended`` had ended."""
     last: dict[str, _Ended] = {}
     for one in ended:
         before = last.get(one.scope)
         if one.hold is not None:
             last[one.scope] = one
         elif before and (not before.lifted or one.signal.state >= before.signal.state):
-            # It would have paused the scope by itself, and did not: that pause was over by then.
+            # This signal alone would have paused the scope, but there was no hold: that pause had ended.
             del last[one.scope]
     for scope, one in last.items():
         if one.hold is not None:

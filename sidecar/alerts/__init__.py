@@ -1,7 +1,7 @@
-"""Alertmanager's notifications, and the claims that rules make of them. Pure: no clock, no I/O.
+"""Parses Alertmanager notifications, and maps alerts to scopes and states by rules. No clock, no I/O.
 
-Each alert's own status counts, never the notification's: a notification that was cut can say
-"resolved" while alerts it left out still fire.
+The status of each alert counts, never the status of the notification: a truncated notification can be
+"resolved" although alerts that it leaves out are firing.
 """
 
 from .api import ActiveAlert, parse_active_alerts, parse_started_at

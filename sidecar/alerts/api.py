@@ -1,4 +1,4 @@
-"""Alertmanager's own account of what fires: ``/api/v2/alerts`` and ``/api/v2/status``."""
+"""Parses the responses of Alertmanager's API: ``/api/v2/alerts`` and ``/api/v2/status``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .payload import Alert, parse_api_alert, parse_time
 
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
-    """An alert that Alertmanager knows.
+    """An alert that Alertmanager lists.
 
     Attributes:
-        alert: as in a notification; it fires.
+        alert: the alert, as in a notification; it is firing.
         suppressed: silenced, inhibited or muted.
     """
 
@@ -22,10 +22,10 @@ class ActiveAlert:
 
 
 def parse_active_alerts(answer: object) -> tuple[ActiveAlert, ...]:
-    """The alerts of an answer of ``/api/v2/alerts``.
+    """The alerts in a response of ``/api/v2/alerts``.
 
     Raises:
-        InvalidNotification: it is none.
+        InvalidNotification: ``answer`` is not such a response.
     """
     if not isinstance(answer, list):
         raise InvalidNotification("answer", "must be a list")
@@ -41,10 +41,10 @@ def parse_active_alerts(answer: object) -> tuple[ActiveAlert, ...]:
 
 
 def parse_started_at(answer: object) -> float:
-    """When the Alertmanager of an answer of ``/api/v2/status`` started, seconds since the epoch.
+    """When Alertmanager started, from a response of ``/api/v2/status``; seconds since the epoch.
 
     Raises:
-        InvalidNotification: it does not say.
+        InvalidNotification: ``answer`` has no start time.
     """
     uptime = answer.get("uptime") if isinstance(answer, dict) else None
     started_at = parse_time(uptime, "uptime") if isinstance(uptime, str) else None

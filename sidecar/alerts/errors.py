@@ -1,12 +1,12 @@
-"""What is refused, each with what was wrong and where."""
+"""Errors of this package. Each message says what was wrong and where."""
 
 from __future__ import annotations
 
 
 class InvalidNotification(ValueError):
-    """A body that is no webhook notification of version 4.
+    """A body that is not a webhook notification of version 4.
 
-    The text goes into Alertmanager's log, so it tells of places and types, not of values.
+    Alertmanager writes the message to its log. So the message has positions and types, but no values.
     """
 
     def __init__(self, where: str, why: str) -> None:
@@ -16,12 +16,12 @@ class InvalidNotification(ValueError):
 
 
 class NotificationTooLarge(InvalidNotification):
-    """One with more in it than may be."""
+    """A notification that exceeds a limit."""
 
 
 class InvalidMatcher(ValueError):
-    """A text that is no matcher."""
+    """Text that is not a matcher."""
 
 
 class InvalidRule(ValueError):
-    """A rule that could not be applied."""
+    """A rule that cannot be applied."""

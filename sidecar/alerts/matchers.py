@@ -1,10 +1,9 @@
 r"""Alertmanager's matchers: ``severity="critical"``, ``alertname=~"Vllm.+"``, ``!=``, ``!~``.
 
-As there, a label that is missing counts as the empty string, and a regular expression has to match the
-whole value, as ``^(?:…)$`` does: ``.`` matches no newline.
+As in Alertmanager, a missing label counts as the empty string, and a regular expression must match the whole
+value, like ``^(?:…)$``. ``.`` does not match a newline.
 
-The expressions are RE2's, as in Go: what is understood there is understood here, and no expression takes
-longer than the value is long.
+Regular expressions use RE2 syntax, as in Go. The time of a match is linear in the length of the value.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 
 from .errors import InvalidMatcher
 
@@ -33,12 +32,12 @@ class Matcher:
     """A condition on one label.
 
     Attributes:
-        name: the label's.
+        name: the name of the label.
         op: ``=``, ``!=``, ``=~`` or ``!~``.
-        value: to compare with: a text, or a regular expression.
+        value: text or a regular expression to compare with.
 
     Raises:
-        InvalidMatcher: the operator is none of these, or the regular expression is wrong.
+        InvalidMatcher: the operator is unknown, or the regular expression is invalid.
     """
 
     name: str
@@ -48,21 +47,21 @@ class Matcher:
 
     def __post_init__(self) -> None:
         if self.op not in _OPERATORS:
-            message = f"{shown(self.op)} is no operator: use one of {' '.join(_OPERATORS)}"
+            message = f"{short_repr(self.op)} is not an operator: use one of {' '.join(_OPERATORS)}"
             raise InvalidMatcher(message)
         if self.op in ("=~", "!~"):
             object.__setattr__(self, "_pattern", _compile(self.value))
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
-        """The matcher that ``text`` spells.
+        """Parse a matcher.
 
         Raises:
-            InvalidMatcher: it spells none.
+            InvalidMatcher: ``text`` is not a matcher.
         """
         match = _MATCHER.fullmatch(text)
         if match is None:
-            message = f'{shown(text)} is no matcher: write label="value", or != =~ !~ in place of ='
+            message = f'{short_repr(text)} is not a matcher: write label="value", or != =~ !~ instead of ='
             raise InvalidMatcher(message)
         name, op, value = match.groups()
         return cls(_unescape(name[1:-1]) if name.startswith('"') else name, op, _unquote(value, text))
@@ -75,8 +74,8 @@ class Matcher:
         return (self._pattern.fullmatch(value) is not None) is (self.op == "=~")
 
 
-def _compile(value: str) -> Any:  # noqa: ANN401 - re2 tells no types
-    import re2  # noqa: PLC0415 - the built-in rules have no expression, and start without it
+def _compile(value: str) -> Any:  # noqa: ANN401 - re2 has no type hints
+    import re2  # noqa: PLC0415 - the built-in rules need no regular expressions
 
     options = re2.Options()
     options.log_errors = False
@@ -85,7 +84,7 @@ def _compile(value: str) -> Any:  # noqa: ANN401 - re2 tells no types
     except (re2.error, UnicodeError) as error:
         why = error.args[0] if error.args else error
         why = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
-        message = f"{shown(value)} is no regular expression of RE2: {shown(why)}"
+        message = f"{short_repr(value)} is not a regular expression of RE2: {short_repr(why)}"
         raise InvalidMatcher(message) from None
 
 
@@ -94,20 +93,21 @@ def _unquote(value: str, text: str) -> str:
     if quoted is not None:
         return _unescape(quoted[1])
     if value.startswith('"'):
-        message = f"{shown(text)} is no matcher: the quotes of its value do not close at its end"
+        message = f"{short_repr(text)} is not a matcher: the closing quote of the value must be at its end"
         raise InvalidMatcher(message)
     if not _BARE.fullmatch(value):
-        message = f'{shown(text)} is no matcher: a " in a value has to be quoted'
+        message = f'{short_repr(text)} is not a matcher: quote a value that contains "'
         raise InvalidMatcher(message)
     if "," in value:
-        # Alertmanager would read two matchers here.
+        # Alertmanager would parse this as two matchers.
         message = (
-            f"{shown(text)} is no matcher: quote a value that has a comma, and write one matcher an item"
+            f"{short_repr(text)} is not a matcher: quote a value that contains a comma, and write one "
+            "matcher per item"
         )
         raise InvalidMatcher(message)
     return _unescape(value)
 
 
 def _unescape(text: str) -> str:
-    # What is no escape stays as it stands, so that a regular expression needs no second backslash.
+    # Unknown escapes are kept, so that a regular expression needs no second backslash.
     return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[0]), text)

@@ -1,7 +1,7 @@
 """Alertmanager's webhook payload, version 4.
 
-Keys that are not known pass, so that a newer Alertmanager may add some. What is read is checked in full
-before anything is believed. Lone surrogates, which JSON can spell and UTF-8 cannot, become U+FFFD.
+Unknown keys are ignored, so that a newer Alertmanager may add some. The whole payload is checked before any
+alert is applied. Lone surrogates, which JSON can express and UTF-8 cannot, become U+FFFD.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NEVER_YEAR = "0001-"
 _LATEST = 253402300799.0
-"""The end of the year 9999: what is later, an offset makes it possible, can't be written as a time again."""
+"""The end of the year 9999. An offset can give a later time, but such a time cannot be formatted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Alert:
     """One alert of a notification.
 
     Attributes:
-        firing: its own status; the notification's says nothing of it.
-        labels: as Prometheus set them.
-        annotations: likewise.
+        firing: whether the alert is firing. The status of the notification does not matter.
+        labels: the labels from Prometheus.
+        annotations: the annotations from Prometheus.
         starts_at: seconds since the epoch.
-        ends_at: likewise; None while it fires.
-        fingerprint: the hash of its labels.
+        ends_at: seconds since the epoch; None while the alert is firing.
+        fingerprint: the hash of the labels.
     """
 
     firing: bool
@@ -54,13 +54,13 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A group's alerts.
+    """The alerts of a group.
 
     Attributes:
-        receiver: its name, as Alertmanager sends it: quoted as a regular expression.
-        group_key: which group; no stable id.
-        truncated_alerts: how many alerts were left out.
-        alerts: those that were not.
+        receiver: name of the receiver as Alertmanager sends it: quoted as a regular expression.
+        group_key: key of the group; not a stable id.
+        truncated_alerts: number of alerts that Alertmanager left out.
+        alerts: the alerts that it sent.
     """
 
     receiver: str
@@ -76,12 +76,12 @@ def parse_notification(
     max_labels: int = MAX_LABELS,
     max_label_bytes: int = MAX_LABEL_BYTES,
 ) -> Notification:
-    """The notification that ``body`` is.
+    """Parse the body of a webhook request.
 
     Raises:
-        InvalidNotification: it is none.
-        NotificationTooLarge: it has more than ``max_alerts`` alerts, or one of them more than ``max_labels``
-            labels, or one of those a value longer than ``max_label_bytes``.
+        InvalidNotification: the body is not a notification.
+        NotificationTooLarge: it has more than ``max_alerts`` alerts, an alert has more than ``max_labels``
+            labels, or the value of a label is longer than ``max_label_bytes``.
     """
     message = _object(_load(body), "body")
     version = _text(message, "version", "body")
@@ -91,7 +91,7 @@ def parse_notification(
     if not isinstance(alerts, list):
         _refuse("alerts", "is missing" if "alerts" not in message else f"must be a list, got {_type(alerts)}")
     if len(alerts) > max_alerts:
-        raise NotificationTooLarge("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are taken")
+        raise NotificationTooLarge("alerts", f"has {len(alerts)} alerts, at most {max_alerts} are allowed")
     truncated = message.get("truncatedAlerts", 0)
     if isinstance(truncated, float) and truncated.is_integer():
         truncated = int(truncated)
@@ -119,18 +119,20 @@ def fingerprint_of(labels: Mapping[str, str]) -> str:
 
 def _limit_labels(alert: Alert, where: str, most: int, most_bytes: int) -> None:
     if len(alert.labels) > most:
-        raise NotificationTooLarge(where, f"has {len(alert.labels)} labels, at most {most} are taken")
+        raise NotificationTooLarge(where, f"has {len(alert.labels)} labels, at most {most} are allowed")
     for name, value in alert.labels.items():
-        # A character is at most four bytes: most values need no counting.
+        # A character has at most four bytes, so most values need not be encoded.
         if len(value) * 4 > most_bytes and len(value.encode()) > most_bytes:
             raise NotificationTooLarge(f"{where}.{name}", f"is longer than {most_bytes} bytes")
 
 
 def parse_api_alert(value: object, where: str) -> Alert:
-    """The alert of an answer of ``/api/v2/alerts``: it fires, its ``endsAt`` is when it would end unheard.
+    """Parse an alert in a response of ``/api/v2/alerts``.
+
+    The alert is firing. Its ``endsAt`` is when it expires if Prometheus stops sending it.
 
     Raises:
-        InvalidNotification: it is none.
+        InvalidNotification: ``value`` is not an alert.
     """
     return _alert_of(_object(value, where), where, firing=True)
 
@@ -154,7 +156,7 @@ def _alert_of(alert: dict[str, Any], where: str, *, firing: bool) -> Alert:
     if not firing:
         ends_at = parse_time(_text(alert, "endsAt", where), f"{where}.endsAt")
         if ends_at is None:
-            _refuse(f"{where}.endsAt", "must be a real time, the alert is resolved")
+            _refuse(f"{where}.endsAt", "must be a real time because the alert is resolved")
     return Alert(
         firing=firing,
         labels=_texts(alert, "labels", where, required=True),
@@ -166,10 +168,10 @@ def _alert_of(alert: dict[str, Any], where: str, *, firing: bool) -> Alert:
 
 
 def parse_time(text: str, where: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 ``text``; None for Go's zero time, which means never.
+    """Parse an RFC 3339 time. Returns seconds since the epoch; None for Go's zero time, which means never.
 
     Raises:
-        InvalidNotification: it is no such time.
+        InvalidNotification: ``text`` is not such a time.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -181,7 +183,7 @@ def parse_time(text: str, where: str) -> float | None:
         moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone)).timestamp()
     except (ValueError, OverflowError):
         _refuse(where, "must be a time that exists")
-    # The fraction is added by hand: Python 3.11 refuses nanoseconds.
+    # The fraction is added here, because Python 3.11 does not parse nanoseconds.
     moment += float(f"0.{fraction}") if fraction else 0.0
     if moment > _LATEST:
         _refuse(where, "must be a time before the year 10000")
@@ -191,8 +193,8 @@ def parse_time(text: str, where: str) -> float | None:
 def _load(body: bytes) -> object:
     try:
         text = body.decode("utf-8")
-        # A lone surrogate can only come from an escape, and Go escapes no character beyond U+FFFF: what
-        # an Alertmanager sends needs no cleaning.
+        # A lone surrogate can only come from an escape, and Go does not escape characters beyond U+FFFF. So
+        # a body from Alertmanager needs no cleaning.
         hook = _cleaned if "\\ud" in text or "\\uD" in text else None
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=hook)
     except UnicodeDecodeError as error:
@@ -206,7 +208,7 @@ def _load(body: bytes) -> object:
 
 
 def _no_constant(text: str) -> NoReturn:
-    message = f"{text} is no JSON number"
+    message = f"{text} is not a JSON number"
     raise ValueError(message)
 
 
@@ -233,9 +235,9 @@ def _texts(value: dict[str, Any], key: str, where: str, *, required: bool) -> Ma
         _refuse(f"{where}.{key}", why)
     for name, text in texts.items():
         if not isinstance(text, str):
-            # A name may be anything at all, and this text goes into a log.
-            place = f"{where}.{key}.{name}" if _LABEL_NAME.fullmatch(name) else f"{where}.{key}"
-            _refuse(place, f"must be a string, got {_type(text)}")
+            # A name may have any characters, and this message is logged.
+            position = f"{where}.{key}.{name}" if _LABEL_NAME.fullmatch(name) else f"{where}.{key}"
+            _refuse(position, f"must be a string, got {_type(text)}")
     return texts
 
 

@@ -1,4 +1,4 @@
-"""From an alert to what it claims: the config's rules, or the built-in ones where it has none."""
+"""Maps alerts to scopes and states, by the rules of the config or, without any, by the built-in rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from sidecar.core.errors import CoreError, shown
+from sidecar.core.errors import CoreError, short_repr
 from sidecar.core.scope import MAX_SEGMENTS, ROOT, join_segments
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
@@ -22,7 +22,10 @@ IGNORE = "ignore"
 STATE_LABEL = "wellbeing"
 SCOPE_LABEL = "wellbeing_scope"
 ROOT_VALUE = "*"
-"""The value of ``wellbeing_scope`` that means the root. A template over missing labels never gives it."""
+"""The value of ``wellbeing_scope`` that means the root. A template over missing labels never produces it."""
+
+_NO_VALUES = ("", "<no value>", "[no value]")
+"""What a template gives for a label that is missing: Prometheus, Go's templates, Grafana."""
 
 _BY_SEVERITY: Mapping[str, WellbeingState | None] = {
     "critical": WellbeingState.DISTRESSED,
@@ -40,7 +43,7 @@ _FIELD = re.compile(r"(labels|annotations)\.([a-zA-Z_][a-zA-Z0-9_]*)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """What an alert says of a scope."""
+    """The scope, state and reason that an alert maps to."""
 
     scope: str
     state: WellbeingState
@@ -48,9 +51,9 @@ class RuleMatch:
 
 
 class NoMatchCause(Enum):
-    """Why an alert says nothing of any scope."""
+    """Why an alert maps to no scope."""
 
-    RULE = "a rule ignores it"
+    IGNORED_BY_RULE = "a rule ignores it"
     NO_RULE = "no rule matches it"
     NO_SCOPE = "it has no label wellbeing_scope"
     NO_LABEL = "the first label of its rule's scope is missing"
@@ -59,11 +62,11 @@ class NoMatchCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """An alert that says nothing of any scope.
+    """The result for an alert that maps to no scope.
 
     Attributes:
-        cause: why.
-        label: the one that is missing or wrong; empty: no label is to blame.
+        cause: the cause.
+        label: the label that is missing or wrong; empty: the cause is not a label.
     """
 
     cause: NoMatchCause
@@ -71,23 +74,23 @@ class NoMatch:
 
     @property
     def misdirected(self) -> bool:
-        """Whether it was meant for a scope, and its labels do not say for which."""
+        """Whether a rule applies to the alert, but its labels do not give a valid scope."""
         return self.cause in (NoMatchCause.NO_LABEL, NoMatchCause.EMPTY_SEGMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What the alerts that match claim.
+    """Maps the alerts that match to a state and a scope.
 
     Attributes:
-        matchers: all have to hold.
-        state: what is claimed; None: the alert is ignored.
-        scope: labels whose values make the scope, at most 8, up to the first that is missing; none at all:
-            the root; None: the label ``wellbeing_scope``.
+        matchers: all of them must match.
+        state: the state of the signal; None: the alert is ignored.
+        scope: at most 8 labels. Their values, up to the first missing label, are the segments of the scope.
+            An empty tuple means the root. None: the label ``wellbeing_scope`` has the scope.
         reason: a template; None: the annotation ``summary``.
 
     Raises:
-        InvalidRule: the scope or the template is wrong.
+        InvalidRule: the scope or the template is invalid.
     """
 
     matchers: tuple[Matcher, ...]
@@ -101,10 +104,10 @@ class Rule:
                 message = f"scope: has {len(self.scope)} labels, at most {MAX_SEGMENTS} are allowed"
                 raise InvalidRule(message)
             if not all(self.scope):
-                message = "scope: a label's name is empty"
+                message = "scope: the name of a label is empty"
                 raise InvalidRule(message)
         if self.reason is not None:
-            _parts(self.reason)
+            _parse_template(self.reason)
 
     @classmethod
     def build(
@@ -114,15 +117,15 @@ class Rule:
         scope: Sequence[str] | None = None,
         reason: str | None = None,
     ) -> Rule:
-        """The rule of these texts, as in a config.
+        """Build a rule from the values of a config.
 
         Raises:
-            InvalidMatcher: a matcher is none.
-            InvalidRule: the state, the scope or the template is wrong.
+            InvalidMatcher: a matcher is invalid.
+            InvalidRule: the state, the scope or the template is invalid.
         """
         for key, value in (("matchers", matchers), ("scope", scope)):
             if isinstance(value, str):
-                message = f"{key}: must be a list of texts, got the text {shown(value)}"
+                message = f"{key}: must be a list of text, got the text {short_repr(value)}"
                 raise InvalidRule(message)
         if state == IGNORE:
             claimed = None
@@ -140,7 +143,7 @@ class Rule:
         )
 
     def matches(self, alert: Alert) -> bool:
-        """Whether the rule is for ``alert``."""
+        """Whether all matchers match ``alert``."""
         labels = alert.labels
         for matcher in self.matchers:  # noqa: SIM110 - all() with a generator takes 4 times as long
             if not matcher.matches(labels):
@@ -150,12 +153,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """The config's rules in order; the first that matches decides. Without any: the built-in ones."""
+    """The rules of the config, in order. The first that matches decides. No rules: the built-in ones."""
 
     rules: tuple[Rule, ...] = ()
 
     def match(self, alert: Alert) -> RuleMatch | NoMatch:
-        """What ``alert`` claims, or why it claims nothing."""
+        """The scope and state that ``alert`` maps to, or why there are none."""
         if not self.rules:
             return _match_built_in(alert)
         for rule in self.rules:
@@ -167,7 +170,7 @@ class RuleSet:
 def _match_built_in(alert: Alert) -> RuleMatch | NoMatch:
     state = _built_in_state(alert.labels)
     if state is None:
-        return NoMatch(NoMatchCause.RULE)
+        return NoMatch(NoMatchCause.IGNORED_BY_RULE)
     if SCOPE_LABEL not in alert.labels:
         return NoMatch(NoMatchCause.NO_SCOPE, SCOPE_LABEL)
     scope = _labelled_scope(alert.labels)
@@ -176,15 +179,16 @@ def _match_built_in(alert: Alert) -> RuleMatch | NoMatch:
 
 def _match_rule(rule: Rule, alert: Alert) -> RuleMatch | NoMatch:
     if rule.state is None:
-        return NoMatch(NoMatchCause.RULE)
+        return NoMatch(NoMatchCause.IGNORED_BY_RULE)
     scope = _labelled_scope(alert.labels) if rule.scope is None else _joined_scope(rule.scope, alert.labels)
     return scope if isinstance(scope, NoMatch) else RuleMatch(scope, rule.state, _reason(rule.reason, alert))
 
 
 def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
-    """The scope that the label ``wellbeing_scope`` names, made valid where it is not.
+    """The scope in the label ``wellbeing_scope``. Segments that are not valid are converted.
 
-    What is deeper than a scope may be becomes one last segment, so that it stays below what it names.
+    If there are too many segments, the last ones are joined to one, so that the scope stays below its
+    parents.
     """
     value = labels.get(SCOPE_LABEL)
     if value is None:
@@ -192,8 +196,8 @@ def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
     if value == ROOT_VALUE:
         return ROOT
     parts = value.split("/")
-    if not all(parts):
-        # A template over a label that is missing: what is left would name a scope that is too wide.
+    if any(part in _NO_VALUES for part in parts):
+        # A template over a missing label. Without the empty segment the scope would be too wide.
         return NoMatch(NoMatchCause.EMPTY_SEGMENT, SCOPE_LABEL)
     if len(parts) > MAX_SEGMENTS:
         parts = [*parts[: MAX_SEGMENTS - 1], "/".join(parts[MAX_SEGMENTS - 1 :])]
@@ -206,7 +210,7 @@ def _joined_scope(names: Sequence[str], labels: Mapping[str, str]) -> str | NoMa
     values = []
     for name in names:
         value = labels.get(name, "")
-        if not value:
+        if value in _NO_VALUES:
             break
         values.append(value)
     return join_segments(values) if values else NoMatch(NoMatchCause.NO_LABEL, names[0])
@@ -215,18 +219,18 @@ def _joined_scope(names: Sequence[str], labels: Mapping[str, str]) -> str | NoMa
 def render(template: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
     """``template`` with ``{labels.NAME}`` and ``{annotations.NAME}`` filled in; ``{{`` is a brace.
 
-    What is filled in is not read again: a label's value may have braces.
+    Values are not expanded again, because the value of a label may have braces.
 
     Raises:
-        InvalidRule: it has another placeholder.
+        InvalidRule: the template has an unknown placeholder.
     """
     texts = {"labels": labels, "annotations": annotations}
-    return "".join([texts[kind].get(name, "") if kind else name for kind, name in _parts(template)])
+    return "".join([texts[kind].get(name, "") if kind else name for kind, name in _parse_template(template)])
 
 
 @lru_cache(maxsize=1024)
-def _parts(template: str) -> tuple[tuple[str, str], ...]:
-    """``template`` as pairs: ``labels`` or ``annotations`` and a name, or nothing and a text."""
+def _parse_template(template: str) -> tuple[tuple[str, str], ...]:
+    """Parse ``template`` to pairs: ``labels`` or ``annotations`` and a name, or an empty string and text."""
     parts = []
     end = 0
     for match in _PLACEHOLDER.finditer(template):
@@ -238,7 +242,7 @@ def _parts(template: str) -> tuple[tuple[str, str], ...]:
         known = _FIELD.fullmatch(match[1] or "")
         if known is None:
             message = (
-                f"reason {shown(template)}: {shown(match[0])} is no placeholder: "
+                f"reason {short_repr(template)}: {short_repr(match[0])} is not a placeholder: "
                 "write {labels.NAME} or {annotations.NAME}, and {{ for a brace"
             )
             raise InvalidRule(message)

@@ -1,7 +1,16 @@
-"""Credentials, identities and roles. Knows HTTP's ``Authorization`` header and nothing else of the web."""
+"""Credentials, identities and roles. Of HTTP it knows only the ``Authorization`` header."""
 
 from .files import Stamp, stamp_of
 from .keyring import CredentialsError, Keyring
-from .values import EVERYTHING, NOBODY, Identity, Role
+from .values import ANONYMOUS, UNRESTRICTED, Identity, Role
 
-__all__ = ["EVERYTHING", "NOBODY", "CredentialsError", "Identity", "Keyring", "Role", "Stamp", "stamp_of"]
+__all__ = [
+    "ANONYMOUS",
+    "UNRESTRICTED",
+    "CredentialsError",
+    "Identity",
+    "Keyring",
+    "Role",
+    "Stamp",
+    "stamp_of",
+]

@@ -9,7 +9,7 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 def stamp_of(paths: Iterable[str]) -> Stamp:
-    """A value that changes with the files at ``paths``: inode, time and size of each; None: no file."""
+    """A value that changes when a file at ``paths`` changes: inode, time and size; None: no file."""
     stamps: list[tuple[int, int, int] | None] = []
     for path in paths:
         try:

@@ -1,7 +1,7 @@
 """The credentials: tokens, passwords and certificates, and their identities.
 
-Tokens are compared by their digests, in constant time, each with all of them. bcrypt is slow by design, so
-a right password is remembered by a keyed digest.
+A token is compared with all tokens, by digests and in constant time. bcrypt is slow by design, so a correct
+password is cached by a keyed digest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.config import LEAST_TOKEN_LENGTH, CredentialConfig
+from sidecar.config import MIN_TOKEN_LENGTH, CredentialConfig
 
 from .files import stamp_of
 from .values import Identity, Role
@@ -24,9 +24,9 @@ from .values import Identity, Role
 logger = logging.getLogger(__name__)
 
 GRACE_SECS = 5.0
-"""A token whose file is gone or unusable stays valid for this time: files are not always replaced at once."""
+"""A token stays valid for this time if its file is missing: files are not always replaced atomically."""
 _MAX_REMEMBERED = 1_000
-_MAX_PASSWORD_BYTES = 72  # bcrypt reads no further
+_MAX_PASSWORD_BYTES = 72  # bcrypt ignores further bytes
 
 
 class CredentialsError(ValueError):
@@ -34,11 +34,11 @@ class CredentialsError(ValueError):
 
 
 class Keyring:
-    """All credentials.
+    """All credentials of the config.
 
     Args:
-        credentials: of the config.
-        environ: has the variables that they name.
+        credentials: the credentials of the config.
+        environ: the environment variables that the credentials name.
         previous: the keyring that this one replaces. Passwords that it checked need not be checked again.
 
     Raises:
@@ -57,7 +57,7 @@ class Keyring:
             one.name: Identity(one.name, frozenset(map(Role, one.roles)), one.scope) for one in credentials
         }
         self._passwords = {
-            one.username: (one, replace(self._identities[one.name], proof=_password_proof(one)))
+            one.username: (one, replace(self._identities[one.name], secret_digest=_password_digest(one)))
             for one in credentials
             if one.username
         }
@@ -121,7 +121,7 @@ class Keyring:
         self._checked[self._digest(secret)] = identity
         return identity
 
-    def needs_time(self, authorization: bytes | None) -> bool:
+    def needs_bcrypt(self, authorization: bytes | None) -> bool:
         """Whether only `identify` can decide."""
         return self._basic(authorization) is not None and self.identify_fast(authorization) is None
 
@@ -133,12 +133,12 @@ class Keyring:
         return None
 
     def current(self, identity: Identity) -> Identity | None:
-        """What a client that once proved to be ``identity`` may do now; None: its secret counts no more.
+        """The current identity of a client that was ``identity`` before; None: its secret is no longer valid.
 
         Args:
             identity: from this keyring or an earlier one, by a token or a password.
         """
-        return self._by_proof.get((identity.name, identity.proof))
+        return self._by_secret_digest.get((identity.name, identity.secret_digest))
 
     def _basic(self, authorization: bytes | None) -> tuple[str, bytes] | None:
         kind, _, secret = (authorization or b"").strip().partition(b" ")
@@ -154,7 +154,7 @@ class Keyring:
         return hmac.digest(self._key, secret.strip(), "sha256")
 
     def _take_over(self, previous: Keyring) -> None:
-        """Remember the passwords that ``previous`` checked and that did not change."""
+        """Take over the cached passwords of ``previous`` whose credentials did not change."""
         self._key = previous._key
         for digest, identity in previous._checked.items():
             current = self.current(identity)
@@ -164,10 +164,10 @@ class Keyring:
     # -- token files ------------------------------------------------------------------------------
 
     def refresh(self, now: float) -> bool:
-        """Read token files that changed; return whether a token changed or counts no more.
+        """Read token files that changed. Returns whether a token changed or became invalid.
 
-        A token whose file cannot be used counts for `GRACE_SECS` more, and then no more until the file can be
-        used again. The other credentials are not affected.
+        A token whose file cannot be used stays valid for `GRACE_SECS`, and is then invalid until the file can
+        be used again. Other credentials are not affected.
 
         Args:
             now: monotonic time in seconds.
@@ -225,13 +225,14 @@ class Keyring:
             logger.error("credential_revoked", extra={"fields": fields})
 
     def _index(self) -> None:
-        """Make the tables that requests are looked up in."""
+        """Build the tables for the lookup of requests."""
         self._tokens = tuple(
-            (digest, replace(self._identities[name], proof=digest)) for name, digest in self._digests.items()
+            (digest, replace(self._identities[name], secret_digest=digest))
+            for name, digest in self._digests.items()
         )
         known = [identity for _, identity in self._tokens]
         known += [identity for _, identity in self._passwords.values()]
-        self._by_proof = {(identity.name, identity.proof): identity for identity in known}
+        self._by_secret_digest = {(identity.name, identity.secret_digest): identity for identity in known}
 
     def _stamp(self) -> tuple[object, ...]:
         return stamp_of(one.token_file for one in self._credentials if one.token_file)
@@ -256,16 +257,16 @@ class Keyring:
             token = self._environ.get(one.token_env, "").strip()
         else:
             return None
-        if len(token) < LEAST_TOKEN_LENGTH:
+        if len(token) < MIN_TOKEN_LENGTH:
             where = one.token_file or f"${one.token_env}"
             raise CredentialsError(
-                f"auth: {one.name}: the token in {where} is shorter than {LEAST_TOKEN_LENGTH} characters: "
-                "`wellbeing-sidecar token` makes a good one"
+                f"auth: {one.name}: the token in {where} is shorter than {MIN_TOKEN_LENGTH} characters: "
+                "`wellbeing-sidecar token` prints a good one"
             )
         return hashlib.sha256(token.encode()).digest()
 
 
-def _password_proof(credential: CredentialConfig) -> bytes:
+def _password_digest(credential: CredentialConfig) -> bytes:
     return hashlib.sha256(f"{credential.username}:{credential.password_bcrypt}".encode()).digest()
 
 

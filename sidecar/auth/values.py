@@ -23,22 +23,22 @@ class Identity:
     """A client, and what it may do.
 
     Attributes:
-        name: of the credential; empty: the client showed none.
-        roles: what it may do.
-        scope: where it may do that: in this scope and below.
-        proof: a digest of the secret that was shown; empty: a certificate, or nothing.
+        name: name of the credential; empty: the client sent none.
+        roles: what the client may do.
+        scope: the roles apply to this scope and the scopes inside it.
+        secret_digest: digest of the secret that was sent; empty: a certificate, or no credential.
     """
 
     name: str
     roles: frozenset[Role]
     scope: str = ROOT
-    proof: bytes = field(default=b"", repr=False)
+    secret_digest: bytes = field(default=b"", repr=False)
 
     def may(self, role: Role, scope: str | None) -> bool:
-        """Whether it may do what ``role`` allows in ``scope``; None: in some scope."""
+        """Whether the client may do what ``role`` allows in ``scope``; None: in any scope at all."""
         return role in self.roles and (scope is None or lies_within(scope, self.scope))
 
 
-NOBODY = Identity("", frozenset())
-EVERYTHING = Identity("", frozenset(Role))
-"""Every client, where no credentials are configured."""
+ANONYMOUS = Identity("", frozenset())
+UNRESTRICTED = Identity("", frozenset(Role))
+"""The identity of every client if no credentials are configured."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
 
 from .chunks import ChunkSize
@@ -83,7 +83,7 @@ class Api:
         return answer["data"]
 
     def _refuse(self, status: int, answer: dict[str, Any]) -> None:
-        said = shown(str(answer.get("error", "")))[1:-1][:_MAX_ERROR_LENGTH]
+        said = short_repr(str(answer.get("error", "")))[1:-1][:_MAX_ERROR_LENGTH]
         kind = answer.get("errorType")
         if status in _REFUSED:
             raise BacktestError(self._not_prometheus(status))

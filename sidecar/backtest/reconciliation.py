@@ -23,7 +23,7 @@ from .repeats import without_repeats
 
 _CONFIRM_SECS = 5.0
 _RENEW_SECS = 600.0
-_WHY_GONE = "Alertmanager knows of it no more"
+_WHY_GONE = "Alertmanager does not list it any more"
 
 Submit = Callable[[Command], CommandOutcome | None]
 
@@ -73,12 +73,12 @@ class Reconciliation:
         changed = self._advance(now)
         self.next_at = now + self._secs
         watched = any(one.alert.starts_at <= now < one.ends_at for one in self._watchdog_alerts)
-        self._watchdog.listed(watched, complete=True, asked=now)
+        self._watchdog.record_listing(watched, complete=True, queried_at=now)
         unsettled = self._absent or self._watchdog.ignores_missing_alerts
         if not (changed or unsettled or now >= self._renewed_at + self._renew_secs):
             return
         self._renewed_at = now
-        question = self._interpreter.question
+        query_id = self._interpreter.query_id
         active = [one.alert for one in self._active.values()]
         news = without_repeats(active, core, self._ttl_secs, now)
         firing = tuple(
@@ -91,7 +91,7 @@ class Reconciliation:
             signal.source: signal
             for record in core.records.values()
             for signal in record.signals.values()
-            if signal.asked == question and signal.source not in listed
+            if signal.query == query_id and signal.source not in listed
         }
         believed = not self._watchdog.ignores_missing_alerts
         gone = tuple(
@@ -102,7 +102,7 @@ class Reconciliation:
         self._absent = absent if believed else {}
         outcome = submit(ReconcileAlerts(firing, gone, now))
         if outcome is not None:
-            self._watchdog.note(outcome, absent)
+            self._watchdog.record_ended(outcome, absent)
         if self._absent.keys() - {one.source for one in gone}:
             self.next_at = now + min(self._secs / 2, _CONFIRM_SECS)
 

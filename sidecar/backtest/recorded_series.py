@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.clock import rfc3339
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 
 from .errors import BacktestError
 from .expressions import names_in
@@ -90,7 +90,9 @@ class RecordedSeries:
             )
             return any(answers)
         except QueryRefused as error:
-            raise BacktestError(f"{rule.place}: the record {shown(rule.name)}: expr: {error}") from None
+            raise BacktestError(
+                f"{rule.location}: the record {short_repr(rule.name)}: expr: {error}"
+            ) from None
 
     def _first_seen(self, name: str) -> float | None:
         step = self._look_step
@@ -118,8 +120,8 @@ class RecordedSeries:
 
     def _sentence(self, missing: list[str], users: dict[str, list[str]]) -> str:
         alerts = sorted({alert for name in missing for alert in users[name]})
-        places = [self._rules[name][0].place for name in missing]
-        named = ", ".join(f"{name} ({place})" for name, place in zip(missing, places, strict=True))
+        places = [self._rules[name][0].location for name in missing]
+        named = ", ".join(f"{name} ({location})" for name, location in zip(missing, places, strict=True))
         return (
             f"{self._api.name} does not have the recorded series {named} in this range, which "
             f"{_listed(alerts)} need{'s' if len(alerts) == 1 else ''}: load the recording rules and wait, "
@@ -128,7 +130,7 @@ class RecordedSeries:
 
 
 def _listed(alerts: list[str]) -> str:
-    named = ", ".join(map(shown, alerts[:_MOST_NAMED]))
+    named = ", ".join(map(short_repr, alerts[:_MOST_NAMED]))
     more = len(alerts) - _MOST_NAMED
     return f"the alert{'s' if len(alerts) > 1 else ''} {named}{f' and {more} more' if more > 0 else ''}"
 

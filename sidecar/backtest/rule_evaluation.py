@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 
 from .errors import BacktestError
 from .periods import AlertPeriod, Run, extend_runs, firing_periods, runs_of
@@ -152,7 +152,7 @@ class RuleEvaluation:
 
     @property
     def _where(self) -> str:
-        return f"{self._rule.place}: the alert {shown(self._rule.name)}"
+        return f"{self._rule.location}: the alert {short_repr(self._rule.name)}"
 
 
 def _by_value(samples: list[list[Any]]) -> list[list[list[Any]]]:
@@ -179,7 +179,7 @@ def _overlap(some: list[Run], others: list[Run]) -> bool:
 
 
 def _spelled(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={shown(text)}" for name, text in sorted(labels.items()))
+    return ", ".join(f"{name}={short_repr(text)}" for name, text in sorted(labels.items()))
 
 
 def evaluate_rule(
@@ -206,5 +206,5 @@ def evaluate_rule(
         for answer in query_range(api, rule.expression, grid.start, grid.end, grid.step, answered=answered):
             evaluation.add(answer)
     except QueryRefused as error:
-        raise BacktestError(f"{rule.place}: the alert {shown(rule.name)}: expr: {error}") from None
+        raise BacktestError(f"{rule.location}: the alert {short_repr(rule.name)}: expr: {error}") from None
     return evaluation.periods()

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.config import ConfigError, hint_at, parse_duration
+from sidecar.config import ConfigError, parse_duration, suggestion_for
 from sidecar.config.source import Value, read_file
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 
 from .errors import InvalidInput
 from .templates import InvalidTemplate, Template
@@ -52,7 +52,7 @@ class AlertingRule:
     not_filled: Mapping[str, str]
     interval_ms: int | None
     offset_ms: int
-    place: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class RecordingRule:
     name: str
     expression: str
     interval_ms: int | None
-    place: str
+    location: str
 
 
 _Texts = Mapping[str, tuple[str, str]]
@@ -96,9 +96,12 @@ def _groups(root: Value) -> list[Value]:
         top = _mapping(top["spec"], "spec")
     elif set(top) - {"groups"}:
         key = next(key for key in top if key != "groups")
-        raise _invalid(top[key].place, f"{shown(key)}: no such key in a rule file{hint_at(key, ['groups'])}")
+        raise _invalid(
+            top[key].location,
+            f"{short_repr(key)}: no such key in a rule file{suggestion_for(key, ['groups'])}",
+        )
     if "groups" not in top:
-        raise _invalid(root.place, "groups: is missing: is this a rule file?")
+        raise _invalid(root.location, "groups: is missing: is this a rule file?")
     return _list(top["groups"], "groups")
 
 
@@ -106,24 +109,24 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
     group = _mapping(value, "a group")
     _check_keys(group, _GROUP_KEYS, "group")
     if "name" not in group:
-        raise _invalid(value.place, "a group: name: is missing")
+        raise _invalid(value.location, "a group: name: is missing")
     interval = _duration(group, "interval")
     offset = _duration(group, "query_offset") or 0
     labels = _texts(group.get("labels"), "labels")
-    for one in _list(group.get("rules", Value([], value.place)), "rules"):
+    for one in _list(group.get("rules", Value([], value.location)), "rules"):
         rule = _mapping(one, "a rule")
         _check_keys(rule, _RULE_KEYS, "rule")
         if ("alert" in rule) == ("record" in rule):
-            raise _invalid(one.place, "a rule needs either alert or record")
+            raise _invalid(one.location, "a rule needs either alert or record")
         kind = "alert" if "alert" in rule else "record"
         name = _text(rule[kind], kind)
         if "expr" not in rule or not _text(rule["expr"], "expr").strip():
-            raise _invalid(one.place, f"the {kind} {shown(name)}: expr: is missing")
+            raise _invalid(one.location, f"the {kind} {short_repr(name)}: expr: is missing")
         expression = _text(rule["expr"], "expr")
         if kind == "record":
             if not _SERIES_NAME.fullmatch(name):
-                raise _invalid(rule[kind].place, f"record: {shown(name)} is no name of a series")
-            recording.append(RecordingRule(name, expression, interval or None, one.place))
+                raise _invalid(rule[kind].location, f"record: {short_repr(name)} is no name of a series")
+            recording.append(RecordingRule(name, expression, interval or None, one.location))
             continue
         alerting.append(
             AlertingRule(
@@ -135,7 +138,7 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
                 *_annotations(name, _texts(rule.get("annotations"), "annotations")),
                 interval or None,
                 offset,
-                one.place,
+                one.location,
             )
         )
 
@@ -154,11 +157,11 @@ def _annotations(alert: str, texts: _Texts) -> tuple[dict[str, Template], dict[s
 def _templates(alert: str, kind: str, texts: _Texts) -> tuple[dict[str, Template], dict[str, str]]:
     """The templates, and why others are none."""
     templates, not_filled = {}, {}
-    for name, (text, place) in texts.items():
+    for name, (text, location) in texts.items():
         try:
             templates[name] = Template.parse(text)
         except InvalidTemplate as error:
-            not_filled[name] = f"{place}: the alert {shown(alert)}: {kind}.{name}: {error}"
+            not_filled[name] = f"{location}: the alert {short_repr(alert)}: {kind}.{name}: {error}"
     return templates, not_filled
 
 
@@ -169,8 +172,8 @@ def _texts(value: Value | None, kind: str) -> dict[str, tuple[str, str]]:
     texts = {}
     for name, one in _mapping(value, kind).items():
         if not _LABEL_NAME.fullmatch(name) or (kind == "labels" and name == "__name__"):
-            raise _invalid(one.place, f"{kind}: {shown(name)} is no name of a label")
-        texts[name] = (_text(one, f"{kind}.{name}"), one.place)
+            raise _invalid(one.location, f"{kind}: {short_repr(name)} is no name of a label")
+        texts[name] = (_text(one, f"{kind}.{name}"), one.location)
     return texts
 
 
@@ -182,7 +185,7 @@ def _duration(keys: Mapping[str, Value], key: str) -> int | None:
     try:
         secs = parse_duration(str(value.value))
     except ValueError as error:
-        raise _invalid(value.place, f"{key}: {error}") from None
+        raise _invalid(value.location, f"{key}: {error}") from None
     return round(secs * 1000)
 
 
@@ -191,12 +194,12 @@ def _text(value: Value, key: str) -> str:
         return str(value.value).lower()
     if isinstance(value.value, str | int | float):
         return str(value.value)
-    raise _invalid(value.place, f"{key}: must be text")
+    raise _invalid(value.location, f"{key}: must be text")
 
 
 def _mapping(value: Value, what: str) -> dict[str, Value]:
     if not isinstance(value.value, dict):
-        raise _invalid(value.place, f"{what}: must be a mapping of keys to values")
+        raise _invalid(value.location, f"{what}: must be a mapping of keys to values")
     return value.value
 
 
@@ -204,15 +207,17 @@ def _list(value: Value, what: str) -> list[Value]:
     if value.value is None:
         return []
     if not isinstance(value.value, list):
-        raise _invalid(value.place, f"{what}: must be a list")
+        raise _invalid(value.location, f"{what}: must be a list")
     return value.value
 
 
 def _check_keys(keys: Mapping[str, Value], known: tuple[str, ...], what: str) -> None:
     for key, value in keys.items():
         if key not in known:
-            raise _invalid(value.place, f"{shown(key)}: no such key of a {what}{hint_at(key, known)}")
+            raise _invalid(
+                value.location, f"{short_repr(key)}: no such key of a {what}{suggestion_for(key, known)}"
+            )
 
 
-def _invalid(place: str, why: str) -> InvalidInput:
-    return InvalidInput(f"{place}: {why}")
+def _invalid(location: str, why: str) -> InvalidInput:
+    return InvalidInput(f"{location}: {why}")

@@ -128,20 +128,20 @@ class Simulation:
         sent = self._sent
         assert sent is not None  # noqa: S101 - its time has come
         self._sent = next(self._notifications, None)
-        self._watchdog.hear(sent.notification)
+        self._watchdog.receive(sent.notification)
         news = without_repeats(sent.notification.alerts, self._core, self._ttl_secs, sent.at)
         if not news:
             return
-        command = self._interpreter.hear(replace(sent.notification, alerts=tuple(news)), sent.at).command
-        outcome = self._submit(self._watchdog.guard(command))
+        command = self._interpreter.interpret(replace(sent.notification, alerts=tuple(news)), sent.at).command
+        outcome = self._submit(self._watchdog.mark_blind(command))
         if outcome is not None:
-            self._watchdog.note(outcome)
+            self._watchdog.record_ended(outcome)
 
     def _reconcile(self) -> None:
         self._reconciliation.round(self._clock.at, self._core, self._submit)
 
     def _look(self) -> None:
-        self._watchdog.look()
+        self._watchdog.check()
         self._look_at = self._clock.at + _WATCHDOG_LOOK_SECS
 
     def _expire(self) -> None:

@@ -2,8 +2,8 @@
 
 ``{{ $labels.NAME }}``, ``{{ .Labels.NAME }}``, ``{{ $value }}``, ``{{ .Value }}``, ``$externalLabels``,
 pipelines into ``humanize``, ``humanize1024``, ``humanizeDuration``, ``humanizePercentage``, ``toUpper``,
-``toLower`` and ``printf``, and ``if``, ``with``, ``else``, ``end`` around them. Any other form, such as a
-query, is refused: a guess would give an alert other labels than it had.
+``toLower``, ``printf`` and ``reReplaceAll``, and ``if``, ``with``, ``else``, ``end`` around them. Any other
+form, such as a query, is refused: a guess would give an alert other labels than it had.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sidecar.core.errors import shown
+import re2
+
+from sidecar.core.errors import short_repr
 
 from .numbers import go_number, humanize, humanize_binary, humanize_duration, humanize_percentage
 
@@ -26,6 +28,7 @@ _TOKEN = re.compile(
 _FIELD = re.compile(r"(?:\$labels|\$?\.Labels)\.([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _EXTERNAL = re.compile(r"(?:\$externalLabels|\$?\.ExternalLabels)\.([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _VALUES = ("$value", ".Value", "$.Value")
+_GROUP = re.compile(r"\$\{?(\d+)\}?", re.ASCII)
 _VERB = re.compile(r"%(?:%|[-+ 0#]*\d*(?:\.\d+)?[vsfgeq])")
 _FORMS = (
     "{{ $labels.NAME }}, {{ $value }}, humanize and its kin, printf, if, with, else and end can be filled in"
@@ -150,6 +153,8 @@ class _Parser:
         kind, name = tokens[0]
         if kind == "path" and name == "printf":
             return self._printf(tokens[1:], piped, action)
+        if kind == "path" and name == "reReplaceAll":
+            return self._replace(tokens[1:], piped, action)
         if kind == "path" and name in _FUNCTIONS:
             arguments = [self._operand(one, action) for one in tokens[1:]] + ([piped] if piped else [])
             if len(arguments) != 1:
@@ -174,6 +179,19 @@ class _Parser:
             return _VERB.sub(lambda verb: "%" if verb[0] == "%%" else _formatted(verb[0], next(values)), form)
 
         return fill
+
+    def _replace(self, tokens: list[tuple[str, str]], piped: _Eval | None, action: str) -> _Eval:
+        """``reReplaceAll PATTERN REPLACEMENT TEXT``, as Go's ``Regexp.ReplaceAllString``."""
+        if len(tokens) != (2 if piped else 3) or tokens[0][0] != "string" or tokens[1][0] != "string":
+            raise _refusal(action)
+        text = piped or self._operand(tokens[2], action)
+        try:
+            pattern = re2.compile(_unquoted(tokens[0][1]))
+        except re2.error:
+            raise _refusal(action) from None
+        # Go writes groups as $1 or ${1}, RE2's own replacements as \\1.
+        replacement = _GROUP.sub(r"\\\1", _unquoted(tokens[1][1]).replace("\\", r"\\"))
+        return lambda data, dot: str(pattern.sub(replacement, str(text(data, dot))))
 
     def _operand(self, token: tuple[str, str], action: str) -> _Eval:
         kind, text = token
@@ -211,19 +229,19 @@ def _split(text: str) -> list[tuple[bool, str]]:
         end, trim = match.end(), bool(match[3])
     rest = text[end:].lstrip() if trim else text[end:]
     if "{{" in rest:
-        raise InvalidTemplate(f"{shown(rest)}: the braces do not close")
+        raise InvalidTemplate(f"{short_repr(rest)}: the braces do not close")
     return [*parts, (False, rest)]
 
 
 def _tokens(text: str, action: str) -> list[list[tuple[str, str]]]:
     """The commands of a pipeline, each a list of kinds and texts."""
     commands: list[list[tuple[str, str]]] = [[]]
-    place, text = 0, text.rstrip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
+    location, text = 0, text.rstrip()
+    while location < len(text):
+        match = _TOKEN.match(text, location)
         if match is None:
             raise _refusal(action)
-        place = match.end()
+        location = match.end()
         kind = match.lastgroup or ""
         if kind == "pipe":
             commands.append([])
@@ -235,7 +253,7 @@ def _tokens(text: str, action: str) -> list[list[tuple[str, str]]]:
 
 
 def _refusal(action: str) -> InvalidTemplate:
-    return InvalidTemplate(f"{{{{ {shown(action)[1:-1]} }}}} cannot be filled in: {_FORMS}")
+    return InvalidTemplate(f"{{{{ {short_repr(action)[1:-1]} }}}} cannot be filled in: {_FORMS}")
 
 
 def _constant(text: str) -> _Node:
@@ -255,7 +273,7 @@ def _number(value: Operand) -> float:
         try:
             return float(value)
         except ValueError:
-            raise InvalidTemplate(f"{shown(value)} is no number") from None
+            raise InvalidTemplate(f"{short_repr(value)} is no number") from None
     return value
 
 

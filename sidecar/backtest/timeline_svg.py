@@ -63,8 +63,8 @@ def _bar(pause: TimedPause, start: float, end: float, top: int) -> str:
         quote=True,
     )
     css = "pause advised" if pause.advised else "pause"
-    place = _place(max(start, pause.began), end if pause.ended is None else pause.ended, start, end)
-    return f'<rect class="{css}" {place} y="{top + 4}" height="13"><title>{title}</title></rect>'
+    location = _place(max(start, pause.began), end if pause.ended is None else pause.ended, start, end)
+    return f'<rect class="{css}" {location} y="{top + 4}" height="13"><title>{title}</title></rect>'
 
 
 def _place(began: float, ended: float, start: float, end: float) -> str:

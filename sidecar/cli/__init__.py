@@ -10,14 +10,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name.
 
     Args:
-        arguments: without the program's name; None: those of the process.
+        arguments: arguments without the program's name; None: those of the process.
 
     Returns:
         The exit status: one of `sidecar.cli.exit_statuses`.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        # Everything is imported here, so that a signal meanwhile is handled like any other.
+        # Imports happen here, so that a signal during an import is handled like any other.
         if arguments[:1] == ["serve"]:
             from .early_stop import stop_on_signals  # noqa: PLC0415
 

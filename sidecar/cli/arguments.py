@@ -1,4 +1,4 @@
-"""What values of flags may be."""
+"""Parses the values of flags."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 def duration(text: str) -> float:
     """Seconds: a number, or a duration such as ``5m``."""
-    # Most commands are run without one, and the config's modules take a moment to load.
+    # Most commands have no duration, and the config modules are slow to import.
     from sidecar.config import parse_duration  # noqa: PLC0415
 
     try:
@@ -18,15 +18,15 @@ def duration(text: str) -> float:
 
 
 def positive_duration(text: str) -> float:
-    """The same, above 0."""
+    """A `duration` above 0."""
     secs = duration(text)
     if not secs:
         raise argparse.ArgumentTypeError("must be above 0 seconds, got 0")
     return secs
 
 
-def moment(text: str) -> str:
-    """A time as in RFC 3339; a duration is that long ago."""
+def timestamp(text: str) -> str:
+    """A time in RFC 3339; a duration means that long ago."""
     try:
         datetime.fromisoformat(text)
     except ValueError:
@@ -39,7 +39,5 @@ def moment(text: str) -> str:
         ago = timedelta(seconds=parse_duration(text))
         return (datetime.now(UTC) - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError):
-        message = (
-            f"must be a time such as 2026-11-23T09:00:00Z, or how long ago, as 90s, 5m, 1d; got {text!a}"
-        )
+        message = f"must be a time like 2026-11-23T09:00:00Z, or how long ago, like 5m or 1d; got {text!a}"
         raise argparse.ArgumentTypeError(message) from None

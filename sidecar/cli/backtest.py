@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .exit_statuses import OK, USAGE, CommandFailed
-from .output import emit, emit_json
+from .output import print_json, print_line
 from .serve import config_path
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def run(options: argparse.Namespace) -> int:
     if page is not None:
         _write(page, html_report(report))
     if options.json:
-        emit_json(json_report(report))
+        print_json(json_report(report))
     else:
         for line in text_report(report):
-            emit(line)
+            print_line(line)
         if page is not None:
-            emit(f"The report with timelines is in {page}.")
+            print_line(f"The report with timelines is in {page}.")
     return OK
 
 

@@ -1,4 +1,4 @@
-"""``check-config``: find every mistake in a config, and in the files that it names."""
+"""``check-config``: reports every mistake in a config and in the files that it names."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from .exit_statuses import OK, CommandFailed
-from .output import emit
+from .output import print_line
 from .serve import config_path
 
 
 def run(options: argparse.Namespace) -> int:
     """Check the config; print what it comes to."""
-    from sidecar.config import ConfigError, load_config, what_pauses  # noqa: PLC0415 - other commands need none
+    from sidecar.config import ConfigError, describe_pausing, load_config  # noqa: PLC0415 - other commands need none
 
     path = config_path(options)
     try:
@@ -23,8 +23,8 @@ def run(options: argparse.Namespace) -> int:
         problems = list(error.problems)
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
-    emit("The config is valid.")
-    emit(f"It can pause {what_pauses(config.policies)}.")
+    print_line("The config is valid.")
+    print_line(f"It can pause {describe_pausing(config.policies)}.")
     return OK
 
 
@@ -38,7 +38,7 @@ def _file_problems(path: Path | None) -> list[str]:
         return problems
     config = load_config(path, os.environ)
     try:
-        # What two files are together: for instance, two names for one token.
+        # Errors across files, for example two names for one token.
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
             Tls(config.tls)

@@ -1,4 +1,4 @@
-"""Signals that arrive while ``serve`` starts, before the server has handlers of its own."""
+"""Handles signals while ``serve`` starts, before the server has its own handlers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _NAMES = {int(number): number.name for number in _STOPPING}
 _IGNORED = (
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
-"""By default these would end or stop the process."""
+"""By default these signals would kill or stop the process."""
 
 
 def stop_on_signals(arguments: Sequence[str]) -> None:
     """Stop with one log line on SIGTERM, SIGINT and SIGQUIT; ignore what a running sidecar ignores.
 
     Args:
-        arguments: of the command line; they may name the log's format.
+        arguments: the command line, which may name the log format.
     """
     as_json = _log_format(arguments) == "json"
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        # Nothing is open yet. Any module may be half imported: so nothing is imported here, or raised.
+        # Nothing is open yet. A module may be partly imported, so do not import or raise anything here.
         os.write(2, _log_line(_NAMES[number], as_json=as_json))
         os._exit(0)
 
@@ -37,13 +37,13 @@ def stop_on_signals(arguments: Sequence[str]) -> None:
 
 
 def _log_line(name: str, *, as_json: bool) -> bytes:
-    """What `sidecar.logs` writes of this event."""
+    """The line that `sidecar.logs` would write for this event."""
     now = time.time()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
     if as_json:
-        line = f'{{"time": "{moment}", "level": "info", "event": "stopping", "signal": "{name}"}}\n'
+        line = f'{{"time": "{timestamp}", "level": "info", "event": "stopping", "signal": "{name}"}}\n'
     else:
-        line = f"{moment} info     stopping signal={name}\n"
+        line = f"{timestamp} info     stopping signal={name}\n"
     return line.encode()
 
 

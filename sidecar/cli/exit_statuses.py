@@ -1,37 +1,37 @@
 """The exit statuses of all commands."""
 
 OK = 0
-"""Done; of ``serve``: stopped by a signal."""
+"""Success. For ``serve``: stopped by a signal."""
 FAILED = 1
-"""The command could not do what it was asked."""
+"""The command failed."""
 USAGE = 2
-"""The command line is wrong; of ``serve``: or the config."""
+"""The command line is wrong. For ``serve``: or the config is wrong."""
 CANNOT_START = 3
 """``serve`` cannot use an address, a socket or the store."""
 TEMPFAIL = 75
-"""EX_TEMPFAIL of sysexits.h: ``gate`` waited, and the gate is still closed."""
+"""EX_TEMPFAIL of sysexits.h: the wait of ``gate`` timed out, or the request was rejected."""
 INTERRUPTED = 130
-"""Ctrl-C."""
+"""Interrupted by Ctrl-C."""
 PIPE_CLOSED = 141
-"""The program that reads the output has closed it."""
+"""The program that reads the output closed it."""
 
 EPILOG = """\
 exit status:
-  0    done; of serve: stopped by a signal
-  1    it could not be done: the message says why
-  2    the command line is wrong; of serve: or the config
+  0    success; for serve: stopped by a signal
+  1    the command failed; the message says why
+  2    the command line is wrong; for serve: or the config is wrong
   3    serve cannot use an address, a socket or the store
-  75   gate: the wait ran out, or the request was turned away; try again later
+  75   for gate: the wait timed out, or the request was rejected; try again later
   130  interrupted by Ctrl-C
-  141  the program that reads the output has closed it
+  141  the program that reads the output closed it
 """
 
 
 class CommandFailed(Exception):
-    """A command that cannot do what it was asked.
+    """A command failed.
 
     Args:
-        message: one line that says why and what to do.
+        message: one line with the reason and the remedy.
         status: the exit status.
     """
 

@@ -1,4 +1,4 @@
-"""``gate``: block until the gate is open."""
+"""``gate``: blocks until the gate is open."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from .asking import is_problem, members, refusal, send
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .output import complain, emit_json, show
+from .output import print_error, print_json, print_snapshot
+from .sidecar_requests import is_problem, members, refusal, send
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
@@ -24,14 +24,14 @@ def run(options: argparse.Namespace) -> int:
     # The default wait is the sidecar's to know.
     requests, answer = _wait(options, options.wait) if options.wait else (1, _ask(options, options.wait))
     if answer.status == _OK:
-        show(members(options, answer), as_json=options.json)
+        print_snapshot(members(options, answer), as_json=options.json)
         return OK
     if answer.status == _UNAVAILABLE and is_problem(answer):
         if options.json:
-            emit_json(answer.body)
+            print_json(answer.body)
         else:
             total = f"; {options.wait:g}s in all" if requests > 1 else ""
-            complain(refusal(options, answer) + total)
+            print_error(refusal(options, answer) + total)
         return TEMPFAIL
     raise CommandFailed(refusal(options, answer))
 

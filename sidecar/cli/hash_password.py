@@ -1,4 +1,4 @@
-"""``hash-password``: hash a password for the config."""
+"""``hash-password``: hashes a password for the config."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 import sys
 
 from .exit_statuses import OK, CommandFailed
-from .output import emit
+from .output import print_line
 
 _MAX_PASSWORD_BYTES = 72
 _BCRYPT_COST = 10
 
 
 def run(_: argparse.Namespace) -> int:
-    """Ask for a password at a terminal, else read a line; print its hash."""
-    import getpass  # noqa: PLC0415 - no other command needs them
+    """Read a password from the terminal, else from standard input; print its hash."""
+    import getpass  # noqa: PLC0415 - only this command needs them
 
     import bcrypt  # noqa: PLC0415
 
@@ -29,7 +29,7 @@ def run(_: argparse.Namespace) -> int:
         raise CommandFailed("no password was given") from error
     if not 0 < len(password) <= _MAX_PASSWORD_BYTES or b"\0" in password:
         raise CommandFailed(
-            f"a password has 1 to {_MAX_PASSWORD_BYTES} bytes, none of them 0: bcrypt reads no further"
+            f"a password must have 1 to {_MAX_PASSWORD_BYTES} bytes, none of them 0: bcrypt ignores the rest"
         )
-    emit(bcrypt.hashpw(password, bcrypt.gensalt(_BCRYPT_COST)).decode())
+    print_line(bcrypt.hashpw(password, bcrypt.gensalt(_BCRYPT_COST)).decode())
     return OK

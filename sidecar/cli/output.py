@@ -1,4 +1,4 @@
-"""What commands print: lines for people, or JSON."""
+"""Prints the output of commands: lines for people, or JSON."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 Json = Mapping[str, Any]
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print ``message`` on stderr, with the program's name."""
     print("wellbeing-sidecar: " + _on_one_line(message, keep="\n"), file=sys.stderr)
 
 
-def note(message: str) -> None:
-    """Print a remark on stderr, so that it does not mix with what a script reads."""
+def print_note(message: str) -> None:
+    """Print a note on stderr, so that it does not mix with the output for scripts."""
     print("note: " + printable(message), file=sys.stderr)
 
 
-def emit(text: str) -> None:
-    """Print a line on stdout, without characters that would change a terminal."""
+def print_line(text: str) -> None:
+    """Print a line on stdout, with control characters escaped."""
     print(printable(text))
 
 
-def emit_json(value: Json) -> None:
+def print_json(value: Json) -> None:
     """Print ``value`` as JSON in ASCII."""
     print(json.dumps(value, indent=2))
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters, and what changes the direction of writing, escaped."""
+    """``text`` with control characters and text-direction characters escaped."""
     return _on_one_line(text, keep="")
 
 
@@ -44,7 +44,7 @@ def _on_one_line(text: str, keep: str) -> str:
 
 
 def scope_name(scope: str | None) -> str:
-    """``scope`` as people read it."""
+    """``scope`` for people."""
     return scope or "(root)"
 
 
@@ -53,25 +53,25 @@ def source_name(source: str, alertname: str | None) -> str:
     return f"{alertname} ({source})" if alertname else source
 
 
-def held(snapshot: Json) -> str:
+def describe_hold(snapshot: Json) -> str:
     """Which scope keeps a closed gate closed, since when, until when, and why."""
     until = snapshot["until"] or "an operator resumes"
     return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
 
 
 def snapshot_line(snapshot: Json) -> str:
-    """One line with scope, state, and gate."""
+    """One line with the scope, state and gate."""
     line = f"{scope_name(snapshot['scope'])}: {snapshot['state']}, gate {snapshot['gate']}"
     if snapshot["effective_state"] != snapshot["state"]:
         line += f", effectively {snapshot['effective_state']}"
     if snapshot["gate"] != "open" and snapshot["held_by"] is not None:
-        line += f" by {held(snapshot)}"
+        line += f" by {describe_hold(snapshot)}"
     return line
 
 
-def show(snapshot: Json, *, as_json: bool) -> None:
+def print_snapshot(snapshot: Json, *, as_json: bool) -> None:
     """Print a snapshot."""
     if as_json:
-        emit_json(snapshot)
+        print_json(snapshot)
     else:
-        emit(snapshot_line(snapshot))
+        print_line(snapshot_line(snapshot))

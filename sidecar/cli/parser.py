@@ -23,15 +23,15 @@ from . import (
     token,
     watch,
 )
-from .arguments import duration, moment, positive_duration
-from .asking import DEFAULT_URL
+from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
+from .sidecar_requests import DEFAULT_URL
 
 Run = Callable[[argparse.Namespace], int]
 
 _DESCRIPTION = """\
-Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar; the other commands talk
-to a running one, or help with its config."""
+Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands talk
+to a running sidecar or help with its config."""
 _EXAMPLES = """\
 examples:
   wellbeing-sidecar serve --config sidecar.yaml
@@ -40,29 +40,29 @@ examples:
   wellbeing-sidecar resume team-a/llama
   wellbeing-sidecar gate team-a/llama --wait 5m && start-the-batch
 
-`wellbeing-sidecar COMMAND --help` shows the arguments of a command. A scope is a path such as team-a/llama; a
-command on it concerns everything inside as well. Durations are seconds, or as in 90s, 5m, 1h30m.
+`wellbeing-sidecar COMMAND --help` shows the arguments of a command. A scope is a path such as team-a/llama. A
+command on it also applies to everything inside it. Durations are seconds, or like 90s, 5m, 1h30m.
 
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says which choice or flag a wrong one may have been meant to be."""
+    """Suggests a similar choice or flag for an unknown one."""
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and exit with 2."""
         super().error(message + self._hint(message))
 
     def _hint(self, message: str) -> str:
-        from sidecar.config import hint_at  # noqa: PLC0415 - only mistakes need it
+        from sidecar.config import suggestion_for  # noqa: PLC0415 - only mistakes need it
 
         if "invalid choice: " in message:
             got = message.partition("invalid choice: '")[2].partition("'")[0]
             known = [one.strip(" '") for one in message.partition("choose from ")[2].rstrip(")").split(",")]
-            return hint_at(got, known)
+            return suggestion_for(got, known)
         if message.startswith("unrecognized arguments: -"):
             got = message.partition(": ")[2].split()[0]
-            return hint_at(got, self.flags())
+            return suggestion_for(got, self.flags())
         return ""
 
     def flags(self) -> list[str]:
@@ -75,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; ``run`` of its result is what runs the command."""
+    """The parser of all commands. ``run`` of its result runs the command."""
     parser = _Parser(
         prog="wellbeing-sidecar",
         description=_DESCRIPTION,
@@ -86,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
-    _add(commands, "token", "make a bearer token, and the digest that the config may have of it", token.run)
+    _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
         commands,
         "hash-password",
@@ -101,7 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_client(
         commands,
         "watch",
-        "print a scope's snapshot, and again whenever it changes; Ctrl-C ends it",
+        "print a scope's snapshot, and each change of it; Ctrl-C stops it",
         watch.run,
         "watch team-a/llama --json",
     )
@@ -143,14 +143,14 @@ def _add_client(
     connection.add_argument(
         "--url",
         default=os.environ.get("WELLBEING_URL") or DEFAULT_URL,
-        help=f"of the sidecar: http://HOST:PORT, https://HOST:PORT or unix:/path "
+        help=f"URL of the sidecar: http://HOST:PORT, https://HOST:PORT or unix:/path "
         f"(WELLBEING_URL; default: {DEFAULT_URL})",
     )
     connection.add_argument(
         "--token-file",
         metavar="FILE",
         default=os.environ.get("WELLBEING_TOKEN_FILE"),
-        help="file with a bearer token (WELLBEING_TOKEN_FILE; WELLBEING_TOKEN has the token itself)",
+        help="file with a bearer token (WELLBEING_TOKEN_FILE; WELLBEING_TOKEN is the token itself)",
     )
     connection.add_argument(
         "--ca-file",
@@ -164,7 +164,7 @@ def _add_client(
 
 
 def _add_all(parser: argparse.ArgumentParser, effect: str) -> None:
-    parser.add_argument("--all", action="store_true", help=f"{effect}; one of SCOPE and --all is needed")
+    parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
 
 
 def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -206,7 +206,7 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument(
         "--no-files",
         action="store_true",
-        help="do not look at the files that the config names: secrets, certificates, the store, sockets",
+        help="do not check the files that the config names: secrets, certificates, the store, sockets",
     )
 
 
@@ -214,7 +214,7 @@ def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add_client(
         commands,
         "status",
-        "show what is known of a scope, and everything inside it that is not well or not open",
+        "show the status of a scope, and everything inside it that is not well or not open",
         status.run,
         "status",
         "status team-a/llama --json",
@@ -232,12 +232,14 @@ def _add_pause(commands: Any) -> None:  # noqa: ANN401 - argparse's
         'pause --all --reason "maintenance" --max-pause-secs 1h',
         without_scope="--all is needed",
     )
-    parser.add_argument("--reason", required=True, help="why; requests that wait are told")
+    parser.add_argument(
+        "--reason", required=True, help="the reason; waiting requests get it in their responses"
+    )
     parser.add_argument(
         "--max-pause-secs",
         type=duration,
         metavar="DURATION",
-        help="the pause ends by itself after this, as in 90, 5m, 1h30m; 0: never (default: the policy's)",
+        help="the pause ends by itself after this time, like 5m or 1h30m; 0: never (default: the policy's)",
     )
     _add_all(parser, "close every gate")
 
@@ -246,11 +248,11 @@ def _add_resume(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add_client(
         commands,
         "resume",
-        "lift every hold of a scope; exit 1 if its gate stays closed or nobody knows it",
+        "lift every hold of a scope; exit 1 if its gate stays closed or it is unknown",
         resume.run,
         "resume team-a/llama",
     )
-    parser.add_argument("--reason", default="", help="why; it is kept in the history")
+    parser.add_argument("--reason", default="", help="the reason, for the history")
 
 
 def _add_state(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -264,13 +266,13 @@ def _add_state(commands: Any) -> None:  # noqa: ANN401 - argparse's
         without_scope="--all is needed",
     )
     parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
-    parser.add_argument("--reason", default="", help="why")
+    parser.add_argument("--reason", default="", help="the reason")
     parser.add_argument("--source", help="the agent's name (default: default)")
     parser.add_argument(
         "--ttl-secs",
         type=positive_duration,
         metavar="DURATION",
-        help="the report expires after this, as in 90, 5m (default: never)",
+        help="the report expires after this time, such as 90, 5m (default: never)",
     )
     _add_all(parser, "report the state of everything")
 
@@ -279,7 +281,7 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add_client(
         commands,
         "history",
-        "show what happened in a scope and inside it, newest first",
+        "show the history of a scope and everything inside it, newest first",
         history.run,
         "history team-a --since 1d --kind pause,resume",
     )
@@ -290,19 +292,19 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
     parser.add_argument(
         "--since",
-        type=moment,
+        type=timestamp,
         metavar="TIME",
-        help="as in 2026-11-23T09:00:00Z, or how long ago, as 90s, 5m, 1d",
+        help="a time such as 2026-11-23T09:00:00Z, or how long ago, such as 90s, 5m, 1d",
     )
-    parser.add_argument("--until", type=moment, metavar="TIME", help="the same")
-    parser.add_argument("--cursor", help="continue after an earlier page")
+    parser.add_argument("--until", type=timestamp, metavar="TIME", help="same format as --since")
+    parser.add_argument("--cursor", help="continue after the previous page")
 
 
 def _add_gate(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add_client(
         commands,
         "gate",
-        "block until the gate is open; exit 75 if the wait runs out",
+        "block until the gate is open; exit 75 if the wait times out",
         gate.run,
         "gate team-a/llama --wait 5m && start-the-batch",
     )
@@ -332,12 +334,14 @@ def _add_backtest(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
     parser.add_argument(
         "--since",
-        type=moment,
+        type=timestamp,
         default="7d",
         metavar="TIME",
         help="as in 2026-11-23T09:00:00Z, or how long ago, as 12h, 7d (default: 7d)",
     )
-    parser.add_argument("--until", type=moment, default="0s", metavar="TIME", help="the same (default: now)")
+    parser.add_argument(
+        "--until", type=timestamp, default="0s", metavar="TIME", help="the same (default: now)"
+    )
     parser.add_argument(
         "--config",
         action="append",

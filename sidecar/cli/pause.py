@@ -1,36 +1,36 @@
-"""``pause``: close a scope's gate."""
+"""``pause``: closes a scope's gate."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from .asking import ask
 from .exit_statuses import OK, USAGE, CommandFailed
-from .names import note_unknown
-from .output import scope_name, show
+from .output import print_snapshot, scope_name
+from .scope_check import note_unknown_scope
+from .sidecar_requests import request
 
 
 def run(options: argparse.Namespace) -> int:
     """Put a manual hold."""
-    check_breadth(options, "pause", "close every gate")
-    note_unknown(options, "it is known from now on, and paused")
+    check_target(options, "pause", "close every gate")
+    note_unknown_scope(options, "it becomes known now, and is paused")
     body: dict[str, Any] = {"reason": options.reason}
     if options.max_pause_secs is not None:
         body["max_pause_secs"] = options.max_pause_secs
-    snapshot = ask(options, "POST", "pause", body=body)
-    show(snapshot, as_json=options.json)
+    snapshot = request(options, "POST", "pause", body=body)
+    print_snapshot(snapshot, as_json=options.json)
     if snapshot["gate"] == "open":
         scope = scope_name(options.scope)
         raise CommandFailed(f"the hold is put, but the gate of {scope} stays open: its policy is not enabled")
     return OK
 
 
-def check_breadth(options: argparse.Namespace, command: str, effect: str) -> None:
-    """Refuse a command on everything that does not say so: an empty variable in a script is no scope.
+def check_target(options: argparse.Namespace, command: str, effect: str) -> None:
+    """Require either a scope or ``--all``, so that an empty variable in a script does not mean everything.
 
     Raises:
-        CommandFailed: it does not say so, or says two things.
+        CommandFailed: neither or both are given.
     """
     if options.all and options.scope:
         raise CommandFailed(f"{command}: give a scope or --all, not both", USAGE)

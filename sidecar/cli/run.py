@@ -1,4 +1,4 @@
-"""Runs one command, and turns what goes wrong into a line and an exit status."""
+"""Runs one command, and turns errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
-from .output import complain
+from .output import print_error
 from .parser import make_parser
 
 _NO_SERVER = (
@@ -18,10 +18,10 @@ _NO_SERVER = (
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command that ``arguments`` name; its exit status."""
+    """Run the command that ``arguments`` name; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal without UTF-8 shows \\xe9 in place of a letter that it does not have.
+            # A terminal without UTF-8 shows \\xe9 for a letter that it cannot show.
             stream.reconfigure(errors="backslashreplace")
     options = make_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
@@ -31,12 +31,12 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
         return status
     except CommandFailed as error:
-        complain(str(error))
+        print_error(str(error))
         return error.status
     except ModuleNotFoundError as error:
         if (error.name or "sidecar").partition(".")[0] == "sidecar":
             raise
-        complain(_NO_SERVER.format(error.name))
+        print_error(_NO_SERVER.format(error.name))
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -45,11 +45,11 @@ def run(arguments: Sequence[str]) -> int:
         return PIPE_CLOSED
     except OSError as error:
         _discard_output()
-        complain(f"the output cannot be written: {error.strerror or error}")
+        print_error(f"the output cannot be written: {error.strerror or error}")
         return FAILED
 
 
 def _discard_output() -> None:
-    """Let Python flush what is left at exit to nowhere: else it would complain again."""
+    """Send the remaining output to the null device, so that the flush at exit does not fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""``serve``: run the sidecar."""
+"""``serve``: runs the sidecar."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until told to stop."""
-    # Nothing that start-up makes is garbage. The worker collects again once it serves.
+    """Serve until a signal stops the process."""
+    # Start-up creates no garbage. The worker enables collection once it serves.
     gc.disable()
     from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
     from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         config = load()
-        # Found here, these have a line; found by the worker, they would be a worker that does not start.
+        # Errors found here are one clear line. In the worker they would only be a failed start.
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
             problems = check_files(path, os.environ, overrides, sections=("tls",))
@@ -61,6 +61,6 @@ def _failed(why: str) -> int:
 
 
 def config_path(options: argparse.Namespace) -> Path | None:
-    """The config file: by argument, else by ``WELLBEING_CONFIG``; None: there is none."""
+    """The config file from the argument, else from ``WELLBEING_CONFIG``; None: there is none."""
     given = options.config or os.environ.get("WELLBEING_CONFIG")
     return Path(given) if given else None

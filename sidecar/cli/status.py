@@ -1,4 +1,4 @@
-"""``status``: what is known of a scope, and everything inside it that is not well or not open."""
+"""``status``: shows the status of a scope, and everything inside it that is not well or not open."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from .asking import ask
 from .exit_statuses import OK
-from .names import unknown
-from .output import emit, emit_json, note, scope_name, snapshot_line, source_name
+from .output import print_json, print_line, print_note, scope_name, snapshot_line, source_name
+from .scope_check import unknown_scope_message
+from .sidecar_requests import request
 
-_MOST_SIGNALS = 5
+_MAX_SIGNALS = 5
 _UNHEARD_REMEDY = "check its rule in Prometheus, and its route in Alertmanager"
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the status."""
-    status = ask(options, "GET", "status", params={"below": "true"} if options.below else {})
-    said = unknown(status)
-    if said:
-        note(f"{said}: it follows {scope_name(status['follows'])}")
+    status = request(options, "GET", "status", params={"below": "true"} if options.below else {})
+    message = unknown_scope_message(status)
+    if message:
+        print_note(f"{message}: it follows {scope_name(status['follows'])}")
     if options.json:
-        emit_json(status)
+        print_json(status)
         return OK
     if status["blind"]:
-        emit("blind: the watchdog's alert is missing, a resolve lifts nothing")
+        print_line("blind: the watchdog's alert is missing, a resolve lifts nothing")
     watchdog = status.get("watchdog")
     if watchdog and not watchdog["heard"]:
-        emit(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
-    for line in _lines(status, most_signals=len(status["signals"])):
-        emit(line)
+        print_line(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
+    for line in _lines(status, max_signals=len(status["signals"])):
+        print_line(line)
     listed = status.get("below") if options.below else status.get("unwell")
     listed = [one for one in listed or () if one["scope"] != status["scope"]]
     fine = (status["gate"], status["effective_state"]) == ("open", "healthy")
     # What is inside of a scope that is not well or not open is neither, even where nothing inside is known.
     if not options.below and "unwell" in status and (listed or fine):
-        emit(_heading(status, len(listed)))
+        print_line(_heading(status, len(listed)))
     for one in listed:
-        for line in _lines(one, most_signals=_MOST_SIGNALS):
-            emit(line)
+        for line in _lines(one, max_signals=_MAX_SIGNALS):
+            print_line(line)
     return OK
 
 
@@ -57,19 +57,19 @@ def _heading(status: dict[str, Any], shown: int) -> str:
     return f"{scopes} not well or not open{cut}:"
 
 
-def _lines(one: dict[str, Any], most_signals: int) -> Iterator[str]:
+def _lines(one: dict[str, Any], max_signals: int) -> Iterator[str]:
     yield snapshot_line(one)
     suppressed = one.get("suppressed")
     if suppressed:
         yield f"    {suppressed['text']}"
     signals = one["signals"]
-    for signal in signals[:most_signals]:
+    for signal in signals[:max_signals]:
         doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
         source = source_name(signal["source"], signal.get("alertname"))
         claim = f"{source} claims {signal['state']} since {signal['since']}"
         yield f"    {claim}{doubt}" + (f": {signal['reason']}" if signal["reason"] else "")
-    if len(signals) > most_signals:
-        yield f"    and {len(signals) - most_signals} more signals"
+    if len(signals) > max_signals:
+        yield f"    and {len(signals) - max_signals} more signals"
     for hold in one["holds"]:
         until = hold["until"] or "an operator resumes"
         span = f"since {hold['since']} until {until}"

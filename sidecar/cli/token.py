@@ -1,19 +1,19 @@
-"""``token``: make a bearer token."""
+"""``token``: makes a bearer token."""
 
 from __future__ import annotations
 
 import argparse
 
 from .exit_statuses import OK
-from .output import emit
+from .output import print_line
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print a new token, and the digest that a config may have in its place."""
-    import hashlib  # noqa: PLC0415 - no other command needs them
+    """Print a new token, and its digest for the config."""
+    import hashlib  # noqa: PLC0415 - only this command needs them
     import secrets  # noqa: PLC0415
 
     secret = secrets.token_urlsafe(32)
-    emit(f"token:        {secret}")
-    emit(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
+    print_line(f"token:        {secret}")
+    print_line(f"token_sha256: {hashlib.sha256(secret.encode()).hexdigest()}")
     return OK

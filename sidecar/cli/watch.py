@@ -1,4 +1,4 @@
-"""``watch``: print a scope's snapshot, and again whenever it changes."""
+"""``watch``: prints a scope's snapshot, and each change of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import NoReturn
 
-from .asking import members, refusal, send
 from .exit_statuses import CommandFailed
-from .names import note_unknown
-from .output import show
+from .output import print_snapshot
+from .scope_check import note_unknown_scope
+from .sidecar_requests import members, refusal, send
 
 _WATCH_SECS = 30.0
 _OK, _NOT_MODIFIED = 200, 304
@@ -17,7 +17,7 @@ _OK, _NOT_MODIFIED = 200, 304
 
 def run(options: argparse.Namespace) -> NoReturn:
     """Poll until interrupted."""
-    note_unknown(options, "it follows {follows}")
+    note_unknown_scope(options, "it follows {follows}")
     etag = None
     while True:
         headers: dict[str, str] = {"If-None-Match": etag} if etag else {}
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             etag = answer.headers.get("ETag")
             if etag is None:
                 raise CommandFailed(f"{options.url} answers without an ETag: a proxy in between removes it")
-            show(snapshot, as_json=options.json)
+            print_snapshot(snapshot, as_json=options.json)
             sys.stdout.flush()
         elif answer.status != _NOT_MODIFIED:
             raise CommandFailed(refusal(options, answer))

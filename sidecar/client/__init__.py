@@ -1,4 +1,4 @@
-"""What an inference worker imports: the gate, and an agent's own claims. Needs nothing but Python."""
+"""The client for inference workers: the gate, and agents' own claims. It needs only Python."""
 
 from .agent import Agent
 from .errors import InferencePaused, TooManyWaiting

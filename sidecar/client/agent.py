@@ -1,4 +1,4 @@
-"""An agent's own claims about its state, repeated for as long as the agent lives."""
+"""An agent's claim about its own state, repeated while the agent runs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MAX_NAME_LENGTH = 200
 
 
 class Agent:
-    """Claims a state for a scope, and repeats it: an agent that dies stops, and its claim ends by itself.
+    """Claims a state for a scope and repeats it, so that the claim of an agent that dies expires.
 
-    A child of a fork reports nothing until `report` is called in it; then it repeats its own claim, under
-    the same name. Keyword arguments are those of `Settings`; what is not given comes from the environment.
+    A forked child reports nothing until it calls `report`; then it repeats its own claim under the same name.
+    Keyword arguments are those of `Settings`. The environment provides the missing ones.
 
     Args:
-        name: of the agent; the source of its claims is ``agent:NAME``.
-        url: of the sidecar.
-        ttl_secs: seconds after which the claim ends unless it is repeated.
+        name: the name of the agent; the source of its claims is ``agent:NAME``.
+        url: the URL of the sidecar.
+        ttl_secs: seconds after which the claim expires unless it is repeated.
 
     Raises:
         ValueError: an argument or a variable is not allowed.
@@ -46,7 +46,7 @@ class Agent:
 
     @classmethod
     def of(cls, name: str, settings: Settings, ttl_secs: float) -> Self:
-        """An agent by settings that are complete: the environment is not looked at."""
+        """Create an agent from complete settings. The environment is not used."""
         agent = cls.__new__(cls)
         agent._set_up(name, settings, ttl_secs)  # noqa: SLF001 - of this class
         return agent
@@ -58,11 +58,11 @@ class Agent:
         self._reporters = PerProcess(lambda: ClaimReporter(name, settings, ttl_secs))
 
     def report(self, state: str, reason: str = "") -> None:
-        """Claim ``state``, from now on; returns at once. ``healthy`` withdraws the claim.
+        """Claim ``state`` from now on. Returns at once. ``healthy`` withdraws the claim.
 
         Args:
             state: ``healthy``, ``cautious``, ``concerned`` or ``distressed``.
-            reason: for people.
+            reason: an explanation for people.
 
         Raises:
             ValueError: ``state`` is not one of these.
@@ -72,7 +72,7 @@ class Agent:
         self._reporters.get().report(state, reason)
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until the sidecar has what was reported last; whether it has.
+        """Wait until the sidecar has the last report; return whether it has.
 
         Args:
             timeout: seconds to wait at most.
@@ -91,9 +91,9 @@ class Agent:
         return self._reporters.get().health.failures
 
     def close(self) -> None:
-        """Withdraw the claim: this agent ends well.
+        """Withdraw the claim, and stop.
 
-        Takes 3 seconds at most where the sidecar does not answer, for all agents of the process together.
+        If the sidecar does not answer, this takes 3 seconds at most, for all agents of the process together.
         """
         reporter = self._reporters.peek()
         if reporter is None:
@@ -109,7 +109,7 @@ class Agent:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and copies as its settings: the copy has reported nothing yet."""
+        """Pickle and copy the settings only. The copy has reported nothing yet."""
         return type(self).of, (self.name, self.settings, self._ttl_secs)
 
     @property

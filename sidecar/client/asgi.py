@@ -1,4 +1,4 @@
-"""ASGI middleware: requests that generate wait at the gate, all others pass.
+"""ASGI middleware: generation requests wait at the gate, all others pass.
 
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """
@@ -25,14 +25,13 @@ _MAX_MODEL_BYTES = 33_554_432
 class GateMiddleware:
     """Puts the gate before an application.
 
-    A request that is let through is never disturbed again: an answer that streams goes on when the gate
-    closes. A client that goes away while it waits is counted abandoned, and the application never sees its
-    request.
+    An admitted request is never interrupted: a streaming response continues when the gate closes. If a client
+    disconnects while its request waits, the request counts as abandoned and the application never sees it.
 
     Args:
         app: the application.
-        gate: a gate that exists already; None: one by the settings.
-        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+        gate: an existing gate; None: create one from the settings.
+        settings: the settings of `GateSelector` and `Settings`. The environment provides the missing ones.
 
     Raises:
         TypeError: there is no such setting.
@@ -48,26 +47,26 @@ class GateMiddleware:
         """Serve one connection scope.
 
         Raises:
-            RuntimeError: at the application's start (lifespan), where the server does not run on asyncio.
+            RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
         if scope["type"] == "lifespan":
             require_asyncio()
-        if scope["type"] != "http" or not self._selector.gates(scope["method"], scope["path"]):
+        if scope["type"] != "http" or not self._selector.is_gated(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         reader = _RequestReader(receive)
         gate = self.gate
-        if not self._selector.one_gate:
-            gate = self._selector.gate_for(await self._name(scope, reader))
+        if not self._selector.has_one_gate:
+            gate = self._selector.gate_for(await self._scope_of(scope, reader))
         try:
-            if not gate.pass_if_open() and not await reader.for_gate(gate):
+            if not gate.pass_if_open() and not await reader.wait_at(gate):
                 return
         except InferencePaused as paused:
             await _refuse(send, self._selector, scope["path"], paused)
             return
-        await self._app(scope, reader.receive if reader.touched else receive, send)
+        await self._app(scope, reader.receive if reader.has_read_ahead else receive, send)
 
-    async def _name(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
+    async def _scope_of(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
         if self._selector.header:
             wanted = self._selector.header.encode()
             for name, value in scope["headers"]:
@@ -79,7 +78,7 @@ class GateMiddleware:
 
 
 class _RequestReader:
-    """Reads a request ahead while it waits, and gives its messages to the application afterwards."""
+    """Reads ahead while a request waits, and passes the messages to the application afterwards."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -90,7 +89,7 @@ class _RequestReader:
         self._left = False
 
     @property
-    def touched(self) -> bool:
+    def has_read_ahead(self) -> bool:
         """Whether anything was read ahead."""
         return bool(self._messages) or self._pending is not None
 
@@ -104,13 +103,13 @@ class _RequestReader:
         return await self._receive()
 
     async def body(self, most: int) -> bytes:
-        """The body, read until it is whole or has ``most`` bytes."""
+        """The body, read until it is complete or has ``most`` bytes."""
         while not self._whole and not self._left and self._size < most:
             self._take(await self._receive())
         return b"".join(message.get("body", b"") for message in self._messages)
 
-    async def for_gate(self, gate: Gate) -> bool:
-        """Wait at ``gate``; returns whether the client is still there.
+    async def wait_at(self, gate: Gate) -> bool:
+        """Wait at ``gate``; return whether the client is still connected.
 
         Raises:
             InferencePaused: the gate stayed closed.

@@ -21,40 +21,40 @@ logger = logging.getLogger("wellbeing.client")
 STATES = ("healthy", "cautious", "concerned", "distressed")
 _MAX_TIMEOUT_SECS = 10.0
 _MAX_RETRY_SECS = 5.0
-_BEATS_PER_TTL = 3
+_SENDS_PER_TTL = 3
 _NAME = "client_agent"
 
 
 class ClaimReporter:
-    """One process' share of an `Agent`.
+    """The part of an `Agent` that belongs to one process.
 
     Args:
-        name: of the agent.
-        settings: where the sidecar is.
-        ttl_secs: how long a claim lasts.
+        name: the name of the agent.
+        settings: the settings, with the URL of the sidecar.
+        ttl_secs: seconds after which a claim expires.
     """
 
     def __init__(self, name: str, settings: Settings, ttl_secs: float) -> None:
         self._name = name
         self._settings = settings
         self._ttl_secs = ttl_secs
-        # A signal handler may interrupt a holder and come here again.
+        # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
-        self._news = threading.Event()
-        self._told = threading.Condition(self._lock)
+        self._claim_changed = threading.Event()
+        self._delivered = threading.Condition(self._lock)
         self._claim = ("healthy", "")
         self._wanted = 0
         self._done = 0
         self._stop = threading.Event()
         self._connection: Connection | None = None
         self._random = Random()  # noqa: S311 - spreads out heartbeats
-        self._failures = Failures(logger, "a background thread of the wellbeing client failed, and goes on")
+        self._failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
         self._health = Health(None, time.time(), "", fallback=False, snapshot=None)
         self.thread: threading.Thread | None = None
 
     @property
     def health(self) -> Health:
-        """The state of the link."""
+        """The state of the connection to the sidecar."""
         return replace(self._health, failures=self._failures.counts.total())
 
     def report(self, state: str, reason: str) -> None:
@@ -68,12 +68,12 @@ class ClaimReporter:
                 thread = threading.Thread(target=self._main, name="wellbeing-agent", daemon=True)
                 thread.start()
                 self.thread = thread
-        self._news.set()
+        self._claim_changed.set()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until the sidecar has the last claim; whether it has."""
-        with self._told:
-            return self._told.wait_for(lambda: self._done == self._wanted, timeout)
+        """Wait until the sidecar has the last claim; return whether it has."""
+        with self._delivered:
+            return self._delivered.wait_for(lambda: self._done == self._wanted, timeout)
 
     def close(self, timeout: float) -> None:
         """Withdraw the claim, within ``timeout`` seconds, and end the thread."""
@@ -81,49 +81,49 @@ class ClaimReporter:
             self.report("healthy", "the agent has ended")
             self.flush(timeout)
         self._stop.set()
-        self._news.set()
+        self._claim_changed.set()
         if (connection := self._connection) is not None:
             connection.interrupt()
 
     # -- in the thread ----------------------------------------------------------------------------
 
     def _main(self) -> None:
-        run_thread_supervised(_NAME, self._live, self._failures, self._stop)
+        run_thread_supervised(_NAME, self._run, self._failures, self._stop)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         connection = self._connection = Connection(self._settings)
         try:
             while not self._stop.is_set():
-                self._news.clear()
-                self._news.wait(self._beat(connection) * self._random.uniform(0.8, 1.0))
+                self._claim_changed.clear()
+                self._claim_changed.wait(self._send_if_due(connection) * self._random.uniform(0.8, 1.0))
         finally:
             connection.close()
 
-    def _beat(self, connection: Connection) -> float:
-        """Send the claim where that is due; returns the seconds until the next time."""
+    def _send_if_due(self, connection: Connection) -> float:
+        """Send the claim if it is due; return the seconds until the next time."""
         with self._lock:
             wanted, (state, reason) = self._wanted, self._claim
             due = wanted != self._done or state != "healthy"
-        beat_secs = self._ttl_secs / _BEATS_PER_TTL
+        interval_secs = self._ttl_secs / _SENDS_PER_TTL
         if due and not self._send(connection, state, reason):
-            return min(_MAX_RETRY_SECS, beat_secs)
-        with self._told:
+            return min(_MAX_RETRY_SECS, interval_secs)
+        with self._delivered:
             self._done = wanted
-            self._told.notify_all()
-        return beat_secs
+            self._delivered.notify_all()
+        return interval_secs
 
     def _send(self, connection: Connection, state: str, reason: str) -> bool:
         body = {"state": state, "reason": reason, "source": self._name, "ttl_secs": self._ttl_secs}
-        # A claim whose ttl is short must not wait for an answer beyond it.
+        # Do not wait for an answer longer than the TTL of the claim.
         timeout = min(_MAX_TIMEOUT_SECS, self._ttl_secs)
         try:
-            check_status(connection.ask("PUT", "state", body=body, timeout=timeout), (200,))
+            check_status(connection.request("PUT", "state", body=body, timeout=timeout), (200,))
         except Unreachable as error:
-            self._miss(error)
+            self._handle_failure(error)
             return False
-        except Exception as error:  # noqa: BLE001 - recorded; a fault of our own counts as unreachable, too
+        except Exception as error:  # noqa: BLE001 - recorded; an internal fault counts as unreachable, too
             self._failures.record(_NAME)
-            self._miss(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
+            self._handle_failure(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
             return False
         before = self._health
         if not before.reachable:
@@ -132,7 +132,7 @@ class ClaimReporter:
             logger.warning("the wellbeing sidecar takes what %s reports again", self._name)
         return True
 
-    def _miss(self, error: Unreachable) -> None:
+    def _handle_failure(self, error: Unreachable) -> None:
         if self._stop.is_set():
             return
         before = self._health

@@ -1,4 +1,4 @@
-"""How long closing may take."""
+"""Limits how long closing gates and agents may take."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LEAST_SECS = 0.05
 
 
 class CloseBudget:
-    """The seconds that closing gates and agents may keep a process, all together.
+    """The total time that closing gates and agents may delay a process.
 
-    Closing sends a last report. Where a sidecar does not answer, the first few gates wait for it, and the
-    others hardly at all. What was spent comes back within 30 seconds.
+    Closing sends a last report. If a sidecar does not answer, the first few gates wait for it and the others
+    hardly wait. The budget refills within 30 seconds.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class CloseBudget:
         return max(_LEAST_SECS, self._left)
 
     def spend(self, secs: float) -> None:
-        """Take ``secs`` from what the next ones may wait."""
+        """Subtract ``secs`` from the budget."""
         self._left = max(0.0, self._left - secs)
 
 

@@ -21,12 +21,12 @@ from .transport import HttpTransport
 _MAX_BYTES = 1_048_576
 _MAX_TOKEN_BYTES = 65_536
 _READ_BYTES = 65_536
-# Gzip and zlib, told apart by their heads.
+# Detects gzip and zlib by their headers.
 _ANY_ZLIB_WINDOW = 47
 
 
 class SidecarResponse:
-    """A status, headers, and the JSON that came with them; None where what came is not JSON."""
+    """A status, headers, and the JSON body; None: the body is not JSON."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -37,19 +37,19 @@ class SidecarResponse:
 
     @property
     def detail(self) -> str:
-        """What a problem document says was wrong; empty where there is none."""
+        """The detail of a problem document; empty: there is none."""
         return str(self.body.get("detail", "")) if isinstance(self.body, dict) else ""
 
 
 class Connection:
-    """Requests to the routes of one scope; for one thread at a time, `interrupt` and `close` excepted.
+    """Sends requests to the routes of one scope, from one thread at a time except `interrupt` and `close`.
 
-    Takes nothing from the environment but a proxy for a sidecar on another machine.
+    The only thing it takes from the environment is a proxy for a sidecar on another machine.
 
     Args:
-        settings: where the sidecar is, and the credentials.
-        name: of the program, for the sidecar's log.
-        max_bytes: the most that an answer's body may have.
+        settings: the URL of the sidecar, and the credentials.
+        name: the name of the program, for the sidecar's log.
+        max_bytes: the largest body that is accepted.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Connection:
         self._transport: HttpTransport | None = None
         self._interrupted = False
 
-    def ask(
+    def request(
         self,
         method: str,
         route: str,
@@ -72,20 +72,20 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> SidecarResponse:
-        """The answer of ``/v1/ROUTE/SCOPE``, whatever its status.
+        """Send a request to ``/v1/ROUTE/SCOPE``; return the response, whatever its status.
 
-        The request may be sent a second time where a connection that was kept alive turns out to be gone.
+        The request may be sent a second time if a kept-alive connection turns out to be closed.
 
         Args:
-            method: of HTTP.
+            method: the HTTP method.
             route: the segment after ``/v1``.
             timeout: seconds for the whole exchange.
-            headers: further headers.
-            params: of the query.
-            body: sent as JSON.
+            headers: additional headers.
+            params: query parameters.
+            body: the body, sent as JSON.
 
         Raises:
-            Unreachable: there was no answer within ``timeout``, or it was cut, too large or not HTTP.
+            Unreachable: there was no answer within ``timeout``, or it was incomplete, too large or not HTTP.
             Misconfigured: a file that the settings name cannot be used.
         """
         scope = self._settings.scope
@@ -100,9 +100,9 @@ class Connection:
             raise type(error)(f"{self._endpoint}{path}: {error}") from error
         except Exception as error:
             self.close()
-            raise Unreachable(f"{self._endpoint}{path}: {_plain(error, timeout)}") from error
+            raise Unreachable(f"{self._endpoint}{path}: {_describe(error, timeout)}") from error
         except BaseException:
-            # What is left of the answer must not be taken for the next one.
+            # The rest of this answer must not be read as the next answer.
             self.close()
             raise
 
@@ -113,7 +113,7 @@ class Connection:
             transport.close()
 
     def interrupt(self) -> None:
-        """End the request that is under way in another thread; every later one fails at once."""
+        """End the current request of another thread. Every later request fails at once."""
         self._interrupted = True
         transport = self._transport
         if transport is not None:
@@ -129,7 +129,7 @@ class Connection:
             try:
                 response = _send(transport, method, target, content, headers)
             except (http.client.RemoteDisconnected, ConnectionError):
-                # Kept alive for longer than the server keeps connections.
+                # The server had closed the kept-alive connection.
                 transport.close()
                 transport.begin(deadline)
                 response = _send(transport, method, target, content, headers)
@@ -159,7 +159,7 @@ class Connection:
             if len(data) > self._max_bytes:
                 raise Unreachable("the answer is too large")
         if response.length:
-            # http.client does not say so.
+            # http.client does not report an incomplete body.
             raise http.client.IncompleteRead(bytes(data), response.length)
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if not data or coding in ("", "identity"):
@@ -212,12 +212,12 @@ def _json(data: bytes) -> Any:  # noqa: ANN401
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        # A proxy's own page, for instance: its status says enough.
+        # For example a proxy's own page. Its status is enough.
         return None
 
 
-def _plain(error: Exception, timeout: float) -> str:
-    """One sentence for a person."""
+def _describe(error: Exception, timeout: float) -> str:
+    """The error as one sentence."""
     if isinstance(error, TimeoutError):
         return f"no whole answer within {timeout:g} s"
     if isinstance(error, ConnectionRefusedError):

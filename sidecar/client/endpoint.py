@@ -1,6 +1,6 @@
-"""Where a sidecar is, and the proxy on the way to it.
+"""The address of a sidecar, and the proxy for it.
 
-What the client takes from its environment unasked ends here: a proxy for a host that is not this one.
+The only thing that the client takes from the environment by default is a proxy for a remote host.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Endpoint:
     Attributes:
         scheme: ``http``, ``https`` or ``unix``.
         host: ASCII, without brackets; the name in the Host header for a Unix socket.
-        port: of TCP; 0 for a Unix socket.
-        path: of a Unix socket; else what stands before ``/v1``, without a slash at its end.
+        port: the TCP port; 0 for a Unix socket.
+        path: the path of a Unix socket; otherwise the URL path before ``/v1``, without a trailing slash.
         basic_auth: the value of an ``Authorization`` header from the URL's user and password; empty: none.
     """
 
@@ -42,7 +42,7 @@ class Endpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine: a Unix socket, or loopback."""
+        """Whether the sidecar is on this machine: a Unix socket or loopback."""
         return self.scheme == "unix" or _is_loopback(self.host)
 
     @property
@@ -63,7 +63,7 @@ def parse_endpoint(url: object) -> Endpoint:
 
     Raises:
         ValueError: it is not ``http://HOST:PORT``, ``https://…`` or ``unix:/path``. The message does not
-            repeat a password.
+            contain a password.
     """
     if not isinstance(url, str) or not url.startswith(("http://", "https://", "unix:/")):
         raise ValueError(f"url: must be http://…, https://… or unix:/path, got {url!r}")
@@ -93,17 +93,17 @@ def parse_endpoint(url: object) -> Endpoint:
 def proxy_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> Endpoint | None:
     """The HTTP proxy that the environment names for ``endpoint``; None: there is none.
 
-    ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` (or in lower case, which goes first) count for a remote
-    sidecar only, ``NO_PROXY`` takes hosts, domains and networks out.
+    ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``ALL_PROXY`` (the lower-case names take precedence) apply only to a
+    remote sidecar. ``NO_PROXY`` excludes hosts, domains and networks.
 
     Raises:
-        Misconfigured: it is not an ``http://`` proxy.
+        Misconfigured: the proxy is not an ``http://`` proxy.
     """
     if endpoint.is_local:
         return None
     given = (_variable(environ, name) for name in (f"{endpoint.scheme}_proxy", "all_proxy"))
     url = next((one for one in given if one), "")
-    # In a CGI program HTTP_PROXY is a header of a request, which anybody can send.
+    # In a CGI program, HTTP_PROXY comes from a request header, which anybody can send.
     if not url or ("REQUEST_METHOD" in environ and endpoint.scheme == "http"):
         return None
     if _is_exempt(endpoint, _variable(environ, "no_proxy")):

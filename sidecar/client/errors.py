@@ -4,15 +4,15 @@ from __future__ import annotations
 
 
 class InferencePaused(Exception):
-    """The gate stayed closed for as long as the request would wait.
+    """The gate stayed closed until the wait timed out.
 
     Attributes:
         reason: why the gate is closed.
         scope: the scope of the gate.
         state: the scope's effective state.
-        retry_after: seconds after which it makes sense to ask again; random within a few seconds, so that
-            refused clients do not come back at the same moment.
-        waited: seconds that the request was ready to wait.
+        retry_after: seconds to wait before a retry; random within a few seconds, so that refused clients do
+            not retry at the same moment.
+        waited: the timeout of the wait in seconds.
     """
 
     def __init__(self, reason: str, scope: str, state: str, retry_after: int, waited: float) -> None:
@@ -26,17 +26,17 @@ class InferencePaused(Exception):
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """For pickling: a process pool hands exceptions to another process."""
+        """Support pickling: a process pool sends exceptions to another process."""
         return type(self), (self.reason, self.scope, self.state, self.retry_after, self.waited)
 
 
 class TooManyWaiting(InferencePaused):
-    """``max_waiting`` requests wait in this process already; no more may."""
+    """``max_waiting`` requests already wait in this process."""
 
 
 class Unreachable(Exception):
-    """The sidecar did not answer in time, or not with what was asked for."""
+    """The sidecar did not answer in time, or its answer is not valid."""
 
 
 class Misconfigured(Unreachable):
-    """The sidecar cannot be used with these settings: it refuses the request, or a file is missing."""
+    """The sidecar cannot be used with these settings: it refuses requests, or a file is missing."""

@@ -1,10 +1,10 @@
-"""What a fork must not carry from a parent process to its child.
+"""Keeps state of a parent process out of its forked children.
 
-A fork copies memory and one thread. A lock that another thread held stays locked in the child for ever, a
-thread that followed the gate is not there, and what the parent knew gets old without notice.
+A fork copies memory and one thread. In the child, a lock that another thread held stays locked forever, the
+thread that followed the gate is missing, and the copied state becomes stale unnoticed.
 
-Rules of this file: nothing here relies on being told about a fork. Some hosts (uWSGI) fork without Python's
-knowledge, so that `os.register_at_fork` is not called. And nothing here waits for a lock.
+Rules of this file: nothing relies on a notification of a fork, because some hosts (uWSGI) fork without
+calling the hooks of `os.register_at_fork`. Nothing waits for a lock.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ _T = TypeVar("_T")
 
 # <linux/mman.h>; Linux 4.14 and later. Python has no name for it.
 _MADV_WIPEONFORK = 18
-_MADV_NONSENSE = -1
+_MADV_INVALID = -1
 
 _THREADS = "/proc/self/task"
 
 _forks = 0
-_told_pid = os.getpid()
+_notified_pid = os.getpid()
 
 
 def _count_fork() -> None:
-    # Together with the process id it tells processes apart, even where the kernel uses an id again.
-    global _forks, _told_pid  # noqa: PLW0603 - belong to the process, as the process id does
+    # With the process id it distinguishes processes, even if the kernel reuses an id.
+    global _forks, _notified_pid  # noqa: PLW0603 - belong to the process, as the process id does
     _forks += 1
-    _told_pid = os.getpid()
+    _notified_pid = os.getpid()
 
 
-def _tell_python_of_fork() -> None:
-    """Do what `os.fork` does in a child, where the host has forked by itself.
+def _notify_python_of_fork() -> None:
+    """Do what `os.fork` does in a child, if the host has forked by itself.
 
-    Otherwise the interpreter's own lock waits for threads that only the parent has, and the first thread that
-    is started here may hang. It must be done before there are further threads; after that it is too late.
+    Otherwise the interpreter's own lock waits for threads that only the parent has, and the first new thread
+    may hang. This must happen before the child has other threads; later is too late.
     """
-    global _told_pid  # noqa: PLW0603 - belongs to the process, as the process id does
-    if _told_pid == os.getpid():
+    global _notified_pid  # noqa: PLW0603 - belongs to the process, as the process id does
+    if _notified_pid == os.getpid():
         return
-    _told_pid = os.getpid()
+    _notified_pid = os.getpid()
     try:
         alone = len(list(Path(_THREADS).iterdir())) == 1
     except OSError:
@@ -59,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Flag(Protocol):
-    """Item 0 is 1 or 0; in a child of a fork it is 0 until the child itself sets it."""
+    """Item 0 is 1 or 0. In a forked child it is 0 until the child sets it."""
 
     def __getitem__(self, index: int, /) -> int:
         """The flag; ``index`` is 0."""
@@ -71,13 +71,13 @@ class Flag(Protocol):
 def flag_cleared_by_fork() -> Flag:
     """A flag that any fork clears in the child.
 
-    On Linux it is a byte in a page that the kernel gives to a child as zeros (``madvise(2)``,
+    On Linux it is a byte in a page that the kernel fills with zeros in a child (``madvise(2)``,
     ``MADV_WIPEONFORK``). Reading it costs 60 ns; ``os.getpid()`` is a system call and costs up to 220 ns.
     """
     if sys.platform == "linux":
         try:
             page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if _rejects_nonsense(page):
+            if _rejects_invalid_advice(page):
                 page.madvise(_MADV_WIPEONFORK)
                 return page
         except (OSError, ValueError):
@@ -85,17 +85,17 @@ def flag_cleared_by_fork() -> Flag:
     return _PidFlag()
 
 
-def _rejects_nonsense(page: mmap.mmap) -> bool:
+def _rejects_invalid_advice(page: mmap.mmap) -> bool:
     # Some emulators accept any advice and do nothing.
     try:
-        page.madvise(_MADV_NONSENSE)
+        page.madvise(_MADV_INVALID)
     except (OSError, ValueError):
         return True
     return False
 
 
 class _PidFlag:
-    """The same for systems that cannot clear memory on a fork: compares process ids."""
+    """A `Flag` for systems that cannot clear memory on a fork. It compares process ids."""
 
     __slots__ = ("_pid",)
 
@@ -110,10 +110,10 @@ class _PidFlag:
 
 
 class PerProcess(Generic[_T]):
-    """A value that each process makes for itself when it first asks for it.
+    """A value that each process creates on first use.
 
     Args:
-        make: makes the value. Several threads may call it at once; one of the results is kept.
+        make: creates the value. Several threads may call it at once; one result is kept.
         start: called once with the value that is kept.
     """
 
@@ -124,7 +124,7 @@ class PerProcess(Generic[_T]):
 
     def get(self) -> _T:
         """The value of this process."""
-        _tell_python_of_fork()
+        _notify_python_of_fork()
         key = (os.getpid(), _forks)
         value = self._values.get(key)
         if value is None:
@@ -136,7 +136,7 @@ class PerProcess(Generic[_T]):
         return value
 
     def peek(self) -> _T | None:
-        """The value of this process, or None where it has not asked for it yet."""
+        """The value of this process; None: it was not created yet."""
         return self._values.get((os.getpid(), _forks))
 
     def _begin(self, key: tuple[int, int], value: _T) -> None:

@@ -1,7 +1,8 @@
-"""A local copy of a sidecar's gate: asking an open one costs no more than a look at a byte.
+"""A local copy of a sidecar's gate. A check of an open gate reads one byte.
 
-A thread follows the gate and keeps a flag. A request that meets it closed is parked in this process: a thread
-on a condition, a task on a future. When the gate opens, all are woken by one event for each event loop.
+A thread follows the gate and updates a flag. A request that meets a closed gate is parked in this process: a
+thread waits on a condition, a task on a future. When the gate opens, one event for each event loop wakes all
+of them.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _NO_ASYNCIO = (
 class Gate:
     """The gate of one scope, as a worker sees it.
 
-    Safe for threads, asyncio, gevent (monkey-patched) and after a fork: a child follows the gate by itself,
-    asks the sidecar before its first request passes, and counts for itself. It pickles and copies as its
-    settings. Keyword arguments are those of `Settings`; what is not given comes from the environment.
+    Safe with threads, asyncio, gevent (monkey-patched) and forks: a child follows the gate by itself, asks
+    the sidecar before its first request passes, and has its own counts. Pickling and copying keep the
+    settings only. Keyword arguments are those of `Settings`. The environment provides the missing ones.
 
     Args:
-        url: of the sidecar: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
+        url: the URL of the sidecar: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
 
     Raises:
         ValueError: an argument or a variable is not allowed.
@@ -55,7 +56,7 @@ class Gate:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """A gate by settings that are complete: the environment is not looked at."""
+        """Create a gate from complete settings. The environment is not used."""
         gate = cls.__new__(cls)
         gate._set_up(settings)  # noqa: SLF001 - of this class
         return gate
@@ -64,7 +65,7 @@ class Gate:
         self.settings = settings
         self._callbacks: list[Callback] = []
         self._closed = False
-        # 1: requests pass. A fork clears it in the child, whose requests then come to the slow path.
+        # 1: requests pass. A fork clears it in the child, whose requests then take the slow path.
         self._flag = flag_cleared_by_fork()
         self._on_asyncio = False
         self._followers = PerProcess(self._make_follower, self._start_follower)
@@ -81,18 +82,18 @@ class Gate:
         else:
             follower.link.start()
 
-    # -- the question -----------------------------------------------------------------------------
+    # -- waiting ----------------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
-        """Whether requests pass; while nothing is known yet, what ``unreachable`` says."""
+        """Whether requests pass; while the state is unknown, the setting ``unreachable`` decides."""
         return self._flag[0] == 1 or self._followers.get().is_open
 
     def wait(self, timeout: float | None = None) -> None:
         """Return once the gate is open.
 
-        While nothing is known yet, after the start and after a fork, the sidecar's first answer is awaited,
-        for 2 seconds even where ``timeout`` is less.
+        While the state is unknown, after the start and after a fork, it waits for the sidecar's first answer,
+        for 2 seconds even if ``timeout`` is shorter.
 
         Args:
             timeout: seconds to wait at most; None: ``wait_secs``; 0: do not wait.
@@ -106,7 +107,7 @@ class Gate:
         self._followers.get().wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `wait`
-        """`wait`, without holding up the event loop.
+        """Like `wait`, without blocking the event loop.
 
         Raises:
             InferencePaused: it stayed closed.
@@ -121,18 +122,18 @@ class Gate:
             await self._followers.get().wait_async(timeout)
 
     def pass_if_open(self) -> bool:
-        """Count a request that passes, where the gate is known to be open; whether it is."""
+        """If the gate is known to be open, count a request that passes; return whether it is open."""
         if self._flag[0]:
             self._pass()
             return True
         return False
 
     def admitted(self, timeout: float | None = None) -> Admission:
-        """For ``with`` and ``async with``: the block is entered once the gate is open."""
+        """A context manager for ``with`` and ``async with``. It enters the block once the gate is open."""
         return Admission(self, timeout)
 
     def guard(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
-        """Decorate a function, or a coroutine function, to be called once the gate is open."""
+        """Decorate a function or coroutine function: each call waits until the gate is open."""
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -149,11 +150,11 @@ class Gate:
 
         return guarded
 
-    # -- what is known ----------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------------------------------
 
     @property
     def snapshot(self) -> GateSnapshot | None:
-        """What the sidecar last said; None: nothing, or nothing that still counts."""
+        """The last snapshot from the sidecar; None: there was none, or it is too old."""
         return self._followers.get().snapshot
 
     @property
@@ -171,25 +172,25 @@ class Gate:
         return self._followers.get().counts.read()
 
     def on_change(self, callback: Callback) -> Callable[[], None]:
-        """Have ``callback`` called at each change, with whether the gate is open and its snapshot.
+        """Call ``callback`` at each change, with whether the gate is open and its snapshot.
 
-        It is called in a thread that does nothing else. What it raises is logged.
+        It is called in a separate thread. Its exceptions are logged.
 
         Returns:
-            What to call to have it called no more.
+            A function that removes the callback.
         """
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
 
     def close(self) -> None:
-        """Stop following: every waiter is let through, as is every later request, and a last report is sent.
+        """Stop following the gate: admit all waiters and all later requests, and send a last report.
 
-        Takes 3 seconds at most where the sidecar does not answer, for all gates of the process together.
+        If the sidecar does not answer, this takes 3 seconds at most, for all gates of the process together.
         """
         close_all([self])
 
     def begin_close(self) -> GateFollower | None:
-        """Close without waiting for the last report; the part of this process, if there is any."""
+        """Close without waiting for the last report; return the follower of this process, if there is one."""
         self._closed = True
         _GATES.pop(id(self), None)
         follower = self._followers.peek()
@@ -204,10 +205,10 @@ class Gate:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and copies as its settings: the copy is a gate of its own, without callbacks."""
+        """Pickle and copy the settings only. The copy is a separate gate without callbacks."""
         return type(self).of, (self.settings,)
 
-    # -- this process' part -----------------------------------------------------------------------
+    # -- the follower of this process -------------------------------------------------------------
 
     @property
     def _lock(self) -> Any:  # noqa: ANN401 - of threading
@@ -223,7 +224,7 @@ class Gate:
 
 
 class Admission:
-    """What `Gate.admitted` returns."""
+    """The context manager that `Gate.admitted` returns."""
 
     __slots__ = ("_gate", "_timeout")
 
@@ -249,10 +250,10 @@ class Admission:
 
 
 def require_asyncio() -> None:
-    """See that the caller runs in an asyncio event loop.
+    """Check that the caller runs in an asyncio event loop.
 
     Raises:
-        RuntimeError: it does not, and what to do instead.
+        RuntimeError: it does not. The message says what to do instead.
     """
     try:
         asyncio.get_running_loop()
@@ -271,7 +272,7 @@ def close_all(gates: Iterable[Gate]) -> None:
     CLOSE_BUDGET.spend(time.monotonic() - began)
 
 
-# By the id of each gate; changed in single steps of the interpreter, so that no lock can be held over a fork.
+# By gate id. Changes are atomic in the interpreter, so no lock can be held during a fork.
 _GATES: dict[int, weakref.ref[Gate]] = {}
 
 

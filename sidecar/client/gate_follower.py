@@ -1,4 +1,4 @@
-"""One process' share of a `Gate`: what it knows, which requests wait, and the thread that follows."""
+"""The part of a `Gate` that belongs to one process: state, waiters and the thread that follows the gate."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _UNKNOWN_RETRY_SECS = 10
 
 
 class GateFollower:
-    """Follows a gate in one process, and parks the requests that meet it closed.
+    """Follows a gate in one process, and parks requests while it is closed.
 
     Args:
-        settings: of the gate.
-        open_flag: item 0 is kept at 1 while the gate is open. The fast path reads it.
+        settings: the settings of the gate.
+        open_flag: item 0 is 1 while the gate is open. The fast path reads it.
         callbacks: called at each change.
 
     Attributes:
-        counts: of the requests in this process.
-        lock: guards all that is not a count.
-        decided: set once the gate's state is known, or known not to be had.
-        link: to the sidecar.
-        snapshot: the last one that still counts, or None.
+        counts: the counts of the requests in this process.
+        lock: guards everything except the counts.
+        decided: set once the gate's state is known, or the setting ``unreachable`` decides.
+        link: follows the gate at the sidecar.
+        snapshot: the last valid snapshot, or None.
     """
 
     def __init__(self, settings: Settings, open_flag: Flag, callbacks: list[Callback]) -> None:
         self.counts = RequestCounts()
-        # A signal handler may interrupt a holder and come here again.
+        # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self.lock = threading.RLock()
         self.decided = threading.Event()
         self.snapshot: GateSnapshot | None = None
@@ -52,21 +52,21 @@ class GateFollower:
         self._closed = False
         self._changed = threading.Condition(self.lock)
         self._queue = WaiterQueue()
-        # Not one for all processes: forked workers would draw the same numbers.
+        # One per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
-        failures = Failures(logger, "a background thread of the wellbeing client failed, and goes on")
+        failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, failures)
-        self.link = Link(settings, self.counts, self._turn, failures)
+        self.link = Link(settings, self.counts, self._on_state, failures)
 
     @property
     def is_open(self) -> bool:
-        """Whether the gate is open; while nothing is known yet, what ``unreachable`` says."""
+        """Whether the gate is open; while the state is unknown, the setting ``unreachable`` decides."""
         return self._open_flag[0] == 1 or (not self.decided.is_set() and self._settings.unreachable == "open")
 
     # -- requests ---------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None) -> None:
-        """`Gate.wait` at a gate that is closed, or not known yet."""
+        """`Gate.wait` at a closed or unknown gate."""
         secs = self._wait_secs(timeout)
         began = time.monotonic()
         deadline = began + secs
@@ -88,12 +88,12 @@ class GateFollower:
             raise self._paused(InferencePaused, secs)
 
     async def wait_async(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as `wait`
-        """`Gate.wait_async` at a gate that is closed, or not known yet."""
+        """`Gate.wait_async` at a closed or unknown gate."""
         secs = self._wait_secs(timeout)
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + secs
         if not self.decided.is_set():
-            await self._first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
+            await self._wait_for_first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
         future: asyncio.Future[None] = loop.create_future()
         waiter = LocalWaiter(loop, future)
         if not self._park(waiter):
@@ -111,32 +111,32 @@ class GateFollower:
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
-    async def _first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
-        """Return once something is known, at most ``secs`` later."""
+    async def _wait_for_first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
+        """Wait until the state is known, for at most ``secs`` seconds."""
         future: asyncio.Future[None] = loop.create_future()
         with self.lock:
             if self.decided.is_set():
                 return
-            self._queue.listen(loop, future)
+            self._queue.add_listener(loop, future)
         timer = loop.call_later(secs, finish, future)
         try:
             await future
         finally:
             timer.cancel()
             with self.lock:
-                self._queue.forget(future)
+                self._queue.remove_listener(future)
 
     def _park(self, waiter: LocalWaiter) -> bool:
-        """Whether to wait: the gate is closed, and there is room.
+        """Park ``waiter`` if the gate is closed; return whether it is parked.
 
         Raises:
-            TooManyWaiting: there is none.
+            TooManyWaiting: ``max_waiting`` requests already wait.
         """
         with self.lock:
             if self.is_open:
                 self.counts.passed()
                 return False
-            # From here on an opening is not missed.
+            # From now on it is woken when the gate opens.
             room = self.counts.block(self._settings.max_waiting)
             if room:
                 self._queue.add(waiter)
@@ -145,7 +145,7 @@ class GateFollower:
         return True
 
     def _unpark(self, waiter: LocalWaiter, outcome: str) -> None:
-        """Count how a wait ended, once."""
+        """Remove ``waiter``, and count the outcome once."""
         with self.lock:
             if waiter.ended:
                 return
@@ -170,7 +170,7 @@ class GateFollower:
 
     # -- changes ----------------------------------------------------------------------------------
 
-    def _turn(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
+    def _on_state(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
         """The gate has opened or closed, or its snapshot has changed."""
         with self.lock:
             if self._closed:
@@ -184,17 +184,18 @@ class GateFollower:
         self._open_flag[0] = int(is_open)
         self.decided.set()
         if is_open and not (was_open and ramp_per_sec):
-            self._queue.let_through(ramp_per_sec)
+            self._queue.schedule_release(ramp_per_sec)
         elif not is_open:
-            self._queue.keep()
+            self._queue.cancel_release()
         self._changed.notify_all()
         for waiter in self._queue.wake():
             self._unpark(waiter, "abandoned")
 
     def close(self) -> None:
-        """Open the gate for good, let every waiter through, and send the last report; returns at once.
+        """Open the gate permanently, admit all waiters, and start the last report. Returns at once.
 
-        The waiters are counted here, not when their threads and tasks run again: the report comes first.
+        The waiters are counted here, not when their threads and tasks run again, because the report comes
+        first.
         """
         with self.lock:
             if self._closed:

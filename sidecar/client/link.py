@@ -1,4 +1,4 @@
-"""Follows one gate of a sidecar and reports what was counted, in a background thread."""
+"""Follows one gate of a sidecar and reports counts, in a background thread."""
 
 from __future__ import annotations
 
@@ -32,32 +32,34 @@ _LAST_REPORT_SECS = 2.0
 _NAME = "client_link"
 _OK, _NOT_MODIFIED = 200, 304
 
-Tell = Callable[[bool, GateSnapshot | None, float], None]
+StateCallback = Callable[[bool, GateSnapshot | None, float], None]
 
 
 class Link:
-    """Follows one gate. One process' own: a child of a fork makes another.
+    """Follows one gate for one process. A forked child creates its own.
 
-    The thread survives any exception. What cannot be heard of for ``stale_after_secs``, for whatever reason,
-    is not known any more, and ``unreachable`` decides.
+    The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, for whatever
+    reason, the state is unknown and ``unreachable`` decides.
 
     Args:
-        settings: where the sidecar is, and what counts without it.
-        counts: what is reported.
-        tell: called with whether the gate is open, its snapshot where there is one, and how many waiters to
-            let through a second (0: all at once), each time that the first two change. It must not wait.
+        settings: the URL of the sidecar, and the fallback without it.
+        counts: the counts to report.
+        on_state: called with whether the gate is open, its snapshot if there is one, and how many waiters to
+            admit per second (0: all at once), whenever the first two change. It must not block.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
-        failures: as given.
+        failures: the counter of exceptions, from the arguments.
     """
 
-    def __init__(self, settings: Settings, counts: RequestCounts, tell: Tell, failures: Failures) -> None:
+    def __init__(
+        self, settings: Settings, counts: RequestCounts, on_state: StateCallback, failures: Failures
+    ) -> None:
         self.failures = failures
         self._settings = settings
         self._counts = counts
-        self._tell = tell
-        # A signal handler that looks at the health may interrupt a holder.
+        self._on_state = on_state
+        # Reentrant: a signal handler that reads the health may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._finished = threading.Event()
@@ -71,7 +73,7 @@ class Link:
         self._acknowledged: dict[str, int] = {}
         self._refused = False
         self._report_at = time.monotonic()
-        # A poll that hangs is noticed before what is known is too old.
+        # A poll that hangs is detected before the state is too old.
         half = settings.stale_after_secs / 2
         self._poll_secs = min(_MAX_POLL_SECS, half, settings.report_secs or _MAX_POLL_SECS)
         self._slack_secs = min(_SLACK_SECS, half)
@@ -83,7 +85,7 @@ class Link:
 
     @property
     def health(self) -> Health:
-        """The state of the link."""
+        """The state of the connection."""
         return replace(self._health, failures=self.failures.counts.total())
 
     def start(self) -> None:
@@ -96,7 +98,7 @@ class Link:
             raise
 
     def stop(self) -> None:
-        """Have the thread report once more and end; returns at once."""
+        """Ask the thread to send a last report and end. Returns at once."""
         self._stop.set()
         if (monitor := STALENESS.peek()) is not None:
             monitor.remove(self)
@@ -104,11 +106,11 @@ class Link:
             connection.interrupt()
 
     def join(self, timeout: float) -> bool:
-        """Wait until the thread has sent its last report, at most ``timeout`` seconds; whether it has."""
+        """Wait at most ``timeout`` seconds for the last report of the thread; return whether it was sent."""
         return self._thread.ident is None or self._finished.wait(timeout)
 
-    def age(self, now: float) -> float:
-        """Where what is known is too old by ``now`` (monotonic), say so; returns when to call again."""
+    def check_staleness(self, now: float) -> float:
+        """Fall back if the state is too old at ``now`` (monotonic); return when to call again."""
         with self._lock:
             if self._stop.is_set() or self._health.fallback:
                 return now + self._settings.stale_after_secs
@@ -123,12 +125,12 @@ class Link:
 
     def _main(self) -> None:
         try:
-            run_thread_supervised(_NAME, self._live, self.failures, self._stop)
+            run_thread_supervised(_NAME, self._run, self.failures, self._stop)
             self._report_last()
         finally:
             self._finished.set()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         connection = self._connection = Connection(self._settings)
         try:
             while not self._stop.is_set():
@@ -141,24 +143,24 @@ class Link:
             connection.close()
 
     def _poll(self, connection: Connection) -> float:
-        """Ask once; returns the seconds to wait before the next time."""
+        """Poll once; return the seconds to wait before the next poll."""
         began = time.monotonic()
         known = self._known()
         try:
-            response = connection.ask(
+            response = connection.request(
                 "GET",
                 "watch",
                 headers=known,
                 params={"wait": f"{self._poll_secs:g}"},
                 timeout=self._poll_secs + self._slack_secs if known else self._first_secs,
             )
-            news = self._hear(response)
+            changed = self._handle_response(response)
         except Unreachable as error:
-            return self._miss(error)
-        except Exception as error:  # noqa: BLE001 - recorded; a fault of our own counts as unreachable, too
+            return self._handle_failure(error)
+        except Exception as error:  # noqa: BLE001 - recorded; an internal fault counts as unreachable, too
             self.failures.record(_NAME)
-            return self._miss(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
-        return self._pacer.pause_secs(time.monotonic() - began, news=news)
+            return self._handle_failure(Unreachable(f"unexpected {type(error).__name__}: {str(error)[:200]}"))
+        return self._pacer.pause_secs(time.monotonic() - began, changed=changed)
 
     def _known(self) -> dict[str, str]:
         snapshot = self._health.snapshot
@@ -168,11 +170,11 @@ class Link:
         tags = {f'"{snapshot.version}"': None} | ({self._etag: None} if self._etag else {})
         return {"If-None-Match": ", ".join(tags)}
 
-    def _hear(self, response: SidecarResponse) -> bool:
-        """Take an answer in; returns whether it brought news.
+    def _handle_response(self, response: SidecarResponse) -> bool:
+        """Process a response; return whether the state changed.
 
         Raises:
-            Unreachable: it is not an answer to a watch.
+            Unreachable: it is not a valid response to a watch.
         """
         check_status(response, (_OK, _NOT_MODIFIED))
         with self._lock:
@@ -181,22 +183,22 @@ class Link:
                 snapshot = _snapshot_of(response)
                 self._etag = _etag_of(response)
             elif before.snapshot is None:
-                raise Unreachable("the sidecar says that nothing changed, though nothing is known")
+                raise Unreachable("the sidecar says that nothing changed, but no state is known")
             else:
                 snapshot = before.snapshot
-            news = before.snapshot != snapshot or before.fallback or before.reachable is None
+            changed = before.snapshot != snapshot or before.fallback or before.reachable is None
             self._stale_at = time.monotonic() + self._settings.stale_after_secs
             self._tries_failed = 0
             since = before.since if before.reachable else time.time()
             self._health = Health(True, since, "", fallback=False, snapshot=snapshot)
-            if news and not self._stop.is_set():
-                self._tell(snapshot.is_open, snapshot, _ramp_of(response))
+            if changed and not self._stop.is_set():
+                self._on_state(snapshot.is_open, snapshot, _ramp_of(response))
         if before.reachable is False:
             logger.warning("the wellbeing sidecar at %s answers again", self._settings.shown_url)
-        return news
+        return changed
 
-    def _miss(self, error: Unreachable) -> float:
-        """Take in that there was no answer; returns the seconds until the next try."""
+    def _handle_failure(self, error: Unreachable) -> float:
+        """Record that there was no answer; return the seconds until the next try."""
         if self._stop.is_set():
             return 0.0
         misconfigured = isinstance(error, Misconfigured)
@@ -226,12 +228,12 @@ class Link:
         return backoff_secs(self._tries_failed, self._random)
 
     def _fall_back(self, error: str, *, misconfigured: bool) -> None:
-        """With the lock held: nothing is known any more."""
+        """The state is unknown now. The caller holds the lock."""
         before = self._health
         since = time.time() if before.reachable is not False else before.since
         self._health = Health(False, since, error, True, before.snapshot, misconfigured)
         if not self._stop.is_set():
-            self._tell(self._settings.unreachable == "open", None, 0.0)
+            self._on_state(self._settings.unreachable == "open", None, 0.0)
 
     def _log_fallback(self) -> None:
         logger.warning(
@@ -262,7 +264,7 @@ class Link:
             "acknowledged": self._acknowledged,
         }
         try:
-            response = connection.ask("POST", "reports", body=report, timeout=timeout)
+            response = connection.request("POST", "reports", body=report, timeout=timeout)
         except Unreachable as error:
             logger.debug("a report was lost: %s", error)
             return
@@ -282,11 +284,11 @@ class Link:
     def _report_last(self) -> None:
         if not self._settings.report_secs:
             return
-        # The other one was interrupted.
+        # The other connection was interrupted.
         connection = Connection(self._settings)
         try:
             self._report(connection, _LAST_REPORT_SECS)
-        except Exception:  # noqa: BLE001 - recorded; nothing comes after it
+        except Exception:  # noqa: BLE001 - recorded; this is the last step
             self.failures.record(_NAME)
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""Calls the functions that a user wants to be called at each change of a gate."""
+"""Calls a user's callbacks at each change of a gate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MAX_PENDING = 1000
 
 
 class ChangeNotifier:
-    """Calls callbacks in a thread of their own: one that raises or never returns holds up no gate.
+    """Calls callbacks in a separate thread, so that a callback that raises or hangs does not affect the gate.
 
     Args:
-        callbacks: may change at any time.
-        failures: counts and logs what they raise.
+        callbacks: the callbacks; the list may change at any time.
+        failures: counts and logs their exceptions.
     """
 
     def __init__(self, callbacks: list[Callback], failures: Failures) -> None:
@@ -31,7 +31,7 @@ class ChangeNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self, is_open: bool, snapshot: GateSnapshot | None) -> None:  # noqa: FBT001 - as the callbacks
-        """Have the callbacks called soon; where 1,000 changes wait to be told, the oldest is dropped."""
+        """Queue a change for the callbacks. If 1,000 changes are queued, the oldest is dropped."""
         if not self._callbacks:
             return
         if self._changes.qsize() >= _MAX_PENDING:
@@ -49,13 +49,13 @@ class ChangeNotifier:
             self._thread = thread
 
     def stop(self) -> None:
-        """End the thread once what is pending was told."""
+        """End the thread after the pending changes."""
         self._changes.put(None)
 
     def _main(self) -> None:
-        run_thread_supervised("client_callbacks", self._live, self._failures, threading.Event())
+        run_thread_supervised("client_callbacks", self._run, self._failures, threading.Event())
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while (change := self._changes.get()) is not None:
             for callback in list(self._callbacks):
                 try:

@@ -1,4 +1,4 @@
-"""How long a client waits between two requests to its sidecar."""
+"""The pauses between a client's requests to its sidecar."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def backoff_secs(failures: int, random: Random) -> float:
 
 
 class PollPacer:
-    """Keeps long-polls from spinning where answers come at once.
+    """Prevents a busy loop when long polls return at once.
 
-    A long-poll is answered early only when something has changed. An intermediary that takes the ETag away,
-    or a server that does not wait, answers each poll at once without a change: the pauses then double. Early
-    answers that do bring changes are slowed down only after 20 in a row.
+    Normally a long poll returns early only after a change. With an intermediary that removes the ETag, or a
+    server that does not wait, each poll returns at once without a change; then the pauses double. Early
+    answers with changes are slowed down only after 20 in a row.
 
     Args:
-        poll_secs: how long a poll without news should take.
+        poll_secs: how long a poll without a change should take.
         max_secs: the longest pause.
         random: varies the pauses.
     """
@@ -39,17 +39,17 @@ class PollPacer:
         self._idle = 0
         self._changes = 0
 
-    def pause_secs(self, took_secs: float, *, news: bool) -> float:
-        """Seconds to wait after a poll that was answered.
+    def pause_secs(self, took_secs: float, *, changed: bool) -> float:
+        """Seconds to wait after a successful poll.
 
         Args:
             took_secs: how long the poll took.
-            news: whether the answer differed from what was known.
+            changed: whether the answer changed the known state.
         """
         if took_secs >= self._early_secs:
             self._idle = self._changes = 0
             return 0.0
-        if news:
+        if changed:
             self._changes += 1
             return _CHANGE_SECS if self._changes > _FREE_CHANGES else 0.0
         self._idle += 1

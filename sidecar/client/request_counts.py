@@ -1,4 +1,4 @@
-"""What passes a gate in one process, counted as the sidecar counts."""
+"""Counts the requests at a gate in one process, by the rules of the sidecar."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.
 
 
 class RequestCounts:
-    """One process' counts since it began, for many threads.
+    """The counts of one process since it began. Safe for threads.
 
     Attributes:
-        passed: call it for each request that meets an open gate. It is one call into C, which the
-            interpreter cannot divide: no lock, and nothing is lost.
+        passed: call it for each request that meets an open gate. It is one call into C, which is atomic, so
+            it needs no lock and loses no count.
     """
 
     def __init__(self) -> None:
         self._tally = itertools.count()
         self.passed: Callable[[], int] = self._tally.__next__
-        self._looks = 0
-        # A signal handler may interrupt a holder and come here again.
+        self._reads = 0
+        # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
         self._blocked = 0
         self._ended = dict.fromkeys(OUTCOMES, 0)
@@ -40,7 +40,7 @@ class RequestCounts:
         """Count a request that met a closed gate.
 
         Returns:
-            False where ``most`` wait already: this one is counted as timed out at once.
+            Whether it may wait. False: ``most`` requests already wait, and this one counts as timed out.
         """
         with self._lock:
             room = self.waiting < most
@@ -70,7 +70,7 @@ class RequestCounts:
     def read(self) -> dict[str, int]:
         """``requests``, ``blocked``, and by outcome."""
         with self._lock:
-            # Asking the tally takes a number from it, too.
-            passed = next(self._tally) - self._looks
-            self._looks += 1
+            # Reading the tally increases it, too.
+            passed = next(self._tally) - self._reads
+            self._reads += 1
             return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended}

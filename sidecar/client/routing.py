@@ -1,6 +1,6 @@
-"""What both middlewares share: which requests are gated, by which scope, and how a refusal reads.
+"""The shared part of both middlewares: which requests are gated, by which scope, and the format of refusals.
 
-Beyond `Settings`, the middlewares know:
+In addition to `Settings`, the middlewares have:
 
 ========================================  ==========================================================
 variable                                  what
@@ -8,7 +8,7 @@ variable                                  what
 ``WELLBEING_CLIENT_PATHS``                ends of the paths that are gated, separated by commas
 ``WELLBEING_CLIENT_SCOPE_HEADER``         a request header that names a scope inside the own one
 ``WELLBEING_CLIENT_SCOPE_FROM_MODEL``     ``true``: the member ``model`` of a request's body does
-``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others meet the own one's gate
+``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others use the own gate
 ``WELLBEING_CLIENT_SHOW_REASON``          ``false``: refusals do not say why
 ========================================  ==========================================================
 """
@@ -49,14 +49,14 @@ _DEFAULT_MAX_SCOPES = 32
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The answer to a request that was not let through: 503, these headers, this body."""
+    """The response to a refused request: status 503 with these headers and this body."""
 
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
 
 class GateSelector:
-    """Selects the gate for each request: the own scope's, or one for a scope inside that the request names.
+    """Selects the gate for each request: the own gate, or the gate of an inner scope that the request names.
 
     Args:
         gate: of the own scope; None: one by the other settings.
@@ -96,16 +96,16 @@ class GateSelector:
         # Last: it starts a thread.
         self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
-        # A lock that the parent of a fork holds must not keep its child waiting.
+        # One lock per process: a lock that a forking parent holds would block its child.
         self._locks = PerProcess(threading.Lock)
 
-    def gates(self, method: str, path: str) -> bool:
-        """Whether a request generates."""
+    def is_gated(self, method: str, path: str) -> bool:
+        """Whether a request is a generation request."""
         return method == "POST" and path.rstrip("/").endswith(self._paths)
 
     @property
-    def one_gate(self) -> bool:
-        """Whether all requests meet the same gate."""
+    def has_one_gate(self) -> bool:
+        """Whether all requests use the same gate."""
         return not self.header and not self.from_model
 
     def gate_for(self, inside: str) -> Gate:
@@ -122,14 +122,14 @@ class GateSelector:
                 gate = self._gates.get(scope)
                 if gate is None:
                     if len(self._gates) >= self._max_scopes:
-                        # Strangers may name anything; each scope costs a thread and a connection.
+                        # Clients may name any scope, and each scope costs a thread and a connection.
                         return self.gate
                     gate = self._gates[scope] = Gate.of(replace(self.gate.settings, scope=scope))
         return gate
 
     def refusal(self, path: str, paused: InferencePaused) -> Refusal:
-        """The answer to a request whose wait ran out, in the shape that the path's API has for errors."""
-        message = str(paused) if self._show_reason else "inference is paused; ask again later"
+        """The response to a request whose wait timed out, in the error format of the path's API."""
+        message = str(paused) if self._show_reason else "inference is paused; try again later"
         if path.rstrip("/").endswith("/messages"):
             error = {"type": "error", "error": {"type": "overloaded_error", "message": message}}
         else:
@@ -168,7 +168,7 @@ def _paths(given: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str
     if isinstance(given, str):
         given = given.split(",")
     listed = given or environ.get(PREFIX + "PATHS", "").split(",")
-    # Requests' paths are compared without a slash at their ends.
+    # Request paths are compared without a trailing slash.
     return tuple(one.strip().rstrip("/") for one in listed if one.strip().rstrip("/")) or GENERATING
 
 

@@ -1,6 +1,6 @@
 """Scope paths, checked as the sidecar checks them.
 
-The client imports nothing of the sidecar, so the rules of `sidecar.core.scope` stand here again; a test
+The client does not import the sidecar, so this file repeats the rules of `sidecar.core.scope`. A test
 compares the two.
 """
 
@@ -17,8 +17,8 @@ _DOTS = (".", "..")
 _DIGEST_LENGTH = 8
 
 
-def why_no_scope(scope: object) -> str:
-    """Why ``scope`` is not a scope, as an end of a sentence; empty: it is one."""
+def scope_error(scope: object) -> str:
+    """Why ``scope`` is not valid, as the end of a sentence; empty: it is valid."""
     if not isinstance(scope, str):
         return f"must be text, got {scope!r}"
     if not scope:
@@ -29,16 +29,16 @@ def why_no_scope(scope: object) -> str:
     if not segments[0] or not segments[-1]:
         return f"must not begin or end with a slash, got {scope!r}"
     for number, segment in enumerate(segments, 1):
-        if why := _why_no_segment(segment):
+        if why := _segment_error(segment):
             return f"segment {number} {why}: {scope!r}"
     return ""
 
 
-def _why_no_segment(segment: str) -> str:
+def _segment_error(segment: str) -> str:
     if not segment:
         return "is empty"
     if segment in _DOTS:
-        return "is . or .., which HTTP clients and proxies take out of a path"
+        return "is . or .., which HTTP clients and proxies remove from a path"
     if len(segment) > _MAX_SEGMENT_LENGTH:
         return f"has {len(segment)} characters, at most {_MAX_SEGMENT_LENGTH} are allowed"
     if not _SEGMENT.fullmatch(segment):
@@ -47,8 +47,8 @@ def _why_no_segment(segment: str) -> str:
 
 
 def segment_of(value: str) -> str:
-    """``value`` as a segment of a scope, as the sidecar makes it of an alert's label."""
-    if not _why_no_segment(value):
+    """``value`` as a scope segment, by the rules that the sidecar uses for alert labels."""
+    if not _segment_error(value):
         return value
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     kept = _MAX_SEGMENT_LENGTH - 1 - _DIGEST_LENGTH

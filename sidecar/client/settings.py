@@ -1,4 +1,4 @@
-"""Where the sidecar is and what to do without it: by argument, or by environment variable.
+"""The client's settings, from arguments or environment variables.
 
 ========================================  ==========================================================
 variable                                  what
@@ -31,13 +31,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from .endpoint import parse_endpoint
-from .scope_path import why_no_scope
+from .scope_path import scope_error
 
 logger = logging.getLogger("wellbeing.client")
 
 PREFIX = "WELLBEING_CLIENT_"
 MIDDLEWARE_SETTINGS = ("paths", "scope_header", "scope_from_model", "max_scopes", "show_reason")
-"""Keyword arguments, and the ends of the variables, that only the middleware has."""
+"""Settings of the middleware only: keyword arguments, and suffixes of variables."""
 
 _SHARED_PREFIX = "WELLBEING_"
 _OWN_NAMES = {
@@ -56,17 +56,17 @@ _warned: dict[str, None] = {}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a worker deals with its sidecar.
+    """The settings of a client.
 
     Attributes:
         url: ``http://HOST:PORT``, ``https://…`` or ``unix:/path``.
         scope: the scope of the gate.
         token: sent as bearer token.
-        token_file: a file with the token, read again for each request; a mounted Secret changes.
+        token_file: a file with the token, read again for each request, because a mounted Secret may change.
         ca_file: CA bundle (PEM); None: the system's trust store.
         cert_file: client certificate and key (PEM).
-        unreachable: ``open`` or ``closed``: what counts when the last known state is too old.
-        stale_after_secs: how old it may get.
+        unreachable: ``open`` or ``closed``: the state of the gate when the last known state is too old.
+        stale_after_secs: the maximum age of the last known state.
         wait_secs: how long a request waits at most, unless it says otherwise.
         max_waiting: how many requests wait in this process at most.
         report_secs: how often counts are reported; 0: never.
@@ -89,7 +89,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         endpoint = parse_endpoint(self.url)
-        if why := why_no_scope(self.scope):
+        if why := scope_error(self.scope):
             raise ValueError(f"scope: {why}")
         if self.token is not None:
             check_token(self.token, "token")
@@ -109,9 +109,9 @@ class Settings:
 
     @classmethod
     def of(cls, given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-        """What is ``given`` and not None, else what the environment says, else the defaults.
+        """Settings from ``given`` (except None), then the environment, then the defaults.
 
-        Variables that look like misspelt ones of the client are logged.
+        Variables that look like misspelt client variables are logged.
 
         Args:
             given: keyword arguments.
@@ -124,7 +124,7 @@ class Settings:
         names = [field.name for field in fields(cls)]
         reject_unknown(given, names)
         environ = os.environ if environ is None else environ
-        warn_of_misspelt(environ)
+        warn_about_misspelt_variables(environ)
         from_environment = _variables(environ)
         arguments = {name: value for name, value in given.items() if value is not None}
         try:
@@ -142,10 +142,10 @@ def variable_of(setting: str) -> str:
 
 
 def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
-    """See that each keyword argument is known.
+    """Check that each keyword argument is known.
 
     Raises:
-        TypeError: one is not; the message names the nearest that is.
+        TypeError: one is unknown. The message suggests a similar name.
     """
     known = list(known)
     for name in given:
@@ -153,7 +153,7 @@ def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
             raise TypeError(f"no such setting: {name}{_hint(name, known)}")
 
 
-def warn_of_misspelt(environ: Mapping[str, str]) -> None:
+def warn_about_misspelt_variables(environ: Mapping[str, str]) -> None:
     """Log each variable that looks like a misspelt one of the client."""
     for message in misspelt_variables(environ):
         logger.warning("%s", message)
@@ -175,19 +175,19 @@ def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _near_variable(name: str, known: list[str]) -> str | None:
-    """The variable that ``name`` may stand for; empty: one that is not known; None: none of the client."""
+    """The variable that ``name`` may mean; empty: unknown; None: it is not a client variable."""
     if name.startswith(PREFIX):
         if name.removeprefix(PREFIX).startswith(_SERVICE_LINKS):
             return None
         return next(iter(get_close_matches(name, known, 1)), "")
-    # The rest of the prefix is the sidecar's: only what is nearly one of the client's own.
+    # The sidecar uses this prefix too, so only names close to a client variable count.
     shared = [one.removeprefix(_SHARED_PREFIX) for one in _OWN_NAMES.values()]
     near = get_close_matches(name.removeprefix(_SHARED_PREFIX), shared, 1, _NEAR)
     return _SHARED_PREFIX + near[0] if near else None
 
 
 def check_token(token: str, name: str) -> None:
-    """See that a token can stand in a header. The message does not repeat it.
+    """Check that a token is valid in a header. The message does not contain it.
 
     Raises:
         ValueError: it cannot.

@@ -1,4 +1,4 @@
-"""The sidecar's snapshot of a gate, as a value."""
+"""The sidecar's snapshot of a gate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RETRY_SPREAD_SECS = 5
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """The members of the sidecar's snapshot.
+    """The sidecar's snapshot of a gate.
 
     Attributes:
         scope: the scope of the gate.
@@ -24,7 +24,7 @@ class GateSnapshot:
         effective_state: the worst of the scope's state and its ancestors'.
         reason: why the gate is closed; None: it is open.
         since: RFC 3339; None: the gate is open.
-        until: RFC 3339; None: the gate is open, or closed without an end.
+        until: RFC 3339; None: the gate is open, or closed without a time limit.
         held_by: the scope whose hold closes the gate.
         version: grows with each change.
     """
@@ -41,7 +41,7 @@ class GateSnapshot:
 
     @classmethod
     def of(cls, members: object) -> GateSnapshot:
-        """The snapshot in a sidecar's answer.
+        """Parse the snapshot in a sidecar's response.
 
         Args:
             members: the parsed JSON of the answer.
@@ -63,7 +63,7 @@ class GateSnapshot:
         return self.gate == "open"
 
     def retry_after(self, now: float) -> int:
-        """Seconds after which to ask again, from 1 to 10: a pause may end early. ``now`` is wall time."""
+        """Seconds to wait before a retry, 1 to 10, because a pause may end early. ``now`` is wall time."""
         left = float(_MAX_RETRY_SECS)
         if self.until:
             try:
@@ -82,9 +82,9 @@ def _has_type(name: str, value: object) -> bool:
 
 
 def spread_retry_after(secs: int, random: Random) -> int:
-    """``secs`` (1 to 10), spread over some seconds: clients that were refused together come back apart.
+    """Randomize ``secs`` (1 to 10), so that clients that were refused together do not retry together.
 
-    The result lies between 1 and 10, and not before ``secs`` unless that is above 5.
+    The result is from 1 to 10, and at least ``secs`` unless ``secs`` is above 5.
     """
     first = min(secs, _RETRY_SPREAD_SECS)
     return random.randint(first, first + _RETRY_SPREAD_SECS)

@@ -1,7 +1,7 @@
-"""Ends the trust in what is known of a gate when it gets too old.
+"""Detects that the known state of a gate is too old.
 
-A thread of its own, one for each process: the thread that asks the sidecar may be stuck, in a name server for
-instance, exactly when it matters.
+It runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck, for
+example in a DNS lookup.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _MAX_SLEEP_SECS = 3600.0
 _MIN_SLEEP_SECS = 0.02
 
 
-class Ageing(Protocol):
-    """Something whose knowledge gets too old."""
+class StalenessCheck(Protocol):
+    """An object whose state can become too old."""
 
     failures: Failures
 
-    def age(self, now: float) -> float:
-        """Act on what is too old at ``now`` (monotonic); returns when to call again."""
+    def check_staleness(self, now: float) -> float:
+        """Fall back if the state is too old at ``now`` (monotonic); return when to call again."""
 
 
 class StalenessMonitor:
-    """Calls `Ageing.age` of each link when it is due. Use `STALENESS` for the process' own."""
+    """Calls `check_staleness` of each link when it is due. Use `STALENESS`, the monitor of the process."""
 
     def __init__(self) -> None:
-        self._links: dict[Ageing, None] = {}
+        self._links: dict[StalenessCheck, None] = {}
         self._changed = threading.Event()
         self._failures = Failures()
         self._thread = threading.Thread(target=self._main, name="wellbeing-staleness", daemon=True)
@@ -40,30 +40,30 @@ class StalenessMonitor:
         """Start the thread; it lives as long as the process."""
         self._thread.start()
 
-    def add(self, link: Ageing) -> None:
-        """Watch ``link``."""
+    def add(self, link: StalenessCheck) -> None:
+        """Add ``link``."""
         self._links[link] = None
         self._changed.set()
 
-    def remove(self, link: Ageing) -> None:
-        """Watch ``link`` no more."""
+    def remove(self, link: StalenessCheck) -> None:
+        """Remove ``link``."""
         self._links.pop(link, None)
 
     def _main(self) -> None:
-        run_thread_supervised("client_staleness", self._live, self._failures, threading.Event())
+        run_thread_supervised("client_staleness", self._run, self._failures, threading.Event())
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         while True:
             self._changed.clear()
             now = time.monotonic()
-            due = min((_age(link, now) for link in list(self._links)), default=now + _MAX_SLEEP_SECS)
+            due = min((_check(link, now) for link in list(self._links)), default=now + _MAX_SLEEP_SECS)
             self._changed.wait(min(_MAX_SLEEP_SECS, max(_MIN_SLEEP_SECS, due - now)))
 
 
-def _age(link: Ageing, now: float) -> float:
+def _check(link: StalenessCheck, now: float) -> float:
     try:
-        return link.age(now)
-    except Exception:  # noqa: BLE001 - one link's failure must not keep the others
+        return link.check_staleness(now)
+    except Exception:  # noqa: BLE001 - one link's failure must not affect the others
         link.failures.record("client_staleness")
         return now + 1.0
 

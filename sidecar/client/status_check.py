@@ -1,4 +1,4 @@
-"""What a status of the sidecar means to a client."""
+"""Maps the status of a sidecar's response to an error."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _REMEDIES = {
 
 
 def check_status(response: SidecarResponse, wanted: tuple[int, ...]) -> None:
-    """See that a request was answered as it should be.
+    """Check that a response has a wanted status.
 
     Raises:
-        Misconfigured: the status is a redirect or a refusal, and will be the same the next time.
-        Unreachable: it is another one, and may be better the next time.
+        Misconfigured: the status is a redirect or a refusal. A retry will not help.
+        Unreachable: it is another status. A retry may help.
     """
     status = response.status
     if status in wanted:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 over TCP, TLS, a proxy or a Unix socket, in which no step outlasts a deadline.
+"""HTTP/1.1 over TCP, TLS, a proxy or a Unix socket, with a deadline for every step.
 
-`http.client` parses and writes. What is added: a deadline for the whole exchange, however slowly it drips,
-a limit on what is received, Unix sockets, and a shutdown from another thread.
+`http.client` parses and writes. This file adds a deadline for the whole exchange, a limit on received bytes,
+Unix sockets, and a shutdown from another thread.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import ssl
 import time
 from typing import Any
 
-# `getaddrinfo` needs it. A module that is imported later, in a thread, can keep a child of a fork waiting for
-# the lock of that import for ever.
+# `getaddrinfo` needs it. If a thread imported it later, a forked child could wait for the import lock
+# forever.
 import encodings.idna  # noqa: F401  # isort: skip
 
 from .endpoint import Endpoint
@@ -25,14 +25,14 @@ _MAX_HEAD_BYTES = 262_144
 
 
 class HttpTransport(http.client.HTTPConnection):
-    """A connection to one sidecar that is opened when it is needed and kept alive.
+    """A connection to one sidecar. It is opened when needed and kept alive.
 
     Args:
-        endpoint: of the sidecar.
-        proxy: on the way to it, or None.
+        endpoint: the address of the sidecar.
+        proxy: the proxy, or None.
         ca_file: a CA bundle (PEM); None: the system's trust store.
         cert_file: client certificate and key (PEM).
-        max_bytes: the most that an answer's body may have.
+        max_bytes: the largest body that is accepted.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class HttpTransport(http.client.HTTPConnection):
             self.set_tunnel(endpoint.host, endpoint.port, headers)
 
     def target(self, path: str) -> str:
-        """What stands in the request line for ``path``."""
+        """The target in the request line for ``path``."""
         if self._endpoint.scheme == "unix":
             return path
         path = self._endpoint.path + path
@@ -69,22 +69,22 @@ class HttpTransport(http.client.HTTPConnection):
         return f"http://{self._endpoint.authority}{path}" if plain_proxy else path
 
     def begin(self, deadline: float) -> bool:
-        """Start an exchange that ends at ``deadline`` (monotonic); whether a kept connection is used.
+        """Start an exchange with a ``deadline`` (monotonic); return whether it reuses a connection.
 
         Raises:
             Unreachable: `interrupt` was called.
         """
         self._deadline = deadline
         self._received = 0
-        if self.sock is not None and not _is_quiet(self.sock):
-            # The server has closed it, or sent what nobody has asked for.
+        if self.sock is not None and not _is_idle(self.sock):
+            # The server has closed it, or sent unexpected bytes.
             self.close()
-        self._check()
+        self._raise_if_interrupted()
         if self.sock is not None:
-            self.sock.settimeout(self.left())
+            self.sock.settimeout(self.remaining_secs())
         return self.sock is not None
 
-    def left(self) -> float:
+    def remaining_secs(self) -> float:
         """Seconds until the deadline.
 
         Raises:
@@ -106,7 +106,7 @@ class HttpTransport(http.client.HTTPConnection):
             raise Unreachable("the answer is too large")
 
     def interrupt(self) -> None:
-        """End the exchange that is under way in another thread, and let none begin any more."""
+        """End the current exchange of another thread, and allow no new one."""
         self._interrupted = True
         sock = self.sock
         if sock is not None:
@@ -124,15 +124,15 @@ class HttpTransport(http.client.HTTPConnection):
         """
         self._connect_by = min(self._deadline, time.monotonic() + _CONNECT_SECS)
         self.sock = self._open_unix() if self._endpoint.scheme == "unix" else self._open_tcp()
-        self._check()
+        self._raise_if_interrupted()
         if self._endpoint.is_tls:
             if self._proxy:
                 self._tunnel()  # type: ignore[attr-defined]  # of http.client
             context = _tls_context(self._ca_file, self._cert_file)
-            self.sock.settimeout(self.left())
+            self.sock.settimeout(self.remaining_secs())
             self.sock = context.wrap_socket(self.sock, server_hostname=self._endpoint.host)
-            self._check()
-        self.sock.settimeout(self.left())
+            self._raise_if_interrupted()
+        self.sock.settimeout(self.remaining_secs())
 
     def _open_unix(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -155,7 +155,7 @@ class HttpTransport(http.client.HTTPConnection):
 
     def _connected(self, sock: socket.socket, address: Any) -> socket.socket:  # noqa: ANN401 - socket's
         try:
-            # A timeout of 0 means not to wait at all, and not that time is up.
+            # A timeout of 0 would make the socket non-blocking.
             sock.settimeout(max(0.001, self._connect_by - time.monotonic()))
             sock.connect(address)
         except BaseException:
@@ -163,7 +163,7 @@ class HttpTransport(http.client.HTTPConnection):
             raise
         return sock
 
-    def _check(self) -> None:
+    def _raise_if_interrupted(self) -> None:
         if self._interrupted:
             raise Unreachable("the client is being closed")
 
@@ -172,7 +172,7 @@ class HttpTransport(http.client.HTTPConnection):
 
 
 class _DeadlineSocket:
-    """What `http.client.HTTPResponse` needs of a socket."""
+    """The part of a socket that `http.client.HTTPResponse` uses."""
 
     def __init__(self, sock: socket.socket, transport: HttpTransport) -> None:
         self._sock = sock
@@ -184,7 +184,7 @@ class _DeadlineSocket:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads a socket until the exchange's deadline, and no more than its limit."""
+    """Reads a socket until the deadline, and up to the byte limit."""
 
     def __init__(self, raw: Any, sock: socket.socket, transport: HttpTransport) -> None:  # noqa: ANN401 - SocketIO
         self._raw = raw
@@ -195,7 +195,7 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - a buffer
-        self._sock.settimeout(self._transport.left())
+        self._sock.settimeout(self._transport.remaining_secs())
         count: int | None = self._raw.readinto(buffer)
         self._transport.received(count or 0)
         return count
@@ -206,11 +206,11 @@ class _DeadlineReader(io.RawIOBase):
         super().close()
 
 
-def _is_quiet(sock: socket.socket) -> bool:
-    """Whether an idle connection has nothing to read: neither an end nor unasked-for bytes."""
+def _is_idle(sock: socket.socket) -> bool:
+    """Whether a connection is idle: it has no end of input and no unexpected bytes."""
     try:
         sock.settimeout(0)
-        # By the plain socket's method: TLS sockets take no flags.
+        # The plain socket's method: TLS sockets do not support flags.
         socket.socket.recv(sock, 1, socket.MSG_PEEK)
     except (BlockingIOError, ssl.SSLWantReadError):
         return True
@@ -220,7 +220,7 @@ def _is_quiet(sock: socket.socket) -> bool:
 
 
 def _tls_context(ca_file: str | None, cert_file: str | None) -> ssl.SSLContext:
-    # Made for each connection: files that are mounted change.
+    # Created for each connection, because mounted files may change.
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if cert_file:
@@ -230,6 +230,6 @@ def _tls_context(ca_file: str | None, cert_file: str | None) -> ssl.SSLContext:
         if ca_file and cert_file:
             name += f" or cert_file {cert_file!r}"
         raise Misconfigured(f"{name} cannot be used: {error}") from error
-    # Not what SSLKEYLOGFILE says: secrets are written only by those who are told to.
+    # Ignore SSLKEYLOGFILE: the client must not write TLS secrets to a file.
     context.keylog_filename = None  # type: ignore[assignment]
     return context

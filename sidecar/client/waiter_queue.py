@@ -1,4 +1,4 @@
-"""The requests that wait at a client's copy of a gate, and when each of them goes."""
+"""The requests that wait at a client's copy of a gate, and when each is released."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class LocalWaiter:
     """One request that waits: a thread, or a task of an event loop.
 
     Attributes:
-        began: monotonic time since when it waits.
-        due: monotonic time when it goes; None: the gate is closed.
+        began: monotonic time when the wait began.
+        due: monotonic time when it is released; None: the gate is closed.
         ended: whether its wait is over and counted.
         loop: the task's event loop; None: it is a thread.
-        future: what the task waits for.
+        future: the future that the task waits for.
     """
 
     __slots__ = ("began", "due", "ended", "future", "loop")
@@ -34,17 +34,17 @@ class LocalWaiter:
 
     @property
     def is_due(self) -> bool:
-        """Whether it goes by now."""
+        """Whether its release time has come."""
         return self.due is not None and self.due <= time.monotonic()
 
     @property
     def outcome(self) -> str:
-        """How its wait has ended; behind a ramp at an open gate nothing times out."""
+        """How its wait has ended. At an open gate with a ramp, no wait times out."""
         return "timed_out" if self.due is None else "waited"
 
 
 class WaiterQueue:
-    """The waiters of one gate, first come first served. The caller holds the gate's lock."""
+    """The waiters of one gate, in order of arrival. The caller holds the gate's lock."""
 
     def __init__(self) -> None:
         self._waiters: dict[LocalWaiter, None] = {}
@@ -59,34 +59,34 @@ class WaiterQueue:
         self._waiters[waiter] = None
 
     def remove(self, waiter: LocalWaiter) -> None:
-        """Take ``waiter`` out, if it is there."""
+        """Remove ``waiter``, if it is there."""
         self._waiters.pop(waiter, None)
 
-    def listen(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-        """Give ``future``, a task's in ``loop``, its result at the next `wake`."""
+    def add_listener(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+        """Set the result of ``future``, which belongs to ``loop``, at the next `wake`."""
         self._listeners[future] = loop
 
-    def forget(self, future: asyncio.Future[None]) -> None:
-        """Undo `listen`."""
+    def remove_listener(self, future: asyncio.Future[None]) -> None:
+        """Undo `add_listener`."""
         self._listeners.pop(future, None)
 
-    def let_through(self, per_sec: float) -> None:
-        """Set when each waiter goes, so many a second (0: all at once)."""
+    def schedule_release(self, per_sec: float) -> None:
+        """Set the release time of each waiter: ``per_sec`` waiters per second (0: all at once)."""
         now = time.monotonic()
         for rank, waiter in enumerate(self._waiters):
             waiter.due = now + rank / per_sec if per_sec else now
 
-    def keep(self) -> None:
-        """The gate has closed: every waiter that is not due yet stays."""
+    def cancel_release(self) -> None:
+        """The gate has closed: keep every waiter that is not due yet."""
         for waiter in self._waiters:
             if not waiter.is_due:
                 waiter.due = None
 
     def wake(self) -> list[LocalWaiter]:
-        """Have the tasks among the waiters, and the listeners, look again.
+        """Wake the waiting tasks and the listeners.
 
         Returns:
-            Waiters whose event loop is closed: nobody is left there to go.
+            Waiters whose event loop is closed, so that they cannot be woken.
         """
         listeners, self._listeners = self._listeners, {}
         for future, loop in listeners.items():
@@ -97,7 +97,7 @@ class WaiterQueue:
                 tasks.setdefault(waiter.loop, []).append(waiter)
         gone: list[LocalWaiter] = []
         for loop, waiters in tasks.items():
-            if not _call(loop, _look, waiters):
+            if not _call(loop, _finish_due, waiters):
                 gone += waiters
         return gone
 
@@ -109,7 +109,7 @@ def finish(future: asyncio.Future[None]) -> None:
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argument: _A) -> bool:
-    """Have ``function`` called in ``loop``; False: the loop is closed."""
+    """Call ``function`` in ``loop``; False: the loop is closed."""
     try:
         loop.call_soon_threadsafe(function, argument)
     except RuntimeError:
@@ -117,8 +117,8 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argum
     return True
 
 
-def _look(waiters: list[LocalWaiter]) -> None:
-    """In their loop: those that are due go, the others are looked at again when they are."""
+def _finish_due(waiters: list[LocalWaiter]) -> None:
+    """Runs in the waiters' loop: release the due waiters, and check the others when they are due."""
     for waiter in waiters:
         due, loop, future = waiter.due, waiter.loop, waiter.future
         if due is None or loop is None or future is None or future.done():
@@ -126,4 +126,4 @@ def _look(waiters: list[LocalWaiter]) -> None:
         if waiter.is_due:
             finish(future)
         else:
-            loop.call_later(max(0.0, due - time.monotonic()), _look, [waiter])
+            loop.call_later(max(0.0, due - time.monotonic()), _finish_due, [waiter])

@@ -1,7 +1,7 @@
-"""WSGI middleware: requests that generate wait at the gate, all others pass.
+"""WSGI middleware: generation requests wait at the gate, all others pass.
 
-A thread waits with its request, and cannot see whether the client is still there: keep ``wait_secs`` short,
-and have threads to spare.
+A waiting request occupies its thread and cannot detect a disconnected client: keep ``wait_secs`` short, and
+provide enough threads.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class GateMiddleware:
 
     Args:
         app: the application.
-        gate: a gate that exists already; None: one by the settings.
-        settings: those of `GateSelector` and `Settings`; what is not given comes from the environment.
+        gate: an existing gate; None: create one from the settings.
+        settings: the settings of `GateSelector` and `Settings`. The environment provides the missing ones.
 
     Raises:
         TypeError: there is no such setting.
@@ -41,8 +41,10 @@ class GateMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
-        if self._selector.gates(environ["REQUEST_METHOD"], path):
-            gate = self.gate if self._selector.one_gate else self._selector.gate_for(self._name(environ))
+        if self._selector.is_gated(environ["REQUEST_METHOD"], path):
+            gate = (
+                self.gate if self._selector.has_one_gate else self._selector.gate_for(self._scope_of(environ))
+            )
             try:
                 gate.wait()
             except InferencePaused as paused:
@@ -52,7 +54,7 @@ class GateMiddleware:
                 return [refusal.body]
         return self._app(environ, start_response)
 
-    def _name(self, environ: dict[str, Any]) -> str:
+    def _scope_of(self, environ: dict[str, Any]) -> str:
         if self._selector.header:
             named = environ.get("HTTP_" + self._selector.header.upper().replace("-", "_"), "")
             if named:

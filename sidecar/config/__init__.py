@@ -1,21 +1,21 @@
-"""The config: one YAML file, every key also an environment variable, a few flags."""
+"""The config: a YAML file, environment variables for every key, and a few command-line flags."""
 
 from .durations import parse_duration
 from .errors import ConfigError
 from .files import store_problem
 from .load import check_files, load_config
 from .schema import describe
-from .source import hint_at
-from .summary import what_pauses
+from .source import suggestion_for
+from .summary import describe_pausing
 from .values import (
-    LEAST_TOKEN_LENGTH,
+    MIN_TOKEN_LENGTH,
     AlertmanagerConfig,
     AlertsConfig,
     AuthConfig,
     Config,
     CredentialConfig,
     EngineConfig,
-    HookConfig,
+    EngineRequestConfig,
     ImportConfig,
     ImportFields,
     LimitsConfig,
@@ -26,7 +26,7 @@ from .values import (
 )
 
 __all__ = [
-    "LEAST_TOKEN_LENGTH",
+    "MIN_TOKEN_LENGTH",
     "AlertmanagerConfig",
     "AlertsConfig",
     "AuthConfig",
@@ -34,7 +34,7 @@ __all__ = [
     "ConfigError",
     "CredentialConfig",
     "EngineConfig",
-    "HookConfig",
+    "EngineRequestConfig",
     "ImportConfig",
     "ImportFields",
     "LimitsConfig",
@@ -44,9 +44,9 @@ __all__ = [
     "WatchdogConfig",
     "check_files",
     "describe",
-    "hint_at",
+    "describe_pausing",
     "load_config",
     "parse_duration",
     "store_problem",
-    "what_pauses",
+    "suggestion_for",
 ]

@@ -12,7 +12,7 @@ _ROWS = re.compile(r"(?<=\| key \| type \| default \| what \|\n\| --- \| --- \| 
 
 
 def rows() -> str:
-    """A Markdown table's rows: key, type, default, what it is for."""
+    """The rows of a Markdown table: key, type, default, description."""
     lines = []
     for key, kind, default, description in describe():
         escaped = description.replace("|", "\\|")
@@ -35,7 +35,7 @@ def _default(value: object) -> str:
 
 
 def main(paths: list[str]) -> None:
-    """Write the rows into the files at ``paths``; without any, to standard output."""
+    """Write the rows to the files at ``paths``. Without paths, write them to standard output."""
     if not paths:
         sys.stdout.write(rows())
     for path in map(Path, paths):

@@ -1,7 +1,7 @@
-"""What values a key of the config may have.
+"""Checks for the values of config keys.
 
-A check takes what YAML made of a value and returns it as the program wants it, or raises `ValueError`
-with what is wrong.
+A check takes a value as YAML parsed it. It returns the value in the type that the program uses, or raises
+`ValueError`, whose message says what is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import Matcher
-from sidecar.core.errors import shown
+from sidecar.core.errors import short_repr
 from sidecar.core.scope import parse_scope
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
@@ -32,15 +32,15 @@ def _type(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _wrong(wanted: str, value: object) -> ValueError:
-    got = shown(value) if isinstance(value, str | int | float) else _type(value)
+def _invalid(wanted: str, value: object) -> ValueError:
+    got = short_repr(value) if isinstance(value, str | int | float) else _type(value)
     return ValueError(f"must be {wanted}, got {got}")
 
 
 def boolean(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
-        raise _wrong("true or false", value)
+        raise _invalid("true or false", value)
     return value
 
 
@@ -49,7 +49,7 @@ def seconds(value: object) -> float:
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECS:
-        raise _wrong(f"seconds, {ALLOWED}", value)
+        raise _invalid(f"seconds, {ALLOWED}", value)
     return float(value)
 
 
@@ -57,35 +57,35 @@ def positive_seconds(value: object) -> float:
     """A duration above 0."""
     secs = seconds(value)
     if not secs:
-        raise _wrong("above 0 seconds", value)
+        raise _invalid("above 0 seconds", value)
     return secs
 
 
 def count(value: object) -> int:
     """A whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**12:
-        raise _wrong("a whole number of at least 1", value)
+        raise _invalid("a whole number of at least 1", value)
     return value
 
 
 def rate(value: object) -> float:
-    """A number a second."""
+    """A number per second."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
-        raise _wrong("a number of at least 0", value)
+        raise _invalid("a number of at least 0", value)
     return float(value)
 
 
 def text(value: object) -> str:
     """Text."""
     if not isinstance(value, str):
-        raise _wrong("text", value)
+        raise _invalid("text", value)
     return value
 
 
 def texts(value: object) -> tuple[str, ...]:
     """A list of text."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise _wrong("a list of text", value)
+        raise _invalid("a list of text", value)
     return tuple(value)
 
 
@@ -96,16 +96,16 @@ def urls(value: object) -> tuple[str, ...]:
     for url in texts(value):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            # It may have a password in it.
-            told = re.sub(r"//[^/@]*@", "//***@", url)
-            raise _wrong("http://HOST:PORT or https://HOST:PORT, with a path where there is one", told)
+            # The URL may contain a password.
+            redacted = re.sub(r"//[^/@]*@", "//***@", url)
+            raise _invalid("http://HOST:PORT or https://HOST:PORT, optionally with a path", redacted)
     return texts(value)
 
 
 def name(value: object) -> str:
-    """A name, as a claim's source may have it; empty: none."""
+    """A name that is valid as the source of a claim; empty: none."""
     if not _NAME.fullmatch(text(value)):
-        raise _wrong("at most 128 of A-Z a-z 0-9 . _ : ~ / @ + -", value)
+        raise _invalid("at most 128 of A-Z a-z 0-9 . _ : ~ / @ + -", value)
     return text(value)
 
 
@@ -115,16 +115,16 @@ def url(value: object) -> str:
 
 
 def path(value: object) -> str:
-    """A path behind a URL; empty: none."""
+    """A path that is appended to a URL; empty: none."""
     if text(value) and not text(value).startswith("/"):
-        raise _wrong("a path that begins with /", value)
+        raise _invalid("a path that begins with /", value)
     return text(value)
 
 
 def members(value: object) -> dict[str, object]:
-    """A mapping, as it stands, to be sent as JSON."""
+    """A mapping that is sent as JSON."""
     if not isinstance(value, dict):
-        raise _wrong("a mapping", value)
+        raise _invalid("a mapping", value)
     return value
 
 
@@ -141,11 +141,11 @@ def scope(value: object) -> str:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of a few words."""
+    """One of the ``allowed`` words."""
 
     def check(value: object) -> str:
         if value not in allowed or not isinstance(value, str):
-            raise _wrong(f"one of {', '.join(allowed)}", value)
+            raise _invalid(f"one of {', '.join(allowed)}", value)
         return value
 
     return check
@@ -156,12 +156,12 @@ def listeners(value: object) -> tuple[Listener, ...]:
     if isinstance(value, str | dict):
         value = [value]
     if not isinstance(value, list) or not value:
-        raise _wrong("HOST:PORT, unix:/path, or a list of those", value)
+        raise _invalid("HOST:PORT, unix:/path, or a list of these", value)
     found = tuple(map(_listener, value))
     addresses = [one.address for one in found]
     for index, address in enumerate(addresses):
         if address in addresses[:index] and not address.endswith(":0"):
-            raise ValueError(f"{address} stands here twice")
+            raise ValueError(f"{address} is listed twice")
     return found
 
 
@@ -170,7 +170,7 @@ def _listener(value: object) -> Listener:
         return Listener(_address(value))
     for key in value:
         if key not in ("address", "roles", "tls", "mode"):
-            raise ValueError(f"{shown(key)}: no such key: address, roles, tls and mode may stand here")
+            raise ValueError(f"{short_repr(key)}: no such key: the keys are address, roles, tls and mode")
     if "address" not in value:
         raise ValueError("address: is missing")
     keys: dict[str, Any] = {}
@@ -187,18 +187,18 @@ def _address(value: object) -> str:
     match = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
     is_socket = isinstance(value, str) and value.startswith("unix:/") and "\0" not in value
     if not is_socket and (match is None or int(match[1]) > _MAX_PORT):
-        raise _wrong("HOST:PORT, [V6]:PORT or unix:/path", value)
+        raise _invalid("HOST:PORT, [V6]:PORT or unix:/path", value)
     if is_socket and len(os.fsencode(str(value).removeprefix("unix:"))) > _MAX_UNIX_PATH_BYTES:
         raise ValueError(
-            f"the path of a Unix socket may have {_MAX_UNIX_PATH_BYTES} bytes: use a shorter one than "
-            f"{shown(value)}"
+            f"the path of a Unix socket may have at most {_MAX_UNIX_PATH_BYTES} bytes: "
+            f"shorten {short_repr(value)}"
         )
     return str(value)
 
 
 def _mode(value: object) -> int:
     if not isinstance(value, str) or not re.fullmatch("0?[0-7]{3}", value):
-        raise _wrong('an octal mode in quotes, such as "0660"', value)
+        raise _invalid('an octal mode in quotes, such as "0660"', value)
     return int(value, 8)
 
 
@@ -206,26 +206,26 @@ def roles(value: object) -> tuple[str, ...]:
     """A list of roles."""
     for one in texts(value):
         if one not in ROLES:
-            raise _wrong(f"a list of {', '.join(ROLES)}", one)
+            raise _invalid(f"a list of {', '.join(ROLES)}", one)
     return texts(value)
 
 
 def sha256(value: object) -> str:
-    """A SHA-256 in hex; empty: none."""
+    """A SHA-256 digest in hex; empty: none."""
     if not re.fullmatch("([0-9a-f]{64})?", text(value)):
-        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` makes them")
+        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` prints them")
     return text(value)
 
 
 def bcrypt_hash(value: object) -> str:
-    """A hash by bcrypt; empty: none."""
+    """A bcrypt hash; empty: none."""
     if text(value) and not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text(value)):
-        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` makes one")
+        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` prints one")
     return text(value)
 
 
 def store(value: object) -> str:
-    """Where the state is kept."""
+    """The URL of a store."""
     if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
         return value
-    raise _wrong("memory: or sqlite:PATH", value)
+    raise _invalid("memory: or sqlite:PATH", value)

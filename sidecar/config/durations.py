@@ -17,7 +17,7 @@ _MAX_LENGTH = 64
 
 
 def parse_duration(text: str) -> float:
-    """The seconds of ``text``: a number of seconds, or a duration with units.
+    """Parse a number of seconds, or a duration with units, to seconds.
 
     Args:
         text: for instance ``90``, ``1.5``, ``5m``, ``1h30m``.
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> float:
         Seconds, from 0 to `MAX_SECS`.
 
     Raises:
-        ValueError: it is neither; the message says what is allowed.
+        ValueError: ``text`` is neither; the message says what is allowed.
     """
     wrong = ValueError(f"must be seconds, {ALLOWED}, got {ascii(text)[:80]}")
     text = text.strip()

@@ -1,4 +1,4 @@
-"""What is wrong with a config."""
+"""The error of an invalid config."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class ConfigError(ValueError):
-    """A config that is refused.
+    """An invalid config.
 
     Attributes:
-        problems: every one that was found: place, key, what is wrong.
+        problems: all problems, each with its location, its key and what is wrong.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:

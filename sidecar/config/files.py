@@ -1,6 +1,6 @@
-"""The files that a config names: whether they are there, can be read, and are what they should be.
+"""Checks the files that a config names: that they exist, can be read, and have the right content.
 
-What a key names is told by its last word, so that a new key is checked like the others:
+The last word of a key decides what it names, so that a new key is checked like the others:
 
 ==================================  ==============================================================
 key                                 what it names
@@ -21,7 +21,7 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from .source import Value
-from .values import LEAST_TOKEN_LENGTH, StoreConfig
+from .values import MIN_TOKEN_LENGTH, StoreConfig
 
 _SECRETS = ("token_file", "password_file")
 _SQLITE = "sqlite:"
@@ -32,17 +32,17 @@ _MAX_SECRET_BYTES = 65_536
 def file_problems(
     root: Value, environ: Mapping[str, str], sections: Container[str] | None = None
 ) -> list[str]:
-    """What is wrong with the files that ``root`` names: place, key, file, and what to do.
+    """Problems of the files that ``root`` names: location, key, file, and remedy.
 
     Args:
-        root: the config with its places.
-        environ: has the variables that ``token_env`` names.
-        sections: only what these top-level keys name; None: everything, the default store as well.
+        root: the config with its locations.
+        environ: the environment variables that ``token_env`` names.
+        sections: check only these top-level keys; None: check all keys, and the default store.
     """
     keys = root.value if isinstance(root.value, dict) else {}
     wanted = {name: value for name, value in keys.items() if sections is None or name in sections}
-    found = _walk(Value(wanted, root.place), "", environ)
-    problems = [f"{place}: {key}: {problem}" for place, key, problem in found]
+    found = _walk(Value(wanted, root.location), "", environ)
+    problems = [f"{location}: {key}: {problem}" for location, key, problem in found]
     if sections is None and "store" not in keys:
         problem = store_problem(StoreConfig().url)
         problems += [f"the default: store.url: {problem}"] if problem else []
@@ -50,7 +50,7 @@ def file_problems(
 
 
 def store_problem(url: str) -> str | None:
-    """Why the store at ``url`` cannot be opened, with the remedy; None: it looks as if it could."""
+    """Why the store at ``url`` cannot be opened, and the remedy; None: no problem was found."""
     if not url.startswith(_SQLITE):
         return None
     path = Path(url.removeprefix(_SQLITE))
@@ -67,13 +67,13 @@ def _why_not_opened(path: Path, folder: Path) -> str | None:
     if path.is_dir():
         return f"it is a folder: name a file in it, as sqlite:{path / 'wellbeing.db'}"
     if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
-        return f"the folder {folder} is not writable: make it so, or name another file"
+        return f"the folder {folder} is not writable: make it writable, or name another file"
     if not path.exists():
         return None
     if not path.is_file():
-        return "it is no regular file: name another one"
+        return "it is not a regular file: name another file"
     if not os.access(path, os.R_OK | os.W_OK):
-        return "this user may not read and write it: allow it, or name another file"
+        return "this user may not read and write it: change its permissions, or name another file"
     return None
 
 
@@ -85,7 +85,8 @@ def _database_problem(url: str) -> str | None:
         return None
     with path.open("rb") as file:
         head = file.read(len(_SQLITE_MAGIC))
-    return f"{path} is no SQLite database: name another file" if head not in (b"", _SQLITE_MAGIC) else None
+    is_database = head in (b"", _SQLITE_MAGIC)
+    return None if is_database else f"{path} is not an SQLite database: name another file"
 
 
 def _is_read_only(folder: Path) -> bool:
@@ -93,7 +94,7 @@ def _is_read_only(folder: Path) -> bool:
 
 
 def _walk(value: Value, path: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Place, key and problem of each file that is named in ``value`` or in what it contains."""
+    """Location, key and problem of each file that ``value`` or a nested value names."""
     if isinstance(value.value, list):
         for index, one in enumerate(value.value):
             yield from _walk(one, f"{path}[{index}]", environ)
@@ -118,7 +119,7 @@ def _named(value: Value, key: str, name: str, environ: Mapping[str, str]) -> Ite
         return
     is_credential = key.startswith("auth.")
     if name.endswith(_SECRETS):
-        problem = _secret_problem(text, LEAST_TOKEN_LENGTH if is_credential else 1)
+        problem = _secret_problem(text, MIN_TOKEN_LENGTH if is_credential else 1)
     elif name.endswith("ca_file"):
         problem = _ca_problem(text)
     elif name == "token_env" and is_credential:
@@ -130,11 +131,11 @@ def _named(value: Value, key: str, name: str, environ: Mapping[str, str]) -> Ite
     else:
         return
     if problem:
-        yield value.place, key, problem
+        yield value.location, key, problem
 
 
 def _pair(keys: Mapping[str, Value], path: str) -> Iterator[tuple[str, str, str]]:
-    """A certificate and its key are one thing to check; without ``key_file`` the certificate has the key."""
+    """Check a certificate and its key together. Without ``key_file`` the certificate file has the key."""
     files: dict[str, str] = {}
     for name in ("cert_file", "key_file"):
         value = keys.get(name)
@@ -142,13 +143,13 @@ def _pair(keys: Mapping[str, Value], path: str) -> Iterator[tuple[str, str, str]
             continue
         problem = _unreadable(value.value)
         if problem:
-            yield value.place, f"{path}.{name}", problem
+            yield value.location, f"{path}.{name}", problem
             return
         files[name] = value.value
     if "cert_file" in files:
         problem = _pair_problem(files["cert_file"], files.get("key_file"))
         if problem:
-            yield keys["cert_file"].place, f"{path}.cert_file", problem
+            yield keys["cert_file"].location, f"{path}.cert_file", problem
 
 
 def _unreadable(path: str) -> str | None:
@@ -166,17 +167,15 @@ def _secret_problem(path: str, least: int) -> str | None:
             data = file.read(_MAX_SECRET_BYTES + 1)
         secret = data.decode().strip()
     except UnicodeDecodeError:
-        return f"{path} is no text: it needs to hold the secret and nothing else"
+        return f"{path} is not text: it must contain the secret and nothing else"
     except (OSError, ValueError) as error:
         return f"{path} cannot be read: {_why(error)}"
     if len(data) > _MAX_SECRET_BYTES:
-        return (
-            f"{path} is longer than {_MAX_SECRET_BYTES} bytes: it needs to hold the secret and nothing else"
-        )
+        return f"{path} is longer than {_MAX_SECRET_BYTES} bytes: it must contain the secret and nothing else"
     if not secret:
-        return f"{path} is empty: it needs to hold the secret"
+        return f"{path} is empty: it must contain the secret"
     if not secret.isprintable():
-        return f"{path} has more than one line or control characters: it needs to hold the secret and no more"
+        return f"{path} has several lines or control characters: it must contain the secret and nothing else"
     return _too_short(secret, path, least)
 
 
@@ -184,14 +183,15 @@ def _variable_problem(name: str, environ: Mapping[str, str]) -> str | None:
     secret = environ.get(name, "").strip()
     if not secret:
         return f"the variable {name} is not set"
-    return _too_short(secret, f"${name}", LEAST_TOKEN_LENGTH)
+    return _too_short(secret, f"${name}", MIN_TOKEN_LENGTH)
 
 
 def _too_short(secret: str, where: str, least: int) -> str | None:
     if len(secret) >= least:
         return None
     return (
-        f"the token in {where} is shorter than {least} characters: `wellbeing-sidecar token` makes a good one"
+        f"the token in {where} is shorter than {least} characters: "
+        "`wellbeing-sidecar token` prints a good one"
     )
 
 
@@ -204,7 +204,7 @@ def _ca_problem(path: str) -> str | None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except (OSError, ValueError) as error:
-        return f"{path} has no certificates in PEM: {_why(error)}"
+        return f"{path} has no PEM certificates: {_why(error)}"
     return None
 
 
@@ -212,13 +212,13 @@ def _pair_problem(cert_file: str, key_file: str | None) -> str | None:
     import ssl  # noqa: PLC0415 - the same
 
     def no_password() -> str:
-        raise ValueError("the key is encrypted: give it without a password")
+        raise ValueError("the key is encrypted: remove its password")
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file, no_password)
     except (OSError, ValueError) as error:
         names = f"{cert_file} and {key_file} are" if key_file else f"{cert_file} is"
-        return f"{names} no certificate in PEM with its key: {_why(error)}"
+        return f"{names} not a PEM certificate with its key: {_why(error)}"
     return None
 
 
@@ -227,11 +227,11 @@ def _socket_problem(address: str) -> str | None:
     folder = path.parent
     try:
         if not folder.is_dir():
-            return f"the folder {folder} of the socket does not exist: make it, or use another path"
+            return f"the folder {folder} of the socket does not exist: create it, or use another path"
         if not os.access(folder, os.W_OK | os.X_OK) or _is_read_only(folder):
-            return f"the folder {folder} of the socket is not writable: make it so, or use another path"
+            return f"the folder {folder} of the socket is not writable: make it writable, or use another path"
         if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-            return f"{path} exists and is no socket: remove it, or use another path"
+            return f"{path} exists and is not a socket: remove it, or use another path"
     except (OSError, ValueError) as error:
         return f"{path} cannot be used: {_why(error)}"
     return None
@@ -241,6 +241,6 @@ def _why(error: Exception) -> str:
     strerror = getattr(error, "strerror", None)
     reason = getattr(error, "reason", None)
     if isinstance(reason, str) and reason.isupper():
-        # ssl's: KEY_VALUES_MISMATCH.
+        # From ssl, for example KEY_VALUES_MISMATCH.
         return reason.lower().replace("_", " ")
     return str(strerror or error)

@@ -1,4 +1,4 @@
-"""From file, environment and flags to one checked config, or to all that is wrong with them."""
+"""Loads the config from file, environment and flags, and collects all problems."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sidecar.core.policy import Policy, PolicyTable
 
 from .errors import ConfigError
 from .files import file_problems
-from .schema import SCHEMA, Items, Key, Section
-from .source import Value, check_keys, lengthen, merge, read_environment, read_file
+from .schema import SCHEMA, Key, Section, SectionList
+from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,
@@ -23,7 +23,7 @@ from .values import (
     Config,
     CredentialConfig,
     EngineConfig,
-    HookConfig,
+    EngineRequestConfig,
     ImportConfig,
     ImportFields,
     LimitsConfig,
@@ -49,15 +49,15 @@ _EXCLUSIVE = (
 def load_config(
     path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> Config:
-    """The config of a file, the environment and flags; flags count most, then the environment.
+    """Load the config. Flags override the environment, and the environment overrides the file.
 
     Args:
-        path: a YAML file; None: there is none.
-        environ: its variables ``WELLBEING_…`` are read.
+        path: a YAML file; None: no file.
+        environ: the environment; the variables ``WELLBEING_…`` are read.
         overrides: values of flags, by top-level key.
 
     Raises:
-        ConfigError: with everything that is wrong.
+        ConfigError: with all problems.
     """
     problems: list[str] = []
     root = _root(path, environ, overrides, problems)
@@ -75,13 +75,13 @@ def check_files(
     *,
     sections: Container[str] | None = None,
 ) -> list[str]:
-    """What is wrong with the files that a valid config names, each with the place of its key.
+    """Problems of the files that a valid config names, each with the location of its key.
 
     Args:
-        path: as of `load_config`.
-        environ: the same; it also has the variables that ``token_env`` names.
-        overrides: the same.
-        sections: only what these top-level keys name; None: everything.
+        path: as in `load_config`.
+        environ: as in `load_config`; also has the variables that ``token_env`` names.
+        overrides: as in `load_config`.
+        sections: check only these top-level keys; None: check all keys.
     """
     return file_problems(_root(path, environ, overrides, []), environ, sections)
 
@@ -100,9 +100,9 @@ def _root(
     }
     root = Value({}, "") if path is None else read_file(path)
     if not isinstance(root.value, dict):
-        raise ConfigError([f"{root.place}: must be a mapping of keys to values"])
-    root = merge(read_environment(environ, SCHEMA, problems), lengthen(SCHEMA, root))
-    return merge(lengthen(SCHEMA, Value(flags, "the flags")), root)
+        raise ConfigError([f"{root.location}: must be a mapping of keys to values"])
+    root = merge(read_environment(environ, SCHEMA, problems), expand_short_forms(SCHEMA, root))
+    return merge(expand_short_forms(SCHEMA, Value(flags, "the flags")), root)
 
 
 def _flag(key: str) -> str:
@@ -113,34 +113,34 @@ def _flag(key: str) -> str:
 
 
 def _section(section: Section, value: Value, path: str, problems: list[str]) -> dict[str, Any]:
-    """The checked values of a section's keys that are set; ``""`` has its place."""
-    checked: dict[str, Any] = {"": value.place}
+    """The checked values of all keys that are set in a section. The key ``""`` has its location."""
+    checked: dict[str, Any] = {"": value.location}
     if not isinstance(value.value, dict):
-        problems.append(f"{value.place}: {path.rstrip('.')}: must be a mapping of keys to values")
+        problems.append(f"{value.location}: {path.rstrip('.')}: must be a mapping of keys to values")
         return checked
     check_keys(value.value, section.keys, path, problems)
     for name, key in section.keys.items():
         one = value.value.get(name)
         if one is None:
             if isinstance(key, Key) and key.default is None:
-                problems.append(f"{value.place}: {path}{name}: is missing")
+                problems.append(f"{value.location}: {path}{name}: is missing")
         elif isinstance(key, Section):
             checked[name] = _section(key, one, f"{path}{name}.", problems)
-        elif isinstance(key, Items):
+        elif isinstance(key, SectionList):
             checked[name] = _items(key, one, f"{path}{name}", problems)
         else:
             try:
                 checked[name] = key.check(one.plain())
             except ValueError as error:
                 # A flag is named like its key.
-                where = one.place if one.place.startswith("--") else f"{one.place}: {path}{name}"
+                where = one.location if one.location.startswith("--") else f"{one.location}: {path}{name}"
                 problems.append(f"{where}: {error}")
     return checked
 
 
-def _items(items: Items, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:
+def _items(items: SectionList, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:
     if not isinstance(value.value, list):
-        problems.append(f"{value.place}: {path}: must be a list")
+        problems.append(f"{value.location}: {path}: must be a list")
         return []
     return [
         _section(items.section, one, f"{path}[{index}].", problems) for index, one in enumerate(value.value)
@@ -156,7 +156,7 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
     named = tuple(engine.scope for engine in engines) + tuple(one.scope for one in imports)
     auth = _auth(checked.get("auth", {}), problems)
     tls = _tls(checked.get("tls"), problems)
-    _refuse_open_doors(checked, auth, tls, problems)
+    _require_authentication(checked, auth, tls, problems)
     return Config(
         auth=auth,
         tls=tls,
@@ -176,13 +176,13 @@ def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _alerts(checked: dict[str, Any], problems: list[str]) -> AlertsConfig:
     names = ("alert_ttl_secs", "alertmanager_urls", "reconcile_secs", "hold_while_blind")
-    asked = checked.get("alertmanager", {})
+    alertmanager = checked.get("alertmanager", {})
     for one, other in _EXCLUSIVE:
-        if asked.get(one) and asked.get(other):
-            problems.append(f"{asked['']}: alerts.alertmanager: {one} and {other} cannot both be set")
+        if alertmanager.get(one) and alertmanager.get(other):
+            problems.append(f"{alertmanager['']}: alerts.alertmanager: {one} and {other} cannot both be set")
     return AlertsConfig(
         rules=_rules(checked.get("rules", ()), problems),
-        alertmanager=AlertmanagerConfig(**_only(asked, AlertmanagerConfig.__slots__)),
+        alertmanager=AlertmanagerConfig(**_only(alertmanager, AlertmanagerConfig.__slots__)),
         watchdog=WatchdogConfig(**_only(checked.get("watchdog", {}), WatchdogConfig.__slots__)),
         **_only(checked, names),
     )
@@ -196,14 +196,14 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
     for index, one in enumerate(checked.get("credentials", ())):
         where = f"{one['']}: auth.credentials[{index}]"
         if len([kind for kind in _KINDS if one.get(kind)]) != 1:
-            problems.append(f"{where}: needs one of {', '.join(_KINDS)}")
+            problems.append(f"{where}: needs exactly one of {', '.join(_KINDS)}")
         if bool(one.get("username")) != bool(one.get("password_bcrypt")):
-            problems.append(f"{where}: username and password_bcrypt need each other")
+            problems.append(f"{where}: username and password_bcrypt must be set together")
         if ":" in one.get("username", ""):
-            problems.append(f"{where}.username: may have no colon in it")
+            problems.append(f"{where}.username: must not contain a colon")
         if {"name", "roles"} <= one.keys():
             credentials.append(CredentialConfig(**_only(one, CredentialConfig.__slots__)))
-    _refuse_twins(
+    _require_unique_names(
         "auth.credentials", checked.get("credentials", []), [one.name for one in credentials], problems
     )
     return AuthConfig(credentials=tuple(credentials), **_only(checked, ("insecure",)))
@@ -222,26 +222,26 @@ def _tls(checked: dict[str, Any] | None, problems: list[str]) -> TlsConfig | Non
     return tls
 
 
-def _refuse_open_doors(
+def _require_authentication(
     checked: dict[str, Any], auth: AuthConfig, tls: TlsConfig | None, problems: list[str]
 ) -> None:
-    place = f"{checked['']}: " if checked[""] else ""
+    location = f"{checked['']}: " if checked[""] else ""
     listeners: tuple[Listener, ...] = checked.get("listen", Config().listen)
     for one in listeners:
         if one.tls and tls is None:
-            problems.append(f"{place}listen: {one.address}: tls needs tls.cert_file and tls.key_file")
+            problems.append(f"{location}listen: {one.address}: tls needs tls.cert_file and tls.key_file")
         anonymous = one.roles if one.roles is not None else () if auth.credentials else ("everything",)
         if anonymous and not one.is_local and not auth.insecure:
             problems.append(
-                f"{place}listen: {one.address} can be reached from elsewhere, and anybody may do "
-                f"{', '.join(anonymous)} there without a credential. Say who may do what:\n"
+                f"{location}listen: {one.address} can be reached from other machines, and anyone may do "
+                f"{', '.join(anonymous)} there without a credential. Configure credentials:\n"
                 "    auth:\n"
                 "      credentials:\n"
                 "        - {name: me, roles: [worker, agent, webhook, viewer, operator], token_file: /PATH}\n"
-                "  or listen on 127.0.0.1, or allow it to everybody: auth.insecure: true"
+                "  or listen on 127.0.0.1, or allow everyone: auth.insecure: true"
             )
     if any(credential.certificate for credential in auth.credentials) and not (tls and tls.client_ca_file):
-        problems.append(f"{place}auth.credentials: certificate needs tls.client_ca_file")
+        problems.append(f"{location}auth.credentials: certificate needs tls.client_ca_file")
 
 
 def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[EngineConfig, ...]:
@@ -249,21 +249,26 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
     for index, one in enumerate(checked):
         if not {"scope", "kind", "url"} <= one.keys():
             continue
-        place, where = one[""], f"engines[{index}]"
+        location, where = one[""], f"engines[{index}]"
         modes = _MODES.get(one["kind"], ("",))
         if one.get("mode", "") not in modes:
-            problems.append(f"{place}: {where}.mode: of {one['kind']} must be one of {', '.join(modes[1:])}")
+            problems.append(
+                f"{location}: {where}.mode: for {one['kind']} must be one of {', '.join(modes[1:])}"
+            )
         if one["kind"] == "ray" and not one.get("model"):
-            problems.append(f"{place}: {where}.model: is missing")
-        if one["kind"] == "http" and not all(one.get(turn, {}).get("path") for turn in ("pause", "resume")):
-            problems.append(f"{place}: {where}: an engine of kind http needs pause.path and resume.path")
+            problems.append(f"{location}: {where}.model: is missing")
+        if one["kind"] == "http" and not all(
+            one.get(action, {}).get("path") for action in ("pause", "resume")
+        ):
+            problems.append(f"{location}: {where}: an engine of kind http needs pause.path and resume.path")
         pause, resume = (
-            HookConfig(**_only(one.get(turn, {}), HookConfig.__slots__)) for turn in ("pause", "resume")
+            EngineRequestConfig(**_only(one.get(action, {}), EngineRequestConfig.__slots__))
+            for action in ("pause", "resume")
         )
         plain = _only(one, tuple(set(EngineConfig.__slots__) - {"pause", "resume", "name"}))
         name = one.get("name") or _host_of(one["url"])
         engines.append(EngineConfig(name=name, pause=pause, resume=resume, **plain))
-    _refuse_twins("engines", checked, [engine.name for engine in engines], problems)
+    _require_unique_names("engines", checked, [engine.name for engine in engines], problems)
     return tuple(engines)
 
 
@@ -275,7 +280,7 @@ def _imports(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Import
         plain = _only(one, tuple(set(ImportConfig.__slots__) - {"fields", "name"}))
         fields = ImportFields(**_only(one.get("fields", {}), ImportFields.__slots__))
         imports.append(ImportConfig(name=one.get("name") or "import", fields=fields, **plain))
-    _refuse_twins("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
+    _require_unique_names("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
     return tuple(imports)
 
 
@@ -283,11 +288,13 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _refuse_twins(key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]) -> None:
+def _require_unique_names(
+    key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]
+) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             problems.append(
-                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; give it a name"
+                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; set a unique name"
             )
 
 

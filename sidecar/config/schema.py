@@ -1,4 +1,4 @@
-"""Every key of the config: its type, its default, what it is for. All in one place."""
+"""The schema of the config: type, default and description of every key."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from .values import AlertsConfig, Config, ImportFields, LimitsConfig, StoreConfi
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that has a value of its own.
+    """A key with a plain value.
 
     Attributes:
-        check: makes the value, or raises `ValueError`.
-        kind: the type in a word or two.
-        default: None: required.
-        description: a line for the reference.
+        check: converts the value, or raises `ValueError`.
+        kind: the type, in one or two words.
+        default: the default; None: the key is required.
+        description: one line for the reference.
     """
 
     check: Check
@@ -51,32 +51,32 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A key that has keys.
+    """A key with nested keys.
 
     Attributes:
-        keys: by name.
-        short: the key that is meant where a plain value stands in place of the section.
+        keys: the keys by name.
+        short: the key that gets the value if the config has a plain value instead of the section.
     """
 
-    keys: dict[str, Key | Section | Items]
+    keys: dict[str, Key | Section | SectionList]
     short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """A key that has a list of sections."""
+class SectionList:
+    """A key with a list of sections."""
 
     section: Section
     description: str
 
 
 _POLICY = Policy()
-_POLICY_KEYS: dict[str, Key | Section | Items] = {
+_POLICY_KEYS: dict[str, Key | Section | SectionList] = {
     "enabled": Key(
         boolean,
         "boolean",
         _POLICY.enabled,
-        "false: signals are ignored, and the gate is open whatever holds exist",
+        "false: signals are ignored, and the gate is open even if there are holds",
     ),
     "pause_on_distressed": Key(
         boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
@@ -87,9 +87,7 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
         _POLICY.pause_on_concerned,
         "a concerned or distressed own state closes the gate",
     ),
-    "max_pause_secs": Key(
-        seconds, "duration", _POLICY.max_pause_secs, "a hold ends by itself after this; 0: never"
-    ),
+    "max_pause_secs": Key(seconds, "duration", _POLICY.max_pause_secs, "a hold ends after this; 0: never"),
     "wait_timeout_secs": Key(
         seconds,
         "duration",
@@ -100,7 +98,7 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
         seconds,
         "duration",
         _POLICY.min_pause_secs,
-        "an auto hold is kept at least this long; 0: recover at once",
+        "minimum duration of an auto hold; 0: it ends on recovery",
     ),
     "resume_ramp_per_sec": Key(
         rate,
@@ -111,61 +109,61 @@ _POLICY_KEYS: dict[str, Key | Section | Items] = {
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
 
-_WATCHDOG, _ASKED = _ALERTS.watchdog, _ALERTS.alertmanager
-_WATCHDOG_KEYS: dict[str, Key | Section | Items] = {
+_WATCHDOG, _ALERTMANAGER = _ALERTS.watchdog, _ALERTS.alertmanager
+_WATCHDOG_KEYS: dict[str, Key | Section | SectionList] = {
     "alertname": Key(text, "text", "", "name of an alert that always fires; empty: no dead man's switch"),
     "timeout_secs": Key(
         positive_seconds,
         "duration",
         _WATCHDOG.timeout_secs,
-        "the sidecar is blind after this long without it",
+        "the sidecar is blind if the alert is not received for this long",
     ),
     "grace_secs": Key(
         seconds,
         "duration",
         _WATCHDOG.grace_secs,
-        "resolves that came meanwhile count this long after it is back",
+        "after the alert is back, resolves received meanwhile are accepted after this",
     ),
     "state": Key(
         one_of("", "cautious", "concerned", "distressed"),
         "state",
         "",
-        "state of the signal that is put while blind; empty: no signal",
+        "state of a signal that is put while blind; empty: no signal",
     ),
     "scope": Key(scope, "scope", "", "scope of that signal (default: the root)"),
 }
-_ALERTMANAGER_KEYS: dict[str, Key | Section | Items] = {
-    "receiver": Key(text, "text", "", "ask only for alerts of this receiver; empty: all"),
-    "filter": Key(matchers, "list of matchers", (), "ask only for alerts that these match; empty: all"),
+_ALERTMANAGER_KEYS: dict[str, Key | Section | SectionList] = {
+    "receiver": Key(text, "text", "", "query only alerts of this receiver; empty: all"),
+    "filter": Key(matchers, "list of matchers", (), "query only alerts that these match; empty: all"),
     "count_suppressed": Key(
-        boolean, "boolean", _ASKED.count_suppressed, "silenced and inhibited alerts count as firing"
+        boolean, "boolean", _ALERTMANAGER.count_suppressed, "silenced and inhibited alerts count as firing"
     ),
     "min_uptime_secs": Key(
         seconds,
         "duration",
-        _ASKED.min_uptime_secs,
+        _ALERTMANAGER.min_uptime_secs,
         "a missing alert counts as resolved only after Alertmanager has run this long",
     ),
-    "timeout_secs": Key(positive_seconds, "duration", _ASKED.timeout_secs, "timeout of a request"),
+    "timeout_secs": Key(positive_seconds, "duration", _ALERTMANAGER.timeout_secs, "timeout of a request"),
     "username": Key(text, "text", "", "user name for basic authentication"),
-    "password": Key(text, "text", "", "password; better in a file"),
+    "password": Key(text, "text", "", "password; a file is safer"),
     "password_file": Key(text, "path", "", "file with the password, read for every request"),
-    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token": Key(text, "text", "", "bearer token; a file is safer"),
     "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
     "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
     "cert_file": Key(text, "path", "", "client certificate (PEM)"),
     "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
     "insecure_skip_verify": Key(
-        boolean, "boolean", _ASKED.insecure_skip_verify, "do not verify the certificate"
+        boolean, "boolean", _ALERTMANAGER.insecure_skip_verify, "do not verify the certificate"
     ),
 }
 
-_HOOK_KEYS: dict[str, Key | Section | Items] = {
+_ENGINE_REQUEST_KEYS: dict[str, Key | Section | SectionList] = {
     "method": Key(one_of("POST", "PUT", "PATCH", "GET", "DELETE"), "word", "POST", "HTTP method"),
-    "path": Key(path, "path", "", "path behind the engine's URL"),
-    "body": Key(members, "mapping", (), "body, sent as JSON; empty: none"),
+    "path": Key(path, "path", "", "path that is appended to the engine's URL"),
+    "body": Key(members, "mapping", (), "body, sent as JSON; empty: no body"),
 }
-_ENGINE_KEYS: dict[str, Key | Section | Items] = {
+_ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
     "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
     "url": Key(url, "URL", None, "URL of the engine"),
@@ -174,40 +172,40 @@ _ENGINE_KEYS: dict[str, Key | Section | Items] = {
         one_of("", "keep", "wait", "abort", "in_place", "retract"),
         "word",
         "",
-        "mode of its pause: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
+        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
         "(default: keep or in_place, which keep running requests)",
     ),
     "model": Key(text, "text", "", "model behind Ray Serve LLM"),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
-        positive_seconds, "duration", 10.0, "how often the engine is asked whether it is paused"
+        positive_seconds, "duration", 10.0, "how often the engine is queried whether it is paused"
     ),
-    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token": Key(text, "text", "", "bearer token; a file is safer"),
     "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
     "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
-    "pause": Section(_HOOK_KEYS),
-    "resume": Section(_HOOK_KEYS),
-    "asked_path": Key(path, "path", "", "of http: path that says whether it is paused; empty: there is none"),
-    "asked_member": Key(text, "text", "is_paused", "of http: member of that answer, as a dotted path"),
+    "pause": Section(_ENGINE_REQUEST_KEYS),
+    "resume": Section(_ENGINE_REQUEST_KEYS),
+    "asked_path": Key(path, "path", "", "http only: path that returns whether it is paused; empty: none"),
+    "asked_member": Key(text, "text", "is_paused", "http only: member of that response, as a dotted path"),
 }
 
 _FIELDS = ImportFields()
-_IMPORT_KEYS: dict[str, Key | Section | Items] = {
+_IMPORT_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope that gets the counts and the state"),
-    "url": Key(url, "URL", None, "URL that answers with JSON"),
+    "url": Key(url, "URL", None, "URL that returns JSON"),
     "name": Key(name, "name", "", "name in log and metrics, and source of the signal (default: import)"),
-    "interval_secs": Key(positive_seconds, "duration", 10.0, "how often it is asked"),
+    "interval_secs": Key(positive_seconds, "duration", 10.0, "how often it is queried"),
     "timeout_secs": Key(positive_seconds, "duration", 5.0, "timeout of a request"),
     "username": Key(text, "text", "", "user name for basic authentication"),
     "password": Key(text, "text", "", "password for basic authentication"),
-    "bearer_token": Key(text, "text", "", "bearer token; better in a file"),
+    "bearer_token": Key(text, "text", "", "bearer token; a file is safer"),
     "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
     "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
     "fields": Section(
         {
             name: Key(text, "dotted path", getattr(_FIELDS, name), description)
             for name, description in {
-                "interventions_total": "member of the answer; empty: none",
+                "interventions_total": "member of the response; empty: none",
                 "pauses_total": "the same",
                 "resumes_total": "the same",
                 "requests_total": "the same; it may be missing",
@@ -224,11 +222,11 @@ _IMPORT_KEYS: dict[str, Key | Section | Items] = {
 }
 
 _TLS = TlsConfig()
-_CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
+_CREDENTIAL_KEYS: dict[str, Key | Section | SectionList] = {
     "name": Key(name, "name", None, "actor in log and history"),
     "roles": Key(roles, "list of roles", None, "worker, agent, webhook, viewer, operator"),
     "scope": Key(
-        scope, "scope", "", "where the roles count: in this scope and inside it (default: the root)"
+        scope, "scope", "", "the roles apply to this scope and the scopes inside it (default: the root)"
     ),
     "token_file": Key(text, "path", "", "file with a bearer token; read again when it changes"),
     "token_env": Key(text, "variable", "", "environment variable with a bearer token"),
@@ -238,7 +236,7 @@ _CREDENTIAL_KEYS: dict[str, Key | Section | Items] = {
     "certificate": Key(text, "text", "", "common name or subject alternative name of a client certificate"),
 }
 
-_LIMIT_KEYS: dict[str, Key | Section | Items] = {
+_LIMIT_KEYS: dict[str, Key | Section | SectionList] = {
     word: Key(
         positive_seconds if word.endswith("_secs") else count,
         "duration" if word.endswith("_secs") else "number",
@@ -251,9 +249,9 @@ _LIMIT_KEYS: dict[str, Key | Section | Items] = {
         "max_tombstones": "ended alerts that are remembered for 15 minutes, so that an older notification is "
         "known to be stale; above the limit the oldest are forgotten",
         "max_clients": "clients that report counts",
-        "max_waiters": "gate requests that wait at once",
+        "max_waiters": "gate requests that wait at the same time",
         "max_waiters_per_scope": "gate requests that wait at one gate",
-        "max_watchers": "watches that wait at once",
+        "max_watchers": "watch requests that wait at the same time",
         "max_event_streams": "open event streams",
         "max_connections": "open connections",
         "max_header_bytes": "bytes of a request's head",
@@ -261,10 +259,10 @@ _LIMIT_KEYS: dict[str, Key | Section | Items] = {
         "max_alerts_per_notification": "alerts in one notification",
         "max_labels_per_alert": "labels of one alert",
         "max_label_bytes": "bytes of one label value",
-        "max_auth_failures_per_minute": "failed authentications of an address per minute, then 429",
-        "header_timeout_secs": "a request's head must be complete after this",
-        "body_timeout_secs": "a request's body must be complete after this",
-        "write_timeout_secs": "a client must read its answer within this",
+        "max_auth_failures_per_minute": "failed authentications per address and minute; further ones get 429",
+        "header_timeout_secs": "timeout for receiving a request's head",
+        "body_timeout_secs": "timeout for receiving a request's body",
+        "write_timeout_secs": "timeout for sending a response",
     }.items()
 }
 
@@ -274,8 +272,8 @@ SCHEMA = Section(
             listeners,
             "address or list",
             tuple(one.address for one in _CONFIG.listen),
-            "HOST:PORT, [V6]:PORT or unix:/path; or sections with address, roles (allowed there without "
-            "a credential), tls (false: no TLS there) and mode (file mode of a Unix socket)",
+            "HOST:PORT, [V6]:PORT or unix:/path; or sections with address, roles (allowed without a "
+            "credential), tls (false: no TLS) and mode (file mode of a Unix socket)",
         ),
         "auth": Section(
             {
@@ -283,9 +281,11 @@ SCHEMA = Section(
                     boolean,
                     "boolean",
                     False,
-                    "allow listeners that other machines reach without a credential",
+                    "allow requests from other machines without a credential",
                 ),
-                "credentials": Items(Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"),
+                "credentials": SectionList(
+                    Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"
+                ),
             }
         ),
         "tls": Section(
@@ -298,7 +298,7 @@ SCHEMA = Section(
                     text,
                     "path",
                     "",
-                    "CA bundle for client certificates; empty: clients are not asked for one",
+                    "CA bundle for client certificates; empty: no client certificates are requested",
                 ),
                 "client_auth": Key(
                     one_of("request", "require"),
@@ -307,7 +307,7 @@ SCHEMA = Section(
                     "request a client certificate, or require it",
                 ),
                 "min_version": Key(
-                    one_of("1.2", "1.3"), "version", _TLS.min_version, "lowest TLS version; in quotes"
+                    one_of("1.2", "1.3"), "version", _TLS.min_version, "minimum TLS version; in quotes"
                 ),
             }
         ),
@@ -318,16 +318,16 @@ SCHEMA = Section(
                     one_of("refuse", "quarantine"),
                     "word",
                     _STORE.on_corrupt,
-                    "damaged file: refuse to start, or move it away and start with an empty one",
+                    "if the file is damaged: refuse to start, or move it away and start with an empty store",
                 ),
                 "history_max_entries": Key(
-                    count, "number", _STORE.history_max_entries, "entries kept in the history"
+                    count, "number", _STORE.history_max_entries, "maximum number of history entries"
                 ),
                 "history_max_age_secs": Key(
                     positive_seconds,
                     "duration",
                     _STORE.history_max_age_secs,
-                    "entries are deleted after this",
+                    "maximum age of history entries",
                 ),
             },
             short="url",
@@ -336,45 +336,47 @@ SCHEMA = Section(
             one_of("debug", "info", "warning", "error"),
             "word",
             _CONFIG.log_level,
-            "least severe level that is logged",
+            "minimum level that is logged",
         ),
         "log_format": Key(
-            one_of("console", "json"), "word", _CONFIG.log_format, "format of the log: for people, or JSON"
+            one_of("console", "json"), "word", _CONFIG.log_format, "log format: text lines or JSON"
         ),
         "scope_idle_secs": Key(
             positive_seconds,
             "duration",
             _CONFIG.scope_idle_secs,
-            "a scope without signal, hold or waiter is forgotten after this",
+            "a scope without signals, holds and waiters is forgotten after this",
         ),
         "defaults": Section(_POLICY_KEYS),
-        "policies": Items(
+        "policies": SectionList(
             Section(
                 {
                     "match": Key(
-                        scope, "scope", None, "the policy counts for this scope and everything inside it"
+                        scope, "scope", None, "the policy applies to this scope and the scopes inside it"
                     ),
                     **_POLICY_KEYS,
                 }
             ),
-            "the first one that matches decides; keys that it does not set come from defaults",
+            "the first policy that matches decides; keys that it does not set come from defaults",
         ),
         "alerts": Section(
             {
-                "rules": Items(
+                "rules": SectionList(
                     Section(
                         {
                             "matchers": Key(
                                 texts, "list of text", (), "Alertmanager matchers; all must match"
                             ),
                             "state": Key(text, "state", None, "state of the signal, or ignore"),
-                            "scope": Key(texts, "list of text", (), "labels whose values make the scope"),
+                            "scope": Key(
+                                texts, "list of text", (), "labels whose values are the segments of the scope"
+                            ),
                             "reason": Key(
                                 text, "template", "", "text with {labels.NAME} and {annotations.NAME}"
                             ),
                         }
                     ),
-                    "the first one that matches decides (default: the built-in rules)",
+                    "the first rule that matches decides (default: the built-in rules)",
                 ),
                 "alert_ttl_secs": Key(
                     positive_seconds,
@@ -393,7 +395,7 @@ SCHEMA = Section(
                     positive_seconds,
                     "duration",
                     _ALERTS.reconcile_secs,
-                    "how often Alertmanager is asked what fires",
+                    "how often Alertmanager is queried",
                 ),
                 "alertmanager": Section(_ALERTMANAGER_KEYS),
                 "watchdog": Section(_WATCHDOG_KEYS),
@@ -401,21 +403,23 @@ SCHEMA = Section(
                     boolean,
                     "boolean",
                     _ALERTS.hold_while_blind,
-                    "a resolve lifts nothing while the sidecar is blind",
+                    "a resolve ends no signal while the sidecar is blind",
                 ),
             }
         ),
-        "engines": Items(
-            Section(_ENGINE_KEYS), "engines that are paused by their own API when their gate closes"
+        "engines": SectionList(
+            Section(_ENGINE_KEYS), "engines that are paused by their own API while their gate is closed"
         ),
-        "imports": Items(Section(_IMPORT_KEYS), "other controllers whose counts and state are taken over"),
+        "imports": SectionList(
+            Section(_IMPORT_KEYS), "other controllers whose counts and state are imported"
+        ),
         "limits": Section(_LIMIT_KEYS),
     }
 )
 
 
 def describe(section: Section = SCHEMA, prefix: str = "") -> list[tuple[str, str, object, str]]:
-    """Every key with its type, default and description; items of lists as ``policies[].match``."""
+    """Every key with its type, default and description. Items of lists are named ``policies[].match``."""
     rows: list[tuple[str, str, object, str]] = []
     for word, key in section.keys.items():
         if isinstance(key, Key):

@@ -1,4 +1,4 @@
-"""Where values come from: a YAML file with its lines, and the environment."""
+"""Reads config values from a YAML file, with line numbers, and from the environment."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.core.errors import nearest, shown
+from sidecar.core.errors import closest_match, short_repr
 
 from .errors import ConfigError
 from .schema import Section
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(
-    # What the command line and clients read, and what Kubernetes sets for a Service of this name.
+    # Variables of the command line and of clients, and those that Kubernetes sets for a Service of this name.
     r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
 )
@@ -26,7 +26,7 @@ _MAX_NODES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value, and where it stands.
+    """A value and its location.
 
     Attributes:
         value: text, number, boolean, None, a list of values, or a mapping of keys to values.
@@ -34,10 +34,10 @@ class Value:
     """
 
     value: object
-    place: str
+    location: str
 
     def plain(self) -> object:
-        """The value without places."""
+        """The value without locations."""
         if isinstance(self.value, dict):
             return {key: value.plain() for key, value in self.value.items()}
         if isinstance(self.value, list):
@@ -46,10 +46,10 @@ class Value:
 
 
 def read_file(path: Path) -> Value:
-    """What the YAML file at ``path`` says.
+    """Read the YAML file at ``path``.
 
     Raises:
-        ConfigError: it cannot be read, or is not YAML.
+        ConfigError: the file cannot be read, or is not YAML.
     """
     try:
         return read_yaml(path.read_bytes(), str(path))
@@ -58,10 +58,10 @@ def read_file(path: Path) -> Value:
 
 
 def read_yaml(data: bytes | str, name: str) -> Value:
-    """What YAML says; ``name`` stands in places.
+    """Parse YAML. Locations start with ``name``.
 
     Raises:
-        ConfigError: it is not YAML.
+        ConfigError: ``data`` is not YAML.
     """
     loader: yaml.SafeLoader | None = None
     try:
@@ -72,7 +72,7 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         return _Reader(loader, name).read(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        hint = ' (quote a text that has a colon, as "memory:", and look at the indentation)'
+        hint = ' (quote text that contains a colon, such as "memory:", and check the indentation)'
         hint = hint if error.problem == _COLON else ""
         raise ConfigError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
     except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_yaml(data: bytes | str, name: str) -> Value:
 
 
 class _Reader:
-    """Makes values of nodes; aliases count as often as they are used, so a bomb is noticed."""
+    """Converts YAML nodes to values. An alias counts each time it is used, to detect an alias bomb."""
 
     def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
         self._loader = loader
@@ -93,32 +93,32 @@ class _Reader:
         self._nodes = 0
 
     def read(self, node: yaml.Node) -> Value:
-        place = f"{self._name}:{node.start_mark.line + 1}"
+        location = f"{self._name}:{node.start_mark.line + 1}"
         self._nodes += 1
         if self._nodes > _MAX_NODES:
-            raise ConfigError([f"{place}: has more than {_MAX_NODES} values"])
+            raise ConfigError([f"{location}: has more than {_MAX_NODES} values"])
         if isinstance(node, yaml.MappingNode):
-            return Value(self._mapping(node), place)
+            return Value(self._mapping(node), location)
         if isinstance(node, yaml.SequenceNode):
-            return Value([self.read(one) for one in node.value], place)
-        return Value(self._loader.construct_object(node, deep=True), place)
+            return Value([self.read(one) for one in node.value], location)
+        return Value(self._loader.construct_object(node, deep=True), location)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for key_node, value_node in node.value:
-            place = f"{self._name}:{key_node.start_mark.line + 1}"
+            location = f"{self._name}:{key_node.start_mark.line + 1}"
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigError([f"{place}: a key must be text"])
+                raise ConfigError([f"{location}: a key must be text"])
             if key in values:
-                raise ConfigError([f"{place}: {key}: stands here a second time"])
+                raise ConfigError([f"{location}: {key}: is set twice"])
             value = self.read(value_node)
-            values[key] = Value(value.value, place)
+            values[key] = Value(value.value, location)
         return values
 
 
 def read_environment(environ: Mapping[str, str], schema: Section, problems: list[str]) -> Value:
-    """What the variables ``WELLBEING_…`` say, nested as the schema is; mistakes go to ``problems``."""
+    """Read the variables ``WELLBEING_…``, nested like the schema. Errors are added to ``problems``."""
     root: dict[str, Value] = {}
     known = dict(_variables(schema, PREFIX, ()))
     for name in sorted(environ):
@@ -127,7 +127,7 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         path = known.get(name)
         if path is None:
             if not _RESERVED.fullmatch(name):
-                problems.append(f"{name}: no such variable{hint_at(name, known)}")
+                problems.append(f"{name}: no such variable{suggestion_for(name, known)}")
             continue
         try:
             value = read_yaml(environ[name], name)
@@ -137,9 +137,9 @@ def read_environment(environ: Mapping[str, str], schema: Section, problems: list
         if not environ[name].strip():
             value = Value("", name)
         elif _is_bare_mapping(value):
-            # "memory:" is what it says, not a mapping of nothing.
+            # "memory:" is text here, not a mapping with an empty value.
             value = Value(environ[name].strip(), name)
-        _put(root, path, _placed(value, name))
+        _put(root, path, _with_location(value, name))
     return Value(root, "the environment")
 
 
@@ -147,20 +147,20 @@ def _is_bare_mapping(value: Value) -> bool:
     return isinstance(value.value, dict) and [one.value for one in value.value.values()] == [None]
 
 
-def lengthen(schema: Section, root: Value) -> Value:
-    """``root`` with sections that were given in short written out."""
+def expand_short_forms(schema: Section, root: Value) -> Value:
+    """``root`` with the short forms of sections replaced by the full forms."""
     if not isinstance(root.value, dict):
         return root
     keys = dict(root.value)
     for name, key in schema.keys.items():
         value = keys.get(name)
         if isinstance(key, Section) and key.short and value is not None and isinstance(value.value, str):
-            keys[name] = Value({key.short: value}, value.place)
-    return Value(keys, root.place)
+            keys[name] = Value({key.short: value}, value.location)
+    return Value(keys, root.location)
 
 
 def merge(first: Value, second: Value) -> Value:
-    """``first``, and ``second`` where it says nothing; mappings key by key."""
+    """Merge two values. ``first`` overrides ``second``; mappings are merged key by key."""
     if isinstance(first.value, dict) and isinstance(second.value, dict):
         keys = {
             key: merge(first.value[key], second.value[key])
@@ -168,22 +168,24 @@ def merge(first: Value, second: Value) -> Value:
             else first.value.get(key) or second.value[key]
             for key in {**second.value, **first.value}
         }
-        return Value(keys, second.place)
+        return Value(keys, second.location)
     return first
 
 
-def hint_at(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like ``name``."""
-    near = nearest(name, known)
+def suggestion_for(name: str, known: Iterable[str]) -> str:
+    """A hint with the known name that is most similar to ``name``; empty: no name is similar."""
+    near = closest_match(name, known)
     return f" (did you mean {near}?)" if near else ""
 
 
 def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problems: list[str]) -> None:
-    """Tell of keys that are not known."""
+    """Add a problem for each unknown key."""
     known = list(known)
     for key, one in value.items():
         if key not in known:
-            problems.append(f"{one.place}: {path}{shown(key)[1:-1]}: no such key{hint_at(key, known)}")
+            problems.append(
+                f"{one.location}: {path}{short_repr(key)[1:-1]}: no such key{suggestion_for(key, known)}"
+            )
 
 
 def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable[tuple[str, tuple[str, ...]]]:
@@ -199,15 +201,15 @@ def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable
 
 def _put(root: dict[str, Value], path: tuple[str, ...], value: Value) -> None:
     for name in path[:-1]:
-        inner = root.setdefault(name, Value({}, value.place)).value
+        inner = root.setdefault(name, Value({}, value.location)).value
         assert isinstance(inner, dict)  # noqa: S101 - only this function fills it
         root = inner
     root[path[-1]] = value
 
 
-def _placed(value: Value, place: str) -> Value:
+def _with_location(value: Value, location: str) -> Value:
     if isinstance(value.value, dict):
-        return Value({key: _placed(one, place) for key, one in value.value.items()}, place)
+        return Value({key: _with_location(one, location) for key, one in value.value.items()}, location)
     if isinstance(value.value, list):
-        return Value([_placed(one, place) for one in value.value], place)
-    return Value(value.value, place)
+        return Value([_with_location(one, location) for one in value.value], location)
+    return Value(value.value, location)

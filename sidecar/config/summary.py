@@ -1,4 +1,4 @@
-"""What a config comes to, in a few words for the log."""
+"""A short summary of the config, for the log."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from sidecar.core.policy import Policy, PolicyTable
 _MOST_NAMED = 5
 
 
-def what_pauses(policies: PolicyTable) -> str:
-    """Which scopes their policies may pause, in a sentence's part; operators may always pause."""
+def describe_pausing(policies: PolicyTable) -> str:
+    """Describe the scopes that policies may pause, as part of a sentence. Operators may always pause."""
     pausing = [match for match, policy in policies.rules if _pauses(policy)]
     sparing = [match for match, policy in policies.rules if not _pauses(policy)]
     if _pauses(policies.defaults):
@@ -29,6 +29,6 @@ def _all(policies: PolicyTable) -> list[Policy]:
 
 
 def _named(scopes: list[str]) -> str:
-    shown = ", ".join(scope or "(root)" for scope in scopes[:_MOST_NAMED])
+    names = ", ".join(scope or "(root)" for scope in scopes[:_MOST_NAMED])
     more = len(scopes) - _MOST_NAMED
-    return f"{shown} and {more} more policies" if more > 0 else shown
+    return f"{names} and {more} more policies" if more > 0 else names

@@ -1,4 +1,4 @@
-"""The config as the rest of the program knows it."""
+"""The values of the config, as the rest of the program uses them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from sidecar.alerts import RuleSet
 from sidecar.core.policy import PolicyTable
 
-LEAST_TOKEN_LENGTH = 16
-"""Characters of a bearer token."""
+MIN_TOKEN_LENGTH = 16
+"""Minimum number of characters of a bearer token."""
 
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
 
@@ -19,11 +19,11 @@ class WatchdogConfig:
     """The dead man's switch.
 
     Attributes:
-        alertname: of an alert that always fires; empty: there is none, and the sidecar is never blind.
-        timeout_secs: seconds without it until the sidecar is blind.
-        grace_secs: seconds after it is back until resolves that came meanwhile count.
-        state: of the signal that is put on ``scope`` while blind; empty: no signal.
-        scope: the root by default.
+        alertname: name of an alert that always fires; empty: no watchdog, the sidecar is never blind.
+        timeout_secs: seconds without the alert until the sidecar is blind.
+        grace_secs: seconds from the return of the alert until resolves that came meanwhile are accepted.
+        state: state of the signal that is put in ``scope`` while blind; empty: no signal.
+        scope: scope of that signal; the root by default.
     """
 
     alertname: str = ""
@@ -35,19 +35,19 @@ class WatchdogConfig:
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerConfig:
-    """How Alertmanager is asked.
+    """How Alertmanager is queried.
 
     Attributes:
-        receiver: only what goes to this receiver is asked for, and judged; empty: everything.
-        filter: only what these matchers match; empty: everything.
+        receiver: only alerts of this receiver are queried and reconciled; empty: all alerts.
+        filter: only alerts that these matchers match are queried and reconciled; empty: all alerts.
         count_suppressed: whether silenced and inhibited alerts count as firing.
-        min_uptime_secs: an Alertmanager that runs for less may not have heard of every alert yet.
-        timeout_secs: for an answer.
-        username: for basic authentication, with one of the passwords.
-        password: in the config itself.
-        password_file: in a file, read at every request.
-        bearer_token: in the config itself.
-        bearer_token_file: in a file, read at every request.
+        min_uptime_secs: an Alertmanager that has run for less may not have received every alert yet.
+        timeout_secs: timeout of a request in seconds.
+        username: user name for basic authentication.
+        password: its password.
+        password_file: file with the password, read for every request.
+        bearer_token: bearer token.
+        bearer_token_file: file with the bearer token, read for every request.
         ca_file: CA bundle; empty: the system's trust store.
         cert_file: client certificate.
         key_file: its private key.
@@ -75,13 +75,13 @@ class AlertsConfig:
     """How alerts become signals.
 
     Attributes:
-        rules: the built-in ones where none are configured.
+        rules: the rules; the built-in ones if none are configured.
         alert_ttl_secs: seconds after which an alert that is not repeated expires.
-        alertmanager_urls: of one Alertmanager, or of the members of one cluster.
-        reconcile_secs: how often it is asked.
-        alertmanager: how it is asked.
+        alertmanager_urls: URLs of one Alertmanager, or of the members of one cluster.
+        reconcile_secs: seconds between two queries of Alertmanager.
+        alertmanager: how Alertmanager is queried.
         watchdog: the dead man's switch.
-        hold_while_blind: a resolve lifts nothing while the watchdog is silent.
+        hold_while_blind: while the sidecar is blind, a resolve ends no signal.
     """
 
     rules: RuleSet = field(default_factory=RuleSet)
@@ -94,13 +94,13 @@ class AlertsConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class HookConfig:
-    """A request that turns an engine's switch.
+class EngineRequestConfig:
+    """A request that pauses or resumes an engine.
 
     Attributes:
-        method: of HTTP.
-        path: behind the engine's URL.
-        body: sent as JSON; None: no body.
+        method: HTTP method.
+        path: path that is appended to the engine's URL.
+        body: body, sent as JSON; None: no body.
     """
 
     method: str = "POST"
@@ -110,24 +110,24 @@ class HookConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """An engine whose own switch is turned with a gate.
+    """An engine that is paused and resumed together with a gate.
 
     Attributes:
-        name: for log, history and metrics.
-        scope: whose gate.
+        name: name in log, history and metrics.
+        scope: scope of the gate.
         kind: ``vllm``, ``sglang``, ``ray`` or ``http``.
-        url: of the engine.
-        mode: of its pause; empty: the gentlest there is, which keeps what runs.
-        model: which, behind Ray Serve LLM.
-        timeout_secs: for an answer.
-        check_secs: how often it is asked whether it still agrees.
-        bearer_token: in the config itself.
-        bearer_token_file: in a file, read at every request.
+        url: URL of the engine.
+        mode: pause mode; empty: the mode that keeps running requests.
+        model: model behind Ray Serve LLM.
+        timeout_secs: timeout of a request in seconds.
+        check_secs: seconds between two checks whether the engine is paused.
+        bearer_token: bearer token.
+        bearer_token_file: file with the bearer token, read for every request.
         ca_file: CA bundle; empty: the system's trust store.
-        pause: of ``http``: pauses it.
-        resume: of ``http``: resumes it.
-        asked_path: of ``http``: what to GET to know whether it is paused; empty: it cannot be asked.
-        asked_member: of ``http``: where the answer says so, by dotted path.
+        pause: for ``http``: the request that pauses the engine.
+        resume: for ``http``: the request that resumes the engine.
+        asked_path: for ``http``: path of a GET request that returns whether it is paused; empty: none.
+        asked_member: for ``http``: dotted path of the member of that response.
     """
 
     name: str
@@ -141,17 +141,17 @@ class EngineConfig:
     bearer_token: str = field(default="", repr=False)
     bearer_token_file: str = ""
     ca_file: str = ""
-    pause: HookConfig = field(default_factory=HookConfig)
-    resume: HookConfig = field(default_factory=HookConfig)
+    pause: EngineRequestConfig = field(default_factory=EngineRequestConfig)
+    resume: EngineRequestConfig = field(default_factory=EngineRequestConfig)
     asked_path: str = ""
     asked_member: str = "is_paused"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportFields:
-    """Where an import's answer has what, by dotted path; empty: nowhere.
+    """Dotted paths of the values in the response of an import; empty: the response does not have the value.
 
-    The defaults are the names that a controller with metrics of its own has.
+    The defaults are the member names that a controller with its own metrics uses.
     """
 
     interventions_total: str = "interventions_total"
@@ -169,20 +169,20 @@ class ImportFields:
 
 @dataclass(frozen=True, slots=True)
 class ImportConfig:
-    """A controller elsewhere whose counts and state are taken over.
+    """Another controller whose counts and state are imported.
 
     Attributes:
-        name: for log and metrics, and of the claim.
-        scope: whose they become.
-        url: answers with JSON.
-        interval_secs: how often it is asked.
-        timeout_secs: for an answer.
-        username: for basic authentication.
+        name: name in log and metrics, and in the source of the claim.
+        scope: scope that gets the counts and the state.
+        url: URL that returns JSON.
+        interval_secs: seconds between two requests.
+        timeout_secs: timeout of a request in seconds.
+        username: user name for basic authentication.
         password: its password.
-        bearer_token: in the config itself.
-        bearer_token_file: in a file, read at every request.
+        bearer_token: bearer token.
+        bearer_token_file: file with the bearer token, read for every request.
         ca_file: CA bundle; empty: the system's trust store.
-        fields: where the answer has what.
+        fields: dotted paths of the values in the response.
     """
 
     name: str
@@ -203,24 +203,24 @@ class LimitsConfig:
     """The limits.
 
     Attributes:
-        max_scopes: scopes that may be known.
-        max_signals_per_scope: signals that a scope may have.
-        max_tombstones: ended alerts that are remembered; beyond it the oldest are forgotten.
-        max_clients: clients whose reports are kept apart.
-        max_waiters: gate requests that may be parked at once.
-        max_waiters_per_scope: of them, at one gate.
-        max_watchers: watches that may be parked at once.
-        max_event_streams: event streams that may be open at once.
+        max_scopes: known scopes.
+        max_signals_per_scope: signals of one scope.
+        max_tombstones: tombstones of ended alerts; above this the oldest are removed.
+        max_clients: clients whose reports are stored separately.
+        max_waiters: gate requests that are parked at the same time.
+        max_waiters_per_scope: gate requests that are parked at one gate.
+        max_watchers: watch requests that are parked at the same time.
+        max_event_streams: open event streams.
         max_connections: open connections.
-        max_header_bytes: of a request's head.
-        max_body_bytes: of a request's body.
+        max_header_bytes: bytes of a request's head.
+        max_body_bytes: bytes of a request's body.
         max_alerts_per_notification: alerts in one webhook notification.
         max_labels_per_alert: labels of one alert.
-        max_label_bytes: of one label's value.
-        max_auth_failures_per_minute: wrong credentials of one address, before it is told to wait.
-        header_timeout_secs: for a head that was begun to be whole.
-        body_timeout_secs: for a body to be whole.
-        write_timeout_secs: for a client to read what it asked for.
+        max_label_bytes: bytes of one label value.
+        max_auth_failures_per_minute: failed authentications per address and minute.
+        header_timeout_secs: seconds to receive a request's head after its first byte.
+        body_timeout_secs: seconds to receive a request's body.
+        write_timeout_secs: seconds until a client must have read a response.
     """
 
     max_scopes: int = 20_000
@@ -245,14 +245,14 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where the sidecar listens.
+    """An address on which the sidecar listens.
 
     Attributes:
         address: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``.
-        roles: what may be done here without a credential; None: everything where there are no credentials at
-            all, else nothing.
-        tls: whether TLS is spoken; None: where it is configured, but for Unix sockets.
-        mode: of a Unix socket's file.
+        roles: roles of clients without a credential; None: all roles if no credentials are configured, else
+            none.
+        tls: whether TLS is used; None: yes if it is configured, except on a Unix socket.
+        mode: file mode of a Unix socket.
     """
 
     address: str
@@ -262,30 +262,30 @@ class Listener:
 
     @property
     def is_unix(self) -> bool:
-        """Whether it is a Unix socket."""
+        """Whether the address is a Unix socket."""
         return self.address.startswith("unix:")
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine, or pod, can reach it."""
+        """Whether only this machine, or pod, can reach the address."""
         host = self.address.rpartition(":")[0].strip("[]")
         return self.is_unix or host in ("localhost", "::1") or host.startswith("127.")
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialConfig:
-    """Who may do what, and how they are known: by one of token, password and certificate.
+    """A credential: a token, a password or a certificate, and what its owner may do.
 
     Attributes:
         name: the actor in log and history.
-        roles: what they may do.
-        scope: where: in this scope and inside it.
-        token_file: the file with the bearer token; read again when it changes.
-        token_env: the variable with it.
-        token_sha256: its SHA-256, in hex.
-        username: for basic authentication.
-        password_bcrypt: the password's hash.
-        certificate: the common name or a subject alternative name of their certificate.
+        roles: what the owner may do.
+        scope: the roles apply to this scope and the scopes inside it.
+        token_file: file with the bearer token; read again when it changes.
+        token_env: environment variable with the bearer token.
+        token_sha256: SHA-256 of the bearer token, in hex.
+        username: user name for basic authentication.
+        password_bcrypt: bcrypt hash of the password.
+        certificate: common name or a subject alternative name of the client certificate.
     """
 
     name: str
@@ -301,10 +301,10 @@ class CredentialConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """Who may do what.
+    """Authentication and authorization.
 
     Attributes:
-        insecure: listeners that other machines reach may need no credential.
+        insecure: allow requests from other machines without a credential.
         credentials: who may do what, and how they authenticate.
     """
 
@@ -314,14 +314,14 @@ class AuthConfig:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """How TLS is spoken.
+    """TLS settings of the listeners.
 
     Attributes:
-        cert_file: the certificate and those between it and its root; read again when it changes.
-        key_file: its key.
-        client_ca_file: CA bundle for client certificates; empty: clients are not asked for one.
-        client_auth: ``request`` one, or ``require`` it.
-        min_version: ``1.2`` or ``1.3``.
+        cert_file: certificate with its chain; read again when it changes.
+        key_file: private key of the certificate.
+        client_ca_file: CA bundle for client certificates; empty: no client certificates are requested.
+        client_auth: ``request`` or ``require`` a client certificate.
+        min_version: minimum TLS version, ``1.2`` or ``1.3``.
     """
 
     cert_file: str = ""
@@ -333,13 +333,14 @@ class TlsConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where the state is kept.
+    """Where the state is stored.
 
     Attributes:
         url: ``memory:`` or ``sqlite:PATH``.
-        on_corrupt: ``refuse`` to start on a damaged file, or ``quarantine`` it and start with an empty one.
-        history_max_entries: the newest so many entries of the history are kept.
-        history_max_age_secs: and none older.
+        on_corrupt: if the file is damaged, ``refuse`` to start, or ``quarantine`` it and start with an empty
+            one.
+        history_max_entries: maximum number of history entries.
+        history_max_age_secs: maximum age of history entries in seconds.
     """
 
     url: str = "sqlite:wellbeing.db"
@@ -353,18 +354,18 @@ class Config:
     """Everything that can be configured.
 
     Attributes:
-        listen: where, at least once.
-        auth: who may do what.
-        tls: how TLS is spoken; None: it is not.
-        store: where the state is kept.
+        listen: the addresses, at least one.
+        auth: authentication and authorization.
+        tls: TLS settings; None: no TLS.
+        store: where the state is stored.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``console`` or ``json``.
-        scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
-        policies: what counts for which scope.
+        scope_idle_secs: seconds after which a scope without signals, holds and waiters is forgotten.
+        policies: the policies of scopes.
         alerts: how alerts become signals.
-        limits: how much is too much.
-        engines: whose own switches are turned with their gates.
-        imports: controllers whose counts and state are taken over.
+        limits: the limits.
+        engines: engines that are paused and resumed together with a gate.
+        imports: controllers whose counts and state are imported.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)

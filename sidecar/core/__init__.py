@@ -1,1 +1,1 @@
-"""The intervention state machine: values in, values out. No clock, no I/O, no threads."""
+"""The intervention state machine. It takes values and returns values. No clock, no I/O, no threads."""

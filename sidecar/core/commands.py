@@ -1,4 +1,4 @@
-"""What may be asked of the core. Each command is decided whole or not at all."""
+"""The commands of the core. Each command is applied completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .values import Hold, Signal
 
 
 class AlertOutcome(Enum):
-    """What became of one alert, named as in ``wellbeing_webhook_alerts_total``."""
+    """The result for one alert, named as in ``wellbeing_webhook_alerts_total``."""
 
     APPLIED = "applied"
     REPEATED = "repeated"
@@ -23,16 +23,16 @@ class AlertOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertFired:
-    """An alert of a notification that fires.
+    """A firing alert.
 
     Attributes:
         source: ``alert:<fingerprint>``.
-        scope: whom it concerns.
-        state: what it claims.
-        reason: why.
+        scope: the scope of its signal.
+        state: the state of its signal.
+        reason: the reason of its signal.
         starts_at: its ``startsAt``, seconds since the epoch.
-        expires_at: when the claim ends by itself, unless it is repeated.
-        asked: by which question Alertmanager would tell of it; empty: by none.
+        expires_at: when the signal expires, unless the alert is repeated; seconds since the epoch.
+        query: the Alertmanager query that lists the alert; empty: no query does.
         alertname: the alert's name; may be empty.
     """
 
@@ -42,53 +42,53 @@ class AlertFired:
     reason: str
     starts_at: float
     expires_at: float
-    asked: str = ""
+    query: str = ""
     alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertResolved:
-    """An alert of a notification that has ended.
+    """A resolved alert.
 
     Attributes:
         source: ``alert:<fingerprint>``.
         ends_at: its ``endsAt``, seconds since the epoch.
-        keep_until: how long older notifications of it are to be recognised.
-        if_unknown: its outcome where no signal of it stands: then it leaves no tombstone, for the rules
-            would not let it fire either. None: it leaves one.
+        keep_until: until when its tombstone is kept, seconds since the epoch.
+        outcome_if_unknown: the outcome if the alert has no signal. No tombstone is made then, because the
+            rules would ignore the firing alert too. None: a tombstone is made.
     """
 
     source: str
     ends_at: float
     keep_until: float
-    if_unknown: AlertOutcome | None = None
+    outcome_if_unknown: AlertOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveAlerts:
-    """The alerts of one notification, as one step.
+    """The alerts of one notification, applied as one step.
 
     Attributes:
-        alerts: in its order.
-        blind: nobody watches the watchers: a resolve lifts nothing, it is kept in mind.
-        within: whoever tells of them may speak of this scope and those inside it alone; alerts that stand, or
-            would stand, elsewhere are ignored.
+        alerts: in the order of the notification.
+        blind: the watchdog is silent. A resolve ends no signal; its time is stored in the signal.
+        sender_scope: the sender may change this scope and the scopes inside it. Alerts whose signal is, or
+            would be, in another scope are ignored.
     """
 
     alerts: tuple[AlertFired | AlertResolved, ...]
     blind: bool = False
-    within: str = ""
+    sender_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertMissing:
-    """An alert's signal that Alertmanager knows nothing of any more.
+    """An alert that has a signal and that Alertmanager no longer lists.
 
     Attributes:
         source: ``alert:<fingerprint>``.
-        since: of the signal that was looked for; another one stays.
-        expires_at: likewise: one that was repeated meanwhile stays.
-        why: for the history.
+        since: ``since`` of the signal that was compared; a signal with another value is kept.
+        expires_at: ``expires_at`` of that signal; a signal that was refreshed in between is kept.
+        why: the reason, for the history.
     """
 
     source: str
@@ -99,32 +99,32 @@ class AlertMissing:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileAlerts:
-    """What Alertmanager says when it is asked.
+    """The result of a query to Alertmanager.
 
     Attributes:
-        firing: alerts that fire.
-        missing: signals that end.
-        asked_at: when it was asked: it knows better than a resolve that was heard before.
+        firing: the firing alerts.
+        missing: alerts whose signals end.
+        queried_at: when Alertmanager was queried; its answer overrides a resolve that was received before.
     """
 
     firing: tuple[AlertFired, ...]
     missing: tuple[AlertMissing, ...]
-    asked_at: float = 0.0
+    queried_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptResolves:
-    """Sight has come back: what was resolved meanwhile, and has not fired again, is over."""
+    """The watchdog is back: end the signals that were resolved meanwhile and have not fired again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RevertResolves:
-    """The signals ended shortly before the watchdog: they stand until the watchdog is back.
+    """Restore signals that ended shortly before the watchdog did. They are kept until the watchdog is back.
 
     Attributes:
-        signals: with their scopes, as they stood; ``ended_at`` says when they ended.
-        holds: the auto hold of each scope that was paused when they ended. Other scopes are not paused: their
-            pause was over already.
+        signals: scopes and signals, as they were; ``ended_at`` is the time at which they ended.
+        holds: the auto hold of each scope that was paused when the signals ended. Other scopes are not
+            paused: their pause had ended before.
     """
 
     signals: tuple[tuple[str, Signal], ...]
@@ -136,11 +136,11 @@ class ClaimState:
     """An agent's own claim; ``healthy`` withdraws it.
 
     Attributes:
-        scope: whom it concerns.
+        scope: the scope of the claim.
         source: ``agent:<name>``.
-        state: what it claims.
-        reason: why; may be empty.
-        ttl_secs: seconds until it ends by itself; None: never.
+        state: the claimed state.
+        reason: the agent's reason; may be empty.
+        ttl_secs: seconds until the claim expires; None: never.
     """
 
     scope: str
@@ -152,7 +152,7 @@ class ClaimState:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """An operator's pause; ``max_pause_secs`` None: the policy's, 0: no end."""
+    """An operator pauses a scope. ``max_pause_secs``: None takes the policy's value, 0 sets no end."""
 
     scope: str
     reason: str
@@ -162,7 +162,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """An operator's resume: lifts every hold of the scope, not its ancestors'."""
+    """An operator resumes a scope: every hold of the scope is lifted, the holds of its ancestors stay."""
 
     scope: str
     by: str
@@ -171,36 +171,36 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Time has passed: end what is due in ``scopes``."""
+    """End the signals and holds in ``scopes`` whose time has run out."""
 
     scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SetPolicies:
-    """The config has new policies; every scope is settled by them."""
+    """Replace the policies, and settle every scope by the new ones."""
 
     policies: PolicyTable
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
-    """Nothing would be missed of ``scopes``: they are no longer known."""
+class ForgetScopes:
+    """Remove the records of those ``scopes`` that have no signals and no holds."""
 
     scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AddHistoryNote:
-    """Tell the history of something that is no change of scopes.
+    """Add an entry to the history without changing a scope.
 
     Attributes:
-        scope: whom it concerns.
-        kind: the entry's.
-        old: from.
-        new: to.
-        source: who did it.
-        reason: why.
+        scope: the scope of the entry.
+        kind: the kind of the entry.
+        old: the value before.
+        new: the value after.
+        source: the name of the part or client that caused it.
+        reason: the reason.
     """
 
     scope: str
@@ -213,10 +213,10 @@ class AddHistoryNote:
 
 @dataclass(frozen=True, slots=True)
 class RememberWatchdog:
-    """The watchdog was heard of: from now on its silence says that alerting is down, after a restart too.
+    """The watchdog alert was received. Its absence now means that alerting is down, even after a restart.
 
     Attributes:
-        alertname: of the watchdog's alert.
+        alertname: the name of the watchdog alert.
     """
 
     alertname: str
@@ -224,10 +224,10 @@ class RememberWatchdog:
 
 @dataclass(frozen=True, slots=True)
 class ShiftTime:
-    """The clock was set back: what was to come comes by as much earlier.
+    """The clock was set back: move all times of this machine's clock by the same amount.
 
     Attributes:
-        secs: how far the clock has moved; negative.
+        secs: how far the clock has moved, in seconds; negative.
     """
 
     secs: float
@@ -243,7 +243,7 @@ Command = (
     | Resume
     | Expire
     | SetPolicies
-    | Forget
+    | ForgetScopes
     | AddHistoryNote
     | RememberWatchdog
     | ShiftTime
@@ -252,18 +252,18 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """What a command did.
+    """The result of a command.
 
     Attributes:
-        events: in the order they happened.
-        alerts: for each alert of a notification what became of it, in the notification's order.
+        events: in the order in which they happened.
+        alerts: the outcome of each alert, in the order of the notification.
     """
 
     events: tuple[CoreEvent, ...] = ()
     alerts: tuple[AlertOutcome, ...] = ()
 
-    def by(self, actor: str) -> CommandOutcome:
-        """The same, done by ``actor``."""
+    def with_actor(self, actor: str) -> CommandOutcome:
+        """A copy whose history events have ``actor``."""
         events = tuple(
             event if isinstance(event, SignalPut | SignalDropped) else replace(event, actor=actor)
             for event in self.events

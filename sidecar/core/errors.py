@@ -1,16 +1,16 @@
-"""What the core refuses, each with what was wrong and what would be right."""
+"""Errors of the core. Each message says what was wrong and what is allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_SHOWN = 80
+_MAX_REPR_LENGTH = 80
 
 
-def shown(value: object) -> str:
-    """``value`` as it may stand in an error: quoted, escaped and cut."""
+def short_repr(value: object) -> str:
+    """``value`` for use in an error message: quoted, escaped and shortened."""
     text = ascii(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= _MAX_REPR_LENGTH else text[: _MAX_REPR_LENGTH - 1] + "…"
 
 
 class CoreError(ValueError):
@@ -18,17 +18,17 @@ class CoreError(ValueError):
 
 
 class InvalidState(CoreError):
-    """A name that is no wellbeing state."""
+    """A name that is not a wellbeing state."""
 
     def __init__(self, got: object, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"{shown(got)} is no wellbeing state: use one of {', '.join(allowed)}")
+        super().__init__(f"{short_repr(got)} is not a wellbeing state: use one of {', '.join(allowed)}")
 
 
 class InvalidScope(CoreError):
-    """A text that is no scope path."""
+    """A text that is not a scope path."""
 
     def __init__(self, got: object, why: str) -> None:
-        super().__init__(f"{shown(got)} is no scope: {why}")
+        super().__init__(f"{short_repr(got)} is not a scope: {why}")
 
 
 class InvalidPolicy(CoreError):
@@ -40,22 +40,22 @@ class InvalidPolicy(CoreError):
 
 
 class TooManySignals(CoreError):
-    """A command that would put more signals into a scope than it may have."""
+    """A command that would exceed the limit of signals in a scope."""
 
     def __init__(self, scope: str, limit: int) -> None:
-        where = shown(scope) if scope else "the root"
+        where = short_repr(scope) if scope else "the root"
         super().__init__(f"{where} may have at most {limit} signals (limits.max_signals_per_scope)")
 
 
 class TooManyScopes(CoreError):
-    """A command that would name more scopes than may be known."""
+    """A command that would exceed the limit of known scopes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"at most {limit} scopes may be known (limits.max_scopes)")
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Which of ``known`` somebody may have meant who wrote ``name``; None: none of them."""
+def closest_match(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that is most similar to ``name``; None: none is similar."""
     import difflib  # noqa: PLC0415 - only mistakes need it
 
     near = difflib.get_close_matches(name, list(known), 1, 0.5)

@@ -1,7 +1,8 @@
-"""What a decision changed: the only thing that logs, history and counters are made from.
+"""Events: what a command changed. Logs, history and counters are derived from these and nothing else.
 
-What the history tells of has an ``actor``: the name of the credential behind the command; empty: nobody
-had to say who they are, or time did it. Where an alert is the source, ``alertname`` is its name.
+Events that become history entries have an ``actor``: the name of the credential that sent the command. It is
+empty if no credential was needed, or if a timer caused the event. ``alertname`` is the name of the alert if
+an alert is the source.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class HoldPut:
-    """A hold was put or renewed; ``paused`` when the scope had none before."""
+    """A hold was put or renewed. ``paused``: the scope had no hold before."""
 
     scope: str
     at: float
@@ -58,7 +59,7 @@ class HoldPut:
 
 @dataclass(frozen=True, slots=True)
 class HoldLifted:
-    """A hold ended; ``resumed`` when the scope has none left."""
+    """A hold ended. ``resumed``: the scope has no hold left."""
 
     scope: str
     at: float
@@ -73,7 +74,7 @@ class HoldLifted:
 
 @dataclass(frozen=True, slots=True)
 class HistoryNoted:
-    """Something else that the history tells of: an engine's switch was turned, for instance."""
+    """Another change that is recorded in the history, for example that an engine was paused."""
 
     scope: str
     at: float

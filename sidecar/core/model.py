@@ -1,8 +1,8 @@
-"""All scopes together, and the changes to them that are not applied yet.
+"""The state of all scopes, and changes that are not applied yet.
 
 Rules of this file: a `CoreState` changes only through `CoreState.apply`, with a `StateDelta` that was made
-from it. A delta that is thrown away leaves no trace, so a command can be decided, made durable, and only
-then applied.
+from it. A delta that is discarded has no effect. Therefore a command can be decided first, then stored
+durably, and then applied.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .values import EMPTY, ScopeRecord, Tombstone
 _V = TypeVar("_V")
 
 _MAX_EXPIRED_AT_ONCE = 2_000
-"""More tombstones than this are not removed in one step, so that the event loop is not held."""
+"""The most tombstones that one step removes, so that it does not block the event loop."""
 
 
 class CoreState:
-    """All that is known, by scope.
+    """The records of all scopes, and the tombstones of ended alerts.
 
     Args:
         policies: the policies of the config.
-        records: what a store kept.
-        tombstones: what a store kept, by source.
+        records: the stored records, by scope.
+        tombstones: the stored tombstones, by source.
         max_scopes: limit of known scopes.
         max_signals: limit of signals in one scope.
-        max_tombstones: limit of tombstones; the oldest go first.
-        heard_watchdog: what a store kept: the watchdog's alert that was heard of; empty: none.
+        max_tombstones: limit of tombstones; the oldest are removed first.
+        seen_watchdog: name of the watchdog alert that was received, from the store; empty: none was.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class CoreState:
         max_signals: int = 1_000,
         *,
         max_tombstones: int = 50_000,
-        heard_watchdog: str = "",
+        seen_watchdog: str = "",
     ) -> None:
         self.policies = policies
         self.max_scopes = max_scopes
         self.max_signals = max_signals
         self.max_tombstones = max_tombstones
-        self.heard_watchdog = heard_watchdog
+        self.seen_watchdog = seen_watchdog
         self.sweep_at = 0.0
         self.records: dict[str, ScopeRecord] = dict(records or {})
-        # In the order in which they were heard of.
+        # In the order in which the resolves were received.
         self.tombstones: dict[str, Tombstone] = dict(
-            sorted((tombstones or {}).items(), key=lambda item: item[1].heard_at)
+            sorted((tombstones or {}).items(), key=lambda item: item[1].received_at)
         )
         self.scope_by_alert: dict[str, str] = {
             source: scope
@@ -70,10 +70,10 @@ class CoreState:
         """Apply ``delta``."""
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
-        self.heard_watchdog = delta.heard_watchdog
+        self.seen_watchdog = delta.seen_watchdog
         _merge(self.records, delta.records)
         for source in delta.tombstones:
-            # What is put again is the newest.
+            # A tombstone that is put again becomes the newest.
             self.tombstones.pop(source, None)
         _merge(self.tombstones, delta.tombstones)
         _merge(self.scope_by_alert, delta.scope_by_alert)
@@ -90,9 +90,9 @@ class StateDelta:
         records: records that change; None: the scope is forgotten.
         tombstones: tombstones that change; None: removed.
         scope_by_alert: the scope of each alert signal that changes; None: the signal has ended.
-        rewritten: scopes whose signals changed without an event for each signal.
+        rewritten: scopes whose signals changed without an event for each signal; all of them must be stored.
         sweep_at: when tombstones are next checked, seconds since the epoch.
-        heard_watchdog: the watchdog's alert that was heard of; empty: none.
+        seen_watchdog: name of the watchdog alert that was received; empty: none was.
     """
 
     def __init__(self, state: CoreState) -> None:
@@ -103,14 +103,14 @@ class StateDelta:
         self.scope_by_alert: dict[str, str | None] = {}
         self.rewritten: set[str] = set()
         self.sweep_at = state.sweep_at
-        self.heard_watchdog = state.heard_watchdog
-        self._known = len(state.records)
+        self.seen_watchdog = state.seen_watchdog
+        self._scope_count = len(state.records)
         self._tombstone_count = len(state.tombstones)
-        self._oldest: Iterator[str] | None = None
+        self._oldest_first: Iterator[str] | None = None
         self._put_tombstones: OrderedDict[str, None] = OrderedDict()
 
     def known_scopes(self) -> set[str]:
-        """All scopes of the state and of the delta, those that the delta forgets included."""
+        """All scopes of the state and of the delta, including those that the delta forgets."""
         return {*self._state.records, *self.records}
 
     def record(self, scope: str) -> ScopeRecord | None:
@@ -122,13 +122,13 @@ class StateDelta:
     def put_record(self, scope: str, record: ScopeRecord) -> None:
         """Change the record of ``scope``."""
         if self.record(scope) is None:
-            self._known += 1
+            self._scope_count += 1
         self.records[scope] = record
 
     def forget(self, scope: str) -> None:
         """Remove the record of a known ``scope``."""
         self.records[scope] = None
-        self._known -= 1
+        self._scope_count -= 1
 
     def tombstone(self, source: str) -> Tombstone | None:
         """The tombstone of an alert; None: there is none."""
@@ -137,7 +137,7 @@ class StateDelta:
         return self._state.tombstones.get(source)
 
     def put_tombstone(self, source: str, tombstone: Tombstone) -> None:
-        """Put the tombstone of an alert; the oldest ones go where there would be too many."""
+        """Put the tombstone of an alert. Above the limit the oldest ones are removed."""
         if self.tombstone(source) is None:
             self._tombstone_count += 1
         # At the end: it is the newest.
@@ -145,7 +145,7 @@ class StateDelta:
         self.tombstones[source] = tombstone
         self._put_tombstones[source] = None
         self._put_tombstones.move_to_end(source)
-        # Two: a lower limit than before is reached step by step.
+        # Two, not one: if the limit was lowered, the count falls to it step by step.
         self._evict_tombstones(2)
 
     def remove_tombstone(self, source: str) -> None:
@@ -156,7 +156,7 @@ class StateDelta:
             self._put_tombstones.pop(source, None)
 
     def expire_tombstones(self, now: float) -> bool:
-        """Remove tombstones whose time is up, the oldest first; whether there may be more of them."""
+        """Remove expired tombstones, the oldest first. Returns whether more may have to be removed."""
         self._evict_tombstones(_MAX_EXPIRED_AT_ONCE)
         removed = 0
         for source, tombstone in self._state.tombstones.items():
@@ -171,11 +171,11 @@ class StateDelta:
         return self._tombstone_count > self._state.max_tombstones
 
     def shift_tombstones(self, secs: float) -> None:
-        """Move the times of this machine's clock in all tombstones by ``secs``."""
+        """Move those times of all tombstones that come from this machine's clock by ``secs``."""
         own = list(self._put_tombstones)
         for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
             tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))
-            # In their order: the newest ones stay the last.
+            # In their order, so that the newest ones stay last.
             self.tombstones[source] = tombstone and tombstone.shifted(secs)
 
     def _evict_tombstones(self, most: int) -> None:
@@ -183,27 +183,27 @@ class StateDelta:
             self.remove_tombstone(self._oldest_tombstone())
 
     def _oldest_tombstone(self) -> str:
-        if self._oldest is None:
-            self._oldest = iter(self._state.tombstones)
-        for source in self._oldest:
+        if self._oldest_first is None:
+            self._oldest_first = iter(self._state.tombstones)
+        for source in self._oldest_first:
             if source not in self._put_tombstones and self.tombstone(source) is not None:
                 return source
         return next(iter(self._put_tombstones))
 
     def alert_scope(self, source: str) -> str | None:
-        """The scope that holds the signal of an alert; None: it has no signal."""
+        """The scope that has the signal of an alert; None: the alert has no signal."""
         if source in self.scope_by_alert:
             return self.scope_by_alert[source]
         return self._state.scope_by_alert.get(source)
 
     def require_room_for_scopes(self, scopes: set[str]) -> None:
-        """Check that ``scopes`` may all be known. Raises `TooManyScopes`."""
+        """Raise `TooManyScopes` if adding ``scopes`` would exceed the limit."""
         new = sum(1 for scope in scopes if self.record(scope) is None)
-        if new and self._known + new > self._state.max_scopes:
+        if new and self._scope_count + new > self._state.max_scopes:
             raise TooManyScopes(self._state.max_scopes)
 
     def require_room_for_signals(self, scope: str, count: int) -> None:
-        """Check that ``scope`` may have ``count`` more signals. Raises `TooManySignals`."""
+        """Raise `TooManySignals` if ``count`` more signals would exceed the limit of ``scope``."""
         record = self.record(scope)
         if count + (len(record.signals) if record else 0) > self._state.max_signals:
             raise TooManySignals(scope, self._state.max_signals)

@@ -9,10 +9,10 @@ from .values import EMPTY
 
 
 class PendingUpdates:
-    """Opens scope updates as they are needed, and finishes them together.
+    """Opens scope updates when they are needed, and finishes them together.
 
     Args:
-        delta: where the new records go.
+        delta: receives the new records.
         now: seconds since the epoch.
     """
 
@@ -21,8 +21,8 @@ class PendingUpdates:
         self._now = now
         self._updates: dict[str, ScopeUpdate] = {}
 
-    def of(self, scope: str) -> ScopeUpdate:
-        """The update of ``scope``. A scope that is not known becomes known."""
+    def update_for(self, scope: str) -> ScopeUpdate:
+        """The update of ``scope``. An unknown scope is added."""
         update = self._updates.get(scope)
         if update is None:
             record = self._delta.record(scope) or EMPTY
@@ -42,7 +42,7 @@ class PendingUpdates:
         return tuple(events)
 
     def _clear_alert_scope(self, source: str, scope: str) -> None:
-        """An alert's signal expired in ``scope``; the same command may have put it again."""
+        """Clear the scope of an alert whose signal expired, unless the same command put it again."""
         record = self._delta.record(scope)
         if self._delta.alert_scope(source) == scope and (record is None or source not in record.signals):
             self._delta.scope_by_alert[source] = None

@@ -1,4 +1,4 @@
-"""What a scope's signals may do to its gate."""
+"""Policies: whether and how the signals of a scope pause it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .state import WellbeingState
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one scope. The defaults observe and never pause.
+    """The pause settings of one scope. The defaults never pause.
 
     Attributes:
-        enabled: off, signals are ignored and the gate is open, whatever holds exist.
-        pause_on_distressed: a distressed own state puts an auto hold.
-        pause_on_concerned: a concerned own state does, and so a distressed one too.
-        max_pause_secs: seconds after which a hold ends by itself; 0: never.
-        wait_timeout_secs: seconds a gate request waits by default, and at most.
-        min_pause_secs: seconds an auto hold is kept at least; 0: recover at once.
-        resume_ramp_per_sec: parked waiters let through a second after a resume; 0: all at once.
+        enabled: if false, signals are ignored and the gate is open, even if there are holds.
+        pause_on_distressed: put an auto hold if the own state is distressed.
+        pause_on_concerned: put an auto hold if the own state is concerned or distressed.
+        max_pause_secs: seconds after which a hold ends; 0: never.
+        wait_timeout_secs: default and maximum of the seconds that a gate request waits.
+        min_pause_secs: minimum duration of an auto hold in seconds; 0: it ends on recovery.
+        resume_ramp_per_sec: parked waiters admitted per second after a resume; 0: all at once.
     """
 
     enabled: bool = True
@@ -45,7 +45,7 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The own state from which on the scope is paused; None: never."""
+        """The lowest own state that pauses the scope; None: no state does."""
         if not self.enabled:
             return None
         if self.pause_on_concerned:
@@ -57,12 +57,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTable:
-    """The config's policies: the first whose scope holds a scope decides, else the defaults.
+    """The policies of the config. The first rule that matches a scope decides, else the defaults.
 
     Attributes:
-        defaults: what counts where no rule matches.
-        rules: pairs of a scope and the policy of it and everything below it, in the config's order.
-        named: further scopes that the config names.
+        defaults: the policy of scopes that no rule matches.
+        rules: pairs of a scope and its policy, in the config's order. A rule matches the scope and all below
+            it.
+        named: other scopes that the config names.
     """
 
     defaults: Policy = Policy()
@@ -71,18 +72,18 @@ class PolicyTable:
     _first: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Looked through one by one, 10,000 policies would make a start of as many scopes take a minute.
+        # A linear search would make a start with 10,000 policies and as many scopes take a minute.
         first: dict[str, int] = {}
-        for place, (match, _) in enumerate(self.rules):
-            first.setdefault(match, place)
+        for index, (match, _) in enumerate(self.rules):
+            first.setdefault(match, index)
         object.__setattr__(self, "_first", first)
 
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
         first = self._first
-        scope_by_alert = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
-        return self.rules[min(scope_by_alert)][1] if scope_by_alert else self.defaults
+        matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
+        return self.rules[min(matching)][1] if matching else self.defaults
 
     def named_scopes(self) -> Iterable[str]:
-        """The scopes that the config names, and so makes known."""
+        """The scopes that the config names. They are always known."""
         return (*(match for match, _ in self.rules), *self.named)

@@ -1,8 +1,8 @@
-"""Scope paths: what a state and a gate belong to.
+"""Scope paths. Each state and each gate belongs to a scope.
 
 A scope is a ``str``: up to 8 segments joined by ``/``, each ``[A-Za-z0-9._:~-]{1,64}``. The empty
-string is the root and stands for everything. Scopes are compared as they stand: case matters. ``.`` and
-``..`` are no segments: HTTP clients and proxies take them out of a path.
+string is the root and includes every scope. Comparison is case-sensitive. ``.`` and ``..`` are not allowed as
+segments, because HTTP clients and proxies remove them from a path.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _KEPT = MAX_SEGMENT_LENGTH - _DIGEST_LENGTH - 1
 
 
 def parse_scope(text: str) -> str:
-    """``text``, checked to be a scope.
+    """Check that ``text`` is a scope, and return it.
 
     Raises:
-        InvalidScope: with the segment that is wrong and why.
+        InvalidScope: it is not; the message names the segment and the reason.
     """
     if text == ROOT:
         return ROOT
@@ -42,7 +42,7 @@ def parse_scope(text: str) -> str:
 
 
 def is_segment(text: str) -> bool:
-    """Whether ``text`` may stand as it is as a segment of a scope."""
+    """Whether ``text`` is a valid segment of a scope."""
     return text not in _DOTS and _SEGMENT.fullmatch(text) is not None
 
 
@@ -50,7 +50,7 @@ def _why(segment: str) -> str:
     if not segment:
         return "is empty"
     if segment in _DOTS:
-        return "is . or .., which HTTP clients and proxies take out of a path"
+        return "is . or .., which HTTP clients and proxies remove from a path"
     if len(segment) > MAX_SEGMENT_LENGTH:
         return f"has {len(segment)} characters, at most {MAX_SEGMENT_LENGTH} are allowed"
     return "has a character outside A-Z a-z 0-9 . _ : ~ -"
@@ -74,10 +74,10 @@ def lies_within(scope: str, outer: str) -> bool:
 
 
 def to_segment(value: str) -> str:
-    """``value`` as a segment: as it stands when it is one, else cleaned, cut and made unique.
+    """Convert ``value`` to a segment. A valid segment is returned unchanged.
 
-    What is not allowed becomes ``_``, what is too long is cut, and ``~`` with 8 hex digits of the
-    value's SHA-256 is appended, so that different values stay different.
+    Otherwise each character that is not allowed becomes ``_``, a long value is cut, and ``~`` with 8 hex
+    digits of the value's SHA-256 is appended, so that different values give different segments.
     """
     if is_segment(value):
         return value
@@ -86,5 +86,5 @@ def to_segment(value: str) -> str:
 
 
 def join_segments(values: Iterable[str]) -> str:
-    """A scope of ``values``, each made a segment, at most 8 of them."""
+    """Join ``values`` to a scope, each converted to a segment. Values after the eighth are dropped."""
     return "/".join([to_segment(value) for value in values][:MAX_SEGMENTS])

@@ -1,28 +1,29 @@
-"""How one scope's record events. Everything that decides about pausing lives here.
+"""Updates the record of one scope. Every decision about pausing is made here.
 
-Rules of this file: it knows one scope and its policy, never its ancestors; time comes in as an
-argument; a record is never changed, a new one is made.
+Rules of this file: it knows one scope and its policy, never the ancestors of the scope. Time is an argument.
+A record is never changed; a new one is made.
 
-Theory of operation. A command opens a `ScopeUpdate`, which first lets time pass: what was due is
-ended at the moment it was due, in order. The command then puts and drops signals, or puts and lifts
-the manual hold. `finish` settles once, so that a notification that ends one alert and begins another
-is one step, and nobody slips through in between.
+Theory of operation. A command opens a `ScopeUpdate`. First, everything whose time has run out is ended, in
+order, with the time at which it was due. Then the command puts and drops signals, or puts and lifts the
+manual hold. `finish` settles once. So a notification that ends one alert and begins another is one step, and
+no request is admitted in between.
 
-Settling, by own state and threshold (``reached``: there is a threshold and the state is at or above):
+Settling depends on the own state and the threshold (``reached``: there is a threshold, and the state is at or
+above it):
 
 ====================  =========================================  ==================================
                       reached                                    not reached
 ====================  =========================================  ==================================
 no episode            begin one; put the auto hold               lift an auto hold once it is
                                                                  ``min_pause_secs`` old
-episode, hold stands  remember who is known                      end it; lift the auto hold, once it
+episode with a hold   add new sources to the known ones          end it; lift the auto hold once it
                                                                  is ``min_pause_secs`` old
-episode, spent        put the auto hold again if there is news   end it
+episode, suppressed   put an auto hold if there is news          end it
 ====================  =========================================  ==================================
 
-News is a source not known in the episode, at or above the threshold, or a rise of the own state
-above what it was when the hold was put. An auto hold that ends by max pause or by an operator makes
-the episode spent.
+News is a signal at or above the threshold whose source is not known in the episode, or a rise of the own
+state above the state at which the hold was put. If an auto hold ends by max pause or by an operator, the
+episode becomes suppressed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ POLICY = "policy"
 
 
 class _Cause(NamedTuple):
-    """Which source brought a change, and why."""
+    """The source of a change, and its reason."""
 
     source: str
     reason: str
@@ -52,7 +53,7 @@ _RECOVERED = _Cause(TIME, "recovered")
 
 
 def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
-    """When something of ``record`` ends by itself; None: never."""
+    """When the next signal or hold of ``record`` ends, seconds since the epoch; None: never."""
     due = [signal.expires_at for signal in record.signals.values() if signal.expires_at is not None]
     due += [hold.until for hold in (record.auto, record.manual) if hold and hold.until is not None]
     if record.auto and record.episode is None:
@@ -61,16 +62,16 @@ def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
 
 
 _MAX_KNOWN_SOURCES = 1_000
-"""Beyond so many, sources whose signals have ended are forgotten: they are news when they come again."""
+"""Above this, sources whose signals have ended are forgotten. They are news when they fire again."""
 
 
 class ScopeUpdate:
-    """One command's way through one scope's record.
+    """The changes that one command makes to the record of one scope.
 
     Args:
-        scope: whose record it is.
-        record: as it stands.
-        policy: the scope's.
+        scope: the scope.
+        record: its record before the command.
+        policy: its policy.
         now: seconds since the epoch.
     """
 
@@ -81,7 +82,7 @@ class ScopeUpdate:
         self._now = now
         self._state = record.state
         self._signals = record.signals
-        self._owned = False
+        self._signals_copied = False
         self._auto = record.auto
         self._manual = record.manual
         self._episode = record.episode
@@ -91,8 +92,8 @@ class ScopeUpdate:
         self._expire()
 
     def put_signal(self, signal: Signal) -> None:
-        """Add ``signal``, or put it in the place of its source's last one."""
-        self._own_signals()[signal.source] = signal
+        """Add ``signal``. It replaces an earlier signal of the same source."""
+        self._writable_signals()[signal.source] = signal
         self.events.append(SignalPut(self._scope, self._now, signal))
         if self._trigger is None or signal.state >= self._trigger_state:
             self._trigger = _cause_of(signal)
@@ -103,14 +104,14 @@ class ScopeUpdate:
         self._drop(source, reason, self._now, expired=False)
 
     def pause(self, reason: str, by: str, max_pause_secs: float | None = None) -> None:
-        """Put the manual hold, or renew its reason and end; when it began stays."""
+        """Put the manual hold, or replace the reason and end of the current one. Its start stays."""
         limit = self._policy.max_pause_secs if max_pause_secs is None else max_pause_secs
         since = self._manual.since if self._manual else self._now
         hold = Hold(HoldKind.MANUAL, reason, since, self._now + limit if limit else None, by)
         self._put(hold, self._now)
 
     def resume(self, reason: str, by: str) -> None:
-        """Lift every hold; an auto hold's episode is spent."""
+        """Lift every hold, and suppress the episode."""
         for hold in (self._auto, self._manual):
             if hold is not None:
                 self._lift(hold, LiftCause.MANUAL, _Cause(by, reason), self._now)
@@ -119,39 +120,39 @@ class ScopeUpdate:
         self._end_episode_pause(None, None)
 
     def suppress(self) -> None:
-        """What stands now does not pause: it did, and that was over."""
+        """Begin a suppressed episode: the current signals do not pause, because their pause has ended."""
         if self._episode is None and self._auto is None:
             self._episode = Episode(
                 self._now, worst(self._signals.values()), frozenset(self._signals), suppressed=True
             )
 
-    def reinstate(self, signal: Signal) -> None:
-        """Put back a signal that has ended: it is no news to an episode that runs."""
+    def restore_signal(self, signal: Signal) -> None:
+        """Restore a signal that has ended. It is not news to the current episode."""
         self.put_signal(signal)
         if self._episode is not None:
             level = max(self._episode.level, signal.state)
             known = self._episode.known | {signal.source}
             self._episode = replace(self._episode, level=level, known=known)
 
-    def restore(self, hold: Hold) -> None:
-        """Put back an auto hold that was lifted by a recovery that is not accepted, with the end it had."""
+    def restore_hold(self, hold: Hold) -> None:
+        """Restore an auto hold, with its end, after the recovery that lifted it was not accepted."""
         if self._auto is not None or self._episode is not None:
             return
         if hold.until is not None and hold.until <= self._now:
             self.suppress()
             self._end_episode_pause(hold.until, LiftCause.MAX_PAUSE)
         elif self._now < hold.since + self._policy.min_pause_secs:
-            # No recovery lifts a hold so early: an operator did.
+            # A recovery cannot lift a hold so early, so an operator did.
             self.suppress()
-        elif self._reached:
+        elif self._threshold_reached:
             self._put(hold, self._now)
 
     def signal(self, source: str) -> Signal | None:
-        """The signal of ``source`` as it stands in this transition."""
+        """The signal of ``source`` after the changes so far."""
         return self._signals.get(source)
 
     def finish(self) -> ScopeRecord:
-        """Settle, and give the new record; `events` tells what happened."""
+        """Settle, and return the new record. `events` has the changes."""
         self._settle(self._now)
         return ScopeRecord(self._state, self._signals, self._auto, self._manual, self._episode)
 
@@ -190,7 +191,7 @@ class ScopeUpdate:
     def _settle(self, at: float) -> None:
         before = self._state
         self._state = worst(self._signals.values()) if self._policy.enabled else WellbeingState.HEALTHY
-        cause = self._explain(before)
+        cause = self._cause_of_state(before)
         if self._state != before:
             self.events.append(
                 StateChanged(
@@ -223,23 +224,23 @@ class ScopeUpdate:
             if self._auto is None:
                 self._put_auto(at, cause)
             return
-        fresh = sources - episode.known
+        new_sources = sources - episode.known
         rose = before < self._state and self._state > episode.level
-        if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in fresh)):
+        if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in new_sources)):
             episode = replace(
                 episode, level=self._state, suppressed=False, pause_ended_at=None, pause_end_cause=None
             )
             self._put_auto(at, cause)
-        if fresh:
-            known = episode.known | fresh
+        if new_sources:
+            known = episode.known | new_sources
             if len(known) > _MAX_KNOWN_SOURCES:
-                # An episode that lasts would remember every alert there ever was.
+                # A long episode would otherwise remember every alert that ever fired.
                 known = frozenset(sources)
             episode = replace(episode, known=known)
         self._episode = episode
 
-    def _explain(self, before: WellbeingState) -> _Cause:
-        """Whose signal brought the state, and why: the worst one's where it got worse or stayed."""
+    def _cause_of_state(self, before: WellbeingState) -> _Cause:
+        """The cause of the current state: if it got worse or stayed, a signal that has this state."""
         trigger = self._trigger
         if self._state < before or not self._signals:
             return trigger or _Cause(POLICY, "")
@@ -255,7 +256,7 @@ class ScopeUpdate:
         self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at)
 
     def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
-        """Lift the auto hold of a recovered scope at ``when``, if it is old enough by ``at``."""
+        """Lift the auto hold as of ``when``, if it has reached its minimum duration at ``at``."""
         hold = self._auto
         if hold is None:
             return
@@ -264,19 +265,19 @@ class ScopeUpdate:
             cause = LiftCause.EXPIRED if self._expiring else LiftCause.RECOVERED
             self._lift(hold, cause, by, lift_at)
 
-    # -- the smallest steps -----------------------------------------------------------------------
+    # -- single changes ----------------------------------------------------------------------------
 
-    def _own_signals(self) -> dict[str, Signal]:
-        if not self._owned:
+    def _writable_signals(self) -> dict[str, Signal]:
+        if not self._signals_copied:
             self._signals = dict(self._signals)
-            self._owned = True
-        assert isinstance(self._signals, dict)  # noqa: S101 - told to the type checker
+            self._signals_copied = True
+        assert isinstance(self._signals, dict)  # noqa: S101 - for the type checker
         return self._signals
 
     def _drop(self, source: str, reason: str, at: float, *, expired: bool) -> None:
         if source not in self._signals:
             return
-        signal = self._own_signals().pop(source)
+        signal = self._writable_signals().pop(source)
         self.events.append(SignalDropped(self._scope, at, signal, expired))
         if self._trigger is None:
             self._trigger = _Cause(source, reason, signal.alertname)
@@ -300,7 +301,7 @@ class ScopeUpdate:
         )
 
     def _end_episode_pause(self, at: float | None, cause: LiftCause | None) -> None:
-        """The pause of the episode ended at ``at`` by ``cause``; None: what is known of its end stays."""
+        """Suppress the episode, whose pause ended at ``at`` by ``cause``; None keeps the known values."""
         if self._episode is None:
             return
         self._episode = replace(self._episode, suppressed=True)
@@ -308,7 +309,7 @@ class ScopeUpdate:
             self._episode = replace(self._episode, pause_ended_at=at, pause_end_cause=cause)
 
     @property
-    def _reached(self) -> bool:
+    def _threshold_reached(self) -> bool:
         threshold = self._policy.threshold
         return threshold is not None and worst(self._signals.values()) >= threshold
 

@@ -8,7 +8,7 @@ from .errors import InvalidState
 
 
 class WellbeingState(IntEnum):
-    """How well an agent or a model is. Ordered: a worse state compares greater."""
+    """The wellbeing of an agent or a model. A worse state is greater."""
 
     HEALTHY = 0
     CAUTIOUS = 1
@@ -17,7 +17,7 @@ class WellbeingState(IntEnum):
 
     @property
     def label(self) -> str:
-        """The state's name as it stands in JSON, config, labels and logs."""
+        """The name of the state in JSON, config, labels and logs."""
         return self.name.lower()
 
     @classmethod

@@ -1,7 +1,7 @@
-"""A batch of commands, decided on a delta of the state.
+"""A batch of commands that are decided on a delta of the state.
 
-A transaction that is thrown away leaves no trace. So a command can be decided, made durable, and only then
-applied.
+A transaction that is discarded has no effect. Therefore a command can be decided first, then stored durably,
+and then applied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .commands import (
     Command,
     CommandOutcome,
     Expire,
-    Forget,
+    ForgetScopes,
     Pause,
     ReceiveAlerts,
     ReconcileAlerts,
@@ -36,18 +36,18 @@ from .state import WellbeingState
 from .values import Signal
 
 SWEEP_SECS = 60.0
-"""Shortest time between two checks for tombstones whose time is up."""
+"""Minimum seconds between two checks for expired tombstones."""
 
 
 class Transaction(StateDelta):
-    """Commands that are decided but not applied; `StateDelta` has what they change."""
+    """Commands that are decided but not applied. `StateDelta` has their changes."""
 
     def apply_command(self, command: Command, now: float) -> CommandOutcome:
         """Decide ``command`` at ``now``, seconds since the epoch.
 
         Raises:
-            TooManyScopes: it would make too many scopes known; nothing of it was decided.
-            TooManySignals: a scope would have too many signals; nothing of it was decided.
+            TooManyScopes: the command would exceed the limit of scopes; it has no effect.
+            TooManySignals: a scope would exceed its limit of signals; the command has no effect.
         """
         match command:
             case ReceiveAlerts() | ReconcileAlerts() | AcceptResolves() | RevertResolves():
@@ -69,7 +69,7 @@ class Transaction(StateDelta):
                 return self._expire(command.scopes, now)
             case SetPolicies():
                 return self._set_policies(command.policies, now)
-            case Forget():
+            case ForgetScopes():
                 return self._forget(command.scopes)
             case ShiftTime():
                 return self._shift(command.secs)
@@ -80,7 +80,7 @@ class Transaction(StateDelta):
         updates = PendingUpdates(self, now)
         for scope in scopes:
             if self.record(scope) is not None:
-                updates.of(scope)
+                updates.update_for(scope)
         if now >= self.sweep_at:
             more = self.expire_tombstones(now)
             self.sweep_at = now + (0.0 if more else SWEEP_SECS)
@@ -92,9 +92,9 @@ class Transaction(StateDelta):
         self.require_room_for_scopes(named)
         updates = PendingUpdates(self, now)
         for scope in self.known_scopes() | named:
-            # What was forgotten in the same batch stays so.
+            # A scope that was forgotten in the same batch stays forgotten.
             if scope in named or self.record(scope) is not None:
-                updates.of(scope)
+                updates.update_for(scope)
         return CommandOutcome(updates.finish())
 
     def _forget(self, scopes: Iterable[str]) -> CommandOutcome:
@@ -118,13 +118,13 @@ class Transaction(StateDelta):
     def _note(self, command: AddHistoryNote | RememberWatchdog, now: float) -> CommandOutcome:
         if isinstance(command, AddHistoryNote):
             return CommandOutcome((_noted(command, now),))
-        self.heard_watchdog = command.alertname
+        self.seen_watchdog = command.alertname
         return CommandOutcome()
 
     def _in_scope(self, scope: str, now: float, act: Callable[[ScopeUpdate], None]) -> CommandOutcome:
         self.require_room_for_scopes({scope})
         updates = PendingUpdates(self, now)
-        act(updates.of(scope))
+        act(updates.update_for(scope))
         return CommandOutcome(updates.finish())
 
     def _require_room_for_claim(self, claim: ClaimState) -> None:

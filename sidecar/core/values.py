@@ -1,4 +1,4 @@
-"""What a scope's record is made of: signals, holds, the episode. All immutable.
+"""The parts of a scope's record: signals, holds, the episode. All are immutable.
 
 Times are seconds since the epoch, UTC, as floats.
 """
@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 from .state import WellbeingState
 
-STALE_SECS = 900.0
-"""Alertmanager retries an old notification within its group interval. One that comes later than this with
-the same beginning is no retry: a Prometheus that stood still goes on with the alerts it had."""
+TOMBSTONE_TTL_SECS = 900.0
+"""Alertmanager retries an old notification within its group interval. A notification that arrives later than
+this with the same start is not a retry: Prometheus was suspended and has continued with its alerts."""
 
 ALERT_PREFIX = "alert:"
 AGENT_PREFIX = "agent:"
@@ -27,12 +27,12 @@ class Signal:
     Attributes:
         source: ``alert:<fingerprint>`` or ``agent:<name>``.
         state: what the source claims.
-        reason: why, in the source's words; may be empty.
-        since: when the claim began: an alert's ``startsAt``, or when an agent first made it.
-        expires_at: when it ends by itself; None: never.
-        ended_at: when its source says that it ended, which was not believed; None: it has not said so.
-        asked: by which question Alertmanager would tell of it, so that reconciliation may judge it by the
-            answer to that; empty: by none.
+        reason: text of the source; may be empty.
+        since: when the claim began: the ``startsAt`` of an alert, or the first claim of an agent.
+        expires_at: when the signal expires; None: never.
+        ended_at: when the alert ended by a resolve that is not accepted yet; None: there was no such resolve.
+        query: the Alertmanager query that lists the alert. Reconciliation may end the signal only by the
+            answer to this query; empty: no query lists it.
         alertname: the name of the alert; empty: an agent's claim, or an alert without a name.
     """
 
@@ -42,7 +42,7 @@ class Signal:
     since: float
     expires_at: float | None = None
     ended_at: float | None = None
-    asked: str = ""
+    query: str = ""
     alertname: str = ""
 
     @property
@@ -52,7 +52,7 @@ class Signal:
 
 
 class HoldKind(Enum):
-    """Who put a hold, and so what may lift it."""
+    """Whether the policy or an operator put a hold. This decides what lifts it."""
 
     AUTO = "auto"
     MANUAL = "manual"
@@ -74,10 +74,10 @@ class Hold:
     Attributes:
         kind: put by the policy, or by an operator.
         reason: never empty.
-        since: when it began.
-        until: when it ends by itself; None: never.
-        by: the signal's source, or the operator's name.
-        alertname: of the alert that brought it; empty: none did.
+        since: when it was put.
+        until: when it ends; None: never.
+        by: the source of the signal, or the name of the operator.
+        alertname: name of the alert that caused it; empty: no alert did.
     """
 
     kind: HoldKind
@@ -95,10 +95,10 @@ class Episode:
     Attributes:
         since: when the threshold was reached.
         level: the own state when the auto hold was last put.
-        known: the sources that had a signal at some time in the episode.
-        suppressed: the auto hold ended by max pause or by an operator; only news puts another.
-        pause_ended_at: when that hold ended; None: it stands, or it is not known.
-        pause_end_cause: why it ended.
+        known: the sources that have had a signal in the episode.
+        suppressed: the auto hold ended by max pause or by an operator. Only news puts another one.
+        pause_ended_at: when that hold ended; None: it has not ended, or the time is not known.
+        pause_end_cause: why that hold ended.
     """
 
     since: float
@@ -111,21 +111,21 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What remains of an ended alert, so that an older notification of it is known to be stale.
+    """Record of an ended alert. It shows that an older notification of the alert is stale.
 
     Attributes:
-        ended_at: the latest ``endsAt`` seen.
-        keep_until: when the tombstone itself may go.
-        heard_at: when that was heard.
+        ended_at: the latest ``endsAt`` that was received.
+        keep_until: when the tombstone expires.
+        received_at: when that ``endsAt`` was received.
     """
 
     ended_at: float
     keep_until: float
-    heard_at: float = 0.0
+    received_at: float = 0.0
 
     def shifted(self, secs: float) -> Tombstone:
-        """The same, ``secs`` later by this machine's clock; when the alert ended was told by another one."""
-        return replace(self, keep_until=self.keep_until + secs, heard_at=self.heard_at + secs)
+        """A copy, ``secs`` later. ``ended_at`` stays, because it comes from another machine's clock."""
+        return replace(self, keep_until=self.keep_until + secs, received_at=self.received_at + secs)
 
 
 _NO_SIGNALS: Mapping[str, Signal] = MappingProxyType({})
@@ -137,14 +137,14 @@ def _no_signals() -> Mapping[str, Signal]:
 
 @dataclass(frozen=True, slots=True)
 class ScopeRecord:
-    """All that is known of one scope.
+    """The state of one scope.
 
     Attributes:
-        state: the own state as of the last decision; healthy while the policy is not enabled.
-        signals: by source.
-        auto: the policy's hold.
-        manual: the operator's hold.
-        episode: the one that runs, if any.
+        state: the own state after the last command; healthy while the policy is not enabled.
+        signals: the signals, by source.
+        auto: the hold of the policy.
+        manual: the hold of an operator.
+        episode: the current episode, if any.
     """
 
     state: WellbeingState = WellbeingState.HEALTHY
@@ -155,16 +155,16 @@ class ScopeRecord:
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that a snapshot tells of: the manual one where there are both."""
+        """The hold that a snapshot shows: the manual one if there are both."""
         return self.manual or self.auto
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of it would be missed."""
+        """Whether there are no signals and no holds."""
         return not self.signals and self.manual is None and self.auto is None
 
     def shifted(self, secs: float) -> ScopeRecord:
-        """The same, ``secs`` later by this machine's clock; alerts began by another one's."""
+        """A copy, ``secs`` later. The starts of alerts stay, since they come from another machine's clock."""
         return replace(
             self,
             signals={

@@ -1,1 +1,1 @@
-"""Other servers that the sidecar controls or polls: engines with a pause of their own, other controllers."""
+"""Other servers that the sidecar controls or polls: engines with a pause API, and other controllers."""

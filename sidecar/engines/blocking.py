@@ -1,4 +1,4 @@
-"""Blocking calls, each in a daemon thread: one that hangs delays neither the event loop nor the exit."""
+"""Runs blocking calls in daemon threads. A call that hangs delays neither the event loop nor the exit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 class CallHangs(Exception):
-    """The call took longer than its limit, or an earlier one still does."""
+    """The call took longer than its limit, or an earlier call still hangs."""
 
 
 class BlockingCalls:
-    """Makes one blocking call at a time.
+    """Runs one blocking call at a time.
 
     Args:
-        loop: gets the results.
-        name: of the threads.
-        timeout: seconds that a call may take. The calls have limits of their own; this one is for a call
-            that does not keep to them, such as a look-up of a name that never ends.
+        loop: receives the results.
+        name: the name of the threads.
+        timeout: seconds that a call may take. The calls have their own timeouts; this one is for a call
+            that ignores them, such as a DNS lookup that never ends.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, timeout: float) -> None:
@@ -31,17 +31,17 @@ class BlockingCalls:
         self._last: asyncio.Future[Any] | None = None
 
     async def run(self, call: Callable[[], T]) -> T:
-        """What ``call`` returns.
+        """Run ``call``; return its result.
 
         Raises:
-            CallHangs: it is not done in time, or an earlier call still hangs.
+            CallHangs: the call is not done in time, or an earlier call still hangs.
         """
         if self._last is not None and not self._last.done():
             await asyncio.wait({self._last}, timeout=self._timeout)
             if not self._last.done():
                 raise CallHangs("the last request still hangs")
         result: asyncio.Future[T] = self._loop.create_future()
-        # Of a call that is given up, nobody asks for the result.
+        # The result of an abandoned call is never read.
         result.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._last = result
         thread = threading.Thread(target=self._call, args=(call, result), name=self._name, daemon=True)
@@ -56,13 +56,13 @@ class BlockingCalls:
         try:
             value = call()
         except Exception as error:  # noqa: BLE001 - raised where the result is awaited
-            self._settle(result.set_exception, error)
+            self._deliver(result.set_exception, error)
         else:
-            self._settle(result.set_result, value)
+            self._deliver(result.set_result, value)
 
-    def _settle(self, settle: Callable[[Any], None], what: object) -> None:
+    def _deliver(self, setter: Callable[[Any], None], what: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(settle, what)
+            self._loop.call_soon_threadsafe(setter, what)
         except RuntimeError:
-            # The loop has ended, and with it the interest in the result.
+            # The loop has ended, so the result is not needed.
             return

@@ -1,8 +1,8 @@
-"""An engine whose pause the config describes: a request to pause, one to resume, and one to ask."""
+"""The driver of an engine whose pause, resume and status requests are in the config."""
 
 from __future__ import annotations
 
-from sidecar.config import EngineConfig, HookConfig
+from sidecar.config import EngineConfig, EngineRequestConfig
 
 from .driver import EngineHttp, flag_of
 
@@ -11,8 +11,8 @@ class CustomDriver:
     """Pauses any engine over HTTP.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
@@ -24,9 +24,9 @@ class CustomDriver:
         path, member = self._config.asked_path, self._config.asked_member
         if not path:
             return None
-        return flag_of(self._http.do("GET", path), member, path)
+        return flag_of(self._http.call("GET", path), member, path)
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
-        hook: HookConfig = self._config.pause if paused else self._config.resume
-        self._http.do(hook.method, hook.path, hook.body)
+        hook: EngineRequestConfig = self._config.pause if paused else self._config.resume
+        self._http.call(hook.method, hook.path, hook.body)

@@ -1,4 +1,4 @@
-"""The interface of an engine's driver, and the HTTP requests that drivers make. All of it blocks."""
+"""The interface of engine drivers, and their HTTP requests. All calls block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SUCCESS = range(200, 300)
 
 
 class DriverFailed(Exception):
-    """The engine did not do what it was told, or its answer cannot be read."""
+    """The engine did not obey, or its answer is not valid."""
 
 
 class EngineDriver(Protocol):
-    """The pause of one engine."""
+    """Pauses and resumes one engine."""
 
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
@@ -27,14 +27,14 @@ class EngineDriver(Protocol):
 
 
 class EngineHttp:
-    """Requests to one engine."""
+    """Sends requests to one engine."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._base = config.url.rstrip("/")
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-        """The status, and the JSON of the answer or None. Raises `DriverFailed` without an answer."""
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """The status, and the JSON of the answer or None. Raises `DriverFailed` if there is no answer."""
         config = self._config
         try:
             return request_json(
@@ -48,18 +48,18 @@ class EngineHttp:
         except HttpRequestFailed as error:
             raise DriverFailed(f"{method} {path}: {error}") from None
 
-    def do(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """The JSON of a 2xx answer. Raises `DriverFailed` for any other status."""
-        status, answer = self.ask(method, path, body)
+        status, answer = self.request(method, path, body)
         if status not in SUCCESS:
             raise DriverFailed(f"{method} {path} answered {status}")
         return answer
 
 
 def flag_of(answer: object, member: str, path: str) -> bool:
-    """The boolean at the dotted path ``member`` of ``answer``. Raises `DriverFailed` without one."""
+    """The boolean at the dotted path ``member`` of ``answer``. Raises `DriverFailed` if there is none."""
     for name in member.split("."):
         answer = answer.get(name) if isinstance(answer, dict) else None
     if not isinstance(answer, bool):
-        raise DriverFailed(f"GET {path} does not say {member}: true or false")
+        raise DriverFailed(f"GET {path}: the answer has no boolean {member}")
     return answer

@@ -1,11 +1,12 @@
-"""Keeps engines' own switches as their gates are: an engine is paused while the gate of its scope is closed.
+"""Keeps each engine in sync with its gate: the engine is paused while the gate of its scope is closed.
 
-Level-triggered: whenever a gate turns, and every so often, the engine is asked whether it is paused, and
-switched until it agrees with its gate; one that was restarted has forgotten its pause, and is paused again.
-Nothing waits for an engine: each has a task of its own, and its requests are made in threads.
+Level-triggered: after each gate change, and periodically, the engine is asked whether it is paused, and is
+paused or resumed until it agrees with its gate. A restarted engine has lost its pause and is paused again.
+Nothing waits for an engine: each has its own task, and its requests run in threads.
 
 An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
-sidecar stops, a paused engine stays paused: the pause is still in force, and the next run goes on with it.
+sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar
+continues it.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ _MAX_BACKOFF_SECS = 15.0
 _RELEASE_TRIES = 12
 _HANG_FACTOR = 3.0
 _STOP_SECS = 1.0
-_WORDS = {True: "paused", False: "running"}
+_STATE_NAMES = {True: "paused", False: "running"}
 
 T = TypeVar("T")
 
 
 class EngineSync:
-    """One engine, kept as its gate is.
+    """One engine, kept in sync with its gate.
 
     Args:
         controller: has the gate.
         config: says where the engine is.
-        make: makes its driver.
+        make: creates its driver.
 
     Attributes:
-        in_sync: whether the engine is as its gate is.
-        paused: what the engine last said, or was last told; None: nothing is known, or it does not answer.
+        in_sync: whether the engine agrees with its gate.
+        paused: the last known state; None: unknown, or the engine does not answer.
         requests: requests to the engine, by action and result.
     """
 
@@ -67,11 +68,11 @@ class EngineSync:
         }
         self._controller = controller
         self._driver = make(config)
-        self._news = asyncio.Event()
-        self._told: bool | None = None
+        self._gate_changed = asyncio.Event()
+        self._commanded: bool | None = None
         self._wanted: bool | None = None
-        # It was paused for its gate, as far as is known: it has to be resumed when it leaves the config.
-        self._kept_paused = False
+        # Whether the sidecar paused the engine: then it must be resumed when it leaves the config.
+        self._paused_for_gate = False
         self._failures = 0
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
@@ -80,31 +81,31 @@ class EngineSync:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What switch this is: two configs with the same key are about the same engine."""
-        return switch_of(self.config)
+        """The identity of the engine: configs with the same key are about the same engine."""
+        return engine_key(self.config)
 
-    def look(self) -> None:
-        """A gate has turned; it may be this engine's."""
+    def check_gate(self) -> None:
+        """A gate has changed: check whether it is the gate of this engine."""
         if self._is_closed != self._wanted:
             self.in_sync = False
-            self._news.set()
+            self._gate_changed.set()
 
     async def stop(self) -> None:
-        """Drive the engine no more; it stays as it is."""
+        """Stop controlling the engine. It stays as it is."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def release(self) -> None:
-        """The engine has left the config: drive it no more, and resume it if it is paused for its gate.
+        """Stop controlling an engine that left the config, and resume it if the sidecar paused it.
 
-        Tries up to twelve times, for about two minutes; what comes of it is logged.
+        Tries up to twelve times, for about two minutes. The result is logged.
         """
         await self.stop()
-        if not self._kept_paused:
+        if not self._paused_for_gate:
             return
         for failures in range(1, _RELEASE_TRIES + 1):
             try:
-                await self._agree(paused=False, reason="it is no longer in the config")
+                await self._synchronise(paused=False, reason="it is no longer in the config")
             except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
@@ -122,10 +123,10 @@ class EngineSync:
 
     async def _run(self) -> None:
         while True:
-            self._news.clear()
+            self._gate_changed.clear()
             wanted = self._wanted = self._is_closed
             try:
-                await self._agree(paused=wanted, reason=f"the gate is {'closed' if wanted else 'open'}")
+                await self._synchronise(paused=wanted, reason=f"the gate is {'closed' if wanted else 'open'}")
             except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
@@ -139,29 +140,29 @@ class EngineSync:
             pause = _backoff_secs(self._failures) if self._failures else self.config.check_secs
             try:
                 async with asyncio.timeout(pause):
-                    await self._news.wait()
+                    await self._gate_changed.wait()
             except TimeoutError:
                 continue
 
-    async def _agree(self, *, paused: bool, reason: str) -> None:
-        actual = await self._do("ask", self._driver.is_paused)
+    async def _synchronise(self, *, paused: bool, reason: str) -> None:
+        actual = await self._call("ask", self._driver.is_paused)
         if actual is not None:
             self.paused = actual
-            self._kept_paused = self._kept_paused and actual
-        if actual is None and self._told == paused:
-            # It cannot be asked, and was told already.
+            self._paused_for_gate = self._paused_for_gate and actual
+        if actual is None and self._commanded == paused:
+            # Its state is unknown, and it already got this command.
             return
         if actual != paused:
-            # A request that fails may have been obeyed all the same.
-            self._kept_paused = self._kept_paused or paused
-            await self._do("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
-            self._told = self.paused = paused
+            # A failed request may still have taken effect.
+            self._paused_for_gate = self._paused_for_gate or paused
+            await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
+            self._commanded = self.paused = paused
             await self._note(actual, paused=paused, reason=reason)
-            if await self._do("ask", self._driver.is_paused) not in (paused, None):
-                raise DriverFailed(f"it is not {_WORDS[paused]}, though it was told and said yes")
-        self._told = self._kept_paused = paused
+            if await self._call("ask", self._driver.is_paused) not in (paused, None):
+                raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, although it accepted the command")
+        self._commanded = self._paused_for_gate = paused
 
-    async def _do(self, action: str, call: Callable[[], T]) -> T:
+    async def _call(self, action: str, call: Callable[[], T]) -> T:
         result = "failed"
         try:
             answer = await self._calls.run(call)
@@ -171,10 +172,10 @@ class EngineSync:
         return answer
 
     async def _note(self, actual: bool | None, *, paused: bool, reason: str) -> None:  # noqa: FBT001
-        old = "unknown" if actual is None else _WORDS[actual]
-        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _WORDS[paused]}})
+        old = "unknown" if actual is None else _STATE_NAMES[actual]
+        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _STATE_NAMES[paused]}})
         note = AddHistoryNote(
-            self.config.scope, "engine", old, _WORDS[paused], f"engine:{self.config.name}", reason
+            self.config.scope, "engine", old, _STATE_NAMES[paused], f"engine:{self.config.name}", reason
         )
         try:
             await self._controller.submit(note)
@@ -183,9 +184,9 @@ class EngineSync:
 
     def _fail(self, error: str) -> None:
         self.in_sync = False
-        # It may have been restarted meanwhile: what it was told no longer counts, and it is told again.
-        # Were it said to be paused, its alerts would be masked for as long as it does not answer.
-        self.paused = self._told = None
+        # It may have restarted: the last command no longer counts, and is sent again. `paused` must be None,
+        # because alerts of a paused engine are masked, and they would be masked while it does not answer.
+        self.paused = self._commanded = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})
         self._failures += 1
@@ -199,7 +200,7 @@ class EngineSyncs:
     """All engines of the config.
 
     Args:
-        controller: has their gates.
+        controller: has the gates.
         configs: one for each engine.
     """
 
@@ -207,27 +208,27 @@ class EngineSyncs:
         self._controller = controller
         self.all: list[EngineSync] = []
         self._leaving: dict[asyncio.Task[None], EngineSync] = {}
-        controller.on_turn = self._look
+        controller.on_gate_change = self._check_gates
         self.configure(configs)
 
     def configure(self, configs: tuple[EngineConfig, ...]) -> None:
-        """Go on with ``configs``; an engine whose config is the same is not disturbed."""
+        """Use ``configs`` from now on. An engine with an unchanged config is not disturbed."""
         kept = [engine for engine in self.all if engine.config in configs]
-        switches = {switch_of(config) for config in configs}
-        # A release that is under way would resume an engine that is back.
+        keys = {engine_key(config) for config in configs}
+        # A release in progress would resume an engine that is back in the config.
         for task, engine in self._leaving.items():
-            if engine.key in switches:
+            if engine.key in keys:
                 task.cancel()
         for engine in self.all:
             if engine not in kept:
-                # Under another config it is still this sidecar's to drive.
-                self._let_go(engine, engine.stop() if engine.key in switches else engine.release())
+                # With a changed config the sidecar still controls the engine.
+                self._remove(engine, engine.stop() if engine.key in keys else engine.release())
         known = [engine.config for engine in kept]
         new = [EngineSync(self._controller, config) for config in configs if config not in known]
         self.all = kept + new
 
     async def stop(self) -> None:
-        """Drive no engine any more. Each stays as it is; one that is being released has another second."""
+        """Stop controlling all engines. Each stays as it is. A release in progress gets one more second."""
         stops = [asyncio.ensure_future(engine.stop()) for engine in self.all]
         if stops:
             await asyncio.wait(stops)
@@ -239,7 +240,7 @@ class EngineSyncs:
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
-    def _let_go(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
+    def _remove(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
         async def leave() -> None:
             try:
                 await leaving
@@ -250,13 +251,13 @@ class EngineSyncs:
         self._leaving[task] = engine
         task.add_done_callback(lambda task: self._leaving.pop(task, None))
 
-    def _look(self) -> None:
+    def _check_gates(self) -> None:
         for engine in self.all:
-            engine.look()
+            engine.check_gate()
 
 
-def switch_of(config: EngineConfig) -> tuple[object, ...]:
-    """What identifies the switch that ``config`` is about."""
+def engine_key(config: EngineConfig) -> tuple[object, ...]:
+    """The identity of the engine that ``config`` describes."""
     return (config.kind, config.url.rstrip("/"), config.model, repr(config.pause), repr(config.resume))
 
 

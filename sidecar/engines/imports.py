@@ -1,9 +1,8 @@
-"""Counters of other controllers: each is polled for JSON, and its counts are added to this sidecar's.
+"""Polls other controllers for JSON, and adds their counts to this sidecar's counters.
 
-The counts are added as those of one more client (`ClientReports`): what the other controller counted before
-its first poll is left out, a count that went back means that it restarted, and a controller that cannot be
-reached for three intervals is gone. Its state is a claim with a ttl, which ends with it, or when the import
-leaves the config.
+The counts are added like those of a client (`ClientReports`). Counts from before the first poll are left out.
+A lower count means that the controller restarted. A controller that is unreachable for three intervals is
+gone. Its state is a claim with a TTL. The claim ends when the TTL expires or the import leaves the config.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ class ImportReading:
     """The result of one poll.
 
     Attributes:
-        counts: counts of requests.
-        totals: counts of interventions, pauses and resumes, in this order.
-        pause_secs: seconds that the controller has been paused; 0: it is not.
+        counts: request counts.
+        totals: interventions, pauses and resumes, in this order.
+        pause_secs: seconds that the controller has been paused; 0: it is not paused.
         paused: whether it is paused; None: it does not say.
         state: its own state; None: it does not say.
         reason: the reason for its state; may be empty.
@@ -70,8 +69,8 @@ class ImportReading:
     reason: str
 
 
-def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
-    """The JSON at the URL of ``config``. Raises `ImportFailed`."""
+def fetch(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
+    """Fetch the JSON at the URL of ``config``. Raises `ImportFailed`."""
     try:
         status, answer = request_json(
             "GET",
@@ -87,14 +86,14 @@ def ask(config: ImportConfig) -> Any:  # noqa: ANN401 - JSON
     return answer
 
 
-def read(answer: object, config: ImportConfig) -> ImportReading:
-    """Read ``answer`` by the fields that the config names. Raises `ImportFailed`."""
+def parse_reading(answer: object, config: ImportConfig) -> ImportReading:
+    """Parse ``answer`` with the fields that the config names. Raises `ImportFailed`."""
     fields = config.fields
     blocked = _count(answer, fields.requests_blocked)
     requests = max(_count(answer, fields.requests_total, optional=True), blocked)
     waited, timed_out = _count(answer, fields.requests_waited), _count(answer, fields.requests_timed_out)
-    state, reason = _at(answer, fields.state), _at(answer, fields.reason)
-    paused, pause_secs = _at(answer, fields.paused), _at(answer, fields.current_pause_duration_secs)
+    state, reason = _member(answer, fields.state), _member(answer, fields.reason)
+    paused, pause_secs = _member(answer, fields.paused), _member(answer, fields.current_pause_duration_secs)
     if paused is not None and not isinstance(paused, bool):
         raise ImportFailed(f"{fields.paused} is neither true nor false")
     if pause_secs is not None and (isinstance(pause_secs, bool) or not isinstance(pause_secs, int | float)):
@@ -116,7 +115,7 @@ def read(answer: object, config: ImportConfig) -> ImportReading:
         raise ImportFailed(str(error)) from None
 
 
-def _at(answer: object, path: str) -> object:
+def _member(answer: object, path: str) -> object:
     if not path:
         return None
     for name in path.split("."):
@@ -125,7 +124,7 @@ def _at(answer: object, path: str) -> object:
 
 
 def _count(answer: object, path: str, *, optional: bool = False) -> int:
-    value = _at(answer, path)
+    value = _member(answer, path)
     if value is None and (optional or not path):
         return 0
     if isinstance(value, float) and value.is_integer():
@@ -139,10 +138,10 @@ class CounterImport:
     """Polls one controller.
 
     Args:
-        controller: takes its state.
-        reports: take its counts.
-        config: where it is, and what stands where.
-        ask: fetches; a thread calls it.
+        controller: receives its state.
+        reports: receives its counts.
+        config: its URL and fields.
+        fetch: fetches its JSON, in a thread.
     """
 
     def __init__(
@@ -150,15 +149,15 @@ class CounterImport:
         controller: Controller,
         reports: ClientReports,
         config: ImportConfig,
-        ask: Callable[[ImportConfig], Any] = ask,
+        fetch: Callable[[ImportConfig], Any] = fetch,
     ) -> None:
         self.config = config
         self.up: bool | None = None
         self.reading: ImportReading | None = None
         self._controller = controller
         self._reports = reports
-        self._ask = ask
-        self._life = 0
+        self._fetch = fetch
+        self._generation = 0
         self._sequence = 0
         self._last: ImportReading | None = None
         self._claimed = False
@@ -168,13 +167,13 @@ class CounterImport:
         )
 
     async def stop(self) -> None:
-        """Poll no more."""
+        """Stop polling."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._reports.leave(self.config.scope, self._client)
+        self._reports.client_gone(self.config.scope, self._client)
 
     async def release(self) -> None:
-        """The import has left the config: poll no more, and withdraw its claim."""
+        """Stop polling a controller that left the config, and withdraw its claim."""
         await self.stop()
         if not self._claimed:
             return
@@ -182,12 +181,12 @@ class CounterImport:
         try:
             await self._controller.submit(claim)
         except (StoreUnavailable, CoreError, ShuttingDown) as failure:
-            # It ends by its ttl.
+            # The claim ends with its TTL.
             logger.warning("import_not_withdrawn", extra={"fields": {**self._fields, "error": str(failure)}})
 
     @property
     def _client(self) -> str:
-        return f"import:{self.config.name}:{self._life}"
+        return f"import:{self.config.name}:{self._generation}"
 
     async def _run(self) -> None:
         while True:
@@ -213,12 +212,12 @@ class CounterImport:
             await asyncio.sleep(self.config.interval_secs)
 
     async def _poll(self) -> None:
-        reading = read(await self._calls.run(lambda: self._ask(self.config)), self.config)
+        reading = parse_reading(await self._calls.run(lambda: self._fetch(self.config)), self.config)
         last = self._last
         if last is not None and _went_back(last, reading):
             logger.warning("import_restarted", extra={"fields": self._fields})
-            self._reports.leave(self.config.scope, self._client)
-            self._life += 1
+            self._reports.client_gone(self.config.scope, self._client)
+            self._generation += 1
             last = ImportReading(ReportedCounts(), (0, 0, 0), 0.0, None, None, "")
         self._take(reading, last)
         self._last = self.reading = reading
@@ -267,8 +266,8 @@ class CounterImports:
     """All imports of the config.
 
     Args:
-        controller: takes their states.
-        reports: takes their counts.
+        controller: receives their states.
+        reports: receives their counts.
         configs: one for each import.
     """
 
@@ -282,14 +281,14 @@ class CounterImports:
         self.configure(configs)
 
     def configure(self, configs: tuple[ImportConfig, ...]) -> None:
-        """Go on with ``configs``; one whose config is the same is not disturbed."""
+        """Use ``configs`` from now on. An import with an unchanged config is not disturbed."""
         kept = [one for one in self.all if one.config in configs]
         names = {(config.scope, config.name) for config in configs}
         for one in self.all:
             if one not in kept:
-                # Under another config with the same name, the claim goes on.
-                goes_on = (one.config.scope, one.config.name) in names
-                task = self._controller.loop.create_task(one.stop() if goes_on else one.release())
+                # With a changed config under the same name, the claim continues.
+                continues = (one.config.scope, one.config.name) in names
+                task = self._controller.loop.create_task(one.stop() if continues else one.release())
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
         known = [one.config for one in kept]
@@ -300,5 +299,5 @@ class CounterImports:
         ]
 
     async def stop(self) -> None:
-        """Poll no import any more."""
+        """Stop polling all imports."""
         await asyncio.gather(*(one.stop() for one in self.all), *self._leaving, return_exceptions=True)

@@ -16,8 +16,8 @@ class RayDriver:
     """Pauses one model of Ray Serve LLM.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
@@ -28,12 +28,12 @@ class RayDriver:
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
         path = f"/is_paused?model={quote(self._model, safe='')}"
-        return flag_of(self._http.do("GET", path), "is_paused", path)
+        return flag_of(self._http.call("GET", path), "is_paused", path)
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
         if paused:
             options = {"mode": self._mode, "clear_cache": False}
-            self._http.do("POST", "/pause", {"model": self._model, "options": options})
+            self._http.call("POST", "/pause", {"model": self._model, "options": options})
         else:
-            self._http.do("POST", "/resume", {"model": self._model})
+            self._http.call("POST", "/resume", {"model": self._model})

@@ -1,6 +1,7 @@
 """SGLang's pause: ``/pause_generation``, ``/continue_generation``.
 
-SGLang has no route that says whether it is paused; ``/ready`` is 503 while it is. Source: SGLang 0.5.23.
+SGLang has no route that says whether it is paused. ``/ready`` is 503 while it is paused. Source: SGLang
+0.5.23.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ class SglangDriver:
     """Pauses SGLang. The mode ``in_place`` keeps requests where they are.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
@@ -26,16 +27,16 @@ class SglangDriver:
 
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
-        status, _ = self._http.ask("GET", "/ready")
-        # A paused engine answers 503, and so does one that is not well.
+        status, _ = self._http.request("GET", "/ready")
+        # A paused engine answers 503. An unhealthy engine does too.
         return False if status in SUCCESS else None if status == _UNAVAILABLE else _refused("/ready", status)
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
         if paused:
-            self._http.do("POST", "/pause_generation", {"mode": self._mode})
+            self._http.call("POST", "/pause_generation", {"mode": self._mode})
         else:
-            self._http.do("POST", "/continue_generation", {})
+            self._http.call("POST", "/continue_generation", {})
 
 
 def _refused(path: str, status: int) -> bool | None:

@@ -11,11 +11,11 @@ from .driver import EngineHttp, flag_of
 
 
 class VllmDriver:
-    """Pauses vLLM. The mode ``keep`` queues new requests; requests that run go on.
+    """Pauses vLLM. The mode ``keep`` queues new requests; running requests continue.
 
     Args:
-        http: requests to the engine.
-        config: the engine's.
+        http: sends requests to the engine.
+        config: the config of the engine.
     """
 
     def __init__(self, http: EngineHttp, config: EngineConfig) -> None:
@@ -24,11 +24,11 @@ class VllmDriver:
 
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
-        return flag_of(self._http.do("GET", "/is_paused"), "is_paused", "/is_paused")
+        return flag_of(self._http.call("GET", "/is_paused"), "is_paused", "/is_paused")
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
         if paused:
-            self._http.do("POST", f"/pause?mode={self._mode}&clear_cache=false")
+            self._http.call("POST", f"/pause?mode={self._mode}&clear_cache=false")
         else:
-            self._http.do("POST", "/resume")
+            self._http.call("POST", "/resume")

@@ -1,26 +1,25 @@
-"""Admission at a rate: how many requests a second may pass, here and in clients together.
+"""Admission at a rate: how many requests per second may pass, in the sidecar and its clients together.
 
-Rules of this file: it knows no loop, no gate and no connection. Time comes in as an argument, in seconds of
-any clock that only grows.
+Rules of this file: it does not use the event loop, gates or connections. Time is an argument, in seconds of
+any monotonic clock.
 
 Two parts:
 
-- `TokenBucket` admits the sidecar's own waiters: in any window of T seconds at most rate * T + burst.
-- `RateShares` divides one rate between the sidecar and the clients that hold waiters of their own. At any
-  moment the sum of what each of them may use is at most the rate.
+- `TokenBucket` admits the sidecar's own waiters: at most rate * T + burst in any window of T seconds.
+- `RateShares` divides one rate between the sidecar and the clients that hold their own waiters. At any moment
+  the sum of all shares is at most the rate.
 
-How the shares work. All clients are told one number, the *offer*: how many requests a second each may let
-through. A client that was told an offer may use it until it has no waiters left or is gone. So what is
-granted to a client only grows while it takes part, however small a later offer is: a client may not have
-heard of the later one, and older clients ignore it. The sidecar's own waiters get what is not granted. The
-offer grows when clients leave.
+How the shares work. All clients receive one number, the *client rate*: how many requests per second each may
+admit. A client may use the rate that it received until it has no waiters left or is gone. So the share of a
+client never shrinks while it takes part, even if a later client rate is smaller: the client may not have
+received the later one, and older clients ignore it. The sidecar's own waiters get the rest. The client rate
+grows when clients leave.
 
-Nobody is stuck: own waiters that come when the whole rate is granted get a hundredth of it on top until a
-client leaves.
+No waiter is stuck: if the whole rate is granted, the sidecar's own waiters get an extra hundredth of it until
+a client leaves.
 
-A client that nobody knew of when the shares began, and that holds waiters all the same, is granted the offer
-that stands when it first reports. Only for such clients, which may have read a larger offer before, the sum
-can exceed the rate.
+A client that was unknown when the ramp began is granted the client rate at the time of its first report. It
+may have received a larger rate before. Only because of such clients can the sum exceed the rate.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 BURST_SECS = 0.1
-_UNKNOWN_CLIENTS = 10
-"""While no client is known, the offer leaves room for so many."""
-_LEAST_OWN_SHARE = 0.01
-_LEAST_GROWTH = 1.05
+_RESERVED_CLIENTS = 10
+"""While no client is known, the client rate leaves room for this many."""
+_MIN_OWN_SHARE = 0.01
+_MIN_GROWTH = 1.05
 
 
 class TokenBucket:
     """A token bucket. It starts with one token.
 
     Args:
-        rate: tokens a second; may be 0.
-        now: seconds.
+        rate: tokens per second; may be 0.
+        now: the time in seconds.
     """
 
     def __init__(self, rate: float, now: float) -> None:
@@ -49,25 +48,25 @@ class TokenBucket:
 
     @property
     def burst(self) -> float:
-        """The most tokens that are kept: a tenth of a second's worth, at least one."""
+        """The capacity of the bucket: the tokens of a tenth of a second, at least one."""
         return max(1.0, self.rate * BURST_SECS)
 
     def set_rate(self, rate: float, now: float) -> None:
-        """From ``now`` on there are ``rate`` tokens a second."""
+        """Set the rate to ``rate`` tokens per second from ``now`` on."""
         self._fill(now)
         self.rate = rate
         self._tokens = min(self._tokens, self.burst)
 
-    def take(self, most: int, now: float) -> int:
-        """Take up to ``most`` whole tokens; how many there were."""
+    def take(self, limit: int, now: float) -> int:
+        """Take up to ``limit`` whole tokens; return how many were taken."""
         self._fill(now)
         # A timer that fires on time must not miss its token by a rounding error.
-        taken = min(most, int(self._tokens + 1e-9))
+        taken = min(limit, int(self._tokens + 1e-9))
         self._tokens = max(0.0, self._tokens - taken)
         return taken
 
     def secs_until_token(self, now: float) -> float:
-        """Seconds until a whole token is there; infinite if the rate is 0."""
+        """Seconds until a whole token is available; infinite if the rate is 0."""
         self._fill(now)
         missing = 1.0 - self._tokens
         if missing <= 0.0:
@@ -83,13 +82,13 @@ class RateShares:
     """Divides a rate between the sidecar's own waiters and clients.
 
     Args:
-        rate: requests a second, all together; above 0.
-        clients: those that hold waiters, or may hold some.
-        own: whether the sidecar has waiters of its own.
+        rate: requests per second, all shares together; above 0.
+        clients: the clients that hold waiters, or may hold some.
+        own: whether the sidecar has its own waiters.
 
     Attributes:
-        rate: requests a second, all together.
-        offer: how many requests a second each client is told that it may let through.
+        rate: requests per second, all shares together.
+        client_rate: how many requests per second each client may let through.
     """
 
     def __init__(self, rate: float, clients: Iterable[Hashable], *, own: bool) -> None:
@@ -97,12 +96,12 @@ class RateShares:
         self._own = own
         granted = list(clients)
         if granted:
-            self.offer = rate / (len(granted) + own)
+            self.client_rate = rate / (len(granted) + own)
         else:
-            self.offer = rate / (_UNKNOWN_CLIENTS if own else 1)
-        self._granted: dict[Hashable, float] = dict.fromkeys(granted, self.offer)
-        self._total = self.offer * len(granted)
-        self._freed = False
+            self.client_rate = rate / (_RESERVED_CLIENTS if own else 1)
+        self._granted: dict[Hashable, float] = dict.fromkeys(granted, self.client_rate)
+        self._total = self.client_rate * len(granted)
+        self._has_free_rate = False
 
     @property
     def clients(self) -> int:
@@ -111,65 +110,67 @@ class RateShares:
 
     @property
     def own_rate(self) -> float:
-        """Requests a second that the sidecar's own waiters may use."""
-        return max(self.rate - self._total, self.rate * _LEAST_OWN_SHARE)
+        """Requests per second for the sidecar's own waiters."""
+        return max(self.rate - self._total, self.rate * _MIN_OWN_SHARE)
 
     def __contains__(self, client: Hashable) -> bool:
         """Whether ``client`` has a share."""
         return client in self._granted
 
     def join(self, client: Hashable) -> None:
-        """``client`` holds waiters, which was not known. Its share comes from the own one."""
+        """Give ``client``, which holds waiters, a share. It is taken from the sidecar's own share."""
         if client in self._granted:
             return
-        share = self.offer
+        share = self.client_rate
         self._granted[client] = share
         self._total += share
-        # The next such client finds a share as well, and the own waiters keep some.
+        # Leave a share for the next such client and for the sidecar's own waiters.
         free = self.rate - self._total
-        parts = _UNKNOWN_CLIENTS if self._own and len(self._granted) < _UNKNOWN_CLIENTS else 2
-        self.offer = max(min(self.offer, free / parts), self.rate * _LEAST_OWN_SHARE / len(self._granted))
+        parts = _RESERVED_CLIENTS if self._own and len(self._granted) < _RESERVED_CLIENTS else 2
+        self.client_rate = max(
+            min(self.client_rate, free / parts), self.rate * _MIN_OWN_SHARE / len(self._granted)
+        )
 
     def leave(self, client: Hashable) -> None:
-        """``client`` holds no waiters any more, or is gone."""
+        """Remove the share of ``client``, which holds no waiters any more or is gone."""
         if self._granted.pop(client, None) is not None:
-            self._freed = True
+            self._has_free_rate = True
 
-    def own_waiters(self, *, some: bool) -> None:
-        """Whether the sidecar has waiters of its own."""
-        if some is not self._own:
-            self._own = some
-            self._freed = True
+    def set_own_waiters(self, *, present: bool) -> None:
+        """Set whether the sidecar has its own waiters."""
+        if present is not self._own:
+            self._own = present
+            self._has_free_rate = True
 
     def set_rate(self, rate: float) -> None:
-        """From now on ``rate`` is divided."""
-        self.offer *= rate / self.rate
+        """Set the rate that is divided."""
+        self.client_rate *= rate / self.rate
         self.rate = rate
-        self._freed = True
+        self._has_free_rate = True
 
-    def regrow(self) -> bool:
-        """Divide again what clients that left had; whether the offer has changed.
+    def redistribute(self) -> bool:
+        """Divide the shares of clients that left; return whether the client rate has changed.
 
-        The new offer is the largest with which the rate still covers what was granted before.
+        The new client rate is the largest for which all shares still fit into the rate.
         """
-        if not self._freed:
+        if not self._has_free_rate:
             return False
-        self._freed = False
+        self._has_free_rate = False
         self._total = sum(self._granted.values())
         if not self._granted:
             return False
-        offer = self._largest_offer()
-        if offer < self.offer * _LEAST_GROWTH:
+        client_rate = self._largest_client_rate()
+        if client_rate < self.client_rate * _MIN_GROWTH:
             return False
-        self.offer = offer
+        self.client_rate = client_rate
         for client, share in self._granted.items():
-            if share < offer:
-                self._granted[client] = offer
+            if share < client_rate:
+                self._granted[client] = client_rate
         self._total = sum(self._granted.values())
         return True
 
-    def _largest_offer(self) -> float:
-        """The offer h for which the sum of max(granted, h), and h for own waiters, is the rate."""
+    def _largest_client_rate(self) -> float:
+        """The rate h for which max(share, h) of all clients, plus h for own waiters, sums to the rate."""
         rest, parts = self.rate, len(self._granted) + self._own
         for share in sorted(self._granted.values(), reverse=True):
             if share * parts <= rest:

@@ -1,11 +1,10 @@
-"""Counts of requests that clients gated themselves, added to the gates' counters.
+"""Adds the counts of client-side gates to the counters of the sidecar's gates.
 
-A client reports everything that it has counted since it started, and which of its reports was acknowledged
-last. So a report that is lost, or comes twice, does no harm; and a sidecar that has just started knows what
-was counted before.
+A client reports its totals since it started, and the totals of its last acknowledged report. So a lost or
+repeated report does no harm, and a sidecar that has just started knows what was already counted.
 
-The conservation law holds for every gate with both counted: a client's waiters are waiters of the gate. A
-client that does not report for three of its intervals is gone, and its waiters are counted abandoned.
+The conservation law holds for the sum of both: a client's waiters count as waiters of the gate. A client that
+does not report for three of its intervals is gone, and its waiters count as abandoned.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ class InvalidReport(ValueError):
 
 
 class TooManyClients(Exception):
-    """As many clients report as may."""
+    """The limit of reporting clients is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedCounts:
-    """What a client has counted since it started.
+    """The totals of a client since it started.
 
     Attributes:
         requests: all requests.
         blocked: requests that met a closed gate.
         waited: blocked requests that were let through.
-        timed_out: blocked requests whose wait ran out.
-        abandoned: blocked requests that were given up.
+        timed_out: blocked requests whose wait timed out.
+        abandoned: blocked requests whose callers stopped waiting.
 
     Raises:
-        InvalidReport: more ended than were blocked, or more were blocked than there were.
+        InvalidReport: more requests ended than were blocked, or more were blocked than arrived.
     """
 
     requests: int = 0
@@ -59,17 +58,17 @@ class ReportedCounts:
 
     def __post_init__(self) -> None:
         if self.waiting < 0:
-            raise InvalidReport("waited, timed_out and abandoned are more than blocked")
+            raise InvalidReport("the sum of waited, timed_out and abandoned is more than blocked")
         if self.blocked > self.requests:
-            raise InvalidReport("blocked are more than requests")
+            raise InvalidReport("blocked is more than requests")
 
     @property
     def waiting(self) -> int:
         """Blocked requests that still wait."""
         return self.blocked - self.waited - self.timed_out - self.abandoned
 
-    def settled(self) -> ReportedCounts:
-        """The same without the requests that still wait."""
+    def without_waiting(self) -> ReportedCounts:
+        """The same counts without the requests that still wait."""
         waiting = self.waiting
         return ReportedCounts(
             self.requests - waiting, self.blocked - waiting, self.waited, self.timed_out, self.abandoned
@@ -81,14 +80,14 @@ _NAMES = tuple(one.name for one in fields(ReportedCounts))
 
 @dataclass(frozen=True, slots=True)
 class ReportedWaits:
-    """How long a client's waits of one outcome took, since it started.
+    """The durations of a client's waits with one outcome, since it started.
 
     Attributes:
-        counts: waits by bucket; the last bucket has no bound.
-        secs: the sum of all waits.
+        counts: waits by bucket; the last bucket has no upper bound.
+        secs: the sum of all waits in seconds.
 
     Raises:
-        InvalidReport: the buckets are not the sidecar's.
+        InvalidReport: the number of buckets is wrong.
     """
 
     counts: tuple[int, ...]
@@ -107,9 +106,9 @@ class ClientReport:
         client: the client's id; a new one after each start.
         sequence: grows with each report.
         interval_secs: seconds until the next report.
-        counts: everything that was counted since the client started.
-        acknowledged: the counts of the last report that was answered.
-        waits: how long ended waits took, by outcome; empty: the client does not report it.
+        counts: the totals since the client started.
+        acknowledged: the totals of the last acknowledged report.
+        waits: the durations of ended waits, by outcome; empty: the client does not report them.
     """
 
     client: str
@@ -124,32 +123,32 @@ class _Client:
     """A client that reports.
 
     Attributes:
-        account: the gate that its waiters count at.
-        home: the gate that its scope obeys, as of its last report.
+        account: the gate that counts its waiters.
+        gate: the gate of its scope at the time of its last report.
     """
 
-    __slots__ = ("account", "counts", "gone", "heard_at", "home", "interval_secs", "sequence", "waits")
+    __slots__ = ("account", "counts", "gate", "gone", "interval_secs", "reported_at", "sequence", "waits")
 
     def __init__(self, account: Gate, counts: ReportedCounts) -> None:
         self.account = account
-        self.home = account
+        self.gate = account
         self.counts = counts
         self.sequence = -1
-        self.heard_at = 0.0
+        self.reported_at = 0.0
         self.interval_secs = 0.0
         self.gone = False
         self.waits: Mapping[str, ReportedWaits] = {}
 
 
 class ClientReports:
-    """Takes clients' reports. Belongs to the loop.
+    """Receives client reports. Everything runs in the event loop.
 
     Args:
-        loop: runs the task that looks for clients that are gone.
-        tree: its gates count.
-        counters: of the whole process.
-        clock: tells the time.
-        max_clients: clients that may be known at once.
+        loop: runs the task that finds clients that are gone.
+        tree: the gates, which have the counters.
+        counters: the counters of the whole process.
+        clock: the time source.
+        max_clients: the most clients that may be known at once.
     """
 
     def __init__(
@@ -166,67 +165,67 @@ class ClientReports:
         self._clock = clock
         self.max_clients = max_clients
         self._clients: dict[tuple[str, str], _Client] = {}
-        # Of these, the clients that are gone, the longest first.
+        # The clients among them that are gone, the longest gone first.
         self._gone: dict[tuple[str, str], None] = {}
         self._sweeper = loop.create_task(
             run_supervised("client_reports", self._sweep, counters.task_failures)
         )
 
     def stop(self) -> None:
-        """Look no more for clients that are gone."""
+        """Stop the task that finds clients that are gone."""
         self._sweeper.cancel()
 
     def take(self, scope: str, report: ClientReport) -> bool:
-        """Count ``report`` of ``scope``.
+        """Add ``report`` for ``scope`` to the counters.
 
         Returns:
-            Whether it was new: false for a report that came again.
+            Whether the report was new; false: it was repeated.
 
         Raises:
-            InvalidReport: the counts went back.
-            TooManyClients: there is no room for another client.
+            InvalidReport: a count decreased.
+            TooManyClients: the limit of clients is reached.
         """
         key = (report.client, scope)
         client = self._clients.get(key)
         if client is not None and report.sequence <= client.sequence:
             self._counters.reports["repeated"] += 1
             return False
-        counts = report.acknowledged.settled() if client is None else client.counts
+        counts = report.acknowledged.without_waiting() if client is None else client.counts
         if client is not None and client.gone:
-            # Its waiters were counted as gone, and count again.
-            counts = counts.settled()
+            # Its waiters were counted as abandoned. They count as new waiters now.
+            counts = counts.without_waiting()
         if any(getattr(report.counts, name) < getattr(counts, name) for name in _NAMES):
-            raise InvalidReport("counts went back; a client that starts again needs another id")
+            raise InvalidReport("a count decreased; a restarted client needs a new id")
         home, _ = self._tree.find(scope)
         if client is None:
-            client = self._meet(key, home, counts)
+            client = self._add_client(key, home, counts)
         client.counts = counts
         client.gone = False
         self._gone.pop(key, None)
         if not counts.waiting:
             client.account = home
         _add(client.account, counts, report.counts)
-        self._share(key, client, home, waiting=report.counts.waiting > 0)
+        self._join_ramp(key, client, home, waiting=report.counts.waiting > 0)
         self._add_waits(client, report)
         client.counts = report.counts
         client.sequence = report.sequence
         client.interval_secs = report.interval_secs
-        client.heard_at = self._clock.monotonic()
+        client.reported_at = self._clock.monotonic()
         self._counters.reports["accepted"] += 1
         return True
 
-    def leave(self, scope: str, client: str) -> None:
-        """A client is known to be gone."""
+    def client_gone(self, scope: str, client: str) -> None:
+        """Record that a client is gone."""
         key = (client, scope)
         known = self._clients.get(key)
         if known is not None and not known.gone:
-            self._part(key, known)
+            self._mark_gone(key, known)
 
-    def _share(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
-        """``client`` takes part in the ramps of ``home``."""
-        if client.home is not home:
-            _part_from(client.home, key)
-            client.home = home
+    def _join_ramp(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
+        """Let ``client`` take part in the ramps of ``home``."""
+        if client.gate is not home:
+            _leave_ramp(client.gate, key)
+            client.gate = home
         home.clients[key] = waiting
         self._tree.waiting_room.client_reported(home, key, waiting=waiting)
 
@@ -234,7 +233,7 @@ class ClientReports:
         for outcome, waits in report.waits.items():
             before = client.waits.get(outcome)
             if before is None and report.acknowledged.requests:
-                # An earlier run of the sidecar has counted these.
+                # An earlier run of the sidecar counted these.
                 continue
             histogram = self._counters.waits[outcome]
             for index, count in enumerate(waits.counts):
@@ -242,9 +241,10 @@ class ClientReports:
             histogram.total += max(0.0, waits.secs - (before.secs if before else 0.0))
         client.waits = report.waits
 
-    def _meet(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
+    def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that come and go must not keep others out. Their reports say what was acknowledged.
+            # Clients that are gone must not block new ones. If they return, their reports say what was
+            # acknowledged.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")
@@ -252,32 +252,32 @@ class ClientReports:
         client = self._clients[key] = _Client(home, counts)
         return client
 
-    def _part(self, key: tuple[str, str], client: _Client) -> None:
+    def _mark_gone(self, key: tuple[str, str], client: _Client) -> None:
         client.gone = True
         self._gone[key] = None
         self._counters.clients_gone += 1
         account, waiting = client.account, client.counts.waiting
         account.abandoned += waiting
         account.waiting -= waiting
-        _part_from(client.home, key)
+        _leave_ramp(client.gate, key)
 
     async def _sweep(self) -> None:
-        """Once a second, look for clients that are gone, and forget those that are gone for long."""
+        """Once a second, find clients that are gone, and forget clients that have been gone for long."""
         while True:
             await asyncio.sleep(_SWEEP_SECS)
             present = 0
             time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
             for key, client in list(self._clients.items()):
-                self._look_at(key, client, self._clock.monotonic())
+                self._check_client(key, client, self._clock.monotonic())
                 present += not client.gone
                 if time_slice.expired:
-                    await time_slice.let_others_run()
+                    await time_slice.yield_to_others()
             self._counters.clients = present
 
-    def _look_at(self, key: tuple[str, str], client: _Client, now: float) -> None:
-        silent = now - client.heard_at
+    def _check_client(self, key: tuple[str, str], client: _Client, now: float) -> None:
+        silent = now - client.reported_at
         if not client.gone and silent > GONE_INTERVALS * client.interval_secs:
-            self._part(key, client)
+            self._mark_gone(key, client)
         elif client.gone and silent > max(_REMEMBER_SECS, GONE_INTERVALS * client.interval_secs):
             self._forget(key)
 
@@ -286,7 +286,7 @@ class ClientReports:
         self._gone.pop(key, None)
 
 
-def _part_from(home: Gate, key: tuple[str, str]) -> None:
+def _leave_ramp(home: Gate, key: tuple[str, str]) -> None:
     home.clients.pop(key, None)
     if home.ramp is not None:
         home.ramp.client_gone(key)

@@ -1,4 +1,4 @@
-"""Counters of the whole process. The counters of a scope are on its gate."""
+"""Counters of the whole process. The counters of a scope belong to its gate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Histogram:
         self.total += secs
 
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """Upper bounds with the count at or below each, up to infinity."""
+        """Each upper bound, up to infinity, with the cumulative count."""
         count = 0
         for bound, here in zip((*self.bounds, float("inf")), self.counts, strict=True):
             count += here
@@ -64,7 +64,8 @@ class Counters:
         self.reconciled_at = 0.0
         self.alertmanagers: dict[str, bool | None] = {}
         self.blind = False
-        # The watchdog's alert, empty: none is configured; and whether it was heard of since it was.
+        # The name of the watchdog's alert (empty: none is configured), and whether it was received since
+        # then.
         self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})

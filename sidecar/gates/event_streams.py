@@ -1,8 +1,8 @@
-"""Event streams: each follows a scope and everything inside it, change by change.
+"""Event streams. Each stream sends the changes of one scope and everything inside it.
 
-Streams of the same scope share one topic: the changes are kept there once, and rendered once. A change is
-told to the topics of its own scope and of the scopes above it, so a stream costs nothing while other
-subtrees change. Streams take turns, a few in each turn of the loop, however many have something to send.
+Streams of the same scope share one topic, which stores and renders each change once. A change goes to the
+topics of its own scope and of its ancestors, so a stream costs nothing while other subtrees change. In each
+pass of the event loop only a few streams send, however many have pending changes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from sidecar.supervision import Failures, run_supervised
 from .gate import Gate
 from .tree import GateTree
 
-_TURNS_AT_ONCE = 6
+_STREAMS_PER_PASS = 6
 _CHUNK_BYTES = 12_288
 _SPARE_ENTRIES = 64
 
 Render = Callable[[Gate, str | None], bytes]
-"""Renders the change of a gate, or of an unnamed path that follows it."""
+"""Renders the change of a gate, or of an unknown scope that follows it."""
 
 
 class Topic:
-    """The changes in one scope and inside it that some stream has not been sent yet.
+    """The changes of one scope and everything inside it that some stream has not sent yet.
 
-    Each gate stands there once, at its latest change.
+    Each gate is listed once, at its latest change.
 
     Args:
         scope: the scope that is followed.
@@ -45,7 +45,7 @@ class Topic:
         self._chunks: dict[int, tuple[bytes, int]] = {}
 
     def add(self, gate: Gate) -> None:
-        """``gate`` has changed."""
+        """Record a change of ``gate``."""
         self.last += 1
         self._latest[gate] = self.last
         self._log.append((self.last, gate))
@@ -54,16 +54,16 @@ class Topic:
             self._log = [(number, one) for number, one in self._log if self._latest.get(one) == number]
 
     def drop(self, gate: Gate) -> None:
-        """``gate`` is forgotten: nothing is told about it any more."""
+        """Remove ``gate``, which is forgotten: nothing more is sent about it."""
         if self._latest.pop(gate, None) is not None:
             self._chunks.clear()
 
     def fell_behind(self) -> None:
-        """One more stream, or the one that tells it of changes, is not done with the changes."""
+        """Count one more stream, or publisher, that is not done with the changes."""
         self._behind += 1
 
     def caught_up(self) -> None:
-        """A stream has sent everything or has ended, or all streams were notified."""
+        """Count one less: a stream has sent everything or has ended, or the publisher is done."""
         self._behind -= 1
         if not self._behind:
             self._latest.clear()
@@ -71,7 +71,7 @@ class Topic:
             self._chunks.clear()
 
     def chunk(self, after: int, tree: GateTree, render: Render) -> tuple[bytes, int]:
-        """What to send to a stream that has the changes up to number ``after``, and which it has then."""
+        """The bytes to send after change number ``after``, and the number of the last change in them."""
         found = self._chunks.get(after)
         if found is None:
             found = self._chunks[after] = self._chunk(after, tree, render)
@@ -105,8 +105,8 @@ class EventStream:
     """One client that follows a topic.
 
     Args:
-        streams: all streams; it takes its turns there.
-        topic: what it follows.
+        streams: all streams; they decide when it may send.
+        topic: the topic that it follows.
     """
 
     def __init__(self, streams: EventStreams, topic: Topic) -> None:
@@ -115,7 +115,7 @@ class EventStream:
         self._sent = topic.last
         self._behind = False
         self._queued = False
-        self._turn = asyncio.Event()
+        self._may_send = asyncio.Event()
         self._ended = False
 
     @property
@@ -124,7 +124,7 @@ class EventStream:
         return self.topic.scope
 
     def notify(self) -> None:
-        """The topic has changes: have a turn soon."""
+        """The topic has changes: queue this stream for sending."""
         if not self._behind:
             self._behind = True
             self.topic.fell_behind()
@@ -132,18 +132,18 @@ class EventStream:
             self._queued = True
             self._streams.queue(self)
 
-    def take_turn(self) -> None:
-        """It is this stream's turn to send."""
+    def allow_send(self) -> None:
+        """Let this stream send."""
         self._queued = False
-        self._turn.set()
+        self._may_send.set()
 
     def end(self) -> None:
-        """There will be no more."""
+        """End the stream."""
         self._ended = True
-        self._turn.set()
+        self._may_send.set()
 
     def leave(self) -> None:
-        """The client has gone."""
+        """The client has disconnected."""
         if self._behind:
             self._behind = False
             self.topic.caught_up()
@@ -153,20 +153,20 @@ class EventStream:
 
         Args:
             tree: of all gates.
-            secs: to wait at most.
+            secs: seconds to wait at most.
             render: renders one event.
 
         Returns:
-            Empty: nothing changed. None: there will be no more.
+            The events; empty: nothing changed; None: the stream has ended.
         """
         try:
             async with asyncio.timeout(secs):
-                await self._turn.wait()
+                await self._may_send.wait()
         except TimeoutError:
             return b""
         if self._ended:
             return None
-        self._turn.clear()
+        self._may_send.clear()
         data, self._sent = self.topic.chunk(self._sent, tree, render)
         if self._sent < self.topic.last:
             self.notify()
@@ -180,8 +180,8 @@ class EventStreams:
     """All event streams.
 
     Args:
-        loop: everything here runs in it.
-        failures: counts and logs what the task that gives turns raises.
+        loop: runs all streams.
+        failures: counts and logs the exceptions of the dispatch task.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, failures: Failures) -> None:
@@ -190,7 +190,8 @@ class EventStreams:
         self._failures = failures
         self._count = 0
         self._topics: dict[str, Topic] = {}
-        # Topics by each scope above theirs: a change there concerns them while their own scope is not known.
+        # Topics by each ancestor of their scope: while their scope is unknown, changes of the ancestor
+        # concern them.
         self._inside: dict[str, dict[Topic, None]] = {}
         self._queue: deque[EventStream] = deque()
         self._queued = asyncio.Event()
@@ -200,13 +201,13 @@ class EventStreams:
     def __len__(self) -> int:
         return self._count
 
-    def begin(self, scope: str) -> EventStream | None:
-        """Follow ``scope``; None: there are as many streams as may be."""
+    def open(self, scope: str) -> EventStream | None:
+        """Open a stream for ``scope``; None: too many streams are open."""
         if self._count >= self.max_streams or self._closing:
             return None
         if self._task is None:
             self._task = self._loop.create_task(
-                run_supervised("event_streams", self._give_turns, self._failures)
+                run_supervised("event_streams", self._dispatch, self._failures)
             )
         topic = self._topics.get(scope)
         if topic is None:
@@ -219,7 +220,7 @@ class EventStreams:
         return stream
 
     def leave(self, stream: EventStream) -> None:
-        """The client of ``stream`` has gone."""
+        """Remove ``stream``, whose client has disconnected."""
         topic = stream.topic
         if stream not in topic.streams:
             return
@@ -233,30 +234,30 @@ class EventStreams:
                 if not self._inside[path]:
                     del self._inside[path]
 
-    def tell(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
-        """``changed`` have changed and ``forgotten`` are no more. A few gates or streams a step."""
+    def publish(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
+        """Publish changed and forgotten gates. Each step handles a few gates or streams."""
         if not self._topics:
             return
         for gate in forgotten:
             for topic in self._topics_above(gate):
                 topic.drop(gate)
             yield
-        news: dict[Topic, None] = {}
+        changed_topics: dict[Topic, None] = {}
         try:
             for gate in changed:
                 for topic in self._topics_of(gate, tree):
-                    if topic not in news:
-                        # Its changes are kept until every stream was notified.
-                        news[topic] = None
+                    if topic not in changed_topics:
+                        # Its changes are kept until every stream is notified.
+                        changed_topics[topic] = None
                         topic.fell_behind()
                     topic.add(gate)
                 yield
-            for topic in news:
+            for topic in changed_topics:
                 for stream in list(topic.streams):
                     stream.notify()
                     yield
         finally:
-            for topic in news:
+            for topic in changed_topics:
                 topic.caught_up()
 
     def _topics_of(self, gate: Gate, tree: GateTree) -> Iterator[Topic]:
@@ -276,14 +277,14 @@ class EventStreams:
                 yield topic
 
     def queue(self, stream: EventStream) -> None:
-        """``stream`` has something to send."""
+        """Queue ``stream``, which has events to send."""
         self._queue.append(stream)
         self._queued.set()
 
-    async def _give_turns(self) -> None:
+    async def _dispatch(self) -> None:
         while True:
-            for _ in range(min(_TURNS_AT_ONCE, len(self._queue))):
-                self._queue.popleft().take_turn()
+            for _ in range(min(_STREAMS_PER_PASS, len(self._queue))):
+                self._queue.popleft().allow_send()
             if self._queue:
                 await asyncio.sleep(0)
             else:
@@ -291,7 +292,7 @@ class EventStreams:
                 await self._queued.wait()
 
     def shut_down(self) -> None:
-        """End all streams; none begins any more."""
+        """End all streams, and open no more."""
         self._closing = True
         for topic in self._topics.values():
             for stream in topic.streams:

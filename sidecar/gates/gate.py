@@ -1,4 +1,4 @@
-"""The gate of one known scope: its state, the requests parked at it, and its counters."""
+"""The gate of one known scope: its state, its parked requests and its counters."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class GateState(NamedTuple):
-    """What a gate shows. It is replaced as a whole, so no reader sees half of a change.
+    """The state of a gate. It is replaced as a whole, so no reader sees a partial change.
 
-    A tuple, because ten thousand are made for one command and a frozen dataclass takes four times as long.
+    It is a tuple: one command may create ten thousand, and a frozen dataclass takes four times as long.
 
     Attributes:
         record: the scope's record in the core.
         effective: the worst own state from this scope up to the root.
-        line_hold: the scope's own hold, else the hold of the nearest ancestor that has one; None: no hold.
-        held_by: the scope of ``line_hold``.
+        nearest_hold: the scope's own hold, else the hold of the nearest ancestor that has one; None: no hold.
+        held_by: the scope of ``nearest_hold``.
         closed: whether requests have to wait.
         version: grows with each change of the snapshot.
         closed_at: monotonic time when the gate closed.
         counted_at: the same, but not before this process started to count.
-        paused_secs: seconds that the gate was closed, without the pause that runs.
+        paused_secs: seconds that the gate was closed, without the current pause.
     """
 
     record: ScopeRecord = EMPTY
     effective: WellbeingState = WellbeingState.HEALTHY
-    line_hold: Hold | None = None
+    nearest_hold: Hold | None = None
     held_by: str | None = None
     closed: bool = False
     version: int = 0
@@ -45,7 +45,7 @@ class GateState(NamedTuple):
     @property
     def hold(self) -> Hold | None:
         """The hold that closes the gate; None while it is open."""
-        return self.line_hold if self.closed else None
+        return self.nearest_hold if self.closed else None
 
 
 class Gate:
@@ -54,19 +54,19 @@ class Gate:
     Args:
         scope: its path; ``""`` is the root.
         node: its place in the tree; None: it is in no tree.
-        policy: the scope's.
+        policy: the policy of the scope.
         version: the version of its first state.
 
     Attributes:
-        state: what the gate shows.
-        closed: the same as in ``state``; requests read it here because it is the hot path.
-        waiters: parked gate requests, in the order in which they came.
+        state: the current state.
+        closed: a copy of ``state.closed``; requests read it on the hot path.
+        waiters: parked gate requests, in order of arrival.
         watchers: parked watches.
-        clients: clients that report counts of this gate; the value is whether requests wait in the client.
-        ramp: admits parked requests at the policy's rate; None: no ramp is under way.
+        clients: the clients that report counts for this gate; the value is whether they hold waiters.
+        ramp: admits parked requests at the policy's rate; None: no ramp is active.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
-        answer: the rendered answer of an open gate, kept here by the web; None: render it again.
-        answer_date: the date that ``answer`` was rendered with.
+        answer: the cached response of an open gate, set by the web server; None: render it again.
+        answer_date: the ``Date`` line in ``answer``.
         answer_rest: the part of ``answer`` after the date; None: render it again.
     """
 
@@ -96,8 +96,8 @@ class Gate:
         self.pauses = {"auto": 0, "manual": 0}
         self.resumes = {cause.value: 0 for cause in LiftCause}
 
-    def show(self, state: GateState) -> None:
-        """Replace the state. An answer that was rendered before is rendered again."""
+    def set_state(self, state: GateState) -> None:
+        """Replace the state, and drop the cached response."""
         self.state = state
         self.closed = state.closed
         self.answer = self.answer_rest = None
@@ -113,13 +113,13 @@ class Gate:
         return self.state.effective
 
     @property
-    def line_hold(self) -> Hold | None:
+    def nearest_hold(self) -> Hold | None:
         """The scope's own hold, else the hold of the nearest ancestor that has one."""
-        return self.state.line_hold
+        return self.state.nearest_hold
 
     @property
     def held_by(self) -> str | None:
-        """The scope of ``line_hold``."""
+        """The scope of ``nearest_hold``."""
         return self.state.held_by
 
     @property
@@ -134,13 +134,13 @@ class Gate:
 
     @property
     def paused_secs(self) -> float:
-        """Seconds that the gate was closed, without the pause that runs."""
+        """Seconds that the gate was closed, without the current pause."""
         return self.state.paused_secs
 
     @property
     def ramp_per_sec(self) -> float:
-        """How many parked requests a second each client may let through; 0: all at once."""
-        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.offer
+        """How many parked requests per second each client may admit; 0: all at once."""
+        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.client_rate
 
     @property
     def parent(self) -> Gate | None:
@@ -159,31 +159,31 @@ class Gate:
         return max(0.0, now - self.state.closed_at) if self.closed else 0.0
 
     def counted_pause(self, now: float) -> float:
-        """Seconds of the pause that runs which are not in ``paused_secs`` yet."""
+        """Seconds of the current pause. They are not in ``paused_secs`` yet."""
         return max(0.0, now - self.state.counted_at) if self.closed else 0.0
 
 
 class Ending(Enum):
-    """How a wait ended, as its connection is told."""
+    """How a wait ended."""
 
     OPENED = "the gate opened"
     CHANGED = "the snapshot changed"
-    TIMED_OUT = "the wait ran out"
-    TOO_MANY_WAITERS = "turned away: too many waiters"
-    TOO_MANY_WATCHERS = "turned away: too many watches"
-    SHUTTING_DOWN = "turned away: shutting down"
-    REVOKED = "turned away: the client may not wait here any more"
+    TIMED_OUT = "the wait timed out"
+    TOO_MANY_WAITERS = "rejected: too many waiters"
+    TOO_MANY_WATCHERS = "rejected: too many watches"
+    SHUTTING_DOWN = "rejected: shutting down"
+    REVOKED = "rejected: the client has lost access"
 
 
 class Waiter:
     """The base of everything that can be parked. `WaitingRoom` owns these attributes.
 
     Attributes:
-        gate: where it is parked; None: it is not parked.
+        gate: the gate where it is parked; None: it is not parked.
         account: the gate that counts it until it ends; None: a watch.
-        path: the unnamed scope that it asked for; None: the gate's own scope.
-        seen: the version of the snapshot that a watch has already.
-        watching: it waits until the snapshot changes, not until the gate opens.
+        path: the requested scope if it is unknown; None: it is the gate's scope.
+        seen: the snapshot version that the client of a watch already has.
+        watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
     """
@@ -199,10 +199,10 @@ class Waiter:
     tick: int
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """Answer the client. Called once, when the waiter is no longer parked.
+        """Respond to the client. Called once, when the waiter is no longer parked.
 
         Args:
             ending: how the wait ended.
-            gate: where it was parked.
+            gate: the gate where it was parked.
         """
         raise NotImplementedError

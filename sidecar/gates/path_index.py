@@ -1,8 +1,8 @@
-"""Parked requests and watches of scopes that are not known, found by path.
+"""An index of the parked requests and watches for unknown scopes, by path.
 
-They are parked at the nearest known ancestor, their home. When a scope becomes known, those whose path is
-that scope or lies inside it have to move there, and nothing else should be looked at: each is listed under
-every path from one segment below its home down to its own path, eight at most.
+They are parked at the nearest known ancestor, their home. When a scope becomes known, the waiters for it and
+for scopes inside it move there. To find them without a scan, each waiter is listed under every path from one
+segment below its home down to its own path, eight at most.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .gate import Waiter
 
 
 class PathIndex:
-    """Finds parked waiters by the unnamed scope that they asked for."""
+    """Finds parked waiters by the unknown scope that they asked for."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, dict[Waiter, None]] = {}
 
     def __len__(self) -> int:
-        """How many paths are listed."""
+        """The number of listed paths."""
         return len(self._by_path)
 
     def at(self, path: str) -> list[Waiter]:
@@ -29,7 +29,7 @@ class PathIndex:
         return list(self._by_path.get(path, ()))
 
     def add(self, waiter: Waiter, home: str) -> None:
-        """List ``waiter``, which has a path inside ``home``."""
+        """Add ``waiter``, whose path is inside ``home``."""
         for path in _paths(waiter.path, home):
             found = self._by_path.get(path)
             if found is None:
@@ -38,7 +38,7 @@ class PathIndex:
                 found[waiter] = None
 
     def remove(self, waiter: Waiter, home: str) -> None:
-        """List ``waiter`` no more."""
+        """Remove ``waiter``."""
         for path in _paths(waiter.path, home):
             found = self._by_path.get(path)
             if found is not None:
@@ -48,7 +48,7 @@ class PathIndex:
 
 
 def _paths(path: str | None, home: str) -> Iterator[str]:
-    """``path`` and the paths above it, as far as they lie inside ``home``."""
+    """``path`` and its ancestors inside ``home``."""
     while path and path != home:
         yield path
         path = parent_of(path)

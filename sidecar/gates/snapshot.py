@@ -1,4 +1,4 @@
-"""The snapshot of a scope, as it stands in answers, watches and event streams."""
+"""The snapshot of a scope, for responses, watches and event streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .gate import Gate
 
 @dataclass(frozen=True, slots=True)
 class GateSnapshot:
-    """The public state of a scope; `to_json` has its members."""
+    """The public state of a scope. `to_json` returns its members."""
 
     scope: str
     gate: str
@@ -25,12 +25,12 @@ class GateSnapshot:
     version: int
 
     def to_json(self) -> dict[str, object]:
-        """The members in the order of the contract."""
+        """The members in the documented order."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
-    """The snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
+    """The snapshot of ``gate``, or of the unknown scope ``path`` that follows it."""
     hold = gate.hold
     own = gate.record.state if path is None else WellbeingState.HEALTHY
     return GateSnapshot(

@@ -1,15 +1,15 @@
-"""The known scopes as a tree of gates, and what each gate derives from the scopes above it.
+"""The tree of gates of all known scopes, and the state that each gate inherits from its ancestors.
 
-Rules of this file: a gate's parent and children are never stored, they are read from the tree of paths, so
-they cannot be wrong. A change is made in three steps:
+Rules of this file: a gate's parent and children are never stored. They are read from the tree of paths, so
+they cannot be wrong. A change has three steps:
 
-1. `GateTree.prepare` computes the new state of every gate concerned. It may take many time slices, because
-   nothing of it can be seen.
-2. `GateTree.apply` shows all new states at once: no request sees a scope that has changed and an ancestor,
-   or a scope inside, that has not. It only replaces references.
-3. `GateTree.rehome` moves the parked requests whose path leads to another gate now.
+1. `GateTree.prepare` computes the new state of every affected gate. It may take many time slices, because the
+   new states are not visible yet.
+2. `GateTree.apply` makes all new states visible at once. So no request sees a changed scope together with an
+   unchanged ancestor or descendant. It only replaces references.
+3. `GateTree.reassign` moves the parked requests that belong to another gate now.
 
-Only one change is under way at a time; the controller sees to that.
+The controller makes one change at a time.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sidecar.core.values import Hold, ScopeRecord
 from .gate import Gate, GateState
 from .waiting_room import WaitingRoom
 
-Derived = tuple[WellbeingState, Hold | None, str | None]
-"""What a gate hands down to the scopes inside: effective state, line hold, the scope of that hold."""
+Inherited = tuple[WellbeingState, Hold | None, str | None]
+"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_ABOVE: Derived = (WellbeingState.HEALTHY, None, None)
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None)
 
 
 class TreeNode:
-    """One path, known as a scope or not.
+    """A node of the tree: one path. Its scope may be known or not.
 
     Attributes:
         path: the path.
@@ -68,14 +68,14 @@ class TreeUpdate:
     Attributes:
         records: the new records by scope; None: the scope is forgotten.
         now: monotonic time of the change.
-        policies: the new policies; None: they stay.
-        opened: gates that open, and gates that are open and take over requests parked at a closed gate.
+        policies: the new policies; None: they do not change.
+        opened: gates that open, and open gates that receive requests from a closed gate.
         closed: gates that close.
         changed: gates whose snapshot differs.
-        named: new gates by scope.
+        added: new gates by scope.
         forgotten: gates whose scope is forgotten.
-        placed: the gates of nodes that get or lose theirs.
-        handed_down: what each gate concerned hands down after the change.
+        gate_changes: the new gates of nodes; None: the node loses its gate.
+        inherited: what scopes inherit from each affected gate after the change.
         states: the new states, each with whether the gate is closed.
         new_policies: the new policies by gate.
     """
@@ -86,21 +86,21 @@ class TreeUpdate:
     opened: dict[Gate, None] = field(default_factory=dict)
     closed: dict[Gate, None] = field(default_factory=dict)
     changed: dict[Gate, None] = field(default_factory=dict)
-    named: dict[str, Gate] = field(default_factory=dict)
+    added: dict[str, Gate] = field(default_factory=dict)
     forgotten: list[Gate] = field(default_factory=list)
-    placed: dict[TreeNode, Gate | None] = field(default_factory=dict)
-    handed_down: dict[Gate, Derived] = field(default_factory=dict)
+    gate_changes: dict[TreeNode, Gate | None] = field(default_factory=dict)
+    inherited: dict[Gate, Inherited] = field(default_factory=dict)
     states: list[tuple[Gate, GateState, bool]] = field(default_factory=list)
     new_policies: dict[Gate, Policy] = field(default_factory=dict)
 
     @property
-    def reshaped(self) -> bool:
-        """Whether a scope was named or forgotten, so that paths may lead to other gates."""
-        return bool(self.named or self.forgotten)
+    def structure_changed(self) -> bool:
+        """Whether a scope was added or forgotten, so that paths may belong to other gates."""
+        return bool(self.added or self.forgotten)
 
     def gate_at(self, node: TreeNode) -> Gate | None:
         """The gate at ``node`` after the change."""
-        return self.placed.get(node, node.gate)
+        return self.gate_changes.get(node, node.gate)
 
     def gate_above(self, node: TreeNode) -> Gate | None:
         """The gate of the nearest ancestor that is known after the change."""
@@ -112,22 +112,22 @@ class TreeUpdate:
             above = above.parent
         return None
 
-    def derived(self, gate: Gate | None) -> Derived:
-        """What ``gate`` hands down after the change."""
+    def inherited_from(self, gate: Gate | None) -> Inherited:
+        """What scopes inherit from ``gate`` after the change."""
         if gate is None:
-            return _NOTHING_ABOVE
-        found = self.handed_down.get(gate)
+            return _NOTHING_INHERITED
+        found = self.inherited.get(gate)
         state = gate.state
-        return found or (state.effective, state.line_hold, state.held_by)
+        return found or (state.effective, state.nearest_hold, state.held_by)
 
 
 class GateTree:
     """Gates by scope.
 
     Args:
-        policies: the config's.
-        version: the versions of snapshots are above this.
-        waiting_room: where requests are parked.
+        policies: the policies of the config.
+        version: all snapshot versions are above this.
+        waiting_room: holds the parked requests.
 
     Attributes:
         root: the gate of the root.
@@ -145,11 +145,11 @@ class GateTree:
 
     @property
     def version(self) -> int:
-        """The highest version given so far."""
+        """The highest version so far."""
         return self._version
 
     def find(self, scope: str) -> tuple[Gate, str | None]:
-        """The gate that ``scope`` obeys, and ``scope`` again if it is not known itself."""
+        """The gate of ``scope``, or of its nearest known ancestor; then also ``scope``, else None."""
         gate = self.gates.get(scope)
         if gate is not None:
             return gate, None
@@ -170,7 +170,7 @@ class GateTree:
             todo += node.children.values()
 
     def children(self, gate: Gate) -> Iterator[Gate]:
-        """The known gates inside ``gate`` with no other known gate between."""
+        """The known gates inside ``gate`` without another known gate in between."""
         todo = [] if gate.node is None else [*gate.node.children.values()]
         while todo:
             node = todo.pop()
@@ -182,21 +182,21 @@ class GateTree:
     def update(
         self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None
     ) -> TreeUpdate:
-        """`prepare`, `apply` and `rehome` without a pause, for a start and for tests."""
+        """Run `prepare`, `apply` and `reassign` without pauses, at start and in tests."""
         update = TreeUpdate(records, now, policies)
         for _ in self.prepare(update):
             pass
         self.apply(update)
-        for _ in self.rehome(update):
+        for _ in self.reassign(update):
             pass
         return update
 
-    # -- first: what will be ----------------------------------------------------------------------
+    # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
         """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
         touched: dict[TreeNode, None] = {}
-        yield from self._place(update, touched)
+        yield from self._plan_gates(update, touched)
         if update.policies is not None:
             for scope, gate in list(self.gates.items()):
                 update.new_policies[gate] = update.policies.policy_for(scope)
@@ -204,18 +204,18 @@ class GateTree:
                 yield
         for node in touched:
             yield from self._derive(update, node)
-        # A version never comes again: what watchers of a forgotten scope saw is newer than its home's.
+        # A version is never reused: the version of a forgotten scope may be newer than that of its home.
         homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
         for home in homes:
             if home is not None:
-                update.handed_down.setdefault(home, update.derived(home))
-        for number, gate in enumerate(update.handed_down):
-            self._settle(update, gate, renew=gate in homes)
+                update.inherited.setdefault(home, update.inherited_from(home))
+        for number, gate in enumerate(update.inherited):
+            self._compute_state(update, gate, renew=gate in homes)
             if number % _AT_ONCE == 0:
                 yield
 
-    def _place(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
-        """Say which nodes get or lose a gate, and collect the nodes whose gates are concerned."""
+    def _plan_gates(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
+        """Record which nodes get or lose a gate, and collect the nodes with affected gates."""
         policies = update.policies or self._policies
         for scope, record in update.records.items():
             gate = self.gates.get(scope)
@@ -224,24 +224,29 @@ class GateTree:
                 if gate is None:
                     gate = Gate(scope, node, policies.policy_for(scope), 0)
                     gate.active_at = update.now
-                    update.placed[node] = update.named[scope] = gate
+                    update.gate_changes[node] = update.added[scope] = gate
                 touched[node] = None
             elif gate is not None and scope != ROOT:
                 node = self._nodes[scope]
-                update.placed[node] = None
+                update.gate_changes[node] = None
                 update.forgotten.append(gate)
                 touched[node] = None
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
         """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
-        todo = [(node, update.derived(update.gate_above(node)))]
-        records, named, placed, handed_down = update.records, update.named, update.placed, update.handed_down
+        todo = [(node, update.inherited_from(update.gate_above(node)))]
+        records, added, gate_changes, inherited = (
+            update.records,
+            update.added,
+            update.gate_changes,
+            update.inherited,
+        )
         for number in count(1):
             if not todo:
                 return
             node, above = todo.pop()
-            gate = placed.get(node, node.gate) if placed else node.gate
+            gate = gate_changes.get(node, node.gate) if gate_changes else node.gate
             derived, changed = above, True
             if gate is not None:
                 scope, state = gate.scope, gate.state
@@ -249,24 +254,24 @@ class GateTree:
                 hold = record.manual or record.auto
                 effective = max(record.state, above[0])
                 derived = (effective, above[1], above[2]) if hold is None else (effective, hold, scope)
-                before = handed_down.get(gate)
-                if before is None and scope not in named:
-                    before = (state.effective, state.line_hold, state.held_by)
+                before = inherited.get(gate)
+                if before is None and scope not in added:
+                    before = (state.effective, state.nearest_hold, state.held_by)
                 changed = derived != before
-                handed_down[gate] = derived
+                inherited[gate] = derived
             if changed and node.children:
                 todo += [(child, derived) for child in node.children.values()]
             if number % _AT_ONCE == 0:
                 yield
 
-    def _settle(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
-        """Make the new state of ``gate``. ``renew``: its version grows even if its snapshot is the same."""
+    def _compute_state(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
+        """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, line_hold, held_by = update.handed_down[gate]
+        effective, nearest_hold, held_by = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
-        closed = policy.enabled and line_hold is not None
-        is_new = gate.scope in update.named
+        closed = policy.enabled and nearest_hold is not None
+        is_new = gate.scope in update.added
         closed_at, counted_at, paused_secs = old.closed_at, old.counted_at, old.paused_secs
         if closed and not old.closed:
             closed_at = counted_at = now
@@ -274,14 +279,26 @@ class GateTree:
         elif old.closed and not closed:
             paused_secs += max(0.0, now - counted_at)
             update.opened[gate] = None
-        shown = (closed, record.state, effective, line_hold if closed else None, held_by if closed else None)
-        before = (old.closed, old.record.state, old.effective, old.hold, old.held_by if old.closed else None)
+        new_snapshot = (
+            closed,
+            record.state,
+            effective,
+            nearest_hold if closed else None,
+            held_by if closed else None,
+        )
+        old_snapshot = (
+            old.closed,
+            old.record.state,
+            old.effective,
+            old.hold,
+            old.held_by if old.closed else None,
+        )
         version = old.version
-        if is_new or renew or shown != before:
+        if is_new or renew or new_snapshot != old_snapshot:
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record, effective, line_hold, held_by, closed, version, closed_at, counted_at, paused_secs
+            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs
         )
         update.states.append((gate, state, closed))
 
@@ -292,13 +309,13 @@ class GateTree:
             node = self._nodes[path] = parent.children[path] = TreeNode(path, parent)
         return node
 
-    # -- then: what is shown ----------------------------------------------------------------------
+    # -- steps 2 and 3: apply, reassign -----------------------------------------------------------
 
     def apply(self, update: TreeUpdate) -> None:
-        """Show the new states, all at once."""
-        for node, gate in update.placed.items():
+        """Make all new states visible at once."""
+        for node, gate in update.gate_changes.items():
             node.gate = gate
-        self.gates.update(update.named)
+        self.gates.update(update.added)
         for gate in update.forgotten:
             del self.gates[gate.scope]
         if update.policies is not None:
@@ -306,43 +323,43 @@ class GateTree:
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
         for gate, state, closed in update.states:
-            # As `Gate.show` does: there may be twenty thousand.
+            # Inlined `Gate.set_state`: there may be twenty thousand gates.
             gate.state = state
             gate.closed = closed
             gate.answer = gate.answer_rest = None
-        if update.reshaped:
-            self.waiting_room.rehoming = True
+        if update.structure_changed:
+            self.waiting_room.reassigning = True
 
-    def rehome(self, update: TreeUpdate) -> Iterator[None]:
-        """Move the parked requests whose path leads to another gate now, one a step."""
+    def reassign(self, update: TreeUpdate) -> Iterator[None]:
+        """Move the parked requests that belong to another gate now, one per step."""
         room = self.waiting_room
         homes: dict[Gate, None] = {}
         try:
             for gate in update.forgotten:
                 home = gate.parent or self.root
                 homes[home] = None
-                yield from room.leave(gate, home)
+                yield from room.supervised(room.move_out(gate, home))
                 self._prune(gate.node)
-            for gate in update.named.values():
+            for gate in update.added.values():
                 homes[gate] = None
-                yield from room.take_in(gate)
+                yield from room.supervised(room.move_in(gate))
         finally:
-            room.rehoming = False
+            room.reassigning = False
         for gate in homes:
             if gate.waiters and not gate.closed:
                 update.opened[gate] = None
 
     def _prune(self, node: TreeNode | None) -> None:
-        """Remove ``node`` and the nodes above it that lead to no known scope."""
+        """Remove ``node`` and its ancestors that have no known scope inside."""
         while node is not None and node.gate is None and not node.children and node.parent is not None:
             if self._nodes.get(node.path) is node:
                 del self._nodes[node.path]
                 del node.parent.children[node.path]
             node = node.parent
 
-    def renew(self, gate: Gate) -> None:
-        """Give ``gate`` a new version, because what is told beside its snapshot has changed."""
-        gate.show(gate.state._replace(version=self._next_version()))
+    def renew_version(self, gate: Gate) -> None:
+        """Give ``gate`` a new version, because a header of its snapshot response has changed."""
+        gate.set_state(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
         self._version += 1

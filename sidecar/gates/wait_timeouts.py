@@ -1,8 +1,8 @@
-"""The ends of waits: one timer for all of them.
+"""The timeouts of all waits, with one timer.
 
-Waits are gathered in buckets of a hundredth of a second, rounded up, so that none runs out early and none
-later than one bucket. Adding and discarding cost a dictionary entry; the loop knows one timer, that of the
-next bucket. Where thousands of waits run out together, a few milliseconds of them are ended at a time.
+Waits are grouped into buckets of a hundredth of a second, rounded up. So no wait times out early, or later
+than one bucket. Adding and discarding cost one dictionary entry. The loop has one timer, for the next bucket.
+When thousands of waits time out together, they end in short time slices.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SLICE_SECS = 0.001
 
 
 class WaitTimeouts:
-    """Calls back for each waiter whose time has come.
+    """Calls back for each waiter whose wait has timed out.
 
     Args:
-        loop: whose time counts.
-        expired: called with the waiter, which is no longer among the timeouts.
-        failures: counts and logs what ``expired`` raises.
+        loop: the event loop, whose time is used.
+        expired: called with the waiter, after its timeout is removed.
+        failures: counts and logs the exceptions of ``expired``.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WaitTimeouts:
             bucket[waiter] = None
 
     def discard(self, waiter: Waiter) -> None:
-        """Forget ``waiter``."""
+        """Remove the timeout of ``waiter``."""
         bucket = self._buckets.get(waiter.tick)
         if bucket is not None:
             bucket.pop(waiter, None)
@@ -74,7 +74,7 @@ class WaitTimeouts:
 
     def _fire(self) -> None:
         self._timer = None
-        # The loop may call a little before its time; what is due by the timer's own tick is due.
+        # The loop may call slightly early. Everything up to the timer's own tick is due.
         now = max(math.floor(self._loop.time() * _PER_SEC), self._timer_tick)
         busy = bool(self._due)
         while self._ticks and self._ticks[0] <= now:
@@ -92,7 +92,7 @@ class WaitTimeouts:
             if waiter.gate is not None and waiter.tick == tick:
                 try:
                     self._expired(waiter)
-                except Exception:  # noqa: BLE001 - recorded; the other waits end all the same
+                except Exception:  # noqa: BLE001 - recorded; the other waits still end
                     self._failures.record("wait_timeouts")
             if self._due and time_slice.expired:
                 self._loop.call_soon(self._end_due)

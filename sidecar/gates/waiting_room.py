@@ -1,10 +1,10 @@
-"""Parked requests: parking, waking, timing out, turning away, and counting each exactly once.
+"""Parked requests: parks, wakes, times out and rejects them, and counts each exactly once.
 
 The conservation law holds after every call: for each gate that counts,
 blocked = waited + timed_out + abandoned + rejected + waiting.
 
-What may concern ten thousand requests is an iterator of small steps. The caller decides how many of them
-are done before the loop does something else.
+An operation that may affect ten thousand requests is an iterator of small steps. The caller decides how many
+steps to run before the loop does other work.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
+
+from sidecar.core.scope import lies_within
+from sidecar.supervision import supervised_steps
 
 from .counters import Counters
 from .gate import Ending, Gate, Waiter
@@ -22,16 +25,16 @@ from .wait_timeouts import WaitTimeouts
 logger = logging.getLogger(__name__)
 
 _UNANSWERED = "a waiter could not be answered"
-_AT_ONCE = 8
-_LOOK_AGAIN_SECS = 0.05
+_BATCH_SIZE = 8
+_RECHECK_SECS = 0.05
 
 
 class WaitingRoom:
     """All parked gate requests and watches.
 
     Args:
-        loop: everything here runs in it.
-        counters: the process's.
+        loop: runs everything here.
+        counters: the counters of the process.
 
     Attributes:
         max_waiters: gate requests that may be parked at once.
@@ -39,9 +42,10 @@ class WaitingRoom:
         max_watchers: watches that may be parked at once.
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
-        closing: the sidecar shuts down, and nothing is parked any more.
-        rehoming: the tree has a new shape, and requests that have to move are still parked at their old gate.
-        offer_changed: called with a gate whose ramp has another share for clients.
+        closing: the sidecar shuts down, and no more requests are parked.
+        reassigning: the structure of the tree has changed, and some requests are still parked at their old
+            gate.
+        on_client_rate: called with a gate whose ramp has a new client rate.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -55,10 +59,10 @@ class WaitingRoom:
         self._loop = loop
         self._waits = counters.waits
         self._failures = counters.task_failures
-        self._deadlines = WaitTimeouts(loop, self._run_out, counters.task_failures)
+        self._timeouts = WaitTimeouts(loop, self._time_out, counters.task_failures)
         self._unnamed = PathIndex()
-        self.rehoming = False
-        self.offer_changed: Callable[[Gate], None] = lambda _: None
+        self.reassigning = False
+        self.on_client_rate: Callable[[Gate], None] = lambda _: None
 
     # -- arriving and leaving ---------------------------------------------------------------------
 
@@ -66,13 +70,13 @@ class WaitingRoom:
         """Park a gate request that met a closed gate. The gate has counted it among its requests.
 
         Args:
-            waiter: is answered when the wait ends.
-            gate: the nearest known one.
-            path: the unnamed scope that was asked for; None: the gate's own.
+            waiter: gets the response when the wait ends.
+            gate: the nearest known gate.
+            path: the requested scope if it is unknown; None: it is the gate's scope.
             wait: seconds to wait at most.
 
         Returns:
-            None: it is parked, and `Waiter.end` will be called; else how it ended at once.
+            None: it is parked, and `Waiter.end` will be called. Otherwise how it ended at once.
         """
         gate.blocked += 1
         if self.closing or self._is_full(gate):
@@ -103,7 +107,7 @@ class WaitingRoom:
         return None
 
     def abandon(self, waiter: Waiter) -> None:
-        """The client of ``waiter`` has gone."""
+        """The client of ``waiter`` has disconnected."""
         account = waiter.account
         if self._unpark(waiter) is not None and account is not None:
             account.abandoned += 1
@@ -111,66 +115,77 @@ class WaitingRoom:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    def open(self, gate: Gate) -> Iterator[None]:
-        """``gate`` has opened: let its waiters through, at its policy's rate. A few waiters a step."""
+    def release(self, gate: Gate) -> Iterator[None]:
+        """``gate`` has opened: admit its waiters at its policy's rate. Each step handles a few waiters."""
         if gate.closed or not (gate.waiters or gate.clients):
             return
         if gate.policy.resume_ramp_per_sec:
             if gate.ramp is None:
                 self._begin_ramp(gate)
         else:
-            self.close(gate)
+            self.stop_ramp(gate)
             yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
-    def close(self, gate: Gate) -> None:
-        """``gate`` has closed: what its ramp has not let through stays parked."""
+    def stop_ramp(self, gate: Gate) -> None:
+        """``gate`` has closed: stop its ramp. The remaining waiters stay parked."""
         if gate.ramp is not None:
             gate.ramp.stop()
 
-    def changed(self, gate: Gate) -> Iterator[None]:
-        """The snapshot of ``gate`` has changed: answer its watchers. A few watchers a step."""
+    def notify_watchers(self, gate: Gate) -> Iterator[None]:
+        """The snapshot of ``gate`` has changed: respond to its watchers. Each step handles a few watchers."""
         version = gate.version
-        news = [waiter for waiter in gate.watchers if waiter.seen != version]
-        yield from self._wake(gate, gate.watchers, news, Ending.CHANGED)
+        outdated = [waiter for waiter in gate.watchers if waiter.seen != version]
+        yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
     def client_reported(self, gate: Gate, client: object, *, waiting: bool) -> None:
-        """``client``, whose gate is ``gate``, has said whether it holds waiters."""
+        """``client`` of ``gate`` reported whether it holds waiters."""
         if gate.ramp is None and waiting and not gate.closed and gate.policy.resume_ramp_per_sec:
             self._begin_ramp(gate)
         if gate.ramp is not None:
             gate.ramp.client_reported(client, waiting=waiting)
 
     def _begin_ramp(self, gate: Gate) -> None:
-        Ramp(gate, self._loop, self._admit, self._offer_changed, self._failures).begin()
+        Ramp(gate, self._loop, self._admit, self._client_rate_changed, self._failures).start()
 
-    def _offer_changed(self, gate: Gate) -> None:
-        self.offer_changed(gate)
+    def _client_rate_changed(self, gate: Gate) -> None:
+        self.on_client_rate(gate)
 
     def _admit(self, gate: Gate, waiters: list[Waiter]) -> None:
-        if self.rehoming:
+        if self.reassigning:
             waiters = [waiter for waiter in waiters if not _may_move(waiter, gate)]
         for _ in self._wake(gate, gate.waiters, waiters, Ending.OPENED):
             pass
 
     # -- moving -----------------------------------------------------------------------------------
 
-    def take_in(self, gate: Gate) -> Iterator[None]:
-        """The scope of ``gate`` has become known: move there what is parked for it or for paths inside."""
+    def move_in(self, gate: Gate) -> Iterator[None]:
+        """The scope of ``gate`` has become known: move the requests for it and below it to ``gate``."""
         for waiter in self._unnamed.at(gate.scope):
-            self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
+            # Between two steps its connection may have begun to wait for something else.
+            if _obeys(waiter, gate):
+                self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield
 
-    def leave(self, gate: Gate, home: Gate) -> Iterator[None]:
-        """The scope of ``gate`` is forgotten: move what is parked there to ``home``."""
-        self.close(gate)
+    def move_out(self, gate: Gate, home: Gate) -> Iterator[None]:
+        """The scope of ``gate`` is forgotten: move its parked requests to ``home``."""
+        self.stop_ramp(gate)
         for waiter in [*gate.waiters, *gate.watchers]:
-            self._move(waiter, home, waiter.path or gate.scope)
+            if waiter.gate is gate:
+                self._move(waiter, home, waiter.path or gate.scope)
             yield
+
+    def supervised(self, steps: Iterator[None]) -> Iterator[None]:
+        """Do ``steps`` at one gate; if one raises, the other gates go on."""
+        return supervised_steps("waiting_room", steps, self._failures)
 
     def _move(self, waiter: Waiter, gate: Gate, path: str | None) -> None:
-        """``waiter`` obeys ``gate`` from now on. The gate that counted it still does."""
+        """Park ``waiter`` at ``gate`` from now on. The gate that counted it first still counts it."""
         old = waiter.gate
         if old is None:
+            return
+        if self.closing:
+            # The shutdown did not find it: its gate has left the tree already.
+            self.reject(waiter)
             return
         self._unnamed.remove(waiter, old.scope)
         if waiter.watching:
@@ -183,8 +198,8 @@ class WaitingRoom:
         waiter.path = path
         self._unnamed.add(waiter, gate.scope)
 
-    def turn_away(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
-        """Answer ``waiter`` with ``ending``, if it is still parked; a gate request counts as rejected."""
+    def reject(self, waiter: Waiter, ending: Ending = Ending.SHUTTING_DOWN) -> None:
+        """End ``waiter`` with ``ending`` if it is still parked. A gate request counts as rejected."""
         account = waiter.account
         if waiter.gate is None:
             return
@@ -194,12 +209,12 @@ class WaitingRoom:
         self._end(waiter, ending)
 
     def shut_down(self, gates: Iterable[Gate]) -> None:
-        """Answer everything that is parked at ``gates``; nothing is parked from now on."""
+        """Reject all requests parked at ``gates``, and park no more."""
         self.closing = True
         for gate in gates:
-            self.close(gate)
+            self.stop_ramp(gate)
             for waiter in [*gate.waiters, *gate.watchers]:
-                self.turn_away(waiter)
+                self.reject(waiter)
 
     # -- the smallest steps -----------------------------------------------------------------------
 
@@ -220,7 +235,7 @@ class WaitingRoom:
             self.watching += 1
         else:
             self.waiting += 1
-        self._deadlines.add(waiter, now + wait)
+        self._timeouts.add(waiter, now + wait)
         if path is not None:
             self._unnamed.add(waiter, gate.scope)
 
@@ -229,7 +244,7 @@ class WaitingRoom:
         if gate is None:
             return None
         waiter.gate = None
-        self._deadlines.discard(waiter)
+        self._timeouts.discard(waiter)
         if waiter.path is not None:
             self._unnamed.remove(waiter, gate.scope)
         if waiter.watching:
@@ -257,18 +272,18 @@ class WaitingRoom:
     def _wake(
         self, gate: Gate, parked: dict[Waiter, None], waiters: Iterable[Waiter], ending: Ending
     ) -> Iterator[None]:
-        """Answer ``waiters`` of ``gate``, a few a step: gate requests have waited, watches are told.
+        """Respond to ``waiters`` of ``gate``, a few per step. Gate requests count as waited.
 
         Args:
-            gate: where they are parked.
+            gate: the gate where they are parked.
             parked: the gate's waiters or its watchers.
-            waiters: some of them.
+            waiters: the waiters to wake.
             ending: how their wait ends.
         """
-        # Ten thousand may be woken at once: as `_end` and `_unpark` do, without calling them.
+        # Inlined `_end` and `_unpark`: ten thousand may be woken at once.
         now = self._loop.time()
         observe = self._waits["waited"].observe
-        discard = self._deadlines.discard
+        discard = self._timeouts.discard
         for number, waiter in enumerate(waiters):
             # Between two steps its wait may have ended, and its connection may wait for something else.
             if waiter not in parked:
@@ -291,27 +306,39 @@ class WaitingRoom:
             except Exception:
                 # One broken connection must not keep the others from being woken.
                 logger.exception(_UNANSWERED)
-            if number % _AT_ONCE == _AT_ONCE - 1:
+            if number % _BATCH_SIZE == _BATCH_SIZE - 1:
                 yield
 
-    def _run_out(self, waiter: Waiter) -> None:
+    def _time_out(self, waiter: Waiter) -> None:
         gate, account = waiter.gate, waiter.account
         if gate is None:
             return
-        if self.rehoming and _may_move(waiter, gate):
-            # It may obey another gate in a moment, and that one decides how the wait ends.
-            self._deadlines.add(waiter, self._loop.time() + _LOOK_AGAIN_SECS)
+        if self.reassigning and _may_move(waiter, gate):
+            # It may move to another gate in a moment. That gate decides how the wait ends.
+            self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.closed:
-            # Only a ramp or a wake-up under way keeps it: nothing is refused at an open gate.
+            # It waits only for a ramp or a wake-up in progress. An open gate refuses no request.
             self._admit(gate, [waiter])
             return
         if account is not None:
             account.timed_out += 1
             self._observe("timed_out", waiter)
+        elif waiter.seen != gate.version:
+            # It is about to be told. To call its snapshot current would hide the change for ever.
+            self._end(waiter, Ending.CHANGED)
+            return
         self._end(waiter, Ending.TIMED_OUT)
 
 
 def _may_move(waiter: Waiter, gate: Gate) -> bool:
-    """Whether ``waiter``, parked at ``gate``, may obey another gate in the tree's new shape."""
+    """Whether ``waiter``, parked at ``gate``, may belong to another gate after the change of the tree."""
     return waiter.path is not None or gate.node is None or gate.node.gate is not gate
+
+
+def _obeys(waiter: Waiter, gate: Gate) -> bool:
+    """Whether ``waiter`` is parked above ``gate`` for a path that leads to ``gate``."""
+    home, path = waiter.gate, waiter.path
+    if home is None or path is None:
+        return False
+    return lies_within(path, gate.scope) and not lies_within(home.scope, gate.scope)

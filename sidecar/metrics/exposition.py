@@ -1,6 +1,6 @@
 """Renders /metrics on the event loop in small time slices, so that scrapes do not delay gate requests.
 
-A thread would hold the interpreter for several milliseconds at a time.
+A thread would block the interpreter for several milliseconds at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sidecar.gates.gate import Gate
 from sidecar.time_slice import TimeSlice
 
 from .process import MetricsSource, ProcessMetrics
-from .scopes import CachedScopeLines, Lines, families, pieces
+from .scopes import CachedScopeLines, Lines, chunks, families
 
 _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8
@@ -35,12 +35,12 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The answer to one scrape.
+    """The response to one scrape.
 
     Attributes:
-        content_type: of the text format or of OpenMetrics.
-        size: bytes of the body.
-        parts: the body.
+        content_type: the content type of the text format or of OpenMetrics.
+        size: the size of the body in bytes.
+        parts: the body, in parts.
     """
 
     content_type: str
@@ -49,7 +49,7 @@ class Scrape:
 
 
 class Exposition:
-    """Renders the metrics of a running sidecar, in its loop.
+    """Renders the metrics of a running sidecar in its event loop.
 
     Args:
         source: the running sidecar.
@@ -61,64 +61,64 @@ class Exposition:
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         GCCollector(registry=self._runtime)
-        self._kept: dict[Gate, CachedScopeLines] = {}
+        self._cached: dict[Gate, CachedScopeLines] = {}
         self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
-        """The exposition, text or OpenMetrics as ``accept`` asks; each scope's numbers are of one moment."""
+        """Render the metrics in the format of ``accept``. The values of one scope are consistent."""
         encode, content_type = _encoder(accept)
         ends = [_END] if content_type.startswith("application/openmetrics-text") else []
-        shape = self._formats.get(content_type)
-        if shape is None:
+        metric_format = self._formats.get(content_type)
+        if metric_format is None:
             if len(self._formats) >= _MAX_FORMATS:
                 self._formats.clear()
-            shape = self._formats[content_type] = _Format(encode)
-        headers = shape.headers
-        taken, size = await self._take()
-        told = await self._tell(shape)
-        size += sum(map(len, (*headers, *told, *ends)))
-        return Scrape(content_type, size, _parts(taken, headers, [*told, *ends]))
+            metric_format = self._formats[content_type] = _Format(encode)
+        headers = metric_format.headers
+        scope_lines, size = await self._refresh_scopes()
+        process_lines = await self._encode_process(metric_format)
+        size += sum(map(len, (*headers, *process_lines, *ends)))
+        return Scrape(content_type, size, _parts(scope_lines, headers, [*process_lines, *ends]))
 
-    async def _take(self) -> tuple[list[Lines], int]:
-        """The lines of every scope, and their bytes."""
+    async def _refresh_scopes(self) -> tuple[list[Lines], int]:
+        """The lines of every scope, and their size in bytes."""
         controller = self._source.controller
         imports = self._source.imports.all
-        elsewhere = {one.config.scope: one.reading.pause_secs for one in imports if one.reading}
+        imported_pauses = {one.config.scope: one.reading.pause_secs for one in imports if one.reading}
         gates = controller.tree.gates
-        kept = self._kept
-        taken: list[Lines] = []
+        cached = self._cached
+        scope_lines: list[Lines] = []
         size = 0
         time_slice = TimeSlice()
         for gate in list(gates.values()):
-            one = kept.get(gate)
+            one = cached.get(gate)
             if one is None:
-                one = kept[gate] = CachedScopeLines()
-            one.refresh(gate, controller.clock.monotonic(), elsewhere.get(gate.scope, 0.0))
-            taken.append(one.lines)
+                one = cached[gate] = CachedScopeLines()
+            one.refresh(gate, controller.clock.monotonic(), imported_pauses.get(gate.scope, 0.0))
+            scope_lines.append(one.lines)
             size += one.size
             if time_slice.expired:
-                await time_slice.let_others_run()
-        if len(kept) > len(gates):
-            self._kept = {gate: kept[gate] for gate in gates.values() if gate in kept}
-        return taken, size
+                await time_slice.yield_to_others()
+        if len(cached) > len(gates):
+            self._cached = {gate: cached[gate] for gate in gates.values() if gate in cached}
+        return scope_lines, size
 
-    async def _tell(self, shape: _Format) -> list[bytes]:
+    async def _encode_process(self, metric_format: _Format) -> list[bytes]:
         """The families of the process and of the Python runtime, encoded."""
-        # The process collector lists all open files: one for each connection.
+        # In a thread: the process collector lists all open files, one for each connection.
         runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
-        told = []
+        process_lines: list[bytes] = []
         time_slice = TimeSlice()
         for family in chain(self._process.collect(), runtime):
             if time_slice.expired:
-                await time_slice.let_others_run()
-            told.append(shape.encoded(family))
+                await time_slice.yield_to_others()
+            process_lines.append(metric_format.encoded(family))
             if time_slice.expired:
-                await time_slice.let_others_run()
-        return told
+                await time_slice.yield_to_others()
+        return process_lines
 
 
 class _Format:
-    """One exposition format, and what was last encoded in it.
+    """One exposition format, with a cache of encoded families.
 
     Args:
         encode: prometheus_client's encoder.
@@ -133,7 +133,7 @@ class _Format:
         self.headers = [_encoded(encode, family) for family in families()]
 
     def encoded(self, family: Metric) -> bytes:
-        """``family`` in this format; it is encoded again only if its samples changed."""
+        """``family`` in this format. It is encoded again only if its samples changed."""
         last = self._last.get(family.name)
         if last is not None and last[0] == family.samples:
             return last[1]
@@ -144,18 +144,20 @@ class _Format:
 
 def _encoder(accept: str) -> tuple[Encode, str]:
     try:
-        # The names need no escaping, whichever one is requested.
+        # The metric names never need escaping, whatever scheme is requested.
         return choose_encoder(_ESCAPING.sub("", accept))
     except (TypeError, ValueError):
         # The version in the Accept header is not a number.
         return choose_encoder("")
 
 
-async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _parts(
+    scope_lines: list[Lines], headers: list[bytes], rest: Iterable[bytes]
+) -> AsyncIterator[bytes]:
     waiting: list[bytes] = []
     size = 0
     time_slice = TimeSlice()
-    for piece in chain(pieces(taken, headers), rest):
+    for piece in chain(chunks(scope_lines, headers), rest):
         waiting.append(piece)
         size += len(piece)
         if size >= _SENT_AT_ONCE:
@@ -163,11 +165,11 @@ async def _parts(taken: list[Lines], headers: list[bytes], rest: Iterable[bytes]
             waiting.clear()
             size = 0
         if time_slice.expired:
-            await time_slice.let_others_run()
+            await time_slice.yield_to_others()
     yield b"".join(waiting)
 
 
-class _One:
+class _SingleFamily:
     """A collector with one family."""
 
     def __init__(self, family: Metric) -> None:
@@ -179,4 +181,4 @@ class _One:
 
 
 def _encoded(encode: Encode, family: Metric) -> bytes:
-    return encode(_One(family)).removesuffix(_END)
+    return encode(_SingleFamily(family)).removesuffix(_END)

@@ -20,14 +20,14 @@ from sidecar.gates.counters import Counters, Histogram
 from sidecar.runtime.controller import Controller
 
 
-class Connected(Protocol):
-    """Something that has connections."""
+class HasConnections(Protocol):
+    """An object with connections."""
 
     connections: set[Any]
 
 
 class MetricsSource(Protocol):
-    """The parts of the running sidecar that have numbers."""
+    """The parts of the running sidecar that provide metrics."""
 
     controller: Controller
     engines: EngineSyncs
@@ -36,8 +36,8 @@ class MetricsSource(Protocol):
     reloaded_at: float
 
     @property
-    def fast_path(self) -> Connected:
-        """Knows all open connections."""
+    def fast_path(self) -> HasConnections:
+        """Has all open connections."""
 
 
 class ProcessMetrics:
@@ -64,31 +64,33 @@ class ProcessMetrics:
         yield _task_failures(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
-            "Whether the last load of the config was good.",
+            "Whether the last load of the config succeeded.",
             float(self._source.reload_ok),
         )
         yield _gauge(
             "wellbeing_config_last_reload_success_timestamp_seconds",
-            "When the config was last loaded.",
+            "When the config was last loaded successfully.",
             self._source.reloaded_at,
         )
         yield _gauge(
             "wellbeing_event_loop_lag_seconds",
-            "How late the event loop was at worst within 15 seconds.",
+            "The longest delay of the event loop in the last 15 seconds.",
             max([*counters.lags], default=0.0),
         )
         yield _gauge(
             "wellbeing_connections", "Open connections.", float(len(self._source.fast_path.connections))
         )
         build = GaugeMetricFamily(
-            "wellbeing_build_info", "What runs here; always 1.", labels=["version", "python_version"]
+            "wellbeing_build_info",
+            "The version of the sidecar; always 1.",
+            labels=["version", "python_version"],
         )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
 
 
 class _Waits:
-    """The longest family; it is made again only when a wait has ended."""
+    """The largest family, which is built again only when a wait has ended."""
 
     def __init__(self) -> None:
         self._counts: list[list[int]] = []
@@ -116,7 +118,7 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
     yield notifications
     refusals = CounterMetricFamily(
         "wellbeing_refusals",
-        "Requests refused for their size, number, pace or sender, by the problem's name.",
+        "Requests refused for their size, number, slowness or sender, by the name of the problem.",
         labels=["reason"],
     )
     for reason, count in list(counters.refusals.items()):
@@ -134,16 +136,14 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
         counters.last_notification_at,
     )
     reaction = HistogramMetricFamily(
-        "wellbeing_alert_reaction_seconds", "From an alert's startsAt to the gate closed.", labels=[]
+        "wellbeing_alert_reaction_seconds", "Time from an alert's startsAt until the gate closed.", labels=[]
     )
     _add(reaction, [], counters.reaction)
     yield reaction
 
 
 def _reports(counters: Counters) -> Iterator[Metric]:
-    reports = CounterMetricFamily(
-        "wellbeing_reports", "Clients' reports of what they counted.", labels=["result"]
-    )
+    reports = CounterMetricFamily("wellbeing_reports", "Reports of counts from clients.", labels=["result"])
     for result, count in list(counters.reports.items()):
         reports.add_metric([result], count)
     yield reports
@@ -155,16 +155,18 @@ def _reports(counters: Counters) -> Iterator[Metric]:
 
 def _engines(engines: EngineSyncs) -> Iterator[Metric]:
     in_sync = GaugeMetricFamily(
-        "wellbeing_engine_in_sync", "Whether the engine is as its gate is.", labels=["scope", "engine"]
+        "wellbeing_engine_in_sync",
+        "Whether the engine is paused exactly while its gate is closed.",
+        labels=["scope", "engine"],
     )
     paused = GaugeMetricFamily(
         "wellbeing_engine_paused",
-        "Whether the engine is paused by its own switch, as far as is known.",
+        "Whether the engine is paused, as far as is known.",
         labels=["scope", "engine"],
     )
     requests = CounterMetricFamily(
         "wellbeing_engine_requests",
-        "Requests to the engine's own switch.",
+        "Requests to the engine's pause API.",
         labels=["scope", "engine", "action", "result"],
     )
     for engine in list(engines.all):
@@ -179,14 +181,18 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:
     up = GaugeMetricFamily(
-        "wellbeing_import_up", "Whether it answered when last asked.", labels=["scope", "import"]
+        "wellbeing_import_up",
+        "Whether the last poll of the controller succeeded.",
+        labels=["scope", "import"],
     )
     paused = GaugeMetricFamily(
-        "wellbeing_import_paused", "Whether it says that it is paused.", labels=["scope", "import"]
+        "wellbeing_import_paused",
+        "Whether the imported controller says that it is paused.",
+        labels=["scope", "import"],
     )
     duration = GaugeMetricFamily(
         "wellbeing_import_current_pause_duration_seconds",
-        "How long it says that it is paused.",
+        "How long the imported controller says that it has been paused.",
         labels=["scope", "import"],
     )
     for one in list(imports.all):
@@ -208,40 +214,42 @@ def _alertmanager(counters: Counters) -> Iterator[Metric]:
     )
     heard = GaugeMetricFamily(
         "wellbeing_watchdog_heard",
-        "Whether the watchdog's alert was heard of since it was configured; none without a watchdog.",
+        "Whether the watchdog's alert was received since it was configured; absent without a watchdog.",
     )
     alertname, was_heard = counters.watchdog
     if alertname:
         heard.add_metric([], float(was_heard))
     yield heard
     up = GaugeMetricFamily(
-        "wellbeing_alertmanager_up", "Whether it answered when last asked.", labels=["alertmanager"]
+        "wellbeing_alertmanager_up",
+        "Whether the last poll of the Alertmanager succeeded.",
+        labels=["alertmanager"],
     )
     for name, answered in list(counters.alertmanagers.items()):
         if answered is not None:
             up.add_metric([name], float(answered))
     yield up
     rounds = CounterMetricFamily(
-        "wellbeing_reconciliations", "Times that Alertmanager was asked what fires.", labels=["result"]
+        "wellbeing_reconciliations", "Polls of the firing alerts from Alertmanager.", labels=["result"]
     )
     for result, count in list(counters.reconciliations.items()):
         rounds.add_metric([result], count)
     yield rounds
     corrections = CounterMetricFamily(
-        "wellbeing_reconcile_corrections", "Signals that notifications had wrong.", labels=["what"]
+        "wellbeing_reconcile_corrections", "Signals that a poll of Alertmanager corrected.", labels=["what"]
     )
     for what, count in list(counters.corrections.items()):
         corrections.add_metric([what], count)
     yield corrections
     yield _gauge(
         "wellbeing_reconcile_last_success_timestamp_seconds",
-        "When an Alertmanager last answered; 0: never.",
+        "When a poll of Alertmanager last succeeded; 0: never.",
         counters.reconciled_at,
     )
 
 
 def _store(counters: Counters) -> Iterator[Metric]:
-    yield _gauge("wellbeing_store_up", "Whether the last commit was kept.", float(counters.store_up))
+    yield _gauge("wellbeing_store_up", "Whether the last commit succeeded.", float(counters.store_up))
     commits = HistogramMetricFamily("wellbeing_store_commit_seconds", "How long commits took.", labels=[])
     _add(commits, [], counters.commits)
     yield commits
@@ -253,7 +261,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
 def _task_failures(counters: Counters) -> Metric:
     family = CounterMetricFamily(
         "wellbeing_task_failures",
-        "Unexpected exceptions of background tasks, timers and threads. Each was logged and started again.",
+        "Unexpected exceptions of background tasks, timers and threads. Each is logged; the task restarts.",
         labels=["task"],
     )
     for task, count in list(counters.task_failures.counts.items()):

@@ -1,7 +1,7 @@
 """Per-scope metric families with cached text: a scope is rendered again only when a value changed.
 
-All lines of a family have to stand together, so a scope's lines are kept by family. They have two parts:
-counted values change with every request and while a gate is closed, standing values only with a command.
+All lines of a family must be adjacent, so a scope's lines are kept by family. They have two parts: counts
+change with every request and while a gate is closed; state changes only with a command.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Gate
 
 _MAX_REASON = 120
-"""Characters of a reason in a label; status and history have all of it."""
+"""The most characters of a reason in a label. Status and history have the whole reason."""
 
 _STATES = tuple(WellbeingState)
-_AT_ONCE = 256
+_SCOPES_PER_CHUNK = 256
 
-# Counted values by the sample's name: whether it is a counter, and its help text.
-_COUNTED = {
-    "wellbeing_current_pause_duration_seconds": (False, "How long the gate is closed; 0: open."),
+# Counts by sample name: whether it is a counter, and the help text.
+_COUNT_METRICS = {
+    "wellbeing_current_pause_duration_seconds": (False, "How long the gate has been closed; 0: open."),
     "wellbeing_paused_seconds_total": (True, "Time that the gate was closed, since the sidecar started."),
-    "wellbeing_waiters": (False, "Gate requests that wait now."),
+    "wellbeing_waiters": (False, "Gate requests that are waiting."),
     "wellbeing_requests_total": (True, "Gate requests."),
     "wellbeing_requests_blocked_total": (True, "Gate requests that met a closed gate."),
     "wellbeing_requests_waited_total": (True, "Blocked requests that were let through."),
-    "wellbeing_requests_timed_out_total": (True, "Blocked requests whose wait ran out."),
-    "wellbeing_requests_abandoned_total": (True, "Blocked requests whose client went away."),
-    "wellbeing_requests_rejected_total": (True, "Blocked requests that were turned away."),
+    "wellbeing_requests_timed_out_total": (True, "Blocked requests whose wait timed out."),
+    "wellbeing_requests_abandoned_total": (True, "Blocked requests whose client disconnected."),
+    "wellbeing_requests_rejected_total": (True, "Blocked requests that the sidecar rejected."),
 }
 
 Lines = tuple[bytes, ...]
@@ -42,24 +42,24 @@ def families() -> list[Metric]:
     return [
         GaugeMetricFamily("wellbeing_state", "1 for the current effective state, else 0."),
         GaugeMetricFamily("wellbeing_state_level", "The effective state: 0 healthy to 3 distressed."),
-        GaugeMetricFamily("wellbeing_signals", "Signals that stand."),
+        GaugeMetricFamily("wellbeing_signals", "Current signals."),
         GaugeMetricFamily("wellbeing_paused", "1 while the gate is closed."),
         GaugeMetricFamily(
             "wellbeing_pause_until_timestamp_seconds",
-            "When the pause ends by itself; 0: not by itself. Only while the gate is closed.",
+            "When the pause ends by itself; 0: never. Present only while the gate is closed.",
         ),
         GaugeMetricFamily(
             "wellbeing_pause_info",
-            "1 while the gate is closed: by whose hold, of what kind, from which source and alert, and why.",
+            "1 while the gate is closed, with the hold's scope, kind, source, alert and reason.",
         ),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
-        CounterMetricFamily("wellbeing_pauses", "Pauses, by who put them."),
+        CounterMetricFamily("wellbeing_pauses", "Pauses, by cause."),
         CounterMetricFamily("wellbeing_resumes", "Resumes, by cause."),
         *(
             CounterMetricFamily(name.removesuffix("_total"), documentation)
             if is_counter
             else GaugeMetricFamily(name, documentation)
-            for name, (is_counter, documentation) in _COUNTED.items()
+            for name, (is_counter, documentation) in _COUNT_METRICS.items()
         ),
     ]
 
@@ -68,29 +68,29 @@ class CachedScopeLines:
     """The lines of one scope.
 
     Attributes:
-        lines: one piece of text for each family.
-        size: bytes of all pieces.
+        lines: the text of each family.
+        size: the size of all lines in bytes.
     """
 
-    __slots__ = ("_counted", "_counted_lines", "_stood", "_stood_lines", "lines", "size")
+    __slots__ = ("_count_lines", "_counts", "_state", "_state_lines", "lines", "size")
 
     def __init__(self) -> None:
-        self._stood: object = None
-        self._counted: object = None
-        self._stood_lines: Lines = ()
-        self._counted_lines: Lines = ()
+        self._state: object = None
+        self._counts: object = None
+        self._state_lines: Lines = ()
+        self._count_lines: Lines = ()
         self.lines: Lines = ()
         self.size = 0
 
-    def refresh(self, gate: Gate, now: float, elsewhere: float) -> None:
-        """Render again what has changed.
+    def refresh(self, gate: Gate, now: float, imported_pause_secs: float) -> None:
+        """Render the changed parts again.
 
         Args:
-            gate: the scope's.
+            gate: the gate of the scope.
             now: monotonic seconds.
-            elsewhere: seconds that an imported controller says it has been paused.
+            imported_pause_secs: seconds that an imported controller has been paused.
         """
-        stands = (
+        state = (
             gate.record,
             gate.version,
             gate.interventions,
@@ -98,7 +98,7 @@ class CachedScopeLines:
             *gate.resumes.values(),
         )
         counts = (
-            max(gate.paused_for(now), elsewhere),
+            max(gate.paused_for(now), imported_pause_secs),
             gate.paused_secs + gate.counted_pause(now),
             gate.waiting,
             gate.requests,
@@ -108,19 +108,19 @@ class CachedScopeLines:
             gate.abandoned,
             gate.rejected,
         )
-        if stands != self._stood:
-            self._stood = stands
-            self._stood_lines = tuple(_standing(gate))
-        elif counts == self._counted:
+        if state != self._state:
+            self._state = state
+            self._state_lines = tuple(_render_state(gate))
+        elif counts == self._counts:
             return
-        if counts != self._counted:
-            self._counted = counts
-            self._counted_lines = tuple(_counted(gate.scope, counts))
-        self.lines = self._stood_lines + self._counted_lines
+        if counts != self._counts:
+            self._counts = counts
+            self._count_lines = tuple(_render_counts(gate.scope, counts))
+        self.lines = self._state_lines + self._count_lines
         self.size = sum(map(len, self.lines))
 
 
-def _standing(gate: Gate) -> Iterator[bytes]:
+def _render_state(gate: Gate) -> Iterator[bytes]:
     scope = gate.scope
     label = f'{{scope="{scope}"}}'
     yield "".join(
@@ -165,8 +165,8 @@ def _by_cause(name: str, scope: str, counts: Mapping[str, int]) -> bytes:
     ).encode()
 
 
-def _counted(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
-    for name, count in zip(_COUNTED, counts, strict=True):
+def _render_counts(scope: str, counts: tuple[float, ...]) -> Iterator[bytes]:
+    for name, count in zip(_COUNT_METRICS, counts, strict=True):
         yield f'{name}{{scope="{scope}"}} {_number(count)}\n'.encode()
 
 
@@ -180,10 +180,10 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def pieces(taken: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
-    """The families with their headers, in pieces of a few hundred scopes."""
+def chunks(scope_lines: list[Lines], headers: list[bytes]) -> Iterator[bytes]:
+    """The families with their headers, in chunks of a few hundred scopes."""
     for index, header in enumerate(headers):
         yield header
-        rest = iter(taken)
-        while some := [lines[index] for lines in islice(rest, _AT_ONCE)]:
+        rest = iter(scope_lines)
+        while some := [lines[index] for lines in islice(rest, _SCOPES_PER_CHUNK)]:
             yield b"".join(some)

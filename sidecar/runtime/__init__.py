@@ -1,1 +1,1 @@
-"""The controller, which is the only writer of all state, with its timers and its log."""
+"""The controller, the only writer of all state, with its timers and its event log."""

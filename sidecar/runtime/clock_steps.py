@@ -1,4 +1,4 @@
-"""Notices that the wall clock was set, by comparing it with the monotonic one."""
+"""Detects that the wall clock was set, by comparing it with the monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from sidecar.clock import Clock
 logger = logging.getLogger(__name__)
 
 STEP_SECS = 1.5
-"""A wall clock that moved by more than this against the monotonic one was set; less is slewing."""
+"""A difference above this means that the wall clock was set. A smaller one is slewing."""
 
 
 class ClockSteps:
-    """What the wall clock has moved by, against the monotonic clock, since the last look.
+    """The steps of the wall clock against the monotonic clock since the last check.
 
     Args:
-        clock: has both clocks.
+        clock: provides both clocks.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = self._offset_now()
 
-    def stopped_at(self, wall: float) -> None:
-        """The last sidecar wrote at ``wall``: if that lies ahead, the clock was set back while none ran."""
+    def set_last_seen(self, wall: float) -> None:
+        """The previous run last wrote at ``wall``. If that is in the future, the clock was set back since."""
         ahead = wall - self._clock.now()
         if ahead > STEP_SECS:
             self._offset += ahead
 
     @property
-    def is_due(self) -> bool:
-        """Whether the clock was set; a small difference is taken as slewing, and forgotten."""
+    def has_stepped(self) -> bool:
+        """Whether the clock was set. A small difference counts as slewing and is forgotten."""
         offset = self._offset_now()
         if abs(offset - self._offset) > STEP_SECS:
             return True
@@ -41,7 +41,7 @@ class ClockSteps:
     def take(self) -> float:
         """How far the clock was set back, as a negative number of seconds; 0: it was not.
 
-        A step forward is logged only: time that a sleeping machine did not see has passed all the same.
+        A step forward is only logged, because time passes while a machine sleeps.
         """
         offset = self._offset_now()
         step = offset - self._offset
@@ -52,8 +52,8 @@ class ClockSteps:
         logger.warning(name, extra={"fields": {"secs": round(abs(step), 3)}})
         return min(step, 0.0)
 
-    def give_back(self, step: float) -> None:
-        """Nothing came of ``step``: it is due again."""
+    def put_back(self, step: float) -> None:
+        """``step`` was not applied: report it again."""
         self._offset -= step
 
     def _offset_now(self) -> float:

@@ -1,16 +1,16 @@
 """The controller: the one writer of all state.
 
-Commands come in one at a time or many at once. The writer takes all commands that are pending, decides them
-in turn in one transaction, has the store keep the transaction, applies it, wakes the waiters that it lets
-through, and only then answers. Commands that arrive during a commit share the next one.
+The writer takes all pending commands, decides them in order in one transaction, commits the transaction to
+the store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a
+commit share the next transaction.
 
-A batch may concern ten thousand scopes and as many parked requests. All gates change in one step, so that no
-request sees a scope that has changed beside one that has not yet. What comes before (computing the new
-states) cannot be seen, and what comes after (waking, telling, counting, planning) is true whenever it comes;
-both are done in time slices.
+A batch may affect ten thousand scopes and as many parked requests. All gates change in one step, so no
+request sees a changed scope together with an unchanged one. The work before that step (computing the new
+states) is not visible. The work after it (waking, publishing, counting, scheduling) may come later. Both run
+in time slices.
 
-If the store fails, nothing of the batch happened and its commands are answered so. What time alone does
-(holds that end, signals that expire) happens all the same: after a restart it would too.
+If the store fails, the commands of the batch fail and change nothing. Changes by time alone (holds that end,
+signals that expire) still apply, because they would also apply after a restart.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sidecar.core.commands import (
     Command,
     CommandOutcome,
     Expire,
-    Forget,
+    ForgetScopes,
     ReceiveAlerts,
     ReconcileAlerts,
     RevertResolves,
@@ -45,8 +45,8 @@ from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
-from sidecar.store import Batch, Entry, HistoryQuery, Store, StoreUnavailable
-from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoreUnavailable
+from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
 from .clock_steps import ClockSteps
@@ -57,20 +57,28 @@ from .stored_scopes import valid_records
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_MAX_OWED_EVENTS = 10_000
+_MAX_UNSAVED_EVENTS = 10_000
 
-_AT_ONCE = 50
-"""What is about more alerts or scopes is decided by a thread."""
+_MAX_INLINE = 50
+"""A batch with more alerts or scopes is decided in a thread."""
 
-_MANY = 1_000
-"""From so many scopes on, a step over all of them has a turn of the loop to itself."""
+_LARGE_BATCH = 1_000
+"""With this many scopes, a step over all of them gets an event loop pass of its own."""
 
 _SLICE_SECS = 0.0015
 """How long a batch holds the loop before other work has its turn."""
 
 
+_AGAIN_SECS = 1.0
+"""After this time what failed is tried again."""
+
+
 class ShuttingDown(Exception):
     """The command came after the shutdown began."""
+
+
+class GatesBehind(Exception):
+    """The command is durable, but its gates do not show it yet: it is tried again, without a new command."""
 
 
 @dataclass(slots=True)
@@ -84,17 +92,17 @@ class Controller:
     """Owns the core state, the tree of gates, the waiters and the counters.
 
     Args:
-        policies: the config's.
+        policies: the policies of the config.
         store: keeps the state.
-        max_scopes: how many scopes may be known.
-        max_signals: how many signals a scope may have.
-        max_tombstones: how many ended alerts are remembered.
+        max_scopes: the most known scopes.
+        max_signals: the most signals of one scope.
+        max_tombstones: the most remembered ended alerts.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
-        clock: tells the time.
+        clock: the time source.
 
     Attributes:
-        on_reshape: called in the step in which paths lead to other gates, or policies change.
-        on_turn: called after gates have opened or closed, or paths lead to other gates.
+        on_structure_change: called in the step in which paths change their gate, or policies change.
+        on_gate_change: called after gates opened or closed, or paths changed their gate.
     """
 
     def __init__(
@@ -112,10 +120,10 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.offer_changed = self._offer_changed
+        self.waiting_room.on_client_rate = self._client_rate_changed
         self.streams = EventStreams(self.loop, self.counters.task_failures)
-        self.on_reshape: Callable[[], None] = lambda: None
-        self.on_turn: Callable[[], None] = lambda: None
+        self.on_structure_change: Callable[[], None] = lambda: None
+        self.on_gate_change: Callable[[], None] = lambda: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -124,53 +132,58 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
-        self._offers: dict[Gate, None] = {}
+        self._changed_rates: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        # What time alone did while the store was down: it has to be kept as soon as it is up.
-        self._owed_scopes: set[str] = set()
-        self._owed_tombstones: dict[str, Tombstone | None] = {}
-        self._owed_events: list[CoreEvent] = []
-        self._beat_due = False
+        # The core state has changes that the gates do not show.
+        self._tree_is_behind = False
+        # What time alone did while the store was down: it has to be stored as soon as it is up.
+        self._unsaved_scopes: set[str] = set()
+        self._unsaved_tombstones: dict[str, Tombstone | None] = {}
+        self._unsaved_events: list[CoreEvent] = []
+        self._heartbeat_due = False
 
     async def start(self) -> None:
-        """Load what was kept, end what has expired since, and begin to take commands.
+        """Load the stored state, end what has expired since, and start to accept commands.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        # Before the first look at the wall clock: whatever is set back after it is noticed.
+        # Before the first use of the wall clock, so that every later step back is detected.
         self._clock_steps = ClockSteps(self.clock)
-        kept = await self._store.load(self.clock.now())
-        records = valid_records(kept.records)
-        # With the first commit the others are gone from the store.
-        self._owed_scopes |= kept.records.keys() - records.keys()
-        self._beat_due = bool(self._owed_scopes)
+        stored = await self._store.load(self.clock.now())
+        records = valid_records(stored.records)
+        # The first commit removes the other records from the store.
+        self._unsaved_scopes |= stored.records.keys() - records.keys()
+        self._heartbeat_due = bool(self._unsaved_scopes)
         self.core_state = CoreState(
             self._policies,
             records,
-            kept.tombstones,
+            stored.tombstones,
             self._max_scopes,
             self._max_signals,
             max_tombstones=self._max_tombstones,
-            heard_watchdog=kept.heard_watchdog,
+            seen_watchdog=stored.seen_watchdog,
         )
-        version = kept.version
+        version = stored.version
         self.tree = GateTree(self._policies, version, self.waiting_room)
-        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._time_is_up, self.counters.task_failures)
+        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
         for gate in self.tree.update(self.core_state.records, now).closed:
             if gate.hold is not None:
-                gate.show(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
-        for _ in self._plan(self.core_state.records):
+                gate.set_state(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
+        for _ in self._schedule_expiry(self.core_state.records):
             pass
         self._writer = self.loop.create_task(
             run_supervised("writer", self._write, self.counters.task_failures)
         )
         now = self.clock.now()
-        if kept.seen_at is not None:
-            self._clock_steps.stopped_at(kept.seen_at)
-            fields = {"scopes": len(kept.records), "down_secs": round(max(0.0, now - kept.seen_at), 1)}
+        if stored.last_written_at is not None:
+            self._clock_steps.set_last_seen(stored.last_written_at)
+            fields = {
+                "scopes": len(stored.records),
+                "down_secs": round(max(0.0, now - stored.last_written_at), 1),
+            }
             logger.info("restored", extra={"fields": fields})
         await self.submit(Expire(tuple(self.core_state.records)))
         self._sweeper = self.loop.create_task(
@@ -183,7 +196,7 @@ class Controller:
         return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
 
     async def stop(self) -> None:
-        """Turn away what is parked, finish the commands that were given, and close the store."""
+        """Reject parked requests, finish the submitted commands, and close the store."""
         self.waiting_room.shut_down(list(self.tree.gates.values()))
         self._stopping = True
         self._sweeper.cancel()
@@ -195,12 +208,12 @@ class Controller:
         await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
-        """Have ``command`` done on behalf of ``actor``. The result comes once it is durable and applied.
+        """Submit ``command`` on behalf of ``actor``. The result is set when it is durable and applied.
 
         The result may raise:
-            CoreError: the command was refused; nothing of it was done.
-            StoreUnavailable: it could not be kept; nothing of it was done.
-            ShuttingDown: it came after the shutdown began.
+            CoreError: the command was refused and changed nothing.
+            StoreUnavailable: the command could not be stored and changed nothing.
+            ShuttingDown: the command came after the shutdown began.
         """
         answer: asyncio.Future[CommandOutcome] = self.loop.create_future()
         if self._stopping:
@@ -210,11 +223,11 @@ class Controller:
             self._wake.set()
         return answer
 
-    def _order(self, command: Command) -> None:
-        """Have ``command`` done; if it fails, a timer submits it again."""
+    def _submit_and_forget(self, command: Command) -> None:
+        """Submit ``command`` without waiting for its result. If it fails, a timer submits it again."""
         self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
-    async def history(self, query: HistoryQuery) -> list[Entry]:
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
@@ -222,8 +235,8 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._offers:
-                await self._tell_offers()
+            if self._changed_rates:
+                await self._publish_client_rates()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -231,22 +244,27 @@ class Controller:
             batch, self._pending = self._pending, []
             try:
                 await self._write_batch(batch)
-            except Exception as error:
-                logger.exception("a batch of commands failed")
+            except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
+                self.counters.task_failures.record("writer")
                 for pending in batch:
                     _fail(pending, error)
+                if isinstance(error, GatesBehind):
+                    # The batch is applied and durable. Only the gates do not show it yet.
+                    self.loop.call_later(_AGAIN_SECS, self._expire, ())
+                    continue
+                for pending in batch:
                     if isinstance(pending.command, ShiftTime):
-                        # Nothing was shifted: the step is noticed again.
-                        self._clock_steps.give_back(pending.command.secs)
+                        # Nothing was shifted, so the step is reported again.
+                        self._clock_steps.put_back(pending.command.secs)
                     if isinstance(pending.command, Expire):
                         # A hold whose end was missed would never end.
-                        self.loop.call_later(1.0, self._time_is_up, pending.command.scopes)
+                        self.loop.call_later(_AGAIN_SECS, self._expire, pending.command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
-        self._shift_time_first(batch)
+        self._prepend_time_shift(batch)
         transaction = Transaction(self.core_state)
         for pending in batch:
-            if isinstance(pending.command, Forget):
+            if isinstance(pending.command, ForgetScopes):
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
@@ -259,12 +277,12 @@ class Controller:
                     _fail(pending, error)
             transaction = Transaction(self.core_state)
             rest = [one for one, _ in decided if not one.answer.done()]
-            self._shift_time_first(rest)
+            self._prepend_time_shift(rest)
             decided = await self._decide(rest, transaction)
-            self._owed_scopes |= transaction.records.keys()
-            self._owed_tombstones |= transaction.tombstones
-            self._owed_events += [event for _, outcome in decided for event in outcome.events]
-            del self._owed_events[:-_MAX_OWED_EVENTS]
+            self._unsaved_scopes |= transaction.records.keys()
+            self._unsaved_tombstones |= transaction.tombstones
+            self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
+            del self._unsaved_events[:-_MAX_UNSAVED_EVENTS]
         await self._apply(transaction, [outcome for _, outcome in decided])
         for pending, outcome in decided:
             if not pending.answer.done():
@@ -274,10 +292,12 @@ class Controller:
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
-        if sum(_size(pending.command, len(self.core_state.records)) for pending in batch) <= _AT_ONCE:
+        known = len(self.core_state.records)
+        if sum(_work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
             decided, refused = _apply_commands(batch, transaction, now)
         else:
-            # Only this writer changes the state that decisions read, and it waits; the loop serves its gates.
+            # Only this writer changes the state that decisions read, and it waits here. The loop serves
+            # gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
             _fail(pending, error)
@@ -286,19 +306,19 @@ class Controller:
     async def _commit(self, transaction: Transaction, decided: list[tuple[_Pending, CommandOutcome]]) -> None:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
-        beat = self._beat_due or not self.counters.store_up
-        heard = transaction.heard_watchdog
-        heard_anew = heard != self.core_state.heard_watchdog
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or heard_anew or beat):
+        beat = self._heartbeat_due or not self.counters.store_up
+        heard = transaction.seen_watchdog
+        newly_seen = heard != self.core_state.seen_watchdog
+        if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
             return
-        owed = {scope: self.core_state.records.get(scope) for scope in self._owed_scopes}
+        unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
         batch = Batch(
-            {**owed, **transaction.records},
-            {**self._owed_tombstones, **transaction.tombstones},
-            (*self._owed_events, *events),
-            frozenset(self._owed_scopes | transaction.rewritten),
+            {**unsaved, **transaction.records},
+            {**self._unsaved_tombstones, **transaction.tombstones},
+            (*self._unsaved_events, *events),
+            frozenset(self._unsaved_scopes | transaction.rewritten),
             self.clock.now(),
-            heard if heard_anew else None,
+            heard if newly_seen else None,
         )
         began = self.clock.monotonic()
         try:
@@ -312,102 +332,149 @@ class Controller:
         if not self.counters.store_up:
             logger.warning("store_up")
         self.counters.store_up = True
-        self._beat_due = False
-        self._owed_scopes.clear()
-        self._owed_tombstones.clear()
-        self._owed_events.clear()
+        self._heartbeat_due = False
+        self._unsaved_scopes.clear()
+        self._unsaved_tombstones.clear()
+        self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
     async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
+        """Apply what is durable. Raises `GatesBehind`."""
         policies = transaction.policies
-        repolicied = policies is not self.core_state.policies
-        update = TreeUpdate(transaction.records, self.clock.monotonic(), policies if repolicied else None)
+        policies_changed = policies is not self.core_state.policies
+        update = TreeUpdate(
+            transaction.records, self.clock.monotonic(), policies if policies_changed else None
+        )
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         self.core_state.apply(transaction)
-        if len(transaction.records) >= _MANY:
-            await time_slice.let_others_run()
-        await run_in_slices(self.tree.prepare(update), time_slice)
-        many = len(update.states) >= _MANY
-        if many:
-            await time_slice.let_others_run()
-        self.tree.apply(update)
-        if update.reshaped or repolicied:
-            # In the same step: the same request leads to another gate from now on.
-            self.on_reshape()
-        if many:
-            await time_slice.let_others_run()
-        await run_in_slices(self._follow_up(update), time_slice)
-        await run_in_slices(self._event_log.count(outcomes, self.tree, self.clock.now()), time_slice)
-        await run_in_slices(
-            self._plan(self.core_state.records if repolicied else transaction.records), time_slice
-        )
-        self._event_log.log(outcomes)
+        update = await self._update_tree(update, time_slice)
+        if len(update.states) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        await run_in_slices(self._notify(update), time_slice)
+        counted = self._event_log.count(outcomes, self.tree, self.clock.now())
+        await run_in_slices(self._supervised("event_log", counted), time_slice)
+        concerned = transaction.records if update.policies is None else self.core_state.records
+        await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
+        try:
+            self._event_log.log(outcomes)
+        except Exception:  # noqa: BLE001 - recorded; the history has the events
+            self.counters.task_failures.record("event_log")
 
-    def _follow_up(self, update: TreeUpdate) -> Iterator[None]:
-        """The gates show their new states: let through, and tell, what is concerned. In small steps."""
-        yield from self.tree.rehome(update)
+    async def _update_tree(self, update: TreeUpdate, time_slice: TimeSlice) -> TreeUpdate:
+        """Have the gates show ``update``; the update that was shown.
+
+        If that fails, now or for an earlier batch, all gates are derived again from all records.
+
+        Raises:
+            GatesBehind: that fails as well; the next batch tries again.
+        """
+        if not self._tree_is_behind:
+            self._tree_is_behind = True
+            try:
+                await self._show(update, time_slice)
+            except Exception:  # noqa: BLE001 - recorded; all gates are derived again
+                self.counters.task_failures.record("gate_tree")
+            else:
+                self._tree_is_behind = False
+                return update
+        records = self.core_state.records
+        forgotten = [scope for scope in self.tree.gates if scope not in records]
+        update = TreeUpdate(
+            {**records, **dict.fromkeys(forgotten)}, self.clock.monotonic(), self.core_state.policies
+        )
+        try:
+            await self._show(update, time_slice)
+        except Exception as error:
+            message = "the command is durable, and its gates could not be changed yet: it is tried again"
+            raise GatesBehind(message) from error
+        self._tree_is_behind = False
+        logger.warning("gates_derived_again", extra={"fields": {"scopes": len(records)}})
+        return update
+
+    async def _show(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+        if len(update.records) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        await run_in_slices(self.tree.prepare(update), time_slice)
+        if len(update.states) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        self.tree.apply(update)
+        if update.structure_changed or update.policies is not None:
+            # In the same step: the same request leads to another gate from now on.
+            self._call(self.on_structure_change, "on_structure_change")
+
+    def _notify(self, update: TreeUpdate) -> Iterator[None]:
+        """The gates show their new states: let through, and tell, what is concerned. In small steps.
+
+        What fails at one gate keeps nothing at another one waiting.
+        """
+        room = self.waiting_room
+        yield from self._supervised("waiting_room", self.tree.reassign(update))
         for gate in update.closed:
-            self.waiting_room.close(gate)
+            room.stop_ramp(gate)
             yield
         for gate in update.opened:
-            yield from self.waiting_room.open(gate)
+            yield from room.supervised(room.release(gate))
             yield
-        if update.opened or update.closed or update.reshaped or update.policies is not None:
-            self._call_on_turn()
+        if update.opened or update.closed or update.structure_changed or update.policies is not None:
+            self._call(self.on_gate_change, "on_gate_change")
         for gate in update.changed:
-            yield from self.waiting_room.changed(gate)
+            yield from room.supervised(room.notify_watchers(gate))
             yield
-        yield from self.streams.tell(update.changed, update.forgotten, self.tree)
+        told = self.streams.publish(update.changed, update.forgotten, self.tree)
+        yield from self._supervised("event_streams", told)
 
-    def _call_on_turn(self) -> None:
+    def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
+        return supervised_steps(name, steps, self.counters.task_failures)
+
+    def _call(self, listener: Callable[[], None], name: str) -> None:
         try:
-            self.on_turn()
+            listener()
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
-            self.counters.task_failures.record("on_turn")
+            self.counters.task_failures.record(name)
 
-    def _offer_changed(self, gate: Gate) -> None:
-        self._offers[gate] = None
+    def _client_rate_changed(self, gate: Gate) -> None:
+        self._changed_rates[gate] = None
         self._wake.set()
 
-    async def _tell_offers(self) -> None:
-        """Have the clients at ramping gates told their new share, with a new version of the snapshot."""
-        offers, self._offers = self._offers, {}
+    async def _publish_client_rates(self) -> None:
+        """Publish the new client rates of ramps, with a new version of each snapshot."""
+        gates, self._changed_rates = self._changed_rates, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-        for gate in offers:
+        for gate in gates:
             if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
-                self.tree.renew(gate)
-                await run_in_slices(self.waiting_room.changed(gate), time_slice)
+                self.tree.renew_version(gate)
+                await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
-        """``scopes`` without those where something has been parked since they were found idle."""
+        """``scopes`` without scopes at which requests were parked since they were found idle."""
         gates = self.tree.gates
         return tuple(scope for scope in scopes if scope in gates and not gates[scope].waiting)
 
     # -- time -------------------------------------------------------------------------------------
 
-    def _plan(self, scopes: Iterable[str]) -> Iterator[None]:
-        """Have the timer know when each of ``scopes`` changes next by time alone, one a step."""
+    def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
+        """Schedule the next change by time alone of each of ``scopes``, one per step."""
         for scope in scopes:
             record = self.core_state.records.get(scope)
             due = None
             if record is not None:
                 due = next_deadline(record, self.tree.gates[scope].policy)
-            self._expiry_timer.put(scope, due)
+            self._expiry_timer.schedule(scope, due)
             yield
 
-    def _time_is_up(self, scopes: tuple[str, ...]) -> None:
-        self._order(Expire(scopes))
+    def _expire(self, scopes: tuple[str, ...]) -> None:
+        self._submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
-        """Once a second: notice a late loop, a clock that was set, and whether the store is up again."""
+        """Once a second: detect a late loop, a clock that was set, and a store that is up again."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
-        # The writer shifts what was written before a step, before it decides anything.
-        if self._clock_steps.is_due or not self.counters.store_up:
-            self._order(Expire(()))
+        # The writer shifts the stored times before it decides anything.
+        if self._clock_steps.has_stepped or not self.counters.store_up:
+            self._submit_and_forget(Expire(()))
 
-    def _shift_time_first(self, batch: list[_Pending]) -> None:
-        """Where the clock was set back, shift what was written before, and nothing that is in ``batch``."""
+    def _prepend_time_shift(self, batch: list[_Pending]) -> None:
+        """If the clock was set back, put a command first that shifts all earlier times."""
         step = self._clock_steps.take()
         if step:
             batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
@@ -422,19 +489,19 @@ class Controller:
             await self._sweep()
 
     async def _sweep(self) -> None:
-        """Have the scopes forgotten that are idle for long enough."""
+        """Forget the scopes that have been idle for long enough."""
         idle = []
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in list(self.tree.gates.values()):
             if self._is_idle(gate, self.clock.monotonic()):
                 idle.append(gate.scope)
             if time_slice.expired:
-                await time_slice.let_others_run()
+                await time_slice.yield_to_others()
         if idle and not self._stopping:
-            self._order(Forget(tuple(idle)))
+            self._submit_and_forget(ForgetScopes(tuple(idle)))
         elif not self._stopping:
-            self._beat_due = True
-            self._order(Expire(()))
+            self._heartbeat_due = True
+            self._submit_and_forget(Expire(()))
 
     def _is_idle(self, gate: Gate, now: float) -> bool:
         if gate.waiting or not gate.record.is_empty:
@@ -442,8 +509,8 @@ class Controller:
         return now - gate.active_at >= self._scope_idle_secs
 
 
-def _size(command: Command, known: int) -> int:
-    """How much there is to decide: alerts or scopes, where ``known`` scopes are known."""
+def _work_items(command: Command, known: int) -> int:
+    """The number of alerts or scopes to decide on; ``known``: the number of known scopes."""
     match command:
         case ReceiveAlerts():
             return len(command.alerts)
@@ -451,7 +518,7 @@ def _size(command: Command, known: int) -> int:
             return len(command.firing) + len(command.missing)
         case RevertResolves():
             return len(command.signals)
-        case Expire() | Forget():
+        case Expire() | ForgetScopes():
             return len(command.scopes)
         case AcceptResolves() | SetPolicies() | ShiftTime():
             return known
@@ -461,12 +528,12 @@ def _size(command: Command, known: int) -> int:
 def _apply_commands(
     batch: list[_Pending], transaction: Transaction, now: float
 ) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
-    """Decide ``batch`` on ``transaction``: the outcome of each command, and the commands that are refused."""
+    """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
     decided, refused = [], []
     for pending in batch:
         try:
             outcome = transaction.apply_command(pending.command, now)
-            decided.append((pending, outcome.by(pending.actor) if pending.actor else outcome))
+            decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))
     return decided, refused

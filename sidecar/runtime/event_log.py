@@ -1,4 +1,4 @@
-"""Counts what changed, and writes a log line for each intervention, pause and resume."""
+"""Counts events, and logs each intervention, pause and resume."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, StateChanged
 from sidecar.gates.counters import Counters
 from sidecar.gates.tree import GateTree
-from sidecar.store.entries import Entry, entries_of
+from sidecar.store.entries import HistoryEntry, entries_of
 from sidecar.supervision import run_thread_supervised
 
 logger = logging.getLogger("sidecar.journal")
 
 _PAUSE_SECS = 0.001
-_AT_ONCE = 8
+_BATCH_SIZE = 8
 _MAX_UNLOGGED = 100_000
 _FLUSH_SECS = 10.0
 
 
 class EventLog:
-    """One count and one line for every intervention, pause and resume.
+    """Counts and logs every intervention, pause and resume.
 
-    A thread writes the lines, in order, a few at a time: ten thousand of them, or a log that is read slowly,
-    must not hold the event loop. Up to 100,000 events wait to be written; beyond that the oldest are left
-    out, which is logged. The history has them all.
+    A thread writes the lines, in order, a few at a time, so that ten thousand lines or a slow log reader do
+    not block the event loop. Up to 100,000 events wait to be written. Beyond that, the oldest are dropped,
+    which is logged. The history has all of them.
 
     Args:
-        counters: the process's.
+        counters: the counters of the process.
     """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._unlogged: deque[CoreEvent] = deque(maxlen=_MAX_UNLOGGED)
         self._dropped = 0
-        self._news = threading.Event()
+        self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def count(self, outcomes: Iterable[CommandOutcome], tree: GateTree, now: float) -> Iterator[None]:
-        """Count the events at their scopes' gates, one a step; ``now`` is wall time."""
+        """Count the events at the gates of their scopes, one per step; ``now`` is wall time."""
         for outcome in outcomes:
             for event in outcome.events:
                 gate = tree.gates.get(event.scope)
@@ -54,13 +54,13 @@ class EventLog:
                     gate.interventions += 1
                 elif isinstance(event, HoldPut) and event.paused:
                     gate.pauses[event.hold.kind.value] += 1
-                    self._react(event, tree, now)
+                    self._observe_reaction(event, tree, now)
                 elif isinstance(event, HoldLifted) and event.resumed:
                     gate.resumes[event.cause.value] += 1
                 yield
 
     def log(self, outcomes: Iterable[CommandOutcome]) -> None:
-        """Have a line written for each event of ``outcomes`` that the history keeps."""
+        """Queue a log line for each event of ``outcomes`` that the history keeps."""
         unlogged = self._unlogged
         for outcome in outcomes:
             self._dropped += max(0, len(unlogged) + len(outcome.events) - _MAX_UNLOGGED)
@@ -69,24 +69,24 @@ class EventLog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="event_log", daemon=True)
                 self._thread.start()
-            self._news.set()
+            self._wake.set()
 
     def flush(self) -> None:
-        """Write what is left, and stop."""
+        """Write the remaining lines, and stop."""
         self._stopped.set()
-        self._news.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(_FLUSH_SECS)
             if self._thread.is_alive():
-                # Whatever reads the log is stuck; the end of the process must not be.
+                # The log reader is stuck. The process must still be able to exit.
                 return
         while self._unlogged:
             self._write_some()
 
-    def _react(self, event: HoldPut, tree: GateTree, now: float) -> None:
+    def _observe_reaction(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
         if signal is None or signal.ended_at is not None:
-            # One with an end is put back, because its resolve is not accepted.
+            # A signal with an end is only put back, because its resolve is not accepted.
             return
         if signal.kind == "alert" and signal.since <= now:
             self._counters.reaction.observe(now - signal.since)
@@ -99,10 +99,10 @@ class EventLog:
     def _write(self) -> None:
         while not self._stopped.is_set():
             if not self._unlogged:
-                # After a line that could not be written, the others are there already.
-                self._news.wait()
-            self._news.clear()
-            # The answers to what has happened go first.
+                # Do not wait after a failed line: the other lines are already queued.
+                self._wake.wait()
+            self._wake.clear()
+            # The responses to the events go first.
             time.sleep(_PAUSE_SECS)
             while self._unlogged:
                 self._write_some()
@@ -113,18 +113,18 @@ class EventLog:
         dropped, self._dropped = self._dropped, 0
         if dropped:
             logger.warning("events_not_logged", extra={"fields": {"events": dropped}})
-        for entry in entries_of(self._next()):
+        for entry in entries_of(self._take_some()):
             _write(entry)
 
-    def _next(self) -> Iterator[CoreEvent]:
-        for _ in range(_AT_ONCE):
+    def _take_some(self) -> Iterator[CoreEvent]:
+        for _ in range(_BATCH_SIZE):
             try:
                 yield self._unlogged.popleft()
             except IndexError:
                 return
 
 
-def _write(entry: Entry) -> None:
+def _write(entry: HistoryEntry) -> None:
     fields: dict[str, object] = {
         "scope": entry.scope,
         "from": entry.old,

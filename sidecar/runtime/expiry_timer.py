@@ -1,4 +1,4 @@
-"""The times at which scopes' records change by time alone: one timer for all scopes."""
+"""One timer for all times at which scope records change by time alone."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from collections.abc import Callable
 from sidecar.clock import Clock
 from sidecar.supervision import Failures
 
-_LOOK_AGAIN_SECS = 1.0
+_MAX_SLEEP_SECS = 1.0
 """The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
 
-_AT_ONCE = 500
-"""The most scopes that are taken from the heap before other work has its turn."""
+_BATCH_SIZE = 500
+"""The most scopes that are taken from the heap before other work runs."""
 
 
 class ExpiryTimer:
-    """Calls back with the scopes whose time has come.
+    """Calls back with the scopes whose deadline has passed.
 
     Args:
         loop: runs the timer.
-        clock: deadlines are by its wall time.
-        due: called with the scopes whose time has come; each has to be put again for its next deadline.
-        failures: counts and logs what ``due`` raises; it is called again after a second.
+        clock: its wall time is used for deadlines.
+        on_due: called with the scopes that are due. Schedule each again for its next deadline.
+        failures: counts and logs the exceptions of ``on_due``, which is called again after a second.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
-        due: Callable[[tuple[str, ...]], None],
+        on_due: Callable[[tuple[str, ...]], None],
         failures: Failures,
     ) -> None:
         self._failures = failures
         self._loop = loop
         self._clock = clock
-        self._due = due
+        self._on_due = on_due
         self._when: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
 
-    def put(self, scope: str, when: float | None) -> None:
-        """The deadline of ``scope`` is ``when``, by wall time; None: it has none."""
+    def schedule(self, scope: str, when: float | None) -> None:
+        """Set the deadline of ``scope`` to ``when``, in wall time; None: it has no deadline."""
         if when is None:
             self._when.pop(scope, None)
         elif self._when.get(scope) != when:
             self._when[scope] = when
             heapq.heappush(self._heap, (when, scope))
             if len(self._heap) > 2 * len(self._when) + 64:
-                # What was put off many times leaves as many dead entries.
+                # A deadline that changed many times leaves as many dead entries.
                 self._heap = [(at, one) for one, at in self._when.items()]
                 heapq.heapify(self._heap)
             if when < self._armed_for:
                 self._arm()
 
     def stop(self) -> None:
-        """Call back no more."""
+        """Stop the timer."""
         self._when.clear()
         self._heap.clear()
         self._arm()
@@ -67,20 +67,20 @@ class ExpiryTimer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for _ in range(_AT_ONCE):
+        for _ in range(_BATCH_SIZE):
             if not self._heap or self._when.get(self._heap[0][1]) == self._heap[0][0]:
                 break
             heapq.heappop(self._heap)
         self._armed_for = self._heap[0][0] if self._heap else math.inf
         if self._heap:
             delay = self._armed_for - self._clock.now()
-            self._timer = self._loop.call_later(min(max(delay, 0.0), _LOOK_AGAIN_SECS), self._look)
+            self._timer = self._loop.call_later(min(max(delay, 0.0), _MAX_SLEEP_SECS), self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         now = self._clock.now()
         due: list[str] = []
-        while self._heap and self._heap[0][0] <= now and len(due) < _AT_ONCE:
+        while self._heap and self._heap[0][0] <= now and len(due) < _BATCH_SIZE:
             when, scope = heapq.heappop(self._heap)
             if self._when.get(scope) == when:
                 del self._when[scope]
@@ -88,8 +88,8 @@ class ExpiryTimer:
         self._arm()
         if due:
             try:
-                self._due(tuple(due))
+                self._on_due(tuple(due))
             except Exception:  # noqa: BLE001 - recorded with its traceback
                 self._failures.record("expiry_timer")
                 for scope in due:
-                    self.put(scope, now + _LOOK_AGAIN_SECS)
+                    self.schedule(scope, now + _MAX_SLEEP_SECS)

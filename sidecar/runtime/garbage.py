@@ -1,9 +1,9 @@
-"""Cyclic garbage collection that does not hold the event loop.
+"""Cyclic garbage collection that does not block the event loop.
 
-Python collects its oldest generation by itself whenever enough new objects have survived. With ten thousand
-scopes that takes over 100 ms, and it finds nothing, because what the sidecar keeps has no cycles that die.
-So the young generations are collected as usual, in small portions, and the oldest only when the process has
-grown by so much that garbage may be the reason.
+By default Python collects its oldest generation whenever enough new objects have survived. With ten thousand
+scopes this takes over 100 ms and finds nothing, because the sidecar creates no garbage cycles. So only the
+young generations are collected regularly. The oldest is collected when the process has grown so much that
+garbage may be the reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST_GROWTH_BYTES = 67_108_864
 
 
 def resident_bytes() -> int:
-    """Memory of this process; 0 where the system does not tell (Linux does)."""
+    """Memory of this process in bytes; 0: the system does not report it (Linux does)."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, IndexError, ValueError):
@@ -38,12 +38,12 @@ def resident_bytes() -> int:
 
 
 class GarbageCollection:
-    """Sets when Python collects cycles. To be made once the process is ready to serve.
+    """Controls when Python collects cycles. Create it when the process is ready to serve.
 
     Args:
         loop: runs the timer.
-        failures: counts and logs what the timer raises.
-        memory: gives the bytes that the process uses.
+        failures: counts and logs the exceptions of the timer.
+        memory: returns the memory of the process in bytes.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class GarbageCollection:
         self._memory = memory
         self._before = gc.get_threshold()
         gc.collect()
-        # What start-up made stays: no collection has to look at it again.
+        # Objects from start-up stay alive, so no collection has to scan them again.
         gc.freeze()
         gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
         gc.enable()
@@ -60,12 +60,12 @@ class GarbageCollection:
         self._timer = RepeatingTimer(loop, _CHECK_SECS, self.check, name="garbage", failures=failures)
 
     def stop(self) -> None:
-        """Go back to Python's own settings."""
+        """Restore the previous settings."""
         self._timer.stop()
         gc.set_threshold(*self._before)
 
     def check(self) -> None:
-        """Collect everything if the process has grown by half, and by 64 MB, since that was last done."""
+        """Run a full collection if the process has grown by half, and by 64 MB, since the last one."""
         used = self._memory()
         if used <= max(self._collected_at * _GROWTH, self._collected_at + _LEAST_GROWTH_BYTES):
             return

@@ -1,4 +1,4 @@
-"""Scopes that an older version stored and that are no scopes any more."""
+"""Drops stored scopes whose names are no longer valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def valid_records(records: Mapping[str, ScopeRecord]) -> dict[str, ScopeRecord]:
-    """``records`` without those of invalid scopes. Each that is left out is logged with its holds."""
+    """``records`` without invalid scopes. Each dropped scope is logged with its holds."""
     valid = {}
     for scope, record in records.items():
         try:

@@ -1,7 +1,7 @@
-"""Where the state is kept: one small protocol, and the stores behind it."""
+"""Stores for the state: one protocol, and its implementations."""
 
 from .base import Batch, Store, StoredState, StoreError, StoreUnavailable
-from .entries import KINDS, Entry, HistoryQuery
+from .entries import KINDS, HistoryEntry, HistoryQuery
 from .memory import MemoryStore
 from .sqlite import CorruptStore, Retention, SqliteStore, quarantine
 
@@ -9,7 +9,7 @@ __all__ = [
     "KINDS",
     "Batch",
     "CorruptStore",
-    "Entry",
+    "HistoryEntry",
     "HistoryQuery",
     "MemoryStore",
     "Retention",

@@ -1,4 +1,4 @@
-"""The protocol between the controller and what keeps its state."""
+"""The protocol of a store, and its values."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ from typing import Protocol
 from sidecar.core.events import CoreEvent
 from sidecar.core.values import ScopeRecord, Tombstone
 
-from .entries import Entry, HistoryQuery
+from .entries import HistoryEntry, HistoryQuery
 
 
 class StoreError(Exception):
-    """A store that cannot be used; the message names it and the remedy."""
+    """A store cannot be used. The message names the store and the remedy."""
 
 
 class StoreUnavailable(StoreError):
-    """A commit that did not happen: nothing of the batch is kept."""
+    """A read or commit failed. Nothing of a failed batch is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """What a store has kept.
+    """The stored state.
 
     Attributes:
-        records: by scope.
-        tombstones: by source.
-        version: no snapshot had a higher one, and none of this run may have a lower one.
-        seen_at: wall time when the store was last written to; None: never.
-        heard_watchdog: the watchdog's alert that was heard of; empty: none.
+        records: records by scope.
+        tombstones: tombstones by source.
+        version: no earlier snapshot has a higher version, and no snapshot of this run may have a lower one.
+        last_written_at: wall time of the last write; None: never.
+        seen_watchdog: name of the watchdog alert that was received; empty: none was.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
     tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
     version: int = 0
-    seen_at: float | None = None
-    heard_watchdog: str = ""
+    last_written_at: float | None = None
+    seen_watchdog: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be kept from now on, whole or not at all.
+    """Changes that are stored together, completely or not at all.
 
     Attributes:
-        records: the scopes that changed; None: forgotten.
-        tombstones: those that changed; None: gone.
-        events: what happened: which signals of the records changed, and the history.
-        whole: scopes of which every signal is to be kept anew, whatever ``events`` tell.
-        at: wall time.
-        heard_watchdog: the watchdog's alert that was heard of; None: unchanged.
+        records: the records that changed; None: forgotten.
+        tombstones: the tombstones that changed; None: removed.
+        events: the events; they give the changed signals and the history entries.
+        rewritten: scopes whose signals are all stored again, regardless of ``events``.
+        at: wall time, seconds since the epoch.
+        seen_watchdog: name of the watchdog alert that was received; None: unchanged.
     """
 
     records: Mapping[str, ScopeRecord | None]
     tombstones: Mapping[str, Tombstone | None]
     events: tuple[CoreEvent, ...]
-    whole: frozenset[str] = frozenset()
+    rewritten: frozenset[str] = frozenset()
     at: float = 0.0
-    heard_watchdog: str | None = None
+    seen_watchdog: str | None = None
 
 
 class Store(Protocol):
-    """Keeps the state. One controller uses one store, one call at a time."""
+    """Stores the state. One controller uses one store, with one call at a time."""
 
     async def load(self, now: float) -> StoredState:
-        """What was kept, at wall time ``now``. Raises `StoreError` when it cannot be used."""
+        """Load the state at wall time ``now``. Raises `StoreError` if the store cannot be used."""
 
     async def commit(self, batch: Batch) -> None:
-        """Keep ``batch``; once this returns it survives. Raises `StoreUnavailable` when it does not."""
+        """Store ``batch`` durably. Raises `StoreUnavailable` if it was not stored."""
 
-    async def history(self, query: HistoryQuery) -> list[Entry]:
-        """The entries that ``query`` asks for, newest first. Raises `StoreUnavailable`."""
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

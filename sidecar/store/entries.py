@@ -1,4 +1,4 @@
-"""The history: what is told of each intervention, hold and lift."""
+"""The history: entries of interventions, holds and lifts, and queries for them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened.
+class HistoryEntry:
+    """One event in the history.
 
     Attributes:
-        id: grows with each entry; 0: not kept yet.
-        at: when, seconds since the epoch.
-        scope: to whom.
-        kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` where another hold stood
-            or stands besides, or an operator renewed one; ``engine``: an engine's own switch was turned;
-            ``blind``: the watchdog was found silent, or back.
+        id: increases with each entry; 0: not stored yet.
+        at: time of the event, seconds since the epoch.
+        scope: the scope.
+        kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
+            or an operator renewed a hold; ``engine``: an engine was paused or resumed by its API; ``blind``:
+            the watchdog became silent, or is back.
         old: the state or gate before.
         new: the state or gate after.
-        source: the signal's source, the operator, or ``time``.
-        reason: in the source's words; may be empty.
-        cause: of a hold: ``auto`` or ``manual``; of a lift: why; else empty.
-        until: when the hold was to end by itself; None: never, or no hold.
-        actor: the name of the credential behind it; empty: nobody had to say who they are.
-        alertname: of the alert that is the source; empty: none is.
+        source: the source of the signal, the operator, or ``time``.
+        reason: text of the source; may be empty.
+        cause: of a hold: ``auto`` or ``manual``; of a lift: its cause; else empty.
+        until: when the hold was due to end; None: never, or no hold.
+        actor: name of the credential that caused it; empty: no credential was needed.
+        alertname: name of the alert that is the source; empty: no alert is.
     """
 
     id: int
@@ -48,16 +48,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Which entries are asked for, newest first.
+    """Selects history entries, newest first.
 
     Attributes:
-        scope: of this scope.
-        below: and of everything inside it.
-        kinds: of these kinds; empty: of all.
-        since: not before; None: no bound.
-        until: before; None: no bound.
-        before_id: older than the entry of this id; None: from the newest on.
-        limit: at most so many.
+        scope: entries of this scope.
+        below: include entries of all scopes inside it.
+        kinds: entries of these kinds; empty: all kinds.
+        since: entries at or after this time; None: no bound.
+        until: entries before this time; None: no bound.
+        before_id: entries older than the entry with this id; None: start with the newest.
+        limit: the maximum number of entries.
     """
 
     scope: str = ""
@@ -68,8 +68,8 @@ class HistoryQuery:
     before_id: int | None = None
     limit: int = 100
 
-    def wants(self, entry: Entry) -> bool:
-        """Whether ``entry`` is asked for, its place on the page aside."""
+    def matches(self, entry: HistoryEntry) -> bool:
+        """Whether ``entry`` meets all conditions except ``limit``."""
         return (
             (lies_within(entry.scope, self.scope) if self.below else entry.scope == self.scope)
             and (not self.kinds or entry.kind in self.kinds)
@@ -79,12 +79,12 @@ class HistoryQuery:
         )
 
 
-def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
-    """The entries that ``events`` make, in their order."""
+def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
+    """The history entries of ``events``, in their order."""
     for event in events:
         match event:
             case StateChanged():
-                yield Entry(
+                yield HistoryEntry(
                     0,
                     event.at,
                     event.scope,
@@ -97,7 +97,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     alertname=event.alertname,
                 )
             case HistoryNoted():
-                yield Entry(
+                yield HistoryEntry(
                     0,
                     event.at,
                     event.scope,
@@ -109,7 +109,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     actor=event.actor,
                 )
             case HoldPut(hold=hold):
-                yield Entry(
+                yield HistoryEntry(
                     0,
                     event.at,
                     event.scope,
@@ -124,7 +124,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[Entry]:
                     hold.alertname,
                 )
             case HoldLifted():
-                yield Entry(
+                yield HistoryEntry(
                     0,
                     event.at,
                     event.scope,

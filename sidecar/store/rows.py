@@ -1,4 +1,4 @@
-"""Values as rows and back."""
+"""Converts values to database rows and back."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
 
-from .entries import Entry
+from .entries import HistoryEntry
 
 Row = tuple[Any, ...]
 
 
 def scope_row(scope: str, record: ScopeRecord) -> Row:
-    """``scope, state, auto, manual, episode``."""
+    """The row ``scope, state, auto, manual, episode``."""
     return (
         scope,
         int(record.state),
@@ -26,15 +26,15 @@ def scope_row(scope: str, record: ScopeRecord) -> Row:
 
 
 def signal_row(scope: str, signal: Signal) -> Row:
-    """``scope, source, state, reason, since, expires_at, ended_at, asked, alertname``."""
+    """The row ``scope, source, state, reason, since, expires_at, ended_at, asked, alertname``."""
     return (
         scope, signal.source, int(signal.state), signal.reason, signal.since, signal.expires_at,
-        signal.ended_at, signal.asked, signal.alertname,
+        signal.ended_at, signal.query, signal.alertname,
     )  # fmt: skip
 
 
-def entry_row(entry: Entry) -> Row:
-    """All but the id, in the order of the attributes."""
+def entry_row(entry: HistoryEntry) -> Row:
+    """The row of all attributes except the id, in their order."""
     return (
         entry.at, entry.scope, entry.kind, entry.old, entry.new, entry.source, entry.reason, entry.cause,
         entry.until, entry.actor, entry.alertname,
@@ -42,14 +42,14 @@ def entry_row(entry: Entry) -> Row:
 
 
 def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
-    """The record of ``state, auto, manual, episode``."""
+    """The record in a row ``state, auto, manual, episode``."""
     state, auto, manual, episode = row
     return ScopeRecord(WellbeingState(state), signals, _hold(auto), _hold(manual), _episode(episode))
 
 
 def signal_of(row: Row) -> Signal:
-    """The signal of ``source, state, reason, since, expires_at, ended_at, asked, alertname``."""
-    source, state, reason, since, expires_at, ended_at, asked, alertname = row
+    """The signal in a row ``source, state, reason, since, expires_at, ended_at, asked, alertname``."""
+    source, state, reason, since, expires_at, ended_at, query, alertname = row
     return Signal(
         str(source),
         WellbeingState(state),
@@ -57,7 +57,7 @@ def signal_of(row: Row) -> Signal:
         float(since),
         _time(expires_at),
         _time(ended_at),
-        str(asked),
+        str(query),
         str(alertname),
     )
 
@@ -86,7 +86,7 @@ def _episode(text: str | None) -> Episode | None:
     if text is None:
         return None
     members = json.loads(text)
-    # An older version did not keep when and why the pause ended.
+    # Older versions did not store when and why the pause ended.
     ended_at, cause = members.get("pause_ended_at"), members.get("pause_end_cause")
     values = {
         "since": float(members["since"]),
@@ -100,5 +100,5 @@ def _episode(text: str | None) -> Episode | None:
 
 def _time(value: object) -> float | None:
     if value is not None and not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no time")
+        raise TypeError(f"{value!r} is not a time")
     return None if value is None else float(value)

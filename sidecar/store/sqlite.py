@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file.
 
-WAL with ``synchronous=FULL``: a commit that returned survives the process and the machine. All of it
-runs on one thread of its own, so that the loop never waits for a disk. The file is held exclusively: a
-second sidecar on it would decide from a state that is not its own.
+WAL mode with ``synchronous=FULL``: a finished commit survives a crash of the process and of the machine. All
+database work runs on one separate thread, so that the event loop never waits for a disk. The file is locked
+exclusively, because two sidecars on one file would decide from different states.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from sidecar.core.events import SignalDropped, SignalPut
 from sidecar.core.values import Signal, Tombstone
 
 from .base import Batch, StoredState, StoreError, StoreUnavailable
-from .entries import Entry, HistoryQuery, entries_of
+from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
 SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x77656C6C
-"""By it a file is known to be a store of ours."""
+"""Identifies the file as a store of the sidecar."""
 
 _VERSIONS_PER_RUN = 10**9
-"""How many snapshots' versions are set aside for a run, so that the next one begins above them."""
+"""Snapshot versions that are reserved for one run. The next run starts above them."""
 
 _PRUNE_EVERY = 1_000
 _BUSY_SECS = 5.0
-"""How long start-up waits for a predecessor that is still letting go of the file."""
+"""How long start-up waits for a previous process that still has the file open."""
 
-# What leads from each schema version to the next; the first makes an empty file a store.
+# The statements that migrate each schema version to the next. The first ones set up an empty file.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 
 class CorruptStore(StoreError):
-    """The file at ``path`` is damaged, or is no store."""
+    """The file at ``path`` is damaged, or is not a store."""
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(message)
@@ -77,11 +77,11 @@ class CorruptStore(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of the history is kept.
+    """The limits of the history.
 
     Attributes:
-        max_entries: the newest so many.
-        max_age_secs: and none older.
+        max_entries: maximum number of entries; the newest are kept.
+        max_age_secs: maximum age of an entry in seconds.
     """
 
     max_entries: int = 100_000
@@ -89,10 +89,10 @@ class Retention:
 
 
 class SqliteStore:
-    """Keeps the state in the file at ``path``.
+    """Stores the state in the file at ``path``.
 
     Args:
-        path: made if it is not there, readable by its owner only.
+        path: created if it does not exist, readable by its owner only.
         retention: how much of the history is kept.
     """
 
@@ -107,29 +107,29 @@ class SqliteStore:
         """Open the file, bring its schema up to date, and read it.
 
         Raises:
-            CorruptStore: it is damaged, or is no store.
-            StoreError: it cannot be opened or written, is of a newer version, or is in use.
+            CorruptStore: the file is damaged, or is not a store.
+            StoreError: the file cannot be opened or written, has a newer schema, or is in use.
         """
         return await self._run(lambda: self._load(now))
 
     async def commit(self, batch: Batch) -> None:
-        """Keep ``batch``, whole or not at all.
+        """Store ``batch``, completely or not at all.
 
         Raises:
-            StoreUnavailable: it was not kept.
+            StoreUnavailable: it was not stored.
         """
         await self._run(lambda: self._commit(batch))
 
-    async def history(self, query: HistoryQuery) -> list[Entry]:
-        """The entries that ``query`` asks for, newest first.
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        """The entries that match ``query``, newest first.
 
         Raises:
-            StoreUnavailable: they cannot be read.
+            StoreUnavailable: the entries cannot be read.
         """
         return await self._run(lambda: self._history(query))
 
     async def close(self) -> None:
-        """Close the file, and end the thread."""
+        """Close the file, and stop the thread."""
         await self._run(self._close)
         self._thread.shutdown()
 
@@ -144,10 +144,10 @@ class SqliteStore:
             return self._read(self._db, now)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._close()
-            raise self._damage(str(error)) from error
+            raise self._corruption_error(str(error)) from error
         except sqlite3.Error as error:
             self._close()
-            raise self._refusal(error) from error
+            raise self._open_error(error) from error
         except StoreError:
             self._close()
             raise
@@ -156,7 +156,7 @@ class SqliteStore:
             raise StoreError(message) from error
 
     def _open(self) -> sqlite3.Connection:
-        # SQLite would make it readable by all; its companions take after it.
+        # SQLite would make the file readable by everyone. Its WAL and SHM files get the same mode.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECS)
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
@@ -167,19 +167,17 @@ class SqliteStore:
         [found] = db.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA_VERSION:
             message = (
-                f"store {self.path} is of schema version {found}, this sidecar knows {SCHEMA_VERSION}: "
-                "run the newer sidecar that wrote it, or move the file away to start afresh"
+                f"store {self.path} has schema version {found}, this sidecar supports {SCHEMA_VERSION}: "
+                "run the newer sidecar that wrote it, or move the file away to start with an empty store"
             )
             raise StoreError(message)
         [health] = db.execute("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
-            raise self._damage(health)
+            raise self._corruption_error(health)
         [kind] = db.execute("PRAGMA application_id").fetchone()
         [tables] = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if kind != (_APPLICATION_ID if found else 0) or (tables and not found):
-            message = (
-                f"store {self.path} is the database of another program: give the store a file of its own"
-            )
+            message = f"store {self.path} is the database of another program: name another file for the store"
             raise StoreError(message)
         for number in range(found, SCHEMA_VERSION):
             db.executescript(
@@ -189,7 +187,7 @@ class SqliteStore:
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
         db.execute("BEGIN IMMEDIATE")
-        _set(db, "version", version + _VERSIONS_PER_RUN)
+        _set_meta(db, "version", version + _VERSIONS_PER_RUN)
         db.execute("COMMIT")
         signals: dict[str, dict[str, Signal]] = {}
         for scope, *row in db.execute(
@@ -202,17 +200,17 @@ class SqliteStore:
             for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
         }
         tombstones = {
-            source: Tombstone(float(ended_at), float(keep_until), float(heard_at))
-            for source, ended_at, keep_until, heard_at in db.execute(
+            source: Tombstone(float(ended_at), float(keep_until), float(received_at))
+            for source, ended_at, keep_until, received_at in db.execute(
                 "SELECT source, ended_at, keep_until, heard_at FROM tombstones"
             )
         }
-        seen_at = meta.get("seen_at")
+        last_written_at = meta.get("seen_at")
         return StoredState(
             records,
             tombstones,
             version,
-            None if seen_at is None else float(seen_at),
+            None if last_written_at is None else float(last_written_at),
             str(meta.get("heard_watchdog", "")),
         )
 
@@ -234,7 +232,7 @@ class SqliteStore:
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
         db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
-        db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.whole)])
+        db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.rewritten)])
         db.executemany(
             "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?)",
             (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
@@ -249,7 +247,7 @@ class SqliteStore:
         db.executemany(
             "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
             (
-                (source, one.ended_at, one.keep_until, one.heard_at)
+                (source, one.ended_at, one.keep_until, one.received_at)
                 for source, one in batch.tombstones.items()
                 if one is not None
             ),
@@ -260,9 +258,9 @@ class SqliteStore:
             " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entries,
         )
-        _set(db, "seen_at", batch.at)
-        if batch.heard_watchdog is not None:
-            _set(db, "heard_watchdog", batch.heard_watchdog)
+        _set_meta(db, "seen_at", batch.at)
+        if batch.seen_watchdog is not None:
+            _set_meta(db, "heard_watchdog", batch.seen_watchdog)
         self._since_prune += len(entries)
         if self._since_prune >= _PRUNE_EVERY or not entries:
             self._prune(db, batch.at)
@@ -274,14 +272,15 @@ class SqliteStore:
             "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (self.retention.max_entries,)
         )
 
-    def _history(self, query: HistoryQuery) -> list[Entry]:
+    def _history(self, query: HistoryQuery) -> list[HistoryEntry]:
         where, values = ["1"], list[object]()
         if not query.below:
             where.append("scope = ?")
             values.append(query.scope)
         elif query.scope:
             where.append("(scope = ? OR (scope >= ? AND scope < ?))")
-            # "0" comes right after "/": this is every path that begins with the scope and a slash.
+            # "0" is the next character after "/", so this range has every path that starts with the scope and
+            # "/".
             values += [query.scope, query.scope + "/", query.scope + "0"]
         if query.kinds:
             where.append(f"kind IN ({', '.join('?' * len(query.kinds))})")
@@ -302,7 +301,7 @@ class SqliteStore:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
-            return [Entry(*row) for row in self._db.execute(statement, [*values, query.limit])]
+            return [HistoryEntry(*row) for row in self._db.execute(statement, [*values, query.limit])]
         except sqlite3.Error as error:
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
@@ -312,36 +311,37 @@ class SqliteStore:
             self._db.close()
             self._db = None
 
-    def _refusal(self, error: sqlite3.Error) -> StoreError:
+    def _open_error(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
         if "locked" in text:
             return StoreError(
-                f"store {self.path} is in use by another process: give each sidecar a file of its own"
+                f"store {self.path} is in use by another process: give each sidecar its own file"
             )
         if isinstance(error, sqlite3.OperationalError) and "no such" not in text:
             return StoreError(
-                f"store {self.path} cannot be used: {text}: make it and its folder writable, with free space"
+                f"store {self.path} cannot be used: {text}: make it and its folder writable, "
+                "and free some space"
             )
-        return self._damage(text)
+        return self._corruption_error(text)
 
-    def _damage(self, what: str) -> CorruptStore:
+    def _corruption_error(self, what: str) -> CorruptStore:
         return CorruptStore(
             self.path,
-            f"store {self.path} is damaged or no store: {what}: restore it from a copy, "
-            "move it away to start afresh, or let that be done by store.on_corrupt: quarantine",
+            f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
+            "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
 
 
-def _set(db: sqlite3.Connection, key: str, value: float | str) -> None:
+def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
 def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, str]]]:
-    """What of the signals has to be written: rows to put, keys to drop."""
+    """The changes to the table of signals: rows to write, and keys to delete."""
     put: dict[tuple[str, str], Row] = {}
     dropped: dict[tuple[str, str], None] = {}
     for event in batch.events:
-        if isinstance(event, SignalPut | SignalDropped) and event.scope not in batch.whole:
+        if isinstance(event, SignalPut | SignalDropped) and event.scope not in batch.rewritten:
             key = (event.scope, event.signal.source)
             put.pop(key, None)
             dropped.pop(key, None)
@@ -349,7 +349,7 @@ def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, s
                 put[key] = signal_row(event.scope, event.signal)
             else:
                 dropped[key] = None
-    for scope in batch.whole:
+    for scope in batch.rewritten:
         record = batch.records.get(scope)
         if record is not None:
             for signal in record.signals.values():
@@ -358,7 +358,7 @@ def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, s
 
 
 def quarantine(path: Path, now: float) -> Path:
-    """Set the file at ``path`` and its companions aside; where the file is now."""
+    """Rename the file at ``path`` and its WAL and SHM files. Returns the new path."""
     aside = path.with_name(f"{path.name}.corrupt-{int(now)}")
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)

@@ -1,1 +1,1 @@
-"""The sidecar on the wire: gunicorn's worker, the gate protocol, the Flask API."""
+"""The HTTP server: gunicorn's worker, the gate protocol, the Flask API."""

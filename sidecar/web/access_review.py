@@ -1,4 +1,4 @@
-"""Looks at all open connections after credentials changed, a few at each pass of the event loop."""
+"""Checks all open connections after a change of credentials, a batch per event loop pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.supervision import Failures
 
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 _NAME = "access_review"
 
 
@@ -18,26 +18,29 @@ def review_connections(
     check: Callable[[Any], None],
     failures: Failures,
 ) -> None:
-    """Call ``check`` with each of ``connections``, so that the loop is held for a short time only.
+    """Call ``check`` with each of ``connections``, in batches that do not block the event loop for long.
 
     Args:
         loop: runs the review.
-        connections: that are open now; later ones are not looked at.
-        check: called once for each.
-        failures: counts and logs what ``check`` raises; the other connections are checked all the same.
+        connections: the connections that are open now. Later ones are not checked.
+        check: called once for each connection.
+        failures: counts and logs the exceptions of ``check``. The other connections are still checked.
     """
     failures.register(_NAME)
     _review(loop, iter(list(connections)), check, failures)
 
 
 def _review(
-    loop: asyncio.AbstractEventLoop, left: Iterator[Any], check: Callable[[Any], None], failures: Failures
+    loop: asyncio.AbstractEventLoop,
+    remaining: Iterator[Any],
+    check: Callable[[Any], None],
+    failures: Failures,
 ) -> None:
-    for count, connection in enumerate(left, 1):
+    for count, connection in enumerate(remaining, 1):
         try:
             check(connection)
-        except Exception:  # noqa: BLE001 - recorded; the other connections are checked all the same
+        except Exception:  # noqa: BLE001 - recorded; the other connections are still checked
             failures.record(_NAME)
-        if count >= _AT_ONCE:
-            loop.call_soon(_review, loop, left, check, failures)
+        if count >= _BATCH_SIZE:
+            loop.call_soon(_review, loop, remaining, check, failures)
             return

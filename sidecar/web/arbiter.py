@@ -1,8 +1,8 @@
 """The master process: gunicorn's arbiter for exactly one worker.
 
-The worker owns all state, so there is never a second one: signals that change the number of workers or start
-a second master are refused. The master opens the sockets, starts the worker, passes SIGHUP on to it, starts
-another one if it dies or hangs, and stops it.
+The worker owns all state, so there is never a second worker: signals that change the number of workers or
+start a second master are refused. The master opens the sockets, starts the worker and forwards SIGHUP to it.
+It replaces a worker that dies or hangs.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .sockets import StartError, close_sockets, open_sockets
 
 logger = logging.getLogger(__name__)
 
-HELD_SIGNALS = (
+BLOCKED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
-"""Blocked while the worker is forked, until it has handlers of its own: none is lost or kills it."""
+"""Blocked while the worker is forked, until the worker has its own handlers. None is lost or kills it."""
 
-_LONGEST_LOOK_SECS = 5.0
-"""The master looks every second. What a longer gap had more was time in which the master did not run
-either: the machine was suspended or the processes were frozen."""
+_MAX_CHECK_INTERVAL_SECS = 5.0
+"""The master checks every second. In a longer gap the master did not run either: the machine was
+suspended or the processes were frozen."""
 
 
 class SidecarArbiter(Arbiter):  # type: ignore[misc]
@@ -54,7 +54,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         self._addresses = addresses
         self._clock = clock
         self._stopping = False
-        self._looked_at = clock()
+        self._checked_at = clock()
         self._silent: dict[int, tuple[float, float]] = {}
 
     # -- starting and stopping --------------------------------------------------------------------
@@ -65,21 +65,21 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         Raises:
             StartError: one of them cannot be opened.
         """
-        # From here on a signal waits until the main loop takes it.
+        # From now on a signal waits until the main loop handles it.
         self.init_signals()
         if not systemd.listen_fds(unset_environment=False):
             self.LISTENERS = open_sockets(self._addresses, self.cfg, self.log)
         super().start()
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
-        """Close the sockets and end the worker: at once if it does not stop in time."""
+        """Close the sockets and stop the worker. A worker that does not stop in time is killed."""
         if not self.systemd:
             close_sockets(self.LISTENERS)
             self.LISTENERS = []
         super().stop(graceful)
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> NoReturn:  # noqa: ARG002 - gunicorn's
-        """Stop and exit. The worker has logged why, if it could not start."""
+        """Stop and exit. If the worker could not start, it has logged the reason."""
         self._stopping = True
         self.stop()
         sys.exit(exit_status)
@@ -123,21 +123,21 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         _refuse(signal.SIGUSR2, "a second master would be a second writer")
 
     def handle_winch(self) -> None:
-        """SIGWINCH: refused; not worth a line where the terminal sends it whenever its size changes."""
+        """SIGWINCH: refused. It is not logged on a terminal, which sends it whenever its size changes."""
         if not sys.stderr.isatty():
             _refuse(signal.SIGWINCH, "a sidecar has exactly one worker")
 
     # -- the worker -------------------------------------------------------------------------------
 
     def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn's
-        """Start a worker that shares the memory of what is loaded by now.
+        """Start a worker. It shares the memory of everything that is already loaded.
 
         Raises:
-            StartError: the first one cannot be started.
+            StartError: the first worker cannot be started.
         """
-        # Frozen objects are not looked at by the garbage collector, so their memory stays shared.
+        # The garbage collector skips frozen objects, so their memory stays shared.
         gc.freeze()
-        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
             return super().spawn_worker()
         except (OSError, RuntimeError) as error:
@@ -148,24 +148,24 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
             logger.error("worker_not_started", extra={"fields": {"error": str(error)}})
             return None
         finally:
-            # Not in the worker: it never comes here before it ends.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+            # Only the master gets here; the worker does not return from the call above before it ends.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
             gc.enable()
 
     def murder_workers(self) -> None:
         """Kill a worker that hangs: its event loop did not run for ``timeout`` seconds of the master's time.
 
-        Time in which the master itself did not run does not count: a machine that was suspended or a frozen
-        container goes on where it was.
+        Time in which the master itself did not run does not count, because the machine was suspended or the
+        container was frozen.
         """
         now = self._clock()
-        passed = min(now - self._looked_at, _LONGEST_LOOK_SECS)
-        self._looked_at = now
+        passed = min(now - self._checked_at, _MAX_CHECK_INTERVAL_SECS)
+        self._checked_at = now
         silent: dict[int, tuple[float, float]] = {}
         for pid, worker in list(self.WORKERS.items()):
             heartbeat = worker.tmp.last_update()
             known, secs = self._silent.get(pid, (-1.0, 0.0))
-            # Zero until the first one: a large store may take long to load.
+            # Zero before the first heartbeat: a large store may take long to load.
             secs = secs + passed if heartbeat == known and heartbeat else 0.0
             silent[pid] = (heartbeat, secs)
             if secs > self.timeout:
@@ -174,10 +174,10 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         self._silent = silent
 
     def reap_workers(self) -> None:
-        """Take note of a worker that ended.
+        """Log a worker that ended, and remove it.
 
         Raises:
-            HaltServer: it could not start; another one could not either.
+            HaltServer: the worker could not start. A new worker would fail in the same way.
         """
         for pid, status in _ended_children():
             worker = self.WORKERS.pop(pid, None)

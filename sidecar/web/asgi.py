@@ -15,7 +15,7 @@ from sidecar.web.api.metrics import METRICS, send_metrics
 from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
 
 from .gate.responses import ended_response, snapshot_response
-from .guard import OPEN, ROUTES, Guard, refuse_cross_site, route_of, scope_in
+from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
 from .retry_after import retry_after
@@ -41,10 +41,10 @@ _LOAD_AFTER_SECS = 0.3
 
 
 class LazyLoad(Generic[T]):
-    """Loads a part that the gate does not need in a thread, when it is first asked for.
+    """Loads a component in a thread on first use. The gate does not need these components.
 
     Args:
-        make: makes the part.
+        make: creates the component.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -52,28 +52,28 @@ class LazyLoad(Generic[T]):
         self._made: asyncio.Future[T] | None = None
 
     def load(self) -> asyncio.Future[T]:
-        """Begin to load, unless it is loaded or being loaded. What failed is tried again."""
+        """Start to load, unless it is loaded or loading. A failed load is tried again."""
         made = self._made
         if made is None or (made.done() and made.exception() is not None):
             made = self._made = asyncio.get_running_loop().run_in_executor(None, self._make)
         return made
 
     async def get(self) -> T:
-        """The part, as soon as it is loaded. Raises what ``make`` raises; the next call tries again."""
+        """Return the component once it is loaded. Raises what ``make`` raises; the next call tries again."""
         return await asyncio.shield(self.load())
 
 
 class OpenRequest:
-    """A request that lasts: it ends when its client loses the access that admitted it.
+    """A long-lived request. It ends when its client loses access.
 
     Args:
-        guard: decides about access.
-        state: of the ASGI scope.
-        role: what the route takes.
-        scope: what was asked for.
+        guard: decides on access.
+        state: the state of the ASGI scope.
+        role: the role that the route needs.
+        scope: the requested scope.
 
     Attributes:
-        revoked: done when the access is gone.
+        revoked: done when the client has lost access.
     """
 
     def __init__(self, guard: Guard, state: MutableMapping[str, Any], role: Role, scope: str) -> None:
@@ -89,13 +89,13 @@ class OpenRequest:
         return self._guard.refusal(self._state["access"], self._state["identity"], self._scope, self._role)
 
     def check_access(self) -> None:
-        """Credentials changed."""
+        """Credentials changed: end the request if its client has lost access."""
         if not self.revoked.done() and self.refusal is not None:
             self.revoked.set_result(None)
 
 
 class Application:
-    """What uvicorn's protocol calls.
+    """The ASGI application that uvicorn's protocol calls.
 
     Args:
         service: started and stopped with the server.
@@ -104,26 +104,26 @@ class Application:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._commands = CommandRoutes(service)
-        self._exposition = LazyLoad(lambda: _exposition_of(service))
-        self._api = LazyLoad(lambda: _api_of(service))
+        self._exposition = LazyLoad(lambda: _load_exposition(service))
+        self._api = LazyLoad(lambda: _load_api(service))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection scope."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
         elif scope["type"] == "http":
             await self._serve_safely(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.service.start()
-        except Exception as error:  # noqa: BLE001 - any error is the reason why nothing starts
+        except Exception as error:  # noqa: BLE001 - any error means that the sidecar cannot start
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
-        # Gates are served first; metrics are loaded soon, so that Prometheus need not wait for them.
+        # Gates are served first. Metrics are loaded soon after, so that Prometheus does not wait for them.
         loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
         loading.cancel()
@@ -134,17 +134,17 @@ class Application:
         """Serve a request; answer 500 if anything unexpected is raised."""
         started = False
 
-        async def send_noting(message: MutableMapping[str, Any]) -> None:
+        async def send_and_record(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._serve(scope, receive, send_noting)
+            await self._serve(scope, receive, send_and_record)
         except Exception:  # noqa: BLE001 - recorded with its traceback
             self.service.fast_path.record_failure("request")
             if started:
-                # Half a response: only the end of the connection tells the client so.
+                # The response is incomplete. Only a closed connection shows this to the client.
                 scope["state"]["connection"].abort()
                 return
             await _send(send, problem_response(_internal_error()), connection="close")
@@ -157,10 +157,10 @@ class Application:
                 return
             method = self._commands.method_of(route, scope["path"])
             if method is not None:
-                _take_only(scope, method)
+                _require_method(scope, method)
             body = await self._read(scope, receive)
             if body is not None:
-                self._admit_again(scope, route)
+                self._check_access_again(scope, route)
         except Problem as problem:
             self._count(problem, route, scope)
             # The rest of the body is not read.
@@ -169,31 +169,31 @@ class Application:
         if body is None:
             return
         if route is not None and method is not None:
-            await _send(send, await self._command(route, scope, body))
+            await _send(send, await self._serve_command(route, scope, body))
             return
         api = await self._api.get()
-        await api(_sized(scope, body), _replay(body, receive), send)
+        await api(_with_content_length(scope, body), _replay(body, receive), send)
 
     async def _serve_in_loop(self, scope: Scope, route: str | None, receive: Receive, send: Send) -> bool:
-        """Serve the routes that need no body; return whether ``route`` is one of them."""
+        """Serve ``route`` if it needs no body; return whether it was served."""
         if route in (GATE, WATCH):
-            await self._gate(scope, receive, send)
+            await self._serve_gate(scope, receive, send)
         elif route == EVENTS:
-            _take_only(scope, "GET")
-            await self._events(scope, receive, send)
+            _require_method(scope, "GET")
+            await self._serve_events(scope, receive, send)
         elif route == METRICS:
-            _take_only(scope, "GET", "HEAD")
+            _require_method(scope, "GET", "HEAD")
             await send_metrics(await self._exposition.get(), scope["headers"], send)
         elif route in _PROBES:
-            _take_only(scope, "GET", "HEAD")
+            _require_method(scope, "GET", "HEAD")
             await _send(send, self._probe(scope["path"]))
         else:
             return False
         return True
 
-    async def _command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
+    async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
-            return await self._commands.answer(route, scope["path"], body, scope["state"]["identity"])
+            return await self._commands.respond(route, scope["path"], body, scope["state"]["identity"])
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)
@@ -202,7 +202,7 @@ class Application:
         fast_path = self.service.fast_path
         fast_path.count_refusal(problem.name)
         if route == _ALERTS:
-            fast_path.refusal_log.webhook_refused(problem, _peer(scope))
+            fast_path.refusal_log.log_refused_webhook(problem, _peer(scope))
 
     def _probe(self, path: str) -> HttpResponse:
         if path == READY and not self.service.ready:
@@ -211,7 +211,7 @@ class Application:
         return text_response(f"The wellbeing sidecar is {path.removeprefix('/-/')}.\n")
 
     async def _admit(self, scope: Scope, route: str | None) -> None:
-        """Identify the client, or refuse it."""
+        """Identify the client, or refuse the request."""
         headers = scope["headers"]
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) > 1:
@@ -236,10 +236,10 @@ class Application:
         check_parameters(route, scope["query_string"].decode("ascii"))
         scope["state"]["identity"] = identity
 
-    def _admit_again(self, scope: Scope, route: str | None) -> None:
+    def _check_access_again(self, scope: Scope, route: str | None) -> None:
         """Refuse a client that lost its access while its body arrived."""
-        role = ROUTES.get(route) if route else None
-        if route in OPEN:
+        role = ROUTE_ROLES.get(route) if route else None
+        if route in OPEN_ROUTES:
             return
         state = scope["state"]
         where = scope_in(scope["path"], route)
@@ -249,19 +249,19 @@ class Application:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         limits = self.service.config.limits
-        hold = scope["state"]["connection"].hold_body
+        record_size = scope["state"]["connection"].set_body_size
         try:
             async with asyncio.timeout(limits.body_timeout_secs):
-                return await _read(receive, limits.max_body_bytes, hold)
+                return await _read(receive, limits.max_body_bytes, record_size)
         except TimeoutError:
             detail = f"the body took longer than {limits.body_timeout_secs:g} s (limits.body_timeout_secs)"
             raise Problem("too-slow", detail) from None
         finally:
-            hold(0)
+            record_size(0)
 
     # -- events -----------------------------------------------------------------------------------
 
-    async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_events(self, scope: Scope, receive: Receive, send: Send) -> None:
         controller = self.service.controller
         path = scope_of(scope["path"], EVENTS)
         request = OpenRequest(self.service.guard, scope["state"], Role.VIEWER, path)
@@ -283,17 +283,17 @@ class Application:
 
     # -- gate and watch ---------------------------------------------------------------------------
 
-    async def _gate(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._gate_response(scope, receive)
         except Problem as problem:
             self.service.fast_path.count_refusal(problem.name)
-            answer = problem_response(problem)
-        if answer is not None:
-            await _send(send, answer)
+            response = problem_response(problem)
+        if response is not None:
+            await _send(send, response)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> HttpResponse | None:
-        _take_only(scope, "GET", "HEAD")
+    async def _gate_response(self, scope: Scope, receive: Receive) -> HttpResponse | None:
+        _require_method(scope, "GET", "HEAD")
         if_none_match = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
         request = GateRequest(
             scope["path"],
@@ -302,7 +302,7 @@ class Application:
         )
         gate, path = self.service.controller.tree.find(request.scope)
         if path is not None:
-            self.service.fast_path.refusal_log.unnamed_scope(path, gate, lambda: _peer(scope))
+            self.service.fast_path.refusal_log.check_spelling(path, gate, lambda: _peer(scope))
         waiting_room = self.service.controller.waiting_room
         open_request = OpenRequest(self.service.guard, scope["state"], Role.WORKER, request.scope)
         waiter = _AsgiWaiter(open_request)
@@ -323,32 +323,32 @@ class Application:
 
     async def _wait(self, request: GateRequest, waiter: _AsgiWaiter, receive: Receive) -> HttpResponse | None:
         waiting_room = self.service.controller.waiting_room
-        departed: asyncio.Future[Any] = asyncio.ensure_future(_departure(receive))
+        disconnected: asyncio.Future[Any] = asyncio.ensure_future(_wait_for_disconnect(receive))
         ended: asyncio.Future[Any] = waiter.ended
         revoked = waiter.open_request.revoked
         try:
-            await asyncio.wait({ended, departed, revoked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, disconnected, revoked}, return_when=asyncio.FIRST_COMPLETED)
             if revoked.done():
-                waiting_room.turn_away(waiter, Ending.REVOKED)
+                waiting_room.reject(waiter, Ending.REVOKED)
         finally:
-            departed.cancel()
+            disconnected.cancel()
             waiting_room.abandon(waiter)
         if not waiter.ended.done():
             return None
         ending, gate = waiter.ended.result()
         if ending is Ending.REVOKED:
-            raise waiter.open_request.refusal or Problem("unauthorized", "the access was taken away")
+            raise waiter.open_request.refusal or Problem("unauthorized", "the access was revoked")
         return ended_response(request, ending, gate, waiter.path, self.service.clock.now())
 
 
-def _exposition_of(service: Service) -> Exposition:
+def _load_exposition(service: Service) -> Exposition:
     from sidecar.metrics import Exposition  # noqa: PLC0415
 
     return Exposition(service)
 
 
-def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narrower than those of ASGI
-    # With Flask the process is a third larger, and many sidecars never need it.
+def _load_api(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narrower than those of ASGI
+    # Flask makes the process a third larger, and many sidecars never need it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
     from sidecar.web.api.flask_app import create_api  # noqa: PLC0415
@@ -357,7 +357,7 @@ def _api_of(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narro
 
 
 class _AsgiWaiter(Waiter):
-    """A wait on the ASGI path."""
+    """A waiter on the ASGI path."""
 
     __slots__ = ("ended", "open_request")
 
@@ -373,20 +373,22 @@ class _AsgiWaiter(Waiter):
             self.ended.set_result((ending, gate))
 
 
-async def _departure(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _send(send: Send, answer: HttpResponse, connection: str | None = None) -> None:
-    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+async def _send(send: Send, response: HttpResponse, connection: str | None = None) -> None:
+    headers = [
+        (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in response.headers
+    ]
     headers.append((b"x-content-type-options", b"nosniff"))
-    if answer.status != 304:  # noqa: PLR2004 - Not Modified has no body and so no length
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+    if response.status != 304:  # noqa: PLR2004 - Not Modified has no body and so no length
+        headers.append((b"content-length", str(len(response.body)).encode()))
     if connection:
         headers.append((b"connection", connection.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _internal_error() -> Problem:
@@ -398,8 +400,8 @@ def _peer(scope: Scope) -> str:
     return str(client[0]) if client else "unix socket"
 
 
-async def _read(receive: Receive, limit: int, hold: Callable[[int], None]) -> bytes | None:
-    """The whole body, at most ``limit`` bytes; None: the client went away. ``hold`` gets its size so far."""
+async def _read(receive: Receive, limit: int, record_size: Callable[[int], None]) -> bytes | None:
+    """The body, at most ``limit`` bytes; None: the client disconnected. ``record_size`` gets each size."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -411,19 +413,19 @@ async def _read(receive: Receive, limit: int, hold: Callable[[int], None]) -> by
         if size > limit:
             raise Problem("body-too-large", f"the body is longer than {limit} bytes (limits.max_body_bytes)")
         parts.append(part)
-        hold(size)
+        record_size(size)
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
-def _take_only(scope: Scope, *methods: str) -> None:
+def _require_method(scope: Scope, *methods: str) -> None:
     if scope["method"] not in methods:
         allowed = ", ".join(methods)
         detail = f"{ascii(scope['path'])[:200]} takes {allowed}"
         raise Problem("method-not-allowed", detail, headers={"Allow": allowed})
 
 
-def _sized(scope: Scope, body: bytes) -> Scope:
+def _with_content_length(scope: Scope, body: bytes) -> Scope:
     headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
     return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
 

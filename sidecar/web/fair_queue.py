@@ -1,8 +1,8 @@
-"""Serves connections that have sent more than one request at once, in turns.
+"""Serves pipelined requests fairly: one request per connection, round-robin.
 
-A connection that pipelines requests is served one request at a time, behind all others that do so too. One
-pass of the event loop spends at most `_TURN_SECS` on all of them together, so that a connection that
-sends one request at a time is not delayed by them.
+After each request, a connection with pipelined requests goes to the end of the queue. One pass of the event
+loop spends at most `_SLICE_SECS` on the queue, so pipelined requests do not delay connections that
+send one request at a time.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 
 from sidecar.supervision import Failures
 
-_TURN_SECS = 0.0005
+_SLICE_SECS = 0.0005
 _NAME = "pipelined_requests"
 
 
-class Pipelined(Protocol):
+class PipelinedConnection(Protocol):
     """A connection with buffered requests.
 
     Attributes:
@@ -35,46 +35,46 @@ class Pipelined(Protocol):
 
 
 class FairQueue:
-    """The connections that have requests left in their buffers.
+    """The queue of connections with buffered requests.
 
     Args:
-        loop: runs the turns.
-        failures: counts and logs what a connection raises.
+        loop: serves the queue.
+        failures: counts and logs the exceptions of connections.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, failures: Failures) -> None:
         self._loop = loop
         self._failures = failures
-        self._waiting: deque[Pipelined] = deque()
+        self._waiting: deque[PipelinedConnection] = deque()
         failures.register(_NAME)
 
-    def add(self, connection: Pipelined) -> None:
-        """Serve the buffered requests of ``connection`` when its turn comes."""
+    def add(self, connection: PipelinedConnection) -> None:
+        """Add ``connection`` to the end of the queue."""
         if connection.queued:
             return
         connection.queued = True
         self._waiting.append(connection)
         if len(self._waiting) == 1:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._serve_slice)
 
-    def _turn(self) -> None:
+    def _serve_slice(self) -> None:
         waiting = self._waiting
-        deadline = time.perf_counter() + _TURN_SECS
+        deadline = time.perf_counter() + _SLICE_SECS
         while waiting:
             self._serve(waiting[0])
             if time.perf_counter() >= deadline:
                 break
         if waiting:
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._serve_slice)
 
-    def _serve(self, connection: Pipelined) -> None:
-        """Serve one request of ``connection``, the first in the queue."""
+    def _serve(self, connection: PipelinedConnection) -> None:
+        """Serve one request of ``connection``, which is first in the queue."""
         more = False
         try:
-            # It stays the first meanwhile, so that nothing it does starts a second turn.
+            # It stays first in the queue meanwhile, so that nothing schedules a second slice.
             connection.queued = False
             more = connection.serve_next()
-        except Exception:  # noqa: BLE001 - recorded; the other connections are served all the same
+        except Exception:  # noqa: BLE001 - recorded; the other connections are still served
             self._failures.record(_NAME)
             connection.drop()
         self._waiting.popleft()

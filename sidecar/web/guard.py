@@ -1,4 +1,4 @@
-"""Decides which client may ask for what."""
+"""Decides which client may use which route and scope."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from sidecar.auth import EVERYTHING, NOBODY, Identity, Keyring, Role
+from sidecar.auth import ANONYMOUS, UNRESTRICTED, Identity, Keyring, Role
 from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
 from .gate.plans import ListenerAccess
 from .problems import Problem
 
-ROUTES: Mapping[str, Role] = {
+ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
     "/v1/watch": Role.WORKER,
     "/v1/reports": Role.WORKER,
@@ -31,10 +31,10 @@ ROUTES: Mapping[str, Role] = {
     "/v1/resume": Role.OPERATOR,
     "/-/reload": Role.OPERATOR,
 }
-"""The role that each route takes. A scope may follow those under ``/v1/``."""
+"""The role that each route needs. A scope may follow the routes under ``/v1/``."""
 
-OPEN = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
-"""Routes without a role: probes need no secret, and everybody can read what an error means."""
+OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
+"""Routes without a role: probes need no secret, and every client can read what an error means."""
 
 _WINDOW_SECS = 60.0
 _MAX_PEERS = 10_000
@@ -42,46 +42,46 @@ _CHALLENGE = 'Bearer realm="wellbeing", Basic realm="wellbeing", charset="UTF-8"
 
 
 def route_of(path: str) -> str | None:
-    """The route in `ROUTES` or `OPEN` that ``path`` belongs to; None: there is none."""
-    if path in ROUTES or path in OPEN:
+    """The route in `ROUTE_ROLES` or `OPEN_ROUTES` that ``path`` belongs to; None: there is none."""
+    if path in ROUTE_ROLES or path in OPEN_ROUTES:
         return path
-    for route in (*ROUTES, *OPEN):
+    for route in (*ROUTE_ROLES, *OPEN_ROUTES):
         if path.startswith(route + "/") and route.startswith(("/v1/", "/problems")):
             return route
     return None
 
 
 class Guard:
-    """Identifies clients, and refuses those that may not do what they ask for.
+    """Identifies clients, and refuses requests that their roles do not allow.
 
     Args:
         keyring: all credentials.
-        max_failures: wrong credentials from one address within a minute, before it has to wait.
-        listeners: of the config.
+        max_failures: how many wrong credentials one address may send in a minute before it has to wait.
+        listeners: the listeners of the config.
 
     Attributes:
-        untrusted: access of connections whose certificate is not trusted any more.
+        untrusted: the access of connections whose certificate is no longer trusted.
     """
 
     def __init__(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
         self.keyring = keyring
         self.max_failures = max_failures
-        self.untrusted = ListenerAccess(NOBODY)
+        self.untrusted = ListenerAccess(ANONYMOUS)
         self._listeners = tuple(listeners)
         self._accesses: dict[Listener, ListenerAccess] = {}
-        # With a certificate's name. They last for as long as connections use them.
+        # By listener and certificate name. An entry lasts as long as a connection uses it.
         self._certified: WeakValueDictionary[tuple[Listener, str], ListenerAccess] = WeakValueDictionary()
         self._failures: dict[str, tuple[float, int]] = {}
-        # One at a time: bcrypt takes a whole core.
+        # One thread: bcrypt uses a whole core.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
     def configure(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
-        """Use other credentials and other roles of listeners, for open connections too.
+        """Replace the credentials and the listeners' roles, for open connections too.
 
         Args:
             keyring: as for the constructor.
             max_failures: as for the constructor.
-            listeners: as for the constructor. A listener that is missing gives no roles of its own any more.
+            listeners: as for the constructor. A missing listener no longer gives its own roles.
         """
         self.keyring = keyring
         self.max_failures = max_failures
@@ -90,21 +90,21 @@ class Guard:
             access.identity = self._identity(listener, "")
         for (listener, name), access in list(self._certified.items()):
             access.identity = self._identity(listener, name)
-        self.forget()
+        self.clear_plans()
 
     def stop(self) -> None:
-        """Check no more passwords."""
+        """Stop the thread that checks passwords."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def forget(self) -> None:
-        """Drop all plans: request heads may mean something else now."""
-        self.untrusted.forget()
+    def clear_plans(self) -> None:
+        """Drop all plans: the same request heads may mean something else now."""
+        self.untrusted.clear_plans()
         for access in (*self._accesses.values(), *list(self._certified.values())):
-            access.forget()
+            access.clear_plans()
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
-        """The access at ``listener`` with a certificate that has ``names``."""
-        # Only names of credentials make a difference: other certificates are worth as much as none.
+        """The access at ``listener`` with a certificate for ``names``."""
+        # Only names that a credential has matter. Any other certificate is the same as no certificate.
         known = next((name for name in names if self.keyring.by_certificate((name,))), "")
         access = self._certified.get((listener, known)) if known else self._accesses.get(listener)
         if access is None:
@@ -122,16 +122,16 @@ class Guard:
         roles = self._roles(listener)
         if roles is not None:
             return Identity("", frozenset(map(Role, roles)))
-        return EVERYTHING if self.keyring.is_empty else NOBODY
+        return UNRESTRICTED if self.keyring.is_empty else ANONYMOUS
 
     def _roles(self, listener: Listener) -> tuple[str, ...] | None:
-        """The roles that ``listener`` has by now; None: it has none of its own."""
+        """The current roles of ``listener``; None: it has no roles of its own."""
         if listener in self._listeners:
             return listener.roles
         same = [one.roles for one in self._listeners if one.address == listener.address]
         if len(same) == 1:
             return same[0]
-        # It has left the config and still accepts, or looks like another one: it gives no roles of its own.
+        # It left the config but still accepts, or is ambiguous: it gives no roles.
         return None if listener.roles is None else ()
 
     # -- refusing ---------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Guard:
     def identify_fast(
         self, access: ListenerAccess, authorization: bytes | None, role: Role, scope: str
     ) -> Identity | None:
-        """The identity that may do what ``role`` allows in ``scope``; None: `admit` has to decide."""
+        """The identity that has ``role`` in ``scope``, found without bcrypt; None: `admit` has to decide."""
         if authorization:
             found = self.keyring.identify_fast(authorization)
             if found is not None and found.may(role, scope):
@@ -152,24 +152,24 @@ class Guard:
         """Why a request that was admitted would be refused now; None: it would be admitted again.
 
         Args:
-            access: of its connection.
-            identity: as which it was admitted.
-            scope: what it asked for; None: some scope.
-            role: what it takes; None: any role.
+            access: the access of its connection.
+            identity: the identity that was admitted.
+            scope: the requested scope; None: any scope.
+            role: the role that it needs; None: any role.
         """
-        if _suffices(access.identity, role, scope):
+        if _is_allowed(access.identity, role, scope):
             return None
         current = self.keyring.current(identity)
         if current is not None:
-            return None if _suffices(current, role, scope) else _forbidden(current)
+            return None if _is_allowed(current, role, scope) else _forbidden(current)
         if access.identity.name:
             return _forbidden(access.identity)
-        return _unauthorized("the credential that admitted this request is not valid any more")
+        return _unauthorized("the credential of this request is no longer valid")
 
-    def revoked(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
-        """The answer to a request that waited when its access was taken away. Arguments as for `refusal`."""
+    def revoked_problem(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
+        """The problem for a waiting request whose access was revoked. Arguments as for `refusal`."""
         problem = self.refusal(access, identity, scope)
-        return problem or _unauthorized("the certificate of this connection is not trusted any more")
+        return problem or _unauthorized("the certificate of this connection is no longer trusted")
 
     async def admit(
         self,
@@ -179,44 +179,44 @@ class Guard:
         scope: str | None,
         peer: str,
     ) -> Identity:
-        """The identity that may ask for ``route``.
+        """Return the identity that may use ``route``.
 
         Args:
-            access: of the connection.
-            authorization: the header's value.
-            route: what is asked for; None: no route, which only known clients are told.
-            scope: of which scope; None: of some scope, which is in the body.
+            access: the access of the connection.
+            authorization: the value of the Authorization header.
+            route: the requested route; None: there is no such route, and only known clients learn that.
+            scope: the requested scope; None: the body names it.
             peer: the client's address.
 
         Raises:
-            Problem: the client may not ask for that.
+            Problem: the client may not use the route.
         """
-        role = ROUTES.get(route) if route else None
-        if route in OPEN:
-            return NOBODY
+        role = ROUTE_ROLES.get(route) if route else None
+        if route in OPEN_ROUTES:
+            return ANONYMOUS
         found = self.keyring.identify_fast(authorization)
-        if found is None and _suffices(access.identity, role, scope):
+        if found is None and _is_allowed(access.identity, role, scope):
             return access.identity
-        if found is None and self.keyring.needs_time(authorization):
-            self._slow_down(peer)
+        if found is None and self.keyring.needs_bcrypt(authorization):
+            self._check_failure_limit(peer)
             loop = asyncio.get_running_loop()
             checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
             # The credentials may have changed meanwhile.
             found = self.keyring.current(checked) if checked else None
         if found is not None:
             for identity in (found, access.identity):
-                if _suffices(identity, role, scope):
+                if _is_allowed(identity, role, scope):
                     return identity
             raise _forbidden(found)
         if authorization and not self.keyring.is_empty:
-            self._slow_down(peer)
+            self._check_failure_limit(peer)
             self._count_failure(peer)
             raise _unauthorized("the credentials are wrong")
         if access.identity.name:
             raise _forbidden(access.identity)
-        raise _unauthorized("this needs credentials: a bearer token, a user and password, or a certificate")
+        raise _unauthorized("credentials are required: a bearer token, a user and password, or a certificate")
 
-    def _slow_down(self, peer: str) -> None:
+    def _check_failure_limit(self, peer: str) -> None:
         began, count = self._failures.get(peer, (0.0, 0))
         left = began + _WINDOW_SECS - asyncio.get_running_loop().time()
         if left > 0 and count >= self.max_failures:
@@ -231,14 +231,14 @@ class Guard:
         began, count = self._failures.get(peer, (now, 0))
         if now - began >= _WINDOW_SECS:
             began, count = now, 0
-        # The latest failure stands last, so that the oldest ones are forgotten first.
+        # The latest failure is last, so the oldest ones are dropped first.
         self._failures.pop(peer, None)
         if len(self._failures) >= _MAX_PEERS:
             del self._failures[next(iter(self._failures))]
         self._failures[peer] = (began, count + 1)
 
 
-def _suffices(identity: Identity, role: Role | None, scope: str | None) -> bool:
+def _is_allowed(identity: Identity, role: Role | None, scope: str | None) -> bool:
     return identity.may(role, scope) if role else bool(identity.roles)
 
 
@@ -251,10 +251,10 @@ def _forbidden(identity: Identity) -> Problem:
 
 
 def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) -> None:
-    """Refuse a change that a browser asks for on behalf of another site's page.
+    """Refuse a change that a page of another site sends through a browser.
 
     Raises:
-        Problem: the request is one.
+        Problem: the request comes from another site.
     """
     seen = {name: value.decode("latin-1") for name, value in headers}
     if seen.get(b"sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
@@ -262,7 +262,8 @@ def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) ->
     origin = seen.get(b"origin")
     if origin is None:
         return
-    # Without a credential a host name proves nothing: another site's DNS may lead here (DNS rebinding).
+    # Without a credential, a matching host name proves nothing: another site's DNS name may point here
+    # (DNS rebinding).
     host = urlsplit(origin).netloc
     if host != seen.get(b"host") or not (identity.name or _is_address(urlsplit(origin).hostname or "")):
         raise _cross_site()
@@ -283,7 +284,7 @@ def _is_address(host: str) -> bool:
 
 
 def scope_in(path: str, route: str | None) -> str | None:
-    """The scope that follows ``route`` in ``path``, not checked yet; None: it is in the body."""
+    """The scope after ``route`` in ``path``, not validated yet; None: it is in the body."""
     if route == "/v1/alerts":
         return None
     if route is None or not route.startswith("/v1/"):

@@ -42,14 +42,14 @@ TITLES: Mapping[str, tuple[int, str]] = {
 
 
 class Problem(Exception):
-    """An error that is answered with a problem document.
+    """An error that becomes a problem document in the response.
 
     Args:
         name: one of `TITLES`.
-        detail: what is wrong, where, and what to do about it.
-        status: replaces the problem's own status.
-        headers: more response headers.
-        members: more members of the document.
+        detail: what is wrong, where, and how to fix it.
+        status: overrides the default status of the problem.
+        headers: additional response headers.
+        members: additional members of the document.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Logs requests that look like mistakes in somebody's configuration, a few lines a minute.
+"""Logs requests that look like configuration mistakes, a few lines a minute.
 
 These are refused webhooks, and gate requests for scopes that look misspelt.
 """
@@ -26,10 +26,10 @@ _SHORT_NAME = 6
 
 
 class LineLimit:
-    """A token bucket: at most so many lines a minute, and a count of those that were left out.
+    """A token bucket for log lines. It counts the lines that were suppressed.
 
     Args:
-        per_minute: how many lines, all of them at once if need be.
+        per_minute: the most lines in a minute; they may come all at once.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -39,7 +39,7 @@ class LineLimit:
         self._suppressed = 0
 
     def take(self, now: float) -> int | None:
-        """Take a line; return how many were left out since the last one; None: leave it out.
+        """Take one line. Returns the number of lines suppressed since the last one; None: suppress this line.
 
         Args:
             now: monotonic time in seconds.
@@ -59,8 +59,8 @@ class RefusalLog:
     """Logs refused webhooks and scopes that look misspelt.
 
     Args:
-        controller: knows the scopes.
-        failures: counts and logs what goes wrong here.
+        controller: has the known scopes.
+        failures: counts and logs exceptions of the comparison.
     """
 
     def __init__(self, controller: Controller, failures: Failures) -> None:
@@ -71,10 +71,10 @@ class RefusalLog:
         self._checks = LineLimit(_CHECKS_PER_MINUTE)
         self._seen: dict[str, None] = {}
 
-    def webhook_refused(self, problem: Problem, peer: str) -> None:
+    def log_refused_webhook(self, problem: Problem, peer: str) -> None:
         """Log that a notification from ``peer`` was refused with ``problem``."""
-        # The names of problems are few, so these limits are.
-        suppressed = self._take(f"webhook_refused {problem.name}")
+        # There are few problem names, so there are few limits.
+        suppressed = self._take_line(f"webhook_refused {problem.name}")
         if suppressed is None:
             return
         fields = {
@@ -86,13 +86,13 @@ class RefusalLog:
         }
         logger.warning("webhook_refused", extra={"fields": fields})
 
-    def unnamed_scope(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
-        """A gate request or watch asks for ``scope``, which nobody has named: log it if it looks misspelt.
+    def check_spelling(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
+        """Log ``scope``, which is unknown, if it looks misspelt.
 
-        The names are compared in a thread. Nothing is logged twice while it is remembered.
+        A thread compares the names. A scope is not logged again while it is remembered.
 
         Args:
-            scope: what is asked for.
+            scope: the scope that a gate request or watch asks for.
             gate: the nearest known gate.
             peer: returns the client's address.
         """
@@ -104,22 +104,22 @@ class RefusalLog:
             return
         self._remember(scope)
         names = [first.scope, *(child.scope for child in islice(children, _MAX_NAMES))]
-        job = self._loop.run_in_executor(None, misspelling, scope, gate.scope, names)
+        job = self._loop.run_in_executor(None, find_misspelling, scope, gate.scope, names)
         client = peer()
-        job.add_done_callback(lambda done: self._tell(done, scope, gate, client))
+        job.add_done_callback(lambda done: self._log_misspelling(done, scope, gate, client))
 
-    def _tell(
+    def _log_misspelling(
         self, job: asyncio.Future[tuple[str, str | None] | None], scope: str, gate: Gate, peer: str
     ) -> None:
         try:
             found = job.result()
-        except Exception:  # noqa: BLE001 - recorded; requests are served all the same
+        except Exception:  # noqa: BLE001 - recorded; requests are still served
             self._failures.record("refusal_log")
             return
         if found is None or (found[0] != scope and found[0] in self._seen):
             return
         self._remember(found[0])
-        suppressed = self._take("unknown_scope")
+        suppressed = self._take_line("unknown_scope")
         if suppressed is None:
             return
         fields = {"scope": scope, "follows": gate.scope, "peer": peer, "did_you_mean": found[1]}
@@ -130,23 +130,23 @@ class RefusalLog:
             self._seen.clear()
         self._seen[scope] = None
 
-    def _take(self, kind: str) -> int | None:
+    def _take_line(self, kind: str) -> int | None:
         limit = self._limits.get(kind)
         if limit is None:
             limit = self._limits[kind] = LineLimit(_LINES_PER_MINUTE)
         return limit.take(self._loop.time())
 
 
-def misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
-    """The part of ``scope`` that looks misspelt, and the scope that may have been meant; None: none does.
+def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
+    """The part of ``scope`` that looks misspelt, and the probable correct scope; None: nothing does.
 
-    A segment does if it is unknown, and nearly that of a known scope, digits aside; the first one also if
-    nothing like it is known.
+    A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first
+    segment looks misspelt even if nothing similar is known.
 
     Args:
-        scope: what was asked for.
+        scope: the requested scope.
         follows: its nearest known ancestor; ``""``: the root.
-        names: the known scopes below that.
+        names: the known scopes inside that ancestor.
     """
     parts = scope.split("/")
     known = [name.split("/") for name in names]
@@ -165,7 +165,7 @@ def misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | 
         return None
     for letters in range(1, 2 if len(segment) < _SHORT_NAME else 3):
         for name in segments:
-            if is_near(segment, name, letters):
+            if is_similar(segment, name, letters):
                 return wrong, "/".join([*parts[:depth], name, *parts[depth + 1 :]])
     return (wrong, None) if depth == 0 else None
 
@@ -174,9 +174,9 @@ def _without_digits(name: str) -> str:
     return "".join(letter for letter in name if not letter.isdigit())
 
 
-def is_near(one: str, other: str, most: int) -> bool:
-    """Whether at most ``most`` letters are inserted, removed, replaced or swapped between two names."""
-    if abs(len(one) - len(other)) > most:
+def is_similar(one: str, other: str, max_edits: int) -> bool:
+    """Whether ``max_edits`` insertions, deletions, replacements or swaps of letters make the names equal."""
+    if abs(len(one) - len(other)) > max_edits:
         return False
     older: list[int] = []
     row = list(range(len(other) + 1))
@@ -188,6 +188,6 @@ def is_near(one: str, other: str, most: int) -> bool:
                 cost = min(cost, older[to - 2] + 1)
             new.append(cost)
         older, row = row, new
-        if min(row) > most:
+        if min(row) > max_edits:
             return False
-    return row[-1] <= most
+    return row[-1] <= max_edits

@@ -10,7 +10,7 @@ from .problems import CONTENT_TYPE, Problem, reason_phrase
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response without the headers that its connection adds.
+    """A response, without the headers that the connection adds.
 
     Attributes:
         status: HTTP status code.
@@ -23,12 +23,12 @@ class HttpResponse:
     body: bytes
 
     def to_bytes(self, date: bytes, *, head: bool = False, connection: bytes = b"") -> bytes:
-        """The response as it is sent.
+        """Serialize the response.
 
         Args:
-            date: a whole ``Date`` line.
-            head: without the body, as for HEAD.
-            connection: a whole ``Connection`` line, or nothing.
+            date: a complete ``Date`` line.
+            head: leave the body out, as for HEAD.
+            connection: a complete ``Connection`` line, or empty.
         """
         return self.status_line + date + self.after_date(head=head, connection=connection)
 

@@ -1,4 +1,4 @@
-"""``Retry-After`` of refusals, spread so that many refused clients do not come back at once."""
+"""``Retry-After`` headers, randomized so that refused clients do not all retry at once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Draw = Callable[[int, int], int]
 
 
 def spread(secs: float, draw: Draw = random.randint) -> int:
-    """Whole seconds: from ``secs``, at least 1, to half as many again, and at least two values.
+    """A random whole number of seconds, from ``secs`` (at least 1) to 1.5 times that (at least 1 more).
 
     Args:
-        secs: the shortest time after which it makes sense to ask again.
-        draw: returns a random whole number between two, both included.
+        secs: the shortest useful time to wait before a retry.
+        draw: returns a random whole number between two bounds, both included.
     """
     least = max(1, -int(-secs // 1))
     return draw(least, least + max(1, least // 2))
 
 
 def retry_after(secs: float) -> dict[str, str]:
-    """The header, spread from ``secs`` on."""
+    """The header, randomized upwards from ``secs``."""
     return {"Retry-After": str(spread(secs))}

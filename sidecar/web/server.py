@@ -1,4 +1,4 @@
-"""gunicorn, as the sidecar runs it: a small master process and one worker."""
+"""The gunicorn server of the sidecar: a small master process and one worker."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _HUNG_SECS = 60
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]
-    """Leaves gunicorn's messages to the process's own logging."""
+    """Passes gunicorn's messages to the process's own logging."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn's
-        """Take no handlers."""
+        """Remove gunicorn's own handlers."""
         self.cfg = cfg
         self._access_log_enabled = False
         for log in (self.error_log, self.access_log):
@@ -40,7 +40,7 @@ class GunicornLogger(Logger):  # type: ignore[misc]
 
 
 def _writable_folder(store: str) -> str | None:
-    """Where the worker's heartbeat file may be when the root file system is read-only; None: anywhere."""
+    """A writable folder for the worker's heartbeat file; None: use gunicorn's default."""
     kind, _, path = store.partition(":")
     beside = str(Path(path).absolute().parent) if kind == "sqlite" else "/dev/shm"  # noqa: S108
     folders = (tempfile.gettempdir() if _has_temporary_folder() else "", "/dev/shm", beside)  # noqa: S108
@@ -58,7 +58,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
     """The sidecar under gunicorn.
 
     Args:
-        config: as checked.
+        config: the validated config.
         load: loads the config again, for a reload.
         config_file: the path of the config file; empty: there is none.
     """
@@ -70,10 +70,10 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Tell gunicorn what it has to know."""
+        """Set gunicorn's settings."""
         settings = {
             "bind": [one.address for one in self._config.listen],
-            # Only this user may use a Unix socket until its own mode is set.
+            # Until its mode is set, only this user may use a Unix socket.
             "umask": 0o177,
             "worker_tmp_dir": _writable_folder(self._config.store.url),
             "workers": 1,
@@ -82,7 +82,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
             "proc_name": "wellbeing-sidecar",
             "graceful_timeout": GRACEFUL_SECS,
             "timeout": _HUNG_SECS,
-            # A second sidecar, or a read-only home, would trip over it.
+            # The control socket would fail for a second sidecar and on a read-only home.
             "control_socket_disable": True,
             "keepalive": 75,
         }
@@ -94,14 +94,14 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         try:
             return Application(Service(self._config, self._load))
         except (CredentialsError, TlsError) as error:
-            # A file that was there when the master started is gone.
+            # A file that existed when the master started is gone.
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             sys.exit(SidecarArbiter.WORKER_BOOT_ERROR)
 
     def run(self) -> None:
-        """Serve until told to stop; exits then.
+        """Serve until a signal stops it, then exit.
 
         Raises:
-            StartError: it cannot listen, or start a worker.
+            StartError: the sidecar cannot listen, or cannot start a worker.
         """
         SidecarArbiter(self, [one.address for one in self._config.listen]).run()

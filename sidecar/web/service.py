@@ -1,4 +1,4 @@
-"""The running sidecar: start, stop and reload, and what Flask's threads call in the event loop."""
+"""The running sidecar: start, stop, reload, and calls from Flask's threads into the event loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
     CorruptStore,
-    Entry,
+    HistoryEntry,
     HistoryQuery,
     MemoryStore,
     Retention,
@@ -53,7 +53,7 @@ class Service:
     """Everything that runs in the one worker process.
 
     Args:
-        config: as checked.
+        config: the validated config.
         load: loads the config again, for a reload; raises `ConfigError`.
 
     Raises:
@@ -80,23 +80,23 @@ class Service:
         self._load = load
 
     async def start(self) -> None:
-        """Open the store, and begin to accept commands.
+        """Open the store, and start to accept commands.
 
         Raises:
             StoreError: the store cannot be used.
         """
         self._loop = asyncio.get_running_loop()
-        self._reloading = asyncio.Lock()
-        self._reading = asyncio.Lock()
+        self._reload_lock = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
         try:
-            self.controller = await self._control()
+            self.controller = await self._start_controller()
         except CorruptStore as error:
             if self.config.store.on_corrupt != "quarantine":
                 raise
             aside = quarantine(error.path, self.clock.now())
             fields = {"error": str(error), "moved_to": str(aside)}
             logger.critical("store_quarantined", extra={"fields": fields})
-            self.controller = await self._control()
+            self.controller = await self._start_controller()
         last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
         was_blind = bool(last) and last[0].new == "blind"
         self.alerting = Alerting(self.controller, self.config.alerts, was_blind=was_blind)
@@ -110,14 +110,14 @@ class Service:
         self.engines = EngineSyncs(self.controller, self.config.engines)
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
-        self.fast_path.ticking = self._tick
-        self._limit_waiting_room(self.config.limits)
+        self.fast_path.on_tick = self._tick
+        self._apply_limits(self.config.limits)
         self.ready = True
         self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
-        # Threads give the interpreter back to the loop ten times sooner than by default.
+        # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
 
-    async def _control(self) -> Controller:
+    async def _start_controller(self) -> Controller:
         limits = self.config.limits
         controller = Controller(
             self.config.policies,
@@ -131,7 +131,7 @@ class Service:
         await controller.start()
         return controller
 
-    def _limit_waiting_room(self, limits: LimitsConfig) -> None:
+    def _apply_limits(self, limits: LimitsConfig) -> None:
         waiting_room = self.controller.waiting_room
         waiting_room.max_waiters = limits.max_waiters
         waiting_room.max_waiters_per_scope = limits.max_waiters_per_scope
@@ -139,14 +139,14 @@ class Service:
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
-        """Every second: follow changed files with secrets and certificates."""
+        """Every second: reload changed secret and certificate files."""
         if self.guard.keyring.refresh(self.clock.monotonic()):
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
     def shut_down(self) -> None:
-        """Answer all parked requests; from now on none is parked."""
+        """Answer all parked requests, and park no more."""
         self.ready = False
         self.controller.streams.shut_down()
         self.controller.waiting_room.shut_down(list(self.controller.tree.gates.values()))
@@ -165,12 +165,12 @@ class Service:
 
     # -- for Flask's threads ----------------------------------------------------------------------
 
-    def in_loop(self, function: Callable[[], T]) -> T:
+    def call_in_loop(self, function: Callable[[], T]) -> T:
         """Call ``function`` in the loop; return its result."""
 
         async def call() -> T:
-            # One at a time, and other work in between: it may take long where there are many scopes.
-            async with self._reading:
+            # One at a time, with other work in between: with many scopes it may take long.
+            async with self._read_lock:
                 try:
                     return function()
                 finally:
@@ -182,16 +182,16 @@ class Service:
         """Count a request that was refused with the problem ``name``."""
         self._loop.call_soon_threadsafe(self.fast_path.count_refusal, name)
 
-    async def performed(self, doing: Awaitable[T]) -> T:
-        """The result of ``doing``; its errors become problems.
+    async def await_result(self, operation: Awaitable[T]) -> T:
+        """The result of ``operation``; its errors become problems.
 
         Raises:
-            Problem: it was refused or could not be stored; nothing was changed.
-            TimeoutError: the result is not known yet; the work goes on.
+            Problem: it was refused or could not be stored. Nothing changed.
+            TimeoutError: the result is not known yet; the operation continues.
         """
         try:
             async with asyncio.timeout(_CALL_SECS):
-                return await asyncio.shield(doing)
+                return await asyncio.shield(operation)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers=retry_after(60)) from error
         except TooManySignals as error:
@@ -201,26 +201,26 @@ class Service:
         except ShuttingDown as error:
             raise Problem("shutting-down", str(error), headers=retry_after(1)) from error
 
-    def history(self, query: HistoryQuery) -> list[Entry]:
+    def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries of ``query``, newest first.
 
         Raises:
             Problem: the store cannot be read.
         """
-        return self._wait_for(self.performed(self.controller.history(query)))
+        return self._wait_for(self.await_result(self.controller.history(query)))
 
     def reload(self) -> None:
-        """Load the config again; an invalid one changes nothing.
+        """Load the config again. An invalid config changes nothing.
 
         Raises:
-            ConfigError: with all that is wrong.
-            Problem: it is valid, and could not be stored.
+            ConfigError: the config is not valid; the error lists every problem.
+            Problem: the config is valid but could not be stored.
         """
-        self._wait_for(self.performed(self.reload_in_loop()))
+        self._wait_for(self.await_result(self.reload_in_loop()))
 
     async def reload_in_loop(self) -> None:
         """`reload`, for callers in the loop."""
-        async with self._reloading:
+        async with self._reload_lock:
             try:
                 await self._apply(await self._loop.run_in_executor(None, self._load))
             except (CredentialsError, TlsError) as error:
@@ -251,7 +251,7 @@ class Service:
         core_state.max_scopes = config.limits.max_scopes
         core_state.max_tombstones = config.limits.max_tombstones
         core_state.max_signals = config.limits.max_signals_per_scope
-        self._limit_waiting_room(config.limits)
+        self._apply_limits(config.limits)
         self.fast_path.limits = config.limits
         self.guard.configure(keyring, config.limits.max_auth_failures_per_minute, config.listen)
         self.reports.max_clients = config.limits.max_clients

@@ -1,4 +1,4 @@
-"""Opens the sockets that the sidecar listens at. What cannot be opened fails at once, in one sentence."""
+"""Opens the listening sockets. An address that cannot be opened fails at once, with a one-line error."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 from gunicorn import sock as gunicorn_sock
 
 _UNIX = "unix:"
-_LIVE_SECS = 1.0
+_PROBE_TIMEOUT_SECS = 1.0
 
 
 class StartError(Exception):
-    """The sidecar cannot start; the message is one line with the remedy."""
+    """The sidecar cannot start; the message is one line that says how to fix it."""
 
 
 def open_sockets(addresses: Sequence[str], cfg: Any, log: Any) -> list[Any]:  # noqa: ANN401 - gunicorn's
-    """The listening sockets of ``addresses``, in their order.
+    """Open the listening sockets of ``addresses``, in the same order.
 
     Args:
         addresses: ``HOST:PORT``, ``[V6]:PORT`` or ``unix:/path``.
@@ -29,7 +29,7 @@ def open_sockets(addresses: Sequence[str], cfg: Any, log: Any) -> list[Any]:  # 
         log: gunicorn's logger.
 
     Raises:
-        StartError: one of them cannot be opened. None of them stays open.
+        StartError: one of them cannot be opened. The others are closed again.
     """
     opened: list[Any] = []
     try:
@@ -53,7 +53,7 @@ def close_sockets(sockets: Sequence[Any]) -> None:
 
 
 def _open(address: str, parsed: Any, cfg: Any, log: Any) -> Any:  # noqa: ANN401 - gunicorn's
-    # gunicorn's own function waits and tries again five times.
+    # gunicorn's own function would wait and retry five times.
     kind = gunicorn_sock._sock_type(parsed)  # noqa: SLF001 - the choice by family
     try:
         return kind(parsed, cfg, log)
@@ -61,10 +61,10 @@ def _open(address: str, parsed: Any, cfg: Any, log: Any) -> Any:  # noqa: ANN401
         host = address.rpartition(":")[0]
         raise StartError(f"listen: no host is named {host}: use an address of this machine") from None
     except (OSError, ValueError, OverflowError) as error:
-        raise StartError(f"listen: {address} {_why(address, error)}") from None
+        raise StartError(f"listen: {address} {_explain(address, error)}") from None
 
 
-def _why(address: str, error: Exception) -> str:
+def _explain(address: str, error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if address.startswith(_UNIX):
         folder = Path(address.removeprefix(_UNIX)).parent
@@ -90,23 +90,23 @@ def _why(address: str, error: Exception) -> str:
 
 
 def _check_path(address: str) -> None:
-    """Refuse a path with something there that is no socket, or a socket that another process serves."""
+    """Refuse a path that is not a socket, or is a socket that another process serves."""
     path = Path(address.removeprefix(_UNIX))
     try:
         is_socket = stat.S_ISSOCK(path.stat().st_mode)
     except OSError:
-        # Nothing there, or not to be seen: what keeps the socket from being made is said when it is made.
+        # Nothing is there, or it is not accessible: opening the socket reports the reason.
         return
     if not is_socket:
         raise StartError(f"listen: {address} exists and is no socket: remove it, or use another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_LIVE_SECS)
+        probe.settimeout(_PROBE_TIMEOUT_SECS)
         try:
             probe.connect(str(path))
         except TimeoutError:
             pass
         except OSError as error:
             if error.errno != errno.EAGAIN:
-                # Left behind by a process that is gone.
+                # A process that has ended left it behind.
                 return
     raise StartError(f"listen: {address} is in use by another process: stop that one, or use another path")

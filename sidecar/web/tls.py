@@ -1,4 +1,4 @@
-"""TLS: one context for all listeners that speak it, whose certificates may change."""
+"""TLS: one context for all TLS listeners, with certificates that can be reloaded."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class TlsError(Exception):
 
 
 class ReloadableContext(ssl.SSLContext):
-    """A context for a server whose connections are made by `current`, which may be replaced.
+    """A server context that delegates new connections to `current`, which can be replaced.
 
-    A new context trusts nothing of an old one: neither its certificate authorities nor its sessions, which a
-    client could otherwise resume without showing its certificate again.
+    A new context does not trust the certificate authorities or sessions of the old one. Otherwise a client
+    could resume an old session without showing its certificate again.
     """
 
     current: ssl.SSLContext
@@ -35,13 +35,13 @@ class ReloadableContext(ssl.SSLContext):
 
 
 class Tls:
-    """The TLS context of all listeners, made from files that may change.
+    """The TLS context of all listeners, loaded from files that may change.
 
     Args:
         config: names the files.
 
     Attributes:
-        context: for listeners.
+        context: the context for listeners.
 
     Raises:
         TlsError: the files cannot be used.
@@ -56,11 +56,11 @@ class Tls:
 
     @property
     def authorities(self) -> frozenset[bytes]:
-        """The certificate authorities that clients' certificates may come from, each in DER."""
+        """The trusted certificate authorities for client certificates, each in DER."""
         return frozenset(self.context.current.get_ca_certs(binary_form=True))
 
     def refresh(self) -> bool:
-        """Load files that changed, for new connections; return whether certificate authorities were removed.
+        """Reload changed files for new connections; return whether certificate authorities were removed.
 
         Files that cannot be used change nothing.
         """
@@ -121,9 +121,9 @@ def names_of(certificate: dict[str, Any] | None) -> tuple[str, ...]:
 
 
 def certificate_authorities_of(transport: asyncio.BaseTransport) -> frozenset[bytes]:
-    """The verified chain of the client's certificate, each in DER; empty: the client showed none.
+    """The verified chain of the client's certificate, each in DER; empty: the client showed no certificate.
 
-    A resumed session has no chain: then it is the client's certificate alone.
+    A resumed session has no chain: the result is the client's certificate alone.
     """
     connection = transport.get_extra_info("ssl_object")
     certificate = connection.getpeercert(binary_form=True) if connection is not None else None

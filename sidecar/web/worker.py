@@ -1,4 +1,4 @@
-"""The gunicorn worker: uvicorn's, with our own protocol for gates."""
+"""The gunicorn worker: uvicorn's worker with the sidecar's gate protocol."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from sidecar import __version__
-from sidecar.config import ConfigError, Listener, what_pauses
+from sidecar.config import ConfigError, Listener, describe_pausing
 from sidecar.core.errors import CoreError
 from sidecar.runtime.controller import ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.web.gate.protocol import protocol_factory
 
-from .arbiter import HELD_SIGNALS
+from .arbiter import BLOCKED_SIGNALS
 from .service import Service
 
 logger = logging.getLogger(__name__)
 
 _TICKS_PER_HEARTBEAT = 10
 _MASTER_ONLY = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
-"""What the master refuses. By default these would stop or end the worker."""
+"""Signals that the master refuses. By default they would stop or kill the worker."""
 
 
 class SidecarWorker(UvicornWorker):  # type: ignore[misc]
@@ -49,13 +49,13 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's
         super().__init__(*args, **kwargs)
-        # The file's own time would pass for a heartbeat. 0: there was none yet.
+        # The file's creation time would look like a heartbeat. 0: there was no heartbeat yet.
         os.utime(self.tmp.fileno(), (0, 0))
-        self.reload_asked = False
-        raise_open_files()
+        self.reload_requested = False
+        raise_open_file_limit()
         for name in ("uvicorn.error", "uvicorn.access"):
             logging.getLogger(name).propagate = True
-        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
     def init_signals(self) -> None:
         """Replace the master's handlers."""
@@ -63,16 +63,16 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
         for number in _MASTER_ONLY:
             signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-            # Until the server has handlers of its own: nothing is open yet.
+            # Until the server has its own handlers; nothing is open yet.
             signal.signal(number, _exit_at_once)
-        signal.signal(signal.SIGHUP, self._remember_reload)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+        signal.signal(signal.SIGHUP, self._request_reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """SIGUSR1: nothing. There are no log files to open again."""
 
-    def _remember_reload(self, _: int, __: FrameType | None) -> None:
-        self.reload_asked = True
+    def _request_reload(self, _: int, __: FrameType | None) -> None:
+        self.reload_requested = True
 
     async def _serve(self) -> None:
         application = self.wsgi
@@ -91,8 +91,8 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether the sidecar has not said it already: ``start_failed`` says why it did not start."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether to log a record of uvicorn: ``start_failed`` already says why the sidecar did not start."""
     return not record.getMessage().startswith(("Application startup failed", "Cancel "))
 
 
@@ -105,7 +105,7 @@ class _Server(Server):
 
     Args:
         config: uvicorn's.
-        service: answers parked requests before the server waits for its connections.
+        service: answers parked requests before the server waits for its connections to close.
         worker: gunicorn's, with the heartbeat.
     """
 
@@ -117,12 +117,12 @@ class _Server(Server):
         self._reloads: set[asyncio.Task[None]] = set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
-        """Stop. uvicorn would raise the signal again at the end, which ends the process by it."""
+        """Stop. uvicorn would raise the signal again at the end, and the signal would kill the process."""
         self.should_exit = True
 
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
-        """Accept at each socket what its listener allows, and log it."""
-        # Without sockets it starts the application alone.
+        """Start to accept connections at each socket, and log the addresses."""
+        # Without sockets, uvicorn only starts the application.
         await super().startup(sockets=[])
         loop, service = asyncio.get_running_loop(), self._service
         fast_path = service.fast_path
@@ -132,7 +132,7 @@ class _Server(Server):
             "server_state": self.server_state,
             "app_state": self.lifespan.state,
         }
-        # gunicorn keeps them in the order that they are configured in.
+        # gunicorn keeps the sockets in the order of the config.
         for listener, sock in zip(service.config.listen, sockets, strict=True):
             if listener.is_unix:
                 os.chmod(listener.address.removeprefix("unix:"), listener.mode)  # noqa: PTH101 - no disk is asked
@@ -147,8 +147,8 @@ class _Server(Server):
                 )
             )
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._log_start([_name(sock) for sock in sockets])
-        if self._worker.reload_asked:
+        self._log_start([_address_of(sock) for sock in sockets])
+        if self._worker.reload_requested:
             self._reload()
 
     def _log_start(self, addresses: list[str]) -> None:
@@ -158,12 +158,12 @@ class _Server(Server):
             "addresses": addresses,
             "config": self._worker.app.config_file or "none: defaults, environment and flags",
             "store": config.store.url,
-            "pauses": what_pauses(config.policies),
+            "pauses": describe_pausing(config.policies),
         }
         logger.info("listening", extra={"fields": fields})
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to stop, which is also when the master is gone."""
+        """Ten times a second: return whether to stop. A missing master is a reason to stop."""
         if counter % _TICKS_PER_HEARTBEAT == 0:
             self._worker.notify()
         return await super().on_tick(counter) or os.getppid() != self._parent
@@ -182,23 +182,23 @@ class _Server(Server):
         try:
             await self._service.reload_in_loop()
         except (ConfigError, CoreError, StoreUnavailable, ShuttingDown):
-            # It is logged, counted, and the config before still counts.
+            # The failure is logged and counted, and the previous config stays in use.
             return
 
 
 def speaks_tls(listener: Listener) -> bool:
-    """Whether TLS, where it is configured, is spoken at ``listener``."""
+    """Whether ``listener`` uses TLS if TLS is configured."""
     return not listener.is_unix if listener.tls is None else listener.tls
 
 
-def raise_open_files() -> None:
-    """Let the process have as many connections as the system allows."""
+def raise_open_file_limit() -> None:
+    """Raise the limit of open files to the system's maximum, for as many connections as possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _name(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket
+def _address_of(sock: Any) -> str:  # noqa: ANN401 - gunicorn's wrapper of a socket
     where = sock.getsockname()
     if isinstance(where, bytes):
         where = where.decode()

@@ -29,8 +29,8 @@ from harness.kubernetes import (
     snippets,
     workloads,
 )
+from harness.manifest_checks import ALERTMANAGER, SECRETS
 from harness.monitoring import Alertmanager
-from harness.policy import ALERTMANAGER, SECRETS
 from harness.process import free_port, program
 from harness.sidecar import Sidecar
 
@@ -70,12 +70,12 @@ class Shell:
             "GUIDE": str(self.guide),
             "REAL_KUBECTL": program("kubectl"),
         }
-        self.places: dict[str, str] = {}
+        self.replacements: dict[str, str] = {}
 
     def paste(self, *blocks: str, **env: str) -> str:
         """What these say, with other places where the guide names those of a cluster."""
         text = "\n".join(blocks)
-        for old, new in self.places.items():
+        for old, new in self.replacements.items():
             text = text.replace(old, new)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
@@ -128,7 +128,7 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
         ):
             assert old in config
             config = config.replace(old, new)
-        shell.places = {
+        shell.replacements = {
             f"127.0.0.1:{port}": alertmanager.address,
             "127.0.0.1:9478": f"127.0.0.1:{outside}",
             "/etc/wellbeing/tokens": str(tokens),
@@ -201,7 +201,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
     checked = 0
     monitor = find(kustomize(KUBERNETES / "operator"), "PodMonitor", "vllm")["spec"]
     ((label, value),) = monitor["selector"]["matchLabels"].items()
-    ours = (f"{label}: {value}", f"name: {monitor['podMetricsEndpoints'][0]['port']},")
+    expected = (f"{label}: {value}", f"name: {monitor['podMetricsEndpoints'][0]['port']},")
     for text in snippets("yaml", "Deployed by something else"):
         assert load(text)
         if "WELLBEING_CLIENT_WAIT_SECS" not in text:
@@ -214,7 +214,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
         if "LLMInferenceService" not in text:
             assert 0 < int(re.findall(r'--shutdown-timeout, "(\d+)"', text)[0]) < grace
         charts = re.search(r"(?i)\b(service|pod)monitor: \{enabled: true", text)
-        assert charts or "kind: PodMonitor" in text or all(one in text for one in ours)
+        assert charts or "kind: PodMonitor" in text or all(one in text for one in expected)
         checked += 1
     assert checked == 4
 

@@ -87,7 +87,7 @@ def command_line(container: Container, image: Stage, *arguments: str) -> subproc
     """The image's own command line, in the container's network."""
     code = "import os, sys; os.chroot(sys.argv[1]); os.execvp(sys.argv[2], sys.argv[2:])"
     path = image.env["PATH"].split(":")[0]
-    return container.inside(code, f"/proc/{container.pid}/root", f"{path}/wellbeing-sidecar", *arguments)
+    return container.run_python(code, f"/proc/{container.pid}/root", f"{path}/wellbeing-sidecar", *arguments)
 
 
 @ROOT_ONLY
@@ -111,10 +111,10 @@ def test_what_is_installed_is_locked_small_and_has_no_installer(image: Stage) ->
 
 @ROOT_ONLY
 def test_the_image_is_as_the_manifests_take_it_to_be(image: Stage) -> None:
-    assert image.said["USER"] == f"{UID}:{UID}"
-    assert image.said["STOPSIGNAL"] == "SIGTERM"
-    assert image.said["EXPOSE"].split() == ["9477", "9478"]
-    assert f'version="{__version__}"' in image.said["LABEL"]
+    assert image.metadata["USER"] == f"{UID}:{UID}"
+    assert image.metadata["STOPSIGNAL"] == "SIGTERM"
+    assert image.metadata["EXPOSE"].split() == ["9477", "9478"]
+    assert f'version="{__version__}"' in image.metadata["LABEL"]
     assert re.search(rf"^wellbeing:.:{UID}:{UID}:", (image.folder / "etc/passwd").read_text(), re.M)
     assert (image.folder / "var/lib/wellbeing").stat().st_uid == UID
     names = {name for name, _ in instructions(DOCKERFILE)}
@@ -145,8 +145,8 @@ def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        health = json.loads(image.said["HEALTHCHECK"].partition("CMD ")[2])
-        assert container.inside(health[2]).returncode == 0
+        health = json.loads(image.metadata["HEALTHCHECK"].partition("CMD ")[2])
+        assert container.run_python(health[2]).returncode == 0
         code, seconds = container.terminate()
     print(f"\nSIGTERM to the end: {seconds:.2f} s")
     assert code == 0

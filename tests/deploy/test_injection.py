@@ -16,7 +16,7 @@ import yaml
 from celpy import celtypes
 
 from deploy.build import stale
-from harness.kubernetes import KUBERNETES, find, kustomize, load, spoiled
+from harness.kubernetes import KUBERNETES, copy_of, find, kustomize, load
 
 LABEL = {"wellbeing-sidecar": "enabled"}
 APP = {"name": "app", "image": "app:1"}
@@ -84,7 +84,7 @@ def variables() -> dict[str, str]:
 
 def injected(spec: dict[str, Any]) -> dict[str, Any]:
     """The pod after the policy's patch."""
-    pod = spoiled(
+    pod = copy_of(
         [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": LABEL}, "spec": spec}]
     )[0]
     (mutation,) = policy()["spec"]["mutations"]

@@ -13,14 +13,14 @@ from harness.kubernetes import (
     ROOT,
     Object,
     container_of,
+    copy_of,
     find,
     kustomizations,
     kustomize,
     pod_of,
-    spoiled,
     workloads,
 )
-from harness.policy import CHECKS, dashboards_in, ours, violations
+from harness.manifest_checks import CHECKS, dashboards_in, sidecar_containers, violations
 
 OVERLAYS = KUBERNETES / "overlays"
 WITH_PODS = [folder for folder in kustomizations() if workloads(kustomize(folder))]
@@ -32,7 +32,7 @@ def whole(overlay: str) -> list[Object]:
     if overlay == "central-gate":
         monitors.remove(find(monitors, "PodMonitor", "wellbeing-sidecar"))
         monitors.append(find(kustomize(KUBERNETES / "operator" / "gate"), "ServiceMonitor", "wellbeing-gate"))
-    return spoiled(kustomize(OVERLAYS / overlay) + monitors)
+    return copy_of(kustomize(OVERLAYS / overlay) + monitors)
 
 
 @pytest.mark.parametrize("folder", WITH_PODS, ids=lambda folder: str(folder.relative_to(KUBERNETES)))
@@ -216,7 +216,7 @@ def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
     ][0]["rules"]
     named = [
         one["value"]
-        for _, container in ours(kustomize(OVERLAYS / overlay))
+        for _, container in sidecar_containers(kustomize(OVERLAYS / overlay))
         for one in container["env"]
         if one["name"] == "WELLBEING_ALERTS__WATCHDOG__ALERTNAME"
     ]

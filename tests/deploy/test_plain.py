@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness.kubernetes import KUBERNETES, Object, container_of, containers_of, find, kustomize, workloads
-from harness.policy import ENGINES, SECRETS, ours
+from harness.manifest_checks import ENGINES, SECRETS, sidecar_containers
 from harness.process import program
 
 Files = dict[str, Any]
@@ -45,7 +45,7 @@ def wrong_with(given: Files, overlay: list[Object]) -> Iterator[str]:
     namespace = service["metadata"]["namespace"]
     engines = (one for load in workloads(overlay) for one in containers_of(load) if one["name"] in ENGINES)
     wanted_ports = {
-        "wellbeing-sidecar": ports_of(one for _, one in ours(overlay)),
+        "wellbeing-sidecar": ports_of(one for _, one in sidecar_containers(overlay)),
         "engines": ports_of(engines),
     }
     jobs = {one["job_name"]: one for one in given["prometheus"]["scrape_configs"]}

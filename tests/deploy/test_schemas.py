@@ -18,12 +18,12 @@ from harness.kubernetes import (
     Object,
     _Loader,
     components,
+    copy_of,
     find,
     kustomizations,
     kustomize,
     load,
     snippets,
-    spoiled,
 )
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
@@ -74,14 +74,14 @@ def test_each_policy_is_for_some_of_the_versions() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
-    deployment = find(spoiled(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "qwen")
+    deployment = find(copy_of(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "qwen")
     kubernetes_validate.validate(deployment, version, strict=True)
     for key, value in (
         ("restartPolice", "Always"),
         ("startupProbe", {"httpGet": {"path": "/"}}),
         ("args", "serve"),
     ):
-        wrong = spoiled([deployment])[0]
+        wrong = copy_of([deployment])[0]
         wrong["spec"]["template"]["spec"]["initContainers"][0][key] = value
         with pytest.raises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(wrong, version, strict=True)
@@ -167,7 +167,7 @@ def test_the_operator_takes_what_the_guide_shows() -> None:
     ],
 )  # fmt: skip
 def test_a_planted_error_is_caught_by_the_operators_schema(kind, name, plant) -> None:
-    one = find(spoiled(operators()), kind, name)
+    one = find(copy_of(operators()), kind, name)
     plant(one["spec"])
     with pytest.raises(jsonschema.ValidationError):
         check(one)

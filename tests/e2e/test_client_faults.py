@@ -222,8 +222,8 @@ def test_what_cannot_be_heard_of_counts_as_unreachable(bad: str, unreachable: st
 def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException, where: str) -> None:
     raised = threading.Event()
     places = {
-        "ask": (Connection, "ask"),
-        "hear": (link_module.Link, "_hear"),
+        "ask": (Connection, "request"),
+        "hear": (link_module.Link, "_handle_response"),
         "report": (link_module.Link, "_report"),
     }
     owner, name = places[where]
@@ -261,7 +261,7 @@ def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None
             go.wait()  # as a name server that does not answer
         return original(self, method, route, **kwargs)
 
-    monkeypatch.setattr(Connection, "ask", sticks)
+    monkeypatch.setattr(Connection, "request", sticks)
 
     def answers(request):
         return sends(OPEN) if "if-none-match" not in request.headers else None
@@ -430,7 +430,7 @@ def test_an_agent_survives_any_exception(monkeypatch) -> None:
             raise errors.pop()
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(Connection, "ask", raises)
+    monkeypatch.setattr(Connection, "request", raises)
     with HostileServer(lambda request: None) as server:
         agent = Agent("a", server.url, ttl_secs=0.3)
         agent.report("distressed")
@@ -525,7 +525,7 @@ def test_answers_without_news_do_not_make_it_spin(answer: bytes, monkeypatch) ->
     monkeypatch.setattr(
         link_module.PollPacer,
         "pause_secs",
-        lambda self, took, *, news: pauses.append(_pause(self, took, news=news)) or pauses[-1],
+        lambda self, took, *, changed: pauses.append(_pause(self, took, changed=changed)) or pauses[-1],
     )
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.wait(30)

@@ -98,7 +98,7 @@ def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
     assert pair.own.metric('wellbeing_reconcile_corrections_total{what="ended"}') == 1
     assert pair.own.wait_log("reconciled")["ended"] == 1
     [entry, *_] = pair.own.get("/v1/history").json()["entries"]
-    assert "Alertmanager knows of it no more" in entry["reason"]
+    assert "Alertmanager does not list it any more" in entry["reason"]
 
 
 def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interval(pair: Pair) -> None:
@@ -126,7 +126,7 @@ def yaml_of(own: Sidecar) -> dict:
 def test_an_alert_that_seems_to_begin_in_the_future_can_end(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
-    pair.am.fire_without_beginning("ByHand", **CLOSED)
+    pair.am.fire_without_start("ByHand", **CLOSED)
     own.wait_for_gate("", "closed")
     assert own.status()["signals"][0]["since"] > own.status()["holds"][0]["since"]
     pair.am.resolve("ByHand", **CLOSED)

@@ -32,7 +32,9 @@ SCOPE = "team-a/llama"
 class Stage(Terminals):
     """Terminals where the ports that a page names are ones that are free here, and a vLLM that needs no GPU."""
 
-    def __init__(self, tree: Path, folder: Path, page: str, places: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, tree: Path, folder: Path, page: str, replacements: Mapping[str, str] | None = None
+    ) -> None:
         # The last test's state.
         for path in tree.glob("*.db*"):
             path.unlink()
@@ -44,7 +46,8 @@ class Stage(Terminals):
         super().__init__(
             tree,
             folder,
-            {f"127.0.0.1:{port}": url.removeprefix("http://") for port, url in urls.items()} | (places or {}),
+            {f"127.0.0.1:{port}": url.removeprefix("http://") for port, url in urls.items()}
+            | (replacements or {}),
             {
                 "WELLBEING_URL": self.url,
                 "WELLBEING_LISTEN": self.url.removeprefix("http://"),
@@ -141,7 +144,7 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
         config = yaml.safe_load((stage.tree / "alertmanager.yml").read_text())
         prometheus = f"127.0.0.1:{free_port()}"
         with Alertmanager("", config=config) as alertmanager, ExitStack() as stack:
-            stage.places["127.0.0.1:9093"] = alertmanager.address
+            stage.replacements["127.0.0.1:9093"] = alertmanager.address
             saved(stage, README, *files)
             command = ["--config.file=prometheus.yml", f"--web.listen-address={prometheus}"]
             command += ["--storage.tsdb.path=build/prometheus", "--rules.alert.resend-delay=1s"]
@@ -195,10 +198,10 @@ def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
         stage.paste(install)
         stage.save(worker)
         working = stage.start(work)
-        working.says("answer 2")
+        working.wait_for_line("answer 2")
 
         def goes_on() -> None:
-            working.says("answer", since=len(working.lines))
+            working.wait_for_line("answer", since=len(working.lines))
 
         def stops(text: str) -> None:
             eventually(lambda: text in stage.paste(status, **active), text)

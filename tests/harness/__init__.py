@@ -1,1 +1,1 @@
-"""Real programs for tests: started on loopback, on ports the kernel picks, and ended by their own id."""
+"""Starts real programs for tests, on loopback and on free ports, and stops them by process id."""

@@ -1,4 +1,4 @@
-"""Kills a sidecar at random points and compares what it remembers with what it acknowledged."""
+"""Kills a sidecar at random times, and compares its stored state with what it acknowledged."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SCOPES = 4
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What is known of one client's scopes: reasons of operators' pauses, agents' claims, alerts."""
+class ClientState:
+    """The state of the scopes of one client: reasons of operators' pauses, claims of agents, alerts."""
 
     pauses: frozenset[tuple[str, str]] = frozenset()
     claims: frozenset[tuple[str, str]] = frozenset()
@@ -28,18 +28,18 @@ class Memory:
 
 @dataclass
 class Client:
-    """Changes its own scopes, one operation after the other, and knows what was acknowledged."""
+    """Changes its own scopes one by one, and records what was acknowledged."""
 
     name: str
     random: random.Random
-    acknowledged: Memory = Memory()
-    in_flight: Memory | None = None
+    acknowledged: ClientState = ClientState()
+    in_flight: ClientState | None = None
     reasons: list[str] = field(default_factory=list)
     operations: int = 0
     _serial: int = 0
 
     def work(self, url: str, stop: threading.Event) -> None:
-        """Until the sidecar is gone or ``stop`` is set."""
+        """Send operations until the sidecar is killed or ``stop`` is set."""
         with requests.Session() as session:
             while not stop.is_set():
                 act = self.random.choice((self._pause, self._resume, self._claim, self._fire, self._resolve))
@@ -51,18 +51,18 @@ class Client:
                 self.acknowledged, self.in_flight = self.in_flight or self.acknowledged, None
                 self.operations += 1
 
-    def settle(self, remembered: Memory) -> None:
-        """Every acknowledged operation is there, the one in flight whole or not at all."""
+    def settle(self, found: ClientState) -> None:
+        """Check that every acknowledged operation is stored, and the pending one completely or not at all."""
         allowed = [self.acknowledged, *([self.in_flight] if self.in_flight else [])]
-        assert remembered in allowed, f"{self.name}: {remembered} is none of {allowed}"
-        self.acknowledged, self.in_flight = remembered, None
+        assert found in allowed, f"{self.name}: {found} is none of {allowed}"
+        self.acknowledged, self.in_flight = found, None
 
     def _scope(self) -> str:
         return f"{self.name}/{self.random.randrange(SCOPES)}"
 
     def _next(self, **changes: frozenset) -> None:
         known = {name: getattr(self.acknowledged, name) for name in ("pauses", "claims", "alerts")}
-        self.in_flight = Memory(**{**known, **changes})
+        self.in_flight = ClientState(**{**known, **changes})
 
     def _pause(self, session: requests.Session, url: str) -> requests.Response:
         scope, self._serial = self._scope(), self._serial + 1
@@ -104,7 +104,7 @@ class Client:
 
 
 def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None = None) -> bytes:
-    """A notification of alerts, by fingerprint with their scopes, that began a minute ago."""
+    """A notification of ``alerts``, scopes by fingerprint. By default they began a minute ago."""
     now = datetime.now(UTC)
     began = began or now - timedelta(minutes=1)
     ended = now.isoformat() if not firing else "0001-01-01T00:00:00Z"
@@ -122,8 +122,8 @@ def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None
     return json.dumps({"version": "4", "receiver": "r", "groupKey": "g", "alerts": entries}).encode()
 
 
-def remembered(sidecar: Sidecar, client: str) -> Memory:
-    """What the sidecar knows of a client's scopes."""
+def state_of(sidecar: Sidecar, client: str) -> ClientState:
+    """The state of a client's scopes in the sidecar."""
     pauses, claims, alerts = set(), set(), set()
     for status in sidecar.status(client, below="true")["below"]:
         for hold in status["holds"]:
@@ -134,34 +134,34 @@ def remembered(sidecar: Sidecar, client: str) -> Memory:
                 alerts.add(signal["source"].removeprefix("alert:"))
             else:
                 claims.add((status["scope"], signal["state"]))
-    return Memory(frozenset(pauses), frozenset(claims), frozenset(alerts))
+    return ClientState(frozenset(pauses), frozenset(claims), frozenset(alerts))
 
 
 def crash(folder: Path, kills: int, seed: int, clients: int = 4) -> int:
-    """Kill a sidecar ``kills`` times at random points under load; how many operations were acknowledged."""
-    dice = random.Random(seed)
+    """Kill a sidecar ``kills`` times under load. Returns the number of acknowledged operations."""
+    rng = random.Random(seed)
     config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
-    workers = [Client(f"c{number}", random.Random(dice.random())) for number in range(clients)]
+    workers = [Client(f"c{number}", random.Random(rng.random())) for number in range(clients)]
     with Sidecar(config, store="sqlite:state.db", folder=folder) as sidecar:
         for _ in range(kills):
             stop = threading.Event()
             threads = [threading.Thread(target=one.work, args=(sidecar.url, stop)) for one in workers]
             for thread in threads:
                 thread.start()
-            stop.wait(dice.uniform(0.0, 0.25))
+            stop.wait(rng.uniform(0.0, 0.25))
             sidecar.kill()
             for thread in threads:
                 thread.join()
             sidecar.session.close()
             sidecar.restart()
             for one in workers:
-                one.settle(remembered(sidecar, one.name))
+                one.settle(state_of(sidecar, one.name))
         acknowledged = {reason for one in workers for reason in one.reasons}
-        assert acknowledged <= told(sidecar), "an acknowledged pause is not in the history"
+        assert acknowledged <= history_reasons(sidecar), "an acknowledged pause is not in the history"
     return sum(one.operations for one in workers)
 
 
-def told(sidecar: Sidecar) -> set[str]:
+def history_reasons(sidecar: Sidecar) -> set[str]:
     """The reasons of all pauses and renewals in the history."""
     reasons, cursor = set(), {}
     while True:

@@ -1,4 +1,4 @@
-"""Stand-ins for inference servers' own pause, with the contracts of the real ones, and their faults."""
+"""Test doubles of the pause APIs of inference servers, with the contracts and faults of the real ones."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class EngineStub:
-    """An engine's own switch.
+    """An engine that can be paused by an API.
 
     Attributes:
-        paused: what it is.
-        asked: every request: method, path with query, JSON body.
-        fault: ``refuse`` answers 500, ``slow`` takes a second, ``lie`` says yes and does nothing; empty: none.
+        paused: whether it is paused.
+        requests: all requests: method, path with query, JSON body.
+        fault: ``refuse`` answers 500, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
     """
 
     def __init__(self, kind: str, port: int = 0) -> None:
         self.kind = kind
         self.paused = False
         self.fault = ""
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.values: dict[str, Any] = {}
         stub = self
 
@@ -38,7 +38,7 @@ class EngineStub:
             do_PUT = do_POST
 
             def _answer(self, body: Any) -> None:
-                stub.asked.append((self.command, self.path, body))
+                stub.requests.append((self.command, self.path, body))
                 status, answer = stub.answer(self.command, self.path, body)
                 payload = json.dumps(answer).encode()
                 try:
@@ -68,20 +68,20 @@ class EngineStub:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.die()
+        self.stop()
 
-    def die(self) -> None:
-        """Be gone, and forget the pause."""
+    def stop(self) -> None:
+        """Stop the server. The engine is no longer paused."""
         self._server.shutdown()
         self._server.server_close()
         self.paused = False
 
-    def revive(self) -> None:
-        """Be there again."""
+    def start(self) -> None:
+        """Start the server again at the same port."""
         self._serve(self.port)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        """Status and JSON, by the contract of its kind."""
+        """Status and JSON of the response, by the contract of the kind."""
         if self.fault == "refuse":
             return 500, {}
         if self.fault == "slow":

@@ -1,4 +1,4 @@
-"""A TCP server that answers each HTTP request as a test says, well or badly."""
+"""A TCP server that answers each HTTP request as a test decides, correctly or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = Callable[[socket.socket], None]
 
 
 class Request:
-    """A request that arrived."""
+    """A request that the server received."""
 
     def __init__(self, head: bytes, body: bytes) -> None:
         lines = head.decode("latin-1").split("\r\n")
@@ -29,9 +29,9 @@ class Request:
 
 
 class HostileServer:
-    """Use as a context manager. ``answers`` is called with each request, and returns what to do.
+    """The server; use it as a context manager. ``answers`` is called with each request and returns its answer.
 
-    Where it returns None, reports and states are taken, and a watch is parked until `release`.
+    If it returns None, reports and states are accepted, and a watch is parked until the server stops.
     """
 
     def __init__(self, answers: Callable[[Request], Answer | None]) -> None:
@@ -135,7 +135,7 @@ def sends(data: bytes) -> Answer:
 
 
 def cuts(data: bytes) -> Answer:
-    """Sends ``data`` and closes."""
+    """Send ``data`` and close the connection."""
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(data)
@@ -145,7 +145,7 @@ def cuts(data: bytes) -> Answer:
 
 
 def resets(data: bytes) -> Answer:
-    """Sends ``data`` and resets the connection."""
+    """Send ``data`` and reset the connection."""
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(data)
@@ -156,7 +156,7 @@ def resets(data: bytes) -> Answer:
 
 
 def stalls(server: HostileServer, data: bytes) -> Answer:
-    """Sends ``data`` and then nothing."""
+    """Send ``data`` and then nothing."""
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(data)
@@ -166,7 +166,7 @@ def stalls(server: HostileServer, data: bytes) -> Answer:
 
 
 def drips(server: HostileServer, data: bytes, drop: bytes = b"x", every: float = 0.02) -> Answer:
-    """Sends ``data``, and then ``drop`` again and again."""
+    """Send ``data``, and then ``drop`` repeatedly."""
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(data)

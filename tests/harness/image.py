@@ -1,7 +1,7 @@
-"""A container image without an engine: the Dockerfile's steps in roots of their own, and what is made of them run.
+"""Builds and runs a container image without a container engine: each stage of the Dockerfile in its own root.
 
-A root has the system's own folders, read-only, in place of the base image, and Python where it is; all else in it
-comes from the Dockerfile.
+A root has the folders of this system and its Python, read-only, instead of the base image. Everything else comes
+from the Dockerfile.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ PYTHON = Path(sys.base_prefix)
 
 @dataclass
 class Stage:
-    """A stage of the Dockerfile, carried out.
+    """A built stage of the Dockerfile.
 
     Attributes:
         folder: its root.
-        env: what ENV set.
-        workdir: where commands run.
-        said: the other instructions' arguments by their name.
+        env: the variables of ENV.
+        workdir: the folder in which commands run.
+        metadata: arguments of the other instructions, by their name.
     """
 
     folder: Path
     env: dict[str, str]
     workdir: str = "/"
-    said: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
@@ -53,7 +53,7 @@ def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
 
 
 def _mounts(root: Path, *, writable: bool) -> str:
-    """The commands that make ``root`` one that programs run in, in a mount namespace of one's own."""
+    """The shell commands that prepare ``root`` for programs, in a separate mount namespace."""
     where = shlex.quote(str(root))
     lines = ["set -e", f"mount --bind {where} {where}", f"cd {where}"]
     for name in (*SYSTEM, str(PYTHON).lstrip("/")):
@@ -100,7 +100,7 @@ def _run(stage: Stage, command: str) -> None:
 
 
 def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
-    """The last stage of ``dockerfile``, carried out below ``folder``."""
+    """Build ``dockerfile`` in ``folder``. Returns the last stage."""
     stages: dict[str, Stage] = {}
     arguments: dict[str, str] = {}
     stage: Stage | None = None
@@ -133,7 +133,7 @@ def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
         elif name == "ENV":
             stage.env |= dict(part.split("=", 1) for part in shlex.split(value))
         else:
-            stage.said[name] = value
+            stage.metadata[name] = value
     return stage
 
 
@@ -158,15 +158,15 @@ def _copy(stages: dict[str, Stage], stage: Stage, context: Path, value: str) -> 
 
 
 class Container:
-    """A process of the image, as a kubelet starts it: fixed uid, read-only root, its mounts, its own network.
+    """A process of the image, started as by a kubelet: fixed uid, read-only root, mounts, separate network.
 
     Args:
-        image: what to run.
-        arguments: behind the entrypoint.
-        env: the container's.
-        uid: who it is.
-        mounts: folders by where they are seen, read-only.
-        state: where a folder that is written to is seen, and which one it is.
+        image: the image.
+        arguments: arguments of the entrypoint.
+        env: environment variables of the container.
+        uid: user id of the process.
+        mounts: folders by their mount paths, read-only.
+        state: mount path of a writable folder, and the folder.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Container:
                 f"mkdir -p .{where} && mount --bind {source} .{where} && mount -o remount,bind,ro .{where}"
             )
         lines.append(f"mount --bind {state[1]} .{state[0]}")
-        # What is mounted below it stays as it is.
+        # This does not change the mounts below it.
         lines.append(f"mount -o remount,bind,ro {shlex.quote(str(root))}")
         lines.append(f"{shlex.quote(sys.executable)} -c {shlex.quote(_LOOPBACK_UP)}")
         drop = [
@@ -199,7 +199,7 @@ class Container:
             "--bounding-set=-all",
         ]
         variables = [f"{key}={value}" for key, value in {**image.env, **env}.items()]
-        entry = [*json.loads(image.said["ENTRYPOINT"]), *arguments]
+        entry = [*json.loads(image.metadata["ENTRYPOINT"]), *arguments]
         inside = ["setpriv", *drop, "env", "-i", "-C", image.workdir, *variables, *entry]
         lines.append(f"cd / && exec chroot {shlex.quote(str(root))} {shlex.join(inside)}")
         self.log = root.parent / "container.log"
@@ -212,7 +212,7 @@ class Container:
 
     def __enter__(self) -> Container:
         children = Path(f"/proc/{self._popen.pid}/task/{self._popen.pid}/children")
-        self.pid = int(eventually(lambda: children.read_text().split(), "it has begun")[0])
+        self.pid = int(eventually(lambda: children.read_text().split(), "the process has started")[0])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -220,17 +220,17 @@ class Container:
             self.kill()
 
     def kill(self) -> None:
-        """End it and all that it started, and wait until they are gone."""
+        """Kill the process and its children, and wait until they have ended."""
         os.kill(self.pid, 9)
         self._popen.wait(30)
 
     def status(self) -> dict[str, str]:
-        """What the kernel says of the first process."""
+        """The kernel's status of the first process."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
-    def begin(self, code: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start Python in the container's network."""
+    def start_python(self, code: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python in the network of the container."""
         command = [
             program("nsenter"),
             "--target",
@@ -244,22 +244,22 @@ class Container:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def inside(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Python there, to its end."""
-        with self.begin(code, *arguments) as running:
-            out, said = running.communicate(timeout=60)
-        return subprocess.CompletedProcess(running.args, running.returncode, out, said)
+        """Run Python in the network of the container until it ends."""
+        with self.start_python(code, *arguments) as running:
+            out, err = running.communicate(timeout=60)
+        return subprocess.CompletedProcess(running.args, running.returncode, out, err)
 
     def request(self, port: int, path: str, host: str = "127.0.0.1") -> subprocess.Popen[str]:
-        """A request that may wait; it prints the status of the answer."""
-        return self.begin(ASK, f"http://{host}:{port}{path}")
+        """Start a request that may wait. It prints the status of the response."""
+        return self.start_python(ASK, f"http://{host}:{port}{path}")
 
     def ask(self, port: int, path: str, host: str = "127.0.0.1") -> int:
-        """The status of an answer; 0: there was none."""
-        done = self.inside(ASK, f"http://{host}:{port}{path}")
+        """Send a request. Returns the status of the response; 0: there was none."""
+        done = self.run_python(ASK, f"http://{host}:{port}{path}")
         return int(done.stdout or 0)
 
     def probe(self, probe: dict, ports: dict[str, int]) -> bool:
-        """Whether a probe of the manifest succeeds, as the kubelet counts."""
+        """Whether a probe of the manifest succeeds by the rules of the kubelet."""
         self.alive()
         http = probe["httpGet"]
         return 200 <= self.ask(ports[http["port"]], http["path"]) < 400
@@ -268,7 +268,7 @@ class Container:
         assert self._popen.poll() is None, self.log.read_text()
 
     def terminate(self) -> tuple[int, float]:
-        """Its exit status after SIGTERM, and the seconds that it took."""
+        """Send SIGTERM. Returns the exit status and the seconds until the process ended."""
         began = time.monotonic()
         os.kill(self.pid, 15)
         code = self._popen.wait(60)

@@ -1,4 +1,4 @@
-"""What kustomize makes of ``deploy/kubernetes``, and what a kubelet would make of that."""
+"""Builds the manifests in ``deploy/kubernetes`` with kustomize, and reads them as a kubelet does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes a plain ``=``, which YAML 1.1 gives a type of its own, for text."""
+    """Reads a plain ``=`` as text, although YAML 1.1 has a special type for it."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", _Loader.construct_yaml_str)
@@ -42,12 +42,12 @@ def _built(folder: Path) -> str:
 
 
 def kustomize(folder: Path) -> list[Object]:
-    """What kustomize builds, of which the caller may spoil what it likes."""
+    """The objects that kustomize builds. The caller may change them."""
     return load(_built(folder))
 
 
 def kustomizations() -> list[Path]:
-    """Every folder that can be built by itself: all but Components."""
+    """All folders that can be built alone, which excludes Components."""
     return sorted(
         file.parent
         for file in KUBERNETES.rglob("kustomization.yaml")
@@ -65,7 +65,7 @@ def components() -> list[Path]:
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
-    """The only object of a kind and name; of a ConfigMap the name may have a hash behind it."""
+    """The only object of a kind and name. The name of a ConfigMap may end in a hash."""
     found = [
         one
         for one in objects
@@ -87,7 +87,7 @@ def pod_of(workload: Object) -> Object:
 
 
 def containers_of(workload: Object) -> Iterator[Object]:
-    """All containers, those for the start first."""
+    """All containers, init containers first."""
     pod = pod_of(workload)
     yield from pod.get("initContainers", [])
     yield from pod["containers"]
@@ -100,7 +100,7 @@ def container_of(workload: Object, name: str) -> Object:
 
 
 def environment(container: Object, namespace: str, pod: str, ip: str = "10.0.0.1") -> dict[str, str]:
-    """The environment as the kubelet makes it: downward API, and what refers to earlier variables."""
+    """The environment that the kubelet sets, with the downward API and references to earlier variables."""
     fields = {"metadata.namespace": namespace, "metadata.name": pod, "status.podIP": ip}
     made: dict[str, str] = {}
     for one in container.get("env", []):
@@ -125,19 +125,19 @@ def sidecar_config(objects: list[Object], workload: Object, container: Object) -
 
 
 def guide() -> str:
-    """The pages of the guide, the first one first."""
+    """The text of all pages of the guide, in order."""
     pages = sorted(GUIDE.glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
     return "\n".join(page.read_text() for page in pages)
 
 
 def snippets(language: str, section: str = "") -> list[str]:
-    """What stands in the guide in a language, in all of it or below one heading."""
+    """The code blocks of a language in the guide, or below one of its headings."""
     text = guide()
     if section:
         (text,) = re.findall(rf"^(#+) {re.escape(section)}\n(.*?)(?=^\1 |\Z)", text, re.M | re.S)[0][1:]
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
-def spoiled(objects: list[Object]) -> list[Object]:
-    """A copy that may be changed."""
+def copy_of(objects: list[Object]) -> list[Object]:
+    """A deep copy of ``objects``."""
     return copy.deepcopy(objects)

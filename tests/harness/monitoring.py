@@ -1,4 +1,4 @@
-"""A real Prometheus, a real Alertmanager, and a target whose metric the test moves."""
+"""A real Prometheus, a real Alertmanager, and a target whose metric the test sets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Target:
 
 
 class _Monitor(Process):
-    """What Prometheus and Alertmanager have in common."""
+    """The common part of Prometheus and Alertmanager."""
 
     def __init__(self, name: str, config: dict[str, Any], extra: list[str], files: dict[str, str]) -> None:
         self._dir = tempfile.TemporaryDirectory(prefix=f"{name}-")
@@ -70,7 +70,7 @@ class _Monitor(Process):
         return self
 
     def restart(self) -> None:
-        """Start again what was stopped or killed, with what it kept, at the same address."""
+        """Start the stopped program again, with its data and its address."""
         self.start()
         eventually(self._ready, f"{self.url} is ready")
 
@@ -82,7 +82,7 @@ class _Monitor(Process):
             return False
 
     def session(self) -> Any:
-        """What requests are made with."""
+        """The session, or the module, that sends requests."""
         return requests
 
     def __exit__(self, *exc: object) -> None:
@@ -91,15 +91,15 @@ class _Monitor(Process):
 
 
 class Alertmanager(_Monitor):
-    """Sends everything to one webhook, at once.
+    """An Alertmanager that sends every alert to one webhook, at once.
 
     Args:
-        webhook: where to.
-        receiver: its name.
-        route: settings of the route, in place of these.
+        webhook: URL of the webhook.
+        receiver: name of the receiver.
+        route: settings that override those of the route.
         settings: settings of the webhook.
-        secured: with a user and a password, over TLS, with the files ``cert.pem`` and ``key.pem`` here.
-        config: the whole config, in place of all of the above but ``secured``.
+        secured: folder with ``cert.pem`` and ``key.pem``; use TLS, a user and a password.
+        config: a complete config; overrides all other arguments except ``secured``.
     """
 
     USER, PASSWORD = "sidecar", "open sesame"
@@ -137,7 +137,7 @@ class Alertmanager(_Monitor):
                     "cert_file": str(secured / "cert.pem"),
                     "key_file": str(secured / "key.pem"),
                 },
-                # Of PASSWORD.
+                # The bcrypt hash of PASSWORD.
                 "basic_auth_users": {
                     self.USER: "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
                 },
@@ -151,23 +151,23 @@ class Alertmanager(_Monitor):
     def session(self) -> Any:
         session = requests.Session()
         if self._secured:
-            session.trust_env = False  # $REQUESTS_CA_BUNDLE would count for more than what is set here
+            session.trust_env = False  # $REQUESTS_CA_BUNDLE would override verify
             session.auth = (self.USER, self.PASSWORD)
             session.verify = str(self._secured / "cert.pem")
         return session
 
     def fire(self, name: str, *, ends_in: float = 3600, **labels: str) -> None:
-        """Tell of an alert as Prometheus would; it ends by itself after ``ends_in`` seconds."""
+        """Send a firing alert as Prometheus does. It expires after ``ends_in`` seconds."""
         now = datetime.now(UTC)
         key = (name, *sorted(labels.items()))
         self._post(name, labels, now + timedelta(seconds=ends_in), self._began.setdefault(key, now))
 
-    def fire_without_beginning(self, name: str, **labels: str) -> None:
-        """Tell of an alert as people do by hand: when it will end, but not when it began."""
+    def fire_without_start(self, name: str, **labels: str) -> None:
+        """Send a firing alert with an end but without a start, as people do by hand."""
         self._post(name, labels, datetime.now(UTC) + timedelta(hours=1))
 
     def resolve(self, name: str, **labels: str) -> None:
-        """Tell that an alert has ended."""
+        """Send a resolved alert."""
         began = self._began.pop((name, *sorted(labels.items())), None)
         self._post(name, labels, datetime.now(UTC), began)
 
@@ -197,21 +197,21 @@ class Alertmanager(_Monitor):
         assert answer.ok, answer.text
 
     def listed(self, name: str) -> list[str]:
-        """The states of the alerts of this name that it knows."""
+        """The states of the alerts with this name that Alertmanager lists."""
         params = {"filter": f'alertname="{name}"'}
         answer = self.session().get(f"{self.url}/api/v2/alerts", params=params, timeout=10)
         return [one["status"]["state"] for one in answer.json()]
 
 
 class Prometheus(_Monitor):
-    """Scrapes and evaluates every second.
+    """A Prometheus that scrapes and evaluates rules every second.
 
     Args:
         targets: addresses by job.
         rules: rule groups, as in a rule file.
-        alertmanager: where alerts go.
+        alertmanager: address of the Alertmanager.
         scrape: settings of each scrape config.
-        scrape_configs: further ones, as they stand.
+        scrape_configs: additional scrape configs.
     """
 
     def __init__(
@@ -252,7 +252,7 @@ class Prometheus(_Monitor):
         ]
 
     def value(self, expression: str) -> float | None:
-        """The only value of ``expression``; None where there is none."""
+        """The only value of ``expression``; None if there is none."""
         rows = self.query(expression)
         assert len(rows) <= 1, rows
         return rows[0][1] if rows else None

@@ -1,4 +1,4 @@
-"""Documentation, pasted: the fenced blocks of a page, and terminals to paste them into."""
+"""Runs documentation: the fenced code blocks of a page, and terminals that run them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Block:
     """A fenced block.
 
     Attributes:
-        page: where it stands, relative to the repository.
-        language: what stands behind the fence.
-        text: what is between the fences.
+        page: path of the page, relative to the repository.
+        language: the language after the opening fence.
+        text: the text between the fences.
     """
 
     page: str
@@ -35,13 +35,13 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The name in a first line such as ``# prometheus.yml``; empty where there is none."""
+        """The name in a first line such as ``# prometheus.yml``; empty if there is none."""
         match = _FILE.match(self.text)
         return match[1] if match else ""
 
 
 def blocks(page: str, *languages: str) -> list[Block]:
-    """The blocks of a page in some languages, in all where none is named."""
+    """The blocks of a page in these languages; in all languages if none is named."""
     text = (ROOT / page).read_text()
     found = [
         Block(page, language, re.sub(rf"^{indent}", "", body, flags=re.M))
@@ -51,13 +51,13 @@ def blocks(page: str, *languages: str) -> list[Block]:
 
 
 def pages() -> list[str]:
-    """Every page for readers, relative to the repository."""
+    """The paths of all documentation pages, relative to the repository."""
     found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
 class Running:
-    """A block that goes on until it is stopped, or until what it waits for has come."""
+    """A block that runs until it is stopped or ends by itself."""
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self._popen = popen
@@ -71,24 +71,24 @@ class Running:
                 self.lines.append(line.rstrip("\n"))
 
     def says(self, what: str, since: int = 0) -> None:
-        """Wait until a line from number ``since`` on has ``what`` in it."""
+        """Wait for a line that contains ``what``, at or after line number ``since``."""
 
-        def said() -> bool:
+        def is_found() -> bool:
             found = any(what in line for line in self.lines[since:])
             if not found:
                 self.alive()
             return found
 
-        eventually(said, what)
+        eventually(is_found, what)
 
     def alive(self) -> None:
-        """Fail with what it said if it has ended."""
+        """Fail with the output if the block has ended."""
         if self._popen.poll() is not None:
             self._reader.join(10)
             raise AssertionError(f"ended with {self._popen.returncode}:\n" + "\n".join(self.lines))
 
     def interrupt(self) -> int:
-        """Ctrl-C, for all that it started; the exit status."""
+        """Send Ctrl-C to the block and its children. Returns the exit status."""
         if self._popen.poll() is None:
             os.killpg(self._popen.pid, signal.SIGINT)
         return self.wait()
@@ -100,7 +100,7 @@ class Running:
 
 
 def checkout(folder: Path) -> Path:
-    """A copy of the repository without what is made there: environments, caches, state."""
+    """A copy of the repository without generated files: environments, caches, state."""
     tree = folder / "tree"
     ignore = shutil.ignore_patterns(
         ".git", ".venv", "build", "dist", "__pycache__", ".*_cache", "*.egg-info", "*.db*"
@@ -110,29 +110,29 @@ def checkout(folder: Path) -> Path:
 
 
 class Terminals:
-    """Terminals in a checkout. `make` works in it: nothing it installs may reach the environment of the tests.
+    """Terminals in a checkout, so that `make` cannot change the environment of the tests.
 
     Args:
         tree: the checkout.
-        folder: for everything else.
-        places: what is replaced in everything that is pasted: addresses that a test cannot use.
-        environ: further variables.
-        programs: names on the PATH, and the shell commands behind them.
+        folder: folder for all other files.
+        replacements: texts that are replaced in each block, such as addresses that a test cannot use.
+        environ: additional variables.
+        programs: shell commands by their names on the PATH.
 
     Attributes:
-        places: as above; it may be changed at any time.
+        replacements: the replacements; a test may change them at any time.
     """
 
     def __init__(
         self,
         tree: Path,
         folder: Path,
-        places: Mapping[str, str],
+        replacements: Mapping[str, str],
         environ: Mapping[str, str],
         programs: Mapping[str, str],
     ) -> None:
         self.tree = tree
-        self.places = dict(places)
+        self.replacements = dict(replacements)
         named = folder / "programs"
         named.mkdir()
         for name, command in programs.items():
@@ -159,34 +159,34 @@ class Terminals:
             one.interrupt()
 
     def save(self, block: Block) -> Path:
-        """Save a block that names its file."""
+        """Write a block to the file that it names."""
         assert block.file, block.text
         path = self.tree / block.file
-        path.write_text(self._here(block.text))
+        path.write_text(self._replaced(block.text))
         return path
 
     def paste(self, block: Block, **environ: str) -> str:
-        """Run a block to its end; what it says."""
+        """Run a block until it ends. Returns its output."""
         popen = self._begin(block.text, environ)
         out, _ = popen.communicate(timeout=120)
         assert popen.returncode == 0, f"{block.text}\n{out}"
         return out
 
     def start(self, block: Block, **environ: str) -> Running:
-        """Begin a block that does not end by itself at once."""
+        """Start a block that keeps running."""
         running = Running(self._begin(block.text, environ))
         self._running.append(running)
         return running
 
     def _begin(self, text: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:
-        command = ["bash", "-euo", "pipefail", "-c", self._here(text)]
+        command = ["bash", "-euo", "pipefail", "-c", self._replaced(text)]
         env = {**self._environ, **environ}
         return subprocess.Popen(
             command, cwd=self.tree, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def _here(self, text: str) -> str:
-        for old, new in self.places.items():
+    def _replaced(self, text: str) -> str:
+        for old, new in self.replacements.items():
             text = text.replace(old, new)
         return text

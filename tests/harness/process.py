@@ -1,4 +1,4 @@
-"""A program under test, and what it says on stderr."""
+"""A program under test, and its output on stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEADLINE_SECS = 30.0
 
 
 def eventually(condition: Callable[[], object], what: str, timeout: float = DEADLINE_SECS) -> object:
-    """What ``condition`` returns once it is true; fails after ``timeout`` seconds."""
+    """Wait until ``condition`` returns a true value, and return it. Fails after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while True:
@@ -30,7 +30,7 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago, for programs that cannot tell which one they took."""
+    """A loopback port that was free a moment ago, for programs that cannot report which port they use."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 def program(name: str) -> str:
     """The path of a program that tests need."""
-    # Beside Python is what `make test` put there because no package has it.
+    # `make test` installs programs without a package next to Python.
     where = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin")
     path = shutil.which(name, path=os.pathsep.join(where))
     assert path, f"{name} is not installed: `make test` installs it"
@@ -62,7 +62,7 @@ class Process:
         self.start()
 
     def start(self) -> None:
-        """Start it, also again after it has ended."""
+        """Start the program, or start it again after it has ended."""
         self._popen = self._start()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -77,7 +77,7 @@ class Process:
                 self.lines.append(line)
 
     def alive(self) -> None:
-        """Fail with what the program said if it has ended."""
+        """Fail with the last output if the program has ended."""
         if self._popen.poll() is not None:
             self._reader.join(5)
             raise AssertionError(f"ended with {self._popen.returncode}:\n{''.join(self.lines[-40:])}")
@@ -91,7 +91,7 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """SIGKILL for it and its children at once."""
+        """Send SIGKILL to the program and its children at the same time."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for pid in (self.pid, *map(int, children)):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: bytes out, whole responses in."""
+"""A plain HTTP/1.1 connection: sends bytes, and receives complete responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Response:
 
 
 class Connection:
-    """One connection; use it as a context manager."""
+    """A connection to the sidecar; use it as a context manager."""
 
     def __init__(self, sidecar: Sidecar) -> None:
         self.sock = socket.create_connection(sidecar.where, timeout=20)
@@ -41,7 +41,7 @@ class Connection:
         return bool(data)
 
     def receive(self, *, head: bool = False) -> Response:
-        """The next response; ``head``: it has no body, whatever its length says."""
+        """Receive the next response. ``head``: it has no body, regardless of its length."""
         while b"\r\n\r\n" not in self._buffer:
             assert self._more(), f"closed after {self._buffer!r}"
         top, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
@@ -54,5 +54,5 @@ class Connection:
         return Response(int(first.split()[1]), headers, body)
 
     def closed(self) -> bool:
-        """Whether the server closes and sends nothing more."""
+        """Whether the server closes the connection and sends nothing more."""
         return not self._buffer and not self._more()

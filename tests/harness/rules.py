@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 RULE_FILES = sorted((ROOT / "alerts").glob("*.rules.yml"))
 RULE_TESTS = sorted((ROOT / "alerts" / "tests").glob("*.test.yml"))
 SHARED = ("masks", "thresholds")
-"""The files that others need."""
+"""The files that the other files need."""
 
 
 def subject_of(file: Path) -> str:
@@ -54,13 +54,13 @@ def promtool_test(suite: Path) -> subprocess.CompletedProcess[str]:
 def run_tests(
     folder: Path, groups: Sequence[dict[str, Any]], tests: Sequence[dict[str, Any]], step: str
 ) -> None:
-    """Test ``groups`` of rules, evaluated in their order; a test that fails raises with what promtool says.
+    """Test ``groups`` of rules, evaluated in their order; a failing test raises with the output of promtool.
 
     Args:
-        folder: for the files that promtool reads.
-        groups: of rules.
-        tests: as promtool has them.
-        step: how often rules are evaluated.
+        folder: folder for the files that promtool reads.
+        groups: the groups of rules.
+        tests: tests in the format of promtool.
+        step: evaluation interval.
     """
     (folder / "cut.rules.yml").write_text(yaml.safe_dump({"groups": list(groups)}))
     suite = {

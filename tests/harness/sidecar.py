@@ -1,4 +1,4 @@
-"""The sidecar, started by its own command line."""
+"""Starts the sidecar by its command line."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .process import Process, eventually
 
 
 class Sidecar(Process):
-    """A sidecar of its own.
+    """A running sidecar.
 
     Args:
-        config: as in its YAML file.
-        env: further environment variables.
-        store: where its state is kept; a path is relative to its folder.
-        folder: to run in; None: one of its own, which goes with it.
-        port: to listen on; 0: any, another one after a restart.
-        listen: where to listen besides.
-        listen_flag: whether to listen at ``port``; else the config says where.
-        inside: a command to run it with, as ``env`` or ``unshare``.
+        config: the content of the YAML file.
+        env: additional environment variables.
+        store: URL of the store; a path is relative to the folder.
+        folder: working folder; None: a temporary folder.
+        port: port to listen on; 0: any free port, which changes after a restart.
+        listen: a second address to listen on.
+        listen_flag: whether to listen on ``port``; if false, the config has the address.
+        inside: a command that runs the sidecar, such as ``env`` or ``unshare``.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Sidecar(Process):
         return self
 
     def restart(self) -> None:
-        """Start again what was stopped or killed."""
+        """Start the sidecar again after it was stopped or killed."""
         self.lines.clear()
         self.start()
         self._find()
@@ -96,7 +96,7 @@ class Sidecar(Process):
         eventually(seen, f"log line {event}")
         return self.logs(event)[-1]
 
-    # -- the contract, as a client speaks it ------------------------------------------------------
+    # -- the HTTP API -----------------------------------------------------------------------------
 
     def get(self, path: str, **kwargs: Any) -> requests.Response:
         return self.session.get(self.url + path, timeout=30, **kwargs)
@@ -134,7 +134,7 @@ class Sidecar(Process):
         return counters
 
     def metric(self, series: str) -> float:
-        """The value of a series, as it stands in the exposition."""
+        """The value of a series in the exposition."""
         value = self._metric(series)
         assert value is not None, f"no series {series}"
         return value

@@ -1,4 +1,4 @@
-"""Churn against one sidecar, and what it costs: the law at every sample, open files, memory."""
+"""Sends a mixed load to one sidecar. Checks the conservation law, and samples open files and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPES = [f"team/{number}" for number in range(20)]
 
 @dataclass
 class Sample:
-    """One look at the sidecar."""
+    """One sample of the sidecar."""
 
     at: float
     files: int
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass
 class Report:
-    """What a soak came to."""
+    """The result of a soak test."""
 
     samples: list[Sample] = field(default_factory=list)
     operations: dict[str, int] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class Report:
 
 
 class Soak:
-    """Waiters, departures, pauses, alerts and reloads, all at once.
+    """Waiters, abandoned requests, pauses, alerts and reloads at the same time.
 
     Args:
-        sidecar: its config may be changed.
-        secs: how long.
+        sidecar: the sidecar; its config may be changed.
+        secs: duration in seconds.
     """
 
     def __init__(self, sidecar: Sidecar, secs: float) -> None:
@@ -73,8 +73,8 @@ class Soak:
         self.report = Report()
 
     def run(self) -> Report:
-        acts = [self._wait] * 6 + [self._depart] * 2 + [self._pause] * 2 + [self._alert] * 2
-        acts += [self._claim, self._reload, self._wander]
+        acts = [self._wait] * 6 + [self._abandon] * 2 + [self._pause] * 2 + [self._alert] * 2
+        acts += [self._claim, self._reload, self._claim_once]
         threads = [
             threading.Thread(target=self._churn, args=(act, number)) for number, act in enumerate(acts)
         ]
@@ -91,65 +91,65 @@ class Soak:
                 thread.join()
         if self._failures:
             raise self._failures[0]
-        self._quieten()
+        self._check_nothing_is_left()
         return self.report
 
     def _churn(self, act: Callable[[requests.Session, random.Random], None], seed: int) -> None:
-        dice = random.Random(seed)
+        rng = random.Random(seed)
         name = act.__name__.strip("_")
         try:
             with requests.Session() as session:
                 while not self._stop.is_set():
-                    act(session, dice)
+                    act(session, rng)
                     self.report.operations[name] = self.report.operations.get(name, 0) + 1
         except BaseException as error:
             self._failures.append(error)
 
-    # -- what is done -----------------------------------------------------------------------------
+    # -- the load ---------------------------------------------------------------------------------
 
     def _url(self, path: str) -> str:
         return f"{self._sidecar.url}{path}"
 
-    def _wait(self, session: requests.Session, dice: random.Random) -> None:
-        params = {"wait": dice.choice((0, 0.05, 0.5, 2))}
-        answer = session.get(self._url(f"/v1/gate/{dice.choice(SCOPES)}/a"), params=params, timeout=30)
+    def _wait(self, session: requests.Session, rng: random.Random) -> None:
+        params = {"wait": rng.choice((0, 0.05, 0.5, 2))}
+        answer = session.get(self._url(f"/v1/gate/{rng.choice(SCOPES)}/a"), params=params, timeout=30)
         assert answer.status_code in (200, 503), answer.text
 
-    def _depart(self, _: requests.Session, dice: random.Random) -> None:
+    def _abandon(self, _: requests.Session, rng: random.Random) -> None:
         with socket.create_connection(self._sidecar.where, timeout=10) as sock:
-            sock.sendall(f"GET /v1/gate/{dice.choice(SCOPES)}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            self._stop.wait(dice.uniform(0, 0.05))
+            sock.sendall(f"GET /v1/gate/{rng.choice(SCOPES)}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            self._stop.wait(rng.uniform(0, 0.05))
 
-    def _pause(self, session: requests.Session, dice: random.Random) -> None:
-        scope = dice.choice(SCOPES)
-        body = {"reason": "soak", "max_pause_secs": dice.choice((0.05, 0.5, 5))}
+    def _pause(self, session: requests.Session, rng: random.Random) -> None:
+        scope = rng.choice(SCOPES)
+        body = {"reason": "soak", "max_pause_secs": rng.choice((0.05, 0.5, 5))}
         ok(session.post(self._url(f"/v1/pause/{scope}"), json=body, timeout=30))
-        self._stop.wait(dice.uniform(0, 0.2))
-        if dice.random() < 0.7:
+        self._stop.wait(rng.uniform(0, 0.2))
+        if rng.random() < 0.7:
             ok(session.post(self._url(f"/v1/resume/{scope}"), timeout=30))
 
-    def _alert(self, session: requests.Session, dice: random.Random) -> None:
-        alerts = {f"soak-{dice.randrange(200)}": dice.choice(SCOPES) for _ in range(dice.randint(1, 20))}
-        body = notification(alerts, firing=dice.random() < 0.4)
+    def _alert(self, session: requests.Session, rng: random.Random) -> None:
+        alerts = {f"soak-{rng.randrange(200)}": rng.choice(SCOPES) for _ in range(rng.randint(1, 20))}
+        body = notification(alerts, firing=rng.random() < 0.4)
         ok(session.post(self._url("/v1/alerts"), data=body, timeout=30))
         self._stop.wait(0.05)
 
-    def _claim(self, session: requests.Session, dice: random.Random) -> None:
-        body = {"state": dice.choice(("healthy", "cautious", "distressed")), "ttl_secs": 1}
-        ok(session.put(self._url(f"/v1/state/{dice.choice(SCOPES)}"), json=body, timeout=30))
+    def _claim(self, session: requests.Session, rng: random.Random) -> None:
+        body = {"state": rng.choice(("healthy", "cautious", "distressed")), "ttl_secs": 1}
+        ok(session.put(self._url(f"/v1/state/{rng.choice(SCOPES)}"), json=body, timeout=30))
         self._stop.wait(0.02)
 
-    def _wander(self, session: requests.Session, dice: random.Random) -> None:
-        """Scopes that nobody comes back to."""
+    def _claim_once(self, session: requests.Session, rng: random.Random) -> None:
+        """Use a scope that is not used again."""
         body = {"state": "distressed", "ttl_secs": 0.5}
-        ok(session.put(self._url(f"/v1/state/once/{dice.getrandbits(64)}"), json=body, timeout=30))
+        ok(session.put(self._url(f"/v1/state/once/{rng.getrandbits(64)}"), json=body, timeout=30))
         self._stop.wait(0.05)
 
-    def _reload(self, session: requests.Session, dice: random.Random) -> None:
+    def _reload(self, session: requests.Session, rng: random.Random) -> None:
         ok(session.post(self._url("/-/reload"), timeout=30))
         self._stop.wait(0.3)
 
-    # -- what it costs ----------------------------------------------------------------------------
+    # -- the samples ------------------------------------------------------------------------------
 
     def _sample(self) -> None:
         statuses = self._sidecar.status(below="true")
@@ -166,8 +166,8 @@ class Soak:
             )
         )
 
-    def _quieten(self) -> None:
-        """With everybody gone nothing is left over."""
+    def _check_nothing_is_left(self) -> None:
+        """Check that no waiter and no claim is left after the load."""
         for scope in SCOPES:
             self._sidecar.resume(scope)
 
@@ -175,13 +175,13 @@ class Soak:
             below = self._sidecar.status(below="true")["below"]
             return sum(status["counters"]["waiters"] for status in below)
 
-        eventually(lambda: waiting() == 0, "nobody waits any more")
+        eventually(lambda: waiting() == 0, "no waiter is left")
 
         def claims() -> list[dict[str, Any]]:
             below = self._sidecar.status("once", below="true")["below"]
             return [signal for status in below for signal in status["signals"]]
 
-        eventually(lambda: not claims(), "claims run out")
+        eventually(lambda: not claims(), "all claims have expired")
 
 
 def ok(response: requests.Response) -> None:
@@ -189,8 +189,8 @@ def ok(response: requests.Response) -> None:
 
 
 def pss_kb(pid: int) -> int:
-    """A process' proportional share of memory."""
+    """The proportional set size of a process, in kB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
-    raise AssertionError("the kernel tells no PSS")
+    raise AssertionError("the kernel does not report PSS")

@@ -1,4 +1,4 @@
-"""Certificates of our own."""
+"""Creates certificates for tests."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _NAME = "subjectAltName=IP:127.0.0.1,DNS:localhost"
 
 
 def certify(folder: Path) -> None:
-    """``cert.pem`` and ``key.pem`` for 127.0.0.1, signed by itself."""
+    """Create a self-signed ``cert.pem`` and ``key.pem`` for 127.0.0.1."""
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     _openssl("req", "-x509", *_NEW_KEY, "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", _NAME, *files)
 
 
 def certify_client(folder: Path, name: str, days: int = 1) -> None:
-    """``NAME.pem`` and ``NAME.key`` for a client, signed by ``ca.pem``, which is made if it is not there.
+    """Create ``NAME.pem`` and ``NAME.key`` for a client, signed by ``ca.pem``, which is created if needed.
 
     Args:
-        folder: where they are.
+        folder: folder of the files.
         name: the common name.
-        days: how long it counts; below 1: it has expired.
+        days: days until it expires; below 1: it has expired.
     """
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     if not ca.exists():

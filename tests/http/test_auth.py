@@ -308,13 +308,17 @@ def test_a_listener_of_the_pods_own_needs_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("listen", "auth", "error"),
     [
-        ("0.0.0.0:0", {}, "can be reached from elsewhere"),
-        (":0", {}, "can be reached from elsewhere"),
-        ("[::]:0", {}, "can be reached from elsewhere"),
+        ("0.0.0.0:0", {}, "can be reached from other machines"),
+        (":0", {}, "can be reached from other machines"),
+        ("[::]:0", {}, "can be reached from other machines"),
         ({"address": "0.0.0.0:0", "roles": ["worker"]}, {}, "may do worker there without a credential"),
         ({"address": "127.0.0.1:0", "roles": ["king"]}, {}, "worker, agent, webhook, viewer, operator"),
         ({"address": "127.0.0.1:0", "tls": True}, {}, "tls needs tls.cert_file"),
-        ("127.0.0.1:0", {"credentials": [{"name": "a", "roles": ["worker"]}]}, "needs one of token_file"),
+        (
+            "127.0.0.1:0",
+            {"credentials": [{"name": "a", "roles": ["worker"]}]},
+            "needs exactly one of token_file",
+        ),
         (
             "127.0.0.1:0",
             {"credentials": [{"name": "a", "roles": ["worker"], "token_env": "A"}]},

@@ -231,7 +231,7 @@ def test_a_spent_pause_is_shown_with_its_end() -> None:
         assert own.status("a")["suppressed"] is None
 
 
-# -- pause, resume, and names that nobody knows -------------------------------------------------------
+# -- pause, resume, and unknown names -----------------------------------------------------------------
 
 
 def test_pause_and_state_of_everything_have_to_be_meant(sidecar: Sidecar, scope: str) -> None:
@@ -251,7 +251,7 @@ def test_resume_of_a_name_that_nobody_knows_fails(sidecar: Sidecar, scope: str) 
     sidecar.pause(f"{scope}/llama")
     done = run("resume", f"{scope}/lama", "--url", sidecar.url)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"nobody knows {scope}/lama (did you mean {scope}/llama?), so nothing was resumed" in done.stderr
+    assert f"{scope}/lama is unknown (did you mean {scope}/llama?), so nothing was resumed" in done.stderr
     assert sidecar.status(f"{scope}/llama")["gate"] == "closed"
 
 
@@ -298,7 +298,7 @@ def test_watch_of_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str) -
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as watching:
         try:
-            assert f"nobody knows {scope}/knwon (did you mean {scope}/known?)" in watching.stderr.readline()
+            assert f"{scope}/knwon is unknown (did you mean {scope}/known?)" in watching.stderr.readline()
             assert "gate open" in watching.stdout.readline()
         finally:
             watching.terminate()
@@ -321,7 +321,7 @@ def test_a_name_outside_of_what_a_credential_sees_is_not_suggested() -> None:
         assert "did you mean team-a/x1/llama?" in done.stderr
         done = run("status", "team-a/x/llama", env={**env, "WELLBEING_TOKEN": tokens["A"]})
         assert done.returncode == 0
-        assert "nobody knows team-a/x/llama: it follows" in done.stderr
+        assert "team-a/x/llama is unknown: it follows" in done.stderr
 
 
 # -- durations ----------------------------------------------------------------------------------------

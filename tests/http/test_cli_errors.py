@@ -14,7 +14,7 @@ from harness.process import free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.cli import main
-from sidecar.cli.asking import DEFAULT_URL
+from sidecar.cli.sidecar_requests import DEFAULT_URL
 
 HTML = b"<html>nginx</html>"
 
@@ -101,12 +101,12 @@ def test_no_url(capsys, url: str, said: str) -> None:
 
 
 def test_no_answer(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("sidecar.cli.asking._SLACK_SECS", 0.2)
+    monkeypatch.setattr("sidecar.cli.sidecar_requests._SLACK_SECS", 0.2)
     with answering(None) as url:
         line = fails(capsys, "status", "--url", url)
     assert (
         line
-        == f"wellbeing-sidecar: no answer from {url} within 0.2 s: it accepts connections, but does not answer"
+        == f"wellbeing-sidecar: no answer from {url} within 0.2 s: nothing there answers: check --url (WELLBEING_URL)"
     )
 
 
@@ -168,16 +168,16 @@ def test_credentials(capsys, tmp_path: Path, monkeypatch) -> None:
     with Sidecar({"auth": {"credentials": [credential]}}, env={"T": "a-token-that-is-good"}) as own:
         monkeypatch.setenv("WELLBEING_URL", own.url)
         line = fails(capsys, "status", "a")
-        assert "the sidecar wants credentials" in line
-        assert "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN" in line
+        assert "the sidecar requires credentials" in line
+        assert "give a token with --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN" in line
         monkeypatch.setenv("WELLBEING_TOKEN", "a-token-that-is-wrong")
-        assert "the sidecar does not accept the token that was given" in fails(capsys, "status", "a")
+        assert "the sidecar does not accept the given token" in fails(capsys, "status", "a")
         monkeypatch.setenv("WELLBEING_TOKEN", "a-token-that-is-good")
         assert main(["status", "a"]) == 0
         capsys.readouterr()
         assert main(["pause", "a", "--reason", "x"]) == 1
         remark, line = capsys.readouterr().err.splitlines()
-        assert remark.startswith("note: nobody knows a")
+        assert remark.startswith("note: a is unknown")
         assert "use a token whose role and scope (auth.credentials of the config) allow it" in line
         assert "use a token whose role and scope" in fails(capsys, "status")
         for token, said in (

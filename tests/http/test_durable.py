@@ -91,7 +91,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(AssertionError, match="is of schema version 99, this sidecar knows 3"):
+    with pytest.raises(AssertionError, match="has schema version 99, this sidecar supports 3"):
         start(tmp_path).__enter__()
 
 
@@ -102,7 +102,7 @@ def test_a_second_sidecar_on_the_same_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_refused_or_set_aside(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"this is no database" * 1000)
-    with pytest.raises(AssertionError, match="is damaged or no store"):
+    with pytest.raises(AssertionError, match="is damaged or not a store"):
         start(tmp_path).__enter__()
     assert (tmp_path / "state.db").read_bytes().startswith(b"this is no")
     config = {"store": {"on_corrupt": "quarantine"}}
@@ -131,7 +131,7 @@ def test_values_that_cannot_be_are_damage(tmp_path: Path, damage: str) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute(damage)
     db.close()
-    with pytest.raises(AssertionError, match="state.db is damaged or no store.*quarantine"):
+    with pytest.raises(AssertionError, match="state.db is damaged or not a store.*quarantine"):
         start(tmp_path).__enter__()
     with start(tmp_path, store={"on_corrupt": "quarantine"}) as second:
         second.wait_log("store_quarantined")

@@ -40,7 +40,7 @@ def stubs() -> Iterator[dict[str, EngineStub]]:
     stubs = {kind: EngineStub(kind) for kind in KINDS}
     yield stubs
     for stub in stubs.values():
-        stub.die()
+        stub.stop()
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def test_a_restart_that_forgets_the_pause_is_paused_again(own: Sidecar, stubs, k
     stub = stubs[kind]
     own.pause(kind)
     agree(own, kind, stub, paused=True)
-    stub.die()
+    stub.stop()
     eventually(lambda: not in_sync(own, kind), "it is seen to be gone")
-    stub.revive()
+    stub.start()
     agree(own, kind, stub, paused=True)
     own.resume(kind)
     agree(own, kind, stub, paused=False)
@@ -137,10 +137,10 @@ def test_one_that_cannot_say_and_was_out_of_reach_is_told_again(own: Sidecar, st
     stub.fault = "refuse"
     eventually(lambda: not in_sync(own, "sglang"), "it is seen to be out of reach")
     # It may have been restarted meanwhile, and not be ready for another reason.
-    told = [path for _, path, _ in stub.asked].count("/pause_generation")
+    told = [path for _, path, _ in stub.requests].count("/pause_generation")
     stub.fault = ""
     agree(own, "sglang", stub, paused=True)
-    assert [path for _, path, _ in stub.asked].count("/pause_generation") > told
+    assert [path for _, path, _ in stub.requests].count("/pause_generation") > told
     own.resume("sglang")
     agree(own, "sglang", stub, paused=False)
 
@@ -177,10 +177,10 @@ def test_modes_are_sent_as_each_engine_knows_them() -> None:
             for kind, stub in (("vllm", vllm), ("sglang", sglang), ("ray", ray)):
                 own.pause(kind)
                 agree(own, kind, stub, paused=True)
-        assert ("POST", "/pause?mode=abort&clear_cache=false", None) in vllm.asked
-        assert ("POST", "/pause_generation", {"mode": "in_place"}) in sglang.asked
+        assert ("POST", "/pause?mode=abort&clear_cache=false", None) in vllm.requests
+        assert ("POST", "/pause_generation", {"mode": "in_place"}) in sglang.requests
         body = {"model": "m", "options": {"mode": "wait", "clear_cache": False}}
-        assert ("POST", "/pause", body) in ray.asked
+        assert ("POST", "/pause", body) in ray.requests
 
 
 def test_an_engine_that_leaves_the_config_while_it_is_paused_is_resumed() -> None:
@@ -230,7 +230,7 @@ def test_an_engine_whose_config_changes_at_the_same_url_is_not_resumed_in_betwee
         own.configure({"engines": [config("vllm", stub, check_secs=0.2)]})
         own.ok_reload()
         agree(own, "vllm", stub, paused=True)
-        assert ("POST", "/resume", None) not in stub.asked
+        assert ("POST", "/resume", None) not in stub.requests
 
 
 def test_an_engine_that_was_never_paused_is_left_alone_when_it_leaves_the_config() -> None:
@@ -238,10 +238,10 @@ def test_an_engine_that_was_never_paused_is_left_alone_when_it_leaves_the_config
         agree(own, "vllm", stub, paused=False)
         own.configure({})
         own.ok_reload()
-        asked = len(stub.asked)
+        asked = len(stub.requests)
         own.pause("vllm")
         own.resume("vllm")
-        assert len(stub.asked) == asked
+        assert len(stub.requests) == asked
 
 
 def test_a_stop_of_the_sidecar_leaves_the_engine_paused_and_the_next_run_goes_on_with_it() -> None:

@@ -33,7 +33,7 @@ planted(sidecar.web.gate.protocol, "snapshot_response", lambda a, k: len(a) > 1 
 planted(sidecar.web.asgi, "scope_in", lambda a, k: "/v1/state/broken" in a[0])
 planted(sidecar.web.asgi, "route_of", lambda a, k: "/very/broken" in a[0])
 import sidecar.web.api.flask_app
-for name in ("status_of", "query_of"):
+for name in ("read_status", "query_of"):
     planted(sidecar.web.api.flask_app, name, broken)
 planted(sidecar.web.api.command_routes, "scope_of", broken)
 """

@@ -85,12 +85,12 @@ def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
         own.wait_for_gate("old/server", "open")
         origin.values["state"] = "distressed"
         own.wait_for_gate("old/server", "closed")
-        origin.die()
+        origin.stop()
         own.wait_for_gate("old/server", "open")
         eventually(lambda: own.metric(UP) == 0, "it is seen to be gone")
         eventually(lambda: counted(own)[-1] == 0, "who waited there is gone")
         assert len(own.logs("import_down")) == 1
-        origin.revive()
+        origin.start()
         own.wait_for_metric(UP, 1)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from harness.sidecar import Sidecar
 from sidecar.web.api.openapi import openapi
-from sidecar.web.guard import OPEN, ROUTES
+from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import TITLES
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def test_it_is_served_as_it_is_made(sidecar: Sidecar) -> None:
 
 def test_every_route_is_in_it() -> None:
     paths = {path.removesuffix("/{scope}") for path in openapi()["paths"]}
-    assert paths == {*ROUTES, *(one for one in OPEN if one != "/problems"), "/problems/{name}"}
+    assert paths == {*ROUTE_ROLES, *(one for one in OPEN_ROUTES if one != "/problems"), "/problems/{name}"}
 
 
 def test_every_problem_is_in_it_by_its_status() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.sidecar import Sidecar
-from sidecar.web.requests import PARAMETERS
+from sidecar.web.gate.requests import PARAMETERS
 
 
 @pytest.mark.parametrize(

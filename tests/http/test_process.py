@@ -84,7 +84,7 @@ def test_an_address_that_cannot_be_used_is_said_at_once(tmp_path: Path, address:
 
 def test_a_socket_path_that_is_too_long_is_a_mistake_in_the_config(tmp_path: Path) -> None:
     line = the_line(serve(tmp_path, "--store", "memory:", "--listen", "unix:/" + "x" * 200), 2)
-    assert "--listen: the path of a Unix socket may have 107 bytes: use a shorter one" in line
+    assert "--listen: the path of a Unix socket may have at most 107 bytes: shorten" in line
 
 
 def test_the_socket_of_a_running_sidecar_is_not_taken_away(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_of_two_addresses_the_first_is_let_go_if_the_second_fails(tmp_path: Path
         ),
         ("sqlite:.", "cannot be opened: it is a folder: name a file in it, as sqlite:wellbeing.db"),
         ("sqlite:file/a.db", "file/a.db cannot be opened: the folder file does not exist: make it"),
-        ("sqlite:file", "is damaged or no store"),
+        ("sqlite:file", "is damaged or not a store"),
         ("sqlite:/proc/a.db", "store /proc/a.db cannot be opened"),
-        ("sqlite:/dev/null", "/dev/null cannot be opened: it is no regular file: name another one"),
+        ("sqlite:/dev/null", "/dev/null cannot be opened: it is not a regular file: name another file"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path, store: str, said: str) -> None:
@@ -145,7 +145,7 @@ def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
     assert f"{config}: cannot be read: Permission denied" in said
     folder.chmod(0o555)
     said = the_line(serve(tmp_path, "--store", f"sqlite:{folder}/b.db", *tmp, inside=weak), 3)
-    assert f"{folder}/b.db cannot be opened: the folder {folder} is not writable: make it so" in said
+    assert f"{folder}/b.db cannot be opened: the folder {folder} is not writable: make it writable" in said
     said = the_line(
         serve(tmp_path, "--store", "memory:", "--listen", f"unix:{folder}/x.sock", inside=weak), 3
     )
@@ -299,7 +299,7 @@ class Impatient(Sidecar):
 import sys
 from sidecar.cli import main
 from sidecar.web import arbiter, server
-server._HUNG_SECS, arbiter._LONGEST_LOOK_SECS = 3, 1.0
+server._HUNG_SECS, arbiter._MAX_CHECK_INTERVAL_SECS = 3, 1.0
 sys.exit(main(["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log-format", "json"]))
 """
 

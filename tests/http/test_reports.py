@@ -78,7 +78,7 @@ def test_an_unnamed_scopes_reports_count_at_its_nearest_ancestor(sidecar: Sideca
         ({"client": "a"}, "sequence: is missing"),
         ({"client": "a", "sequence": -1}, "sequence: must be"),
         ({"client": "a", "sequence": 1, "requests": 1.5}, "requests: must be"),
-        ({"client": "a", "sequence": 1, "requests": 1, "blocked": 2}, "blocked are more than requests"),
+        ({"client": "a", "sequence": 1, "requests": 1, "blocked": 2}, "blocked is more than requests"),
         ({"client": "a", "sequence": 1, "requests": 1, "waited": 1}, "more than blocked"),
         ({"client": "a", "sequence": 1, "acknowledged": {"x": 1}}, "acknowledged"),
         ({"client": "a", "sequence": 1, "interval_secs": 0}, "interval_secs"),

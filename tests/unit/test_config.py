@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import Config, ConfigError, describe, load_config, parse_duration, what_pauses
+from sidecar.config import Config, ConfigError, describe, describe_pausing, load_config, parse_duration
 from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
 
@@ -67,19 +67,19 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("defaults:\n  max_pause_secs: true", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got True"),
         ("defaults:\n  max_pause_secs: .nan", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got nan"),
         ("scope_idle_secs: 0s", "sidecar.yaml:1: scope_idle_secs: must be above 0 seconds, got '0s'"),
-        ("listen: ['127.0.0.1:80', '127.0.0.1:80']", "sidecar.yaml:1: listen: 127.0.0.1:80 stands here twice"),
-        ("listen: unix:/" + "x" * 107, "sidecar.yaml:1: listen: the path of a Unix socket may have 107 bytes: use a shorter one than"),
+        ("listen: ['127.0.0.1:80', '127.0.0.1:80']", "sidecar.yaml:1: listen: 127.0.0.1:80 is listed twice"),
+        ("listen: unix:/" + "x" * 107, "sidecar.yaml:1: listen: the path of a Unix socket may have at most 107 bytes: shorten"),
         ("defaults:\n  enabled: 1", "sidecar.yaml:2: defaults.enabled: must be true or false, got 1"),
         ("defaults: 7", "sidecar.yaml:1: defaults: must be a mapping of keys to values"),
         ("policies:\n  - max_pause_secs: 1", "sidecar.yaml:2: policies[0].match: is missing"),
-        ("policies:\n  - match: a//b", "sidecar.yaml:2: policies[0].match: 'a//b' is no scope: segment 2 is empty"),
+        ("policies:\n  - match: a//b", "sidecar.yaml:2: policies[0].match: 'a//b' is not a scope: segment 2 is empty"),
         ("policies: {}", "sidecar.yaml:1: policies: must be a list"),
         ("defaults:\n  max_pause_secs: 1\n  min_pause_secs: 2", "sidecar.yaml:1: defaults.min_pause_secs: must not be above max_pause_secs (1), got 2"),
-        ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is no wellbeing state"),
+        ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is not a wellbeing state"),
         ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
         ("store: redis://x", "sidecar.yaml:1: store.url: must be memory: or sqlite:PATH"),
-        ("a: 1\na: 2", "sidecar.yaml:2: a: stands here a second time"),
+        ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
         ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
@@ -126,7 +126,7 @@ def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> N
     ],
 )  # fmt: skip
 def test_a_config_says_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
-    assert what_pauses(load(tmp_path, text).policies) == said
+    assert describe_pausing(load(tmp_path, text).policies) == said
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_memory_needs_no_quotes_in_a_variable_and_is_told_to_in_a_file(tmp_path:
     assert load_config(None, {"WELLBEING_STORE": "memory:"}).store.url == "memory:"
     path = tmp_path / "sidecar.yaml"
     path.write_text("store: memory:\n")
-    with pytest.raises(ConfigError, match='quote a text that has a colon, as "memory:"'):
+    with pytest.raises(ConfigError, match='quote text that contains a colon, such as "memory:"'):
         load_config(path, {})
     path.write_text('store: "memory:"\n')
     assert load_config(path, {}).store.url == "memory:"

@@ -38,11 +38,11 @@ CREDENTIAL = "auth:\n  credentials:\n    - {{name: a, roles: [viewer],\n       {
     ("content", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"", "is empty: it needs to hold the secret"),
-        (b" \n", "is empty: it needs to hold the secret"),
-        (b"short", "is shorter than 16 characters: `wellbeing-sidecar token` makes a good one"),
-        (b"\xff" * 20, "is no text"),
-        (b"a-token-that-is-good\nand another line", "has more than one line or control characters"),
+        (b"", "is empty: it must contain the secret"),
+        (b" \n", "is empty: it must contain the secret"),
+        (b"short", "is shorter than 16 characters: `wellbeing-sidecar token` prints a good one"),
+        (b"\xff" * 20, "is not text"),
+        (b"a-token-that-is-good\nand another line", "has several lines or control characters"),
         (b"x" * 70_000, "is longer than 65536 bytes"),
     ],
 )
@@ -92,10 +92,10 @@ def test_certificates_are_parsed(problems, certificates: Path) -> None:
     other = certificates / "client.key"
     [found] = problems(f"tls:\n  cert_file: {cert}\n  key_file: {other}")
     assert found.startswith(
-        f"sidecar.yaml:2: tls.cert_file: {cert} and {other} are no certificate in PEM with its key"
+        f"sidecar.yaml:2: tls.cert_file: {cert} and {other} are not a PEM certificate with its key"
     )
     [found] = problems(f"tls: {{cert_file: {cert}, key_file: {key}, client_ca_file: {key}}}")
-    assert f"tls.client_ca_file: {key} has no certificates in PEM" in found
+    assert f"tls.client_ca_file: {key} has no PEM certificates" in found
     [found] = problems(f"alerts: {{alertmanager: {{cert_file: {cert}}}}}")
     assert "alerts.alertmanager.cert_file" in found
     both = certificates / "both.pem"
@@ -112,7 +112,7 @@ def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
     )
     assert "cannot be opened: it is a folder: name a file in it" in problems("store: sqlite:.")[0]
     Path("text").write_text("no database")
-    assert "text is no SQLite database" in problems("store: sqlite:text")[0]
+    assert "text is not an SQLite database" in problems("store: sqlite:text")[0]
     with sqlite3.connect("some.db") as db:
         db.execute("CREATE TABLE x (y)")
     db.close()
@@ -127,7 +127,7 @@ def test_sockets_are_looked_at(problems, tmp_path: Path) -> None:
     assert "does not exist" in problems(f"listen:\n  - unix:{tmp_path}/nowhere/x.sock")[0]
     [found] = problems(f"listen:\n  - 127.0.0.1:0\n  - address: unix:{tmp_path}/sidecar.yaml")
     assert found.startswith("sidecar.yaml:3: listen[1].address: ")
-    assert "exists and is no socket" in found
+    assert "exists and is not a socket" in found
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(f"{tmp_path}/left.sock")
     assert problems(f"listen: unix:{tmp_path}/left.sock") == []

@@ -43,7 +43,7 @@ def test_a_slice_is_a_share_of_what_the_others_took(
             time.now += others
 
         asyncio.get_running_loop().call_soon(work)
-        await one.let_others_run()
+        await one.yield_to_others()
         time.now += slice_secs * 0.9
         assert not one.expired
         time.now += slice_secs * 0.2

@@ -1,1 +1,1 @@
-"""The API: what each route takes and answers, and its OpenAPI description."""
+"""The API: the routes, their request bodies and responses, and the OpenAPI description."""

@@ -1,4 +1,4 @@
-"""Request bodies: JSON objects with a few known members."""
+"""Parses request bodies: JSON objects with a few known members."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from typing import NoReturn
 
-from sidecar.core.errors import nearest, shown
+from sidecar.core.errors import closest_match, short_repr
 from sidecar.web.problems import Problem
 
 MAX_REASON_LENGTH = 1000
@@ -37,9 +37,9 @@ class Body:
             raise Problem("invalid-body", f"must be a JSON object, got {_type(members)}")
         for name in members:
             if name not in known:
-                near = nearest(name, known)
+                near = closest_match(name, known)
                 hint = f"did you mean {near}?" if near else f"known are {', '.join(known)}"
-                raise Problem("invalid-body", f"{shown(name)}: no such member; {hint}")
+                raise Problem("invalid-body", f"{short_repr(name)}: no such member; {hint}")
         return cls(members)
 
     def required(self, name: str) -> object:
@@ -49,7 +49,7 @@ class Body:
         return self._members[name]
 
     def text(self, name: str, default: str) -> str:
-        """A string; ``default`` where it is absent or null."""
+        """A string; ``default`` if it is absent or null."""
         value = self._members.get(name)
         if value is None:
             return default
@@ -66,16 +66,17 @@ class Body:
         return value
 
     def name(self, name: str, default: str) -> str:
-        """A name, as it may follow ``agent:``."""
+        """A name that may follow ``agent:``."""
         value = self.text(name, default)
         if not _NAME.fullmatch(value):
             raise Problem(
-                "invalid-body", f"{name}: must be 1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -, got {shown(value)}"
+                "invalid-body",
+                f"{name}: must be 1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -, got {short_repr(value)}",
             )
         return value
 
     def seconds(self, name: str, *, positive: bool = False) -> float | None:
-        """A number of seconds of at least 0, or above 0; None where it is absent or null."""
+        """Seconds of at least 0, or above 0 if ``positive``; None: the member is absent or null."""
         value = self._members.get(name)
         if value is None:
             return None
@@ -83,11 +84,13 @@ class Body:
             _wrong(name, "a number of seconds", value)
         if not 0 <= value <= _MAX_SECS or (positive and value == 0) or math.isnan(value):
             least = "above 0" if positive else "of at least 0"
-            raise Problem("invalid-body", f"{name}: must be seconds, a number {least}, got {shown(value)}")
+            raise Problem(
+                "invalid-body", f"{name}: must be seconds, a number {least}, got {short_repr(value)}"
+            )
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least 0; ``default`` where it is absent, which is an error if that is None."""
+        """A whole number of at least 0; ``default`` if absent. Without a default, absence is an error."""
         value = self._members.get(name, default)
         if value is None:
             raise Problem("invalid-body", f"{name}: is missing")
@@ -96,7 +99,7 @@ class Body:
         return value
 
     def counts(self, name: str) -> tuple[int, ...] | None:
-        """A list of whole numbers of at least 0; None where it is absent or null."""
+        """A list of whole numbers of at least 0; None: the member is absent or null."""
         value = self._members.get(name)
         if value is None:
             return None
@@ -109,8 +112,8 @@ class Body:
         """The names of the members."""
         return tuple(self._members)
 
-    def within(self, name: str, known: tuple[str, ...]) -> Body:
-        """The object ``name``, which has only ``known`` members; empty where it is absent."""
+    def nested(self, name: str, known: tuple[str, ...]) -> Body:
+        """The nested object ``name``, with only ``known`` members; an empty object if it is absent."""
         value = self._members.get(name)
         if value is None:
             return Body({})
@@ -118,7 +121,7 @@ class Body:
             _wrong(name, "an object", value)
         for member in value:
             if member not in known:
-                raise Problem("invalid-body", f"{name}.{shown(member)}: no such member")
+                raise Problem("invalid-body", f"{name}.{short_repr(member)}: no such member")
         return Body(value)
 
 

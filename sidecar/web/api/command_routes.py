@@ -1,7 +1,7 @@
 """Routes that change something: notifications, claims, pauses, resumes, reports.
 
-They are answered in the event loop: handing a request to a thread takes longer than its commit. A thread
-parses large bodies only.
+They run in the event loop, because passing a request to a thread takes longer than its commit. Only large
+bodies are parsed in a thread.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from .reports import report_of
 
 _OPERATOR = "operator"
 _AGENT = "default"
-_AT_ONCE_BYTES = 16_384
+_MAX_INLINE_BYTES = 16_384
 """A larger body, such as a notification of more than about 30 alerts, is parsed in a thread."""
 
-Act = Callable[[], Awaitable[HttpResponse]]
-Read = Callable[[str, bytes, Identity], Act]
+Handler = Callable[[], Awaitable[HttpResponse]]
+BodyParser = Callable[[str, bytes, Identity], Handler]
 
 
 class _Route(NamedTuple):
-    """The method of a route; ``read`` parses a body and returns what to do in the loop."""
+    """The method of a route. ``read`` parses a body and returns the handler to run in the loop."""
 
     method: str
-    read: Read
+    read: BodyParser
 
 
 class CommandRoutes:
-    """Parses requests, and submits their commands.
+    """Parses requests and submits their commands.
 
     Args:
         service: the running sidecar.
@@ -62,37 +62,37 @@ class CommandRoutes:
         }
 
     def method_of(self, route: str | None, path: str) -> str | None:
-        """The one method of ``route``; None: it is not a command route, or ``path`` does not belong to it."""
+        """The method of ``route``; None: it is not a command route, or ``path`` does not match it."""
         found = self._routes.get(route or "")
         if found is None or (route == "/v1/alerts" and path != route):
             return None
         return found.method
 
-    async def answer(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
-        """The response, when the command is done.
+    async def respond(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
+        """Run the command; return the response.
 
         Args:
-            route: one that `method_of` knows.
-            path: the route and the scope that follows it.
+            route: a route that `method_of` knows.
+            path: the route, followed by the scope.
             body: the whole body.
-            sender: who sent it.
+            sender: the identity of the client.
 
         Raises:
-            Problem: it was refused; nothing was changed.
+            Problem: the request was refused, and nothing changed.
         """
         scope = scope_of(path, route)
         read = self._routes[route].read
         counters = self._service.controller.counters
         try:
-            if len(body) <= _AT_ONCE_BYTES:
-                act = read(scope, body, sender)
+            if len(body) <= _MAX_INLINE_BYTES:
+                handle = read(scope, body, sender)
             else:
-                act = await asyncio.to_thread(read, scope, body, sender)
-            return await act()
+                handle = await asyncio.to_thread(read, scope, body, sender)
+            return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
             # Alertmanager does not send it again soon: ask it for its alerts.
-            self._service.alerting.hurry()
+            self._service.alerting.reconcile_now()
             too_large = isinstance(error, NotificationTooLarge)
             name = "notification-too-large" if too_large else "invalid-notification"
             raise Problem(name, str(error)) from error
@@ -105,7 +105,7 @@ class CommandRoutes:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _notification(self, _: str, body: bytes, sender: Identity) -> Act:
+    def _notification(self, _: str, body: bytes, sender: Identity) -> Handler:
         service = self._service
         limits = service.config.limits
         notification = parse_notification(
@@ -115,12 +115,12 @@ class CommandRoutes:
             max_label_bytes=limits.max_label_bytes,
         )
         now = service.clock.now()
-        interpretation = service.alerting.interpreter.hear(notification, now, within=sender.scope)
+        interpretation = service.alerting.interpreter.interpret(notification, now, sender_scope=sender.scope)
 
         async def take() -> HttpResponse:
             try:
-                taken = await service.performed(
-                    service.alerting.take(notification, interpretation, sender.name)
+                taken = await service.await_result(
+                    service.alerting.receive(notification, interpretation, sender.name)
                 )
             except Problem:
                 service.controller.counters.notifications["unavailable"] += 1
@@ -129,7 +129,7 @@ class CommandRoutes:
 
         return take
 
-    def _claim(self, scope: str, data: bytes, sender: Identity) -> Act:
+    def _claim(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data, ("state", "reason", "source", "ttl_secs"))
         try:
             state = WellbeingState.parse(body.required("state"))
@@ -138,20 +138,20 @@ class CommandRoutes:
         source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
         ttl_secs = body.seconds("ttl_secs", positive=True)
-        return self._performing(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
+        return self._submit_handler(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
 
-    def _pause(self, scope: str, data: bytes, sender: Identity) -> Act:
+    def _pause(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
         reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
         by = sender.name or _OPERATOR
-        return self._performing(Pause(scope, reason, by, body.seconds("max_pause_secs")), scope, sender)
+        return self._submit_handler(Pause(scope, reason, by, body.seconds("max_pause_secs")), scope, sender)
 
-    def _resume(self, scope: str, data: bytes, sender: Identity) -> Act:
+    def _resume(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        return self._performing(Resume(scope, sender.name or _OPERATOR, reason), scope, sender)
+        return self._submit_handler(Resume(scope, sender.name or _OPERATOR, reason), scope, sender)
 
-    def _report(self, scope: str, data: bytes, _: Identity) -> Act:
+    def _report(self, scope: str, data: bytes, _: Identity) -> Handler:
         report = report_of(data)
 
         async def count() -> HttpResponse:
@@ -159,10 +159,10 @@ class CommandRoutes:
 
         return count
 
-    def _performing(self, command: Command, scope: str, sender: Identity) -> Act:
+    def _submit_handler(self, command: Command, scope: str, sender: Identity) -> Handler:
         async def perform() -> HttpResponse:
             controller = self._service.controller
-            await self._service.performed(controller.submit(command, sender.name))
+            await self._service.await_result(controller.submit(command, sender.name))
             return snapshot_response(*controller.tree.find(scope))
 
         return perform

@@ -22,7 +22,7 @@ _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    # nginx would hold back what is small.
+    # nginx would buffer small responses.
     (b"x-accel-buffering", b"no"),
 ]
 
@@ -30,27 +30,27 @@ _HEADERS = [
 async def stream_events(
     scope: str, tree: GateTree, streams: EventStreams, receive: Receive, send: Send
 ) -> None:
-    """Answer with the events of ``scope`` until the client goes.
+    """Stream the events of ``scope`` until the client disconnects.
 
     Raises:
-        Problem: there are as many streams as may be.
+        Problem: too many streams are open.
     """
-    stream = streams.begin(scope)
+    stream = streams.open(scope)
     if stream is None:
-        detail = "as many event streams are open as may be (limits.max_event_streams): try again later"
+        detail = "too many event streams are open (limits.max_event_streams): try again later"
         raise Problem("too-many-streams", detail, headers={"Retry-After": "5"})
-    telling = asyncio.ensure_future(_tell(stream, tree, send))
-    leaving = asyncio.ensure_future(_departure(receive))
+    sending = asyncio.ensure_future(_send_events(stream, tree, send))
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         streams.leave(stream)
-        for task in (telling, leaving):
+        for task in (sending, disconnected):
             task.cancel()
-        await asyncio.gather(telling, leaving, return_exceptions=True)
+        await asyncio.gather(sending, disconnected, return_exceptions=True)
 
 
-async def _tell(stream: EventStream, tree: GateTree, send: Send) -> None:
+async def _send_events(stream: EventStream, tree: GateTree, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await _send(send, _event("snapshot", *tree.find(stream.scope)))
     while True:
@@ -66,14 +66,14 @@ def _change(gate: Gate, path: str | None) -> bytes:
 
 
 def _event(name: str, gate: Gate, path: str | None) -> bytes:
-    shot = snapshot_of(gate, path)
-    return f"event: {name}\nid: {shot.version}\ndata: {json.dumps(shot.to_json())}\n\n".encode()
+    snapshot = snapshot_of(gate, path)
+    return f"event: {name}\nid: {snapshot.version}\ndata: {json.dumps(snapshot.to_json())}\n\n".encode()
 
 
 async def _send(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _departure(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The Flask application: routes that people read. Routes that change something are in `command_routes`."""
+"""The Flask application: status, history, the status page, OpenAPI and reload."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _PAGE_ENTRIES = 50
 
 
 class _AnyPath(BaseConverter):
-    """The rest of a path, with slashes. The view checks whether it is a scope."""
+    """The rest of a path, including slashes. The view validates the scope."""
 
     regex = ".*"
     part_isolating = False
 
 
 def create_api(service: Service) -> Flask:
-    """The WSGI application over ``service``."""
+    """The WSGI application for ``service``."""
     api = Flask(__name__, static_folder=None)
     api.url_map.converters["any"] = _AnyPath
     api.url_map.merge_slashes = False
-    # Like all other routes, these answer OPTIONS with 405 and Allow.
+    # OPTIONS gets 405 with an Allow header, as on all other routes.
     api.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     views = _Views(service)
     routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
@@ -57,9 +57,9 @@ def create_api(service: Service) -> Flask:
             api.add_url_rule(
                 f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
-    api.register_error_handler(Problem, views.refuse)
+    api.register_error_handler(Problem, views.handle_problem)
     api.register_error_handler(HTTPException, _http_problem)
-    api.register_error_handler(Exception, views.fail)
+    api.register_error_handler(Exception, views.handle_exception)
     api.after_request(_no_store)
     return api
 
@@ -82,7 +82,7 @@ class _Views:
         service = self._service
         viewer: Identity = request.environ["asgi.scope"]["state"]["identity"]
         return read_status(
-            service.in_loop,
+            service.call_in_loop,
             service.controller,
             scope,
             visible=viewer.scope,
@@ -117,13 +117,13 @@ class _Views:
             raise Problem("invalid-config", str(error)) from error
         return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
 
-    def refuse(self, problem: Problem) -> Response:
-        """Answer with a problem that a view raised."""
+    def handle_problem(self, problem: Problem) -> Response:
+        """The response to a problem that a view raised."""
         self._service.count_refusal(problem.name)
         return _problem_response(problem)
 
-    def fail(self, _: Exception) -> Response:
-        """Answer and count any other exception of a view."""
+    def handle_exception(self, _: Exception) -> Response:
+        """Record any other exception of a view; the response is an internal error."""
         self._service.fast_path.record_failure("request")
         return _problem_response(Problem("internal-error", "the sidecar failed; its log has the reason"))
 

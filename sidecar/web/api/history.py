@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from sidecar.clock import rfc3339
-from sidecar.core.errors import shown
-from sidecar.store import KINDS, Entry, HistoryQuery
+from sidecar.core.errors import short_repr
+from sidecar.store import KINDS, HistoryEntry, HistoryQuery
 from sidecar.web.problems import Problem
 
 MAX_PAGE = 1000
 
 
 def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
-    """The query of a request.
+    """The history query of a request's parameters.
 
     Raises:
         Problem: a parameter is not valid.
@@ -39,7 +39,7 @@ def query_of(scope: str, parameters: Mapping[str, str]) -> HistoryQuery:
     )
 
 
-def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
+def page_of(entries: list[HistoryEntry], query: HistoryQuery) -> dict[str, Any]:
     """The response: the entries, and the cursor of the next page if there may be one."""
     more = len(entries) == query.limit
     return {
@@ -48,7 +48,7 @@ def page_of(entries: list[Entry], query: HistoryQuery) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Entry) -> dict[str, object]:
+def _entry(entry: HistoryEntry) -> dict[str, object]:
     return {
         "id": entry.id,
         "at": rfc3339(entry.at),
@@ -82,9 +82,9 @@ def _time(name: str, text: str | None) -> float | None:
     except (ValueError, OverflowError):
         at = math.nan
     if math.isnan(at):
-        raise _wrong(name, "a time as in RFC 3339, with its zone", text)
+        raise _wrong(name, "a time in RFC 3339 with a time zone", text)
     return at
 
 
 def _wrong(name: str, wanted: str, got: str) -> Problem:
-    return Problem("invalid-parameter", f"{name}: must be {wanted}, got {shown(got)}")
+    return Problem("invalid-parameter", f"{name}: must be {wanted}, got {short_repr(got)}")

@@ -1,4 +1,4 @@
-"""The contract of all routes, as OpenAPI 3.1."""
+"""The OpenAPI 3.1 description of all routes."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
 from sidecar.web.gate.responses import RAMP_HEADER
-from sidecar.web.guard import OPEN, ROUTES
+from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
 from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
 
-# "." and ".." are no segments.
+# "." and ".." are not valid segments.
 _SEGMENT = "(?!\\.{1,2}(/|$))[A-Za-z0-9._:~-]{1,64}"
 _SCOPE = {
     "name": "scope",
     "in": "path",
     "required": True,
-    "description": "Up to 8 segments joined by `/`. It may be left out: then it is the root.",
+    "description": "Up to 8 segments joined by `/`. Without it the request is about the root.",
     "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
 }
 WAITS = ("waited", "timed_out", "abandoned")
-"""Outcomes of waits that clients report."""
+"""The wait outcomes that clients report."""
 
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
@@ -45,7 +45,7 @@ def openapi() -> Json:
         "info": {
             "title": "Wellbeing sidecar",
             "version": __version__,
-            "description": "Watches the wellbeing of agents and models; inference waits while it is bad.",
+            "description": "Monitors the wellbeing of agents and models. Pauses inference while it is bad.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
@@ -61,16 +61,16 @@ def openapi() -> Json:
 
 
 def _secured(path: str, item: Json) -> Json:
-    """Add to ``item`` the role that it takes and the problems that are possible everywhere."""
+    """Add the required role and the problems that all routes share to ``item``."""
     route = path.removesuffix("/{scope}")
-    role = ROUTES.get(route)
+    role = ROUTE_ROLES.get(route)
     for method in ("get", "head", "put", "post"):
         operation = item.get(method)
         if operation is None:
             continue
         operation["operationId"] = f"{method} {path}".replace("/", " ").title().replace(" ", "")
         problems = operation.pop("problems", ())
-        if role is not None and route not in OPEN:
+        if role is not None and route not in OPEN_ROUTES:
             operation["description"] = f"Role: {role}." + operation.get("description", "")
             operation["security"] = [{"token": []}, {"password": []}, {"certificate": []}, {}]
             problems = (*problems, *_EVERYWHERE)
@@ -101,19 +101,21 @@ def _paths() -> Json:
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
         **_scoped("/v1/events", {"get": _events()}),
-        **_scoped("/v1/state", {"put": _change("Report an agent's own state", "ClaimState", "GateSnapshot")}),
-        **_scoped("/v1/pause", {"post": _change("Close the gate", "Pause", "GateSnapshot")}),
         **_scoped(
-            "/v1/resume", {"post": _change("Lift every hold", "Resume", "GateSnapshot", optional=True)}
+            "/v1/state", {"put": _command("Report an agent's own state", "ClaimState", "GateSnapshot")}
+        ),
+        **_scoped("/v1/pause", {"post": _command("Close the gate", "Pause", "GateSnapshot")}),
+        **_scoped(
+            "/v1/resume", {"post": _command("Lift every hold", "Resume", "GateSnapshot", optional=True)}
         ),
         **_scoped(
             "/v1/reports",
-            {"post": _change("Report what a client counted", "Report", "Accepted", "too-many-clients")},
+            {"post": _command("Report the counts of a client", "Report", "Accepted", "too-many-clients")},
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
         "/v1/alerts": {
-            "post": _change(
+            "post": _command(
                 "Alertmanager's webhook, version 4",
                 "Notification",
                 "AlertCounts",
@@ -130,8 +132,8 @@ def _paths() -> Json:
             )
         },
         "/": {"get": _plain("The status page", "text/html", problems=("store-unavailable",))},
-        "/-/healthy": {"get": _plain("Whether the process lives", "text/plain")},
-        "/-/ready": {"get": _plain("Whether it takes requests", "text/plain", problems=("shutting-down",))},
+        "/-/healthy": {"get": _plain("Whether the process is alive", "text/plain")},
+        "/-/ready": {"get": _plain("Whether it accepts requests", "text/plain", problems=("shutting-down",))},
         "/-/reload": {
             "post": _plain(
                 "Load the config again",
@@ -174,16 +176,22 @@ def _gate(*, head: bool = False) -> Json:
             _query(
                 "wait",
                 {"type": "number", "minimum": 0},
-                "Seconds to wait at most; by default, and at most, `wait_timeout_secs`.",
+                "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
-            _query("deny_status", {"enum": ["401", "403", "429"]}, "Refuses in place of 503."),
+            _query(
+                "deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."
+            ),
         ],
         "responses": {
-            "200": _shot(head=head),
-            "401": _paused("Paused, where `deny_status` says so; or who are you?", head=head),
-            "403": _paused("Paused, where `deny_status` says so; or you may not", head=head),
-            "429": _paused("Paused, where `deny_status` says so; or too many wrong credentials", head=head),
-            "503": _paused("Paused, and the wait ran out; or too many wait; or shutting down", head=head),
+            "200": _snapshot(head=head),
+            "401": _paused("Paused, with `deny_status=401`; or authentication is required", head=head),
+            "403": _paused(
+                "Paused, with `deny_status=403`; or the credential does not allow this", head=head
+            ),
+            "429": _paused("Paused, with `deny_status=429`; or too many wrong credentials", head=head),
+            "503": _paused(
+                "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
+            ),
         },
     }
 
@@ -195,7 +203,7 @@ def _watch(*, head: bool = False) -> Json:
             _query(
                 "wait",
                 {"type": "number", "minimum": 0, "default": WATCH_WAIT_SECS},
-                f"Seconds; at most {WATCH_WAIT_CAP_SECS:g} are waited.",
+                f"Seconds to wait at most; the maximum is {WATCH_WAIT_CAP_SECS:g}.",
             ),
             {
                 "name": "If-None-Match",
@@ -204,7 +212,10 @@ def _watch(*, head: bool = False) -> Json:
                 "description": "The last `ETag`.",
             },
         ],
-        "responses": {"200": _shot(head=head), "304": {"description": "The wait ran out without a change"}},
+        "responses": {
+            "200": _snapshot(head=head),
+            "304": {"description": "The wait timed out without a change"},
+        },
         "problems": ("too-many-watchers", "shutting-down"),
     }
 
@@ -222,28 +233,36 @@ def _events() -> Json:
     }
 
 
-def _change(summary: str, takes: str, gives: str, *problems: str, optional: bool = False) -> Json:
+def _command(
+    summary: str, request_schema: str, response_schema: str, *problems: str, optional: bool = False
+) -> Json:
     return {
         "summary": summary,
         "requestBody": {
             "required": not optional,
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{takes}"}}},
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{request_schema}"}}},
         },
-        "responses": {"200": _json("Done, and durable", {"$ref": f"#/components/schemas/{gives}"})},
+        "responses": {
+            "200": _json("Done and stored durably", {"$ref": f"#/components/schemas/{response_schema}"})
+        },
         "problems": (*_CHANGES, *problems),
     }
 
 
 def _status() -> Json:
     return {
-        "summary": "Everything that is known of a scope",
-        "description": "`unwell`: itself and the known scopes inside it whose own state is not healthy or "
-        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts them all, "
-        "`closed_total` those whose gate is not open. `suppressed`: the policy would pause it, but its pause "
-        "of this episode is over. `follows` and `nearest`, where nobody knows the scope: the known scope "
-        "that it follows, and one with a similar name.",
+        "summary": "Everything that is known about a scope",
+        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy or "
+        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts all of them, "
+        "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
+        "of this episode is over. For an unknown scope: `follows` is the known scope that it follows, "
+        "`nearest` is a known scope with a similar name.",
         "parameters": [
-            _query("below", {"enum": ["true", "false"], "default": "false"}, "Those inside it as well.")
+            _query(
+                "below",
+                {"enum": ["true", "false"], "default": "false"},
+                "List all known scopes inside it too.",
+            )
         ],
         "responses": {"200": _json("The status", {"$ref": "#/components/schemas/Status"})},
     }
@@ -257,9 +276,9 @@ def _history() -> Json:
         "summary": "History entries, newest first",
         "parameters": [
             _query("limit", {**whole, "maximum": 1000, "default": 100}, "Entries on a page."),
-            _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the page before."),
+            _query("cursor", {**whole, "maximum": 2**63 - 1}, "`next_cursor` of the previous page."),
             _query("kind", {"type": "string", "pattern": kinds}, "Kinds of entries, joined by commas."),
-            _query("below", {"enum": ["true", "false"], "default": "true"}, "Of scopes inside it as well."),
+            _query("below", {"enum": ["true", "false"], "default": "true"}, "Include the scopes inside it."),
             _query("since", time, "Not before."),
             _query("until", time, "Before."),
         ],
@@ -285,12 +304,12 @@ def _json(description: str, schema: Json) -> Json:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _shot(*, head: bool) -> Json:
+def _snapshot(*, head: bool) -> Json:
     etag = {
-        "ETag": {"schema": {"type": "string"}, "description": "Made of the snapshot's version"},
+        "ETag": {"schema": {"type": "string"}, "description": "The version of the snapshot"},
         RAMP_HEADER: {
             "schema": {"type": "number"},
-            "description": "How many of its waiting requests this client may admit a second",
+            "description": "How many waiting requests the client may admit per second",
         },
     }
     if head:
@@ -353,7 +372,7 @@ def _schemas() -> Json:
         ),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
-    around = {
+    top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
@@ -369,7 +388,7 @@ def _schemas() -> Json:
             "additionalProperties": True,
         },
         "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **around, **below}, required=[*status, *around])},
+        "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),

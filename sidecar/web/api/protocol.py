@@ -1,12 +1,12 @@
-"""uvicorn's protocol with limits, for everything but plain gate and watch requests.
+"""uvicorn's protocol with limits. It serves everything except plain gate and watch requests.
 
-What uvicorn leaves open is decided here:
+It decides what uvicorn leaves open:
 
-- One request at a time is parsed. What was sent behind it stays in a buffer until it is answered and the
-  client has read the response; then it is served in turns with other connections (`FairQueue`).
-- The size of a head and the time that a client may take are limited.
+- One request at a time is parsed. Pipelined requests stay in a buffer until the response is sent and the
+  client has read it. Then they share the event loop with those of other connections (`FairQueue`).
+- The size of a head and the time for sending it are limited.
 - An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
-- A client that has sent all that it will send (a half-closed connection) gets its responses.
+- A client that half-closes its connection still gets its responses.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _MAX_PIPELINED_BYTES = 16_384
 _BODY_BYTES = 65_536
 """Bytes of a body that are parsed at once."""
 _CHUNKED_BYTES = 256, 4096
-"""The same of a chunked body, whose end is not known: so few that not many requests can follow in them."""
+"""The same for a chunked body. Its end is not known, so a piece is too small to contain many requests."""
 _VERSIONS = ("1.0", "1.1")
 
 
 class ConnectionContext(Protocol):
-    """What all connections of the process share.
+    """State that all connections of the process share.
 
     Attributes:
-        limits: on heads, bodies and time.
+        limits: the limits on heads, bodies and time.
         loop: the event loop of the connections.
         uvicorn: keyword arguments for uvicorn's protocol.
         date: the ``Date`` line of this second.
         queue: connections with buffered requests.
-        budget: of what connections buffer.
-        untrusted: access for connections whose certificate is not trusted any more.
+        budget: the bytes that connections buffer.
+        untrusted: the access of connections whose certificate is no longer trusted.
     """
 
     limits: LimitsConfig
@@ -58,14 +58,14 @@ class ConnectionContext(Protocol):
 
     @property
     def untrusted(self) -> ListenerAccess:
-        """The access of a connection whose certificate is not trusted any more."""
+        """The access of a connection whose certificate is no longer trusted."""
 
     def count_refusal(self, name: str) -> None:
         """Count a request that was refused with the problem ``name``."""
 
 
 class _Flow(FlowControl):
-    """Flow control that leaves it to the protocol when reading is paused."""
+    """Flow control in which the protocol decides when reading is paused."""
 
     def __init__(self, transport: asyncio.Transport, resumed: Callable[[], None]) -> None:
         super().__init__(transport)
@@ -81,11 +81,11 @@ class _Flow(FlowControl):
 
 
 class ApiProtocol(HttpToolsProtocol):
-    """A connection that asked for something else than gate or watch, or in an unusual way.
+    """A connection with requests that `GateProtocol` does not serve.
 
     Args:
-        context: what connections share.
-        access: what the client may do without a credential in its requests.
+        context: the state that connections share.
+        access: the access of requests without a credential.
     """
 
     def __init__(self, context: ConnectionContext, access: ListenerAccess) -> None:
@@ -100,13 +100,13 @@ class ApiProtocol(HttpToolsProtocol):
         self._start = 0
         self._body_left: int | None = 0
         self._body_held = 0
-        self._held = False
+        self._read_paused = False
         self._eof = False
         self._check_access: Callable[[], None] | None = None
         self._head_bytes = 0
         self._in_head = False
         self._in_message = False
-        self._begun = 0
+        self._heads_begun = 0
         self._is_refused = False
         self._refusal: Problem | None = None
         self._upgrade_asked = False
@@ -115,9 +115,9 @@ class ApiProtocol(HttpToolsProtocol):
     # -- called by the transport ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve."""
+        """Start to serve."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self._proceed)
+        self.flow = _Flow(transport, self._continue_serving)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -126,7 +126,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._context.budget.set(self, 0)
 
     def data_received(self, data: bytes) -> None:
-        """Buffer ``data``, and parse it as far as nothing has to be answered before."""
+        """Buffer ``data``, and parse the next request unless an earlier one is not answered yet."""
         if self._is_refused:
             return
         self._unset_keepalive_if_required()
@@ -134,13 +134,13 @@ class ApiProtocol(HttpToolsProtocol):
         self._start = 0
         if not self.queued and self.serve_next():
             self._context.queue.add(self)
-        self._regulate()
+        self._update_flow_control()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client has sent all that it will send; return whether the connection stays open.
+        """The client will send no more; return whether the connection stays open.
 
-        It stays open until what was asked is answered. A request that waits is abandoned: a client that
-        closed its socket looks the same.
+        It stays open until all requests are answered. A waiting request is abandoned, because a closed socket
+        looks the same.
         """
         if self._check_access is not None or self.transport.get_extra_info("ssl_object") is not None:
             return False
@@ -153,19 +153,19 @@ class ApiProtocol(HttpToolsProtocol):
         """The client does not read."""
         self._slow_sweeps = 0
         super().pause_writing()
-        self._regulate()
+        self._update_flow_control()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
-        self._proceed()
+        self._continue_serving()
 
     # -- called by the fast path, the application and the queue -----------------------------------
 
     def wait(self, check_access: Callable[[], None]) -> None:
-        """The request that is served now waits for something.
+        """Mark the current request as waiting.
 
-        From now on until it is answered, it ends when the client half-closes its connection.
+        Until it is answered, it ends when the client half-closes its connection.
 
         Args:
             check_access: called when credentials change.
@@ -175,13 +175,13 @@ class ApiProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """End the connection at once: a response cannot be completed."""
+        """End the connection at once, because a response cannot be completed."""
         self.transport.abort()
 
-    def hold_body(self, size: int) -> None:
-        """The application holds ``size`` bytes of a request body that is not whole."""
+    def set_body_size(self, size: int) -> None:
+        """Set how many bytes of an incomplete request body the application holds."""
         self._body_held = size
-        self._account()
+        self._update_budget()
 
     def drop(self) -> None:
         """End the connection at once: its client sends too much or reads too slowly."""
@@ -189,12 +189,12 @@ class ApiProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def check_access(self) -> None:
-        """Credentials changed: the request that waits may have to end."""
+        """Credentials changed: end the waiting request if its client has lost access."""
         if self._check_access is not None:
             self._check_access()
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: distrust the client's certificate if one of them made it.
+        """Certificate authorities were removed: distrust the client's certificate if one of them signed it.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -215,13 +215,17 @@ class ApiProtocol(HttpToolsProtocol):
         self._slow_sweeps += 1
         slow_for = (self._slow_sweeps - 1) * secs
         answered = self.cycle is not None and self.cycle.response_complete
-        drips = (self._in_head or (self._in_message and answered)) and slow_for >= limits.header_timeout_secs
-        reads_not = self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
-        if drips or reads_not:
+        sends_slowly = (
+            self._in_head or (self._in_message and answered)
+        ) and slow_for >= limits.header_timeout_secs
+        reads_slowly = (
+            self.flow is not None and self.flow.write_paused and slow_for >= limits.write_timeout_secs
+        )
+        if sends_slowly or reads_slowly:
             self.drop()
 
     def serve_next(self) -> bool:
-        """Parse the next piece of what is buffered; return whether another one can be parsed now."""
+        """Parse the next piece of the buffer; return whether another piece can be parsed now."""
         more = self._can_parse()
         if more:
             self._unset_keepalive_if_required()
@@ -229,19 +233,19 @@ class ApiProtocol(HttpToolsProtocol):
             more = self._can_parse()
         if not more and self._eof and not self._must_answer():
             self.transport.close()
-        self._regulate()
+        self._update_flow_control()
         return more
 
     # -- flow -------------------------------------------------------------------------------------
 
-    def _proceed(self) -> None:
-        """A request was answered, its body was taken, or the client reads again."""
+    def _continue_serving(self) -> None:
+        """Continue: a request was answered, its body was consumed, or the client reads again."""
         if self._buffer or self._eof:
             self._context.queue.add(self)
-        self._regulate()
+        self._update_flow_control()
 
     def _must_answer(self) -> bool:
-        """Whether a whole request is not answered yet."""
+        """Whether a complete request is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete and not self._in_message
 
     def _can_parse(self) -> bool:
@@ -255,26 +259,26 @@ class ApiProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
         )
 
-    def _regulate(self) -> None:
-        """Pause or resume reading, and account for what is buffered."""
+    def _update_flow_control(self) -> None:
+        """Pause or resume reading, and update the buffer budget."""
         held = self.flow.write_paused or len(self._buffer) - self._start > _MAX_PIPELINED_BYTES
-        if held != self._held and not self.transport.is_closing():
-            self._held = held
-            # What has ended is not read again: it would end once more.
+        if held != self._read_paused and not self.transport.is_closing():
+            self._read_paused = held
+            # After the end of input, do not resume reading: the end would be reported again.
             if held and not self._eof:
                 self.transport.pause_reading()
             elif not self._eof:
                 self.transport.resume_reading()
-            self._account()
+            self._update_budget()
 
-    def _account(self) -> None:
+    def _update_budget(self) -> None:
         size = len(self._buffer) - self._start + self._body_held
         if self.flow.write_paused:
             size += self.transport.get_write_buffer_size()
         self._context.budget.set(self, size)
 
     def _next_piece(self) -> bytes:
-        """What is parsed next: it holds the end of one message at most, but for the end of a chunked body."""
+        """The next bytes to parse. They contain the end of at most one message, except in a chunked body."""
         data, start = self._buffer, self._start
         if self._in_message and not self._in_head:
             if self._body_left is None:
@@ -294,7 +298,7 @@ class ApiProtocol(HttpToolsProtocol):
         return piece
 
     def _parse(self, piece: bytes) -> None:
-        was_in_head, was_in_message, self._begun = self._in_head, self._in_message, 0
+        was_in_head, was_in_message, self._heads_begun = self._in_head, self._in_message, 0
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
@@ -303,15 +307,16 @@ class ApiProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("the request does not follow the syntax of HTTP")
             return
-        begun = self._begun
+        begun = self._heads_begun
         if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
-            # All of it belongs to this head. Where another message ends before it, its part is not known.
+            # The whole piece belongs to this head. If another message ends in the piece, the share is not
+            # known.
             self._head_bytes += len(piece)
         if self._in_head and self._head_bytes > self._context.limits.max_header_bytes:
             self._refuse_head()
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head again without its ``Upgrade``; ``rest`` came behind it and is HTTP/1.1 as well."""
+        """Parse the head again without ``Upgrade``. ``rest`` follows the head and is HTTP/1.1 too."""
         if not self._upgrade_asked:
             self.send_400_response("this method is not supported")
             return
@@ -331,12 +336,12 @@ class ApiProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._in_head = self._in_message = True
-        self._begun += 1
+        self._heads_begun += 1
         self._head_bytes = self._slow_sweeps = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
+        """A head is complete."""
         self._in_head, self._slow_sweeps = False, 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._context.limits.max_header_bytes:
@@ -355,7 +360,7 @@ class ApiProtocol(HttpToolsProtocol):
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body."""
+        """A part of a body was parsed."""
         if self._is_refused or self._upgrade_asked:
             return
         if self._body_left is not None:
@@ -379,10 +384,10 @@ class ApiProtocol(HttpToolsProtocol):
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)
             return
-        self._proceed()
+        self._continue_serving()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request."""
+        """Refuse bytes that are not a valid request."""
         self._refuse(Problem("invalid-request", msg))
 
     def _refuse_head(self) -> None:
@@ -391,7 +396,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._refuse(Problem("header-too-large", detail))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer with ``problem`` and close, once requests that came before are answered."""
+        """Respond with ``problem`` and close, after the responses to earlier requests."""
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True

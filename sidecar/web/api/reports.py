@@ -1,4 +1,4 @@
-"""``/v1/reports``: the body."""
+"""``/v1/reports``: parses the request body."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def report_of(data: bytes) -> ClientReport:
         sequence=body.count("sequence"),
         interval_secs=interval,
         counts=_counts(body),
-        acknowledged=_counts(body.within("acknowledged", _COUNTS)),
+        acknowledged=_counts(body.nested("acknowledged", _COUNTS)),
         waits=_waits(body),
     )
 
 
 def _waits(body: Body) -> dict[str, ReportedWaits]:
-    reported = body.within("waits", _OUTCOMES)
+    reported = body.nested("waits", _OUTCOMES)
     waits = {}
     for outcome in _OUTCOMES:
-        one = reported.within(outcome, ("counts", "secs"))
+        one = reported.nested(outcome, ("counts", "secs"))
         counts, secs = one.counts("counts"), one.seconds("secs")
         if counts is not None:
             waits[outcome] = ReportedWaits(counts, secs or 0.0)

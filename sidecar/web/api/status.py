@@ -1,4 +1,4 @@
-"""``/v1/status``: everything that is known of a scope."""
+"""``/v1/status``: everything that is known about a scope."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
 
-from .unwell import InLoop, find_unwell, gates_inside, in_slices, nearest_scope
+from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
 
 
 def read_status(
-    in_loop: InLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
+    call_in_loop: CallInLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
 ) -> dict[str, object]:
-    """The status of ``scope``; to be called in a thread.
+    """The status of ``scope``. Call it in a thread.
 
-    It lists what is not well or not open in it, the worst first, at most `MAX_UNWELL`.
+    It lists the scopes inside that are not well or not open, worst first, at most `MAX_UNWELL`.
 
     Args:
-        in_loop: calls a function in the event loop.
-        controller: whose scopes they are.
+        call_in_loop: calls a function in the event loop.
+        controller: has the scopes.
         scope: may be unknown.
-        visible: a name outside of this scope is not suggested in place of one that nobody knows.
+        visible: for an unknown scope, only names inside this scope are suggested.
         below: list all known scopes inside it as well.
     """
-    status, follows = in_loop(lambda: _status_of(controller, scope))
-    unwell = find_unwell(in_loop, controller.tree, scope)
-    status["unwell"] = _statuses(in_loop, controller, unwell.worst)
+    status, follows = call_in_loop(lambda: _status_of(controller, scope))
+    unwell = find_unwell(call_in_loop, controller.tree, scope)
+    status["unwell"] = _statuses(call_in_loop, controller, unwell.worst)
     status["unwell_total"], status["closed_total"] = unwell.total, unwell.closed
     if follows is not None:
         status["follows"] = follows
-        status["nearest"] = nearest_scope(in_loop, controller.tree, scope, visible)
+        status["nearest"] = nearest_scope(call_in_loop, controller.tree, scope, visible)
     if below:
-        status["below"] = _statuses(in_loop, controller, gates_inside(in_loop, controller.tree, scope))
+        status["below"] = _statuses(
+            call_in_loop, controller, gates_inside(call_in_loop, controller.tree, scope)
+        )
     return status
 
 
@@ -45,27 +47,27 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     if unnamed is None:
         status = _status(gate, now)
     else:
-        # Requests for a scope that nobody named are counted at the gate that it follows.
-        nothing = Gate(scope, None, gate.policy, 0)
-        status = {**_status(nothing, now), **snapshot_of(gate, unnamed).to_json()}
+        # Requests for an unknown scope are counted at the gate that it follows.
+        empty = Gate(scope, None, gate.policy, 0)
+        status = {**_status(empty, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
     alertname, heard = controller.counters.watchdog
     status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
     return status, None if unnamed is None else gate.scope
 
 
-def _statuses(in_loop: InLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
+def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
     now = controller.clock.monotonic()
     known = controller.tree.gates
     made = in_slices(
-        in_loop, gates, lambda gate: _status(gate, now) if known.get(gate.scope) is gate else None
+        call_in_loop, gates, lambda gate: _status(gate, now) if known.get(gate.scope) is gate else None
     )
-    # None: it was forgotten meanwhile.
+    # None: the scope was forgotten meanwhile.
     return [status for status in made if status is not None]
 
 
 def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
-    """Why a scope that its policy would pause is not paused: its pause of this episode is over.
+    """Why a scope is not paused although its policy would pause it: its pause of this episode is over.
 
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why

@@ -1,7 +1,7 @@
-"""The scopes that are not well or not open, and the names near a misspelt one; looked for in time slices.
+"""Finds the scopes that are not well or not open, and names similar to a misspelt one, in time slices.
 
 Up to 20,000 scopes may be known. Each slice runs in the event loop for `_SLICE_SECS` at most, so that gate
-requests are answered in between. What changes between two slices may be seen as it was, or as it is.
+requests are answered in between. A change between two slices may or may not be visible.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree
 
 MAX_UNWELL = 100
-"""Scopes that a status lists; it counts all."""
+"""The most scopes that a status lists. Its total counts all of them."""
 
 _SLICE_SECS = 0.002
-_LOOKED_AT = 64
+_CHUNK_SIZE = 64
 _CANDIDATES = 200
-_LEAST_LIKENESS = 0.75
+_MIN_SIMILARITY = 0.75
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class InLoop(Protocol):
+class CallInLoop(Protocol):
     """Calls a function in the event loop, from a thread."""
 
     def __call__(self, function: Callable[[], T], /) -> T:
@@ -40,10 +40,10 @@ class InLoop(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unwell:
-    """What of some scopes is not well or not open.
+    """The scopes that are not well or not open.
 
     Attributes:
-        worst: the gates to show, worst first.
+        worst: the gates to list, worst first.
         total: how many there are.
         closed: how many of them are not open.
     """
@@ -53,13 +53,13 @@ class Unwell:
     closed: int
 
 
-def in_slices(in_loop: InLoop, items: Iterable[T], make: Callable[[T], R]) -> list[R]:
-    """``make`` of each of ``items``, called in the loop, slice by slice.
+def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], R]) -> list[R]:
+    """Call ``make`` with each of ``items`` in the loop, slice by slice; return the results.
 
     Args:
-        in_loop: calls a function in the loop.
+        call_in_loop: calls a function in the loop.
         items: read in the loop as well.
-        make: short against a slice.
+        make: takes much less time than a slice.
     """
     source = iter(items)
     made: list[R] = []
@@ -72,24 +72,25 @@ def in_slices(in_loop: InLoop, items: Iterable[T], make: Callable[[T], R]) -> li
                 return True
         return False
 
-    while in_loop(one_slice):
+    while call_in_loop(one_slice):
         pass
     return made
 
 
-def find_unwell(in_loop: InLoop, tree: GateTree, scope: str) -> Unwell:
-    """What is not well or not open of ``scope`` and everything known inside it.
+def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
+    """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state; then what has a hold of its own; then what an ancestor closes; then by name.
+    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
+    by name.
     """
-    found = _select(in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
+    found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
     return Unwell(worst, len(found), sum(gate.closed for gate in found))
 
 
-def gates_inside(in_loop: InLoop, tree: GateTree, scope: str) -> list[Gate]:
-    """The gates of all known scopes inside ``scope``, itself left out, by name."""
-    found = _select(in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
+def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[Gate]:
+    """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
+    found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
     return sorted(found, key=lambda gate: gate.scope)
 
 
@@ -98,30 +99,30 @@ def is_unwell(gate: Gate) -> bool:
     return gate.closed or gate.record.state is not WellbeingState.HEALTHY
 
 
-def nearest_scope(in_loop: InLoop, tree: GateTree, scope: str, visible: str) -> str | None:
-    """The known scope inside ``visible`` that ``scope`` was perhaps meant to be; None: none is near."""
-    known = in_loop(lambda: list(tree.gates))
-    # difflib takes a millisecond for a few names: only those that begin or end like it are compared.
+def nearest_scope(call_in_loop: CallInLoop, tree: GateTree, scope: str, visible: str) -> str | None:
+    """The known scope inside ``visible`` with the most similar name; None: no name is similar."""
+    known = call_in_loop(lambda: list(tree.gates))
+    # difflib takes a millisecond for a few names, so it compares only names with a similar beginning or end.
     known = [one for one in known if one and lies_within(one, visible)]
-    near = heapq.nlargest(_CANDIDATES, known, key=lambda one: _alike(one, scope))
+    near = heapq.nlargest(_CANDIDATES, known, key=lambda one: _common_length(one, scope))
     beside = [one for one in near if parent_of(one) == parent_of(scope)]
     for names in (beside, near):
-        found = difflib.get_close_matches(scope, names, 1, _LEAST_LIKENESS)
+        found = difflib.get_close_matches(scope, names, 1, _MIN_SIMILARITY)
         if found:
             return found[0]
     return None
 
 
-def _alike(one: str, other: str) -> int:
+def _common_length(one: str, other: str) -> int:
     begin = len(os.path.commonprefix((one, other)))  # noqa: RUF071 - by characters
     return begin + len(os.path.commonprefix((one[:begin:-1], other[:begin:-1])))  # noqa: RUF071 - by characters
 
 
-def _select(in_loop: InLoop, tree: GateTree, wanted: Callable[[Gate], bool]) -> list[Gate]:
-    gates = in_loop(lambda: list(tree.gates.values()))
-    chunks = (gates[start : start + _LOOKED_AT] for start in range(0, len(gates), _LOOKED_AT))
+def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[Gate], bool]) -> list[Gate]:
+    gates = call_in_loop(lambda: list(tree.gates.values()))
+    chunks = (gates[start : start + _CHUNK_SIZE] for start in range(0, len(gates), _CHUNK_SIZE))
     found: list[Gate] = []
-    for some in in_slices(in_loop, chunks, lambda chunk: [gate for gate in chunk if wanted(gate)]):
+    for some in in_slices(call_in_loop, chunks, lambda chunk: [gate for gate in chunk if wanted(gate)]):
         found += some
     return found
 

@@ -1,1 +1,1 @@
-"""The fast path: gate and watch requests, answered from bytes that are rendered in advance."""
+"""The fast path: gate and watch requests, answered from pre-rendered bytes."""

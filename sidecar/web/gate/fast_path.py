@@ -1,4 +1,4 @@
-"""What all connections share: plans of requests, the date, limits, and the way to uvicorn's protocol."""
+"""State that all connections share: request plans, date, limits, and the hand-over to uvicorn's protocol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .responses import snapshot_response
 IDLE_SECS = 70.0
 """An idle connection is closed after this time, or a sweep later."""
 _MAX_PLANS_BYTES = 6_000_000
-"""For the plans of all listeners and certificates together."""
+"""The limit for the plans of all listeners and certificates together."""
 _PLAN_BYTES = 400
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
@@ -38,20 +38,20 @@ _SWEEP_TICKS = 5
 
 
 class GateFastPath:
-    """Answers gate and watch requests from bytes, and hands everything else to uvicorn's protocol.
+    """Answers gate and watch requests from pre-rendered bytes, and hands all others to uvicorn's protocol.
 
     Args:
         controller: has the gates.
-        guard: decides who may ask.
+        guard: decides on access.
         limits: on heads, bodies, connections and time.
 
     Attributes:
         uvicorn: keyword arguments for uvicorn's protocol; its server sets them.
         connections: all open connections, of both protocols.
-        ticking: called every second.
+        on_tick: called every second.
         queue: connections with buffered requests.
-        budget: of what connections buffer.
-        refusal_log: logs requests that look like mistakes in somebody's configuration.
+        budget: the bytes that connections buffer.
+        refusal_log: logs requests that look like configuration mistakes.
     """
 
     def __init__(self, controller: Controller, guard: Guard, limits: LimitsConfig) -> None:
@@ -60,7 +60,7 @@ class GateFastPath:
         self.limits = limits
         self.waiting_room = controller.waiting_room
         self.loop = controller.loop
-        self.ticking: Callable[[], None] = lambda: None
+        self.on_tick: Callable[[], None] = lambda: None
         self.date = _date()
         self.connections: set[Any] = set()
         self.uvicorn: dict[str, Any] = {}
@@ -73,25 +73,25 @@ class GateFastPath:
         self._timer = RepeatingTimer(
             self.loop, _TICK_SECS, self._tick, name="connection_sweeper", failures=self._failures
         )
-        controller.on_reshape = self.forget
+        controller.on_structure_change = self.clear_plans
 
     @property
     def untrusted(self) -> ListenerAccess:
-        """The access of a connection whose certificate is not trusted any more."""
+        """The access of a connection whose certificate is no longer trusted."""
         return self.guard.untrusted
 
-    def forget(self) -> None:
-        """Scopes, policies or credentials changed: the same bytes may mean something else."""
+    def clear_plans(self) -> None:
+        """Drop all plans: after a change of scopes, policies or credentials they may be wrong."""
         self._plan_bytes = 0
-        self.guard.forget()
+        self.guard.clear_plans()
 
     def check_access(self) -> None:
-        """Credentials changed: refuse parked requests of clients that may not wait any more."""
-        self.forget()
+        """Credentials changed: refuse the parked requests of clients that have lost access."""
+        self.clear_plans()
         review_connections(self.loop, self.connections, lambda one: one.check_access(), self._failures)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: end the connections that only they vouched for.
+        """Certificate authorities were removed: end the connections whose certificates they signed.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -117,7 +117,7 @@ class GateFastPath:
     def plan(
         self, head: bytes, access: ListenerAccess, transport: asyncio.BaseTransport
     ) -> RequestPlan | None:
-        """The plan of a whole request head from ``transport``; None: only `ApiProtocol` can serve it."""
+        """The plan for a complete request head; None: only `ApiProtocol` can serve it."""
         seen = _Head()
         if not seen.parse(head):
             return None
@@ -131,7 +131,7 @@ class GateFastPath:
         gate, path = self.controller.tree.find(request.scope)
         plan = RequestPlan(request, gate, path, identity, head=seen.method == b"HEAD")
         if path is not None:
-            self.refusal_log.unnamed_scope(path, gate, lambda: peer_of(transport))
+            self.refusal_log.check_spelling(path, gate, lambda: peer_of(transport))
         if not seen.keep_alive:
             plan.close = True
             plan.connection = b"Connection: close\r\n"
@@ -140,15 +140,15 @@ class GateFastPath:
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
         if not request.watch and len(head) <= _MAX_PLAN_BYTES:
-            # The plan's own size counts too: heads that never come again must not fill the memory.
+            # The size of the plan counts too: heads that never repeat must not fill the memory.
             self._plan_bytes += len(head) + _PLAN_BYTES
             if self._plan_bytes > _MAX_PLANS_BYTES:
-                self.forget()
+                self.clear_plans()
             access.plans[head] = plan
         return plan
 
-    def rendered(self, plan: RequestPlan) -> bytes:
-        """The snapshot for a plan that is not plain: rendered again when the gate or the second changed."""
+    def render_plan(self, plan: RequestPlan) -> bytes:
+        """The response for a plan that is not plain, rendered again if the gate or the date changed."""
         gate = plan.gate
         if plan.answer_version != gate.version or plan.answer_date is not self.date:
             snapshot = snapshot_response(gate, plan.path)
@@ -157,11 +157,11 @@ class GateFastPath:
             plan.answer_version = gate.version
         return plan.answer
 
-    def render(self, gate: Gate) -> bytes:
-        """The snapshot of ``gate`` as a response, which is kept until the gate or the second changes."""
+    def render_gate(self, gate: Gate) -> bytes:
+        """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
         if rest is None or gate.policy.resume_ramp_per_sec:
-            # With a ramp it shows the share of one client, which is not a part of the snapshot.
+            # With a ramp the response has the rate of one client, which is not part of the snapshot.
             rest = gate.answer_rest = snapshot_response(gate).after_date()
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
@@ -173,10 +173,10 @@ class GateFastPath:
         """Give the connection to uvicorn's protocol.
 
         Args:
-            transport: of the connection.
-            access: of the connection.
-            data: what the client has sent and nobody has answered.
-            eof: the client has sent all that it will send.
+            transport: the transport of the connection.
+            access: the access of the connection.
+            data: received bytes that are not answered yet.
+            eof: the client will send no more.
         """
         protocol = ApiProtocol(self, access)
         transport.set_protocol(protocol)
@@ -194,13 +194,13 @@ class GateFastPath:
             for connection in list(self.connections):
                 try:
                     connection.sweep(ticks * _TICK_SECS)
-                except Exception:  # noqa: BLE001 - recorded; the other connections are swept all the same
+                except Exception:  # noqa: BLE001 - recorded; the other connections are still swept
                     self._failures.record("connection_sweeper")
-        self.ticking()
+        self.on_tick()
 
 
 class _Head:
-    """One request head, read by httptools. Anything but a plain head without a body is refused.
+    """One request head, parsed by httptools. Only a plain head without a body is accepted.
 
     ``Upgrade`` is ignored (RFC 9110, section 7.8).
     """
@@ -218,12 +218,12 @@ class _Head:
         self._refused = False
 
     def parse(self, head: bytes) -> bool:
-        """Return whether ``head`` is one whole request without a body, and nothing more."""
+        """Return whether ``head`` is exactly one complete request without a body."""
         self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade as upgrade:
-            # The parser stops behind the head, and takes what follows for another protocol.
+            # The parser stops after the head. It takes the following bytes for another protocol.
             return self._complete and not self._refused and upgrade.args[0] == len(head)
         except httptools.HttpParserError:
             return False
@@ -243,7 +243,7 @@ class _Head:
             self._refused = True
 
     def on_headers_complete(self) -> None:
-        # The parser knows these only until the message is complete.
+        # The parser forgets these when the message is complete.
         self.method: bytes = self._parser.get_method()
         self.version: str = self._parser.get_http_version()
         self.keep_alive: bool = self._parser.should_keep_alive()
@@ -254,7 +254,7 @@ class _Head:
 
 
 def peer_of(transport: asyncio.BaseTransport) -> str:
-    """The client's address, as it stands in the log."""
+    """The client's address, as logged."""
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else "unix socket"
 

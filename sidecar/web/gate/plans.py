@@ -1,4 +1,4 @@
-"""Request heads that were parsed once: a keep-alive client sends the same bytes again and again."""
+"""Cached plans for request heads: a keep-alive client sends the same bytes again and again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .requests import GateRequest
 
 
 class RequestPlan:
-    """The meaning of a request head: what to do whenever the same bytes come again.
+    """The parsed meaning of a request head, for reuse when the same bytes come again.
 
     Attributes:
-        request: what it asks for.
+        request: the parsed request.
         gate: the nearest known gate.
-        path: the unnamed scope that was asked for; None: the gate's own.
-        identity: who was admitted.
+        path: the requested scope if it is unknown; None: it is the gate's scope.
+        identity: the admitted identity.
         wait: seconds to wait at most.
-        head: HEAD, so responses have no body.
-        close: the connection ends with the response.
-        connection: a whole ``Connection`` line for the response, where it needs one.
-        plain: a snapshot is answered with the gate's own rendered bytes.
-        answer: the rendered snapshot where the plan is not plain.
+        head: the method is HEAD, so responses have no body.
+        close: the connection is closed after the response.
+        connection: a complete ``Connection`` line for the response; empty: it needs none.
+        plain: the gate's own pre-rendered response is the response to this request.
+        answer: the rendered snapshot, if the plan is not plain.
         answer_version: the version of the gate that ``answer`` shows.
         answer_date: the ``Date`` line of ``answer``.
     """
@@ -52,7 +52,7 @@ class ListenerAccess:
     """The access of connections to one listener with the same client certificate, or without one.
 
     Attributes:
-        identity: what may be done without a credential in the request.
+        identity: the identity of requests without a credential.
         plans: the plans of request heads that were admitted.
     """
 
@@ -62,6 +62,6 @@ class ListenerAccess:
         self.identity = identity
         self.plans: dict[bytes, RequestPlan] = {}
 
-    def forget(self) -> None:
-        """Parse the next head again."""
+    def clear_plans(self) -> None:
+        """Drop all plans, so that every head is parsed again."""
         self.plans.clear()

@@ -1,14 +1,14 @@
-"""The protocol of gate and watch requests: one small object per connection, and nothing else while it waits.
+"""The protocol of gate and watch requests. A connection, even a waiting one, is one small object.
 
-It understands whole heads of ``GET`` and ``HEAD`` requests of gate and watch without a body. At the first
-bytes that it does not understand it hands the connection over, with all unanswered bytes, to `ApiProtocol`,
-where the same gates are reached by ASGI. So this file has no rules about how a request is refused.
+It serves complete ``GET`` and ``HEAD`` requests of gate and watch without a body. At any other bytes it hands
+the connection, with all unanswered bytes, to `ApiProtocol`, which serves the same gates through ASGI. So this
+file does not decide how an invalid request is refused.
 
-A keep-alive client sends the same bytes again and again: their meaning is looked up by the bytes.
+A keep-alive client sends the same bytes again and again, so plans are looked up by the bytes.
 
-Flow control: one request is served as soon as it arrives. Requests that were sent behind it are served in
-turns with those of other connections (`FairQueue`). No more is read while more than `_MAX_PIPELINED_BYTES`
-are buffered, or while the client does not read its responses.
+Flow control: the first request is served as soon as it arrives. Pipelined requests share the event loop with
+those of other connections (`FairQueue`). Reading pauses while more than `_MAX_PIPELINED_BYTES` are buffered,
+or while the client does not read its responses.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .fast_path import IDLE_SECS, GateFastPath
 from .plans import ListenerAccess, RequestPlan
 from .responses import ended_response, snapshot_response
 
-_STARTS = tuple(method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch"))
-_AFTER_START = b" /?"
-_LONGEST_START = max(len(start) for start in _STARTS) + 1
+_PREFIXES = tuple(method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch"))
+_AFTER_PREFIX = b" /?"
+_MAX_PREFIX_LENGTH = max(len(start) for start in _PREFIXES) + 1
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 16_384
 _SNAPSHOT_ENDINGS = (Ending.OPENED, Ending.CHANGED)
-"""Endings of a wait that are answered with the snapshot."""
+"""The endings of a wait whose response is the snapshot."""
 _CLOSE = b"Connection: close\r\n"
 _TASK = "gate_connection"
 
@@ -43,23 +43,35 @@ class GateProtocol(Waiter, asyncio.Protocol):
     """A connection.
 
     Args:
-        fast_path: what all connections share.
-        listener: where the client connected.
+        fast_path: the state that all connections share.
+        listener: the listener that accepted the connection.
 
     Attributes:
-        buffer: received bytes; those before ``start`` are served.
-        quiet: nothing is buffered, parked or unread: the next bytes begin a request.
-        full: the client does not read its responses.
-        held: reading is paused.
-        eof: the client has sent all that it will send.
-        queued: in the `FairQueue`.
-        closing: the next response ends the connection.
-        idle: sweeps since the last request.
+        buffer: received bytes. The bytes before ``start`` are served.
+        at_request_start: nothing is buffered, parked or unread: the next bytes begin a request.
+        write_paused: the client does not read its responses.
+        read_paused: reading is paused.
+        eof: the client will send no more.
+        queued: the connection is in the `FairQueue`.
+        closing: the connection is closed after the next response.
+        idle_sweeps: sweeps since the last request.
     """
 
     __slots__ = (
-        "access", "buffer", "closing", "eof", "fast_path", "full", "held", "idle", "plan", "plans", "queued",
-        "quiet", "start", "transport",
+        "access",
+        "at_request_start",
+        "buffer",
+        "closing",
+        "eof",
+        "fast_path",
+        "idle_sweeps",
+        "plan",
+        "plans",
+        "queued",
+        "read_paused",
+        "start",
+        "transport",
+        "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -72,9 +84,9 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self.plan: RequestPlan | None = None
         self.buffer = b""
         self.start = 0
-        self.idle = 0
-        self.quiet = True
-        self.full = self.held = self.eof = self.queued = self.closing = False
+        self.idle_sweeps = 0
+        self.at_request_start = True
+        self.write_paused = self.read_paused = self.eof = self.queued = self.closing = False
 
     # -- called by the transport ------------------------------------------------------------------
 
@@ -93,10 +105,10 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> bool:
-        """The client has sent all that it will send; return whether the connection stays open.
+        """The client will send no more; return whether the connection stays open.
 
-        A parked request is abandoned: a client that closed its socket looks the same. Requests that are
-        buffered are answered first.
+        A parked request is abandoned, because a closed socket looks the same. Buffered requests are answered
+        first.
         """
         if self.gate is not None:
             self.fast_path.waiting_room.abandon(self)
@@ -107,19 +119,19 @@ class GateProtocol(Waiter, asyncio.Protocol):
         return self.eof
 
     def pause_writing(self) -> None:
-        """The client does not read: nothing more is answered until it does."""
-        self.full = True
-        self.quiet = False
-        self.idle = 0
-        self._regulate()
+        """The client does not read: serve no more requests until it does."""
+        self.write_paused = True
+        self.at_request_start = False
+        self.idle_sweeps = 0
+        self._update_flow_control()
 
     def resume_writing(self) -> None:
-        self.full = False
-        self._proceed()
+        self.write_paused = False
+        self._continue_serving()
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self.quiet:
+            if self.at_request_start:
                 plan = self.plans.get(data)
                 if plan is not None:
                     self._serve(plan)
@@ -131,20 +143,20 @@ class GateProtocol(Waiter, asyncio.Protocol):
     # -- called by uvicorn's server, the fast path and the queue ----------------------------------
 
     def shutdown(self) -> None:
-        """The server shuts down: answer the parked request, and close."""
+        """The server shuts down: answer the parked request, and close the connection."""
         if self.gate is not None:
-            self.fast_path.waiting_room.turn_away(self)
+            self.fast_path.waiting_room.reject(self)
         self.transport.close()
 
     def sweep(self, secs: float) -> None:
         """Close the connection if it is idle or its client is too slow. Called every ``secs`` seconds."""
         if self.gate is not None:
             return
-        self.idle += 1
-        idle_for = (self.idle - 1) * secs
+        self.idle_sweeps += 1
+        idle_for = (self.idle_sweeps - 1) * secs
         limits = self.fast_path.limits
-        if self.full or self.buffer:
-            if idle_for >= (limits.write_timeout_secs if self.full else limits.header_timeout_secs):
+        if self.write_paused or self.buffer:
+            if idle_for >= (limits.write_timeout_secs if self.write_paused else limits.header_timeout_secs):
                 self.drop()
         elif idle_for >= IDLE_SECS:
             self.transport.abort()
@@ -155,15 +167,15 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self.transport.abort()
 
     def check_access(self) -> None:
-        """Credentials changed: refuse the parked request if its client may not wait here any more."""
+        """Credentials changed: refuse the parked request if its client has lost access."""
         plan = self.plan
         if plan is not None and self.gate is not None:
             scope = plan.request.scope
             if self.fast_path.guard.refusal(self.access, plan.identity, scope) is not None:
-                self.fast_path.waiting_room.turn_away(self, Ending.REVOKED)
+                self.fast_path.waiting_room.reject(self, Ending.REVOKED)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: end the connection if its certificate came from one of them.
+        """Certificate authorities were removed: end the connection if one of them signed its certificate.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -173,7 +185,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.access = self.fast_path.guard.untrusted
             self.closing = True
             if self.gate is not None:
-                self.fast_path.waiting_room.turn_away(self, Ending.REVOKED)
+                self.fast_path.waiting_room.reject(self, Ending.REVOKED)
             else:
                 self._close()
 
@@ -181,66 +193,66 @@ class GateProtocol(Waiter, asyncio.Protocol):
         """Serve one buffered request; return whether another one can be served now."""
         more = self._serve_buffered()
         if not more:
-            if self.eof and self.gate is None and not self.full:
+            if self.eof and self.gate is None and not self.write_paused:
                 self.transport.close()
-            self.quiet = not self.buffer and not self.full and self.gate is None
-        self._regulate()
+            self.at_request_start = not self.buffer and not self.write_paused and self.gate is None
+        self._update_flow_control()
         return more
 
     # -- requests ---------------------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
-        """Buffer ``data``; serve its first request, unless others are to be answered before."""
-        self.quiet = False
+        """Buffer ``data``. Serve the first request, unless an earlier one is not answered yet."""
+        self.at_request_start = False
         if self.buffer:
             self.buffer = self.buffer[self.start :] + data
         else:
             self.buffer = data
-            self.idle = 0
+            self.idle_sweeps = 0
         self.start = 0
-        if self.gate is None and not self.full and not self.queued:
+        if self.gate is None and not self.write_paused and not self.queued:
             if self.serve_next():
                 self.fast_path.queue.add(self)
         else:
-            self._regulate()
+            self._update_flow_control()
 
-    def _proceed(self) -> None:
-        """A wait has ended, or the client reads again: go on with the buffered requests."""
+    def _continue_serving(self) -> None:
+        """Continue with the buffered requests, after a wait or when the client reads again."""
         if self.buffer:
             self.fast_path.queue.add(self)
         else:
-            self.quiet = not self.full and self.gate is None
-        self._regulate()
+            self.at_request_start = not self.write_paused and self.gate is None
+        self._update_flow_control()
 
-    def _regulate(self) -> None:
-        """Pause or resume reading, and account for what is buffered."""
+    def _update_flow_control(self) -> None:
+        """Pause or resume reading, and update the buffer budget."""
         size = len(self.buffer) - self.start
-        held = self.full or size > _MAX_PIPELINED_BYTES
-        if held != self.held:
-            self.held = held
-            # What has ended is not read again: it would end once more.
+        pause = self.write_paused or size > _MAX_PIPELINED_BYTES
+        if pause != self.read_paused:
+            self.read_paused = pause
+            # After the end of input, do not resume reading: the end would be reported again.
             if not self.eof and not self.transport.is_closing():
-                (self.transport.pause_reading if held else self.transport.resume_reading)()
-            if self.full:
+                (self.transport.pause_reading if pause else self.transport.resume_reading)()
+            if self.write_paused:
                 size += self.transport.get_write_buffer_size()
             self.fast_path.budget.set(self, size)
 
     def _serve_buffered(self) -> bool:
-        """Serve the first buffered request; return whether another one may be buffered behind it."""
+        """Serve the first buffered request; return whether more bytes are ready to serve."""
         data, start = self.buffer, self.start
-        if not data or self.gate is not None or self.full or self.transport.is_closing():
+        if not data or self.gate is not None or self.write_paused or self.transport.is_closing():
             return False
-        if not _may_be_ours(data, start):
+        if not _may_be_gate_request(data, start):
             self._hand_over()
             return False
         end = data.find(_END, start)
-        most = self.fast_path.limits.max_header_bytes
-        if end < 0 or end - start > most:
-            if len(data) - start > most:
-                detail = f"the head is longer than {most} bytes (limits.max_header_bytes)"
+        limit = self.fast_path.limits.max_header_bytes
+        if end < 0 or end - start > limit:
+            if len(data) - start > limit:
+                detail = f"the head is longer than {limit} bytes (limits.max_header_bytes)"
                 self._refuse(Problem("header-too-large", detail))
             elif data.count(b"\n", start) != data.count(b"\r\n", start):
-                # Lines that end in another way: the other parser decides what that means.
+                # Other line endings: the other parser decides what they mean.
                 self._hand_over()
             return False
         end += len(_END)
@@ -254,10 +266,10 @@ class GateProtocol(Waiter, asyncio.Protocol):
         else:
             self.start = end
         self._serve(plan)
-        return bool(self.buffer) and self.gate is None and not self.full
+        return bool(self.buffer) and self.gate is None and not self.write_paused
 
     def _serve(self, plan: RequestPlan) -> None:
-        self.idle = 0
+        self.idle_sweeps = 0
         gate = plan.gate
         request = plan.request
         if request.watch:
@@ -265,18 +277,22 @@ class GateProtocol(Waiter, asyncio.Protocol):
             return
         gate.requests += 1
         if gate.closed:
-            self._settle(plan, gate, self.fast_path.waiting_room.request(self, gate, plan.path, plan.wait))
+            self._park_or_respond(
+                plan, gate, self.fast_path.waiting_room.request(self, gate, plan.path, plan.wait)
+            )
         elif plan.plain:
             answer = gate.answer
             if answer is None or gate.answer_date is not self.fast_path.date:
-                answer = self.fast_path.render(gate)
+                answer = self.fast_path.render_gate(gate)
             self.transport.write(answer)
         else:
             self._write_snapshot(plan)
 
     def _watch(self, plan: RequestPlan, gate: Gate) -> None:
         if plan.request.knows(gate.version):
-            self._settle(plan, gate, self.fast_path.waiting_room.watch(self, gate, plan.path, plan.wait))
+            self._park_or_respond(
+                plan, gate, self.fast_path.waiting_room.watch(self, gate, plan.path, plan.wait)
+            )
         else:
             self._write_snapshot(plan)
 
@@ -289,13 +305,13 @@ class GateProtocol(Waiter, asyncio.Protocol):
             gate = plan.gate
             answer = gate.answer
             if answer is None or gate.answer_date is not fast_path.date:
-                answer = fast_path.render(gate)
+                answer = fast_path.render_gate(gate)
             self.transport.write(answer)
         else:
-            self.transport.write(fast_path.rendered(plan))
+            self.transport.write(fast_path.render_plan(plan))
 
-    def _settle(self, plan: RequestPlan, gate: Gate, ending: Ending | None) -> None:
-        """Keep the plan of a request that was parked, or answer one that was not."""
+    def _park_or_respond(self, plan: RequestPlan, gate: Gate, ending: Ending | None) -> None:
+        """Keep the plan if the request was parked, else respond."""
         if ending is not None:
             self._write(plan, self._ended(plan, ending, gate, plan.path))
         elif self.eof:
@@ -303,10 +319,10 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.transport.close()
         else:
             self.plan = plan
-            self.quiet = False
+            self.at_request_start = False
 
     def end(self, ending: Ending, gate: Gate) -> None:
-        """The wait has ended: answer, and go on with the requests that were sent behind it."""
+        """The wait has ended: respond, and continue with the pipelined requests."""
         plan = self.plan
         if plan is None:
             return
@@ -316,14 +332,14 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 self._write_snapshot(plan)
             else:
                 self._write(plan, self._ended(plan, ending, gate, self.path))
-            self._proceed()
+            self._continue_serving()
         except Exception:  # noqa: BLE001 - recorded; only this connection ends
             self._fail()
 
     def _ended(self, plan: RequestPlan, ending: Ending, gate: Gate, path: str | None) -> HttpResponse:
         fast_path = self.fast_path
         if ending is Ending.REVOKED:
-            problem = fast_path.guard.revoked(self.access, plan.identity, plan.request.scope)
+            problem = fast_path.guard.revoked_problem(self.access, plan.identity, plan.request.scope)
             fast_path.count_refusal(problem.name)
             return problem_response(problem)
         return ended_response(plan.request, ending, gate, path, fast_path.controller.clock.now())
@@ -341,7 +357,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._close()
 
     def _fail(self) -> None:
-        """Answer that this program failed, whatever was asked, and close."""
+        """Respond with an internal error, and close the connection."""
         self.fast_path.record_failure(_TASK)
         if self.gate is not None:
             self.fast_path.waiting_room.abandon(self)
@@ -357,8 +373,8 @@ class GateProtocol(Waiter, asyncio.Protocol):
     def _hand_over(self) -> None:
         self._leave()
         data, self.buffer, self.start = self.buffer[self.start :], b"", 0
-        if self.held:
-            self.held = False
+        if self.read_paused:
+            self.read_paused = False
             if not self.eof:
                 self.transport.resume_reading()
         self.fast_path.hand_over(self.transport, self.access, data, eof=self.eof)
@@ -370,7 +386,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
 
 
 class CertifiedGateProtocol(GateProtocol):
-    """A connection whose client may have shown a certificate."""
+    """A connection whose client may have a certificate."""
 
     __slots__ = ("_listener",)
 
@@ -388,14 +404,14 @@ class CertifiedGateProtocol(GateProtocol):
 def protocol_factory(
     fast_path: GateFastPath, listener: Listener, *, certified: bool
 ) -> Callable[[], asyncio.Protocol]:
-    """Make protocols for the connections at ``listener``; ``certified``: clients may show certificates."""
+    """Return a factory of protocols for ``listener``; ``certified``: clients may show certificates."""
     return partial(CertifiedGateProtocol if certified else GateProtocol, fast_path, listener)
 
 
-def _may_be_ours(data: bytes, at: int) -> bool:
-    """Whether ``data`` from ``at`` on begins a gate or watch request, or may turn out to."""
+def _may_be_gate_request(data: bytes, at: int) -> bool:
+    """Whether ``data`` from ``at`` on is, or may become, a gate or watch request."""
     size = len(data) - at
-    for start in _STARTS:
+    for start in _PREFIXES:
         if data.startswith(start, at):
-            return size == len(start) or data[at + len(start)] in _AFTER_START
-    return size < _LONGEST_START and any(start.startswith(data[at:]) for start in _STARTS)
+            return size == len(start) or data[at + len(start)] in _AFTER_PREFIX
+    return size < _MAX_PREFIX_LENGTH and any(start.startswith(data[at:]) for start in _PREFIXES)

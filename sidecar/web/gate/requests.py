@@ -1,4 +1,4 @@
-"""Gate and watch requests, parsed alike for the fast path and the ASGI path."""
+"""Parses gate and watch requests, for both the fast path and the ASGI path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from sidecar.core.errors import InvalidScope, nearest, shown
+from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.scope import parse_scope
 from sidecar.web.problems import Problem
 
@@ -27,7 +27,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "/v1/status": ("below",),
     "/v1/history": ("limit", "cursor", "kind", "below", "since", "until"),
 }
-"""The query parameters that each route takes. What is misspelt is refused, not ignored."""
+"""The query parameters of each route. A misspelt parameter is refused, not ignored."""
 
 _DENY_STATUSES = {"401": 401, "403": 403, "429": 429}
 _PAUSED_STATUS = 503
@@ -38,10 +38,11 @@ class GateRequest:
 
     Attributes:
         watch: whether it is a watch.
-        scope: whose gate it asks for.
+        scope: the requested scope.
         wait: seconds to wait at most; None: the default.
         deny_status: the status of the response when the wait runs out.
-        if_none_match: the header with the version that a watch knows; None: it is missing.
+        if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
+            missing.
     """
 
     __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
@@ -86,10 +87,10 @@ class GateRequest:
 
 
 def check_parameters(route: str | None, query: str) -> None:
-    """Refuse parameters that ``route`` does not take.
+    """Refuse parameters that ``route`` does not have.
 
     Raises:
-        Problem: with the nearest name.
+        Problem: a parameter is unknown. The message suggests a similar name.
     """
     allowed = PARAMETERS.get(route or "")
     if query and allowed is not None:
@@ -99,10 +100,10 @@ def check_parameters(route: str | None, query: str) -> None:
 def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:
     for name in parameters:
         if name not in allowed:
-            near = nearest(name, allowed)
+            near = closest_match(name, allowed)
             takes = f"may be {', '.join(allowed)}" if allowed else "there are none here"
             hint = f"did you mean {near}?" if near else takes
-            raise Problem("invalid-parameter", f"{shown(name)}: no such parameter ({hint})")
+            raise Problem("invalid-parameter", f"{short_repr(name)}: no such parameter ({hint})")
 
 
 def scope_of(path: str, prefix: str) -> str:
@@ -126,7 +127,7 @@ def _wait(text: str | None) -> float | None:
         secs = math.nan
     if not secs >= 0 or "_" in text:
         raise Problem(
-            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {shown(text)}"
+            "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {short_repr(text)}"
         )
     return secs
 
@@ -137,5 +138,5 @@ def _deny_status(text: str | None) -> int:
     status = _DENY_STATUSES.get(text)
     if status is None:
         allowed = ", ".join(_DENY_STATUSES)
-        raise Problem("invalid-parameter", f"deny_status: must be one of {allowed}, got {shown(text)}")
+        raise Problem("invalid-parameter", f"deny_status: must be one of {allowed}, got {short_repr(text)}")
     return status

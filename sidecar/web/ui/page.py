@@ -1,4 +1,4 @@
-"""``/``: the status page. Plain HTML without scripts or other files; it reloads itself."""
+"""``/``: the status page. Plain HTML without scripts or other files. It reloads itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment
 
 REFRESH_SECS = 5
-MOST_SCOPES = 200
+MAX_SCOPES = 200
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
@@ -82,7 +82,7 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 </tr>{% endfor %}
 </tbody>
 </table>
-<p class="note">wellbeing-sidecar {{ version }}, at {{ now }}; this page asks again every {{ refresh }} s.</p>
+<p class="note">wellbeing-sidecar {{ version }}, at {{ now }}; this page reloads every {{ refresh }} s.</p>
 </body>
 </html>
 """
@@ -92,17 +92,17 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 def status_page(
     status: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], *, now: str, version: str
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        status: of the root, with all scopes below.
-        entries: of the history, newest first.
-        now: as it is to be shown.
-        version: of the sidecar.
+        status: the status of the root, with all scopes below.
+        entries: the history entries, newest first.
+        now: the time, as text.
+        version: the version of the sidecar.
     """
-    scopes = sorted([status, *status["below"]], key=_badness)
+    scopes = sorted([status, *status["below"]], key=_sort_key)
     return _PAGE.render(
-        scopes=scopes[:MOST_SCOPES],
+        scopes=scopes[:MAX_SCOPES],
         total=len(scopes),
         closed=sum(one["gate"] == "closed" for one in scopes),
         waiting=sum(one["counters"]["waiters"] for one in scopes),
@@ -115,6 +115,6 @@ def status_page(
     )
 
 
-def _badness(one: Mapping[str, Any]) -> tuple[object, ...]:
+def _sort_key(one: Mapping[str, Any]) -> tuple[object, ...]:
     states = ("distressed", "concerned", "cautious", "healthy")
     return one["gate"] != "closed", states.index(one["effective_state"]), one["scope"]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.rules import ALERTS, FILES, MASKED, run_tests
-from sidecar.alerts.rules import scope_by_label
+from sidecar.alerts import Alert, RuleSet
+from sidecar.alerts.rules import RuleMatch
+from sidecar.backtest.templates import AlertData, Template
 from sidecar.core.scope import ancestors_of
 
 Series = dict[str, str]
@@ -65,18 +67,17 @@ def at(place: Place, series: str) -> str:
 
 def scope_of(alert: str, place: Place) -> str:
     """The scope that the sidecar makes of the alert's labels."""
-
-    def with_or_else(match: re.Match[str]) -> str:
-        there, _, otherwise = match[2].partition("{{ else }}")
-        return there.replace("{{ . }}", labels[match[1]]) if labels.get(match[1]) else otherwise
-
     subject, rule = ALERTS[alert]
     labels = labels_of(at(place, HERE[subject]))
     labels.setdefault("model", labels.get("litellm_model_name", ""))
     text = rule["labels"]["wellbeing_scope"]
-    text = re.sub(r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}", with_or_else, text)
-    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels.get(match[1], ""), text)
-    return scope_by_label({"wellbeing_scope": text})
+    text = Template.parse(text).fill(AlertData(labels, 1.0, {}))
+    labels = {"alertname": "A", "wellbeing": "distressed", "wellbeing_scope": text}
+    found = RuleSet().match(
+        Alert(firing=True, labels=labels, annotations={}, starts_at=0.0, ends_at=None, fingerprint="f")
+    )
+    assert isinstance(found, RuleMatch), text
+    return found.scope
 
 
 def up_to_the_root(scope: str) -> list[str]:

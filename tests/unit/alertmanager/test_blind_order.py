@@ -1,4 +1,4 @@
-"""Whatever the order of the resolves of a dead Prometheus, and however they are grouped, the end is the same."""
+"""The resolves of a dead Prometheus lead to the same state in any order and grouping."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BEGAN, ENDED = 900.0, 1050.0
 
 @dataclass
 class Sidecar:
-    """The core, the interpreter and the watchdog, without a loop: what is ordered is done at once."""
+    """The core, the interpreter and the watchdog without an event loop. Commands are applied at once."""
 
     at: float = 1000.0
     orders: list = field(default_factory=list)
@@ -55,24 +55,24 @@ class Sidecar:
     def pass_time(self, secs: float) -> None:
         self.at += secs
         self.apply(Expire(tuple(self.core_state.records)))
-        self.watchdog.look()
-        self.obey()
+        self.watchdog.check()
+        self.run_commands()
 
-    def obey(self) -> None:
+    def run_commands(self) -> None:
         while self.orders:
             self.apply(self.orders.pop(0))
 
     def notify(self, *alerts: Alert) -> None:
         notification = Notification("r", "g", 0, alerts)
-        self.watchdog.hear(notification)
-        self.obey()
-        command = self.interpreter.hear(notification, self.at).command
-        self.watchdog.note(self.apply(self.watchdog.guard(command)))
-        self.obey()
+        self.watchdog.receive(notification)
+        self.run_commands()
+        command = self.interpreter.interpret(notification, self.at).command
+        self.watchdog.record_ended(self.apply(self.watchdog.mark_blind(command)))
+        self.run_commands()
 
     @property
-    def picture(self):
-        """What is known but for what depends on when a pause was lifted in between."""
+    def state_without_lift_times(self):
+        """The state, without the values that depend on when a pause was lifted in between."""
         return {
             scope: (
                 record.state,
@@ -100,7 +100,7 @@ NAMES = st.sets(
 
 @st.composite
 def splittings(draw, names):
-    """The names in any order, cut into notifications, the time between two of them."""
+    """The names in any order, split into notifications with a time between each two."""
     order = draw(st.permutations([*sorted(names), "Watchdog"]))
     groups = [[order[0]]]
     for name in order[1:]:
@@ -113,7 +113,7 @@ def splittings(draw, names):
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), NAMES, st.booleans())
-def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, resumed) -> None:
+def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, resumed) -> None:
     again = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()
     pictures = []
     for _ in range(2):
@@ -125,21 +125,21 @@ def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, r
                 if scope in sidecar.core_state.records:
                     sidecar.apply(Resume(scope, "operator"))
         sidecar.pass_time(30.0)
-        before, _ = sidecar.picture
+        before, _ = sidecar.state_without_lift_times
         for group, secs in data.draw(splittings(names)):
             sidecar.notify(*(alert(name, firing=False) for name in group))
             sidecar.pass_time(secs)
         sidecar.at = 1100.0
         sidecar.pass_time(0.0)
         assert sidecar.watchdog.blind
-        blind, tombstones = sidecar.picture
-        # All stands as before: each signal with its resolve kept beside it.
+        blind, tombstones = sidecar.state_without_lift_times
+        # The state is as before. Each signal has the time of its resolve.
         assert tombstones == {}
         assert {scope: one[:3] for scope, one in blind.items()} == {
             scope: one[:3] for scope, one in before.items()
         }
         assert all(ended == ENDED for one in blind.values() for _, ended in one[3].values())
-        # Prometheus goes on with some of the alerts it had.
+        # Prometheus continues with some of its alerts.
         sidecar.notify(alert("Watchdog", firing=True))
         sidecar.notify(*(alert(name, firing=True) for name in sorted(again)))
         sidecar.pass_time(40.0)
@@ -148,5 +148,5 @@ def test_what_is_taken_back_is_the_same_in_any_order_and_grouping(data, names, r
         assert {one for record in sidecar.core_state.records.values() for one in record.signals} == {
             f"alert:f{name}" for name in again
         }
-        pictures.append((blind, sidecar.picture))
+        pictures.append((blind, sidecar.state_without_lift_times))
     assert pictures[0] == pictures[1]

@@ -1,21 +1,21 @@
-"""What reconciliation may judge, and what no alert is."""
+"""Which alerts reconciliation may end, and that the watchdog alert is no signal."""
 
 from __future__ import annotations
 
 import pytest
 
-from sidecar.alertmanager.client import name_of, quote_receiver
+from sidecar.alertmanager.client import quote_receiver, without_credentials
 from sidecar.alertmanager.notifications import AlertInterpreter
 from sidecar.alerts import Alert, Notification
 from sidecar.config import AlertmanagerConfig, AlertsConfig, WatchdogConfig
 from sidecar.core.commands import AlertOutcome
 
 
-def hear(config: AlertsConfig, receiver: str = "r", **labels: str):
+def interpret(config: AlertsConfig, receiver: str = "r", **labels: str):
     alert = Alert(
         True, {"alertname": "A", "severity": "critical", "wellbeing_scope": "s", **labels}, {}, 1.0, None, "f"
     )
-    return AlertInterpreter(config).hear(Notification(receiver, "g", 0, (alert,)), 10.0)
+    return AlertInterpreter(config).interpret(Notification(receiver, "g", 0, (alert,)), 10.0)
 
 
 @pytest.mark.parametrize(
@@ -29,23 +29,23 @@ def hear(config: AlertsConfig, receiver: str = "r", **labels: str):
         ({"filter": ('team="a"', 'x!="y"')}, "any", {"team": "a", "x": "y"}, False),
     ],
 )
-def test_only_what_would_be_listed_may_be_judged(asking, receiver, labels, asked) -> None:
+def test_an_alert_has_a_query_only_if_the_query_lists_it(asking, receiver, labels, asked) -> None:
     config = AlertsConfig(alertmanager_urls=("http://x",), alertmanager=AlertmanagerConfig(**asking))
-    assert bool(hear(config, receiver, **labels).command.alerts[0].asked) is asked
+    assert bool(interpret(config, receiver, **labels).command.alerts[0].query) is asked
     assert (
-        not hear(AlertsConfig(alertmanager=AlertmanagerConfig(**asking)), receiver, **labels)
+        not interpret(AlertsConfig(alertmanager=AlertmanagerConfig(**asking)), receiver, **labels)
         .command.alerts[0]
-        .asked
+        .query
     )
 
 
-def test_the_watchdogs_alert_is_no_signal() -> None:
-    interpretation = hear(AlertsConfig(watchdog=WatchdogConfig(alertname="A")))
+def test_the_watchdog_alert_makes_no_signal() -> None:
+    interpretation = interpret(AlertsConfig(watchdog=WatchdogConfig(alertname="A")))
     assert interpretation.command.alerts == ()
     assert interpretation.left_out == {(True, AlertOutcome.IGNORED): 1}
     assert interpretation.unmatched == ()
 
 
-def test_names_are_quoted_as_go_does_and_credentials_are_not_told() -> None:
+def test_receivers_are_quoted_as_in_go_and_credentials_are_removed_from_urls() -> None:
     assert quote_receiver("team.a/b+c (prod)-x_y") == r"team\.a/b\+c \(prod\)-x_y"
-    assert name_of("https://me:secret@am:9093/path/") == "https://am:9093/path"
+    assert without_credentials("https://me:secret@am:9093/path/") == "https://am:9093/path"

@@ -1,4 +1,4 @@
-"""What Alertmanager's API answers, as a real one did."""
+"""Responses of Alertmanager's API, recorded from a real one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def answer(name: str):
 
 
 @pytest.mark.parametrize("name", ["api_v2_alerts.full", "api_v2_alerts.silenced"])
-def test_a_real_answer_is_understood(name: str) -> None:
+def test_a_real_response_is_parsed(name: str) -> None:
     listed = parse_active_alerts(answer(name))
     assert listed
     assert all(one.alert.firing and one.alert.ends_at is None for one in listed)
@@ -26,7 +26,7 @@ def test_a_real_answer_is_understood(name: str) -> None:
     assert [one.suppressed for one in listed] == [one["status"]["state"] == "suppressed" for one in raw]
 
 
-def test_its_start_is_understood() -> None:
+def test_the_start_time_is_parsed() -> None:
     assert parse_started_at({"uptime": "2026-11-23T09:00:00.5Z"}) == pytest.approx(1795424400.5)
 
 

@@ -1,4 +1,4 @@
-"""What a webhook body has to be, and what becomes of it."""
+"""Parsing of webhook bodies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def refusal(content, **limits):
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_what_a_real_alertmanager_sent_is_understood_whole(name):
+def test_a_body_of_a_real_alertmanager_is_parsed_completely(name):
     sent = json.loads(BODIES[name])
     notification = parse_notification(BODIES[name])
     assert notification.receiver == sent["receiver"]
@@ -76,7 +76,7 @@ def test_each_alert_keeps_its_own_status_in_a_mixed_group():
     assert {one.firing for one in notification.alerts} == {True, False}
 
 
-def test_a_truncated_body_tells_how_much_is_missing():
+def test_a_truncated_body_has_the_number_of_missing_alerts():
     notification = parse_notification(BODIES["06b_truncated_status_resolved_but_others_firing.json"])
     assert notification.truncated_alerts == 3
     assert [one.firing for one in notification.alerts] == [False, False]
@@ -95,7 +95,7 @@ def test_a_truncated_body_tells_how_much_is_missing():
         ("9999-12-31T23:59:58Z", 253402300798.0),
     ],
 )
-def test_times_of_rfc_3339_are_read_to_the_microsecond(text, seconds):
+def test_rfc_3339_times_are_parsed_to_the_microsecond(text, seconds):
     (one,) = parse_notification(body(alert(startsAt=text))).alerts
     assert one.starts_at == pytest.approx(seconds, rel=0, abs=1e-6)
 
@@ -110,23 +110,23 @@ now 2026-11-23 2026-11-23T08:46:19
 
 
 @pytest.mark.parametrize("text", [*BAD_TIMES.split(), "", "2026-11-23 08:46:19Z", "2026-11-23T08:46:19Z\n"])
-def test_what_is_no_time_or_could_not_be_written_again_is_refused(text):
+def test_invalid_times_and_times_that_cannot_be_formatted_are_refused(text):
     assert refusal(body(alert(startsAt=text))).where == "alerts[0].startsAt"
 
 
 @pytest.mark.parametrize("key", ["version", "alerts"])
-def test_what_a_notification_needs_is_named_when_it_is_missing(key):
+def test_a_missing_required_key_of_a_notification_is_named(key):
     error = refusal(body(**{key: ...}))
     assert (error.where, error.why) == (key, "is missing")
 
 
 @pytest.mark.parametrize("key", ["status", "labels", "startsAt", "fingerprint"])
-def test_what_an_alert_needs_is_named_when_it_is_missing(key):
+def test_a_missing_required_key_of_an_alert_is_named(key):
     error = refusal(body(alert(), alert(**{key: ...})))
     assert (error.where, error.why) == (f"alerts[1].{key}", "is missing")
 
 
-def test_what_may_be_missing_gets_its_default():
+def test_a_missing_optional_key_gets_its_default():
     notification = parse_notification(body(alert(annotations=..., endsAt=...)))
     assert (notification.receiver, notification.group_key, notification.truncated_alerts) == ("", "", 0)
     assert notification.alerts[0].annotations == {}
@@ -144,7 +144,7 @@ def test_what_may_be_missing_gets_its_default():
         *(("truncatedAlerts", wrong) for wrong in (-1, True, 1.5, "1")),
     ],
 )
-def test_wrong_values_of_a_notification_are_refused_at_their_place(key, value):
+def test_wrong_values_of_a_notification_are_refused_with_their_position(key, value):
     assert refusal(body(**{key: value})).where.startswith(key)
 
 
@@ -160,7 +160,7 @@ def test_wrong_values_of_a_notification_are_refused_at_their_place(key, value):
         *(("fingerprint", wrong) for wrong in ("", "a" * 65, "a\n", "é", 7)),
     ],
 )
-def test_wrong_values_of_an_alert_are_refused_at_their_place(key, value):
+def test_wrong_values_of_an_alert_are_refused_with_their_position(key, value):
     assert refusal(body(alert(**{key: value}))).where == f"alerts[0].{key}"
 
 
@@ -176,7 +176,7 @@ def test_every_label_and_annotation_has_to_be_text(key, value):
     assert error.where == f"alerts[0].{key}.pod"
 
 
-def test_unknown_keys_pass_at_every_level():
+def test_unknown_keys_are_ignored_at_every_level():
     notification = parse_notification(body(alert(silencedBy=[1]), notification_reason="x", routeLabels={}))
     assert len(notification.alerts) == 1
 
@@ -208,12 +208,12 @@ def test_more_alerts_than_allowed_are_refused():
         b'{"a":' * 100_000,
     ],
 )
-def test_what_is_no_json_object_is_refused(content):
+def test_a_body_that_is_not_a_json_object_is_refused(content):
     assert refusal(content).where == "body"
 
 
 @pytest.mark.parametrize("escape", [r"\ud800", r"\uDFFF", r"\\\ud83d", r"\\ud83d\ude42", r"\ude42\ud83d"])
-def test_lone_surrogates_become_something_that_utf_8_can_spell(escape):
+def test_lone_surrogates_become_replacement_characters(escape):
     sent = body(alert(labels={"a": "@", "@": "x"}, annotations={"summary": "@"}), receiver="@")
     notification = parse_notification(sent.replace(b"@", escape.encode()))
     (one,) = notification.alerts
@@ -244,7 +244,7 @@ def test_escaped_characters_beyond_the_first_plane_arrive_unharmed():
         b'{"x": "\\hunter2"}',
     ],
 )
-def test_a_refusal_echoes_nothing_of_the_body(content):
+def test_the_error_contains_no_values_of_the_body(content):
     message = str(refusal(content))
     assert "hunter2" not in message
     assert message.isprintable()

@@ -1,4 +1,4 @@
-"""What an alert claims, of whom, and why."""
+"""The scope, state and reason that an alert maps to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def alert(labels=None, annotations=None, *, firing=True):
 
 
 def scoped(labels=None, annotations=None):
-    """An alert that is about the root, unless its labels say otherwise."""
+    """An alert of the root scope, unless its labels name another scope."""
     return alert({"wellbeing_scope": "*", **(labels or {})}, annotations)
 
 
@@ -44,7 +44,7 @@ def claim(rule, labels=None, annotations=None):
 def state_of(labels):
     made = RuleSet().match(scoped(labels))
     if isinstance(made, NoMatch):
-        assert made == NoMatch(NoMatchCause.RULE)
+        assert made == NoMatch(NoMatchCause.IGNORED_BY_RULE)
         return None
     return made.state
 
@@ -73,7 +73,7 @@ def test_without_rules_the_labels_name_the_state(labels, state):
     assert state_of(labels) is state
 
 
-def test_a_real_alert_is_claimed_by_the_built_in_rules():
+def test_a_real_alert_is_matched_by_the_built_in_rules():
     (one,) = parse_notification((FIXTURES / "01_single_firing.json").read_bytes()).alerts
     assert RuleSet().match(one) == NoMatch(NoMatchCause.NO_SCOPE, "wellbeing_scope")
     about = replace(one, labels={**one.labels, "wellbeing_scope": "a"})
@@ -100,13 +100,13 @@ def test_an_alert_that_no_configured_rule_matches_is_ignored():
     assert claim(Rule.build(["team=a"], "distressed"), labels) == NoMatch(NoMatchCause.NO_RULE)
 
 
-def test_a_rule_can_ignore_what_later_rules_would_claim():
+def test_a_rule_can_ignore_alerts_that_later_rules_match():
     rules = RuleSet((Rule.build(["team=a"], "ignore"), Rule.build([], "distressed")))
-    assert rules.match(scoped({"team": "a"})) == NoMatch(NoMatchCause.RULE)
+    assert rules.match(scoped({"team": "a"})) == NoMatch(NoMatchCause.IGNORED_BY_RULE)
     assert rules.match(scoped({"team": "b"})).state is DISTRESSED
 
 
-def test_a_resolved_alert_is_claimed_for_like_a_firing_one():
+def test_a_resolved_alert_is_matched_like_a_firing_one():
     labels = {"severity": "critical", "wellbeing_scope": "a/b"}
     assert RuleSet().match(alert(labels, firing=False)) == RuleSet().match(alert(labels))
 
@@ -118,6 +118,7 @@ def test_a_resolved_alert_is_claimed_for_like_a_firing_one():
         ({"namespace": "n", "model": "m"}, "n/m"),
         ({"namespace": "n", "pod": "p"}, "n"),
         ({"namespace": "n", "model": "", "pod": "p"}, "n"),
+        ({"namespace": "n", "model": "<no value>", "pod": "p"}, "n"),
         ({"namespace": "n", "model": "meta/llama"}, "n/" + to_segment("meta/llama")),
         ({"namespace": "a/b"}, to_segment("a/b")),
         ({"namespace": "..", "model": "."}, to_segment("..") + "/" + to_segment(".")),
@@ -128,7 +129,14 @@ def test_a_rules_scope_is_its_labels_values_up_to_the_first_that_is_missing(labe
 
 
 @pytest.mark.parametrize(
-    "labels", [{"model": "m", "pod": "p"}, {}, {"namespace": "", "model": "m"}, {"wellbeing_scope": "x/y"}]
+    "labels",
+    [
+        {"model": "m", "pod": "p"},
+        {},
+        {"namespace": "", "model": "m"},
+        {"namespace": "[no value]", "model": "m"},
+        {"wellbeing_scope": "x/y"},
+    ],
 )
 def test_an_alert_without_the_first_label_of_its_rules_scope_is_misdirected(labels):
     found = claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels)
@@ -144,7 +152,9 @@ def test_an_alert_without_wellbeing_scope_is_ignored_by_the_built_in_rules():
     assert RuleSet((Rule.build([], "distressed"),)).match(disk).misdirected, "its rule means some scope"
 
 
-@pytest.mark.parametrize("value", ["", "/", "//", "/a", "a/", "a//b", "a/b/", "/1/2/3/4/5/6/7/8"])
+@pytest.mark.parametrize(
+    "value", ["", "/", "//", "/a", "a/", "a//b", "a/b/", "/1/2/3/4/5/6/7/8", "<no value>", "a/[no value]/b"]
+)
 @pytest.mark.parametrize("rules", [RuleSet(), RuleSet((Rule.build([], "cautious"),))])
 def test_an_empty_segment_of_wellbeing_scope_is_misdirected(rules, value):
     found = rules.match(alert({"wellbeing_scope": value}))
@@ -155,8 +165,10 @@ def test_an_empty_segment_of_wellbeing_scope_is_misdirected(rules, value):
 @pytest.mark.parametrize(
     "labels", [{"severity": "none"}, {"wellbeing": "ignore", "severity": "critical"}, {"severity": "none"}]
 )
-def test_what_a_rule_ignores_is_not_misdirected(labels):
-    assert RuleSet().match(alert({**labels, "wellbeing_scope": "a//b"})) == NoMatch(NoMatchCause.RULE)
+def test_an_alert_that_a_rule_ignores_is_not_misdirected(labels):
+    assert RuleSet().match(alert({**labels, "wellbeing_scope": "a//b"})) == NoMatch(
+        NoMatchCause.IGNORED_BY_RULE
+    )
 
 
 def test_a_rule_whose_scope_names_no_labels_means_the_root():
@@ -215,7 +227,7 @@ def test_any_label_value_makes_a_scope(value):
         (None, "S"),
     ],
 )
-def test_the_reason_is_the_template_filled_in_else_the_summary(template, reason):
+def test_the_reason_is_the_expanded_template_or_the_summary(template, reason):
     labels = {"alertname": "A", "pod": "p", "braces": "{labels.pod}", "control": "\n"}
     assert claim(Rule.build([], "distressed", reason=template), labels, {"summary": "S"}).reason == reason
 
@@ -260,7 +272,7 @@ def test_a_reason_is_safe_to_log_and_of_bounded_length():
     ],
 )
 def test_an_unknown_placeholder_is_refused_when_the_rule_is_built(template):
-    with pytest.raises(InvalidRule, match="is no placeholder"):
+    with pytest.raises(InvalidRule, match="is not a placeholder"):
         Rule.build([], "distressed", reason=template)
 
 
@@ -269,7 +281,7 @@ def test_a_label_named_like_a_python_attribute_is_only_a_label():
 
 
 @pytest.mark.parametrize("state", ["sad", "Distressed", "", "none", None, 3])
-def test_an_unknown_state_is_refused_with_those_there_are(state):
+def test_an_unknown_state_is_refused_and_the_known_ones_are_named(state):
     with pytest.raises(InvalidRule, match="healthy, cautious, concerned, distressed, or ignore"):
         Rule.build([], state)
 
@@ -278,7 +290,7 @@ def test_an_unknown_state_is_refused_with_those_there_are(state):
     ("scope", "why"),
     [(["a"] * 9, "at most 8"), (["a", ""], "empty"), ("pod", "must be a list")],
 )
-def test_a_scope_that_could_not_be_one_is_refused(scope, why):
+def test_an_impossible_scope_of_a_rule_is_refused(scope, why):
     with pytest.raises(InvalidRule, match=why):
         Rule.build([], "distressed", scope)
 

@@ -21,7 +21,7 @@ def rule(
         labels={name: Template.parse(text) for name, text in (labels or {}).items()},
         annotations={name: Template.parse(text) for name, text in (annotations or {}).items()},
         not_filled={},
-        place="r.yml:3",
+        location="r.yml:3",
         **{**defaults, **members},
     )
 

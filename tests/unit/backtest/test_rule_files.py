@@ -47,7 +47,7 @@ groups:
     assert {name: one.text for name, one in rule.labels.items()} == {
         "team": "a", "severity": "critical", "x": "{{ $labels.pod }}",
     }  # fmt: skip
-    assert rule.place.endswith("r.yml:8")
+    assert rule.location.endswith("r.yml:8")
     assert (record.name, record.expression, record.interval_ms) == ("a:b", "1", 30_000)
 
 

@@ -21,6 +21,9 @@ DATA = AlertData({"pod": "llama-0", "namespace": "team-a"}, 0.25, {"cluster": "e
         ('{{ printf "%.1f%% of %s" $value $labels.pod }}', "0.2% of llama-0"),
         ('{{ $value | printf "%.3f" }}', "0.250"),
         ("{{ $labels.pod | toUpper }}", "LLAMA-0"),
+        (r'{{ reReplaceAll "^/+|/+$" "" "//models/m/" }}', "models/m"),
+        (r'{{ reReplaceAll "(.*)-(.*)" "$2:${1}\\" $labels.pod }}', "0:llama\\"),
+        ('{{ $labels.namespace | reReplaceAll "team" "crew" }}', "crew-a"),
         ("{{ $externalLabels.cluster }}", "east"),
         ("{{ with $labels.namespace }}{{ . }}/{{ end }}x", "team-a/x"),
         ("{{ with $labels.missing }}{{ . }}/{{ end }}x", "x"),
@@ -39,7 +42,7 @@ def test_a_template_is_filled_in_as_prometheus_does(text: str, filled: str) -> N
     "text",
     [
         '{{ query "up" }}', '{{ with query "up" }}{{ . | first | value }}{{ end }}', "{{ range $labels }}x{{ end }}",
-        "{{ $labels }}", "{{ $x := 1 }}", "{{ .Foo }}", "{{ $value | }}", "{{ }}", "{{ reReplaceAll `a` `b` $labels.pod }}",
+        "{{ $labels }}", "{{ $x := 1 }}", "{{ .Foo }}", "{{ $value | }}", "{{ }}", "{{ tableLink `a` }}",
         "{{ if $labels.pod }}x", "{{ end }}", "{{ else }}", "{{ $labels.pod", '{{ printf "%d" $value }}',
         '{{ printf "%s" }}', "{{ $labels.pod $labels.pod }}", "{{ $labels.pod | $value }}", "{{ humanize }}",
         "{{ ($value) }}", "{{ if $value }}{{ else nonsense }}{{ end }}",

@@ -256,15 +256,15 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
 
 def test_polls_without_news_slow_down_and_news_do_not() -> None:
     pacer = PollPacer(20.0, 15.0, Random(1))
-    assert pacer.pause_secs(0.001, news=True) == 0
-    pauses = [pacer.pause_secs(0.001, news=False) for _ in range(6)]
+    assert pacer.pause_secs(0.001, changed=True) == 0
+    pauses = [pacer.pause_secs(0.001, changed=False) for _ in range(6)]
     assert 1 <= pauses[0] <= 2
     assert 2.5 <= pauses[-1] <= 5
-    assert pacer.pause_secs(19.9, news=False) == 0, "a poll that waited"
-    assert 1 <= pacer.pause_secs(0.001, news=False) <= 2, "and it begins again"
-    pacer.pause_secs(19.9, news=True)
-    assert {pacer.pause_secs(0.001, news=True) for _ in range(20)} == {0.0}
-    assert pacer.pause_secs(0.001, news=True) == 0.1, "a flood of changes is slowed down"
+    assert pacer.pause_secs(19.9, changed=False) == 0, "a poll that waited"
+    assert 1 <= pacer.pause_secs(0.001, changed=False) <= 2, "and it begins again"
+    pacer.pause_secs(19.9, changed=True)
+    assert {pacer.pause_secs(0.001, changed=True) for _ in range(20)} == {0.0}
+    assert pacer.pause_secs(0.001, changed=True) == 0.1, "a flood of changes is slowed down"
 
 
 @pytest.mark.parametrize("make", [flag_cleared_by_fork, fork_safety._PidFlag])
@@ -390,7 +390,7 @@ def paths():
     ],
 )
 def test_only_what_generates_is_gated(paths, method: str, path: str, gated: bool) -> None:
-    assert paths.gates(method, path) is gated
+    assert paths.is_gated(method, path) is gated
 
 
 def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
@@ -451,7 +451,7 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
         connection = Connection(Settings(url=f"http://127.0.0.1:{server.getsockname()[1]}"))
         try:
             with pytest.raises(Unreachable):
-                connection.ask("GET", "watch", timeout=0.5)
+                connection.request("GET", "watch", timeout=0.5)
         finally:
             connection.close()
             stop.set()

@@ -1,4 +1,4 @@
-"""Resolves that are not believed, and alerts that Alertmanager knows of no more."""
+"""Resolves that are received while blind, and alerts that Alertmanager no longer lists."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from sidecar.core.values import Hold, LiftCause, Signal
 NOW = 1000.0
 
 
-def fired(source: str = "alert:a", scope: str = "s", at: float = 10.0, *, asked: str = "") -> AlertFired:
-    return AlertFired(source, scope, WellbeingState.DISTRESSED, "why", at, NOW + 500, asked)
+def fired(source: str = "alert:a", scope: str = "s", at: float = 10.0, *, query: str = "") -> AlertFired:
+    return AlertFired(source, scope, WellbeingState.DISTRESSED, "why", at, NOW + 500, query)
 
 
 def resolved(source: str = "alert:a", at: float = 20.0) -> AlertResolved:
     return AlertResolved(source, at, NOW + 500)
 
 
-def gone(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> AlertMissing:
+def missing(source: str = "alert:a", since: float = 10.0, expires_at: float = NOW + 500) -> AlertMissing:
     return AlertMissing(source, since, expires_at, "gone")
 
 
-class Story:
+class Driver:
     def __init__(self) -> None:
         self.core_state = CoreState(PolicyTable(Policy(pause_on_distressed=True)))
 
@@ -63,170 +63,170 @@ class Story:
         return self.core_state.records["s"].signals.get("alert:a")
 
 
-def test_a_resolve_told_by_the_blind_lifts_nothing_until_it_is_believed() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    outcome = story.do(ReceiveAlerts((resolved(),), blind=True))
+def test_a_resolve_received_while_blind_ends_nothing_until_it_is_accepted() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    outcome = driver.do(ReceiveAlerts((resolved(),), blind=True))
     assert outcome.alerts == (AlertOutcome.IGNORED,)
-    assert story.paused
-    assert story.signal.ended_at == 20
-    story.do(AcceptResolves())
-    assert not story.paused
-    assert story.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.STALE,)
+    assert driver.paused
+    assert driver.signal.ended_at == 20
+    driver.do(AcceptResolves())
+    assert not driver.paused
+    assert driver.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.STALE,)
 
 
-def test_an_alert_that_fires_anew_is_not_ended_by_belief() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    story.do(ReceiveAlerts((resolved(),), blind=True))
-    story.do(ReceiveAlerts((fired(at=30),)))
-    story.do(AcceptResolves())
-    assert story.paused
+def test_an_alert_that_fires_again_is_not_ended_when_resolves_are_accepted() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    driver.do(ReceiveAlerts((resolved(),), blind=True))
+    driver.do(ReceiveAlerts((fired(at=30),)))
+    driver.do(AcceptResolves())
+    assert driver.paused
 
 
-def test_what_ended_in_the_same_breath_stands_again() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    before, hold = story.signal, story.hold
-    story.do(ReceiveAlerts((resolved(),)))
-    assert not story.paused
-    story.do(RevertResolves((("s", replace(before, ended_at=NOW)),), (("s", hold),)), NOW + 5)
-    assert story.hold == hold, "with the end that it had"
-    assert story.signal.ended_at == 20, "when its resolve says that it ended"
-    story.do(AcceptResolves())
-    assert not story.paused
+def test_a_reverted_resolve_restores_the_signal_and_the_hold() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    before, hold = driver.signal, driver.hold
+    driver.do(ReceiveAlerts((resolved(),)))
+    assert not driver.paused
+    driver.do(RevertResolves((("s", replace(before, ended_at=NOW)),), (("s", hold),)), NOW + 5)
+    assert driver.hold == hold, "with its original end"
+    assert driver.signal.ended_at == 20, "the endsAt of its resolve"
+    driver.do(AcceptResolves())
+    assert not driver.paused
 
 
-def test_a_pause_that_was_over_is_not_put_again_by_disbelief() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    story.do(Resume("s", "operator"))
-    before = story.signal
-    story.do(ReceiveAlerts((resolved(),)))
-    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),)))
-    assert story.signal.ended_at == 20
-    assert not story.paused
-    story.do(ReceiveAlerts((fired("alert:news"),)))
-    assert story.paused, "news pauses"
+def test_a_pause_that_has_ended_is_not_restored_by_a_revert() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    driver.do(Resume("s", "operator"))
+    before = driver.signal
+    driver.do(ReceiveAlerts((resolved(),)))
+    driver.do(RevertResolves((("s", replace(before, ended_at=20.0)),)))
+    assert driver.signal.ended_at == 20
+    assert not driver.paused
+    driver.do(ReceiveAlerts((fired("alert:news"),)))
+    assert driver.paused, "news pauses"
 
 
-def test_what_stood_still_and_goes_on_counts_when_alertmanager_lists_it() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    story.do(ReceiveAlerts((resolved(),)), NOW + 1)
-    assert story.do(ReconcileAlerts((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), (
-        "asked before"
+def test_an_alert_that_continues_after_its_resolve_counts_if_alertmanager_lists_it() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    driver.do(ReceiveAlerts((resolved(),)), NOW + 1)
+    assert driver.do(ReconcileAlerts((fired(),), (), NOW), NOW + 2).alerts == (AlertOutcome.STALE,), (
+        "the query was sent before the resolve"
     )
-    assert story.do(ReconcileAlerts((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
-    assert story.paused
-    assert story.do(ReceiveAlerts((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
+    assert driver.do(ReconcileAlerts((fired(),), (), NOW + 2), NOW + 3).alerts == (AlertOutcome.APPLIED,)
+    assert driver.paused
+    assert driver.do(ReceiveAlerts((fired(),)), NOW + 4).alerts == (AlertOutcome.REPEATED,)
 
 
-def test_a_firing_told_while_in_doubt_takes_the_doubt_away() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    story.do(ReceiveAlerts((resolved(),), blind=True))
-    story.do(ReceiveAlerts((fired(),)))
-    assert story.signal.ended_at is None
-    story.do(AcceptResolves())
-    assert story.paused
+def test_a_firing_notification_cancels_a_resolve_that_is_not_accepted() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    driver.do(ReceiveAlerts((resolved(),), blind=True))
+    driver.do(ReceiveAlerts((fired(),)))
+    assert driver.signal.ended_at is None
+    driver.do(AcceptResolves())
+    assert driver.paused
 
 
-def test_disbelief_does_not_displace_what_fires() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    before, hold = story.signal, story.hold
-    story.do(ReceiveAlerts((resolved(),)))
-    story.do(ReceiveAlerts((fired(scope="t", at=30),)))
-    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
-    assert story.signal is None
+def test_a_revert_does_not_replace_a_firing_alert() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    before, hold = driver.signal, driver.hold
+    driver.do(ReceiveAlerts((resolved(),)))
+    driver.do(ReceiveAlerts((fired(scope="t", at=30),)))
+    driver.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
+    assert driver.signal is None
 
 
 def test_an_alert_that_fires_again_after_its_resolve_was_reverted_is_not_stale() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    before, hold = story.signal, story.hold
-    story.do(ReceiveAlerts((resolved(),)))
-    story.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
-    assert story.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.REPEATED,)
-    story.do(AcceptResolves())
-    assert story.paused
-    assert story.signal.ended_at is None
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    before, hold = driver.signal, driver.hold
+    driver.do(ReceiveAlerts((resolved(),)))
+    driver.do(RevertResolves((("s", replace(before, ended_at=20.0)),), (("s", hold),)))
+    assert driver.do(ReceiveAlerts((fired(),))).alerts == (AlertOutcome.REPEATED,)
+    driver.do(AcceptResolves())
+    assert driver.paused
+    assert driver.signal.ended_at is None
 
 
-def test_a_pause_whose_time_ran_out_before_the_revert_stays_over() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(), fired("alert:b"))))
-    signals, hold = story.core_state.records["s"].signals, story.hold
-    story.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
+def test_a_pause_that_expired_before_the_revert_stays_ended() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(), fired("alert:b"))))
+    signals, hold = driver.core_state.records["s"].signals, driver.hold
+    driver.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
     ended = tuple(("s", replace(signal, ended_at=20.0)) for signal in signals.values())
-    story.do(RevertResolves(ended, (("s", hold),)), NOW + 301)
-    assert not story.paused
-    episode = story.core_state.records["s"].episode
+    driver.do(RevertResolves(ended, (("s", hold),)), NOW + 301)
+    assert not driver.paused
+    episode = driver.core_state.records["s"].episode
     assert (episode.pause_ended_at, episode.pause_end_cause) == (hold.until, LiftCause.MAX_PAUSE)
 
 
-def test_several_signals_of_a_scope_whose_pause_was_over_are_no_news_to_one_another() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(), fired("alert:b"))))
-    story.do(Resume("s", "operator"))
-    signals = story.core_state.records["s"].signals
-    story.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
-    story.do(RevertResolves(tuple(("s", replace(one, ended_at=20.0)) for one in signals.values())))
-    assert len(story.core_state.records["s"].signals) == 2
-    assert not story.paused
+def test_several_restored_signals_of_a_resumed_scope_do_not_pause_it_again() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(), fired("alert:b"))))
+    driver.do(Resume("s", "operator"))
+    signals = driver.core_state.records["s"].signals
+    driver.do(ReceiveAlerts((resolved(), resolved("alert:b"))))
+    driver.do(RevertResolves(tuple(("s", replace(one, ended_at=20.0)) for one in signals.values())))
+    assert len(driver.core_state.records["s"].signals) == 2
+    assert not driver.paused
 
 
-def test_what_is_gone_ends_only_if_it_is_still_the_same() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(asked="q"),)))
-    story.do(ReconcileAlerts((), (gone(since=9.0), gone("alert:b"), gone(expires_at=1.0))))
-    assert story.paused
-    story.do(ReconcileAlerts((), (gone(),)))
-    assert not story.paused
-    story.do(ReceiveAlerts((fired(),)))
-    assert story.paused, "nothing says that it ended: no tombstone"
+def test_a_missing_alert_ends_only_if_its_signal_is_unchanged() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(query="q"),)))
+    driver.do(ReconcileAlerts((), (missing(since=9.0), missing("alert:b"), missing(expires_at=1.0))))
+    assert driver.paused
+    driver.do(ReconcileAlerts((), (missing(),)))
+    assert not driver.paused
+    driver.do(ReceiveAlerts((fired(),)))
+    assert driver.paused, "no resolve was received, so there is no tombstone"
 
 
 def test_a_correction_is_one_step() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(),)))
-    outcome = story.do(ReconcileAlerts((fired("alert:b"),), (gone(),)))
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(),)))
+    outcome = driver.do(ReconcileAlerts((fired("alert:b"),), (missing(),)))
     assert not [event for event in outcome.events if isinstance(event, HoldPut | HoldLifted)]
-    assert story.paused
+    assert driver.paused
 
 
-def test_what_was_once_asked_for_stays_so() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(asked="q"),)))
-    story.do(ReceiveAlerts((fired(),)))
-    assert story.signal.asked == "q"
+def test_a_signal_keeps_its_query_after_a_notification_without_one() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(query="q"),)))
+    driver.do(ReceiveAlerts((fired(),)))
+    assert driver.signal.query == "q"
 
 
-def test_what_begins_in_the_future_can_end_now_and_does_not_come_back() -> None:
-    story = Story()
-    story.do(ReceiveAlerts((fired(at=NOW + 3600),)))
-    assert story.do(ReceiveAlerts((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
-    assert not story.paused
-    assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+def test_an_alert_with_a_start_in_the_future_can_end_now_and_stays_ended() -> None:
+    driver = Driver()
+    driver.do(ReceiveAlerts((fired(at=NOW + 3600),)))
+    assert driver.do(ReceiveAlerts((resolved(at=NOW),))).alerts == (AlertOutcome.APPLIED,)
+    assert not driver.paused
+    assert driver.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 
 
-def test_a_resolve_heard_before_ends_what_begins_in_the_future_for_good() -> None:
-    story = Story()
+def test_an_earlier_resolve_does_not_keep_an_alert_with_a_future_start_from_ending() -> None:
+    driver = Driver()
     for alert in (resolved(at=NOW), fired(at=NOW + 3600), resolved(at=NOW)):
-        story.do(ReceiveAlerts((alert,)))
-    assert not story.paused
-    assert story.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
+        driver.do(ReceiveAlerts((alert,)))
+    assert not driver.paused
+    assert driver.do(ReceiveAlerts((fired(at=NOW + 3600),))).alerts == (AlertOutcome.STALE,)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.booleans()), max_size=12))
-def test_belief_ends_what_the_seeing_would_have_ended(events) -> None:
-    """However often sight is lost, after belief all is as if it never had been."""
-    blind, seeing = Story(), Story()
+def test_accepting_resolves_ends_the_same_alerts_as_without_blindness(events) -> None:
+    """After the resolves are accepted, the state is the same as if the sidecar had never been blind."""
+    blind, normal = Driver(), Driver()
     for number, (name, fires, is_blind) in enumerate(events):
         alert = fired(f"alert:{name}", at=number + 1) if fires else resolved(f"alert:{name}", at=number + 1)
         blind.do(ReceiveAlerts((alert,), blind=is_blind))
-        seeing.do(ReceiveAlerts((alert,)))
+        normal.do(ReceiveAlerts((alert,)))
     blind.do(AcceptResolves())
-    standing = [{*story.core_state.scope_by_alert} for story in (blind, seeing)]
+    standing = [{*driver.core_state.scope_by_alert} for driver in (blind, normal)]
     assert standing[0] == standing[1]

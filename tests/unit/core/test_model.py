@@ -1,4 +1,4 @@
-"""Random sequences of events against a naive model, which keeps everything and works it out anew."""
+"""Random sequences of commands, compared with a naive model that stores and recomputes everything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.core.commands import (
     AlertResolved,
     ClaimState,
     Expire,
-    Forget,
+    ForgetScopes,
     Pause,
     ReceiveAlerts,
     Resume,
@@ -36,7 +36,7 @@ POLICIES = PolicyTable(
         ("c", Policy(pause_on_distressed=True, max_pause_secs=0)),
     ),
 )
-# What a reload may bring: holds that begin, end, last longer; scopes that are named, and no longer are.
+# Policies of a reload: holds begin, end or last longer; scopes become named, or are no longer named.
 TABLES = [
     POLICIES,
     PolicyTable(Policy()),
@@ -47,7 +47,7 @@ TABLES = [
 
 @dataclass
 class NaiveScope:
-    """One scope, in the plainest words."""
+    """A simple model of one scope."""
 
     policy: Policy
     claims: dict = field(default_factory=dict)  # source -> [level, expires, ended]
@@ -83,7 +83,7 @@ class NaiveScope:
             self.resumes += 1
 
     def pass_time(self, now: float) -> None:
-        """Let happen what is due, moment by moment."""
+        """Apply everything whose time has run out, in order."""
         while True:
             due = [claim[1] for claim in self.claims.values() if claim[1] is not None]
             due += [hold[1] for hold in (self.auto, self.manual) if hold and hold[1] is not None]
@@ -136,7 +136,7 @@ class NaiveScope:
         self.put("auto", now, now + self.policy.max_pause_secs if self.policy.max_pause_secs else None)
 
 
-class NaiveWorld:
+class NaiveCore:
     def __init__(self) -> None:
         self.known = {"", *POLICIES.named_scopes()}
         self.policies = POLICIES
@@ -231,32 +231,32 @@ steps = st.one_of(
     st.tuples(st.just("pause"), scopes, st.sampled_from([None, 0.0, 4.0])),
     st.tuples(st.just("resume"), scopes),
     st.tuples(st.just("wait")),
-    st.tuples(st.just("never mind"), scopes),
+    st.tuples(st.just("discard"), scopes),
 )
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(seconds, steps, st.booleans()), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
-    core_state, naive = CoreState(POLICIES), NaiveWorld()
+    core_state, naive = CoreState(POLICIES), NaiveCore()
     counts = {scope: [0, 0, 0] for scope in SCOPES}
     now = 100.0
     transaction = Transaction(core_state)
     for passed, step, batch_ends in sequence:
         now += passed
-        if step[0] == "never mind":
-            # A transaction that is thrown away leaves no trace.
-            Transaction(core_state).apply_command(Pause(step[1], "never", "mind"), now)
+        if step[0] == "discard":
+            # A transaction that is discarded has no effect.
+            Transaction(core_state).apply_command(Pause(step[1], "discarded", "operator"), now)
             continue
         for scope in naive.scopes.values():
             scope.pass_time(now)
         before = transaction.apply_command(Expire(tuple(SCOPES)), now)
         if step[0] == "set back":
             now += step[1]
-        # A command lets time pass where it acts; timers do so elsewhere.
+        # A command ends expired items only in its own scopes; timers do so in other scopes.
         outcome = transaction.apply_command(command(step, now), now)
         lapsed = transaction.apply_command(Expire(tuple(SCOPES)), now)
-        act(naive, step, now)
+        apply_naively(naive, step, now)
         for scope in naive.scopes.values():
             scope.pass_time(now)
         for event in (*before.events, *outcome.events, *lapsed.events):
@@ -268,7 +268,7 @@ def test_the_core_does_what_the_naive_model_does(sequence) -> None:
             core_state.apply(transaction)
             transaction = Transaction(core_state)
             compare(core_state, naive, counts)
-            leaves_nothing_behind(core_state, naive)
+            compare_indexes(core_state, naive)
 
 
 def command(step, now: float):
@@ -280,7 +280,7 @@ def command(step, now: float):
         case ("reload", policies):
             return SetPolicies(policies)
         case ("forget",):
-            return Forget(tuple(SCOPES))
+            return ForgetScopes(tuple(SCOPES))
         case ("set back", secs):
             return ShiftTime(secs)
         case ("notify" | "blind", listed):
@@ -303,7 +303,7 @@ def command(step, now: float):
             return Expire(tuple(SCOPES))
 
 
-def act(naive: NaiveWorld, step, now: float) -> None:
+def apply_naively(naive: NaiveCore, step, now: float) -> None:
     match step:
         case ("claim", name, source, level, ttl):
             scope = naive.scopes[name]
@@ -345,7 +345,7 @@ def act(naive: NaiveWorld, step, now: float) -> None:
             scope.suppressed = True
 
 
-def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
+def compare(core_state: CoreState, naive: NaiveCore, counts) -> None:
     for name, scope in naive.scopes.items():
         record = core_state.records.get(name)
         if record is None:
@@ -370,8 +370,8 @@ def compare(core_state: CoreState, naive: NaiveWorld, counts) -> None:
         )
 
 
-def leaves_nothing_behind(core_state: CoreState, naive: NaiveWorld) -> None:
-    """What is derived is what the records say; what was forgotten is gone."""
+def compare_indexes(core_state: CoreState, naive: NaiveCore) -> None:
+    """The indexes agree with the records, and forgotten scopes have no records."""
     assert set(core_state.records) == naive.known
     assert core_state.scope_by_alert == {
         source: scope

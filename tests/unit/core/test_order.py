@@ -1,4 +1,4 @@
-"""Any shuffling and repetition of a history of notifications ends in the same state."""
+"""Notifications lead to the same state in any order and with any repetition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = 10_000.0
 
 @st.composite
 def histories(draw) -> list[ReceiveAlerts]:
-    """Alerts that fire and end by turns, as Alertmanager would tell of them: a snapshot after each event."""
+    """Alerts that fire and resolve in turn, and the notifications that Alertmanager would send."""
     alerts: list[AlertFired | AlertResolved] = []
     for number in range(draw(st.integers(1, 4))):
         source = f"alert:{number}"

@@ -1,4 +1,4 @@
-"""The behaviours that users of the first controller know, by name."""
+"""The behaviours of the first controller, one test for each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HEALTHY = WellbeingState.HEALTHY
 SCOPE = "a/b"
 
 
-class Story:
-    """One core, told in commands."""
+class Driver:
+    """Applies commands to one core, with a clock that the test moves."""
 
     def __init__(self, **policy) -> None:
         self.core_state = CoreState(PolicyTable(Policy(**policy)))
@@ -53,204 +53,204 @@ class Story:
 
 
 def test_default_config_never_pauses() -> None:
-    story = Story()
-    story.claim(DISTRESSED)
-    assert story.record.hold is None
-    assert story.count(StateChanged) == 1
-    assert story.count(HoldPut) == 0
+    driver = Driver()
+    driver.claim(DISTRESSED)
+    assert driver.record.hold is None
+    assert driver.count(StateChanged) == 1
+    assert driver.count(HoldPut) == 0
 
 
 def test_manual_pause_and_resume() -> None:
-    story = Story()
-    story.do(Pause(SCOPE, "looking", "anna"))
-    assert (story.record.manual.reason, story.record.manual.by, story.record.manual.until) == (
+    driver = Driver()
+    driver.do(Pause(SCOPE, "looking", "anna"))
+    assert (driver.record.manual.reason, driver.record.manual.by, driver.record.manual.until) == (
         "looking",
         "anna",
         1300,
     )
-    story.do(Resume(SCOPE, "anna"))
-    assert story.record.hold is None
-    assert story.count(HoldLifted, resumed=True, cause=LiftCause.MANUAL) == 1
+    driver.do(Resume(SCOPE, "anna"))
+    assert driver.record.hold is None
+    assert driver.count(HoldLifted, resumed=True, cause=LiftCause.MANUAL) == 1
 
 
 def test_auto_pause_on_distressed() -> None:
-    story = Story(pause_on_distressed=True)
-    story.claim(CONCERNED)
-    assert story.record.hold is None
-    story.claim(DISTRESSED, reason="lost")
-    assert (story.record.auto.reason, story.record.auto.by) == ("lost", "agent:x")
+    driver = Driver(pause_on_distressed=True)
+    driver.claim(CONCERNED)
+    assert driver.record.hold is None
+    driver.claim(DISTRESSED, reason="lost")
+    assert (driver.record.auto.reason, driver.record.auto.by) == ("lost", "agent:x")
 
 
 @pytest.mark.parametrize("state", [CONCERNED, DISTRESSED])
 def test_auto_pause_on_concerned_pauses_on_distressed_too(state: WellbeingState) -> None:
-    story = Story(pause_on_concerned=True)
-    story.claim(CAUTIOUS)
-    assert story.record.hold is None
-    story.claim(state)
-    assert story.record.auto.reason == f"Agent entered {state.label} state"
+    driver = Driver(pause_on_concerned=True)
+    driver.claim(CAUTIOUS)
+    assert driver.record.hold is None
+    driver.claim(state)
+    assert driver.record.auto.reason == f"Agent entered {state.label} state"
 
 
 def test_immediate_resume_on_recovery() -> None:
-    story = Story(pause_on_distressed=True)
-    story.claim(DISTRESSED)
-    story.claim(CONCERNED)
-    assert story.record.hold is None
-    assert story.count(HoldLifted, resumed=True, cause=LiftCause.RECOVERED) == 1
+    driver = Driver(pause_on_distressed=True)
+    driver.claim(DISTRESSED)
+    driver.claim(CONCERNED)
+    assert driver.record.hold is None
+    assert driver.count(HoldLifted, resumed=True, cause=LiftCause.RECOVERED) == 1
 
 
 def test_auto_resume_at_max_pause() -> None:
-    story = Story(pause_on_distressed=True, max_pause_secs=10)
-    story.claim(DISTRESSED)
-    assert next_deadline(story.record, story.core_state.policies.defaults) == 1010
-    story.do(Expire((SCOPE,)), after=9.9)
-    assert story.record.auto
-    story.do(Expire((SCOPE,)), after=0.1)
-    assert story.record.hold is None
-    assert story.count(HoldLifted, resumed=True, cause=LiftCause.MAX_PAUSE, at=1010) == 1
+    driver = Driver(pause_on_distressed=True, max_pause_secs=10)
+    driver.claim(DISTRESSED)
+    assert next_deadline(driver.record, driver.core_state.policies.defaults) == 1010
+    driver.do(Expire((SCOPE,)), after=9.9)
+    assert driver.record.auto
+    driver.do(Expire((SCOPE,)), after=0.1)
+    assert driver.record.hold is None
+    assert driver.count(HoldLifted, resumed=True, cause=LiftCause.MAX_PAUSE, at=1010) == 1
 
 
 def test_max_pause_of_zero_never_ends() -> None:
-    story = Story(pause_on_distressed=True, max_pause_secs=0)
-    story.claim(DISTRESSED)
-    story.do(Expire((SCOPE,)), after=1e8)
-    assert story.record.auto
+    driver = Driver(pause_on_distressed=True, max_pause_secs=0)
+    driver.claim(DISTRESSED)
+    driver.do(Expire((SCOPE,)), after=1e8)
+    assert driver.record.auto
 
 
-def test_not_enabled_ignores_signals_until_it_is() -> None:
-    story = Story(enabled=False, pause_on_distressed=True)
-    story.claim(DISTRESSED)
-    assert (story.record.state, story.record.hold) == (HEALTHY, None)
-    story.do(SetPolicies(PolicyTable(Policy(pause_on_distressed=True))))
-    assert (story.record.state, story.record.auto is not None) == (DISTRESSED, True)
+def test_a_policy_that_is_not_enabled_ignores_signals_until_it_is_enabled() -> None:
+    driver = Driver(enabled=False, pause_on_distressed=True)
+    driver.claim(DISTRESSED)
+    assert (driver.record.state, driver.record.hold) == (HEALTHY, None)
+    driver.do(SetPolicies(PolicyTable(Policy(pause_on_distressed=True))))
+    assert (driver.record.state, driver.record.auto is not None) == (DISTRESSED, True)
 
 
 def test_an_improving_state_never_lifts_an_operators_hold() -> None:
-    story = Story(pause_on_distressed=True)
-    story.claim(DISTRESSED)
-    story.do(Pause(SCOPE, "mine", "anna"))
-    story.claim(HEALTHY)
-    assert (story.record.auto, story.record.hold.kind) == (None, HoldKind.MANUAL)
-    assert story.count(HoldLifted, resumed=True) == 0
+    driver = Driver(pause_on_distressed=True)
+    driver.claim(DISTRESSED)
+    driver.do(Pause(SCOPE, "mine", "anna"))
+    driver.claim(HEALTHY)
+    assert (driver.record.auto, driver.record.hold.kind) == (None, HoldKind.MANUAL)
+    assert driver.count(HoldLifted, resumed=True) == 0
 
 
 def test_a_pause_is_never_seen_without_its_reason_and_start() -> None:
-    story = Story(pause_on_distressed=True)
-    story.claim(DISTRESSED)
-    [put] = [event for event in story.events if isinstance(event, HoldPut)]
-    assert put.hold is story.record.auto
+    driver = Driver(pause_on_distressed=True)
+    driver.claim(DISTRESSED)
+    [put] = [event for event in driver.events if isinstance(event, HoldPut)]
+    assert put.hold is driver.record.auto
     assert (put.hold.reason, put.hold.since) == ("Agent entered distressed state", 1000)
     with pytest.raises(dataclasses.FrozenInstanceError):
         put.hold.reason = ""
 
 
 def test_renewing_a_pause_counts_no_second_one() -> None:
-    story = Story()
-    story.do(Pause(SCOPE, "one", "anna"))
-    story.do(Pause(SCOPE, "two", "ben", max_pause_secs=0), after=5)
-    manual = story.record.manual
+    driver = Driver()
+    driver.do(Pause(SCOPE, "one", "anna"))
+    driver.do(Pause(SCOPE, "two", "ben", max_pause_secs=0), after=5)
+    manual = driver.record.manual
     assert (manual.reason, manual.by, manual.since, manual.until) == ("two", "ben", 1000, None)
-    assert story.count(HoldPut, paused=True) == 1
+    assert driver.count(HoldPut, paused=True) == 1
 
 
 # -- episodes -----------------------------------------------------------------------------------------
 
 
-def suppressed(**policy) -> Story:
-    """A story whose episode is spent by max pause, at 1010."""
-    story = Story(pause_on_concerned=True, max_pause_secs=10, **policy)
-    story.claim(CONCERNED)
-    story.do(Expire((SCOPE,)), after=10)
-    assert story.record.episode.suppressed
-    return story
+def driver_with_suppressed_episode(**policy) -> Driver:
+    """A driver whose episode was suppressed by max pause, at 1010."""
+    driver = Driver(pause_on_concerned=True, max_pause_secs=10, **policy)
+    driver.claim(CONCERNED)
+    driver.do(Expire((SCOPE,)), after=10)
+    assert driver.record.episode.suppressed
+    return driver
 
 
-def test_what_was_known_does_not_pause_again() -> None:
-    story = suppressed()
-    story.claim(CONCERNED, after=1)
-    story.claim(HEALTHY, source="other")
-    assert story.record.hold is None
+def test_a_known_source_does_not_pause_again() -> None:
+    driver = driver_with_suppressed_episode()
+    driver.claim(CONCERNED, after=1)
+    driver.claim(HEALTHY, source="other")
+    assert driver.record.hold is None
 
 
-def test_a_manual_resume_spends_the_episode_too() -> None:
-    story = Story(pause_on_distressed=True)
-    story.claim(DISTRESSED)
-    story.do(Resume(SCOPE, "anna"))
-    story.claim(DISTRESSED)
-    assert story.record.hold is None
+def test_a_manual_resume_suppresses_the_episode_too() -> None:
+    driver = Driver(pause_on_distressed=True)
+    driver.claim(DISTRESSED)
+    driver.do(Resume(SCOPE, "anna"))
+    driver.claim(DISTRESSED)
+    assert driver.record.hold is None
 
 
 def test_a_new_signal_at_the_threshold_pauses_again() -> None:
-    story = suppressed()
-    story.claim(CONCERNED, source="y")
-    assert story.record.auto.by == "agent:y"
-    assert not story.record.episode.suppressed
+    driver = driver_with_suppressed_episode()
+    driver.claim(CONCERNED, source="y")
+    assert driver.record.auto.by == "agent:y"
+    assert not driver.record.episode.suppressed
 
 
-def test_a_new_signal_below_the_threshold_does_not() -> None:
-    story = suppressed()
-    story.claim(CAUTIOUS, source="y")
-    assert story.record.hold is None
-    story.claim(CONCERNED, source="y")
-    assert story.record.hold is None, "it is known by now"
+def test_a_new_signal_below_the_threshold_does_not_pause_again() -> None:
+    driver = driver_with_suppressed_episode()
+    driver.claim(CAUTIOUS, source="y")
+    assert driver.record.hold is None
+    driver.claim(CONCERNED, source="y")
+    assert driver.record.hold is None, "the source is known by now"
 
 
-def test_a_rise_above_what_paused_pauses_again() -> None:
-    story = suppressed()
-    story.claim(DISTRESSED)
-    assert story.record.episode.level is DISTRESSED
-    assert story.record.auto
+def test_a_state_above_the_one_that_paused_pauses_again() -> None:
+    driver = driver_with_suppressed_episode()
+    driver.claim(DISTRESSED)
+    assert driver.record.episode.level is DISTRESSED
+    assert driver.record.auto
 
 
 def test_a_new_episode_pauses_again() -> None:
-    story = suppressed()
-    story.claim(HEALTHY)
-    assert story.record.episode is None
-    story.claim(CONCERNED)
-    assert story.record.auto
+    driver = driver_with_suppressed_episode()
+    driver.claim(HEALTHY)
+    assert driver.record.episode is None
+    driver.claim(CONCERNED)
+    assert driver.record.auto
 
 
-def test_a_source_that_left_and_came_back_is_known() -> None:
-    story = Story(pause_on_distressed=True, max_pause_secs=10)
-    story.claim(DISTRESSED, source="x")
-    story.claim(DISTRESSED, source="y")
-    story.do(Expire((SCOPE,)), after=10)
-    story.claim(HEALTHY, source="y")
-    story.claim(DISTRESSED, source="y")
-    assert story.record.hold is None
+def test_a_source_that_ended_and_came_back_is_known() -> None:
+    driver = Driver(pause_on_distressed=True, max_pause_secs=10)
+    driver.claim(DISTRESSED, source="x")
+    driver.claim(DISTRESSED, source="y")
+    driver.do(Expire((SCOPE,)), after=10)
+    driver.claim(HEALTHY, source="y")
+    driver.claim(DISTRESSED, source="y")
+    assert driver.record.hold is None
 
 
 # -- time ---------------------------------------------------------------------------------------------
 
 
 def test_min_pause_keeps_an_auto_hold_but_not_from_an_operator() -> None:
-    story = Story(pause_on_distressed=True, min_pause_secs=30)
-    story.claim(DISTRESSED)
-    story.claim(HEALTHY, after=1)
-    assert story.record.auto
-    assert next_deadline(story.record, story.core_state.policies.defaults) == 1030
-    story.do(Expire((SCOPE,)), after=29)
-    assert story.record.hold is None
-    story.claim(DISTRESSED)
-    story.claim(HEALTHY)
-    story.do(Resume(SCOPE, "anna"))
-    assert story.record.hold is None
+    driver = Driver(pause_on_distressed=True, min_pause_secs=30)
+    driver.claim(DISTRESSED)
+    driver.claim(HEALTHY, after=1)
+    assert driver.record.auto
+    assert next_deadline(driver.record, driver.core_state.policies.defaults) == 1030
+    driver.do(Expire((SCOPE,)), after=29)
+    assert driver.record.hold is None
+    driver.claim(DISTRESSED)
+    driver.claim(HEALTHY)
+    driver.do(Resume(SCOPE, "anna"))
+    assert driver.record.hold is None
 
 
-def test_a_relapse_within_min_pause_goes_on_with_the_same_hold() -> None:
-    story = Story(pause_on_distressed=True, min_pause_secs=30)
-    story.claim(DISTRESSED)
-    story.claim(HEALTHY, after=1)
-    story.claim(DISTRESSED, after=1)
-    assert story.count(HoldPut) == 1
-    story.do(Expire((SCOPE,)), after=100)
-    assert story.record.auto
+def test_a_relapse_within_min_pause_keeps_the_same_hold() -> None:
+    driver = Driver(pause_on_distressed=True, min_pause_secs=30)
+    driver.claim(DISTRESSED)
+    driver.claim(HEALTHY, after=1)
+    driver.claim(DISTRESSED, after=1)
+    assert driver.count(HoldPut) == 1
+    driver.do(Expire((SCOPE,)), after=100)
+    assert driver.record.auto
 
 
-def test_what_expired_long_ago_is_lifted_when_it_was_due_in_order() -> None:
-    story = Story(pause_on_distressed=True, max_pause_secs=100)
-    story.claim(DISTRESSED, ttl=50)
-    story.do(Pause(SCOPE, "mine", "anna", max_pause_secs=70))
-    story.do(Expire((SCOPE,)), after=10_000)
-    lifted = [(event.at, event.cause) for event in story.events if isinstance(event, HoldLifted)]
+def test_late_expiries_are_applied_in_order_with_the_times_at_which_they_were_due() -> None:
+    driver = Driver(pause_on_distressed=True, max_pause_secs=100)
+    driver.claim(DISTRESSED, ttl=50)
+    driver.do(Pause(SCOPE, "mine", "anna", max_pause_secs=70))
+    driver.do(Expire((SCOPE,)), after=10_000)
+    lifted = [(event.at, event.cause) for event in driver.events if isinstance(event, HoldLifted)]
     assert lifted == [(1050, LiftCause.EXPIRED), (1070, LiftCause.MAX_PAUSE)]
-    assert story.record.is_empty
+    assert driver.record.is_empty

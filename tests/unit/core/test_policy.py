@@ -1,4 +1,4 @@
-"""Which policy counts for a scope."""
+"""Which policy applies to a scope."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SCOPES = st.lists(st.sampled_from(("a", "b", "a-b")), max_size=3).map("/".join)
 
 
 @given(matches=st.lists(SCOPES, max_size=8), scope=SCOPES)
-def test_the_first_policy_that_holds_the_scope_counts(matches: list[str], scope: str) -> None:
-    rules = tuple((match, Policy(max_pause_secs=place)) for place, match in enumerate(matches))
+def test_the_first_policy_that_matches_the_scope_applies(matches: list[str], scope: str) -> None:
+    rules = tuple((match, Policy(max_pause_secs=index)) for index, match in enumerate(matches))
     table = PolicyTable(Policy(max_pause_secs=999), rules)
     one_by_one = (policy for match, policy in rules if lies_within(scope, match))
     assert table.policy_for(scope) == next(one_by_one, table.defaults)

@@ -1,4 +1,4 @@
-"""What a scope is, and how anything is made one."""
+"""Valid scopes, and the conversion of any text to a scope."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00/ ~_.\ud800")) | st.sa
         "/".join("12345678"),
     ],
 )
-def test_a_scope_is_taken_as_it_stands(text):
+def test_a_valid_scope_is_returned_unchanged(text):
     assert parse_scope(text) == text
 
 
@@ -62,12 +62,12 @@ def test_a_scope_is_taken_as_it_stands(text):
         ("a/b/.", "segment 3 is . or .."),
     ],
 )
-def test_what_is_no_scope_is_refused_with_the_reason(text, why):
+def test_an_invalid_scope_is_refused_with_the_reason(text, why):
     with pytest.raises(InvalidScope, match=why):
         parse_scope(text)
 
 
-def test_a_refusal_shows_little_of_the_text_and_that_escaped():
+def test_the_error_has_a_short_escaped_part_of_the_text():
     with pytest.raises(InvalidScope) as caught:
         parse_scope("\x1b\u202e" + "x" * 10_000)
     assert str(caught.value).isprintable()
@@ -99,7 +99,7 @@ def test_a_scope_lies_within_itself_and_its_ancestors_only(scope, outer, inside)
     assert lies_within(scope, outer) is inside
 
 
-def test_a_valid_segment_stays_as_it_stands():
+def test_a_valid_segment_is_returned_unchanged():
     assert to_segment("llama-3.1_8b:fp8~x") == "llama-3.1_8b:fp8~x"
 
 
@@ -115,7 +115,7 @@ def test_any_other_value_is_cleaned_cut_and_marked_with_its_digest(value):
     assert "/" not in segment
 
 
-def test_what_is_cut_is_cut_to_the_longest_segment():
+def test_a_long_value_is_cut_to_the_longest_segment():
     assert to_segment("x" * 65) == "x" * 55 + "~" + hashlib.sha256(b"x" * 65).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of ended alerts is bounded, and the oldest goes first."""
+"""The number of tombstones is limited, and the oldest is removed first."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from sidecar.core.values import Tombstone
 NOW = 1000.0
 
 
-def resolved(name: object, *, keep_secs: float = 900.0, if_unknown=None) -> AlertResolved:
-    return AlertResolved(f"alert:{name}", 20.0, NOW + keep_secs, if_unknown)
+def resolved(name: object, *, keep_secs: float = 900.0, outcome_if_unknown=None) -> AlertResolved:
+    return AlertResolved(f"alert:{name}", 20.0, NOW + keep_secs, outcome_if_unknown)
 
 
 def fired(name: object) -> AlertFired:
@@ -37,7 +37,7 @@ def apply(core_state: CoreState, *commands, now: float = NOW):
     return outcomes
 
 
-def test_the_oldest_tombstones_go_first_and_those_of_the_newest_resolves_stay() -> None:
+def test_the_oldest_tombstones_are_removed_first() -> None:
     core_state = CoreState(PolicyTable(), max_tombstones=10)
     for number in range(25):
         apply(core_state, ReceiveAlerts((resolved(number), resolved(f"{number}b"))))
@@ -53,7 +53,7 @@ def test_one_notification_alone_may_not_exceed_the_limit() -> None:
     assert [*core_state.tombstones] == [f"alert:{number}" for number in range(90, 100)]
 
 
-def test_a_resolve_heard_again_makes_its_tombstone_the_newest() -> None:
+def test_a_later_resolve_makes_the_tombstone_the_newest() -> None:
     core_state = CoreState(PolicyTable(), max_tombstones=3)
     for name in "abc":
         apply(core_state, ReceiveAlerts((resolved(name),)))
@@ -73,10 +73,12 @@ def test_more_than_the_limit_from_a_store_of_an_older_version_is_reduced_step_by
         core_state.apply(transaction)
         now += 1
     assert sizes == [2_000, 2_000, 990, 0], "each step is short"
-    assert [*core_state.tombstones] == [f"alert:{n}" for n in range(9, -1, -1)], "the last heard of stay"
+    assert [*core_state.tombstones] == [f"alert:{n}" for n in range(9, -1, -1)], (
+        "the ones received last are kept"
+    )
 
 
-def test_many_tombstones_whose_time_is_up_are_removed_step_by_step() -> None:
+def test_many_expired_tombstones_are_removed_step_by_step() -> None:
     stored = {f"alert:{n}": Tombstone(20.0, NOW, 1.0) for n in range(5_000)}
     core_state = CoreState(PolicyTable(), tombstones=stored)
     counts = []
@@ -86,14 +88,17 @@ def test_many_tombstones_whose_time_is_up_are_removed_step_by_step() -> None:
     assert counts == [3_000, 1_000, 0]
 
 
-def test_a_resolve_of_an_alert_that_the_rules_ignore_leaves_nothing_and_ends_what_stands() -> None:
+def test_a_resolve_of_an_ignored_alert_ends_its_signal_and_leaves_no_tombstone_without_one() -> None:
     core_state = CoreState(PolicyTable())
     apply(core_state, ReceiveAlerts((fired("a"),)))
     ignored = AlertOutcome.IGNORED
     [outcome] = apply(
         core_state,
         ReceiveAlerts(
-            (resolved("a", if_unknown=ignored), resolved("b", if_unknown=AlertOutcome.MISDIRECTED))
+            (
+                resolved("a", outcome_if_unknown=ignored),
+                resolved("b", outcome_if_unknown=AlertOutcome.MISDIRECTED),
+            )
         ),
     )
     assert outcome.alerts == (AlertOutcome.APPLIED, AlertOutcome.MISDIRECTED)
@@ -132,5 +137,5 @@ def test_the_count_is_right_whatever_happens_in_one_batch(batches, limit) -> Non
                 transaction.apply_command(ShiftTime(what), now)
         core_state.apply(transaction)
         assert len(core_state.tombstones) <= limit
-        heard = [one.heard_at for one in core_state.tombstones.values()]
-        assert heard == sorted(heard), "in the order in which they were heard of"
+        received = [one.received_at for one in core_state.tombstones.values()]
+        assert received == sorted(received), "in the order in which they were received"

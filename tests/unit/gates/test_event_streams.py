@@ -31,7 +31,7 @@ class World:
 
     def change(self, records: dict) -> None:
         update = self.tree.update(records, 0.0)
-        for _ in self.streams.tell(update.changed, update.forgotten, self.tree):
+        for _ in self.streams.publish(update.changed, update.forgotten, self.tree):
             pass
 
     def render(self, gate: Gate, path: str | None) -> bytes:
@@ -57,7 +57,7 @@ def run(test: Callable[[World], Awaitable[None]]) -> None:
 def test_a_stream_is_told_its_own_subtree_and_what_its_unnamed_scope_follows() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY, "a/b": EMPTY, "other": EMPTY})
-        at_a, unnamed, other = (world.streams.begin(scope) for scope in ("a", "a/x/y", "other/z"))
+        at_a, unnamed, other = (world.streams.open(scope) for scope in ("a", "a/x/y", "other/z"))
         world.change({"a/b": PAUSED})
         assert await world.read(at_a) == "a/b=closed;"
         assert await world.read(unnamed, 0) == ""
@@ -73,7 +73,7 @@ def test_a_stream_is_told_its_own_subtree_and_what_its_unnamed_scope_follows() -
 def test_streams_of_one_scope_share_what_was_rendered() -> None:
     async def test(world: World) -> None:
         world.change({f"s{number}": EMPTY for number in range(10)})
-        streams = [world.streams.begin("") for _ in range(50)]
+        streams = [world.streams.open("") for _ in range(50)]
         world.change({ROOT: PAUSED})
         texts = [await world.read(stream) for stream in streams]
         assert len(set(texts)) == 1
@@ -85,7 +85,7 @@ def test_streams_of_one_scope_share_what_was_rendered() -> None:
 def test_a_slow_stream_is_told_each_gate_once_at_its_latest() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY})
-        stream = world.streams.begin("")
+        stream = world.streams.open("")
         for _ in range(200):
             world.change({"a": PAUSED})
             world.change({"a": EMPTY})
@@ -98,7 +98,7 @@ def test_a_slow_stream_is_told_each_gate_once_at_its_latest() -> None:
 
 def test_what_is_not_read_of_forgotten_scopes_does_not_pile_up() -> None:
     async def test(world: World) -> None:
-        stream = world.streams.begin("")
+        stream = world.streams.open("")
         for number in range(500):
             world.change({f"s{number}": EMPTY})
             world.change({f"s{number}": None})
@@ -111,11 +111,11 @@ def test_what_is_not_read_of_forgotten_scopes_does_not_pile_up() -> None:
 def test_a_stream_that_catches_up_while_others_are_notified_takes_nothing_from_them() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY, "b": EMPTY})
-        quick, slow = world.streams.begin(""), world.streams.begin("")
+        quick, slow = world.streams.open(""), world.streams.open("")
         world.change({"a": PAUSED})
         assert await world.read(slow) == "a=closed;"
         update = world.tree.update({"b": PAUSED}, 0.0)
-        telling = world.streams.tell(update.changed, update.forgotten, world.tree)
+        telling = world.streams.publish(update.changed, update.forgotten, world.tree)
         next(telling)
         assert await world.read(quick) == "a=closed;b=closed;"
         for _ in telling:
@@ -128,7 +128,7 @@ def test_a_stream_that_catches_up_while_others_are_notified_takes_nothing_from_t
 def test_much_is_sent_in_chunks_and_streams_take_turns() -> None:
     async def test(world: World) -> None:
         world.change({f"{number:04}" + "x" * 60: EMPTY for number in range(2000)})
-        streams = [world.streams.begin("") for _ in range(20)]
+        streams = [world.streams.open("") for _ in range(20)]
         world.change({ROOT: PAUSED})
         first = [await world.read(stream) for stream in streams]
         assert all(len(text) < 40_000 for text in first)
@@ -146,7 +146,7 @@ def test_much_is_sent_in_chunks_and_streams_take_turns() -> None:
 
 def test_only_a_few_streams_have_a_turn_in_one_turn_of_the_loop() -> None:
     async def test(world: World) -> None:
-        streams = [world.streams.begin("") for _ in range(100)]
+        streams = [world.streams.open("") for _ in range(100)]
         world.change({ROOT: PAUSED})
         reads = [asyncio.ensure_future(world.read(stream)) for stream in streams]
         done = 0
@@ -161,7 +161,7 @@ def test_only_a_few_streams_have_a_turn_in_one_turn_of_the_loop() -> None:
 
 def test_a_stream_that_left_leaves_nothing_behind() -> None:
     async def test(world: World) -> None:
-        streams = [world.streams.begin("a/b/c"), world.streams.begin("a/b"), world.streams.begin("a/b")]
+        streams = [world.streams.open("a/b/c"), world.streams.open("a/b"), world.streams.open("a/b")]
         world.change({ROOT: PAUSED})
         for stream in streams:
             world.streams.leave(stream)
@@ -175,9 +175,9 @@ def test_a_stream_that_left_leaves_nothing_behind() -> None:
 
 def test_all_streams_end_at_shutdown() -> None:
     async def test(world: World) -> None:
-        stream = world.streams.begin("a")
+        stream = world.streams.open("a")
         world.streams.shut_down()
         assert await world.read(stream) is None
-        assert world.streams.begin("a") is None
+        assert world.streams.open("a") is None
 
     run(test)

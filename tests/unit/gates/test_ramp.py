@@ -77,14 +77,14 @@ class Sim:
         self.gate = self.tree.root
         self.admitted: list[float] = []
         self.offers = 0
-        self.room.offer_changed = self._offer_changed
+        self.room.on_client_rate = self._client_rate_changed
 
-    def _offer_changed(self, gate: Gate) -> None:
+    def _client_rate_changed(self, gate: Gate) -> None:
         self.offers += 1
 
     def close(self) -> None:
         self.tree.update({ROOT: ScopeRecord(manual=HOLD)}, self.loop.now)
-        self.room.close(self.gate)
+        self.room.stop_ramp(self.gate)
 
     def park(self, count: int, wait: float = 1e6) -> list[SimWaiter]:
         waiters = [SimWaiter(self) for _ in range(count)]
@@ -95,7 +95,7 @@ class Sim:
 
     def open(self) -> None:
         self.tree.update({ROOT: ScopeRecord()}, self.loop.now)
-        for _ in self.room.open(self.gate):
+        for _ in self.room.release(self.gate):
             pass
 
     def report(self, client: object, *, waiting: bool) -> None:
@@ -255,12 +255,12 @@ def test_many_unknown_clients_that_come_one_after_another_get_about_the_rate_and
     shares = RateShares(100, (), own=True)
     for number in range(40):
         shares.join(number)
-        assert shares.offer > 0
+        assert shares.client_rate > 0
         assert shares.own_rate > 0
         assert shares.own_rate + sum(shares._granted.values()) <= 103
     for number in range(40):
         shares.leave(number)
-        shares.regrow()
+        shares.redistribute()
         assert shares.own_rate + sum(shares._granted.values()) <= 103
     assert shares.own_rate == 100
 

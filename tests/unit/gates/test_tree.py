@@ -127,15 +127,15 @@ class TreeMachine(RuleBasedStateMachine):
                 self.model.records.pop(scope, None)
         self.model.policies = policies or self.model.policies
         self.showing_is_right()
-        for _ in self.tree.rehome(update):
+        for _ in self.tree.reassign(update):
             pass
         for gate in update.closed:
-            self.room.close(gate)
+            self.room.stop_ramp(gate)
         for gate in update.opened:
-            for _ in self.room.open(gate):
+            for _ in self.room.release(gate):
                 pass
         for gate in update.changed:
-            for _ in self.room.changed(gate):
+            for _ in self.room.notify_watchers(gate):
                 pass
         self._told(before)
 
@@ -189,7 +189,7 @@ class TreeMachine(RuleBasedStateMachine):
             assert gate.record == record
             assert gate.effective == max(self.model.records[one].state for one in line)
             assert gate.held_by == holder
-            assert gate.line_hold == (None if holder is None else self.model.records[holder].hold)
+            assert gate.nearest_hold == (None if holder is None else self.model.records[holder].hold)
             assert gate.policy == self.model.policies.policy_for(scope)
             assert gate.closed is gate.state.closed is (self.model.shows(scope)["gate"] == "closed")
             assert gate.parent is (self.tree.gates[line[1]] if line[1:] else None)
@@ -270,7 +270,7 @@ def steps_to(tree: GateTree, records: dict) -> int:
     update = TreeUpdate(records, 0.0)
     steps = sum(1 for _ in tree.prepare(update))
     tree.apply(update)
-    return steps + sum(1 for _ in tree.rehome(update))
+    return steps + sum(1 for _ in tree.reassign(update))
 
 
 def test_the_work_of_naming_parents_is_linear(tree: GateTree) -> None:

@@ -59,7 +59,7 @@ def test_a_connection_that_waits_for_something_else_by_now_is_not_woken(tree: Ga
     room = tree.waiting_room
     waiters = [park(tree, "a") for _ in range(20)]
     tree.update({"a": EMPTY}, 1.0)
-    waking = room.open(tree.gates["a"])
+    waking = room.release(tree.gates["a"])
     next(waking)
     # Between two steps the last one's wait ends, and its connection asks for another gate.
     last = waiters[-1]
@@ -77,7 +77,7 @@ def test_a_watch_that_has_the_new_snapshot_already_is_not_told_again(tree: GateT
     before = watch(tree, "")
     tree.update({"": PAUSED}, 0.0)
     after = watch(tree, "")
-    for _ in room.changed(tree.root):
+    for _ in room.notify_watchers(tree.root):
         pass
     assert before.ended == [Ending.CHANGED]
     assert after.ended == []
@@ -93,16 +93,16 @@ def test_a_wait_that_runs_out_while_requests_move_is_decided_by_the_new_gate(
     for _ in tree.prepare(update):
         pass
     tree.apply(update)
-    tree.waiting_room._run_out(waiter)
+    tree.waiting_room._time_out(waiter)
     tree.waiting_room._admit(tree.root, [waiter])
     assert waiter.ended == []
-    for _ in tree.rehome(update):
+    for _ in tree.reassign(update):
         pass
     assert waiter.gate is tree.gates["a/b"]
-    for _ in tree.waiting_room.open(tree.root):
+    for _ in tree.waiting_room.release(tree.root):
         pass
     assert waiter.ended == []
-    tree.waiting_room._run_out(waiter)
+    tree.waiting_room._time_out(waiter)
     assert waiter.ended == [Ending.TIMED_OUT]
 
 
@@ -115,7 +115,7 @@ def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> 
 
     waiters[1].end = broken
     tree.update({"": EMPTY}, 1.0)
-    for _ in tree.waiting_room.open(tree.root):
+    for _ in tree.waiting_room.release(tree.root):
         pass
     assert [waiter.ended for waiter in waiters] == [[Ending.OPENED], [], [Ending.OPENED]]
     assert tree.root.waited == 3
@@ -142,3 +142,39 @@ def test_thousands_of_waits_that_run_out_together_end_in_slices(
     between = [after - before for before, after in zip(turns, turns[1:], strict=False)]
     assert max(between) <= 15
     assert tree.root.timed_out == 100
+
+
+def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: GateTree) -> None:
+    tree.update({"": PAUSED, "z": PAUSED, "gone": PAUSED, "a/b": PAUSED}, 0.0)
+    room = tree.waiting_room
+    to_a, to_gone = [[park(tree, path) for _ in range(4)] for path in ("a", "gone")]
+    update = TreeUpdate({"a": PAUSED, "gone": None}, 1.0)
+    for _ in tree.prepare(update):
+        pass
+    tree.apply(update)
+    moving = tree.reassign(update)
+    next(moving)
+    # Between two steps the waits of the others end, and their connections ask for other gates.
+    for waiters in (to_a, to_gone):
+        for waiter, scope in zip(waiters[1:], ("z", "z/y", "a/b/c"), strict=True):
+            room.abandon(waiter)
+            park(tree, scope, waiter)
+    for _ in moving:
+        pass
+    for waiters, scope in ((to_a, "a"), (to_gone, "")):
+        assert [waiter.gate.scope for waiter in waiters] == [scope, "z", "z", "a/b"]
+        assert [waiter.path for waiter in waiters[1:]] == [None, "z/y", "a/b/c"]
+    for gate in tree.gates.values():
+        tree.update({gate.scope: EMPTY}, 2.0)
+    for gate in tree.gates.values():
+        for _ in room.open(gate):
+            pass
+    assert all(waiter.ended == [Ending.OPENED] for waiter in to_a + to_gone)
+    assert len(room._unnamed) == 0
+
+
+def test_a_watch_whose_wait_runs_out_just_before_it_is_told_is_told_all_the_same(tree: GateTree) -> None:
+    watcher = watch(tree, "")
+    tree.update({"": PAUSED}, 0.0)
+    tree.waiting_room._run_out(watcher)
+    assert watcher.ended == [Ending.CHANGED]

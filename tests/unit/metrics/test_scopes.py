@@ -14,7 +14,7 @@ from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, HoldKind, Signal
 from sidecar.gates.gate import Gate
-from sidecar.metrics.scopes import CachedScopeLines, families, pieces
+from sidecar.metrics.scopes import CachedScopeLines, chunks, families
 
 HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator", 'An "alert"')
 COUNTS = (
@@ -23,7 +23,7 @@ COUNTS = (
 
 
 def show(gate: Gate, **changes: object) -> None:
-    gate.show(gate.state._replace(**changes))
+    gate.set_state(gate.state._replace(**changes))
 
 
 def signal(gate: Gate) -> None:
@@ -37,11 +37,11 @@ def rise(gate: Gate) -> None:
 
 
 def close(gate: Gate) -> None:
-    show(gate, closed=True, line_hold=HOLD, held_by="", version=gate.version + 1)
+    show(gate, closed=True, nearest_hold=HOLD, held_by="", version=gate.version + 1)
 
 
 def open_again(gate: Gate) -> None:
-    show(gate, closed=False, line_hold=None, held_by=None, version=gate.version + 1)
+    show(gate, closed=False, nearest_hold=None, held_by=None, version=gate.version + 1)
 
 
 def was_paused(gate: Gate) -> None:
@@ -70,7 +70,7 @@ CHANGES = {
 
 def text_of(kept: CachedScopeLines) -> str:
     headers = [b"# HELP " + family.name.encode() + b" x\n" for family in families()]
-    return b"".join(pieces([kept.lines], headers)).decode()
+    return b"".join(chunks([kept.lines], headers)).decode()
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))

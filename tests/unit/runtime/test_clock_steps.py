@@ -21,7 +21,7 @@ POLICIES = PolicyTable(Policy(pause_on_distressed=True, max_pause_secs=300.0))
 AT = 1_700_000_000.0
 
 
-class HandClock:
+class ManualClock:
     def __init__(self) -> None:
         self.passed = 1000.0
         self.set_by = 0.0
@@ -50,9 +50,9 @@ class Store(MemoryStore):
         await super().commit(batch)
 
 
-def run(story, state: StoredState | None = None, clock: HandClock | None = None) -> None:
+def run(story, state: StoredState | None = None, clock: ManualClock | None = None) -> None:
     async def tell() -> None:
-        own = clock or HandClock()
+        own = clock or ManualClock()
         store = Store(state)
         controller = Controller(POLICIES, store, clock=own)
         await controller.start()
@@ -64,7 +64,7 @@ def run(story, state: StoredState | None = None, clock: HandClock | None = None)
     asyncio.run(tell())
 
 
-async def let_pass(controller: Controller, clock: HandClock, secs: float) -> None:
+async def let_pass(controller: Controller, clock: ManualClock, secs: float) -> None:
     clock.passed += secs
     await controller.submit(Expire(tuple(controller.core_state.records)))
 
@@ -75,7 +75,7 @@ def closed(controller: Controller) -> dict[str, bool]:
 
 @pytest.mark.parametrize("steps", [(-600.0,), (-10.0, -600.0), (600.0, -1200.0), (-600.0, 600.0, -600.0)])
 def test_what_is_written_right_after_a_step_back_keeps_its_whole_time(steps) -> None:
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         for index, step in enumerate(steps):
             clock.set_by += step
             await controller.submit(Pause(f"p{index}", "right after the step", "op", 300.0))
@@ -94,7 +94,7 @@ def test_what_is_written_right_after_a_step_back_keeps_its_whole_time(steps) -> 
 
 
 def test_a_tick_after_the_step_shifts_once() -> None:
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("before", "why", "op", 300.0))
         clock.set_by = -600.0
         await controller.submit(Pause("after", "why", "op", 300.0))
@@ -111,7 +111,7 @@ def test_a_tick_after_the_step_shifts_once() -> None:
 
 
 def test_a_tick_alone_shifts_what_stands() -> None:
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         clock.set_by = -3600.0
         controller._tick()
@@ -122,7 +122,7 @@ def test_a_tick_alone_shifts_what_stands() -> None:
 
 
 def test_a_step_back_while_the_store_is_down_is_neither_lost_nor_counted_twice() -> None:
-    async def story(controller: Controller, clock: HandClock, store: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, store: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         store.down = True
         clock.set_by = -600.0
@@ -141,11 +141,11 @@ def test_a_step_back_while_the_store_is_down_is_neither_lost_nor_counted_twice()
 
 def test_a_step_back_while_no_sidecar_ran_shifts_what_was_kept(caplog) -> None:
     caplog.set_level(logging.WARNING)
-    clock = HandClock()
+    clock = ManualClock()
     hold = Hold(HoldKind.MANUAL, "why", clock.now() + 590.0, clock.now() + 890.0, "op")
-    kept = StoredState({"a": ScopeRecord(manual=hold)}, seen_at=clock.now() + 600.0)
+    kept = StoredState({"a": ScopeRecord(manual=hold)}, last_written_at=clock.now() + 600.0)
 
-    async def story(controller: Controller, own: HandClock, _: Store) -> None:
+    async def story(controller: Controller, own: ManualClock, _: Store) -> None:
         await controller.submit(Pause("b", "why", "op", 300.0))
         assert controller.core_state.records["a"].manual == replace(
             hold, since=pytest.approx(hold.since - 600.0), until=pytest.approx(hold.until - 600.0)
@@ -157,14 +157,14 @@ def test_a_step_back_while_no_sidecar_ran_shifts_what_was_kept(caplog) -> None:
 
 
 def test_a_step_back_shifts_what_is_remembered_of_ended_alerts() -> None:
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         resolved = AlertResolved("alert:a", 5.0, clock.now() + 900.0)
         await controller.submit(ReceiveAlerts((resolved,)))
         clock.set_by = -86_400.0
         controller._tick()
         await controller.submit(Expire(()))
         tombstone = controller.core_state.tombstones["alert:a"]
-        assert (tombstone.ended_at, tombstone.heard_at) == (5.0, pytest.approx(clock.now()))
+        assert (tombstone.ended_at, tombstone.received_at) == (5.0, pytest.approx(clock.now()))
         clock.passed += 901.0
         await controller.submit(Expire(()))
         assert controller.core_state.tombstones == {}
@@ -173,7 +173,7 @@ def test_a_step_back_shifts_what_is_remembered_of_ended_alerts() -> None:
 
 
 def test_a_machine_that_slept_finds_due_what_was_due_meanwhile(caplog) -> None:
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         # The monotonic clock stands still while a machine sleeps.
         clock.set_by = 400.0
@@ -204,7 +204,7 @@ def test_whatever_the_clock_does_a_pause_lasts_what_it_was_to_last(sequence) -> 
         for scope in left:
             left[scope] -= secs
 
-    async def story(controller: Controller, clock: HandClock, _: Store) -> None:
+    async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         for what, scope, secs in sequence:
             if what == "pause":
                 await controller.submit(Pause(scope, "why", "op", secs))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
-from sidecar.core.commands import ClaimState, Forget, Pause, Resume, SetPolicies
+import pytest
+
+from sidecar.core.commands import ClaimState, ForgetScopes, Pause, Resume, SetPolicies
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.runtime.controller import Controller
+from sidecar.gates.tree import TreeUpdate
+from sidecar.runtime import controller as controller_module
+from sidecar.runtime.controller import Controller, GatesBehind
 from sidecar.store import Batch, MemoryStore
 
 
@@ -83,7 +87,7 @@ def test_a_resume_and_a_forget_of_one_batch_leave_the_scopes_inside_open() -> No
         first = controller.submit(Pause("a", "again", "op"))
         await store.committing.wait()
         # Both come while the store is busy, and share the next commit.
-        rest = asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(Forget(("a",))))
+        rest = asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(ForgetScopes(("a",))))
         store.go.set()
         await first
         await rest
@@ -99,7 +103,7 @@ def test_a_scope_where_a_request_has_been_parked_meanwhile_is_not_forgotten() ->
         await controller.submit(Resume("a/b", "op"))
         await controller.submit(Pause("a", "x", "op"))
         gate = controller.tree.gates["a/b"]
-        forget = controller.submit(Forget(("a/b",)))
+        forget = controller.submit(ForgetScopes(("a/b",)))
         waiter = One()
         controller.waiting_room.request(waiter, gate, None, 60)
         await forget
@@ -115,7 +119,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         def broken() -> None:
             raise RuntimeError("an engine's driver, perhaps")
 
-        controller.on_turn = broken
+        controller.on_gate_change = broken
         await controller.submit(Pause("", "x", "op"))
         waiter, watcher = One(), One()
         controller.waiting_room.request(waiter, controller.tree.root, None, 60)
@@ -123,7 +127,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
         await controller.submit(Resume("", "op"))
         assert waiter.told == [(Ending.OPENED, "open", None)]
         assert watcher.told == [(Ending.CHANGED, "open", None)]
-        assert controller.counters.task_failures.counts["on_turn"] == 2
+        assert controller.counters.task_failures.counts["on_gate_change"] == 2
 
     run(test)
 
@@ -154,9 +158,126 @@ def test_clients_are_told_another_share_of_a_ramp() -> None:
         watcher = One()
         room.watch(watcher, root, None, 60)
         version = root.version
-        room.offer_changed(root)
+        room.on_client_rate(root)
         await watcher.ended.wait()
         assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]
 
     run(test, PolicyTable(Policy(resume_ramp_per_sec=5)))
+
+
+def break_prepare(controller: Controller, times: int) -> None:
+    """Have the next ``times`` computations of new gate states fail after their first steps."""
+    prepare = controller.tree.prepare
+    left = times
+
+    def broken(update: TreeUpdate) -> Iterator[None]:
+        nonlocal left
+        steps = prepare(update)
+        if left:
+            left -= 1
+            yield from zip(range(2), steps, strict=False)
+            raise RuntimeError("a bug")
+        yield from steps
+
+    controller.tree.prepare = broken
+
+
+def test_gates_whose_new_states_cannot_be_computed_are_derived_again_from_all_records() -> None:
+    async def test(controller: Controller, _: GatedStore) -> None:
+        await controller.submit(Pause("a", "x", "op"))
+        waiter, inside = One(), One()
+        controller.waiting_room.request(waiter, controller.tree.gates["a"], None, 60)
+        controller.waiting_room.watch(inside, controller.tree.root, "b/c", 60)
+        break_prepare(controller, 1)
+        await asyncio.gather(
+            controller.submit(Resume("a", "op")),
+            controller.submit(Pause("b", "y", "op", 0.05)),
+            controller.submit(ForgetScopes(("a",))),
+        )
+        assert waiter.told == [(Ending.OPENED, "open", None)]
+        assert inside.told == [(Ending.CHANGED, "closed", "y")]
+        assert controller.tree.gates.keys() == controller.core_state.records.keys()
+        assert controller.counters.task_failures.counts["gate_tree"] == 1
+        # Its end is planned all the same.
+        waiting = One()
+        controller.waiting_room.request(waiting, controller.tree.gates["b"], None, 60)
+        await waiting.ended.wait()
+        assert waiting.told == [(Ending.OPENED, "open", None)]
+
+    run(test)
+
+
+def test_gates_that_cannot_follow_now_follow_by_themselves_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller_module, "_AGAIN_SECS", 0.01)
+
+    async def test(controller: Controller, _: GatedStore) -> None:
+        await controller.submit(Pause("a", "x", "op"))
+        waiter = One()
+        controller.waiting_room.request(waiter, controller.tree.gates["a"], None, 60)
+        break_prepare(controller, 3)
+        with pytest.raises(GatesBehind):
+            await controller.submit(Resume("a", "op"))
+        assert controller.core_state.records["a"].hold is None
+        await waiter.ended.wait()
+        assert waiter.told == [(Ending.OPENED, "open", None)]
+
+    run(test)
+
+
+@pytest.mark.parametrize("part", ["rehome", "changed", "tell", "count", "log", "plan", "reshape"])
+def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    def broken_steps(*_: object) -> Iterator[None]:
+        yield
+        raise RuntimeError("a bug")
+
+    async def test(controller: Controller, _: GatedStore) -> None:
+        await controller.submit(Pause("a", "x", "op"))
+        waiter = One()
+        controller.waiting_room.request(waiter, controller.tree.gates["a"], None, 60)
+        home = {
+            "rehome": (controller.waiting_room, "move_in", broken_steps),
+            "changed": (controller.waiting_room, "notify_watchers", broken_steps),
+            "tell": (controller.streams, "publish", broken_steps),
+            "count": (controller._event_log, "count", broken_steps),
+            "log": (controller._event_log, "log", broken),
+            "plan": (controller._expiry_timer, "put", broken),
+            "reshape": (controller, "on_structure_change", broken),
+        }
+        monkeypatch.setattr(*home[part])
+        await asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(Pause("b", "y", "op")))
+        assert waiter.told == [(Ending.OPENED, "open", None)]
+        assert controller.tree.gates["b"].closed
+        assert not controller.waiting_room.rehoming
+        assert sum(controller.counters.task_failures.counts.values()) > 0
+        monkeypatch.undo()
+
+    run(test)
+
+
+def test_a_request_that_moves_while_the_sidecar_shuts_down_is_turned_away() -> None:
+    async def test(controller: Controller, store: GatedStore) -> None:
+        await controller.submit(Pause("", "x", "op"))
+        await controller.submit(Pause("a", "x", "op"))
+        await controller.submit(Resume("a", "op"))
+        store.go.clear()
+        store.committing.clear()
+        forget = controller.submit(ForgetScopes(("a",)))
+        await store.committing.wait()
+        waiter, gate = One(), controller.tree.gates["a"]
+        gate.requests += 1
+        controller.waiting_room.request(waiter, gate, None, 60)
+        controller.on_structure_change = lambda: controller.waiting_room.shut_down(
+            list(controller.tree.gates.values())
+        )
+        store.go.set()
+        await forget
+        assert [ending for ending, *_ in waiter.told] == [Ending.SHUTTING_DOWN]
+        assert (gate.blocked, gate.rejected, gate.waiting) == (1, 1, 0)
+
+    run(test)

@@ -80,7 +80,7 @@ def test_a_line_that_cannot_be_written_stops_no_other(lines: Lines, monkeypatch:
     log = EventLog(counters)
     write = event_log._write
 
-    def failing(entry: event_log.Entry) -> None:
+    def failing(entry: event_log.HistoryEntry) -> None:
         if entry.scope == "s1":
             raise OSError("no space")
         write(entry)

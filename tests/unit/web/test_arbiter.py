@@ -19,7 +19,7 @@ class Master:
         arbiter.timeout = 60
         arbiter.WORKERS = {7: SimpleNamespace(tmp=SimpleNamespace(last_update=lambda: self.heartbeat))}
         arbiter._clock = lambda: self.now
-        arbiter._looked_at = self.now
+        arbiter._checked_at = self.now
         arbiter._silent = {}
         arbiter.kill_worker = lambda pid, number: self.killed.append((pid, number))
 

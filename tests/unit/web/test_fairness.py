@@ -11,7 +11,7 @@ import pytest
 from sidecar.supervision import Failures
 from sidecar.web.buffer_budget import BufferBudget
 from sidecar.web.fair_queue import FairQueue
-from sidecar.web.refusal_log import LineLimit, misspelling
+from sidecar.web.refusal_log import LineLimit, find_misspelling
 from sidecar.web.retry_after import spread
 
 
@@ -123,7 +123,7 @@ def test_lines_are_limited_and_those_left_out_are_counted() -> None:
 def test_what_looks_misspelt(
     scope: str, follows: str, names: list[str], wanted: tuple[str, str | None] | None
 ) -> None:
-    assert misspelling(scope, follows, names) == wanted
+    assert find_misspelling(scope, follows, names) == wanted
 
 
 @pytest.mark.parametrize(

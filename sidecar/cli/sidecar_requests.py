@@ -1,4 +1,4 @@
-"""Asks a running sidecar, and says in one sentence what went wrong."""
+"""Sends requests to a running sidecar. Errors are one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .exit_statuses import CommandFailed
-from .output import note
+from .output import print_note
 from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _MAX_ANSWER_BYTES = 2**30
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
 
 
-def ask(
+def request(
     options: argparse.Namespace,
     method: str,
     route: str,
@@ -30,17 +30,17 @@ def ask(
     body: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The members of an answer of 200.
+    """Send a request; return the members of a 200 response.
 
     Args:
-        options: of the command line: scope, url, token_file, ca_file, cert_file.
-        method: of HTTP.
-        route: below ``/v1/``, without the scope.
-        body: sent as JSON.
-        params: of the query.
+        options: command line options: scope, url, token_file, ca_file, cert_file.
+        method: the HTTP method.
+        route: the route below ``/v1/``, without the scope.
+        body: the body, sent as JSON.
+        params: query parameters.
 
     Raises:
-        CommandFailed: the sidecar did not answer, or refused.
+        CommandFailed: the sidecar did not answer, or refused the request.
     """
     answer = send(options, method, route, body=body, params=params)
     if answer.status != _OK:
@@ -58,17 +58,17 @@ def send(
     headers: Mapping[str, str] | None = None,
     wait: float = 0.0,
 ) -> SidecarResponse:
-    """The answer, whatever its status, within ``wait`` seconds and a few more.
+    """Send a request; return the response, whatever its status, within ``wait`` seconds and a few more.
 
     Raises:
-        CommandFailed: there was none.
+        CommandFailed: there was no response.
     """
-    from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does without
+    from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
     from sidecar.client.settings import Settings, misspelt_variables  # noqa: PLC0415
 
     for message in misspelt_variables(os.environ):
-        note(message)
+        print_note(message)
     _check(options)
     try:
         settings = Settings(
@@ -80,14 +80,12 @@ def send(
             cert_file=options.cert_file or None,
         )
     except ValueError as error:
-        name, _, why = str(error).partition(": ")
-        if name == "url":
-            why = f"--url (WELLBEING_URL): {options.url!a} is no URL of a sidecar: {why}"
-        raise CommandFailed(why if name == "url" else str(error)) from None
+        what = f"{options.url} is no URL of a sidecar: " if str(error).startswith("url: ") else ""
+        raise CommandFailed(f"{what}{error}") from None
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
-        return connection.ask(method, route, timeout=timeout, headers=headers, params=params, body=body)
+        return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
         raise CommandFailed(why_unreachable(options.url, error, timeout)) from error
     finally:
@@ -95,10 +93,10 @@ def send(
 
 
 def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, Any]:
-    """The members of an answer of 200.
+    """The members of a 200 response.
 
     Raises:
-        CommandFailed: no sidecar answers like that.
+        CommandFailed: it is not the response of a sidecar.
     """
     found = answer.body
     if isinstance(found, dict) and ("gate" in found or "entries" in found):
@@ -107,14 +105,14 @@ def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, A
 
 
 def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
-    """Why a request was refused, with the remedy."""
+    """Why a request was refused, and how to fix it."""
     if not is_problem(answer):
         return _not_a_sidecar(options, answer)
     body = answer.body
-    said = f"{body['title']}: {body['detail']}"
+    message = f"{body['title']}: {body['detail']}"
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):
-            return f"the sidecar does not accept the token that was given: {body['detail']}"
+            return f"the sidecar does not accept the given token: {body['detail']}"
         return (
             "the sidecar wants credentials: "
             "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
@@ -124,12 +122,12 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
     if body["type"] == "/problems/inference-paused":
         return str(body["detail"])
     if answer.status == _NOT_FOUND:
-        return f"{said}: check --url (WELLBEING_URL)"
-    return said
+        return f"{message}: check --url (WELLBEING_URL)"
+    return message
 
 
 def is_problem(answer: SidecarResponse) -> bool:
-    """Whether it is a sidecar's refusal: a problem as in RFC 9457, of its kinds."""
+    """Whether a response is a sidecar's refusal: one of its RFC 9457 problems."""
     body = answer.body
     return (
         isinstance(body, dict)
@@ -144,7 +142,7 @@ def _not_a_sidecar(options: argparse.Namespace, answer: SidecarResponse) -> str:
         return f"{url} answered {status}, and not as a sidecar does: a proxy in between refused the request"
     if status in _REDIRECTS:
         target = answer.headers.get("Location", "")
-        return f"{url} answered {status}, a redirect to {target}: give the sidecar's own address by --url"
+        return f"{url} answered {status}, a redirect to {target}: give the sidecar's own address with --url"
     return f"{url} answered {status}, and not as a sidecar does: check --url (WELLBEING_URL)"
 
 
@@ -153,7 +151,7 @@ def _has_token(options: argparse.Namespace) -> bool:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Say what is wrong with the arguments, before any library says it less plainly."""
+    """Check the arguments, to report errors more clearly than a library does."""
     url = options.url
     if not url.startswith(("http://", "https://", "unix:/")):
         meant = "unix:" + url if url.startswith("/") else "http://" + url
@@ -185,7 +183,7 @@ def _as_text(name: str, argument: str) -> str:
         argument.encode()
         return argument
     try:
-        # In the C locale Python takes all that is not ASCII for undecodable bytes.
+        # In the C locale, Python takes all non-ASCII characters for undecodable bytes.
         return os.fsencode(argument).decode()
     except UnicodeError:
         raise CommandFailed(f"the {name} is not text in UTF-8") from None
@@ -195,4 +193,4 @@ def _check_token(where: str, token: str) -> None:
     if not token:
         raise CommandFailed(f"{where} is empty")
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise CommandFailed(f"{where} has characters that no token has: it must be one word in ASCII")
+        raise CommandFailed(f"{where} has invalid characters: a token must be one word in ASCII")

@@ -1,4 +1,4 @@
-"""What has to hold for manifests, whoever wrote them: each check tells what is wrong, or nothing."""
+"""Checks for Kubernetes manifests. Each check yields the problems that it finds."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .kubernetes import (
 )
 
 ENGINES = {"vllm"}
-"""Containers of somebody else's image, which writes where it likes to."""
+"""Containers with a third-party image, which may write anywhere."""
 WORKER_ROUTES = {"worker", "agent"}
 SECRETS = {"wellbeing-tokens": {"alertmanager", "operator", "prometheus", "worker"}}
-"""What docs/how-to/kubernetes has people make, with its keys."""
+"""The Secrets, with their keys, that docs/how-to/kubernetes tells the reader to create."""
 ALERTMANAGER = ("alertmanager-operated", "monitoring", 9093)
-"""The Service that the operator makes, its namespace and its port."""
+"""The Service that the Prometheus operator creates: name, namespace, port."""
 MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ALERTMANAGER[1]}}}
 
 
@@ -43,7 +43,7 @@ def _contexts(objects: list[Object]) -> Iterator[tuple[str, Object, dict[str, An
             yield f"{workload['metadata']['name']}/{container['name']}", container, context
 
 
-def ours(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
+def sidecar_containers(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
     """The containers that run the sidecar, with their workloads."""
     for workload in workloads(objects):
         for container in containers_of(workload):
@@ -86,7 +86,7 @@ def no_privilege(objects: list[Object]) -> Iterator[str]:
             yield f"{name} has a token of its service account"
     for one in objects:
         if one["kind"] == "ServiceAccount" and one.get("automountServiceAccountToken") is not False:
-            yield f"{one['metadata']['name']} gives its token to whoever does not refuse it"
+            yield f"{one['metadata']['name']} mounts its token by default"
 
 
 def limits_set(objects: list[Object]) -> Iterator[str]:
@@ -112,13 +112,13 @@ def images_pinned(objects: list[Object]) -> Iterator[str]:
     for where, container, _ in _contexts(objects):
         _, colon, tag = container["image"].rpartition(":")
         if not colon or "/" in tag or tag == "latest":
-            yield f"{where} takes whatever {container['image']} is"
+            yield f"{where} has an image without a fixed version: {container['image']}"
 
 
 def no_secret_in_sight(objects: list[Object]) -> Iterator[str]:
     for one in objects:
         if one["kind"] == "Secret":
-            yield f"the secret {one['metadata']['name']} stands in a manifest"
+            yield f"the secret {one['metadata']['name']} is in a manifest"
         if one["kind"] == "ConfigMap":
             for name, text in one["data"].items():
                 if re.search(
@@ -129,7 +129,7 @@ def no_secret_in_sight(objects: list[Object]) -> Iterator[str]:
     for where, container, _ in _contexts(objects):
         for one in container.get("env", []):
             if re.search("TOKEN|PASSWORD|SECRET", one["name"]) and not one["name"].endswith("_FILE"):
-                yield f"{where} has {one['name']} in plain sight"
+                yield f"{where} has {one['name']} in plain text"
 
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
@@ -182,7 +182,7 @@ def listeners(config: str) -> dict[int, tuple[str, set[str] | None]]:
 
 def ports_match(objects: list[Object]) -> Iterator[str]:
     named: set[str] = set()
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         where = f"{workload['metadata']['name']}/{container['name']}"
         outside = {
             port
@@ -197,7 +197,7 @@ def ports_match(objects: list[Object]) -> Iterator[str]:
             named |= own
             for key in ("startupProbe", "readinessProbe", "livenessProbe"):
                 if key in container and container[key]["httpGet"]["port"] not in own:
-                    yield f"{container['name']}'s {key} asks at a port that is not there"
+                    yield f"{container['name']}'s {key} uses a port that the container does not have"
     for one in objects:
         spec = one.get("spec", {})
         ports = []
@@ -215,11 +215,11 @@ def ports_match(objects: list[Object]) -> Iterator[str]:
                 yield f"{one['metadata']['name']} scrapes a port that no Service has"
         for port in ports:
             if port not in named:
-                yield f"{one['kind']} {one['metadata']['name']} leads to the port {port}, which no container has"
+                yield f"{one['kind']} {one['metadata']['name']} has the port {port}, which no container has"
 
 
 def workers_reach_it(objects: list[Object]) -> Iterator[str]:
-    """What WELLBEING_URL names is there, and lets workers in."""
+    """A sidecar listens at WELLBEING_URL, and workers have access."""
     for workload in workloads(objects):
         for container in containers_of(workload):
             url = environment(container, "ns", "pod").get("WELLBEING_URL")
@@ -230,7 +230,7 @@ def workers_reach_it(objects: list[Object]) -> Iterator[str]:
             loopback = host.startswith("127.")
             gates = [
                 listeners(sidecar_config(objects, other, one))
-                for other, one in ours(objects)
+                for other, one in sidecar_containers(objects)
                 if (other is workload) == loopback
                 and (
                     loopback
@@ -238,23 +238,23 @@ def workers_reach_it(objects: list[Object]) -> Iterator[str]:
                 )
             ]
             if len(gates) != 1 or int(port) not in gates[0]:
-                yield f"{where} asks {url}, where nobody listens"
+                yield f"{where} uses {url}, where no sidecar listens"
                 continue
             _, roles = gates[0][int(port)]
             has_token = "WELLBEING_TOKEN_FILE" in environment(container, "ns", "pod")
             if not (roles or set()) >= WORKER_ROUTES and not has_token:
                 yield f"{where} has no token for {url}"
-            patience = float(environment(container, "ns", "pod")["WELLBEING_CLIENT_WAIT_SECS"])
+            wait_secs = float(environment(container, "ns", "pod")["WELLBEING_CLIENT_WAIT_SECS"])
             grace = pod_of(workload).get("terminationGracePeriodSeconds", 30)
-            if grace < patience + 15:
+            if grace < wait_secs + 15:
                 yield f"{where} may be killed while requests wait"
             drain = dict(itertools.pairwise(container.get("args", []))).get("--shutdown-timeout", "0")
             if container["name"] in ENGINES and not 0 < float(drain) < grace:
-                yield f"{where} breaks off what it generates, or is killed while it does"
+                yield f"{where} aborts running requests at shutdown"
 
 
 def config_accepted(objects: list[Object]) -> Iterator[str]:
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "sidecar.yaml")
             file.write_text(sidecar_config(objects, workload, container))
@@ -271,8 +271,8 @@ def config_accepted(objects: list[Object]) -> Iterator[str]:
 
 
 def files_mounted(objects: list[Object]) -> Iterator[str]:
-    """What the config names is where it says."""
-    for workload, container in ours(objects):
+    """The files that the config names are mounted."""
+    for workload, container in sidecar_containers(objects):
         config = yaml.safe_load(sidecar_config(objects, workload, container))
         mounts = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
         volumes = {one["name"]: one for one in pod_of(workload)["volumes"]}
@@ -288,7 +288,7 @@ def files_mounted(objects: list[Object]) -> Iterator[str]:
 
 
 def _files(container: Object, pod: Object) -> dict[str, Object]:
-    """The Secret's volume behind each file that ``container`` may read a secret from."""
+    """The Secret volume of each secret file that ``container`` may read."""
     volumes = {one["name"]: one["secret"] for one in pod.get("volumes", []) if "secret" in one}
     return {
         f"{mount['mountPath']}/{name}": volumes[mount["name"]]
@@ -299,7 +299,7 @@ def _files(container: Object, pod: Object) -> dict[str, Object]:
 
 
 def _names(secret: Object) -> dict[str, str]:
-    """The keys of a Secret's volume by the files that they become."""
+    """The keys of a Secret volume, by the names of their files."""
     items = secret.get("items") or [
         {"key": key, "path": key} for key in SECRETS.get(secret["secretName"], ())
     ]
@@ -307,7 +307,7 @@ def _names(secret: Object) -> dict[str, str]:
 
 
 def tokens_there(objects: list[Object]) -> Iterator[str]:
-    """Each token that somebody is told to read is in a Secret, and may be read."""
+    """Each token file is in a Secret and may be read."""
     for workload in workloads(objects):
         pod = pod_of(workload)
         for container in containers_of(workload):
@@ -317,7 +317,7 @@ def tokens_there(objects: list[Object]) -> Iterator[str]:
                 for name, value in environment(container, "ns", "pod").items()
                 if name.endswith("TOKEN_FILE")
             }
-            if (workload, container) in list(ours(objects)):
+            if (workload, container) in list(sidecar_containers(objects)):
                 config = yaml.safe_load(sidecar_config(objects, workload, container))
                 wanted |= {one["token_file"] for one in config["auth"]["credentials"]}
             files = _files(container, pod)
@@ -325,31 +325,31 @@ def tokens_there(objects: list[Object]) -> Iterator[str]:
                 yield f"{where}: {missing} are in no Secret"
             for secret in files.values():
                 if not set(_names(secret).values()) <= SECRETS.get(secret["secretName"], set()):
-                    yield f"{where}: nobody makes {secret}"
-                # The files are root's, and of the group that fsGroup names.
+                    yield f"{where}: no guide creates {secret}"
+                # The files belong to root and to the group in fsGroup.
                 mode = secret.get("defaultMode", 0o644)
                 grouped = mode & 0o040 and pod.get("securityContext", {}).get("fsGroup")
                 if not (mode & 0o004 or grouped):
-                    yield f"{where}: may not read what is in {secret['secretName']}"
+                    yield f"{where}: may not read {secret['secretName']}"
     for one in objects:
         for endpoint in one.get("spec", {}).get("podMetricsEndpoints", []) + one.get("spec", {}).get(
             "endpoints", []
         ):
             of = endpoint.get("authorization", {}).get("credentials")
             if of and of["key"] not in SECRETS.get(of["name"], ()):
-                yield f"{one['metadata']['name']}: nobody makes {of}"
+                yield f"{one['metadata']['name']}: no guide creates {of}"
 
 
 def asks_alertmanager(objects: list[Object]) -> Iterator[str]:
     name, namespace, port = ALERTMANAGER
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         urls = yaml.safe_load(sidecar_config(objects, workload, container))["alerts"]["alertmanager_urls"]
         if urls != [f"http://{name}.{namespace}.svc:{port}"]:
-            yield f"{workload['metadata']['name']} asks {urls} what fires"
+            yield f"{workload['metadata']['name']} queries {urls}"
 
 
 def _admits(rules: list[Object], way: str, peer: Object, port: object, protocol: str = "TCP") -> bool:
-    """Whether one of the rules lets ``peer`` through; a rule that names no peers lets everybody."""
+    """Whether a rule admits ``peer``. A rule without peers admits all."""
     return any(
         (way not in rule or peer in rule[way])
         and {"port": port, "protocol": protocol} in rule.get("ports", [])
@@ -358,62 +358,65 @@ def _admits(rules: list[Object], way: str, peer: Object, port: object, protocol:
 
 
 def network_lets_through(objects: list[Object]) -> Iterator[str]:
-    """Who needs the gate gets there, and the gate gets to whom it asks."""
+    """The network policy admits clients of the gate, and requests of the gate to Alertmanager and DNS."""
     for one in objects:
         if one["kind"] != "NetworkPolicy":
             continue
         for who, peer in (("its namespace", {"podSelector": {}}), ("Prometheus", MONITORING)):
             if not _admits(one["spec"]["ingress"], "from", peer, "wellbeing"):
-                yield f"{who} does not get through {one['metadata']['name']}"
+                yield f"{who} is not admitted by {one['metadata']['name']}"
         egress = one["spec"]["egress"]
         if not _admits(egress, "to", MONITORING, ALERTMANAGER[2]):
-            yield f"{one['metadata']['name']} keeps it from Alertmanager"
-        # Names are asked for at a node's own cache and, with OpenShift, at another port: anywhere.
+            yield f"{one['metadata']['name']} blocks Alertmanager"
+        # DNS may be a cache on the node or, with OpenShift, use another port. So every address must be allowed.
         for port, protocol in itertools.product((53, 5353), ("UDP", "TCP")):
             if not _admits([rule for rule in egress if "to" not in rule], "to", {}, port, protocol):
-                yield f"{one['metadata']['name']} keeps it from DNS at {port}/{protocol}"
+                yield f"{one['metadata']['name']} blocks DNS at {port}/{protocol}"
 
 
 def nodes_drain(objects: list[Object]) -> Iterator[str]:
     for one in objects:
         if one["kind"] == "PodDisruptionBudget" and not one["spec"].get("maxUnavailable"):
-            yield f"{one['metadata']['name']} keeps its node from ever being drained"
+            yield f"{one['metadata']['name']} prevents that its node is drained"
 
 
 def scrape_annotations_lead_to_engines(objects: list[Object]) -> Iterator[str]:
-    """Who goes by them scrapes an engine, which asks for no token, and nothing else."""
+    """The scrape annotations name an engine, which needs no token, and nothing else."""
     for workload in workloads(objects):
-        said = workload["spec"]["template"]["metadata"].get("annotations", {})
+        annotations = workload["spec"]["template"]["metadata"].get("annotations", {})
         engines = [one for one in containers_of(workload) if one["name"] in ENGINES]
         where = workload["metadata"]["name"]
         if not engines:
-            if "prometheus.io/scrape" in said:
+            if "prometheus.io/scrape" in annotations:
                 yield f"{where} is scraped without a token"
             continue
         ports = {str(port["containerPort"]) for one in engines for port in one["ports"]}
-        if said.get("prometheus.io/scrape") != "true" or said.get("prometheus.io/port") not in ports:
+        if (
+            annotations.get("prometheus.io/scrape") != "true"
+            or annotations.get("prometheus.io/port") not in ports
+        ):
             yield f"{where} is not scraped, or not at its engine's port"
 
 
 def is_native_sidecar(objects: list[Object]) -> Iterator[str]:
-    for workload, container in ours(objects):
+    for workload, container in sidecar_containers(objects):
         starting = pod_of(workload).get("initContainers", [])
         if container in starting and (
             container.get("restartPolicy") != "Always" or starting[0] is not container
         ):
-            yield f"{workload['metadata']['name']}: the sidecar is not started first, to stay"
+            yield f"{workload['metadata']['name']}: the sidecar is not the first init container, or does not keep running"
 
 
 def asks_about_itself(objects: list[Object]) -> Iterator[str]:
-    """A pod's sidecar asks for the alerts of its own namespace and pod."""
-    for workload, container in ours(objects):
+    """The sidecar of a pod queries the alerts of its own namespace and pod."""
+    for workload, container in sidecar_containers(objects):
         values = environment(container, "team-a", "qwen-0")
         wanted = yaml.safe_load(values.get("WELLBEING_ALERTS__ALERTMANAGER__FILTER", "[]"))
         if 'namespace="team-a"' not in wanted:
-            yield f"{workload['metadata']['name']}: asks for other namespaces' alerts"
+            yield f"{workload['metadata']['name']}: queries alerts of other namespaces"
         in_pod = container in pod_of(workload).get("initContainers", [])
         if in_pod != ('pod=~"|qwen-0"' in wanted):
-            yield f"{workload['metadata']['name']}: asks for other pods' alerts, or not for all"
+            yield f"{workload['metadata']['name']}: queries alerts of other pods, or not all alerts"
 
 
 CHECKS: tuple[Callable[[list[Object]], Iterator[str]], ...] = (
@@ -440,12 +443,12 @@ CHECKS: tuple[Callable[[list[Object]], Iterator[str]], ...] = (
 
 
 def violations(objects: list[Object]) -> list[str]:
-    """All that is wrong."""
+    """The problems that all checks find."""
     return [wrong for check in CHECKS for wrong in check(objects)]
 
 
 def dashboards_in(objects: list[Object]) -> dict[str, Any]:
-    """The dashboards that Grafana's sidecar would load, by uid."""
+    """The dashboards that Grafana's sidecar loads, by uid."""
     labelled = [
         one
         for one in objects
@@ -455,4 +458,12 @@ def dashboards_in(objects: list[Object]) -> dict[str, Any]:
     return {board["uid"]: board for board in boards}
 
 
-__all__ = ["CHECKS", "SECRETS", "container_of", "dashboards_in", "listeners", "ours", "violations"]
+__all__ = [
+    "CHECKS",
+    "SECRETS",
+    "container_of",
+    "dashboards_in",
+    "listeners",
+    "sidecar_containers",
+    "violations",
+]
