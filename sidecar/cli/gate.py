@@ -49,9 +49,8 @@ def _wait(options: argparse.Namespace, secs: float) -> tuple[int, SidecarRespons
         answer = _ask(options, min(end - asked, _LONGEST_SECS))
         now = time.monotonic()
         if not _is_paused(answer) or end - now < _LEAST_SECS:
-            break
+            return requests, answer
         time.sleep(max(0.0, asked + _LEAST_SECS - now))
-    return requests, answer
 
 
 def _ask(options: argparse.Namespace, wait: float | None) -> SidecarResponse:

@@ -198,10 +198,10 @@ def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
         stage.paste(install)
         stage.save(worker)
         working = stage.start(work)
-        working.wait_for_line("answer 2")
+        working.says("answer 2")
 
         def goes_on() -> None:
-            working.wait_for_line("answer", since=len(working.lines))
+            working.says("answer", since=len(working.lines))
 
         def stops(text: str) -> None:
             eventually(lambda: text in stage.paste(status, **active), text)

