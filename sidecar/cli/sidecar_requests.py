@@ -114,8 +114,8 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         if _has_token(options):
             return f"the sidecar does not accept the given token: {body['detail']}"
         return (
-            "the sidecar wants credentials: "
-            "give a token by --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
+            "the sidecar requires credentials: "
+            "give a token with --token-file, WELLBEING_TOKEN_FILE or WELLBEING_TOKEN"
         )
     if answer.status == _FORBIDDEN:
         return f"{body['detail']}: use a token whose role and scope (auth.credentials of the config) allow it"

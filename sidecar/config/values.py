@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from sidecar.alerts import RuleSet
@@ -268,8 +269,14 @@ class Listener:
     @property
     def is_local(self) -> bool:
         """Whether only this machine, or pod, can reach the address."""
+        if self.is_unix:
+            return True
         host = self.address.rpartition(":")[0].strip("[]")
-        return self.is_unix or host in ("localhost", "::1") or host.startswith("127.")
+        try:
+            # A name such as 127.example.com may be any machine.
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

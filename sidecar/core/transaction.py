@@ -87,9 +87,10 @@ class Transaction(StateDelta):
         return CommandOutcome(updates.finish())
 
     def _set_policies(self, policies: PolicyTable, now: float) -> CommandOutcome:
-        self.policies = policies
         named = set(policies.named_scopes())
         self.require_room_for_scopes(named)
+        # Only now: what a refused command has changed would be applied with the batch.
+        self.policies = policies
         updates = PendingUpdates(self, now)
         for scope in self.known_scopes() | named:
             # A scope that was forgotten in the same batch stays forgotten.

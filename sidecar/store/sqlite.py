@@ -223,7 +223,8 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             self._write(db, batch)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
+            # A value that SQLite cannot keep raises other types. The transaction must not stay open.
             if db.in_transaction:
                 db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"

@@ -253,7 +253,7 @@ def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException
 
 def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None:
     stuck, go = threading.Event(), threading.Event()
-    original = Connection.ask
+    original = Connection.request
 
     def sticks(self, method, route, **kwargs):
         if "If-None-Match" in (kwargs.get("headers") or {}):
@@ -423,7 +423,7 @@ def test_an_agent_goes_on_after_a_bad_answer(bad: str) -> None:
 def test_an_agent_survives_any_exception(monkeypatch) -> None:
     errors = [KeyError("x"), SystemExit(1), MemoryError(), http.client.CannotSendRequest()]
     count = len(errors)
-    original = Connection.ask
+    original = Connection.request
 
     def raises(*args, **kwargs):
         if errors:

@@ -16,7 +16,7 @@ from demo.stage import SCOPE, Stage
 from harness.process import eventually
 
 # The demo's engine has no switch of its own to pull.
-EMPTY = {"Engines in sync"}
+EMPTY = {"Engines in sync", "Watchdog heard"}
 
 
 @pytest.fixture(scope="module")

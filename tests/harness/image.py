@@ -243,7 +243,7 @@ class Container:
         ]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def inside(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_python(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python in the network of the container until it ends."""
         with self.start_python(code, *arguments) as running:
             out, err = running.communicate(timeout=60)

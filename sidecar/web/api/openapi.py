@@ -71,7 +71,7 @@ def _secured(path: str, item: Json) -> Json:
         operation["operationId"] = f"{method} {path}".replace("/", " ").title().replace(" ", "")
         problems = operation.pop("problems", ())
         if role is not None and route not in OPEN_ROUTES:
-            operation["description"] = f"Role: {role}." + operation.get("description", "")
+            operation["description"] = f"Role: {role}. {operation.get('description', '')}".rstrip()
             operation["security"] = [{"token": []}, {"password": []}, {"certificate": []}, {}]
             problems = (*problems, *_EVERYWHERE)
         if path.endswith("{scope}"):

@@ -31,12 +31,12 @@ def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_ag
             "headers": [],
             "state": {"connection": connection},
         }
-        answer = asyncio.ensure_future(application._answer(scope, asyncio.Event().wait))
+        answer = asyncio.ensure_future(application._gate_response(scope, asyncio.Event().wait))
         await waits.wait()
         gate = controller.tree.gates["a"]
         # Both happen before the handler has its turn.
         controller.tree.update({"a": controller.core_state.records[""]}, 1.0)
-        for _ in controller.waiting_room.open(gate):
+        for _ in controller.waiting_room.release(gate):
             pass
         controller.tree.update({"a": controller.core_state.records["a"]}, 2.0)
         assert gate.closed
