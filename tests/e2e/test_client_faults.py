@@ -143,7 +143,7 @@ def test_an_answer_counts_in_each_form_that_http_has(good: str) -> None:
 
     with HostileServer(answers) as server, Gate(server.url, unreachable="closed", report_secs=0) as gate:
         gate.wait(30)
-        eventually(lambda: len(server.watches) == 2, "it goes on")
+        eventually(lambda: len(server.watches) >= 2, "it goes on")
         assert gate.snapshot.version == 2
 
 
@@ -165,7 +165,7 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
         return sends(CLOSED + OPEN) if number == 1 else None
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
-        eventually(lambda: len(server.watches) == 2, "it is asked again")
+        eventually(lambda: len(server.watches) >= 2, "it is asked again")
         assert not gate.is_open
 
 
@@ -319,7 +319,7 @@ def test_a_callback_that_never_returns_keeps_no_gate() -> None:
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.on_change(lambda *_: go.wait())
-        eventually(lambda: len(server.watches) == 5, "the gate is followed")
+        eventually(lambda: len(server.watches) >= 5, "the gate is followed")
         eventually(lambda: gate.is_open, "and turns")
         go.set()
 
@@ -510,7 +510,7 @@ def test_a_lost_or_changed_etag_costs_nothing(how: str) -> None:
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.wait(30)
-        eventually(lambda: len(server.watches) == 2, "the second watch waits")
+        eventually(lambda: len(server.watches) >= 2, "the second watch waits")
         assert '"7"' in server.watches[1].headers["if-none-match"]
 
 
