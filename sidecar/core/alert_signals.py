@@ -198,12 +198,9 @@ class AlertSignals:
 
     def _require_room(self, alerts: Iterable[AlertFired]) -> None:
         """Raise if ``alerts`` would exceed a limit, before any of them is applied."""
-        new: Counter[str] = Counter()
-        scopes = set()
-        for alert in alerts:
-            scopes.add(alert.scope)
-            if self._delta.alert_scope(alert.source) != alert.scope:
-                new[alert.scope] += 1
-        self._delta.require_room_for_scopes(scopes)
+        # An alert may be listed more than once, and has one signal.
+        listed = {(alert.source, alert.scope) for alert in alerts}
+        self._delta.require_room_for_scopes({scope for _, scope in listed})
+        new = Counter(scope for source, scope in listed if self._delta.alert_scope(source) != scope)
         for scope, count in new.items():
             self._delta.require_room_for_signals(scope, count)
