@@ -24,6 +24,7 @@ Check = Callable[[object], object]
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _MAX_PORT = 65_535
+_PORTS = {"http": 80, "https": 443}
 _MAX_UNIX_PATH_BYTES = 107
 
 
@@ -90,15 +91,20 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def urls(value: object) -> tuple[str, ...]:
-    """A list of URLs, or one."""
+    """A list of different URLs, or one."""
     if isinstance(value, str):
         value = [value]
+    seen = set()
     for url in texts(value):
+        # The URL may contain a password.
+        redacted = re.sub(r"//[^/]*@", "//***@", url)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            # The URL may contain a password.
-            redacted = re.sub(r"//[^/@]*@", "//***@", url)
             raise _invalid("http://HOST:PORT or https://HOST:PORT, optionally with a path", redacted)
+        address = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+        if address in seen:
+            raise ValueError(f"{short_repr(redacted)} is listed twice")
+        seen.add(address)
     return texts(value)
 
 

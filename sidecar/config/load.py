@@ -192,7 +192,7 @@ _KINDS = ("token_file", "token_env", "token_sha256", "username", "certificate")
 
 
 def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
-    credentials = []
+    credentials: dict[int, CredentialConfig] = {}
     for index, one in enumerate(checked.get("credentials", ())):
         where = f"{one['']}: auth.credentials[{index}]"
         if len([kind for kind in _KINDS if one.get(kind)]) != 1:
@@ -202,11 +202,10 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
         if ":" in one.get("username", ""):
             problems.append(f"{where}.username: must not contain a colon")
         if {"name", "roles"} <= one.keys():
-            credentials.append(CredentialConfig(**_only(one, CredentialConfig.__slots__)))
-    _require_unique_names(
-        "auth.credentials", checked.get("credentials", []), [one.name for one in credentials], problems
-    )
-    return AuthConfig(credentials=tuple(credentials), **_only(checked, ("insecure",)))
+            credentials[index] = CredentialConfig(**_only(one, CredentialConfig.__slots__))
+    names = {index: one.name for index, one in credentials.items()}
+    _require_unique_names("auth.credentials", checked.get("credentials", []), names, problems)
+    return AuthConfig(credentials=tuple(credentials.values()), **_only(checked, ("insecure",)))
 
 
 def _tls(checked: dict[str, Any] | None, problems: list[str]) -> TlsConfig | None:
@@ -245,7 +244,7 @@ def _require_authentication(
 
 
 def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[EngineConfig, ...]:
-    engines = []
+    engines: dict[int, EngineConfig] = {}
     for index, one in enumerate(checked):
         if not {"scope", "kind", "url"} <= one.keys():
             continue
@@ -267,21 +266,23 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
         )
         plain = _only(one, tuple(set(EngineConfig.__slots__) - {"pause", "resume", "name"}))
         name = one.get("name") or _host_of(one["url"])
-        engines.append(EngineConfig(name=name, pause=pause, resume=resume, **plain))
-    _require_unique_names("engines", checked, [engine.name for engine in engines], problems)
-    return tuple(engines)
+        engines[index] = EngineConfig(name=name, pause=pause, resume=resume, **plain)
+    names = {index: engine.name for index, engine in engines.items()}
+    _require_unique_names("engines", checked, names, problems)
+    return tuple(engines.values())
 
 
 def _imports(checked: list[dict[str, Any]], problems: list[str]) -> tuple[ImportConfig, ...]:
-    imports = []
-    for one in checked:
+    imports: dict[int, ImportConfig] = {}
+    for index, one in enumerate(checked):
         if not {"scope", "url"} <= one.keys():
             continue
         plain = _only(one, tuple(set(ImportConfig.__slots__) - {"fields", "name"}))
         fields = ImportFields(**_only(one.get("fields", {}), ImportFields.__slots__))
-        imports.append(ImportConfig(name=one.get("name") or "import", fields=fields, **plain))
-    _require_unique_names("imports", checked, [f"{one.scope} {one.name}" for one in imports], problems)
-    return tuple(imports)
+        imports[index] = ImportConfig(name=one.get("name") or "import", fields=fields, **plain)
+    names = {index: f"{one.scope} {one.name}" for index, one in imports.items()}
+    _require_unique_names("imports", checked, names, problems)
+    return tuple(imports.values())
 
 
 def _host_of(url: str) -> str:
@@ -289,13 +290,16 @@ def _host_of(url: str) -> str:
 
 
 def _require_unique_names(
-    key: str, checked: list[dict[str, Any]], names: list[str], problems: list[str]
+    key: str, checked: list[dict[str, Any]], names: Mapping[int, str], problems: list[str]
 ) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
+    """Report each name that an earlier entry has. ``names``: by index; incomplete entries have none."""
+    used: set[str] = set()
+    for index, name in names.items():
+        if name in used:
             problems.append(
                 f"{checked[index]['']}: {key}[{index}]: another one is named {name}; set a unique name"
             )
+        used.add(name)
 
 
 def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[str]) -> PolicyTable:

@@ -82,6 +82,13 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
+        *(
+            (f"alerts:\n  reconcile_secs: 60\n  alertmanager_urls: ['http://am:9093', 'http://b', '{twin}']", f"sidecar.yaml:3: alerts.alertmanager_urls: '{shown}' is listed twice")
+            for twin, shown in [("http://am:9093", "http://am:9093"), ("http://am:9093/", "http://am:9093/"), ("http://me:S3@CRET@am:9093", "http://***@am:9093"), ("HTTP://AM:9093", "HTTP://AM:9093"), ("http://b:80", "http://b:80")]
+        ),
+        ("imports:\n  - name: x\n  - {scope: a, url: 'http://a', name: x}\n  - {scope: a, url: 'http://b', name: x}", "sidecar.yaml:4: imports[2]: another one is named a x"),
+        ("engines:\n  - name: x\n  - {scope: a, kind: vllm, url: 'http://a', name: x}\n  - {scope: a, kind: vllm, url: 'http://b', name: x}", "sidecar.yaml:4: engines[2]: another one is named x"),
+        ("auth:\n  credentials:\n    - token_env: A\n    - {name: x, roles: [viewer], token_env: A}\n    - {name: x, roles: [viewer], token_env: B}", "sidecar.yaml:5: auth.credentials[2]: another one is named x"),
         ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
     ],
 )  # fmt: skip
