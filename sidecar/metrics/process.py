@@ -90,22 +90,23 @@ class ProcessMetrics:
 
 
 class _Waits:
-    """The largest family, which is built again only when a wait has ended."""
+    """The largest family, which is built again only when its values have changed."""
 
     def __init__(self) -> None:
-        self._counts: list[list[int]] = []
+        self._values: list[tuple[list[int], float]] = []
         self._family: HistogramMetricFamily | None = None
 
     def family(self, counters: Counters) -> Metric:
         """The family with the current counts."""
-        counts = [histogram.counts.copy() for histogram in counters.waits.values()]
-        if self._family is None or counts != self._counts:
+        # Reports of clients may add seconds without a count.
+        values = [(histogram.counts.copy(), histogram.total) for histogram in counters.waits.values()]
+        if self._family is None or values != self._values:
             self._family = HistogramMetricFamily(
                 "wellbeing_gate_wait_seconds", "How long blocked requests waited.", labels=["outcome"]
             )
             for outcome, histogram in counters.waits.items():
                 _add(self._family, [outcome], histogram)
-            self._counts = counts
+            self._values = values
         return self._family
 
 
