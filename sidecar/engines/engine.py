@@ -73,6 +73,7 @@ class EngineSync:
         self._wanted: bool | None = None
         # Whether the sidecar paused the engine: then it must be resumed when it leaves the config.
         self._paused_for_gate = False
+        self._releasing = False
         self._failures = 0
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
@@ -100,6 +101,7 @@ class EngineSync:
 
         Tries up to twelve times, for about two minutes. The result is logged.
         """
+        self._releasing = True
         await self.stop()
         if not self._paused_for_gate:
             return
@@ -115,6 +117,11 @@ class EngineSync:
                 return
             await asyncio.sleep(_backoff_secs(failures))
         logger.error("engine_left_paused", extra={"fields": {**self._fields, "tries": _RELEASE_TRIES}})
+
+    @property
+    def is_left_paused(self) -> bool:
+        """Whether the engine left the config, and the sidecar paused it and has not resumed it yet."""
+        return self._releasing and self._paused_for_gate
 
     @property
     def _is_closed(self) -> bool:
@@ -235,8 +242,9 @@ class EngineSyncs:
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=_STOP_SECS)
         for task, engine in list(self._leaving.items()):
-            fields = {"engine": engine.config.name, "scope": engine.config.scope}
-            logger.error("engine_left_paused", extra={"fields": fields})
+            if engine.is_left_paused:
+                fields = {"engine": engine.config.name, "scope": engine.config.scope}
+                logger.error("engine_left_paused", extra={"fields": fields})
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
