@@ -184,7 +184,7 @@ def _count(given: int | None, environ: Mapping[str, str]) -> int:
     text = environ.get(PREFIX + "MAX_SCOPES", "") if given is None else given
     name = PREFIX + "MAX_SCOPES" if given is None else "max_scopes"
     try:
-        count = int(text) if text != "" else _DEFAULT_MAX_SCOPES
+        count = -1 if isinstance(text, bool) else int(text) if text != "" else _DEFAULT_MAX_SCOPES
     except (TypeError, ValueError):
         count = -1
     if count < 0:

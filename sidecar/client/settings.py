@@ -99,7 +99,8 @@ class Settings:
             raise ValueError(f"unreachable: must be open or closed, got {self.unreachable!r}")
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not least <= value <= 1e9:  # noqa: PLR2004 - 30 years
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not least <= value <= 1e9:  # noqa: PLR2004 - 30 years
                 raise ValueError(f"{name}: must be a number of at least {least}, got {value!r}")
 
     @property
