@@ -105,6 +105,12 @@ def test_streams_are_limited_and_make_room(sidecar: Sidecar) -> None:
     followers = [Follower(sidecar, "") for _ in range(3)]
     answer = sidecar.get("/v1/events")
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/too-many-streams")
+    retries = {answer.headers["Retry-After"]}
+    eventually(
+        lambda: retries.add(sidecar.get("/v1/events").headers["Retry-After"]) or len(retries) > 1,
+        "they differ",
+    )
+    assert retries <= {"5", "6", "7"}
     for follower in followers:
         follower.__exit__()
 

@@ -12,6 +12,7 @@ from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import GateTree
 from sidecar.web.problems import Problem
+from sidecar.web.retry_after import retry_after
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -38,7 +39,7 @@ async def stream_events(
     stream = streams.open(scope)
     if stream is None:
         detail = "too many event streams are open (limits.max_event_streams): try again later"
-        raise Problem("too-many-streams", detail, headers={"Retry-After": "5"})
+        raise Problem("too-many-streams", detail, headers=retry_after(5))
     sending = asyncio.ensure_future(_send_events(stream, tree, send))
     disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
