@@ -76,13 +76,15 @@ def _explain(address: str, error: Exception) -> str:
                 else "cannot be made: use another path"
             )
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"cannot be made: the folder {folder} is not writable: make it so, or use another path"
+            return (
+                f"cannot be made: the folder {folder} is not writable: make it writable, or use another path"
+            )
         if number == errno.EADDRINUSE:
             return "exists already: remove it, or use another path"
     elif number == errno.EADDRINUSE:
         return "is in use by another process: stop that one, or use another port"
     elif number == errno.EADDRNOTAVAIL:
-        return "is no address of this machine: use 127.0.0.1, or an address that `ip address` shows"
+        return "is not an address of this machine: use 127.0.0.1, or an address that `ip address` shows"
     elif number in (errno.EACCES, errno.EPERM):
         return "may not be opened by this user: use a port above 1023"
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -98,7 +100,7 @@ def _check_path(address: str) -> None:
         # Nothing is there, or it is not accessible: opening the socket reports the reason.
         return
     if not is_socket:
-        raise StartError(f"listen: {address} exists and is no socket: remove it, or use another path")
+        raise StartError(f"listen: {address} exists and is not a socket: remove it, or use another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_TIMEOUT_SECS)
         try:

@@ -67,10 +67,10 @@ def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
     [
         ("unix:{folder}/nowhere/x.sock", "nowhere does not exist: make it, or use another path"),
         ("unix:{folder}/file/x.sock", "file does not exist: make it, or use another path"),
-        ("unix:{folder}/file", "exists and is no socket: remove it, or use another path"),
-        ("unix:{folder}", "exists and is no socket: remove it, or use another path"),
+        ("unix:{folder}/file", "exists and is not a socket: remove it, or use another path"),
+        ("unix:{folder}", "exists and is not a socket: remove it, or use another path"),
         ("no-such-host.invalid:80", "no host is named no-such-host.invalid"),
-        ("192.0.2.1:80", "192.0.2.1:80 is no address of this machine"),
+        ("192.0.2.1:80", "192.0.2.1:80 is not an address of this machine"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_said_at_once(tmp_path: Path, address: str, said: str) -> None:
@@ -149,7 +149,7 @@ def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
     said = the_line(
         serve(tmp_path, "--store", "memory:", "--listen", f"unix:{folder}/x.sock", inside=weak), 3
     )
-    assert f"the folder {folder} is not writable: make it so, or use another path" in said
+    assert f"the folder {folder} is not writable: make it writable, or use another path" in said
 
 
 @pytest.mark.parametrize(
