@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.core.events import CoreEvent, HistoryNoted, HoldLifted, HoldPut, StateChanged
 from sidecar.core.scope import lies_within
 
-KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind")
+KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind", "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class HistoryEntry:
         scope: the scope.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
             or an operator renewed a hold; ``engine``: an engine was paused or resumed by its API; ``blind``:
-            the watchdog became silent, or is back.
+            the watchdog became silent, or is back; ``store``: commits failed, or succeed again.
         old: the state or gate before.
         new: the state or gate after.
         source: the source of the signal, the operator, or ``time``.

@@ -21,6 +21,8 @@ from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.hooks.dispatcher import Hooks
+from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
@@ -109,6 +111,8 @@ class Service:
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
+        self.hooks = Hooks(self.controller)
+        await self.hooks.start(self.config.hooks, base_url(self.config))
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
         self._apply_limits(self.config.limits)
@@ -159,6 +163,7 @@ class Service:
         self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
+        await self.hooks.stop()
         self.reports.stop()
         await self.alerting.stop()
         await self.controller.stop()
@@ -240,6 +245,8 @@ class Service:
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
+        # A hook that is new is told of what the new policies change.
+        newest = await self.hooks.end_of_history()
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
@@ -260,6 +267,7 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
+        self.hooks.configure(config.hooks, base_url(config), newest)
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded")

@@ -18,7 +18,9 @@ ALLOWED = {
     "store": {"core"},
     "clock": set(),
     "http_json": set(),
-    "config": {"alerts", "core"},
+    "body_template": set(),
+    "blocking_calls": set(),
+    "config": {"alerts", "body_template", "core"},
     "auth": {"config", "core"},
     "logs": set(),
     "supervision": set(),
@@ -36,8 +38,29 @@ ALLOWED = {
         "store",
         "supervision",
     },
-    "engines": {"clock", "config", "core", "gates", "http_json", "runtime", "store", "supervision"},
-    "metrics": {"core", "engines", "gates", "runtime", "time_slice"},
+    "engines": {
+        "blocking_calls",
+        "clock",
+        "config",
+        "core",
+        "gates",
+        "http_json",
+        "runtime",
+        "store",
+        "supervision",
+    },
+    "hooks": {
+        "blocking_calls",
+        "body_template",
+        "clock",
+        "config",
+        "core",
+        "http_json",
+        "runtime",
+        "store",
+        "supervision",
+    },
+    "metrics": {"core", "engines", "gates", "hooks", "runtime", "time_slice"},
     "web": {
         "alertmanager",
         "alerts",
@@ -47,6 +70,7 @@ ALLOWED = {
         "core",
         "engines",
         "gates",
+        "hooks",
         "metrics",
         "runtime",
         "store",
@@ -54,7 +78,7 @@ ALLOWED = {
         "time_slice",
     },
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "web"},
+    "cli": {"auth", "backtest", "client", "clock", "config", "hooks", "http_json", "logs", "web"},
     "client": {"supervision"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -126,7 +150,9 @@ def test_a_planted_import_is_caught(part: str, source: str) -> None:
     assert violations(part, source)
 
 
-@pytest.mark.parametrize("name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib"])
+@pytest.mark.parametrize(
+    "name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib", "jinja2"]
+)
 def test_the_gate_is_served_without(name: str) -> None:
     program = "import sys, sidecar.cli, sidecar.web.server, sidecar.web.worker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
