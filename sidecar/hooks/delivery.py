@@ -48,6 +48,7 @@ class HookDelivery:
 
     Attributes:
         config: the config.
+        base: URL at which people reach the sidecar.
         results: delivered events, failed attempts and dropped events.
         position: how far the hook has come.
         failing_since: monotonic time of the first of the attempts that failed in a row; None: the last one
@@ -89,6 +90,7 @@ class HookDelivery:
     def configure(self, config: HookConfig, base: str) -> None:
         """Use ``config`` from the next attempt on, which is made at once."""
         self.config = config
+        self.base = base
         self._format = make_format(config, base)
         self._endpoint = Endpoint(config, self._clock)
         self._calls = BlockingCalls(self._loop, "hook", config.timeout_secs * _HANG_FACTOR)

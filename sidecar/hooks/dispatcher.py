@@ -96,6 +96,12 @@ class Hooks:
         """
         self._apply(configs, base, newest, {})
 
+    def set_base(self, base: str) -> None:
+        """Link to ``base`` from now on."""
+        for hook in self.all:
+            if hook.base != base:
+                hook.configure(hook.config, base)
+
     def _apply(
         self, configs: tuple[HookConfig, ...], base: str, newest: int, positions: dict[str, Position]
     ) -> None:

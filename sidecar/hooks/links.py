@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from sidecar.config import Config
@@ -10,14 +11,20 @@ from sidecar.config import Config
 _WILDCARDS = ("", "0.0.0.0", "[::]")  # noqa: S104 - only compared
 
 
-def base_url(config: Config) -> str:
-    """URL at which people reach the sidecar, without a slash at its end; empty: it is not known."""
+def base_url(config: Config, addresses: Sequence[str] = ()) -> str:
+    """URL at which people reach the sidecar, without a slash at its end; empty: it is not known.
+
+    Args:
+        config: the config.
+        addresses: the addresses that the listeners got, in their order; empty: as in the config.
+    """
     if config.external_url:
         return config.external_url.rstrip("/")
-    for listener in config.listen:
+    bound = addresses or [listener.address for listener in config.listen]
+    for listener, address in zip(config.listen, bound, strict=True):
         if listener.is_unix:
             continue
-        host, _, port = listener.address.rpartition(":")
+        host, _, port = address.rpartition(":")
         if port == "0":
             continue
         tls = config.tls is not None if listener.tls is None else listener.tls

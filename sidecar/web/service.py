@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +80,9 @@ class Service:
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
+        # A reload does not change these.
+        self._listen = config.listen
+        self._addresses: tuple[str, ...] = ()
 
     async def start(self) -> None:
         """Open the store, and start to accept commands.
@@ -148,6 +151,11 @@ class Service:
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
+
+    def set_addresses(self, addresses: Sequence[str]) -> None:
+        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        self._addresses = tuple(addresses)
+        self.hooks.set_base(base_url(self.config, self._addresses))
 
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
@@ -267,7 +275,9 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
-        self.hooks.configure(config.hooks, base_url(config), newest)
+        self.hooks.configure(
+            config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
+        )
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded")
