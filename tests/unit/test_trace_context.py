@@ -37,7 +37,7 @@ def test_a_valid_context_is_kept_as_it_is(value: str) -> None:
         f"cc-{TRACE}-{PARENT}-01-\r\nx: y",
         f"cc-{TRACE}-{PARENT}-01-{'x' * 5000}",
         f"00-{TRACE}-{PARENT}-01,00-{TRACE}-{PARENT}-01",
-        f"00-{TRACE}-{PARENT}-0１",
+        f"00-{TRACE}-{PARENT}-0\uff11",
     ],
 )
 def test_anything_else_is_dropped(value: str) -> None:

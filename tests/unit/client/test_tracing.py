@@ -40,10 +40,10 @@ _provider.add_span_processor(SimpleSpanProcessor(_exporter))
 
 
 @pytest.fixture(autouse=True)
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", _provider)
     _exporter.clear()
-    yield _exporter
+    return _exporter
 
 
 @pytest.fixture
