@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 FEWEST_WEIGHED = 100
 """The memory of fewer waiting requests is not measured: processes take and return whole pages."""
 
