@@ -18,7 +18,7 @@ VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 def helm(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm. ``text`` is its standard input."""
     return subprocess.run(
-        [program("helm"), *arguments], input=text, capture_output=True, text=True, timeout=60
+        [program("helm"), *arguments], check=False, input=text, capture_output=True, text=True, timeout=60
     )
 
 
