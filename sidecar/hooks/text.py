@@ -23,6 +23,7 @@ _CAUSES = {
     "recovered": "it recovered",
     "max_pause": "its longest pause is over",
     "expired": "its signals expired",
+    "policy": "the policy no longer pauses it",
 }
 
 

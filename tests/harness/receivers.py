@@ -8,10 +8,11 @@ import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
+from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
 _SCHEMAS = json.loads((Path(__file__).parents[1] / "fixtures" / "grafana" / "annotations.json").read_text())
@@ -51,7 +52,7 @@ class Receiver:
     def answer(self, request: Received) -> tuple[int, bytes]:
         return self.status, b"ok"
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -73,7 +74,7 @@ class Receiver:
                 except OSError:
                     pass
 
-            do_GET = do_POST = do_PUT = do_PATCH = _serve
+            do_GET = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815 - names of http.server
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -114,7 +115,7 @@ class SlackReceiver(Receiver):
             for block in Block.parse_all(message["blocks"]):
                 block.validate_json()
             texts = [one["text"]["text"] for one in message["blocks"] if "text" in one]
-        except Exception as error:
+        except SlackObjectFormationError as error:
             return 400, f"invalid_blocks: {error}".encode()
         if any(len(text) > 3000 for text in texts) or len(message["text"]) > 40_000:
             return 400, b"msg_too_long"
