@@ -74,7 +74,7 @@ lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
