@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 from sidecar.gates.gate import Ending, Gate
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.web.problems import Problem
+from sidecar.web.problems import TITLES, Problem
 from sidecar.web.responses import HttpResponse, problem_response
 from sidecar.web.retry_after import retry_after, spread
 
@@ -15,6 +16,7 @@ from .requests import GateRequest
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
 """A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
 
+_PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
 """The longest time, before it is randomized: a pause may end earlier than expected."""
 
@@ -55,32 +57,59 @@ def ended_response(
         detail = (
             "too many requests are waiting (limits.max_waiters and max_waiters_per_scope): try again later"
         )
-        return problem_response(Problem("too-many-waiters", detail, headers=retry_after(1)))
+        return _turned_away("too-many-waiters", detail, request, gate)
     if ending is Ending.TOO_MANY_WATCHERS:
         detail = "too many watches are open (limits.max_watchers): try again later"
         return problem_response(Problem("too-many-watchers", detail, headers=retry_after(1)))
     if ending is Ending.SHUTTING_DOWN:
         detail = "the sidecar is shutting down: try again later"
-        return problem_response(Problem("shutting-down", detail, headers=retry_after(1)))
+        return _turned_away("shutting-down", detail, request, gate)
     if request.watch:
         return not_modified_response(gate.version)
-    return problem_response(_paused(request, gate, path, now))
-
-
-def _paused(request: GateRequest, gate: Gate, path: str | None, now: float) -> Problem:
-    snapshot = snapshot_of(gate, path)
     secs = request.wait_secs(gate.policy.wait_timeout_secs)
+    return _paused_response(
+        gate, path, now, f" (timeout after {secs:g}s)", request.denial_status(gate.policy)
+    )
+
+
+def ready_response(gate: Gate, path: str | None, now: float) -> HttpResponse:
+    """Whether ``gate`` lets requests through now: 200 with the snapshot, or 503 with the reason.
+
+    Args:
+        gate: the nearest known gate.
+        path: the requested scope if it is unknown; None: it is the gate's scope.
+        now: wall time in seconds.
+    """
+    if not gate.closed:
+        return snapshot_response(gate, path)
+    return _paused_response(gate, path, now)
+
+
+def _turned_away(name: str, detail: str, request: GateRequest, gate: Gate) -> HttpResponse:
+    status = TITLES[name][0] if request.watch else request.denial_status(gate.policy)
+    headers = {**retry_after(1), **_challenge(status)}
+    return problem_response(Problem(name, detail, status=status, headers=headers))
+
+
+def _paused_response(
+    gate: Gate, path: str | None, now: float, waited: str = "", status: int = _PAUSED_STATUS
+) -> HttpResponse:
+    snapshot = snapshot_of(gate, path)
     hold = gate.hold
     left = hold.until - now if hold and hold.until is not None else _RETRY_AFTER_CAP_SECS
     secs_until_next = spread(min(left, _RETRY_AFTER_CAP_SECS))
-    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"'}
-    if request.deny_status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: with a challenge
-        headers["WWW-Authenticate"] = 'Wellbeing realm="inference"'
-    return Problem(
+    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"', **_challenge(status)}
+    problem = Problem(
         "inference-paused",
-        f"inference paused due to wellbeing intervention: {snapshot.reason} (timeout after {secs:g}s)",
-        status=request.deny_status,
+        f"inference paused due to wellbeing intervention: {snapshot.reason}{waited}",
+        status=status,
         headers=headers,
         retry_after=secs_until_next,
         **{name: value for name, value in snapshot.to_json().items() if name != "status"},
     )
+    return problem_response(problem)
+
+
+def _challenge(status: int) -> dict[str, str]:
+    """The header that a response with ``status`` must have (RFC 9110, section 15.5.2)."""
+    return {"WWW-Authenticate": 'Wellbeing realm="inference"'} if status == HTTPStatus.UNAUTHORIZED else {}
