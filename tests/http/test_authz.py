@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
-CLIENTS = "POST GET HEAD PUT DELETE PATCH OPTIONS TRACE PROPFIND".split()
+CLIENTS = ["POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,15 @@ def test_a_refusal_for_want_of_room_has_the_operators_status(authorizer: Sidecar
         assert "Retry-After" in answer.headers
         assert authorizer.gate("crowded").status_code == 403, "the policy's status, at the gate too"
         assert authorizer.gate("crowded", deny_status=503).status_code == 503
+
+
+def test_a_refusals_header_has_the_reason_in_ascii(authorizer: Sidecar, scope: str) -> None:
+    reason = 'zu "heiß"\\ \x07\u2028🙂' + "y" * 1000
+    authorizer.pause(scope, reason)
+    header = authorizer.get(f"/v1/ready/{scope}").headers["Wellbeing-Reason"]
+    told = json.loads(f'"{header}"')
+    assert len(told) == 300
+    assert told in authorizer.get(f"/v1/ready/{scope}").json()["detail"]
 
 
 def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:

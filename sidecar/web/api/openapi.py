@@ -11,7 +11,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
-from sidecar.web.gate.responses import RAMP_HEADER
+from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
 from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
@@ -341,7 +341,17 @@ def _snapshot(*, head: bool) -> Json:
 
 
 def _paused(description: str, *, head: bool) -> Json:
-    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+    headers = {
+        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"},
+        REASON_HEADER: {
+            "schema": {"type": "string"},
+            "description": "The reason of the pause, escaped as in a JSON string",
+        },
+        "traceparent": {
+            "schema": {"type": "string"},
+            "description": "The request's own, if it is valid; the problem has it as a member, too",
+        },
+    }
     if head:
         return {"description": description, "headers": headers}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

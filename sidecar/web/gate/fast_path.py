@@ -14,6 +14,7 @@ from sidecar.config import LimitsConfig
 from sidecar.gates.gate import Gate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import RepeatingTimer
+from sidecar.trace_context import parse_traceparent
 from sidecar.web.access_review import review_connections
 from sidecar.web.api.protocol import ApiProtocol
 from sidecar.web.buffer_budget import BufferBudget
@@ -127,14 +128,15 @@ class GateFastPath:
         if seen.target.startswith(_AUTHZ):
             return self._authz_plan(seen, access, transport)
         try:
-            request = GateRequest.parse(seen.target, seen.if_none_match)
+            request = GateRequest.parse(seen.target, seen.if_none_match, parse_traceparent(seen.traceparents))
         except Problem:
             return None
         identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
         if identity is None:
             return None
         plan = self._new_plan(request, identity, seen, transport)
-        if not request.watch:
+        # A head with a trace context seldom comes again.
+        if not request.watch and not seen.traceparents:
             self._remember(access, head, plan)
         return plan
 
@@ -146,13 +148,15 @@ class GateFastPath:
         Heads seldom repeat here, so plans are looked up by the part of the target that the operator wrote.
         """
         target = seen.target.partition(b"?")[0].partition(_END_OF_SCOPE)[0]
-        is_plain = seen.keep_alive and seen.version == "1.1" and seen.method != b"HEAD"
+        is_plain = (
+            seen.keep_alive and seen.version == "1.1" and seen.method != b"HEAD" and not seen.traceparents
+        )
         if is_plain:
             plan = access.plans.get(target)
             if plan is not None:
                 return plan
         try:
-            request = GateRequest.parse(target, None)
+            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents))
         except Problem:
             return None
         role = Role.WORKER
@@ -255,13 +259,14 @@ class _Head:
 
     __slots__ = (
         "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
-        "target", "version",
+        "target", "traceparents", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
         self.if_none_match: bytes | None = None
         self.authorization: bytes | None = None
+        self.traceparents: list[bytes] = []
         self._complete = False
         self._refused = False
 
@@ -287,6 +292,8 @@ class _Head:
         elif name == b"authorization":
             self._refused = self._refused or self.authorization is not None
             self.authorization = value
+        elif name == b"traceparent":
+            self.traceparents.append(value)
         elif name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             self._refused = True
 
