@@ -79,8 +79,17 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         _POLICY.enabled,
         "false: signals are ignored, and the gate is open even if there are holds",
     ),
+    "dry_run": Key(
+        boolean,
+        "boolean",
+        _POLICY.dry_run,
+        "true: what would close the gate is only advised; metrics, status and history show it",
+    ),
     "pause_on_distressed": Key(
-        boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
+        boolean,
+        "boolean",
+        _POLICY.pause_on_distressed,
+        "a distressed own state closes the gate; false: it is advised",
     ),
     "pause_on_concerned": Key(
         boolean,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .errors import InvalidPolicy
 from .scope import ancestors_of
 from .state import WellbeingState
+from .values import AdviceCause
 
 DENY_STATUSES = (401, 403, 429, 503)
 """The statuses that a refusal at a closed gate may have."""
@@ -15,10 +16,11 @@ DENY_STATUSES = (401, 403, 429, 503)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The pause settings of one scope. The defaults never pause.
+    """The pause settings of one scope. The defaults never pause: they advise when distressed.
 
     Attributes:
         enabled: if false, signals are ignored and the gate is open, even if there are holds.
+        dry_run: auto holds are advised only.
         pause_on_distressed: put an auto hold if the own state is distressed.
         pause_on_concerned: put an auto hold if the own state is concerned or distressed.
         max_pause_secs: seconds after which a hold ends; 0: never.
@@ -29,6 +31,7 @@ class Policy:
     """
 
     enabled: bool = True
+    dry_run: bool = False
     pause_on_distressed: bool = False
     pause_on_concerned: bool = False
     max_pause_secs: float = 300.0
@@ -53,14 +56,24 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The lowest own state that pauses the scope; None: no state does."""
+        """The lowest own state for which a hold is put, be it advised only; None: for no state."""
         if not self.enabled:
             return None
-        if self.pause_on_concerned:
-            return WellbeingState.CONCERNED
-        if self.pause_on_distressed:
-            return WellbeingState.DISTRESSED
-        return None
+        return WellbeingState.CONCERNED if self.pause_on_concerned else WellbeingState.DISTRESSED
+
+    @property
+    def advises(self) -> AdviceCause | None:
+        """Why auto holds are advised only; None: they close the gate, or the policy is not enabled."""
+        if not self.enabled:
+            return None
+        if self.dry_run:
+            return AdviceCause.DRY_RUN
+        return None if self.pause_on_distressed or self.pause_on_concerned else AdviceCause.OBSERVES
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a state can pause the scope."""
+        return self.enabled and self.advises is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from sidecar import __version__
 from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import AdviceCause
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -275,10 +276,13 @@ def _command(
 def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
-        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy or "
-        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts all of them, "
+        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
+        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. For an unknown scope: `follows` is the known scope that it follows, "
+        "of this episode is over. `advice`: the pause that the policy advises and does not put; `why` is "
+        "`observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
             _query(
@@ -366,6 +370,7 @@ def _schemas() -> Json:
     state = {"enum": _STATES}
     count = {"type": "integer", "minimum": 0}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    advice = {"reason": text, "since": time, "until": _or_null(time)}
     snapshot = {
         "scope": text,
         "gate": {"enum": ["open", "closed"]},
@@ -375,6 +380,7 @@ def _schemas() -> Json:
         "since": _or_null(time),
         "until": _or_null(time),
         "held_by": _or_null(text),
+        "advice": _or_null(_object(advice)),
         "version": count,
     }
     counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
@@ -395,14 +401,27 @@ def _schemas() -> Json:
         "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
         "actor": _or_null(text),
     }  # fmt: skip
+    suppressed = {
+        "since": time, "ended_at": _or_null(time), "cause": _or_null(text), "advised": {"type": "boolean"},
+        "text": text,
+    }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
-        "holds": _list(_object(hold)),
-        "suppressed": _or_null(
-            _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
+        "advice": _or_null(
+            _object(
+                {
+                    **advice,
+                    "advised_by": text,
+                    "why": {"enum": [one.value for one in AdviceCause]},
+                    "by": text,
+                    "alertname": _or_null(text),
+                }
+            )
         ),
+        "holds": _list(_object(hold)),
+        "suppressed": _or_null(_object(suppressed)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     top_level = {
