@@ -169,6 +169,17 @@ def one_of(*allowed: str) -> OneOf:
     return OneOf(allowed)
 
 
+def one_number_of(*allowed: int) -> Check:
+    """One of the ``allowed`` whole numbers."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+            raise _invalid(f"one of {', '.join(map(str, allowed))}", value)
+        return value
+
+    return check
+
+
 def listeners(value: object) -> tuple[Listener, ...]:
     """One address to listen on, or a list of addresses and sections."""
     if isinstance(value, str | dict):
