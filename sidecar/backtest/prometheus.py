@@ -8,11 +8,12 @@ from typing import Any
 
 from sidecar.core.errors import short_repr
 from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
+from sidecar.unreachable import ServerOptions, why_unreachable, without_credentials
 
 from .chunks import ChunkSize
 from .errors import AnswerTooLarge, BacktestError
-from .unreachable import name_of, why_unreachable
 
+_OPTIONS = ServerOptions(url="--prometheus", ca_file="--ca-file")
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT_SECS = 130.0
 """Above Prometheus' own limit for a query, ``--query.timeout``, 2 min by default."""
@@ -47,7 +48,7 @@ class Api:
     @property
     def name(self) -> str:
         """The URL without credentials, for messages."""
-        return name_of(self.url)
+        return without_credentials(self.url)
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         """The member ``data`` of an answer.
@@ -73,7 +74,7 @@ class Api:
         except HttpRequestFailed as error:
             if "more than" in str(error):
                 raise AnswerTooLarge(f"{self.name}: {error}") from None
-            raise BacktestError(why_unreachable(self.url, error, _TIMEOUT_SECS)) from None
+            raise BacktestError(why_unreachable(self.name, error, _TIMEOUT_SECS, _OPTIONS)) from None
         if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
             raise BacktestError(self._not_prometheus(status))
         if answer["status"] == "error":

@@ -23,6 +23,7 @@ ALLOWED = {
     "logs": set(),
     "supervision": set(),
     "time_slice": set(),
+    "unreachable": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
     "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
     "alertmanager": {
@@ -53,8 +54,8 @@ ALLOWED = {
         "supervision",
         "time_slice",
     },
-    "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "web"},
+    "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json", "unreachable"},
+    "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "unreachable", "web"},
     "client": {"supervision"},
     "__main__": {"cli"},
     "__init__": set(),
