@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.core.state import WellbeingState
 
-from .recorder import Pause
+from .recorder import RecordedPause
 
 FLAP_SECS = 600.0
 """A pause that begins sooner than this after the scope's last one ended is a flap."""
@@ -141,7 +141,7 @@ class BacktestReport:
 
 
 def timed_pauses(
-    pauses: Sequence[Pause],
+    pauses: Sequence[RecordedPause],
     labels: Mapping[str, Mapping[str, str]],
     advised: Mapping[str, bool],
     start: float,
