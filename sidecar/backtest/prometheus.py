@@ -1,4 +1,4 @@
-"""Asks a Prometheus, or what answers like one, over its HTTP API."""
+"""Queries a Prometheus, or a compatible server, over its HTTP API."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Series = tuple[dict[str, str], list[list[Any]]]
 
 
 class QueryRefused(BacktestError):
-    """Prometheus does not accept a query; the message is Prometheus' own."""
+    """Prometheus refused a query; the message is Prometheus' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A Prometheus' HTTP API.
+    """The HTTP API of a Prometheus.
 
     Attributes:
         url: of Prometheus, with its path prefix where it has one.
@@ -51,7 +51,7 @@ class Api:
         return without_credentials(self.url)
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """The member ``data`` of an answer.
+        """Send a request, and return the member ``data`` of the response.
 
         Args:
             path: below ``/api/v1/``.
@@ -121,7 +121,7 @@ class Api:
 def query_range(
     api: Api, expression: str, start: int, end: int, step: int, *, answered: Callable[[int], None]
 ) -> Iterator[list[Series]]:
-    """The series of ``expression``, chunk after chunk of the range.
+    """The series of ``expression``, one chunk of the range after the other.
 
     Args:
         api: of the Prometheus.

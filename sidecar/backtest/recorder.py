@@ -1,4 +1,4 @@
-"""Keeps what the core's events say of pauses and states."""
+"""Records pauses and changes of state from the core's events."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Recorder:
         return sorted([*self._ended, *self._open.values()], key=lambda pause: (pause.began, pause.scope))
 
     def record(self, events: Iterable[CoreEvent]) -> None:
-        """Take what one command did."""
+        """Record the events of one command."""
         for event in events:
             match event:
                 case HoldPut() if event.paused:

@@ -57,7 +57,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def html_report(report: BacktestReport) -> str:
-    """The file's text."""
+    """The text of the file."""
     body = [
         "<h1>Would it have helped?</h1>",
         f"<p>{escape(heading(report))}</p>",

@@ -81,7 +81,7 @@ def _shortened(scopes: Sequence[str]) -> str:
 
 
 def _comparison(results: Sequence[ConfigResult]) -> Iterator[str]:
-    """Settings that differ, and what came of them, beside each other."""
+    """A table of the settings that differ, with the result of each config."""
     yield "Side by side:"
     rows = [("pauses", *(str(len(result.pauses)) for result in results))]
     rows.append(("paused", *(span(sum(scope.paused_secs for scope in result.scopes)) for result in results)))

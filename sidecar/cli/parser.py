@@ -15,6 +15,8 @@ from . import (
     gate,
     hash_password,
     history,
+    init,
+    mcp,
     pause,
     resume,
     serve,
@@ -26,6 +28,7 @@ from . import (
 from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
 from .sidecar_requests import DEFAULT_URL
+from .starter_files import ENGINES, MODES, PLACES
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -86,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
+    _add_init(commands)
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
         commands,
@@ -106,6 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
         "watch team-a/llama --json",
     )
     _add_gate(commands)
+    _add_mcp(commands)
     _add_backtest(commands)
     return parser
 
@@ -130,6 +135,7 @@ def _add_client(
     run: Run,
     *examples: str,
     without_scope: str = "the root, which stands for everything",
+    as_json: bool = True,
 ) -> argparse.ArgumentParser:
     parser = _add(commands, name, summary, run, *examples)
     parser.add_argument(
@@ -159,7 +165,8 @@ def _add_client(
         help="CA bundle (WELLBEING_CLIENT_CA_FILE; default: the system's trust store)",
     )
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -208,6 +215,23 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
         action="store_true",
         help="do not check the files that the config names: secrets, certificates, the store, sockets",
     )
+
+
+def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "init",
+        "write configs for the sidecar, Prometheus and Alertmanager that work together; asks three questions",
+        init.run,
+        "init",
+        "init --engine vllm --place local --mode advise --directory wellbeing",
+        "init --engine sglang --place kubernetes --mode pause   # values of the Helm chart",
+    )
+    parser.add_argument("--engine", choices=tuple(ENGINES), help="the engine that serves the model")
+    parser.add_argument("--place", choices=PLACES, help="where the sidecar runs")
+    parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
+    parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
 
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -316,6 +340,27 @@ def _add_gate(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
 
 
+def _add_mcp(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "mcp",
+        "serve an agent's tools over MCP: report its wellbeing, ask whether it is paused, ask for a pause",
+        mcp.run,
+        "mcp team-a/llama/agent-7 --name planner",
+        "mcp team-a/llama --listen 127.0.0.1:9478",
+        as_json=False,
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        help="serve streamable HTTP at http://ADDRESS/mcp, on loopback (default: standard input and output)",
+    )
+    parser.add_argument(
+        "--name",
+        help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
+    )
+
+
 def _add_backtest(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add(
         commands,
@@ -410,5 +455,5 @@ def _add_alertmanager(group: Any) -> None:  # noqa: ANN401 - argparse's
         "--send-resolved",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether the webhook is told of resolved alerts (default: yes)",
+        help="whether the webhook receives resolved alerts (default: yes)",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.policy import Policy
+from sidecar.core.policy import DENY_STATUSES, Policy
 
 from .checks import (
     Check,
@@ -15,6 +15,7 @@ from .checks import (
     matchers,
     members,
     name,
+    one_number_of,
     one_of,
     path,
     positive_seconds,
@@ -78,8 +79,17 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         _POLICY.enabled,
         "false: signals are ignored, and the gate is open even if there are holds",
     ),
+    "dry_run": Key(
+        boolean,
+        "boolean",
+        _POLICY.dry_run,
+        "true: what would close the gate is only advised; metrics, status and history show it",
+    ),
     "pause_on_distressed": Key(
-        boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
+        boolean,
+        "boolean",
+        _POLICY.pause_on_distressed,
+        "a distressed own state closes the gate; false: it is advised",
     ),
     "pause_on_concerned": Key(
         boolean,
@@ -105,6 +115,12 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         "number",
         _POLICY.resume_ramp_per_sec,
         "waiting requests admitted per second after a resume; 0: all at once",
+    ),
+    "deny_status": Key(
+        one_number_of(*DENY_STATUSES),
+        "number",
+        _POLICY.deny_status,
+        "HTTP status of a refusal at a closed gate, for proxies: 401, 403, 429 or 503",
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()

@@ -24,6 +24,7 @@ ALLOWED = {
     "supervision": set(),
     "time_slice": set(),
     "unreachable": set(),
+    "trace_context": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
     "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
     "alertmanager": {
@@ -53,10 +54,12 @@ ALLOWED = {
         "store",
         "supervision",
         "time_slice",
+        "trace_context",
     },
+    "agents": {"client"},
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json", "unreachable"},
-    "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "unreachable", "web"},
-    "client": {"supervision"},
+    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "unreachable", "web"},
+    "client": {"supervision", "trace_context"},
     "__main__": {"cli"},
     "__init__": set(),
 }
