@@ -181,17 +181,29 @@ _ENGINE_REQUEST_KEYS: dict[str, Key | Section | SectionList] = {
 }
 _ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
-    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
+    "kind": Key(
+        one_of("vllm", "sglang", "ray", "litellm", "dynamo", "http"),
+        "word",
+        None,
+        "kind of engine; dynamo: one worker; http: any other",
+    ),
     "url": Key(url, "URL", None, "URL of the engine"),
     "name": Key(name, "name", "", "name in log, history and metrics (default: host and port of the URL)"),
     "mode": Key(
         one_of("", "keep", "wait", "abort", "in_place", "retract"),
         "word",
         "",
-        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
+        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang); dynamo: "
+        "keep, wait, abort (vLLM), in_place, retract (SGLang) "
         "(default: keep or in_place, which keep running requests)",
     ),
-    "model": Key(text, "text", "", "model behind Ray Serve LLM"),
+    "model": Key(text, "text", "", "ray: the model; litellm: a model group, or the id of a deployment"),
+    "sleep_after_secs": Key(
+        seconds,
+        "duration",
+        0.0,
+        "vllm only: how long a pause lasts until the engine sleeps, which frees its GPU's memory; 0: never",
+    ),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
         positive_seconds, "duration", 10.0, "how often the engine is queried whether it is paused"
