@@ -476,5 +476,5 @@ def _add_alertmanager(group: Any) -> None:  # noqa: ANN401 - argparse's
         "--send-resolved",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether the webhook is told of resolved alerts (default: yes)",
+        help="whether the webhook receives resolved alerts (default: yes)",
     )
