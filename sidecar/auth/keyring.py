@@ -121,6 +121,11 @@ class Keyring:
         self._checked[self._digest(secret)] = identity
         return identity
 
+    @property
+    def has_passwords(self) -> bool:
+        """Whether a client may authenticate with a user and a password."""
+        return bool(self._passwords)
+
     def needs_bcrypt(self, authorization: bytes | None) -> bool:
         """Whether only `identify` can decide."""
         return self._basic(authorization) is not None and self.identify_fast(authorization) is None

@@ -25,6 +25,7 @@ from .values import (
     Listener,
     StoreConfig,
     TlsConfig,
+    UiLink,
     WatchdogConfig,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "Listener",
     "StoreConfig",
     "TlsConfig",
+    "UiLink",
     "WatchdogConfig",
     "check_files",
     "describe",

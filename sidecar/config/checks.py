@@ -32,6 +32,9 @@ _OWN_FIELDS = (
 _MAX_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 _MAX_UNIX_PATH_BYTES = 107
+_MAX_LINK_NAME = 40
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_LINK_PLACEHOLDERS = ("scope", "alertname", "fingerprint")
 
 
 def _type(value: object) -> str:
@@ -145,6 +148,34 @@ def is_endpoint(url: str) -> bool:
     is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
     is_plain = url.isprintable() and " " not in url and "@" not in parts.netloc and not parts.fragment
     return is_http and is_plain and port_is_valid
+
+
+def link_name(value: object) -> str:
+    """The text of a link."""
+    if not text(value).strip() or len(text(value)) > _MAX_LINK_NAME:
+        raise _invalid(f"text of 1 to {_MAX_LINK_NAME} characters", value)
+    return text(value).strip()
+
+
+def link_template(value: object) -> str:
+    """A URL with placeholders after its host."""
+    url = text(value)
+    names = _PLACEHOLDER.findall(url)
+    for name in names:
+        if name not in _LINK_PLACEHOLDERS:
+            near = closest_match(name, _LINK_PLACEHOLDERS)
+            hint = f"did you mean {{{near}}}?" if near else "known are {scope}, {alertname}, {fingerprint}"
+            raise ValueError(f"{{{name}}}: no such placeholder; {hint}")
+    try:
+        parts = urlsplit(_PLACEHOLDER.sub("x", url))
+        is_link = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_link = False
+    if not is_link or any(not one.isprintable() or one.isspace() for one in url):
+        raise _invalid("a URL such as https://grafana.example/d/scope?var-scope={scope}", value)
+    if "{" in url.split("//", 1)[1].partition("/")[0].partition("?")[0]:
+        raise _invalid("a URL without placeholders in its host", value)
+    return url
 
 
 def header_fields(value: object) -> dict[str, str]:

@@ -32,6 +32,7 @@ from .values import (
     Listener,
     StoreConfig,
     TlsConfig,
+    UiLink,
     WatchdogConfig,
 )
 
@@ -171,6 +172,11 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         engines=engines,
         imports=imports,
         hooks=hooks_of(checked.get("hooks", []), problems),
+        ui_links=tuple(
+            UiLink(one["name"], one["url"])
+            for one in checked.get("ui", {}).get("links", ())
+            if {"name", "url"} <= one.keys()
+        ),
     )
 
 

@@ -16,6 +16,8 @@ from .checks import (
     header_fields,
     hook_events,
     hook_name,
+    link_name,
+    link_template,
     listeners,
     matchers,
     media_type,
@@ -503,6 +505,25 @@ SCHEMA = Section(
             "URL",
             "",
             "URL at which people reach the sidecar, for links (default: the first address of listen)",
+        ),
+        "ui": Section(
+            {
+                "links": SectionList(
+                    Section(
+                        {
+                            "name": Key(link_name, "text", None, "text of the link"),
+                            "url": Key(
+                                link_template,
+                                "template",
+                                None,
+                                "URL with {scope}, {alertname} and {fingerprint} in it; with one of the last "
+                                "two it is shown at each alert, else at each scope",
+                            ),
+                        }
+                    ),
+                    "links of the status page to Prometheus, Alertmanager, Grafana or runbooks",
+                )
+            }
         ),
         "limits": Section(_LIMIT_KEYS),
     }

@@ -262,6 +262,19 @@ class HookConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class UiLink:
+    """A link of the status page to another program.
+
+    Attributes:
+        name: the text of the link.
+        url: its URL, with ``{scope}``, ``{alertname}`` and ``{fingerprint}`` in it.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """The limits.
 
@@ -437,6 +450,7 @@ class Config:
         imports: controllers whose counts and state are imported.
         hooks: HTTP endpoints that are told of events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
+        ui_links: links of the status page to other programs.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
@@ -453,3 +467,4 @@ class Config:
     imports: tuple[ImportConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     external_url: str = ""
+    ui_links: tuple[UiLink, ...] = ()

@@ -24,6 +24,7 @@ from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
 from .retry_after import retry_after
 from .service import Service
+from .ui.problem_page import is_page, problem_page
 
 if TYPE_CHECKING:
     from sidecar.metrics import Exposition
@@ -168,7 +169,7 @@ class Application:
         except Problem as problem:
             self._count(problem, route, scope)
             # The rest of the body is not read.
-            await _send(send, problem_response(problem), connection="close")
+            await _send(send, self._refusal(problem, route, scope), connection="close")
             return
         if body is None:
             return
@@ -204,6 +205,12 @@ class Application:
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)
+
+    def _refusal(self, problem: Problem, route: str | None, scope: Scope) -> HttpResponse:
+        if not is_page(route, scope["headers"]):
+            return problem_response(problem)
+        has_passwords = self.service.guard.keyring.has_passwords
+        return problem_page(problem, scope["path"], scope["headers"], has_passwords=has_passwords)
 
     def _count(self, problem: Problem, route: str | None, scope: Scope) -> None:
         fast_path = self.service.fast_path
@@ -243,7 +250,12 @@ class Application:
             # Method, query and headers are those of the proxy's client, and nothing is changed.
             return
         if scope["method"] not in ("GET", "HEAD"):
-            refuse_cross_site(headers, identity)
+            refuse_cross_site(
+                headers,
+                identity,
+                external_url=self.service.config.external_url,
+                form=route is not None and route.startswith("/ui/"),
+            )
         if not scope["query_string"].isascii():
             detail = "the query string has bytes outside ASCII: percent-encode them"
             raise Problem("invalid-parameter", detail)

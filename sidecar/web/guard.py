@@ -30,14 +30,19 @@ ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/events": Role.VIEWER,
     "/metrics": Role.VIEWER,
     "/": Role.VIEWER,
+    "/ui/scope": Role.VIEWER,
+    "/ui/pause": Role.OPERATOR,
+    "/ui/extend": Role.OPERATOR,
+    "/ui/resume": Role.OPERATOR,
     "/v1/pause": Role.OPERATOR,
     "/v1/resume": Role.OPERATOR,
     "/-/reload": Role.OPERATOR,
 }
-"""The role that each route needs. A scope may follow the routes under ``/v1/``."""
+"""The role that each route needs. A scope may follow the routes under ``/v1/`` and ``/ui/``."""
 
-OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems")
-"""Routes without a role: probes need no secret, and every client can read what an error means."""
+OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems", "/ui/page.css", "/ui/page.js")
+"""Routes without a role: probes need no secret, every client can read what an error means, and the page that
+asks for a credential has a style and a script."""
 
 _WINDOW_SECS = 60.0
 _MAX_PEERS = 10_000
@@ -49,7 +54,7 @@ def route_of(path: str) -> str | None:
     if path in ROUTE_ROLES or path in OPEN_ROUTES:
         return path
     for route in (*ROUTE_ROLES, *OPEN_ROUTES):
-        if path.startswith(route + "/") and route.startswith(("/v1/", "/problems")):
+        if path.startswith(route + "/") and route.startswith(("/v1/", "/ui/", "/problems")):
             return route
     return None
 
@@ -253,8 +258,17 @@ def _forbidden(identity: Identity) -> Problem:
     return Problem("forbidden", f"the credential {identity.name} does not allow this here")
 
 
-def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) -> None:
+def refuse_cross_site(
+    headers: list[tuple[bytes, bytes]], identity: Identity, *, external_url: str = "", form: bool = False
+) -> None:
     """Refuse a change that a page of another site sends through a browser.
+
+    Args:
+        headers: the header fields of the request.
+        identity: the identity of the client.
+        external_url: URL at which people reach the sidecar. Behind a proxy its host may not be the request's.
+        form: the request is a form of the status page. Its browser must say where it comes from, because a
+            form needs no script and no permission to be sent from another site.
 
     Raises:
         Problem: the request comes from another site.
@@ -264,12 +278,26 @@ def refuse_cross_site(headers: list[tuple[bytes, bytes]], identity: Identity) ->
         raise _cross_site()
     origin = seen.get(b"origin")
     if origin is None:
+        if form and seen.get(b"sec-fetch-site") != "same-origin":
+            raise _cross_site()
+        return
+    if external_url and _origin_of(external_url) == origin:
         return
     # Without a credential, a matching host name proves nothing: another site's DNS name may point here
     # (DNS rebinding).
-    host = urlsplit(origin).netloc
-    if host != seen.get(b"host") or not (identity.name or _is_address(urlsplit(origin).hostname or "")):
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        raise _cross_site() from None
+    host = parts.netloc
+    if host != seen.get(b"host") or not (identity.name or _is_address(parts.hostname or "")):
         raise _cross_site()
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].removesuffix(default)}"
 
 
 def _cross_site() -> Problem:
@@ -287,10 +315,10 @@ def _is_address(host: str) -> bool:
 
 
 def scope_in(path: str, route: str | None) -> str | None:
-    """The scope after ``route`` in ``path``, not validated yet; None: it is in the body."""
-    if route == "/v1/alerts":
+    """The scope after ``route`` in ``path``, not validated yet; None: it is elsewhere, or any will do."""
+    if route in ("/v1/alerts", "/"):
         return None
-    if route is None or not route.startswith("/v1/"):
+    if route is None or not route.startswith(("/v1/", "/ui/")):
         return ROOT
     if route == AUTHZ:
         return split_authz(path)[0]

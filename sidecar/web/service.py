@@ -16,7 +16,7 @@ from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
 from sidecar.clock import Clock
 from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
-from sidecar.core.commands import CommandOutcome, SetPolicies
+from sidecar.core.commands import Command, CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
@@ -214,6 +214,18 @@ class Service:
             raise Problem("store-unavailable", str(error), headers=retry_after(1)) from error
         except ShuttingDown as error:
             raise Problem("shutting-down", str(error), headers=retry_after(1)) from error
+
+    def submit(self, command: Command, actor: str) -> CommandOutcome:
+        """Submit ``command`` on behalf of ``actor``; return when it is durable and applied.
+
+        Raises:
+            Problem: it was refused or could not be stored. Nothing changed.
+        """
+
+        async def perform() -> CommandOutcome:
+            return await self.await_result(self.controller.submit(command, actor))
+
+        return self._wait_for(perform())
 
     def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries of ``query``, newest first.

@@ -1,4 +1,4 @@
-"""The Flask application: status, history, the status page, OpenAPI and reload."""
+"""The Flask application: status, history, the pages, OpenAPI and reload."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter
 
-from sidecar import __version__
 from sidecar.auth import Identity
-from sidecar.clock import rfc3339
 from sidecar.config import ConfigError
-from sidecar.core.scope import ROOT
-from sidecar.store import HistoryQuery
 from sidecar.web.gate.requests import scope_of
+from sidecar.web.guard import route_of
 from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
 from sidecar.web.service import Service
-from sidecar.web.ui.page import SECURITY_POLICY, status_page
+from sidecar.web.ui.problem_page import is_page, problem_page
+from sidecar.web.ui.views import PageViews
 
 from .history import page_of, query_of
 from .openapi import openapi
 from .status import read_status
-
-_PAGE_ENTRIES = 50
 
 
 class _AnyPath(BaseConverter):
@@ -38,7 +34,7 @@ class _AnyPath(BaseConverter):
 def create_api(service: Service) -> Flask:
     """The WSGI application for ``service``."""
     api = Flask(__name__, static_folder=None)
-    api.url_map.converters["any"] = _AnyPath
+    api.url_map.converters["rest"] = _AnyPath
     api.url_map.merge_slashes = False
     # OPTIONS gets 405 with an Allow header, as on all other routes.
     api.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -46,7 +42,6 @@ def create_api(service: Service) -> Flask:
     routes: tuple[tuple[str, str, Callable[[], Response]], ...] = (
         ("/v1/status", "GET", views.status),
         ("/v1/history", "GET", views.history),
-        ("/", "GET", views.page),
         ("/openapi.json", "GET", views.openapi),
         ("/-/reload", "POST", views.reload),
     )
@@ -55,8 +50,9 @@ def create_api(service: Service) -> Flask:
         api.add_url_rule(route, view.__name__, view, methods=[method])
         if route.startswith("/v1/"):
             api.add_url_rule(
-                f"{route}/<any:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
+                f"{route}/<rest:_scope>", f"{view.__name__}_in", _in_scope(view), methods=[method]
             )
+    PageViews(service).add_to(api)
     api.register_error_handler(Problem, views.handle_problem)
     api.register_error_handler(HTTPException, _http_problem)
     api.register_error_handler(Exception, views.handle_exception)
@@ -94,17 +90,6 @@ class _Views:
         query = query_of(scope_of(request.path, "/v1/history"), request.args)
         return _json(page_of(self._service.history(query), query))
 
-    def page(self) -> Response:
-        """``GET /``."""
-        status = self._status_of(ROOT, below=True)
-        query = HistoryQuery(limit=_PAGE_ENTRIES)
-        page = page_of(self._service.history(query), query)
-        now = rfc3339(self._service.clock.now())
-        text = status_page(status, page["entries"], now=now, version=__version__)
-        response = Response(text, content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = SECURITY_POLICY
-        return response
-
     def openapi(self) -> Response:
         """``GET /openapi.json``."""
         return _json(openapi())
@@ -120,7 +105,12 @@ class _Views:
     def handle_problem(self, problem: Problem) -> Response:
         """The response to a problem that a view raised."""
         self._service.count_refusal(problem.name)
-        return _problem_response(problem)
+        scope = request.environ["asgi.scope"]
+        if not is_page(route_of(scope["path"]), scope["headers"]):
+            return _problem_response(problem)
+        has_passwords = self._service.guard.keyring.has_passwords
+        page = problem_page(problem, scope["path"], scope["headers"], has_passwords=has_passwords)
+        return Response(page.body, page.status, dict(page.headers))
 
     def handle_exception(self, _: Exception) -> Response:
         """Record any other exception of a view; the response is an internal error."""
@@ -165,7 +155,7 @@ def _http_problem(error: HTTPException) -> Response:
 def _no_store(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers["X-Frame-Options"] = "DENY"
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     return response

@@ -16,6 +16,7 @@ from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
 from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
+from .openapi_pages import page_items
 from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
@@ -137,7 +138,7 @@ def _paths() -> Json:
                 problems=("internal-error",),
             )
         },
-        "/": {"get": _plain("The status page", "text/html", problems=("store-unavailable",))},
+        **_pages(),
         "/-/healthy": {"get": _plain("Whether the process is alive", "text/plain")},
         "/-/ready": {"get": _plain("Whether it accepts requests", "text/plain", problems=("shutting-down",))},
         "/-/reload": {
@@ -166,6 +167,13 @@ def _paths() -> Json:
             }
         },
     }
+
+
+def _pages() -> Json:
+    paths: Json = {}
+    for route, (item, scoped) in page_items().items():
+        paths.update(_scoped(route, item) if scoped else {route: item})
+    return paths
 
 
 def _scoped(route: str, item: Json) -> Json:

@@ -31,6 +31,11 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "/v1/resume": (),
     "/v1/status": ("below",),
     "/v1/history": ("limit", "cursor", "kind", "below", "since", "until"),
+    "/": ("scope", "q", "state", "page"),
+    "/ui/scope": ("q", "state", "page", "signals", "before", "done"),
+    "/ui/pause": (),
+    "/ui/extend": (),
+    "/ui/resume": (),
 }
 """The query parameters of each route. A misspelt parameter is refused, not ignored.
 

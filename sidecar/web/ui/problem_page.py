@@ -1,0 +1,86 @@
+"""Refusals as pages, for browsers. A page that asks for a credential needs no part of Flask or Jinja."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable
+
+from sidecar.web.problems import Problem
+from sidecar.web.responses import HttpResponse
+
+from .base_url import base_of
+from .security_headers import PAGE_HEADERS
+
+_ROUTES = ("/", "/ui/scope", "/ui/pause", "/ui/extend", "/ui/resume")
+_PAGE = """<!doctype html>
+<html lang="en" data-base="{base}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}: wellbeing</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{base}ui/page.css">
+<script src="{base}ui/page.js" defer></script>
+</head>
+<body>
+<header class="top"><a class="brand" href="{base}">Wellbeing</a></header>
+<main id="main" data-problem="{name}">
+<h1>{title}</h1>
+<p class="notice bad">{detail}</p>
+{sign_in}<p><a href="{base}">Back to the overview</a></p>
+</main>
+</body>
+</html>
+"""
+_SIGN_IN = """<form id="sign-in" hidden>
+<p><label for="token">Token</label>
+<input id="token" type="password" autocomplete="current-password" required minlength="16"></p>
+<p class="hint" id="token-hint">It stays in this tab until the tab is closed.</p>
+<p><button>Sign in</button></p>
+</form>
+<noscript><p>Without script, sign in with a user and a password, or with a certificate.
+A token needs script.</p></noscript>
+"""
+
+
+def is_page(route: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether ``route`` is a page, and the client takes HTML."""
+    return route in _ROUTES and any(name == b"accept" and b"text/html" in value for name, value in headers)
+
+
+def problem_page(
+    problem: Problem, path: str, headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool
+) -> HttpResponse:
+    """``problem`` as a page.
+
+    Args:
+        problem: why the request was refused.
+        path: the path of the request.
+        headers: the header fields of the request.
+        has_passwords: whether a user and a password could help.
+    """
+    document = json.loads(problem.body)
+    unauthorized = problem.name in ("unauthorized", "forbidden")
+    fields = {**PAGE_HEADERS, **problem.headers}
+    if "WWW-Authenticate" in fields:
+        fields["WWW-Authenticate"] = _challenge(headers, has_passwords=has_passwords)
+    text = _PAGE.format(
+        base=base_of(path),
+        title=html.escape(document["title"]),
+        detail=html.escape(document["detail"]),
+        name=html.escape(problem.name),
+        sign_in=_SIGN_IN if unauthorized else "",
+    )
+    return HttpResponse(problem.status, tuple(fields.items()), text.encode())
+
+
+def _challenge(headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool) -> str:
+    """The challenge. A browser asks for user and password, but only where that can help.
+
+    The page's script shows the refusal itself: its requests do not navigate.
+    """
+    seen = dict(headers)
+    navigates = seen.get(b"sec-fetch-mode", b"navigate") == b"navigate"
+    basic = ', Basic realm="wellbeing", charset="UTF-8"' if has_passwords and navigates else ""
+    return f'Bearer realm="wellbeing"{basic}'

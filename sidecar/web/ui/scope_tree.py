@@ -1,0 +1,302 @@
+"""The known scopes as a tree, worst first: counts, who holds, and the rows of one page.
+
+Up to 20,000 scopes may be known. `read_rows` reads them in the event loop, in time slices. All else runs in
+the thread of the request. It sorts in pieces, because one long sort would keep the interpreter from the loop.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
+
+from sidecar.core.scope import ROOT, lies_within, parent_of
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold
+from sidecar.gates.gate import Gate, GateState
+from sidecar.gates.tree import GateTree
+from sidecar.web.api.unwell import CallInLoop, in_slices
+
+PAGE_SIZE = 50
+FILTERS = ("paused", "advised", "waiting", "distressed", "concerned", "cautious", "unwell")
+"""The values of the state filter."""
+
+_CHUNK_SIZE = 64
+_SORT_SIZE = 500
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRow:
+    """A known scope.
+
+    Attributes:
+        scope: the path.
+        state: the state of its gate.
+        waiting: the requests that wait at the gate itself.
+        enabled: whether its policy is enabled.
+    """
+
+    scope: str
+    state: GateState
+    waiting: int
+    enabled: bool
+
+    @property
+    def gate(self) -> str:
+        """``open`` or ``closed``."""
+        return "closed" if self.state.closed else "open"
+
+    @property
+    def hold(self) -> Hold | None:
+        """The scope's own hold that closes the gate; None: it has none."""
+        return self.state.record.hold if self.enabled else None
+
+    @property
+    def advice(self) -> Hold | None:
+        """The scope's own advised hold."""
+        return self.state.record.advice if self.enabled else None
+
+    @property
+    def own(self) -> WellbeingState:
+        """The own state."""
+        return self.state.record.state
+
+    @property
+    def badness(self) -> int:
+        """How much it needs attention; 0: not at all."""
+        if self.hold is not None:
+            return 6
+        if self.own is WellbeingState.DISTRESSED:
+            return 5
+        if self.advice is not None:
+            return 4
+        if self.own > WellbeingState.HEALTHY:
+            return 1 + self.own
+        return 1 if self.state.closed else 0
+
+    def has(self, wanted: str) -> bool:
+        """Whether the state filter ``wanted`` selects the scope; empty: it selects all."""
+        match wanted:
+            case "":
+                return True
+            case "paused":
+                return self.state.closed
+            case "advised":
+                return self.state.advised and not self.state.closed
+            case "waiting":
+                return self.waiting > 0
+            case "unwell":
+                return self.badness > 0
+        return self.own.label == wanted
+
+    def mentions(self, text: str) -> bool:
+        """Whether the path, a reason or an alert's name contains ``text``, which is in lower case."""
+        if text in self.scope.lower():
+            return True
+        record = self.state.record
+        texts = [hold.reason for hold in (record.manual, record.auto) if hold is not None]
+        texts += [part for one in record.signals.values() for part in (one.alertname, one.reason)]
+        return any(text in one.lower() for one in texts)
+
+
+@dataclass(slots=True)
+class TreeEntry:
+    """A path in the tree.
+
+    Attributes:
+        path: the path.
+        row: the scope; None: it is not known, but a scope inside it is.
+        children: the paths one segment down that have known scopes.
+        badness: the greatest badness of the scope and all inside.
+        waiting: the requests that wait at the scope and all inside.
+        paused: how many of them are closed.
+        known: how many of them are known.
+        shown: how many rows of the filtered list belong to it.
+    """
+
+    path: str
+    row: ScopeRow | None = None
+    children: list[TreeEntry] = field(default_factory=list)
+    badness: int = 0
+    waiting: int = 0
+    paused: int = 0
+    known: int = 0
+    shown: int = 0
+
+    @property
+    def depth(self) -> int:
+        """The number of segments."""
+        return self.path.count("/") + 1 if self.path else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many scopes are in which condition.
+
+    Attributes:
+        total: known scopes.
+        held: scopes with a hold of their own.
+        paused: scopes whose gate is closed, by themselves or by an ancestor.
+        advised: scopes with an advised hold of their own.
+        waiting: requests that wait.
+    """
+
+    total: int
+    held: int
+    paused: int
+    advised: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a filtered list.
+
+    Attributes:
+        entries: the entries of the page.
+        number: its number, from 1.
+        last: the number of the last page.
+        total: the entries of all pages.
+    """
+
+    entries: list[TreeEntry]
+    number: int
+    last: int
+    total: int
+
+
+def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> list[ScopeRow]:
+    """``scope``, if it is known, and all known scopes inside it. Call it in a thread."""
+    gates = call_in_loop(lambda: list(tree.gates.values()))
+
+    def rows_of(chunk: list[Gate]) -> list[ScopeRow]:
+        return [
+            ScopeRow(gate.scope, gate.state, gate.waiting, gate.policy.enabled)
+            for gate in chunk
+            if lies_within(gate.scope, scope)
+        ]
+
+    return [row for rows in in_slices(call_in_loop, _pieces(gates, _CHUNK_SIZE), rows_of) for row in rows]
+
+
+def count_rows(rows: Iterable[ScopeRow]) -> Counts:
+    """Count ``rows`` by condition."""
+    total = held = paused = advised = waiting = 0
+    for row in rows:
+        total += 1
+        waiting += row.waiting
+        held += row.hold is not None
+        paused += row.state.closed
+        advised += row.advice is not None and not row.state.closed
+    return Counts(total, held, paused, advised, waiting)
+
+
+def build_tree(
+    rows: Iterable[ScopeRow], scope: str = ROOT, *, text: str = "", state: str = ""
+) -> dict[str, TreeEntry]:
+    """The entries of ``rows`` by path, each below its parent, with the totals of what is inside.
+
+    Args:
+        rows: ``scope`` and scopes inside it.
+        scope: the top of the tree.
+        text: only scopes that mention it are shown.
+        state: only scopes that this filter selects are shown.
+    """
+    text = text.lower()
+    entries: dict[str, TreeEntry] = {scope: TreeEntry(scope)}
+    for row in rows:
+        _entry(entries, row.scope, scope).row = row
+    # Deeper paths first, so that a parent sums up children that are complete.
+    by_depth: dict[int, list[TreeEntry]] = {}
+    for entry in entries.values():
+        by_depth.setdefault(entry.depth, []).append(entry)
+    for depth in sorted(by_depth, reverse=True):
+        for entry in by_depth[depth]:
+            _sum_up(entry, text, state)
+    return entries
+
+
+def _entry(entries: dict[str, TreeEntry], path: str, top: str) -> TreeEntry:
+    entry = entries.get(path)
+    if entry is None:
+        entry = entries[path] = TreeEntry(path)
+        _entry(entries, parent_of(path) if path != top else top, top).children.append(entry)
+    return entry
+
+
+def _sum_up(entry: TreeEntry, text: str, state: str) -> None:
+    row, matches = entry.row, False
+    if row is not None:
+        entry.badness, entry.waiting, entry.paused, entry.known = (
+            row.badness,
+            row.waiting,
+            int(row.state.closed),
+            1,
+        )
+        matches = row.has(state) and (not text or row.mentions(text))
+    for child in entry.children:
+        entry.badness = max(entry.badness, child.badness)
+        entry.waiting += child.waiting
+        entry.paused += child.paused
+        entry.known += child.known
+        entry.shown += child.shown
+    entry.shown += matches or entry.shown > 0
+
+
+def page_of(top: TreeEntry, number: int) -> Page:
+    """Page ``number`` of the shown entries inside ``top``, depth first, the worst of each level first."""
+    total = sum(child.shown for child in top.children)
+    last = max(1, -(-total // PAGE_SIZE))
+    number = min(max(1, number), last)
+    skip = (number - 1) * PAGE_SIZE
+    entries: list[TreeEntry] = []
+    todo: list[Iterator[TreeEntry]] = [_worst_first(top.children)]
+    while todo and len(entries) < PAGE_SIZE:
+        entry = next(todo[-1], None)
+        if entry is None:
+            todo.pop()
+        elif skip >= entry.shown:
+            skip -= entry.shown
+        else:
+            if skip:
+                skip -= 1
+            else:
+                entries.append(entry)
+            todo.append(_worst_first(entry.children))
+    return Page(entries, number, last, total)
+
+
+def _worst_first(entries: list[TreeEntry]) -> Iterator[TreeEntry]:
+    return in_order((one for one in entries if one.shown), _rank)
+
+
+def _rank(entry: TreeEntry) -> tuple[Any, ...]:
+    return -entry.badness, -entry.paused, -entry.waiting, entry.path
+
+
+def in_order(items: Iterable[T], key: Callable[[T], tuple[Any, ...]]) -> Iterator[T]:
+    """``items`` by ``key``, sorted in pieces."""
+    pieces = [sorted(piece, key=key) for piece in _pieces(items, _SORT_SIZE)]
+    return heapq.merge(*pieces, key=key)
+
+
+def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(items)
+    while piece := list(islice(source, size)):
+        yield piece
+
+
+def holders_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of scopes with a hold of their own, those that stop the most first."""
+    held = (entries[row.scope] for row in rows if row.hold is not None)
+    return list(in_order(held, lambda one: (-one.waiting, -one.paused, one.path)))
+
+
+def advised_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of open scopes with an advised hold of their own, those with the most inside first."""
+    advised = (entries[row.scope] for row in rows if row.advice is not None and not row.state.closed)
+    return list(in_order(advised, lambda one: (-one.known, one.path)))

@@ -1,0 +1,359 @@
+"""The routes of the page. They run in Flask's threads."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, Response, request
+
+from sidecar.auth import Identity
+from sidecar.core.commands import Command, Pause, Resume
+from sidecar.core.errors import short_repr
+from sidecar.core.scope import ROOT, ancestors_of
+from sidecar.store import HistoryQuery
+from sidecar.web.gate.requests import scope_of
+from sidecar.web.problems import Problem
+from sidecar.web.service import Service
+
+from .base_url import base_of, scope_url
+from .forms import LENGTHS, ActionForm, read_form
+from .history_rows import what_of, who_of
+from .rendering import Viewer, render
+from .scope_tree import (
+    FILTERS,
+    ScopeRow,
+    TreeEntry,
+    advised_of,
+    build_tree,
+    count_rows,
+    holders_of,
+    page_of,
+    read_rows,
+)
+from .scope_view import (
+    SIGNALS_SHOWN,
+    ScopeView,
+    kind_words,
+    links_of,
+    read_scope,
+    signals_of,
+    timeline_of,
+)
+from .security_headers import PAGE_HEADERS
+from .static_files import static_file
+
+_MAX_HOLDERS = 20
+_MAX_CLOSED_NAMES = 12
+_HISTORY_SIZE = 25
+_LATEST_SIZE = 10
+_OPERATOR = "operator"
+_MAX_NUMBER = 2**63 - 1
+
+
+class PageViews:
+    """One method per route.
+
+    Args:
+        service: the running sidecar.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def add_to(self, app: Flask) -> None:
+        """Add the routes to ``app``."""
+        app.add_url_rule("/", "page", self.overview, methods=["GET"])
+        app.add_url_rule("/ui/<any(page.css, page.js):name>", "static_file", _static, methods=["GET"])
+        for word, view, methods in (
+            ("scope", self.scope, ["GET"]),
+            ("pause", self.pause, ["GET", "POST"]),
+            ("extend", self.extend, ["GET", "POST"]),
+            ("resume", self.resume, ["GET", "POST"]),
+        ):
+            app.add_url_rule(f"/ui/{word}", f"ui_{word}", view, methods=methods)
+            app.add_url_rule(f"/ui/{word}/<rest:_scope>", f"ui_{word}_in", view, methods=methods)
+
+    # -- pages ------------------------------------------------------------------------------------
+
+    def overview(self) -> Response:
+        """``GET /``."""
+        base = base_of(request.path)
+        if "scope" in request.args:
+            return _redirect(scope_url(base, scope_of(request.args["scope"], "")))
+        identity = _identity()
+        if identity.scope != ROOT:
+            return _redirect(scope_url(base, identity.scope))
+        rows = self._read_rows(ROOT)
+        text, state, number = _filter()
+        entries = build_tree(rows, text=text, state=state)
+        holders, advised = holders_of(rows, entries), advised_of(rows, entries)
+        latest = self._service.history(HistoryQuery(limit=_LATEST_SIZE))
+        return self._page(
+            "overview.html",
+            base,
+            counts=count_rows(rows),
+            root=entries[ROOT].row,
+            holders=[self._holder(one) for one in holders[:_MAX_HOLDERS]],
+            more_holders=max(0, len(holders) - _MAX_HOLDERS),
+            advised=advised[:_MAX_HOLDERS],
+            more_advised=max(0, len(advised) - _MAX_HOLDERS),
+            warnings=self._warnings(),
+            latest=latest,
+            what=what_of,
+            who=who_of,
+            **_tree_values(entries[ROOT], text, state, number),
+        )
+
+    def _holder(self, entry: TreeEntry) -> dict[str, Any]:
+        closed = [one for one in _inside(entry) if one.row is not None and one.row.state.closed]
+        names = [one.path for one in closed[:_MAX_CLOSED_NAMES]]
+        return {"entry": entry, "closes": entry.paused - 1, "names": names}
+
+    def scope(self, _scope: str = "") -> Response:
+        """``GET /ui/scope[/scope]``."""
+        scope = scope_of(request.path, "/ui/scope")
+        base = base_of(request.path)
+        view = self._read_scope(scope)
+        rows = self._read_rows(scope)
+        text, state, number = _filter()
+        entries = build_tree(rows, scope, text=text, state=state)
+        first = (_number("signals") - 1) * SIGNALS_SHOWN
+        before = _number("before", 0) or None
+        history = self._service.history(HistoryQuery(scope=scope, before_id=before, limit=_HISTORY_SIZE + 1))
+        links = self._service.config.ui_links
+        now = self._service.clock.now()
+        return self._page(
+            "scope.html",
+            base,
+            view=view,
+            counts=count_rows(rows),
+            parents=[one for one in reversed(list(ancestors_of(scope))) if one],
+            links=links_of(view, links),
+            signals=signals_of(view, links, first),
+            signals_page=_number("signals"),
+            signals_last=max(1, -(-len(view.record.signals) // SIGNALS_SHOWN)),
+            kind=kind_words,
+            tracks=timeline_of(view, self._service.history, now),
+            history=history[:_HISTORY_SIZE],
+            older=history[_HISTORY_SIZE - 1].id if len(history) > _HISTORY_SIZE else None,
+            before=before,
+            done=request.args.get("done", ""),
+            warnings=self._warnings(),
+            what=what_of,
+            who=who_of,
+            **_tree_values(entries[scope], text, state, number),
+        )
+
+    # -- actions ----------------------------------------------------------------------------------
+
+    def pause(self, _scope: str = "") -> Response:
+        """``GET`` asks for reason and length of a pause, ``POST`` pauses."""
+        scope = scope_of(request.path, "/ui/pause")
+        form = _sent_form()
+        problem = ""
+        if form is not None:
+            problem = _missing(form)
+            if not problem:
+                command = Pause(scope, form.reason, _actor(), form.secs)
+                return self._act(command, scope, "paused")
+        return self._ask("pause", scope, form, problem)
+
+    def extend(self, _scope: str = "") -> Response:
+        """``GET`` asks how long, ``POST`` replaces the operator's hold by a longer or shorter one."""
+        scope = scope_of(request.path, "/ui/extend")
+        view = self._read_scope(scope)
+        form = _sent_form()
+        problem = ""
+        if form is not None:
+            if not view.holds:
+                problem = "It is not paused any more: there is nothing to extend."
+            elif form.secs is None:
+                problem = "Choose how long."
+            else:
+                reason = form.reason or view.holds[0].reason
+                return self._act(Pause(scope, reason, _actor(), form.secs), scope, "extended")
+        return self._ask("extend", scope, form, problem)
+
+    def resume(self, _scope: str = "") -> Response:
+        """``GET`` asks, ``POST`` resumes."""
+        scope = scope_of(request.path, "/ui/resume")
+        form = _sent_form()
+        if form is not None:
+            return self._act(Resume(scope, _actor(), form.reason), scope, "resumed")
+        return self._ask("resume", scope, None, "")
+
+    def _act(self, command: Command, scope: str, done: str) -> Response:
+        self._service.submit(command, _identity().name)
+        url = scope_url(base_of(request.path), scope)
+        return _redirect(f"{url}?{urlencode({'done': done})}")
+
+    def _ask(self, action: str, scope: str, form: ActionForm | None, problem: str) -> Response:
+        view = self._read_scope(scope)
+        rows = self._read_rows(scope)
+        opens, stays = _effect_of_resume(rows, view)
+        response = self._page(
+            "action.html",
+            base_of(request.path),
+            action=action,
+            view=view,
+            form=form,
+            problem=problem,
+            lengths=LENGTHS,
+            stops=sum(not row.state.closed for row in rows),
+            counts=count_rows(rows),
+            opens=opens,
+            stays=stays,
+            kind=kind_words,
+        )
+        response.status_code = 400 if problem else 200
+        return response
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _read_rows(self, scope: str) -> list[ScopeRow]:
+        return read_rows(self._service.call_in_loop, self._service.controller.tree, scope)
+
+    def _read_scope(self, scope: str) -> ScopeView:
+        service = self._service
+
+        def read() -> ScopeView:
+            engines = [(one.config.scope, one.config.name, one.in_sync) for one in service.engines.all]
+            return read_scope(service.controller, scope, engines)
+
+        return service.call_in_loop(read)
+
+    def _warnings(self) -> list[str]:
+        """What is wrong with the sidecar itself."""
+        service = self._service
+        counters = service.controller.counters
+        alertname, heard = counters.watchdog
+        warnings = []
+        if counters.blind:
+            warnings.append("Blind: the watchdog's alert is missing, so a resolve lifts nothing.")
+        if alertname and not heard:
+            warnings.append(
+                f"The watchdog's alert {alertname} was never received: check its rule in Prometheus, and its "
+                "route in Alertmanager."
+            )
+        if not counters.store_up:
+            warnings.append("The store cannot be written: pauses and resumes are refused.")
+        down = [url for url, up in list(counters.alertmanagers.items()) if up is False]
+        if down:
+            warnings.append(f"Alertmanager does not answer: {', '.join(down)}.")
+        behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
+        if behind:
+            warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
+        if not service.reload_ok:
+            warnings.append("The last reload failed: the previous config is in use.")
+        return warnings
+
+    def _page(self, template: str, base: str, **values: Any) -> Response:  # noqa: ANN401
+        viewer = Viewer(_identity(), signs_in=not self._service.guard.keyring.is_empty)
+        now = self._service.clock.now()
+        return _html(
+            render(
+                template,
+                viewer,
+                base,
+                now,
+                url=lambda scope, page="scope": scope_url(base, scope, page),
+                **values,
+            )
+        )
+
+
+def _tree_values(top: TreeEntry, text: str, state: str, number: int) -> dict[str, Any]:
+    page = page_of(top, number)
+    query = {key: value for key, value in (("q", text), ("state", state)) if value}
+    return {
+        "tree": page,
+        "q": text,
+        "state": state,
+        "filters": FILTERS,
+        "page_url": lambda to: "?" + urlencode({**query, "page": to}),
+        "top_depth": top.depth,
+    }
+
+
+def _inside(entry: TreeEntry) -> list[TreeEntry]:
+    """Entries inside ``entry``, nearest first, as many as could be shown."""
+    found: list[TreeEntry] = []
+    level = entry.children
+    while level and len(found) < _MAX_CLOSED_NAMES:
+        found += level[:500]
+        level = [child for one in level[:500] for child in one.children]
+    return found
+
+
+def _effect_of_resume(rows: list[ScopeRow], view: ScopeView) -> tuple[int, int]:
+    """How many scopes a resume opens, and how many stay closed by holds of their own or above."""
+    closed = [row for row in rows if row.state.closed]
+    if any(gate == "closed" for gate in view.gates_above.values()):
+        return 0, len(closed)
+    held = sum(row.hold is not None and row.scope != view.scope for row in closed)
+    opens = sum(row.state.held_by == view.scope for row in closed)
+    return opens, held
+
+
+def _filter() -> tuple[str, str, int]:
+    state = request.args.get("state", "")
+    if state and state not in FILTERS:
+        raise Problem(
+            "invalid-parameter", f"state: must be one of {', '.join(FILTERS)}, got {short_repr(state)}"
+        )
+    return request.args.get("q", "").strip()[:200], state, _number("page")
+
+
+def _number(name: str, default: int = 1) -> int:
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    if (
+        not text.isascii()
+        or not text.isdigit()
+        or len(text) > len(str(_MAX_NUMBER))
+        or int(text) > _MAX_NUMBER
+    ):
+        raise Problem("invalid-parameter", f"{name}: must be a whole number, got {short_repr(text)}")
+    return max(default, int(text))
+
+
+def _sent_form() -> ActionForm | None:
+    """The form of a POST; None: the request asks for the form."""
+    if request.method != "POST":
+        return None
+    return read_form(request.headers.get("Content-Type", ""), request.get_data())
+
+
+def _missing(form: ActionForm) -> str:
+    if not form.reason:
+        return "Say why: everybody who waits is told."
+    return "" if form.secs is not None else "Choose how long."
+
+
+def _identity() -> Identity:
+    identity: Identity = request.environ["asgi.scope"]["state"]["identity"]
+    return identity
+
+
+def _actor() -> str:
+    return _identity().name or _OPERATOR
+
+
+def _redirect(url: str) -> Response:
+    response = Response(status=303)
+    response.headers.update(PAGE_HEADERS)
+    response.headers["Location"] = url
+    return response
+
+
+def _html(text: str) -> Response:
+    response = Response(text)
+    response.headers.update(PAGE_HEADERS)
+    return response
+
+
+def _static(name: str) -> Response:
+    content, content_type = static_file(name)
+    return Response(content, content_type=content_type)
