@@ -57,8 +57,9 @@ ALLOWED = {
     },
     "agents": {"client"},
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "web"},
-    "client": {"supervision", "trace_context"},
+    "cli": {"import_clash", "agents", "auth", "backtest", "client", "config", "http_json", "logs", "web"},
+    "client": {"import_clash", "supervision", "trace_context"},
+    "import_clash": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
