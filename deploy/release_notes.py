@@ -17,7 +17,9 @@ def notes(text: str, version: str) -> str:
     Raises:
         ValueError: the CHANGELOG has no such heading, or nothing below it.
     """
-    found = re.search(rf"^## {re.escape(version)}(?![\w.])[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {re.escape(version)}(?![\w.])[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
+    )
     if found is None or not found[1].strip():
         raise ValueError(f"CHANGELOG.md has no section for {version}")
     return found[1].strip() + "\n"
