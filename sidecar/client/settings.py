@@ -36,7 +36,14 @@ from .scope_path import scope_error
 logger = logging.getLogger("wellbeing.client")
 
 PREFIX = "WELLBEING_CLIENT_"
-MIDDLEWARE_SETTINGS = ("paths", "scope_header", "scope_from_model", "max_scopes", "show_reason")
+MIDDLEWARE_SETTINGS = (
+    "paths",
+    "scope_header",
+    "scope_from_model",
+    "max_scopes",
+    "show_reason",
+    "priority_header",
+)
 """Settings of the middleware only: keyword arguments, and suffixes of variables."""
 
 _SHARED_PREFIX = "WELLBEING_"

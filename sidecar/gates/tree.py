@@ -24,15 +24,16 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, ScopeRecord
 
 from .gate import Gate, GateState
+from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None]
-"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold."""
+Inherited = tuple[WellbeingState, Hold | None, str | None, Limits]
+"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold, limits."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None)
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, ())
 
 
 class TreeNode:
@@ -69,7 +70,8 @@ class TreeUpdate:
         records: the new records by scope; None: the scope is forgotten.
         now: monotonic time of the change.
         policies: the new policies; None: they do not change.
-        opened: gates that open, and open gates that receive requests from a closed gate.
+        opened: gates that open or whose limits change, and open gates that receive requests from another
+            gate.
         closed: gates that close.
         changed: gates whose snapshot differs.
         added: new gates by scope.
@@ -118,7 +120,7 @@ class TreeUpdate:
             return _NOTHING_INHERITED
         found = self.inherited.get(gate)
         state = gate.state
-        return found or (state.effective, state.nearest_hold, state.held_by)
+        return found or (state.effective, state.nearest_hold, state.held_by, state.limits)
 
 
 class GateTree:
@@ -253,10 +255,17 @@ class GateTree:
                 record = records.get(scope) or state.record
                 hold = record.manual or record.auto
                 effective = max(record.state, above[0])
-                derived = (effective, above[1], above[2]) if hold is None else (effective, hold, scope)
+                limits = above[3]
+                if record.restriction is not None or record.trial is not None:
+                    limits = _limits_of(gate, record) + limits
+                derived = (
+                    (effective, above[1], above[2], limits)
+                    if hold is None
+                    else (effective, hold, scope, limits)
+                )
                 before = inherited.get(gate)
                 if before is None and scope not in added:
-                    before = (state.effective, state.nearest_hold, state.held_by)
+                    before = (state.effective, state.nearest_hold, state.held_by, state.limits)
                 changed = derived != before
                 inherited[gate] = derived
             if changed and node.children:
@@ -268,7 +277,7 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by = update.inherited[gate]
+        effective, nearest_hold, held_by, limits = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -279,12 +288,16 @@ class GateTree:
         elif old.closed and not closed:
             paused_secs += max(0.0, now - counted_at)
             update.opened[gate] = None
+        effective_limits = limits if policy.enabled else ()
+        if not closed and effective_limits != gate.limits:
+            update.opened[gate] = None
         new_snapshot = (
             closed,
             record.state,
             effective,
             nearest_hold if closed else None,
             held_by if closed else None,
+            effective_limits,
         )
         old_snapshot = (
             old.closed,
@@ -292,13 +305,23 @@ class GateTree:
             old.effective,
             old.hold,
             old.held_by if old.closed else None,
+            gate.limits,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs
+            record,
+            effective,
+            nearest_hold,
+            held_by,
+            closed,
+            version,
+            closed_at,
+            counted_at,
+            paused_secs,
+            limits,
         )
         update.states.append((gate, state, closed))
 
@@ -322,11 +345,20 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
+        limited: list[Gate] = []
         for gate, state, closed in update.states:
             # Inlined `Gate.set_state`: there may be twenty thousand gates.
+            if state.limits or gate.state.limits:
+                limited.append(gate)
             gate.state = state
             gate.closed = closed
+            gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
             gate.answer = gate.answer_rest = None
+        admission = self.waiting_room.admission
+        for gate in limited:
+            admission.set_limits(gate, gate.state.limits)
+        for gate in limited:
+            admission.link(gate, gate.limits)
         if update.structure_changed:
             self.waiting_room.reassigning = True
 
@@ -364,3 +396,7 @@ class GateTree:
     def _next_version(self) -> int:
         self._version += 1
         return self._version
+
+
+def _limits_of(gate: Gate, record: ScopeRecord) -> Limits:
+    return tuple(GateLimit(gate, one) for one in (record.trial, record.restriction) if one is not None)

@@ -19,6 +19,7 @@ from .problems import Problem
 ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
     "/v1/watch": Role.WORKER,
+    "/v1/admit": Role.WORKER,
     "/v1/reports": Role.WORKER,
     "/v1/state": Role.AGENT,
     "/v1/alerts": Role.WEBHOOK,

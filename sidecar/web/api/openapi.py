@@ -7,6 +7,7 @@ from typing import Any
 from sidecar import __version__
 from sidecar.core.commands import AlertOutcome
 from sidecar.core.state import WellbeingState
+from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -30,6 +31,8 @@ _SCOPE = {
 WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
 
+_PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
+_PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
 _CHANGES = (
@@ -100,6 +103,7 @@ def _paths() -> Json:
     return {
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
+        **_scoped("/v1/admit", {"get": _admit()}),
         **_scoped("/v1/events", {"get": _events()}),
         **_scoped(
             "/v1/state", {"put": _command("Report an agent's own state", "ClaimState", "GateSnapshot")}
@@ -181,6 +185,13 @@ def _gate(*, head: bool = False) -> Json:
             _query(
                 "deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."
             ),
+            _query("priority", _PRIORITY, _PRIORITY_TEXT),
+            {
+                "name": "Wellbeing-Priority",
+                "in": "header",
+                "schema": _PRIORITY,
+                "description": "As `priority`, which overrides it.",
+            },
         ],
         "responses": {
             "200": _snapshot(head=head),
@@ -217,6 +228,25 @@ def _watch(*, head: bool = False) -> Json:
             "304": {"description": "The wait timed out without a change"},
         },
         "problems": ("too-many-watchers", "shutting-down"),
+    }
+
+
+def _admit() -> Json:
+    client = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    waiting = {"type": "string", "pattern": "^[0-9]:[0-9]{1,7}(,[0-9]:[0-9]{1,7})*$"}
+    return {
+        "summary": "How many of a client's waiting requests may pass now",
+        "description": "Answered as soon as at least one may pass, or the wait timed out. At a closed gate "
+        "the answer comes at once and is 0.",
+        "parameters": [
+            {**_query("client", client, "The id of the client, as in its reports."), "required": True},
+            {
+                **_query("waiting", waiting, "How many requests wait, by priority: `5:12,9:1`."),
+                "required": True,
+            },
+            _query("wait", {"type": "number", "minimum": 0, "default": 20}, "Seconds to wait at most."),
+        ],
+        "responses": {"200": _json("What may pass", {"$ref": "#/components/schemas/Admitted"})},
     }
 
 
@@ -335,16 +365,19 @@ def _schemas() -> Json:
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
     snapshot = {
         "scope": text,
-        "gate": {"enum": ["open", "closed"]},
+        "gate": {"enum": ["open", "restricted", "closed"]},
         "state": state,
         "effective_state": state,
         "reason": _or_null(text),
         "since": _or_null(time),
         "until": _or_null(time),
         "held_by": _or_null(text),
+        "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
         "version": count,
     }
-    counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
+    counts = dict.fromkeys(
+        ("requests", "blocked", "waited", "timed_out", "abandoned", "succeeded", "failed"), count
+    )
     signal = {
         "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
         "expires_at": _or_null(time), "ended_at": _or_null(time),
@@ -367,6 +400,7 @@ def _schemas() -> Json:
         **snapshot,
         "signals": _list(_object(signal)),
         "holds": _list(_object(hold)),
+        "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
         "suppressed": _or_null(
             _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
         ),
@@ -390,6 +424,13 @@ def _schemas() -> Json:
         "GateSnapshot": _object(snapshot),
         "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
+        "Admitted": _object(
+            {
+                "admitted": count,
+                "share_per_sec": {"type": "number", "minimum": 0},
+                "trial": _or_null(text),
+            }
+        ),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),
         "ClaimState": _object(
@@ -414,6 +455,9 @@ def _schemas() -> Json:
                 **counts,
                 "acknowledged": _or_null(_object(counts, required=[])),
                 "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
+                "trial": _or_null(
+                    _object({"id": _or_null(text), "succeeded": count, "failed": count}, required=[])
+                ),
             },
             required=["client", "sequence"],
         ),

@@ -96,7 +96,7 @@ def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[G
 
 def is_unwell(gate: Gate) -> bool:
     """Whether its own state is not healthy, or its gate is not open."""
-    return gate.closed or gate.record.state is not WellbeingState.HEALTHY
+    return gate.blocks or gate.record.state is not WellbeingState.HEALTHY
 
 
 def nearest_scope(call_in_loop: CallInLoop, tree: GateTree, scope: str, visible: str) -> str | None:
@@ -128,4 +128,4 @@ def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[Gate], b
 
 
 def _rank(gate: Gate) -> tuple[object, ...]:
-    return -gate.record.state, gate.record.hold is None, not gate.closed, gate.scope
+    return -gate.record.state, gate.record.hold is None, not gate.closed, not gate.blocks, gate.scope

@@ -122,7 +122,7 @@ class GateFastPath:
         if not seen.parse(head):
             return None
         try:
-            request = GateRequest.parse(seen.target, seen.if_none_match)
+            request = GateRequest.parse(seen.target, seen.if_none_match, seen.priority)
         except Problem:
             return None
         identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
@@ -160,8 +160,7 @@ class GateFastPath:
     def render_gate(self, gate: Gate) -> bytes:
         """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
-        if rest is None or gate.policy.resume_ramp_per_sec:
-            # With a ramp the response has the rate of one client, which is not part of the snapshot.
+        if rest is None:
             rest = gate.answer_rest = snapshot_response(gate).after_date()
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
@@ -207,13 +206,14 @@ class _Head:
 
     __slots__ = (
         "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
-        "target", "version",
+        "priority", "target", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
         self.if_none_match: bytes | None = None
         self.authorization: bytes | None = None
+        self.priority: bytes | None = None
         self._complete = False
         self._refused = False
 
@@ -236,6 +236,8 @@ class _Head:
         name = name.lower()
         if name == b"if-none-match":
             self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
+        elif name == b"wellbeing-priority":
+            self.priority = value if self.priority is None else self.priority + b"," + value
         elif name == b"authorization":
             self._refused = self._refused or self.authorization is not None
             self.authorization = value

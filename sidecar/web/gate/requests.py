@@ -8,16 +8,20 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.scope import parse_scope
+from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.web.problems import Problem
 
 GATE = "/v1/gate"
 WATCH = "/v1/watch"
+ADMIT = "/v1/admit"
+PRIORITY_HEADER = "wellbeing-priority"
 WATCH_WAIT_SECS = 30.0
 WATCH_WAIT_CAP_SECS = 300.0
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    GATE: ("wait", "deny_status"),
+    GATE: ("wait", "deny_status", "priority"),
     WATCH: ("wait",),
+    ADMIT: ("client", "waiting", "wait"),
     "/v1/events": (),
     "/v1/alerts": (),
     "/v1/reports": (),
@@ -43,23 +47,25 @@ class GateRequest:
         deny_status: the status of the response when the wait runs out.
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
+        priority: 0 to 9; of a parameter, else of the header ``Wellbeing-Priority``, else 5.
     """
 
-    __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
+    __slots__ = ("deny_status", "if_none_match", "priority", "scope", "wait", "watch")
 
-    def __init__(self, path: str, query: str, if_none_match: str | None) -> None:
+    def __init__(self, path: str, query: str, if_none_match: str | None, priority: str | None = None) -> None:
         self.watch = path.startswith(WATCH)
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         if parameters:
             _refuse_unknown(parameters, PARAMETERS[route])
-        self.wait = _wait(parameters.get("wait"))
+        self.wait = seconds_of(parameters.get("wait"))
         self.deny_status = _deny_status(parameters.get("deny_status"))
+        self.priority = _priority(parameters.get("priority"), None if self.watch else priority)
         self.if_none_match = if_none_match
 
     @classmethod
-    def parse(cls, target: bytes, if_none_match: bytes | None) -> GateRequest:
+    def parse(cls, target: bytes, if_none_match: bytes | None, priority: bytes | None = None) -> GateRequest:
         """Parse a raw request ``target``, whose path is percent-encoded.
 
         Raises:
@@ -70,6 +76,7 @@ class GateRequest:
             unquote_to_bytes(path).decode("utf-8", "replace"),
             query.decode("latin-1"),
             None if if_none_match is None else if_none_match.decode("latin-1"),
+            None if priority is None else priority.decode("latin-1"),
         )
 
     def wait_secs(self, cap: float) -> float:
@@ -118,7 +125,24 @@ def scope_of(path: str, prefix: str) -> str:
         raise Problem("invalid-scope", str(error)) from None
 
 
-def _wait(text: str | None) -> float | None:
+def _priority(parameter: str | None, header: str | None) -> int:
+    """The priority of a request: of its parameter, else of its header, else the default."""
+    if parameter is None and header is None:
+        return DEFAULT_PRIORITY
+    name, text = ("priority", parameter) if parameter is not None else ("Wellbeing-Priority", header or "")
+    if len(text) != 1 or text not in "0123456789":
+        raise Problem(
+            "invalid-parameter", f"{name}: must be a whole number from 0 to 9, got {short_repr(text)}"
+        )
+    return int(text)
+
+
+def seconds_of(text: str | None) -> float | None:
+    """The seconds of the parameter ``wait``; None: it is missing.
+
+    Raises:
+        Problem: they are not valid.
+    """
     if text is None:
         return None
     try:

@@ -13,7 +13,7 @@ from sidecar.web.retry_after import retry_after, spread
 from .requests import GateRequest
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
-"""A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
+"""A header of an open gate's snapshot: requests that wait in a client pass at this rate, all together."""
 
 _RETRY_AFTER_CAP_SECS = 10.0
 """The longest time, before it is randomized: a pause may end earlier than expected."""
@@ -27,8 +27,8 @@ def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
         ("Cache-Control", "no-store"),
         ("ETag", f'"{snapshot.version}"'),
     ]
-    if not gate.closed and gate.policy.resume_ramp_per_sec:
-        headers.append((RAMP_HEADER, f"{gate.ramp_per_sec:g}"))
+    if not gate.blocks and gate.policy.resume_ramp_per_sec:
+        headers.append((RAMP_HEADER, f"{gate.policy.resume_ramp_per_sec:g}"))
     return HttpResponse(200, tuple(headers), json.dumps(snapshot.to_json()).encode())
 
 
