@@ -11,7 +11,15 @@ from typing import Any
 
 from .errors import InferencePaused
 from .gate import Gate, require_asyncio
-from .routing import SERVER_ERROR, GateSelector, priority_of_header, scope_of_header, scope_of_model
+from .routing import (
+    SERVER_ERROR,
+    GateSelector,
+    Refusal,
+    priority_of_header,
+    scope_of_header,
+    scope_of_model,
+)
+from .tracing import parent_from, trace_headers, with_traceparent
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -61,9 +69,11 @@ class GateMiddleware:
         trial: str | None = ""
         try:
             if not gate.pass_if_open():
-                trial = await reader.wait_at(gate, self._priority_of(scope))
+                with parent_from(*trace_headers(scope["headers"])):
+                    trial = await reader.wait_at(gate, self._priority_of(scope))
         except InferencePaused as paused:
-            await _refuse(send, self._selector, scope["path"], paused)
+            refusal = self._selector.refusal(scope["path"], paused)
+            await _refuse(send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
             return
         if trial is not None:
             await self._run(scope, reader.receive if reader.has_read_ahead else receive, send, gate, trial)
@@ -172,8 +182,7 @@ class _RequestReader:
         self._whole = not message.get("more_body", False)
 
 
-async def _refuse(send: Send, selector: GateSelector, path: str, paused: InferencePaused) -> None:
-    refusal = selector.refusal(path, paused)
+async def _refuse(send: Send, refusal: Refusal) -> None:
     headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": refusal.body})

@@ -19,6 +19,7 @@ from .reporter import Reporter
 from .request_counts import RequestCounts
 from .settings import Settings
 from .snapshot import GateSnapshot, spread_retry_after
+from .tracing import WaitSpan
 from .waiter_queue import LocalWaiter, WaiterQueue, finish
 
 logger = logging.getLogger("wellbeing.client")
@@ -56,12 +57,12 @@ class GateFollower:
         self._queue = WaiterQueue()
         # One per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
-        failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
-        self._notifier = ChangeNotifier(callbacks, failures)
+        self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
+        self._notifier = ChangeNotifier(callbacks, self._failures)
         reporter = Reporter(settings, self.counts)
-        self.link = Link(settings, reporter, self._on_state, failures)
+        self.link = Link(settings, reporter, self._on_state, self._failures)
         self._admission = AdmissionThread(
-            settings, reporter, self._waiting_at_a_rate, self._release, failures
+            settings, reporter, self._waiting_at_a_rate, self._release, self._failures
         )
 
     @property
@@ -82,8 +83,10 @@ class GateFollower:
         waiter = LocalWaiter(priority, changed)
         if not self._park(waiter):
             return ""
+        span = WaitSpan(self._failures)
         outcome = "abandoned"
         try:
+            span.begin(self._settings.scope, self._closed_because())
             with changed:
                 while not waiter.released and (left := deadline - time.monotonic()) > 0:
                     changed.wait(left)
@@ -91,6 +94,7 @@ class GateFollower:
                 self._unpark(waiter, outcome)
         finally:
             self._unpark(waiter, outcome)
+            span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
         return waiter.trial
@@ -106,9 +110,11 @@ class GateFollower:
         waiter = LocalWaiter(priority, None, loop, future)
         if not self._park(waiter):
             return ""
+        span = WaitSpan(self._failures)
         outcome = "abandoned"
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
         try:
+            span.begin(self._settings.scope, self._closed_because())
             await future
             with self.lock:
                 outcome = self._outcome_of(waiter)
@@ -116,6 +122,7 @@ class GateFollower:
         finally:
             timer.cancel()
             self._unpark(waiter, outcome)
+            span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
         return waiter.trial
@@ -157,6 +164,9 @@ class GateFollower:
                 if self._at_a_rate:
                     self._admission.wake()
         if not room:
+            span = WaitSpan(self._failures)
+            span.begin(self._settings.scope, self._closed_because())
+            span.end("timed_out")
             raise self._paused(TooManyWaiting, 0.0)
         return True
 
@@ -178,15 +188,20 @@ class GateFollower:
 
     def _paused(self, kind: type[InferencePaused], waited: float) -> InferencePaused:
         snapshot = self.snapshot
+        reason = self._closed_because()
         if snapshot is None:
-            health = self.link.health
-            what = "misconfigured" if health.misconfigured else "unreachable"
-            reason = f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
             retry_after = spread_retry_after(_UNKNOWN_RETRY_SECS, self._random)
             return kind(reason, self._settings.scope, "unknown", retry_after, waited)
-        reason = snapshot.reason or "the gate was closed"
         retry_after = spread_retry_after(snapshot.retry_after(time.time()), self._random)
         return kind(reason, snapshot.scope, snapshot.effective_state, retry_after, waited)
+
+    def _closed_because(self) -> str:
+        """The reason of the pause, or why the state is not known."""
+        if (snapshot := self.snapshot) is not None:
+            return snapshot.reason or "the gate was closed"
+        health = self.link.health
+        what = "misconfigured" if health.misconfigured else "unreachable"
+        return f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
 
     # -- changes ----------------------------------------------------------------------------------
 

@@ -10,9 +10,12 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from sidecar.trace_context import parse_traceparent
+
 from .errors import InferencePaused
 from .gate import Gate
 from .routing import SERVER_ERROR, GateSelector, priority_of_header, scope_of_header, scope_of_model
+from .tracing import parent_from, with_traceparent
 
 _MAX_MODEL_BYTES = 33_554_432
 
@@ -46,9 +49,12 @@ class GateMiddleware:
                 self.gate if self._selector.has_one_gate else self._selector.gate_for(self._scope_of(environ))
             )
             try:
-                trial = gate.enter(None, self._priority_of(environ))
+                trial = ""
+                if not gate.pass_if_open():
+                    with parent_from(_traceparent(environ), environ.get("HTTP_TRACESTATE", "")):
+                        trial = gate.enter(None, self._priority_of(environ))
             except InferencePaused as paused:
-                refusal = self._selector.refusal(path, paused)
+                refusal = with_traceparent(self._selector.refusal(path, paused), _traceparent(environ))
                 headers = [(name.title(), value) for name, value in refusal.headers]
                 start_response("503 Service Unavailable", headers)
                 return [refusal.body]
@@ -124,3 +130,8 @@ class _ObservedResponse:
 
 def _variable(header: str) -> str:
     return "HTTP_" + header.upper().replace("-", "_")
+
+
+def _traceparent(environ: dict[str, Any]) -> str | None:
+    # Of a header that came twice, servers join the values, so that it is not valid.
+    return parse_traceparent([environ.get("HTTP_TRACEPARENT", "")])

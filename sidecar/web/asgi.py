@@ -11,6 +11,7 @@ from sidecar.auth import Role
 from sidecar.clock import Clock
 from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.trace_context import parse_traceparent
 from sidecar.web.api.admit import AdmitRequest, admit_response
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
@@ -345,6 +346,7 @@ class Application:
             scope["path"],
             scope["query_string"].decode("ascii"),
             if_none_match.decode("latin-1") or None,
+            parse_traceparent([value for name, value in scope["headers"] if name == b"traceparent"]),
             _priority_header(scope),
         )
         gate, path = self.service.controller.tree.find(request.scope)

@@ -47,12 +47,20 @@ class GateRequest:
         deny_status: the status of the response when the wait runs out.
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
+        traceparent: the W3C trace context of the request; None: it has none.
         priority: 0 to 9; of a parameter, else of the header ``Wellbeing-Priority``, else 5.
     """
 
-    __slots__ = ("deny_status", "if_none_match", "priority", "scope", "wait", "watch")
+    __slots__ = ("deny_status", "if_none_match", "priority", "scope", "traceparent", "wait", "watch")
 
-    def __init__(self, path: str, query: str, if_none_match: str | None, priority: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        query: str,
+        if_none_match: str | None,
+        traceparent: str | None = None,
+        priority: str | None = None,
+    ) -> None:
         self.watch = path.startswith(WATCH)
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
@@ -63,9 +71,16 @@ class GateRequest:
         self.deny_status = _deny_status(parameters.get("deny_status"))
         self.priority = _priority(parameters.get("priority"), None if self.watch else priority)
         self.if_none_match = if_none_match
+        self.traceparent = traceparent
 
     @classmethod
-    def parse(cls, target: bytes, if_none_match: bytes | None, priority: bytes | None = None) -> GateRequest:
+    def parse(
+        cls,
+        target: bytes,
+        if_none_match: bytes | None,
+        traceparent: str | None = None,
+        priority: bytes | None = None,
+    ) -> GateRequest:
         """Parse a raw request ``target``, whose path is percent-encoded.
 
         Raises:
@@ -76,6 +91,7 @@ class GateRequest:
             unquote_to_bytes(path).decode("utf-8", "replace"),
             query.decode("latin-1"),
             None if if_none_match is None else if_none_match.decode("latin-1"),
+            traceparent,
             None if priority is None else priority.decode("latin-1"),
         )
 
