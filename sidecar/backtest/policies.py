@@ -1,4 +1,4 @@
-"""Which policies are simulated, and how they read in a report."""
+"""Selects the policies to simulate, and writes them for a report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 
 _NOT_SHOWN = ("wait_timeout_secs",)
-"""What says nothing about when a scope is paused."""
+"""The keys that do not decide when a scope is paused."""
 
 
 def pausing(policies: PolicyTable) -> PolicyTable:
-    """``policies``, where those that only observe pause when distressed."""
+    """``policies``, where those that only observe pause as they advise."""
     return PolicyTable(
         _pausing(policies.defaults),
         tuple((match, _pausing(policy)) for match, policy in policies.rules),
@@ -23,13 +23,15 @@ def pausing(policies: PolicyTable) -> PolicyTable:
 
 
 def _pausing(policy: Policy) -> Policy:
-    observes = policy.enabled and policy.threshold is None
-    return replace(policy, pause_on_distressed=True) if observes else policy
+    if policy.advises is None:
+        return policy
+    on_distressed = policy.pause_on_distressed or not policy.pause_on_concerned
+    return replace(policy, dry_run=False, pause_on_distressed=on_distressed)
 
 
 def observes_only(policies: PolicyTable, scope: str) -> bool:
     """Whether the config does not pause ``scope`` whatever happens."""
-    return policies.policy_for(scope).threshold is None
+    return not policies.policy_for(scope).pauses
 
 
 def settings_of(config: Config) -> dict[str, str]:

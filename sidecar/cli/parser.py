@@ -15,6 +15,8 @@ from . import (
     gate,
     hash_password,
     history,
+    hook_test,
+    init,
     mcp,
     pause,
     resume,
@@ -26,7 +28,9 @@ from . import (
 )
 from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
+from .hook_test import EVENTS
 from .sidecar_requests import DEFAULT_URL
+from .starter_files import ENGINES, MODES, PLACES
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -87,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
+    _add_init(commands)
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
         commands,
@@ -94,6 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
         "hash a password for the config; read from the terminal or from standard input",
         hash_password.run,
     )
+    _add_hook_test(commands)
     _add_status(commands)
     _add_pause(commands)
     _add_resume(commands)
@@ -214,6 +220,41 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
 
 
+def _add_hook_test(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "hook-test",
+        "send made-up events to a hook of the config",
+        hook_test.run,
+        "hook-test slack --config sidecar.yaml --event pause",
+        "hook-test slack --config sidecar.yaml --dry-run   # print what would be sent",
+    )
+    parser.add_argument("name", metavar="NAME", help="the name of the hook")
+    parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
+    parser.add_argument(
+        "--event", choices=EVENTS, metavar="EVENT", help=f"{', '.join(EVENTS)} (default: all of the hook)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the requests and send nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "init",
+        "write configs for the sidecar, Prometheus and Alertmanager that work together; asks three questions",
+        init.run,
+        "init",
+        "init --engine vllm --place local --mode advise --directory wellbeing",
+        "init --engine sglang --place kubernetes --mode pause   # values of the Helm chart",
+    )
+    parser.add_argument("--engine", choices=tuple(ENGINES), help="the engine that serves the model")
+    parser.add_argument("--place", choices=PLACES, help="where the sidecar runs")
+    parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
+    parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+
+
 def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add_client(
         commands,
@@ -292,7 +333,7 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
     parser.add_argument(
         "--kind",
-        help="intervention, pause, resume, hold, lift, engine, blind; joined by commas (default: all)",
+        help="intervention, pause, resume, hold, lift, engine, blind, store; joined by commas (default: all)",
     )
     parser.add_argument(
         "--since",
@@ -435,5 +476,5 @@ def _add_alertmanager(group: Any) -> None:  # noqa: ANN401 - argparse's
         "--send-resolved",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether the webhook is told of resolved alerts (default: yes)",
+        help="whether the webhook receives resolved alerts (default: yes)",
     )

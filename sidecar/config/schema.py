@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.policy import Policy
+from sidecar.core.policy import DENY_STATUSES, Policy
 
 from .checks import (
     Check,
     bcrypt_hash,
     boolean,
     count,
+    endpoint,
+    field_name,
+    header_fields,
+    hook_events,
+    hook_name,
     listeners,
     matchers,
+    media_type,
     members,
     name,
+    one_number_of,
     one_of,
     path,
     positive_seconds,
@@ -31,7 +38,7 @@ from .checks import (
     url,
     urls,
 )
-from .values import AlertsConfig, Config, ImportFields, LimitsConfig, StoreConfig, TlsConfig
+from .values import AlertsConfig, Config, HookConfig, ImportFields, LimitsConfig, StoreConfig, TlsConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,17 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         _POLICY.enabled,
         "false: signals are ignored, and the gate is open even if there are holds",
     ),
+    "dry_run": Key(
+        boolean,
+        "boolean",
+        _POLICY.dry_run,
+        "true: what would close the gate is only advised; metrics, status and history show it",
+    ),
     "pause_on_distressed": Key(
-        boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
+        boolean,
+        "boolean",
+        _POLICY.pause_on_distressed,
+        "a distressed own state closes the gate; false: it is advised",
     ),
     "pause_on_concerned": Key(
         boolean,
@@ -133,6 +149,12 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
                 "much later, then twice as much, at most max_pause_secs",
             ),
         }
+    ),
+    "deny_status": Key(
+        one_number_of(*DENY_STATUSES),
+        "number",
+        _POLICY.deny_status,
+        "HTTP status of a refusal at a closed gate, for proxies: 401, 403, 429 or 503",
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
@@ -193,17 +215,29 @@ _ENGINE_REQUEST_KEYS: dict[str, Key | Section | SectionList] = {
 }
 _ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
-    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
+    "kind": Key(
+        one_of("vllm", "sglang", "ray", "litellm", "dynamo", "http"),
+        "word",
+        None,
+        "kind of engine; dynamo: one worker; http: any other",
+    ),
     "url": Key(url, "URL", None, "URL of the engine"),
     "name": Key(name, "name", "", "name in log, history and metrics (default: host and port of the URL)"),
     "mode": Key(
         one_of("", "keep", "wait", "abort", "in_place", "retract"),
         "word",
         "",
-        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
+        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang); dynamo: "
+        "keep, wait, abort (vLLM), in_place, retract (SGLang) "
         "(default: keep or in_place, which keep running requests)",
     ),
-    "model": Key(text, "text", "", "model behind Ray Serve LLM"),
+    "model": Key(text, "text", "", "ray: the model; litellm: a model group, or the id of a deployment"),
+    "sleep_after_secs": Key(
+        seconds,
+        "duration",
+        0.0,
+        "vllm only: how long a pause lasts until the engine sleeps, which frees its GPU's memory; 0: never",
+    ),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
         positive_seconds, "duration", 10.0, "how often the engine is queried whether it is paused"
@@ -246,6 +280,56 @@ _IMPORT_KEYS: dict[str, Key | Section | SectionList] = {
                 "reason": "of the state; it may be missing",
             }.items()
         }
+    ),
+}
+
+_HOOK = HookConfig("")
+_HOOK_KEYS: dict[str, Key | Section | SectionList] = {
+    "name": Key(hook_name, "name", None, "name in log and metrics; unique"),
+    "url": Key(endpoint, "URL", "", "URL of the endpoint; for grafana the URL of Grafana"),
+    "url_file": Key(
+        text, "path", "", "file with the URL instead, read for every request, for a URL that is a secret"
+    ),
+    "events": Key(hook_events, "list of events", _HOOK.events, "what the endpoint is told of (default: all)"),
+    "scope": Key(
+        scope, "scope", "", "only events that concern this scope, or scopes inside it (default: all)"
+    ),
+    "format": Key(
+        one_of("cloudevents", "slack", "grafana", "template"),
+        "word",
+        _HOOK.format,
+        "cloudevents: CloudEvents 1.0 in JSON; slack: a message; grafana: annotations; "
+        "template: the body is a template",
+    ),
+    "template": Key(text, "template", "", "template only: Jinja2 template of the body"),
+    "content_type": Key(media_type, "text", _HOOK.content_type, "template only: content type of the body"),
+    "method": Key(one_of("POST", "PUT", "PATCH"), "word", _HOOK.method, "template only: HTTP method"),
+    "tags": Key(texts, "list of text", _HOOK.tags, "grafana only: tags of each annotation"),
+    "headers": Key(header_fields, "mapping", (), "further header fields; a secret belongs into token_file"),
+    "token_file": Key(text, "path", "", "file with a token, read for every request"),
+    "token_header": Key(
+        field_name,
+        "name",
+        _HOOK.token_header,
+        "header field of the token; Authorization: as a bearer token; another field: the token alone",
+    ),
+    "username": Key(text, "text", "", "user name for basic authentication"),
+    "password_file": Key(text, "path", "", "file with the password, read for every request"),
+    "timeout_secs": Key(positive_seconds, "duration", _HOOK.timeout_secs, "timeout of a request"),
+    "max_pending": Key(
+        count,
+        "number",
+        _HOOK.max_pending,
+        "events that wait at most; above it the oldest are dropped",
+    ),
+    "proxy_url": Key(
+        endpoint, "URL", "", "proxy (default: HTTPS_PROXY and the like, except for loopback addresses)"
+    ),
+    "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
+    "cert_file": Key(text, "path", "", "client certificate (PEM)"),
+    "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
+    "insecure_skip_verify": Key(
+        boolean, "boolean", _HOOK.insecure_skip_verify, "do not verify the certificate"
     ),
 }
 
@@ -440,6 +524,13 @@ SCHEMA = Section(
         ),
         "imports": SectionList(
             Section(_IMPORT_KEYS), "other controllers whose counts and state are imported"
+        ),
+        "hooks": SectionList(Section(_HOOK_KEYS), "HTTP endpoints that are told of events"),
+        "external_url": Key(
+            endpoint,
+            "URL",
+            "",
+            "URL at which people reach the sidecar, for links (default: the first address of listen)",
         ),
         "limits": Section(_LIMIT_KEYS),
     }

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from .errors import InvalidPolicy
 from .scope import ancestors_of
 from .state import WellbeingState
+from .values import AdviceCause
+
+DENY_STATUSES = (401, 403, 429, 503)
+"""The statuses that a refusal at a closed gate may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,11 @@ class TrialPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The pause settings of one scope. The defaults never pause.
+    """The pause settings of one scope. The defaults never pause: they advise when distressed.
 
     Attributes:
         enabled: if false, signals are ignored and the gate is open, even if there are holds.
+        dry_run: auto holds are advised only.
         pause_on_distressed: put an auto hold if the own state is distressed.
         pause_on_concerned: put an auto hold if the own state is concerned or distressed.
         max_pause_secs: seconds after which a hold ends; 0: never.
@@ -47,9 +52,11 @@ class Policy:
         restrict: requests per second that are admitted at an own state, if nothing closes the gate. A state
             without a rate has that of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
+        deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
     """
 
     enabled: bool = True
+    dry_run: bool = False
     pause_on_distressed: bool = False
     pause_on_concerned: bool = False
     max_pause_secs: float = 300.0
@@ -58,6 +65,7 @@ class Policy:
     resume_ramp_per_sec: float = 0.0
     restrict: tuple[tuple[WellbeingState, float], ...] = ()
     resume_trial: TrialPolicy = TrialPolicy()
+    deny_status: int = 503
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
@@ -69,6 +77,9 @@ class Policy:
                 raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
             if not 0 < rate < float("inf"):
                 raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
+        if self.deny_status not in DENY_STATUSES:
+            allowed = ", ".join(map(str, DENY_STATUSES))
+            raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
         if 0 < self.max_pause_secs < self.min_pause_secs:
             raise InvalidPolicy(
                 "min_pause_secs",
@@ -77,14 +88,24 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The lowest own state that pauses the scope; None: no state does."""
+        """The lowest own state for which a hold is put, be it advised only; None: for no state."""
         if not self.enabled:
             return None
-        if self.pause_on_concerned:
-            return WellbeingState.CONCERNED
-        if self.pause_on_distressed:
-            return WellbeingState.DISTRESSED
-        return None
+        return WellbeingState.CONCERNED if self.pause_on_concerned else WellbeingState.DISTRESSED
+
+    @property
+    def advises(self) -> AdviceCause | None:
+        """Why auto holds are advised only; None: they close the gate, or the policy is not enabled."""
+        if not self.enabled:
+            return None
+        if self.dry_run:
+            return AdviceCause.DRY_RUN
+        return None if self.pause_on_distressed or self.pause_on_concerned else AdviceCause.OBSERVES
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a state can pause the scope."""
+        return self.enabled and self.advises is None
 
     def rate_at(self, state: WellbeingState) -> float | None:
         """Requests per second that are admitted at the own ``state``; None: any number."""

@@ -59,17 +59,25 @@ class HoldKind(Enum):
 
 
 class LiftCause(Enum):
-    """Why a hold ended, named as in ``wellbeing_resumes_total``."""
+    """Why a hold ended, named as in ``wellbeing_resumes_total``. ``POLICY``: the policy has changed."""
 
     RECOVERED = "recovered"
     MANUAL = "manual"
     MAX_PAUSE = "max_pause"
     EXPIRED = "expired"
+    POLICY = "policy"
+
+
+class AdviceCause(Enum):
+    """Why an auto hold is advised only. ``OBSERVES``: the policy does not pause for the state."""
+
+    OBSERVES = "observes"
+    DRY_RUN = "dry_run"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A reason why a scope's gate is closed.
+    """A reason why a scope's gate is closed, or would be closed if the hold were not advised only.
 
     Attributes:
         kind: put by the policy, or by an operator.
@@ -78,6 +86,7 @@ class Hold:
         until: when it ends; None: never.
         by: the source of the signal, or the name of the operator.
         alertname: name of the alert that caused it; empty: no alert did.
+        advised: why it closes no gate: it is advice; None: it closes the gate.
         failed_trials: how many trials in a row failed. If not 0, the hold was put back by the last of them:
             at its end the next trial begins.
     """
@@ -88,6 +97,7 @@ class Hold:
     until: float | None
     by: str
     alertname: str = ""
+    advised: AdviceCause | None = None
     failed_trials: int = 0
 
     @property
@@ -106,6 +116,7 @@ class Restriction:
         since: when it began.
         by: the source of the signal.
         alertname: name of the alert that caused it; empty: no alert did.
+        advised: the policy only advises it: it restricts nothing.
     """
 
     rate: float
@@ -113,6 +124,7 @@ class Restriction:
     since: float
     by: str
     alertname: str = ""
+    advised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,7 @@ class Episode:
         suppressed: the auto hold ended by max pause or by an operator. Only news puts another one.
         pause_ended_at: when that hold ended; None: it has not ended, or the time is not known.
         pause_end_cause: why that hold ended.
+        pause_advised: that hold was advised only.
     """
 
     since: float
@@ -156,6 +169,7 @@ class Episode:
     suppressed: bool = False
     pause_ended_at: float | None = None
     pause_end_cause: LiftCause | None = None
+    pause_advised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +205,7 @@ class ScopeRecord:
     Attributes:
         state: the own state after the last command; healthy while the policy is not enabled.
         signals: the signals, by source.
-        auto: the hold of the policy.
+        auto: the hold of the policy; it may be advised only.
         manual: the hold of an operator.
         episode: the current episode, if any.
         restriction: the restriction by the own state, if any.
@@ -208,12 +222,19 @@ class ScopeRecord:
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that a snapshot shows: the manual one if there are both."""
-        return self.manual or self.auto
+        """The hold that closes the gate: the manual one if there are both."""
+        if self.manual is not None or self.advice is not None:
+            return self.manual
+        return self.auto
+
+    @property
+    def advice(self) -> Hold | None:
+        """The hold that the policy would have put; it closes no gate."""
+        return self.auto if self.auto is not None and self.auto.advised is not None else None
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no signals, no holds and no trial."""
+        """Whether there are no signals, no holds, no advice and no trial."""
         return not self.signals and self.manual is None and self.auto is None and self.trial is None
 
     def shifted(self, secs: float) -> ScopeRecord:

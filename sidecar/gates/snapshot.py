@@ -25,6 +25,7 @@ class GateSnapshot:
     until: str | None
     held_by: str | None
     admit_per_sec: float | None
+    advice: dict[str, str | None] | None
     version: int
 
     def to_json(self) -> dict[str, object]:
@@ -55,5 +56,16 @@ def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
         until=None if until is None else rfc3339(until),
         held_by=held_by if hold else None,
         admit_per_sec=gate.admit_per_sec,
+        advice=_advice_json(gate.advice),
         version=gate.version,
     )
+
+
+def _advice_json(advice: Hold | None) -> dict[str, str | None] | None:
+    if advice is None:
+        return None
+    return {
+        "reason": advice.reason,
+        "since": rfc3339(advice.since),
+        "until": None if advice.until is None else rfc3339(advice.until),
+    }

@@ -27,13 +27,14 @@ from .gate import Gate, GateState
 from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None, Limits]
-"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold, limits."""
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits]
+"""What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
+and its scope, limits."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, ())
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, ())
 
 
 class TreeNode:
@@ -118,9 +119,7 @@ class TreeUpdate:
         """What scopes inherit from ``gate`` after the change."""
         if gate is None:
             return _NOTHING_INHERITED
-        found = self.inherited.get(gate)
-        state = gate.state
-        return found or (state.effective, state.nearest_hold, state.held_by, state.limits)
+        return self.inherited.get(gate) or _inherited_from(gate.state)
 
 
 class GateTree:
@@ -253,19 +252,10 @@ class GateTree:
             if gate is not None:
                 scope, state = gate.scope, gate.state
                 record = records.get(scope) or state.record
-                hold = record.manual or record.auto
-                effective = max(record.state, above[0])
-                limits = above[3]
-                if record.restriction is not None or record.trial is not None:
-                    limits = _limits_of(gate, record) + limits
-                derived = (
-                    (effective, above[1], above[2], limits)
-                    if hold is None
-                    else (effective, hold, scope, limits)
-                )
+                derived = _derived(record, gate, above)
                 before = inherited.get(gate)
                 if before is None and scope not in added:
-                    before = (state.effective, state.nearest_hold, state.held_by, state.limits)
+                    before = _inherited_from(state)
                 changed = derived != before
                 inherited[gate] = derived
             if changed and node.children:
@@ -277,7 +267,7 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by, limits = update.inherited[gate]
+        effective, nearest_hold, held_by, nearest_advice, advised_by, limits = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -291,6 +281,12 @@ class GateTree:
         effective_limits = limits if policy.enabled else ()
         if not closed and effective_limits != gate.limits:
             update.opened[gate] = None
+        advised = policy.enabled and nearest_advice is not None
+        advised_at, advised_secs = old.advised_at, old.advised_secs
+        if advised and not old.advised:
+            advised_at = now
+        elif old.advised and not advised:
+            advised_secs += max(0.0, now - advised_at)
         new_snapshot = (
             closed,
             record.state,
@@ -298,6 +294,7 @@ class GateTree:
             nearest_hold if closed else None,
             held_by if closed else None,
             effective_limits,
+            nearest_advice if advised else None,
         )
         old_snapshot = (
             old.closed,
@@ -306,23 +303,16 @@ class GateTree:
             old.hold,
             old.held_by if old.closed else None,
             gate.limits,
+            old.advice,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record,
-            effective,
-            nearest_hold,
-            held_by,
-            closed,
-            version,
-            closed_at,
-            counted_at,
-            paused_secs,
-            limits,
-        )
+            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
+            limits, nearest_advice, advised_by, advised, advised_at, advised_secs,
+        )  # fmt: skip
         update.states.append((gate, state, closed))
 
     def _node(self, path: str) -> TreeNode:
@@ -398,5 +388,34 @@ class GateTree:
         return self._version
 
 
+def _inherited_from(state: GateState) -> Inherited:
+    return (
+        state.effective,
+        state.nearest_hold,
+        state.held_by,
+        state.nearest_advice,
+        state.advised_by,
+        state.limits,
+    )
+
+
+def _derived(record: ScopeRecord, gate: Gate, above: Inherited) -> Inherited:
+    """What scopes inherit from ``gate``, whose ancestors have ``above``."""
+    effective, hold, held_by, advice, advised_by, limits = above
+    if record.auto is not None and record.auto.advised is not None:
+        advice, advised_by = record.auto, gate.scope
+    elif record.auto is not None:
+        hold, held_by = record.auto, gate.scope
+    if record.manual is not None:
+        hold, held_by = record.manual, gate.scope
+    if record.restriction is not None or record.trial is not None:
+        limits = _limits_of(gate, record) + limits
+    return max(effective, record.state), hold, held_by, advice, advised_by, limits
+
+
 def _limits_of(gate: Gate, record: ScopeRecord) -> Limits:
-    return tuple(GateLimit(gate, one) for one in (record.trial, record.restriction) if one is not None)
+    """The limits of the scope itself. A restriction that is advised only is none."""
+    found = [GateLimit(gate, record.trial)] if record.trial is not None else []
+    if record.restriction is not None and not record.restriction.advised:
+        found.append(GateLimit(gate, record.restriction))
+    return tuple(found)

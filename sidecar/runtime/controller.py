@@ -33,9 +33,10 @@ from sidecar.core.commands import (
     ShiftTime,
 )
 from sidecar.core.errors import CoreError
-from sidecar.core.events import CoreEvent
+from sidecar.core.events import CoreEvent, HistoryNoted
 from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import Tombstone, Trial
@@ -96,6 +97,9 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
+        on_history: called after the history got new entries.
+        on_store_down: called with the history note of a store that cannot be written. The note is stored when
+            the store is back.
     """
 
     def __init__(
@@ -118,6 +122,8 @@ class Controller:
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
+        self.on_history: Callable[[], None] = lambda: None
+        self.on_store_down: Callable[[HistoryNoted], None] = lambda _: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -231,6 +237,11 @@ class Controller:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
+    @property
+    def history_store(self) -> Store:
+        """The store, for readers of the history. Only the controller commits."""
+        return self._store
+
     # -- writing ----------------------------------------------------------------------------------
 
     async def _write(self) -> None:
@@ -312,6 +323,9 @@ class Controller:
         if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
             return
         unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
+        if not self.counters.store_up:
+            back = HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "commits succeed")
+            events = (*events, back)
         batch = Batch(
             {**unsaved, **transaction.records},
             {**self._unsaved_tombstones, **transaction.tombstones},
@@ -326,6 +340,7 @@ class Controller:
         except StoreUnavailable as error:
             if self.counters.store_up:
                 logger.error("store_down", extra={"fields": {"error": str(error)}})
+                self._note_store_down(str(error))
             self.counters.store_errors += 1
             self.counters.store_up = False
             raise
@@ -337,6 +352,13 @@ class Controller:
         self._unsaved_tombstones.clear()
         self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
+        if batch.events:
+            self._call(self.on_history, "on_history")
+
+    def _note_store_down(self, error: str) -> None:
+        note = HistoryNoted(ROOT, self.clock.now(), "store", "up", "down", "store", error)
+        self._unsaved_events.append(note)
+        self._call(lambda: self.on_store_down(note), "on_store_down")
 
     async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
         """Apply what is durable. Raises `GatesBehind`."""

@@ -19,8 +19,10 @@ from sidecar.core.scope import lies_within
 from sidecar.core.values import Restriction
 
 KINDS = (
-    "intervention", "pause", "hold", "resume", "lift", "restriction", "trial", "engine", "blind",
+    "intervention", "pause", "hold", "resume", "lift", "advice", "advice_ended", "restriction", "trial",
+    "engine", "blind", "store",
 )  # fmt: skip
+_NO_ADVICE, _ADVISED = "none", "advised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,12 @@ class HistoryEntry:
         at: time of the event, seconds since the epoch.
         scope: the scope.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
-            or an operator renewed a hold; ``restriction``: the gate admits another number of requests per
-            second; ``trial``: a trial began or ended; ``engine``: an engine was paused or resumed by its API;
-            ``blind``: the watchdog became silent, or is back.
-        old: the state or gate before.
-        new: the state or gate after.
+            or an operator renewed a hold; ``advice`` and ``advice_ended``: a hold that is advised only, which
+            closes no gate; ``restriction``: the gate admits another number of requests per second; ``trial``:
+            a trial began or ended; ``engine``: an engine was paused or resumed by its API; ``blind``:
+            the watchdog became silent, or is back; ``store``: commits failed, or succeed again.
+        old: the state or gate before; of advice ``none`` or ``advised``.
+        new: the same, after.
         source: the source of the signal, the operator, or ``time``.
         reason: text of the source; may be empty.
         cause: of a hold: ``auto``, ``manual`` or ``trial_failed``; of a lift: its cause; else empty.
@@ -126,9 +129,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     0,
                     event.at,
                     event.scope,
-                    "pause" if event.paused else "hold",
-                    "open" if event.paused else "closed",
-                    "closed",
+                    *_put_words(event),
                     hold.by,
                     hold.reason,
                     hold.cause,
@@ -141,9 +142,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     0,
                     event.at,
                     event.scope,
-                    "resume" if event.resumed else "lift",
-                    "closed",
-                    "open" if event.resumed else "closed",
+                    *_lift_words(event),
                     event.by,
                     event.reason,
                     event.cause.value,
@@ -193,4 +192,19 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
 
 
 def _rate(restriction: Restriction | None) -> str:
-    return "unrestricted" if restriction is None else f"{restriction.rate:g} per second"
+    if restriction is None:
+        return "unrestricted"
+    return f"{restriction.rate:g} per second" + (" (advised)" if restriction.advised else "")
+
+
+def _put_words(event: HoldPut) -> tuple[str, str, str]:
+    """The kind of the entry, and the gate or the advice before and after."""
+    if event.hold.advised:
+        return "advice", _NO_ADVICE, _ADVISED
+    return ("pause", "open", "closed") if event.paused else ("hold", "closed", "closed")
+
+
+def _lift_words(event: HoldLifted) -> tuple[str, str, str]:
+    if event.hold.advised:
+        return "advice_ended", _ADVISED, _NO_ADVICE
+    return ("resume", "closed", "open") if event.resumed else ("lift", "closed", "closed")

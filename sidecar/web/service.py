@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +16,14 @@ from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
 from sidecar.clock import Clock
 from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
-from sidecar.core.commands import SetPolicies
+from sidecar.core.commands import CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
+from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.hooks.dispatcher import Hooks
+from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
@@ -78,6 +81,9 @@ class Service:
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
+        # A reload does not change these.
+        self._listen = config.listen
+        self._addresses: tuple[str, ...] = ()
 
     async def start(self) -> None:
         """Open the store, and start to accept commands.
@@ -109,6 +115,8 @@ class Service:
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
+        self.hooks = Hooks(self.controller)
+        await self.hooks.start(self.config.hooks, base_url(self.config))
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
         self._apply_limits(self.config.limits)
@@ -145,6 +153,11 @@ class Service:
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
+    def set_addresses(self, addresses: Sequence[str]) -> None:
+        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        self._addresses = tuple(addresses)
+        self.hooks.set_base(base_url(self.config, self._addresses))
+
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
         self.ready = False
@@ -159,6 +172,7 @@ class Service:
         self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
+        await self.hooks.stop()
         self.reports.stop()
         await self.alerting.stop()
         await self.controller.stop()
@@ -240,11 +254,13 @@ class Service:
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
+        # A hook that is new is told of what the new policies change.
+        newest = await self.hooks.end_of_history()
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
         try:
-            await self.controller.submit(SetPolicies(config.policies))
+            outcome = await self.controller.submit(SetPolicies(config.policies))
         except BaseException:
             core_state.max_scopes = before
             raise
@@ -260,12 +276,26 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
+        self.hooks.configure(
+            config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
+        )
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
-        logger.info("reloaded")
+        logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
+
+
+def _pauses_changed_by(outcome: CommandOutcome) -> dict[str, object]:
+    """How many scopes the new policies paused, resumed and advised to pause, for the log."""
+    puts = [event for event in outcome.events if isinstance(event, HoldPut)]
+    counts = {
+        "paused": sum(event.paused for event in puts),
+        "resumed": sum(event.resumed for event in outcome.events if isinstance(event, HoldLifted)),
+        "advised": sum(event.hold.advised is not None for event in puts),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _fixed_at_start(config: Config) -> dict[str, object]:

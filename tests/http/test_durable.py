@@ -94,7 +94,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(AssertionError, match="has schema version 99, this sidecar supports 3"):
+    with pytest.raises(AssertionError, match="has schema version 99, this sidecar supports 4"):
         start(tmp_path).__enter__()
 
 
@@ -253,7 +253,7 @@ def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Pat
         assert second.status("a")["holds"] == []
         assert second.status("b")["gate"] == "closed"
         kinds = [(entry["scope"], entry["kind"]) for entry in second.get("/v1/history").json()["entries"]]
-        assert kinds == [("b", "pause"), ("a", "resume"), ("a", "pause")]
+        assert kinds == [("b", "pause"), ("", "store"), ("a", "resume"), ("", "store"), ("a", "pause")]
 
 
 def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:

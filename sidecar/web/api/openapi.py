@@ -6,12 +6,14 @@ from typing import Any
 
 from sidecar import __version__
 from sidecar.core.commands import AlertOutcome
+from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import AdviceCause
 from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
-from sidecar.web.gate.responses import RAMP_HEADER
+from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
 from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
@@ -33,6 +35,8 @@ WAITS = ("waited", "timed_out", "abandoned")
 
 _PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
 _PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
+_METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+_DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
 _CHANGES = (
@@ -67,7 +71,7 @@ def _secured(path: str, item: Json) -> Json:
     """Add the required role and the problems that all routes share to ``item``."""
     route = path.removesuffix("/{scope}")
     role = ROUTE_ROLES.get(route)
-    for method in ("get", "head", "put", "post"):
+    for method in _METHODS:
         operation = item.get(method)
         if operation is None:
             continue
@@ -104,6 +108,8 @@ def _paths() -> Json:
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
         **_scoped("/v1/admit", {"get": _admit()}),
+        **_scoped("/v1/ready", {"get": _ready(), "head": _ready(head=True)}),
+        **_scoped("/v1/authz", {method: _authz(head=method == "head") for method in _METHODS}),
         **_scoped("/v1/events", {"get": _events()}),
         **_scoped(
             "/v1/state", {"put": _command("Report an agent's own state", "ClaimState", "GateSnapshot")}
@@ -182,9 +188,7 @@ def _gate(*, head: bool = False) -> Json:
                 {"type": "number", "minimum": 0},
                 "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
-            _query(
-                "deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."
-            ),
+            _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
             _query("priority", _PRIORITY, _PRIORITY_TEXT),
             {
                 "name": "Wellbeing-Priority",
@@ -193,17 +197,37 @@ def _gate(*, head: bool = False) -> Json:
                 "description": "As `priority`, which overrides it.",
             },
         ],
-        "responses": {
-            "200": _snapshot(head=head),
-            "401": _paused("Paused, with `deny_status=401`; or authentication is required", head=head),
-            "403": _paused(
-                "Paused, with `deny_status=403`; or the credential does not allow this", head=head
-            ),
-            "429": _paused("Paused, with `deny_status=429`; or too many wrong credentials", head=head),
-            "503": _paused(
-                "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
-            ),
-        },
+        "responses": _gate_responses(head=head),
+    }
+
+
+def _gate_responses(*, head: bool) -> Json:
+    return {
+        "200": _snapshot(head=head),
+        "401": _paused("Paused, with `deny_status` 401; or authentication is required", head=head),
+        "403": _paused("Paused, with `deny_status` 403; or the credential does not allow this", head=head),
+        "429": _paused("Paused, with `deny_status` 429; or too many wrong credentials", head=head),
+        "503": _paused(
+            "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
+        ),
+    }
+
+
+def _authz(*, head: bool = False) -> Json:
+    return {
+        "summary": "Wait until the gate is open, for a proxy that repeats its client's request",
+        "description": "The whole path is `/v1/authz[/deny_status=STATUS][/SCOPE][/-/ANYTHING]`. Every "
+        "method is served. The segment `-` ends the scope. What follows it, the query, the headers and a "
+        "body are the client's, and change nothing. The wait is `wait_timeout_secs`. STATUS is 401, 403, "
+        "429 or 503.",
+        "responses": _gate_responses(head=head),
+    }
+
+
+def _ready(*, head: bool = False) -> Json:
+    return {
+        "summary": "Whether the gate lets requests through now; never waits, counts nothing",
+        "responses": {"200": _snapshot(head=head), "503": _paused("The gate is closed", head=head)},
     }
 
 
@@ -282,10 +306,13 @@ def _command(
 def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
-        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy or "
-        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts all of them, "
+        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
+        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. For an unknown scope: `follows` is the known scope that it follows, "
+        "of this episode is over. `advice`: the pause that the policy advises and does not put; `why` is "
+        "`observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
             _query(
@@ -350,6 +377,10 @@ def _snapshot(*, head: bool) -> Json:
 def _paused(description: str, *, head: bool) -> Json:
     headers = {
         "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"},
+        REASON_HEADER: {
+            "schema": {"type": "string"},
+            "description": "The reason of the pause, escaped as in a JSON string",
+        },
         "traceparent": {
             "schema": {"type": "string"},
             "description": "The request's own, if it is valid; the problem has it as a member, too",
@@ -369,6 +400,7 @@ def _schemas() -> Json:
     state = {"enum": _STATES}
     count = {"type": "integer", "minimum": 0}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    advice = {"reason": text, "since": time, "until": _or_null(time)}
     snapshot = {
         "scope": text,
         "gate": {"enum": ["open", "restricted", "closed"]},
@@ -379,6 +411,7 @@ def _schemas() -> Json:
         "until": _or_null(time),
         "held_by": _or_null(text),
         "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
+        "advice": _or_null(_object(advice)),
         "version": count,
     }
     counts = dict.fromkeys(
@@ -401,15 +434,28 @@ def _schemas() -> Json:
         "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
         "actor": _or_null(text),
     }  # fmt: skip
+    suppressed = {
+        "since": time, "ended_at": _or_null(time), "cause": _or_null(text), "advised": {"type": "boolean"},
+        "text": text,
+    }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
-        "holds": _list(_object(hold)),
         "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
-        "suppressed": _or_null(
-            _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
+        "advice": _or_null(
+            _object(
+                {
+                    **advice,
+                    "advised_by": text,
+                    "why": {"enum": [one.value for one in AdviceCause]},
+                    "by": text,
+                    "alertname": _or_null(text),
+                }
+            )
         ),
+        "holds": _list(_object(hold)),
+        "suppressed": _or_null(_object(suppressed)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     top_level = {

@@ -21,7 +21,8 @@ th, td { border-bottom: 1px solid #ddd; }
 .note { color: #666; } .blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c; }
 th, td { border-color: #333; }
-.closed, .distressed { color: #ff6b7d; } .concerned, .restricted { color: #ff9f4a; } .cautious { color: #e5c84a; }
+.closed, .distressed { color: #ff6b7d; } .concerned, .restricted { color: #ff9f4a; }
+.cautious { color: #e5c84a; }
 .open, .healthy { color: #6fcf86; } .note { color: #999; } }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -66,7 +67,8 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 {% if one.signals | length > 5 %}
 <div class="note">and {{ one.signals | length - 5 }} more</div>
 {% endif %}</td>
-<td>{% if one.gate == "restricted" %}{{ one.until or "the state improves" }}{% elif one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
+<td>{% if one.gate == "restricted" %}{{ one.until or "the state improves" }}
+{% elif one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
 <td>{{ one.counters.waiters }}</td>
 </tr>{% endfor %}
 </tbody>

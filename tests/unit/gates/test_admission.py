@@ -116,7 +116,7 @@ class SimClient:
             self.ask()
 
     def ask(self) -> None:
-        if self.dead or not self.waiting:
+        if self.dead or not self.waiting or self.demand is not None:
             return
         gate, _ = self.sim.tree.find(self.scope)
         waiting = [0] * 10
