@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -373,6 +374,7 @@ class Config:
         limits: the limits.
         engines: engines that are paused and resumed together with a gate.
         imports: controllers whose counts and state are imported.
+        locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
@@ -387,3 +389,4 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     engines: tuple[EngineConfig, ...] = ()
     imports: tuple[ImportConfig, ...] = ()
+    locations: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -14,7 +14,7 @@ from sidecar.trace_context import parse_traceparent
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
 from sidecar.web.api.metrics import METRICS, send_metrics
-from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
+from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, is_dry_run, scope_of
 
 from .gate.responses import ended_response, snapshot_response
 from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
@@ -195,7 +195,10 @@ class Application:
 
     async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
-            return await self._commands.respond(route, scope["path"], body, scope["state"]["identity"])
+            identity = scope["state"]["identity"]
+            if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
+                return await self._commands.explain(body, identity)
+            return await self._commands.respond(route, scope["path"], body, identity)
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)

@@ -22,6 +22,7 @@ from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.gates.request_rates import RequestRates
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
@@ -109,6 +110,9 @@ class Service:
             max_clients=self.config.limits.max_clients,
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.request_rates = RequestRates(
+            self._loop, self.controller.tree.gates, self.controller.counters.task_failures
+        )
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
@@ -161,6 +165,7 @@ class Service:
         await self.engines.stop()
         await self.imports.stop()
         self.reports.stop()
+        self.request_rates.stop()
         await self.alerting.stop()
         await self.controller.stop()
 
