@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.sidecar import Sidecar
+from sidecar.alerts import fingerprint_of
 
 CONFIG = {"defaults": {"pause_on_distressed": True}, "policies": [{"match": "watched", "dry_run": True}]}
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
@@ -26,6 +27,7 @@ def body(name: str, scope: str) -> bytes:
     message = json.loads((FIXTURES / f"{name}.json").read_bytes())
     for alert in message["alerts"]:
         alert["labels"] = {**alert["labels"], "wellbeing_scope": scope, "severity": "critical"}
+        alert["fingerprint"] = fingerprint_of({"alertname": "x", "scope": scope})
     return json.dumps(message).encode()
 
 

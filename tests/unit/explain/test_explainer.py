@@ -93,7 +93,7 @@ def test_the_rules_that_do_not_match_name_the_matcher_and_the_value(running: Run
     first, second = one["rules"]
     assert (first["rule"], first["matched"]) == ("alerts.rules[0]", False)
     assert first["failed"] == [{"matcher": 'severity="critical"', "label": "severity", "value": "warning"}]
-    assert first["at"].endswith("sidecar.yaml:10")
+    assert first["at"].endswith("sidecar.yaml:11")
     assert (second["rule"], second["matched"], second["failed"]) == ("alerts.rules[1]", True, [])
     assert (one["state"], one["scope"]) == ("concerned", "a")
 
