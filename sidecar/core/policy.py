@@ -10,6 +10,9 @@ from .scope import ancestors_of
 from .state import WellbeingState
 from .values import AdviceCause
 
+DENY_STATUSES = (401, 403, 429, 503)
+"""The statuses that a refusal at a closed gate may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -24,6 +27,7 @@ class Policy:
         wait_timeout_secs: default and maximum of the seconds that a gate request waits.
         min_pause_secs: minimum duration of an auto hold in seconds; 0: it ends on recovery.
         resume_ramp_per_sec: parked waiters admitted per second after a resume; 0: all at once.
+        deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
     """
 
     enabled: bool = True
@@ -34,12 +38,16 @@ class Policy:
     wait_timeout_secs: float = 60.0
     min_pause_secs: float = 0.0
     resume_ramp_per_sec: float = 0.0
+    deny_status: int = 503
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
+        if self.deny_status not in DENY_STATUSES:
+            allowed = ", ".join(map(str, DENY_STATUSES))
+            raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
         if 0 < self.max_pause_secs < self.min_pause_secs:
             raise InvalidPolicy(
                 "min_pause_secs",
