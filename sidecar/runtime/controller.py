@@ -23,6 +23,7 @@ from sidecar.core.commands import (
     AcceptResolves,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     ReceiveAlerts,
@@ -32,12 +33,13 @@ from sidecar.core.commands import (
     ShiftTime,
 )
 from sidecar.core.errors import CoreError
-from sidecar.core.events import CoreEvent
+from sidecar.core.events import CoreEvent, HistoryNoted
 from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Tombstone
+from sidecar.core.values import Tombstone, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
@@ -95,6 +97,9 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
+        on_history: called after the history got new entries.
+        on_store_down: called with the history note of a store that cannot be written. The note is stored when
+            the store is back.
     """
 
     def __init__(
@@ -112,10 +117,13 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.on_client_rate = self._client_rate_changed
+        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
+        self.on_history: Callable[[], None] = lambda: None
+        self.on_store_down: Callable[[HistoryNoted], None] = lambda _: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -124,7 +132,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
-        self._changed_rates: dict[Gate, None] = {}
+        self._ended_ramps: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
@@ -229,12 +237,17 @@ class Controller:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
+    @property
+    def history_store(self) -> Store:
+        """The store, for readers of the history. Only the controller commits."""
+        return self._store
+
     # -- writing ----------------------------------------------------------------------------------
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._changed_rates:
-                await self._publish_client_rates()
+            if self._ended_ramps:
+                await self._publish_ended_ramps()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -310,6 +323,9 @@ class Controller:
         if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
             return
         unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
+        if not self.counters.store_up:
+            back = HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "commits succeed")
+            events = (*events, back)
         batch = Batch(
             {**unsaved, **transaction.records},
             {**self._unsaved_tombstones, **transaction.tombstones},
@@ -324,6 +340,7 @@ class Controller:
         except StoreUnavailable as error:
             if self.counters.store_up:
                 logger.error("store_down", extra={"fields": {"error": str(error)}})
+                self._note_store_down(str(error))
             self.counters.store_errors += 1
             self.counters.store_up = False
             raise
@@ -335,6 +352,13 @@ class Controller:
         self._unsaved_tombstones.clear()
         self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
+        if batch.events:
+            self._call(self.on_history, "on_history")
+
+    def _note_store_down(self, error: str) -> None:
+        note = HistoryNoted(ROOT, self.clock.now(), "store", "up", "down", "store", error)
+        self._unsaved_events.append(note)
+        self._call(lambda: self.on_store_down(note), "on_store_down")
 
     async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
         """Apply what is durable. Raises `GatesBehind`."""
@@ -373,18 +397,22 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
             self.counters.task_failures.record(name)
 
-    def _client_rate_changed(self, gate: Gate) -> None:
-        self._changed_rates[gate] = None
+    def _ramp_ended(self, gate: Gate) -> None:
+        self._ended_ramps[gate] = None
         self._wake.set()
 
-    async def _publish_client_rates(self) -> None:
-        """Publish the new client rates of ramps, with a new version of each snapshot."""
-        gates, self._changed_rates = self._changed_rates, {}
+    async def _publish_ended_ramps(self) -> None:
+        """Publish that ramps have ended, with a new version of each snapshot."""
+        gates, self._ended_ramps = self._ended_ramps, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in gates:
-            if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
+            if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
+
+    def _trial_ended(self, gate: Gate, trial: Trial, failure: str) -> None:
+        """The outcome of a trial is known."""
+        self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """``scopes`` without scopes at which requests were parked since they were found idle."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
 from sidecar.gates.request_rates import RequestRates
+from sidecar.hooks.dispatcher import Hooks
+from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
@@ -80,6 +82,9 @@ class Service:
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
+        # A reload does not change these.
+        self._listen = config.listen
+        self._addresses: tuple[str, ...] = ()
 
     async def start(self) -> None:
         """Open the store, and start to accept commands.
@@ -114,6 +119,8 @@ class Service:
             self._loop, self.controller.tree.gates, self.controller.counters.task_failures
         )
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
+        self.hooks = Hooks(self.controller)
+        await self.hooks.start(self.config.hooks, base_url(self.config))
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
         self._apply_limits(self.config.limits)
@@ -150,6 +157,11 @@ class Service:
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
+    def set_addresses(self, addresses: Sequence[str]) -> None:
+        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        self._addresses = tuple(addresses)
+        self.hooks.set_base(base_url(self.config, self._addresses))
+
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
         self.ready = False
@@ -164,6 +176,7 @@ class Service:
         self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
+        await self.hooks.stop()
         self.reports.stop()
         self.request_rates.stop()
         await self.alerting.stop()
@@ -246,6 +259,8 @@ class Service:
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
+        # A hook that is new is told of what the new policies change.
+        newest = await self.hooks.end_of_history()
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
@@ -266,6 +281,9 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
+        self.hooks.configure(
+            config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
+        )
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
