@@ -443,6 +443,7 @@ class Config:
         imports: controllers whose counts and state are imported.
         hooks: HTTP endpoints that are told of events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
+        locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
@@ -459,3 +460,4 @@ class Config:
     imports: tuple[ImportConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     external_url: str = ""
+    locations: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
