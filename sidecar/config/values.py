@@ -336,9 +336,15 @@ class Listener:
         host = self.address.rpartition(":")[0].strip("[]")
         try:
             # A name such as 127.example.com may be any machine.
-            return host == "localhost" or ip_address(host).is_loopback
+            return host == "localhost" or _is_loopback(host)
         except ValueError:
             return False
+
+
+def _is_loopback(host: str) -> bool:
+    address = ip_address(host)
+    # ::ffff:127.0.0.1 is 127.0.0.1, which Python 3.12 and earlier do not say.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
