@@ -70,10 +70,10 @@ wheel: $(VENV)/.made ## build the wheel into dist/
 
 lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis \
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
@@ -35,17 +35,17 @@ from sidecar.core.commands import (
 )
 from sidecar.core.errors import CoreError
 from sidecar.core.events import CoreEvent
-from sidecar.core.model import CoreState
+from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Tombstone
+from sidecar.core.values import ScopeRecord, Tombstone
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
-from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoreUnavailable
+from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
@@ -82,7 +82,9 @@ class GatesBehind(Exception):
 
 
 @dataclass(slots=True)
-class _Pending:
+class PendingCommand:
+    """A submitted command, its future result, and the name of the credential that sent it."""
+
     command: Command
     answer: asyncio.Future[CommandOutcome]
     actor: str = ""
@@ -131,7 +133,7 @@ class Controller:
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
-        self._pending: list[_Pending] = []
+        self._pending: list[PendingCommand] = []
         self._changed_rates: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -153,9 +155,7 @@ class Controller:
         self._clock_steps = ClockSteps(self.clock)
         stored = await self._store.load(self.clock.now())
         records = valid_records(stored.records)
-        # The first commit removes the other records from the store.
-        self._unsaved_scopes |= stored.records.keys() - records.keys()
-        self._heartbeat_due = bool(self._unsaved_scopes)
+        self._remember_loaded(stored, records)
         self.core_state = CoreState(
             self._policies,
             records,
@@ -166,10 +166,11 @@ class Controller:
             seen_watchdog=stored.seen_watchdog,
         )
         version = stored.version
-        self.tree = GateTree(self._policies, version, self.waiting_room)
+        self.tree = GateTree(self._policies, version, self.waiting_room, stored.version_step)
         self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
-        for gate in self.tree.update(self.core_state.records, now).closed:
+        shown = self._shown_records(self.core_state.records)
+        for gate in self.tree.update(shown, now).closed:
             if gate.hold is not None:
                 gate.set_state(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
         for _ in self._schedule_expiry(self.core_state.records):
@@ -185,12 +186,21 @@ class Controller:
                 "down_secs": round(max(0.0, now - stored.last_written_at), 1),
             }
             logger.info("restored", extra={"fields": fields})
-        await self.submit(Expire(tuple(self.core_state.records)))
+        await self._expire_at_start()
         self._sweeper = self.loop.create_task(
             run_supervised("sweeper", self._sweep_forever, self.counters.task_failures)
         )
         self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
+
+    def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
+        """Remember what of ``stored`` the first commit has to change; ``records`` are the valid ones."""
+        # The first commit removes the other records from the store.
+        self._unsaved_scopes |= stored.records.keys() - records.keys()
+        self._heartbeat_due = bool(self._unsaved_scopes)
+
+    async def _expire_at_start(self) -> None:
+        await self.submit(Expire(tuple(self.core_state.records)))
 
     def _every(self, secs: float, call: Callable[[], None], name: str) -> RepeatingTimer:
         return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
@@ -219,7 +229,7 @@ class Controller:
         if self._stopping:
             answer.set_exception(ShuttingDown("the sidecar is shutting down"))
         else:
-            self._pending.append(_Pending(command, answer, actor))
+            self._pending.append(PendingCommand(command, answer, actor))
             self._wake.set()
         return answer
 
@@ -235,10 +245,9 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._changed_rates:
-                await self._publish_client_rates()
+            self._wake.clear()
+            await self._prepare_for_batch()
             if not self._pending:
-                self._wake.clear()
                 await self._wake.wait()
                 continue
             batch, self._pending = self._pending, []
@@ -247,7 +256,7 @@ class Controller:
             except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
                 self.counters.task_failures.record("writer")
                 for pending in batch:
-                    _fail(pending, error)
+                    fail(pending, error)
                 if isinstance(error, GatesBehind):
                     # The batch is applied and durable. Only the gates do not show it yet.
                     self.loop.call_later(_AGAIN_SECS, self._expire, ())
@@ -260,21 +269,21 @@ class Controller:
                         # A hold whose end was missed would never end.
                         self.loop.call_later(_AGAIN_SECS, self._expire, pending.command.scopes)
 
-    async def _write_batch(self, batch: list[_Pending]) -> None:
+    async def _prepare_for_batch(self) -> None:
+        """Change the gates by what is no command."""
+        if self._changed_rates:
+            await self._publish_client_rates()
+
+    async def _write_batch(self, batch: list[PendingCommand]) -> None:
         self._prepend_time_shift(batch)
         transaction = Transaction(self.core_state)
-        for pending in batch:
-            if isinstance(pending.command, ForgetScopes):
-                pending.command = replace(
-                    pending.command, scopes=self._without_waiters(pending.command.scopes)
-                )
         decided = await self._decide(batch, transaction)
         try:
             await self._commit(transaction, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
                 if not isinstance(pending.command, Expire | ShiftTime):
-                    _fail(pending, error)
+                    fail(pending, error)
             transaction = Transaction(self.core_state)
             rest = [one for one, _ in decided if not one.answer.done()]
             self._prepend_time_shift(rest)
@@ -289,10 +298,15 @@ class Controller:
                 pending.answer.set_result(outcome)
 
     async def _decide(
-        self, batch: list[_Pending], transaction: Transaction
-    ) -> list[tuple[_Pending, CommandOutcome]]:
+        self, batch: list[PendingCommand], transaction: Transaction
+    ) -> list[tuple[PendingCommand, CommandOutcome]]:
         now = self.clock.now()
         known = len(self.core_state.records)
+        for pending in batch:
+            if isinstance(pending.command, ForgetScopes):
+                pending.command = replace(
+                    pending.command, scopes=self._without_waiters(pending.command.scopes)
+                )
         if sum(_work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
             decided, refused = _apply_commands(batch, transaction, now)
         else:
@@ -300,10 +314,12 @@ class Controller:
             # gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
-            _fail(pending, error)
+            fail(pending, error)
         return decided
 
-    async def _commit(self, transaction: Transaction, decided: list[tuple[_Pending, CommandOutcome]]) -> None:
+    async def _commit(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> None:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
         beat = self._heartbeat_due or not self.counters.store_up
@@ -338,27 +354,41 @@ class Controller:
         self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
 
-    async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
+    async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
         """Apply what is durable. Raises `GatesBehind`."""
-        policies = transaction.policies
+        policies = delta.policies
         policies_changed = policies is not self.core_state.policies
-        update = TreeUpdate(
-            transaction.records, self.clock.monotonic(), policies if policies_changed else None
+        self.core_state.apply(delta)
+        await self._change_gates(
+            TreeUpdate(
+                self._shown_records(delta.records),
+                self.clock.monotonic(),
+                policies if policies_changed else None,
+            ),
+            outcomes,
         )
+
+    async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
+        """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
+        concerned = update.records
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-        self.core_state.apply(transaction)
         update = await self._update_tree(update, time_slice)
         if len(update.states) >= _LARGE_BATCH:
             await time_slice.yield_to_others()
         await run_in_slices(self._notify(update), time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
         await run_in_slices(self._supervised("event_log", counted), time_slice)
-        concerned = transaction.records if update.policies is None else self.core_state.records
+        if update.policies is not None:
+            concerned = self.core_state.records
         await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
         try:
             self._event_log.log(outcomes)
         except Exception:  # noqa: BLE001 - recorded; the history has the events
             self.counters.task_failures.record("event_log")
+
+    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
+        """The records that the gates show for ``records``."""
+        return records
 
     async def _update_tree(self, update: TreeUpdate, time_slice: TimeSlice) -> TreeUpdate:
         """Have the gates show ``update``; the update that was shown.
@@ -380,7 +410,9 @@ class Controller:
         records = self.core_state.records
         forgotten = [scope for scope in self.tree.gates if scope not in records]
         update = TreeUpdate(
-            {**records, **dict.fromkeys(forgotten)}, self.clock.monotonic(), self.core_state.policies
+            self._shown_records({**records, **dict.fromkeys(forgotten)}),
+            self.clock.monotonic(),
+            self.core_state.policies,
         )
         try:
             await self._show(update, time_slice)
@@ -455,10 +487,8 @@ class Controller:
     def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
         """Schedule the next change by time alone of each of ``scopes``, one per step."""
         for scope in scopes:
-            record = self.core_state.records.get(scope)
-            due = None
-            if record is not None:
-                due = next_deadline(record, self.tree.gates[scope].policy)
+            gate = self.tree.gates.get(scope)
+            due = None if gate is None else next_deadline(gate.record, gate.policy)
             self._expiry_timer.schedule(scope, due)
             yield
 
@@ -473,11 +503,11 @@ class Controller:
         if self._clock_steps.has_stepped or not self.counters.store_up:
             self._submit_and_forget(Expire(()))
 
-    def _prepend_time_shift(self, batch: list[_Pending]) -> None:
+    def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """If the clock was set back, put a command first that shifts all earlier times."""
         step = self._clock_steps.take()
         if step:
-            batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
+            batch.insert(0, PendingCommand(ShiftTime(step), self.loop.create_future()))
 
     @property
     def _sweep_secs(self) -> float:
@@ -526,8 +556,8 @@ def _work_items(command: Command, known: int) -> int:
 
 
 def _apply_commands(
-    batch: list[_Pending], transaction: Transaction, now: float
-) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
+    batch: list[PendingCommand], transaction: Transaction, now: float
+) -> tuple[list[tuple[PendingCommand, CommandOutcome]], list[tuple[PendingCommand, CoreError]]]:
     """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
     decided, refused = [], []
     for pending in batch:
@@ -539,6 +569,7 @@ def _apply_commands(
     return decided, refused
 
 
-def _fail(pending: _Pending, error: Exception) -> None:
+def fail(pending: PendingCommand, error: Exception) -> None:
+    """Set ``error`` as the result of ``pending``, unless it has a result."""
     if not pending.answer.done():
         pending.answer.set_exception(error)
