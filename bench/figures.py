@@ -196,15 +196,16 @@ def _fanout(sizes: Sizes) -> Iterator[Figure]:
     for count in sizes.waiters:
         bars = {"memory": 0.35, "wake": 0.85, "watch": 1.0} if count == sizes.most_waiters else {}
         memory = f"park.{count}.memory"
-        yield Figure(
-            "b",
-            f"{count:,} parked, memory for each",
-            "kB",
-            f"{memory}.ours",
-            "nchan",
-            f"{memory}.nchan",
-            most=bars.get("memory"),
-        )
+        if count in sizes.weighed_waiters:
+            yield Figure(
+                "b",
+                f"{count:,} parked, memory for each",
+                "kB",
+                f"{memory}.ours",
+                "nchan",
+                f"{memory}.nchan",
+                most=bars.get("memory"),
+            )
         for kind, what in (("wake", "waiters, resume"), ("watch", "watchers, change")):
             for name in ("first", "median", "last"):
                 yield Figure(

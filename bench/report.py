@@ -67,7 +67,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
         if f"open.{sizes.connections[0]}.per_sec.ours" in rounds[0]:
             _throughput(plots[0][0], rounds, sizes)
             _latency(plots[0][1], rounds, sizes)
-        if f"park.{sizes.waiters[0]}.memory.ours" in rounds[0]:
+        if f"park.{sizes.most_waiters}.memory.ours" in rounds[0]:
             _wakes(plots[1][0], rounds, sizes)
             _memory(plots[1][1], rounds, sizes)
         canvas.savefig(path, dpi=110)
@@ -154,9 +154,9 @@ def _wakes(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
 
 def _memory(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     for who, colour in (("ours", _OURS), ("nchan", _PEER)):
-        names = [f"park.{count}.memory.{who}" for count in sizes.waiters]
+        names = [f"park.{count}.memory.{who}" for count in sizes.weighed_waiters]
         plot.errorbar(
-            sizes.waiters,
+            sizes.weighed_waiters,
             [_median(rounds, one) for one in names],
             yerr=_errors(rounds, names),
             color=colour,

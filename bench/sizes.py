@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FEWEST_WEIGHED = 100
+"""The memory of fewer waiting requests is not measured: processes take and return whole pages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -52,6 +55,11 @@ class Sizes:
         """As many as are ever parked."""
         return self.waiters[-1]
 
+    @property
+    def weighed_waiters(self) -> tuple[int, ...]:
+        """Those sizes of ``waiters`` whose memory is measured."""
+        return tuple(count for count in self.waiters if count >= FEWEST_WEIGHED)
+
 
 FULL = Sizes(
     rounds=5,
@@ -78,7 +86,7 @@ SHORT = Sizes(
     secs=1,
     slices=1,
     connections=(1, 4),
-    waiters=(5, 20, 60),
+    waiters=(5, 20, 300),
     wakes=(2, 2, 2),
     scopes=(1, 20),
     few=5,

@@ -148,6 +148,16 @@ class Subject:
             0
         ] > self.patience.calm_secs
 
+    @property
+    def recovered_secs(self) -> float | None:
+        """From the end of the cause until the gate last opened; below 0 where it opened first. Not rounded.
+
+        The mask of a kept engine ends the alert some seconds after the pause, so the gate may open a moment after the end
+        of the cause: rounded, these would be one.
+        """
+        resumes = [when for when, kind in self.turns if kind == "resume"]
+        return resumes[-1] - self.mended_at if resumes and self.mended_at is not None else None
+
     def _turn(self, fault: Fault, per_sec: float) -> None:
         put_fault(self.url, fault)
         self.load.per_sec = per_sec
@@ -330,7 +340,7 @@ class Loop:
         result.closed = round(pauses[0] - one.caused_at, 1) if pauses else None
         result.settled = one.is_settled(self.ended_at)
         if result.settled:
-            result.recovered = round(resumes[-1] - mended, 1)
+            result.recovered = one.recovered_secs
         ends = [*resumes, *([self.ended_at] if one.is_closed else [])]
         result.paused = round(sum(end - start for start, end in zip(pauses, ends, strict=True)), 1)
         result.lost, result.answered = one.load.lost, one.load.statuses[200]

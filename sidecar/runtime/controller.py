@@ -4,10 +4,8 @@ The writer takes all pending commands, decides them in order in one transaction,
 the store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a
 commit share the next transaction.
 
-A batch may affect ten thousand scopes and as many parked requests. All gates change in one step, so no
-request sees a changed scope together with an unchanged one. The work before that step (computing the new
-states) is not visible. The work after it (waking, publishing, counting, scheduling) may come later. Both run
-in time slices.
+A batch may affect ten thousand scopes and as many parked requests. Everything that grows with a batch runs in
+time slices; `gate_updates` says how the gates change.
 
 If the store fails, the commands of the batch fail and change nothing. Changes by time alone (holds that end,
 signals that expire) still apply, because they would also apply after a restart.
@@ -52,6 +50,7 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .gate_updates import GatesBehind, GateUpdater
 from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
@@ -61,9 +60,6 @@ _MAX_UNSAVED_EVENTS = 10_000
 
 _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
-
-_LARGE_BATCH = 1_000
-"""With this many scopes, a step over all of them gets an event loop pass of its own."""
 
 _SLICE_SECS = 0.0015
 """How long a batch holds the loop before other work has its turn."""
@@ -75,10 +71,6 @@ _AGAIN_SECS = 1.0
 
 class ShuttingDown(Exception):
     """The command came after the shutdown began."""
-
-
-class GatesBehind(Exception):
-    """The command is durable, but its gates do not show it yet: it is tried again, without a new command."""
 
 
 @dataclass(slots=True)
@@ -137,8 +129,6 @@ class Controller:
         self._changed_rates: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        # The core state has changes that the gates do not show.
-        self._tree_is_behind = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
         self._unsaved_scopes: set[str] = set()
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
@@ -167,6 +157,14 @@ class Controller:
         )
         version = stored.version
         self.tree = GateTree(self._policies, version, self.waiting_room, stored.version_step)
+        self._gate_updater = GateUpdater(
+            self.tree,
+            self.waiting_room,
+            self.streams,
+            self.counters.task_failures,
+            on_structure_change=lambda: self._call(self.on_structure_change, "on_structure_change"),
+            on_gate_change=lambda: self._call(self.on_gate_change, "on_gate_change"),
+        )
         self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
         shown = self._shown_records(self.core_state.records)
@@ -372,10 +370,8 @@ class Controller:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-        update = await self._update_tree(update, time_slice)
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
-        await run_in_slices(self._notify(update), time_slice)
+        update = await self._gate_updater.apply(update, self._full_update, time_slice)
+        await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
         await run_in_slices(self._supervised("event_log", counted), time_slice)
         if update.policies is not None:
@@ -390,70 +386,15 @@ class Controller:
         """The records that the gates show for ``records``."""
         return records
 
-    async def _update_tree(self, update: TreeUpdate, time_slice: TimeSlice) -> TreeUpdate:
-        """Have the gates show ``update``; the update that was shown.
-
-        If that fails, now or for an earlier batch, all gates are derived again from all records.
-
-        Raises:
-            GatesBehind: that fails as well; the next batch tries again.
-        """
-        if not self._tree_is_behind:
-            self._tree_is_behind = True
-            try:
-                await self._show(update, time_slice)
-            except Exception:  # noqa: BLE001 - recorded; all gates are derived again
-                self.counters.task_failures.record("gate_tree")
-            else:
-                self._tree_is_behind = False
-                return update
+    def _full_update(self) -> TreeUpdate:
+        """The update that derives all gates from all records."""
         records = self.core_state.records
         forgotten = [scope for scope in self.tree.gates if scope not in records]
-        update = TreeUpdate(
+        return TreeUpdate(
             self._shown_records({**records, **dict.fromkeys(forgotten)}),
             self.clock.monotonic(),
             self.core_state.policies,
         )
-        try:
-            await self._show(update, time_slice)
-        except Exception as error:
-            message = "the command is durable, and its gates could not be changed yet: it is tried again"
-            raise GatesBehind(message) from error
-        self._tree_is_behind = False
-        logger.warning("gates_derived_again", extra={"fields": {"scopes": len(records)}})
-        return update
-
-    async def _show(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
-        if len(update.records) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
-        await run_in_slices(self.tree.prepare(update), time_slice)
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
-        self.tree.apply(update)
-        if update.structure_changed or update.policies is not None:
-            # In the same step: the same request leads to another gate from now on.
-            self._call(self.on_structure_change, "on_structure_change")
-
-    def _notify(self, update: TreeUpdate) -> Iterator[None]:
-        """The gates show their new states: let through, and tell, what is concerned. In small steps.
-
-        What fails at one gate keeps nothing at another one waiting.
-        """
-        room = self.waiting_room
-        yield from self._supervised("waiting_room", self.tree.reassign(update))
-        for gate in update.closed:
-            room.stop_ramp(gate)
-            yield
-        for gate in update.opened:
-            yield from room.supervised(room.release(gate))
-            yield
-        if update.opened or update.closed or update.structure_changed or update.policies is not None:
-            self._call(self.on_gate_change, "on_gate_change")
-        for gate in update.changed:
-            yield from room.supervised(room.notify_watchers(gate))
-            yield
-        told = self.streams.publish(update.changed, update.forgotten, self.tree)
-        yield from self._supervised("event_streams", told)
 
     def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
         return supervised_steps(name, steps, self.counters.task_failures)

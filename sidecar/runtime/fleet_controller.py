@@ -117,6 +117,9 @@ class FleetController(Controller):
         self._follower = self.loop.create_task(
             run_supervised("fleet_follower", self._follow, self.counters.task_failures)
         )
+        self._heart = self.loop.create_task(
+            run_supervised("fleet_heartbeat", self._beat_forever, self.counters.task_failures)
+        )
         self._saver = RepeatingTimer(
             self.loop, _SAVE_SECS, self._save, name="last_known", failures=self.counters.task_failures
         )
@@ -125,6 +128,7 @@ class FleetController(Controller):
     async def stop(self) -> None:
         """Stop to follow, finish the submitted commands, and close the store."""
         self._follower.cancel()
+        self._heart.cancel()
         self._saver.stop()
         await super().stop()
 
@@ -154,6 +158,11 @@ class FleetController(Controller):
                 if isinstance(item, Outdated) or len(self._arrived) > _MAX_ARRIVED:
                     self._taken.clear()
                     await self._taken.wait()
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await self._shared.beat()
+            await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
 
     async def _prepare_for_batch(self) -> None:
         await super()._prepare_for_batch()
@@ -313,6 +322,9 @@ class FleetController(Controller):
             return result
         heard, decided_at = self.core_state.seen_watchdog, self._replica.position
         await self._apply_changes(result.earlier)
+        if self._replica.position.seq + 1 < result.position.seq:
+            # Not all of the earlier commits could be read.
+            await self._load_again(went_back=False)
         delta: StateDelta = transaction
         if batch is not None:
             if result.position != decided_at and not self._replica.is_before(result.position):

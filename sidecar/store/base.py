@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -238,6 +239,10 @@ class FleetStatus:
     clock_offset_secs: float = 0.0
     error: str = ""
 
+    def now(self) -> float:
+        """The time of the store's clock, seconds since the epoch."""
+        return time.time() + self.clock_offset_secs
+
 
 class Store(Protocol):
     """Stores the state. One controller uses one store, with one call at a time."""
@@ -265,10 +270,15 @@ class SharedStore(Store, Protocol):
     Attributes:
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
+        beat_secs: how often `beat` has to be called.
     """
 
     status: FleetStatus
     on_status: Callable[[], None]
+    beat_secs: float
+
+    async def beat(self) -> None:
+        """Renew or take the leader's lease, and update the status. Call this every few seconds."""
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
         """The commits after ``position``, in their order, by whichever sidecar; waits for the next ones.

@@ -34,7 +34,8 @@ def encode(value: object) -> Json:
     if isinstance(value, tuple):
         return [encode(one) for one in value]
     members = {}
-    for name, default in _defaults(type(value)):
+    kind: Any = type(value)
+    for name, default in _defaults(kind):
         one = getattr(value, name)
         if one is not default and one != default:
             members[name] = encode(one)
@@ -47,7 +48,7 @@ def decode(kind: type[T], members: Json) -> T:
     Raises:
         TypeError, ValueError, KeyError, AttributeError: ``members`` is no such value.
     """
-    decoders = _decoders(kind)
+    decoders = _decoders(typing.cast("Any", kind))
     return kind(**{name: decoders[name](one) for name, one in members.items() if name in decoders})
 
 
@@ -138,7 +139,8 @@ def _decoder(hint: Any) -> _Decoder:  # noqa: ANN401 - the same
         item = _decoder(args[0])
         return lambda one: tuple(item(each) for each in one)
     if is_dataclass(hint):
-        return lambda one: decode(hint, one)
+        kind: Any = hint
+        return lambda one: decode(kind, one)
     if hint in (str, float, int, bool) or issubclass(hint, Enum):
         return hint  # type: ignore[no-any-return] # a type converts
     raise TypeError(f"{hint} cannot be stored as JSON")

@@ -22,7 +22,9 @@ _FORMAT = 1
 def save_last_known(path: Path, state: StoredState) -> None:
     """Write ``state`` to ``path``: the old file or the new one exists, never a part. Raises `OSError`."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(
+        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
+    ) as file:
         head = {
             "format": _FORMAT,
             "at": state.last_written_at,
@@ -49,8 +51,6 @@ def load_last_known(path: Path) -> StoredState | None:
     try:
         with path.open(encoding="ascii") as file:
             head = json.loads(file.readline())
-            if head["format"] != _FORMAT:
-                raise ValueError(f"it has the format {head['format']!r}, this sidecar knows {_FORMAT}")
             return _state_of(head, [json.loads(line) for line in file])
     except FileNotFoundError:
         return None
@@ -60,6 +60,8 @@ def load_last_known(path: Path) -> StoredState | None:
 
 
 def _state_of(head: Mapping[str, Any], lines: list[Any]) -> StoredState:
+    if head["format"] != _FORMAT:
+        raise ValueError(f"it has the format {head['format']!r}, this sidecar knows {_FORMAT}")
     records, tombstones, offers = {}, {}, {}
     scopes, sources = {}, {}
     for kind, key, *rest in lines:

@@ -8,14 +8,12 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.alertmanager.alerting import Alerting
 from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
-from sidecar.clock import Clock
-from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
+from sidecar.config import Config, ConfigError, LimitsConfig
 from sidecar.core.commands import SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.engines.engine import EngineSyncs
@@ -27,10 +25,6 @@ from sidecar.store import (
     CorruptStore,
     HistoryEntry,
     HistoryQuery,
-    MemoryStore,
-    Retention,
-    SqliteStore,
-    Store,
     StoreUnavailable,
     quarantine,
 )
@@ -39,6 +33,7 @@ from sidecar.web.gate.fast_path import GateFastPath
 from .guard import Guard
 from .problems import Problem
 from .retry_after import retry_after
+from .stores import make_clock, make_controller
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
@@ -67,7 +62,7 @@ class Service:
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
         self.config = config
-        self.clock = Clock()
+        self.clock = make_clock(config)
         self.ready = False
         self.reloaded_at = self.clock.now()
         self.reload_ok = True
@@ -97,8 +92,7 @@ class Service:
             fields = {"error": str(error), "moved_to": str(aside)}
             logger.critical("store_quarantined", extra={"fields": fields})
             self.controller = await self._start_controller()
-        last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
-        was_blind = bool(last) and last[0].new == "blind"
+        was_blind = await self._was_blind()
         self.alerting = Alerting(self.controller, self.config.alerts, was_blind=was_blind)
         self.reports = ClientReports(
             self._loop,
@@ -117,17 +111,16 @@ class Service:
         # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
 
+    async def _was_blind(self) -> bool:
+        try:
+            last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
+        except StoreUnavailable:
+            # Only a shared store can be unavailable here: its last known state is served.
+            return False
+        return bool(last) and last[0].new == "blind"
+
     async def _start_controller(self) -> Controller:
-        limits = self.config.limits
-        controller = Controller(
-            self.config.policies,
-            _make_store(self.config.store),
-            max_scopes=limits.max_scopes,
-            max_signals=limits.max_signals_per_scope,
-            max_tombstones=limits.max_tombstones,
-            scope_idle_secs=self.config.scope_idle_secs,
-            clock=self.clock,
-        )
+        controller = make_controller(self.config, self.clock)
         await controller.start()
         return controller
 
@@ -274,14 +267,8 @@ def _fixed_at_start(config: Config) -> dict[str, object]:
         "listen": tuple(replace(one, roles=None) for one in config.listen),
         "tls": config.tls,
         "store": config.store,
+        "redis": config.redis,
         "log_level": config.log_level,
         "log_format": config.log_format,
         "scope_idle_secs": config.scope_idle_secs,
     }
-
-
-def _make_store(config: StoreConfig) -> Store:
-    kind, _, path = config.url.partition(":")
-    if kind == "memory":
-        return MemoryStore(config.history_max_entries, config.history_max_age_secs)
-    return SqliteStore(Path(path), Retention(config.history_max_entries, config.history_max_age_secs))

@@ -79,6 +79,7 @@ class Shell:
             text = text.replace(old, new)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
+            check=False,
             cwd=self.tree,
             env={**self._env, **env},
             capture_output=True,

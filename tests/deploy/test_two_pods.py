@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import requests
@@ -74,7 +74,7 @@ class Metrics:
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> Metrics:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -98,7 +98,7 @@ class Cluster:
         network = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
         self.addresses = {pod: f"{network}.{number}" for number, pod in enumerate((*PODS, "gate"), 2)}
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -166,7 +166,7 @@ class Cluster:
         """
         rules = [one for one in self.operator if one["kind"] == "PrometheusRule"]
         groups = yaml.safe_load(
-            re.sub(r"(for: )\d+[smhd]$", r"\g<1>1s", yaml.safe_dump([g for one in rules for g in one["spec"]["groups"]]), flags=re.M)
+            re.sub(r"(for: )\d+[smhd]$", r"\g<1>1s", yaml.safe_dump([g for one in rules for g in one["spec"]["groups"]]), flags=re.MULTILINE)
         )  # fmt: skip
         configs = [self._scrape("vllm", pod, one.address) for pod, one in engines.items()]
         configs += [

@@ -13,16 +13,21 @@ from collections.abc import Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
 import yaml
 
+from bench.backtest import measure
 from harness.backfill import BackfilledPrometheus, write_blocks
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually, free_port, program
 from harness.sidecar import Sidecar
 from harness.tls import certify
+from sidecar.backtest.prometheus import Api
+from sidecar.backtest.rule_evaluation import Grid, evaluate_rule
+from sidecar.backtest.rule_files import read_rule_files
 
 ROOT = Path(__file__).parents[2]
 WEEK = 7 * 86_400
@@ -263,10 +268,6 @@ def test_rules_are_those_of_prometheus(history, tmp_path: Path) -> None:
     rules = rule_file(tmp_path, rule, interval="1m")
     minutes = range(len(patterns["a"]))
     with BackfilledPrometheus(folder) as prometheus:
-        from sidecar.backtest.prometheus import Api
-        from sidecar.backtest.rule_evaluation import Grid, evaluate_rule
-        from sidecar.backtest.rule_files import read_rule_files
-
         [parsed], _ = read_rule_files([rules])
         grid = Grid(start * 1000, (start + minutes[-1] * MINUTE) * 1000, 60_000)
         found = evaluate_rule(Api(prometheus.url), parsed, grid, {}, lambda _: None)
@@ -385,7 +386,7 @@ class Gatekeeper:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Gatekeeper:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -404,7 +405,7 @@ def test_a_bearer_token_is_sent(history, tmp_path: Path) -> None:
 
 
 def test_a_range_without_data_is_told(history) -> None:
-    prometheus, week = history
+    prometheus, _week = history
     line = refused(backtest("--prometheus", prometheus.url, "--since", "60d", "--until", "50d"), 1)
     assert "has no data between" in line
     assert "must be before" in refused(
@@ -422,7 +423,7 @@ def test_a_time_in_which_no_alert_fired_is_no_error(history) -> None:
 
 
 def test_data_that_begins_later_is_told(history) -> None:
-    prometheus, week = history
+    prometheus, _week = history
     found = report("--prometheus", prometheus.url, "--since", "20d")
     assert any("has no scrapes before" in note for note in found["notes"])
 
@@ -530,37 +531,38 @@ def test_a_backtest_says_what_the_real_chain_did(tmp_path: Path) -> None:
     config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 9}}
     route = {"group_wait": f"{GROUP_WAIT:g}s", "group_interval": f"{GROUP_INTERVAL:g}s"}
     since = time.time()
-    with Target() as target, Sidecar(config) as sidecar:
-        with (
-            Alertmanager(f"{sidecar.url}/v1/alerts", route=route) as alertmanager,
-            Prometheus(
-                {"engine": target.address}, [{"name": "g", "rules": [LIVE]}], alertmanager.address
-            ) as prometheus,
-        ):
+    with (
+        Target() as target,
+        Sidecar(config) as sidecar,
+        Alertmanager(f"{sidecar.url}/v1/alerts", route=route) as alertmanager,
+        Prometheus(
+            {"engine": target.address}, [{"name": "g", "rules": [LIVE]}], alertmanager.address
+        ) as prometheus,
+    ):
 
-            def fires() -> bool:
-                return bool(prometheus.query('ALERTS{alertstate="firing"}'))
+        def fires() -> bool:
+            return bool(prometheus.query('ALERTS{alertstate="firing"}'))
 
-            for _ in range(2):
-                target.value = 1.0
-                sidecar.wait_for_gate("live", "closed")
-                target.value = 0.0
-                sidecar.wait_for_gate("live", "open")
-            # It lasts for longer than a pause may.
-            eventually(lambda: not fires(), "the alert has ended")
+        for _ in range(2):
             target.value = 1.0
             sidecar.wait_for_gate("live", "closed")
-            sidecar.wait_for_gate("live", "open")
             target.value = 0.0
-            eventually(lambda: not fires(), "the alert has ended")
-            real = live_pauses(sidecar)
-            arguments = (
-                "--prometheus", prometheus.url, "--since", iso(since),
-                "--config", config_file(tmp_path, "a.yaml", config),
-                "--group-wait", GROUP_WAIT, "--group-interval", GROUP_INTERVAL,
-            )  # fmt: skip
-            by_series = report(*arguments)
-            by_rules = report(*arguments, "--rules", rule_file(tmp_path, LIVE))
+            sidecar.wait_for_gate("live", "open")
+        # It lasts for longer than a pause may.
+        eventually(lambda: not fires(), "the alert has ended")
+        target.value = 1.0
+        sidecar.wait_for_gate("live", "closed")
+        sidecar.wait_for_gate("live", "open")
+        target.value = 0.0
+        eventually(lambda: not fires(), "the alert has ended")
+        real = live_pauses(sidecar)
+        arguments = (
+            "--prometheus", prometheus.url, "--since", iso(since),
+            "--config", config_file(tmp_path, "a.yaml", config),
+            "--group-wait", GROUP_WAIT, "--group-interval", GROUP_INTERVAL,
+        )  # fmt: skip
+        by_series = report(*arguments)
+        by_rules = report(*arguments, "--rules", rule_file(tmp_path, LIVE))
     assert [cause for *_, cause in real] == ["recovered", "recovered", "max_pause"]
     for found in (by_series, by_rules):
         assert found["step_secs"] == EVALUATION
@@ -578,8 +580,6 @@ def test_a_backtest_says_what_the_real_chain_did(tmp_path: Path) -> None:
 
 def test_a_day_of_a_hundred_alerts_costs_little() -> None:
     """The figures of a week are those of `python -m bench.backtest`; here a day must not cost what a week may."""
-    from bench.backtest import measure
-
     cost = measure(100, 1)
     assert cost.pauses > 300
     assert cost.refused_queries == 0
@@ -588,7 +588,7 @@ def test_a_day_of_a_hundred_alerts_costs_little() -> None:
 
 
 def test_the_tutorials_commands_work(history, tmp_path: Path) -> None:
-    prometheus, week = history
+    prometheus, _week = history
     page = (ROOT / "docs/tutorial/would-it-have-helped.md").read_text()
     for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", page, re.DOTALL):
         (tmp_path / name).write_text(text)

@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, 
     # It keeps to one core: in a process of its own.
     command = [sys.executable, "-m", "bench", "--short"]
     command += ["--json", str(folder / "found.json"), "--plot", str(folder / "found.png")]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return json.loads((folder / "found.json").read_text()), ended.stdout, folder / "found.png"
 
@@ -40,11 +40,8 @@ def test_every_scenario_is_measured(run: tuple[dict[str, Any], str, Path]) -> No
 def test_every_figure_is_positive_and_beside_its_peers(run: tuple[dict[str, Any], str, Path]) -> None:
     result, _, _ = run
     for one, figure in zip(result["figures"], figures(SHORT), strict=True):
-        # Memory is told in pages: a few who are parked may take no further one.
-        few = "memory for each" in one["what"]
         for spread in [one["ours"], *([one["theirs"], one["ratio"]] if figure.peer else [])]:
-            assert 0 <= spread["least"] <= spread["median"] <= spread["most"], one
-            assert few or spread["least"] > 0, one
+            assert 0 < spread["least"] <= spread["median"] <= spread["most"], one
         assert (one["met"] is None) == (one["bar"] is None)
 
 
@@ -64,7 +61,9 @@ def test_the_docs_page_is_written_from_what_was_measured(
     report.write(page, result)
     bars = [one for one in result["figures"] if one["bar"]]
     text = page.read_text()
-    assert text.startswith("Before.\n") and text.endswith("\nAfter.\n") and "old" not in text
+    assert text.startswith("Before.\n")
+    assert text.endswith("\nAfter.\n")
+    assert "old" not in text
     assert all(one["what"] in text for one in bars)
     report.write(page, result)
     assert page.read_text() == text

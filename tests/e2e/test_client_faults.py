@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -443,7 +442,7 @@ def test_an_agent_survives_any_exception(monkeypatch) -> None:
 
 
 @pytest.fixture
-def surprises(tmp_path: Path, monkeypatch) -> Iterator[None]:
+def surprises(tmp_path: Path, monkeypatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password secret\n")
     netrc.chmod(0o600)
@@ -452,7 +451,6 @@ def surprises(tmp_path: Path, monkeypatch) -> Iterator[None]:
         monkeypatch.setenv(name, f"http://user:secret@127.0.0.1:{free_port()}")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(tmp_path / "none.pem"))
-    yield
 
 
 @pytest.mark.parametrize("token", [None, "good-token"])
@@ -492,7 +490,7 @@ def test_a_proxy_is_used_for_a_sidecar_elsewhere(monkeypatch) -> None:
             eventually(
                 lambda: any(one.method == "CONNECT" for one in server.requests), "a tunnel is asked for"
             )
-        assert [one.target for one in server.requests if one.method == "CONNECT"][0] == "sidecar.invalid:443"
+        assert next(one.target for one in server.requests if one.method == "CONNECT") == "sidecar.invalid:443"
 
 
 # -- pacing ---------------------------------------------------------------------------------------
@@ -544,7 +542,12 @@ _pause = link_module.PollPacer.pause_secs
 def exit_of(script: str, *args: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-c", script, *args], env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, *args],
+        check=False,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 

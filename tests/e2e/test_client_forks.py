@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
@@ -102,6 +103,7 @@ def ended_well(pid):
 def run(sidecar: Sidecar, scope: str, script: str, fork: str = "os.fork") -> str:
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PRELUDE + FORKS[fork] + "\n" + script],
+        check=False,
         env={
             **environment(sidecar, scope),
             "WELLBEING_CLIENT_REPORT_SECS": "0.2" if fork == "os.fork" else "0",
@@ -354,6 +356,7 @@ if __name__ == "__main__":
     )
     done = subprocess.run(
         [sys.executable, str(program), method],
+        check=False,
         env=environment(sidecar, scope),
         capture_output=True,
         text=True,
@@ -370,7 +373,7 @@ class Gunicorn(Process):
         command += ["-b", f"127.0.0.1:{port}", *kind, "gated_wsgi:app"]
         super().__init__(command, ROOT, environment(sidecar, scope))
 
-    def __enter__(self) -> Gunicorn:
+    def __enter__(self) -> Self:
         eventually(lambda: self.alive() or "Listening at" in "".join(self.lines), "it listens")
         return self
 

@@ -37,7 +37,9 @@ with Gate(sys.argv[1], scope="team-a/llama") as gate:
 
 def run(*command: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("WELLBEING_", "PYTHON"))}
-    return subprocess.run(command, cwd=cwd, env={**clean, **env}, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, check=False, cwd=cwd, env={**clean, **env}, capture_output=True, text=True, timeout=300
+    )
 
 
 def must(*command: str, cwd: Path) -> str:

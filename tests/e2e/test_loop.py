@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 import pytest
 import requests
@@ -38,7 +39,7 @@ class Loop:
     def __init__(self, *, pausing: bool) -> None:
         self.sidecar = Sidecar({"defaults": {"pause_on_distressed": pausing}})
 
-    def __enter__(self) -> Loop:
+    def __enter__(self) -> Self:
         self.sidecar.__enter__()
         self.target = Target().__enter__()
         self.alertmanager = Alertmanager(self.sidecar.url + "/v1/alerts").__enter__()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import openai
 import pytest
@@ -38,7 +39,7 @@ class Server(Process):
         env = {**os.environ, "PYTHONPATH": f"{ROOT}:{SERVERS}", **environ}
         super().__init__([sys.executable, *command], ROOT, env)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         def ready() -> bool:
             self.alive()
             try:

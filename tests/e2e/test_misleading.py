@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually, free_port
@@ -118,8 +119,6 @@ def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interv
 
 
 def yaml_of(own: Sidecar) -> dict:
-    import yaml
-
     return yaml.safe_load(own.config_path.read_text())
 
 
@@ -492,15 +491,14 @@ def test_a_target_that_stops_answering_resolves_its_alerts_so_rules_watch_it_too
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     rules = [{"name": "all", "rules": [{**DISTRESSED, "keep_firing_for": "5s"}, DOWN]}]
-    with Target() as target:
-        with Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
-            target.value = 1.0
-            own.wait_for_gate("", "closed")
-            target.__exit__()
-            eventually(lambda: prometheus.value('ALERTS{alertname="EngineDown"}') == 1, "the engine is down")
-            eventually(lambda: len(own.status()["signals"]) == 1 and down_alone(prometheus), "stale")
-            kinds = [entry["kind"] for entry in own.get("/v1/history").json()["entries"]]
-            assert kinds == ["pause", "intervention"], "the gate was never open in between"
+    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
+        target.value = 1.0
+        own.wait_for_gate("", "closed")
+        target.__exit__()
+        eventually(lambda: prometheus.value('ALERTS{alertname="EngineDown"}') == 1, "the engine is down")
+        eventually(lambda: len(own.status()["signals"]) == 1 and down_alone(prometheus), "stale")
+        kinds = [entry["kind"] for entry in own.get("/v1/history").json()["entries"]]
+        assert kinds == ["pause", "intervention"], "the gate was never open in between"
 
 
 def down_alone(prometheus: Prometheus) -> bool:

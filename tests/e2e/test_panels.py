@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Self
 
 import pytest
 import yaml
@@ -77,7 +78,7 @@ class Vllm:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Vllm:
+    def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -152,11 +153,11 @@ def queries() -> list:
             for target in panel.get("targets", ()):
                 name = f"{board.uid}:{panel['title']}:{target['refId']}"
                 found.append(pytest.param(panel["title"], target["expr"], id=name))
-        for one in raw.get("annotations", {}).get("list", ()):
-            if "expr" in one:
-                found.append(
-                    pytest.param(one["name"], one["expr"], id=f"{board.uid}:annotation:{one['name']}")
-                )
+        found += [
+            pytest.param(one["name"], one["expr"], id=f"{board.uid}:annotation:{one['name']}")
+            for one in raw.get("annotations", {}).get("list", ())
+            if "expr" in one
+        ]
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 import requests
@@ -66,7 +67,7 @@ class Running(Process):
     def __init__(self, command: list[str], folder: Path) -> None:
         super().__init__(command, folder)
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import requests
@@ -53,7 +53,7 @@ class Secured:
         }
         self.sidecar = Sidecar(config, env=TOKENS, port=port)
 
-    def __enter__(self) -> Secured:
+    def __enter__(self) -> Self:
         self.sidecar.__enter__()
         self.url = self.sidecar.url = self.sidecar.url.replace("http:", "https:")
         self.sidecar.session.verify = str(self.folder / "cert.pem")
@@ -127,8 +127,9 @@ def test_a_certificate_says_who_somebody_is(secured: Secured) -> None:
 
 def test_old_versions_of_tls_are_refused(secured: Secured) -> None:
     context = ssl.create_default_context(cafile=str(secured.folder / "cert.pem"))
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match=r"TLSv1 is deprecated"):
         context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with socket.create_connection(secured.sidecar.where) as sock, pytest.raises(ssl.SSLError):

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -35,7 +35,8 @@ class EngineStub:
                 data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self._answer(json.loads(data) if data else None)
 
-            do_PUT = do_POST
+            def do_PUT(self) -> None:
+                self.do_POST()
 
             def _answer(self, body: Any) -> None:
                 stub.requests.append((self.command, self.path, body))
@@ -64,7 +65,7 @@ class EngineStub:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
 
-    def __enter__(self) -> EngineStub:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from .process import eventually, program
 
@@ -60,10 +61,12 @@ def _mounts(root: Path, *, writable: bool) -> str:
         if Path("/", name).is_dir() and not Path("/", name).is_symlink():
             lines.append(f"mkdir -p {name} && mount --bind /{name} {name} && mount -o remount,bind,ro {name}")
         elif Path("/", name).is_symlink():
-            lines.append(f"[ -L {name} ] || ln -s {os.readlink(Path('/', name))} {name}")
+            lines.append(f"[ -L {name} ] || ln -s {Path('/', name).readlink()} {name}")
     lines.append("mkdir -p dev proc tmp && chmod 1777 tmp && mount -t tmpfs tmpfs dev")
-    for device in ("null", "zero", "urandom"):
-        lines.append(f"touch dev/{device} && mount --bind /dev/{device} dev/{device}")
+    lines += [
+        f"touch dev/{device} && mount --bind /dev/{device} dev/{device}"
+        for device in ("null", "zero", "urandom")
+    ]
     lines.append(
         "mkdir -m 1777 dev/shm && mount -t tmpfs -o mode=1777 tmpfs dev/shm && mount --bind /proc proc"
     )
@@ -91,6 +94,7 @@ def _run(stage: Stage, command: str) -> None:
     script = f"{_mounts(stage.folder, writable=True)}\nexec {shlex.join(inside)}"
     done = subprocess.run(
         [program("unshare"), "--mount", "--propagation", "private", "/bin/sh", "-c", script],
+        check=False,
         env=env,
         capture_output=True,
         text=True,
@@ -99,17 +103,18 @@ def _run(stage: Stage, command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
+def _substitute(text: str, variables: dict[str, str]) -> str:
+    """``text`` with the values of the known ``${NAME}``."""
+    return re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match[1], match[0]), text)
+
+
 def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
     """Build ``dockerfile`` in ``folder``. Returns the last stage."""
     stages: dict[str, Stage] = {}
     arguments: dict[str, str] = {}
     stage: Stage | None = None
-    for name, value in instructions(dockerfile):
-        value = re.sub(
-            r"\$\{(\w+)\}",
-            lambda match: {**arguments, **(stage.env if stage else {})}.get(match[1], match[0]),
-            value,
-        )
+    for name, written in instructions(dockerfile):
+        value = _substitute(written, {**arguments, **(stage.env if stage else {})})
         if name == "ARG":
             key, _, default = value.partition("=")
             arguments.setdefault(key, default)
@@ -210,7 +215,7 @@ class Container:
                 stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
-    def __enter__(self) -> Container:
+    def __enter__(self) -> Self:
         children = Path(f"/proc/{self._popen.pid}/task/{self._popen.pid}/children")
         self.pid = int(eventually(lambda: children.read_text().split(), "the process has started")[0])
         return self

@@ -35,7 +35,11 @@ def load(text: str) -> list[Object]:
 @functools.cache
 def _built(folder: Path) -> str:
     done = subprocess.run(
-        [program("kubectl"), "kustomize", str(folder)], capture_output=True, text=True, timeout=60
+        [program("kubectl"), "kustomize", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -134,8 +138,10 @@ def snippets(language: str, section: str = "") -> list[str]:
     """The code blocks of a language in the guide, or below one of its headings."""
     text = guide()
     if section:
-        (text,) = re.findall(rf"^(#+) {re.escape(section)}\n(.*?)(?=^\1 |\Z)", text, re.M | re.S)[0][1:]
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+        (text,) = re.findall(
+            rf"^(#+) {re.escape(section)}\n(.*?)(?=^\1 |\Z)", text, re.MULTILINE | re.DOTALL
+        )[0][1:]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def copy_of(objects: list[Object]) -> list[Object]:

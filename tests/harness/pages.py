@@ -11,11 +11,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from .process import eventually, program
 
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.M | re.S)
+_FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (\S+\.\w+)\n")
 
 
@@ -44,7 +45,7 @@ def blocks(page: str, *languages: str) -> list[Block]:
     """The blocks of a page in these languages; in all languages if none is named."""
     text = (ROOT / page).read_text()
     found = [
-        Block(page, language, re.sub(rf"^{indent}", "", body, flags=re.M))
+        Block(page, language, re.sub(rf"^{indent}", "", body, flags=re.MULTILINE))
         for indent, language, body in _FENCE.findall(text)
     ]
     return [one for one in found if not languages or one.language in languages]
@@ -151,7 +152,7 @@ class Terminals:
         }
         self._running: list[Running] = []
 
-    def __enter__(self) -> Terminals:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -146,6 +146,11 @@ class SharedMemoryStore:
             self.on_status()
         self.filled.set()
 
+    beat_secs = 1.0
+
+    async def beat(self) -> None:
+        self.check()
+
     async def load(self, now: float) -> StoredState:
         if not self.data.up:
             raise StoreUnavailable("the store is down")

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 import yaml
@@ -57,7 +57,7 @@ class Sidecar(Process):
     def configure(self, config: dict[str, Any]) -> None:
         self.config_path.write_text(yaml.safe_dump(config))
 
-    def __enter__(self) -> Sidecar:
+    def __enter__(self) -> Self:
         try:
             self._find()
         except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import statistics
@@ -102,7 +101,7 @@ class Soak:
                 while not self._stop.is_set():
                     act(session, rng)
                     self.report.operations[name] = self.report.operations.get(name, 0) + 1
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread of the test
             self._failures.append(error)
 
     # -- the load ---------------------------------------------------------------------------------
@@ -159,7 +158,7 @@ class Soak:
         self.report.samples.append(
             Sample(
                 time.monotonic(),
-                len(os.listdir(f"/proc/{self._sidecar.worker_pid}/fd")),
+                len(list(Path(f"/proc/{self._sidecar.worker_pid}/fd").iterdir())),
                 pss_kb(self._sidecar.worker_pid),
                 sum(status["counters"]["waiters"] for status in below),
                 len(below),

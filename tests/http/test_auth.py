@@ -13,6 +13,7 @@ import requests
 
 from harness.process import eventually
 from harness.sidecar import Sidecar
+from sidecar.alerts import fingerprint_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
@@ -203,8 +204,6 @@ def test_a_webhook_of_a_scope_tells_of_it_alone(sidecar: Sidecar) -> None:
 
     own = {"alertname": "Own", "severity": "critical", "wellbeing_scope": "team-a/m"}
     other = {"alertname": "Other", "severity": "critical", "wellbeing_scope": "team-b"}
-    from sidecar.alerts import fingerprint_of  # noqa: PLC0415
-
     assert outcome(all_, alert(fingerprint_of(other), **other)) == "applied"
     # Not theirs, by its labels; nor by another's fingerprint under labels of their own.
     assert outcome(mine, alert(fingerprint_of(other), status="resolved", **other)) == "ignored"

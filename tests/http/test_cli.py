@@ -22,7 +22,9 @@ def run(
 ) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "sidecar", *arguments]
     environ = {**os.environ, **(env or {})}
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, encoding=encoding, timeout=30)
+    return subprocess.run(
+        command, check=False, cwd=ROOT, env=environ, capture_output=True, encoding=encoding, timeout=30
+    )
 
 
 def ask(sidecar: Sidecar, *arguments: str) -> str:
@@ -378,7 +380,7 @@ def test_every_command_can_be_shown_in_ascii(sidecar: Sidecar, scope: str, encod
 def test_what_is_no_text_is_refused(sidecar: Sidecar, scope: str) -> None:
     for arguments in (["status", b"\xff"], ["pause", scope, "--reason", b"\xff"]):
         command = [sys.executable, "-m", "sidecar", *arguments, "--url", sidecar.url]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=30)
         assert done.returncode == 1
         assert "is not text in UTF-8" in done.stderr
 
@@ -387,15 +389,19 @@ def test_a_reader_that_goes_away_is_no_error(sidecar: Sidecar) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "sidecar", "status", "--url", sidecar.url]
-    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30)
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30
+    )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_full_disk_is_said(sidecar: Sidecar) -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "sidecar", "status", "--url", sidecar.url]
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        done = subprocess.run(
+            command, check=False, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+        )
     assert (done.returncode, done.stderr) == (
         1,
         "wellbeing-sidecar: the output cannot be written: No space left on device\n",

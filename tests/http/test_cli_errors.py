@@ -14,6 +14,7 @@ from harness.process import free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.cli import main
+from sidecar.cli.parser import make_parser
 from sidecar.cli.sidecar_requests import DEFAULT_URL
 
 HTML = b"<html>nginx</html>"
@@ -199,6 +200,4 @@ def test_credentials(capsys, tmp_path: Path, monkeypatch) -> None:
 def test_an_empty_variable_counts_as_none(capsys, monkeypatch) -> None:
     monkeypatch.setenv("WELLBEING_URL", "")
     monkeypatch.setenv("WELLBEING_TOKEN", "")
-    from sidecar.cli.parser import make_parser
-
     assert make_parser().parse_args(["status"]).url == DEFAULT_URL

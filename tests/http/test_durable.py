@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import resource
 import sqlite3
 import stat
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import requests
@@ -42,7 +45,7 @@ def test_state_holds_and_history_survive_a_kill(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
     with start(tmp_path) as second:
         after = [second.status(scope) for scope in ("a", "b/c", "d")]
-        for old, new in zip(before, after):
+        for old, new in zip(before, after, strict=True):
             assert (old["signals"], old["holds"], old["gate"]) == (new["signals"], new["holds"], new["gate"])
             assert new["version"] > old["version"], "a version never comes again"
             assert new["counters"]["requests_total"] == 0
@@ -131,7 +134,7 @@ def test_values_that_cannot_be_are_damage(tmp_path: Path, damage: str) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute(damage)
     db.close()
-    with pytest.raises(AssertionError, match="state.db is damaged or not a store.*quarantine"):
+    with pytest.raises(AssertionError, match=r"state\.db is damaged or not a store.*quarantine"):
         start(tmp_path).__enter__()
     with start(tmp_path, store={"on_corrupt": "quarantine"}) as second:
         second.wait_log("store_quarantined")
@@ -184,6 +187,11 @@ def mounted(folder: Path, options: str) -> tuple[str, ...]:
     return (*namespace, "sh", "-c", script, str(folder))
 
 
+def write_without_end(file: io.RawIOBase) -> NoReturn:
+    while True:
+        file.write(bytes(512))
+
+
 def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -192,8 +200,7 @@ def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
         seen = Path(f"/proc/{own.worker_pid}/root{disk}")
         filler = (seen / "filler").open("wb", buffering=0)
         with pytest.raises(OSError, match="No space left"):
-            while True:
-                filler.write(bytes(512))
+            write_without_end(filler)
         filler.close()
 
         refused: list[requests.Response] = []
@@ -228,8 +235,6 @@ def test_a_directory_that_cannot_be_written_to_is_refused_by_name(tmp_path: Path
 def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.pause("a", "short", max_pause_secs=1)
-        import resource
-
         # No file may grow: what a full disk does to writes.
         resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x"}, timeout=30)

@@ -213,14 +213,17 @@ def test_an_engine_that_leaves_the_config_and_does_not_answer_is_resumed_later()
 
 
 def test_at_another_url_the_old_engine_is_resumed_and_the_new_one_paused() -> None:
-    with EngineStub("vllm") as old, EngineStub("vllm") as new:
-        with Sidecar({"engines": [config("vllm", old)]}) as own:
-            own.pause("vllm")
-            agree(own, "vllm", old, paused=True)
-            own.configure({"engines": [config("vllm", new)]})
-            own.ok_reload()
-            agree(own, "vllm", new, paused=True)
-            eventually(lambda: not old.paused, "the old one is let go")
+    with (
+        EngineStub("vllm") as old,
+        EngineStub("vllm") as new,
+        Sidecar({"engines": [config("vllm", old)]}) as own,
+    ):
+        own.pause("vllm")
+        agree(own, "vllm", old, paused=True)
+        own.configure({"engines": [config("vllm", new)]})
+        own.ok_reload()
+        agree(own, "vllm", new, paused=True)
+        eventually(lambda: not old.paused, "the old one is let go")
 
 
 def test_an_engine_whose_config_changes_at_the_same_url_is_not_resumed_in_between() -> None:

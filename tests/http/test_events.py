@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -48,7 +48,7 @@ class Follower:
     def seen(self) -> list[tuple[str, str, str, str]]:
         return [(kind, shot["scope"], shot["gate"], shot["state"]) for kind, shot in self.events]
 
-    def __enter__(self) -> Follower:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,8 +124,7 @@ def test_streams_are_limited_and_make_room(sidecar: Sidecar) -> None:
 
 
 def test_a_stream_ends_with_the_sidecar() -> None:
-    with Sidecar() as own:
-        with Follower(own, "") as follower:
-            eventually(lambda: follower.events, "the snapshot")
-            own.stop()
-            assert follower.ended.wait(30)
+    with Sidecar() as own, Follower(own, "") as follower:
+        eventually(lambda: follower.events, "the snapshot")
+        own.stop()
+        assert follower.ended.wait(30)

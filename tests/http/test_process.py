@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -25,7 +27,9 @@ def serve(folder: Path, *arguments: str, env: dict | None = None, inside: tuple[
     """What comes of a sidecar that cannot start: it ends by itself."""
     command = [*inside, sys.executable, "-m", "sidecar", "serve", *arguments]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=30
+    )
 
 
 def the_line(done: subprocess.CompletedProcess, status: int) -> str:
@@ -253,8 +257,7 @@ def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
                 seen.append(line)
                 if "sidecar.cli.exit_statuses" in line:
                     break
-            for line in (started.stderr.readline() for _ in range(nth * 25)):
-                seen.append(line)
+            seen += [started.stderr.readline() for _ in range(nth * 25)]
             started.send_signal(signal.SIGTERM if nth % 2 else signal.SIGINT)
             rest = started.stderr.read()
             assert started.wait(30) == 0, rest
@@ -378,11 +381,11 @@ def test_a_terminal_shows_no_traceback_for_ctrl_c(tmp_path: Path) -> None:
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        preexec_fn=_own_terminal,
+        preexec_fn=_own_terminal,  # noqa: PLW1509 - only the child can take the terminal
     )
     os.close(follower)
     shown = ""
-    with open(leader, "rb", buffering=0) as terminal, started:
+    with os.fdopen(leader, "rb", buffering=0) as terminal, started:
         while "listening" not in shown:
             shown += os.read(leader, 4096).decode()
         terminal_in = os.dup(leader)
@@ -398,8 +401,5 @@ def test_a_terminal_shows_no_traceback_for_ctrl_c(tmp_path: Path) -> None:
 
 
 def _own_terminal() -> None:
-    import fcntl
-    import termios
-
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

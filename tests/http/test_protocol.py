@@ -150,11 +150,15 @@ def test_routes_beside_the_gate_are_not_the_gate(sidecar: Sidecar) -> None:
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
+def send_up_to(sock: socket.socket, count: int) -> None:
+    sent = 0
+    while sent < count:
+        sent += sock.send(GATE * 1000)
+
+
 def test_a_client_that_does_not_read_is_not_served_on(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         connection.sock.settimeout(1)
-        sent = 0
         with pytest.raises(TimeoutError):
-            while sent < 200_000_000:
-                sent += connection.sock.send(GATE * 1000)
+            send_up_to(connection.sock, 200_000_000)
         assert sidecar.gate().status_code == 200

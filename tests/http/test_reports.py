@@ -22,9 +22,13 @@ class Client:
     def report(
         self, requests=0, blocked=0, waited=0, timed_out=0, abandoned=0, *, again: bool = False, waits=None
     ):
-        counts = dict(
-            requests=requests, blocked=blocked, waited=waited, timed_out=timed_out, abandoned=abandoned
-        )
+        counts = {
+            "requests": requests,
+            "blocked": blocked,
+            "waited": waited,
+            "timed_out": timed_out,
+            "abandoned": abandoned,
+        }
         self.sequence += not again
         body = {
             "client": self.name,

@@ -81,7 +81,7 @@ class Parked:
 def parked(sidecar: Sidecar, credential: str) -> Parked:
     sidecar.pause("a")
     # Its own watch needs the role of a worker: the version is in the status as well.
-    sidecar.etag = lambda scope: '"%d"' % sidecar.status(scope)["version"]  # type: ignore[attr-defined]
+    sidecar.etag = lambda scope: f'"{sidecar.status(scope)["version"]:d}"'  # type: ignore[attr-defined]
     return Parked(sidecar, "a", credential)
 
 

@@ -141,7 +141,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.yaml: cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_config(tmp_path / "nowhere.yaml", {})
 
 
@@ -196,7 +196,8 @@ def test_every_key_is_documented() -> None:
 
 def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
     bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in zip("abcdef", "bcdefg")
+        f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n"
+        for before, name in zip("abcdef", "bcdefg", strict=True)
     )
     assert "has more than" in problems(tmp_path, bomb)[0]
 
@@ -208,4 +209,4 @@ def test_whatever_is_written_is_a_config_or_a_config_error(tmp_path_factory, tex
     try:
         load_config(path, {})
     except ConfigError as error:
-        assert error.problems
+        assert error.problems  # noqa: PT017 - it may be accepted as well

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..base import StoreError, StoreUnavailable
+from sidecar.store.base import StoreError, StoreUnavailable
+
 from .connection import RedisConnection
 from .settings import RedisSettings
 
@@ -45,8 +46,8 @@ async def check_server(connection: RedisConnection, settings: RedisSettings) -> 
         )
     elif config.get("appendonly") != "yes":
         warnings.append(
-            f"{where} keeps no append-only file: its restart loses acknowledged commands; set appendonly yes and "
-            "appendfsync always"
+            f"{where} keeps no append-only file: its restart loses acknowledged commands; set appendonly yes "
+            "and appendfsync always"
         )
     elif config.get("appendfsync") != "always":
         kept = {"everysec": "the last second of", "no": "any number of the last"}

@@ -1,24 +1,30 @@
-"""Connections to Redis: one server, the master of a Sentinel group, or the node of a cluster with our keys."""
+"""Connections to Redis: to one server, to the master of a Sentinel group, or to a node of a cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..base import StoreError, StoreUnavailable
+from sidecar.store.base import StoreError, StoreUnavailable
+
 from .address import RedisAddress
 from .scripts import digest
 from .settings import RedisSettings
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
 
 logger = logging.getLogger(__name__)
 
-_MISSING = "store redis: needs the package redis: install it with pip install 'wellbeing-sidecar[server,redis]'"
+NextMessage = Callable[[float], Awaitable[bytes | None]]
+"""Waits up to so many seconds for a message; None: there was none."""
+
+_MISSING = (
+    "store redis: needs the package redis: install it with pip install 'wellbeing-sidecar[server,redis]'"
+)
 
 
 class RedisConnection:
@@ -52,11 +58,11 @@ class RedisConnection:
 
         async def call(client: Redis) -> Any:  # noqa: ANN401
             try:
-                return await client.execute_command(
-                    "EVALSHA", digest(script), len(keys), *keys, *args, keys=list(keys)
+                return await execute(
+                    client, "EVALSHA", digest(script), len(keys), *keys, *args, keys=list(keys)
                 )
             except NoScriptError:
-                return await client.execute_command("EVAL", script, len(keys), *keys, *args)
+                return await execute(client, "EVAL", script, len(keys), *keys, *args)
 
         return await self.call(call)
 
@@ -80,13 +86,33 @@ class RedisConnection:
                 self._client = await self._connect()
             return self._client
 
-    async def subscribe(self, channel: str) -> PubSub:
-        """A subscription to ``channel`` that is in force."""
-        pubsub = (await self.client()).pubsub()
-        await pubsub.subscribe(channel)
-        async with asyncio.timeout(self._settings.timeout_secs):
-            await pubsub.get_message(timeout=self._settings.timeout_secs)
-        return pubsub
+    @asynccontextmanager
+    async def subscription(self, channel: str) -> AsyncIterator[NextMessage]:
+        """A subscription to ``channel`` that is in force: a function that waits for the next message.
+
+        Raises:
+            StoreUnavailable: it could not be made, or the connection was lost.
+        """
+        pubsub: Any = None
+        failures = self.failures
+
+        async def next_message(secs: float) -> bytes | None:
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=secs)
+            return None if message is None else message["data"]
+
+        try:
+            pubsub = (await self.client()).pubsub()
+            async with asyncio.timeout(self._settings.timeout_secs):
+                await pubsub.subscribe(channel)
+                while await pubsub.get_message(timeout=self._settings.timeout_secs) is None:
+                    pass
+            yield next_message
+        except failures as error:
+            await self.reset(error)
+            raise StoreUnavailable(self.describe(error)) from error
+        finally:
+            if pubsub is not None:
+                await _close(pubsub)
 
     async def reset(self, error: BaseException) -> None:
         """Forget where a cluster has our keys after ``error``. Other clients connect again by themselves."""
@@ -115,17 +141,20 @@ class RedisConnection:
                 "WELLBEING_REDIS__PASSWORD"
             )
         if kind == "NoPermissionError" or "NOPERM" in text:
-            return f"{where} does not permit a command: {text}: give the ACL user the commands in the documentation"
+            return f"{where} does not permit a command: {text}: extend the rights of the ACL user"
         if kind == "ReadOnlyError":
             return f"{where} is a replica: name the master, or use redis+sentinel://"
         if kind == "MasterNotFoundError":
-            return f"Sentinel {self.address} knows no master {self.address.master!r}: check its name and health"
+            return (
+                f"Sentinel {self.address} knows no master {self.address.master!r}: check its name and health"
+            )
         if kind in ("TimeoutError", "CancelledError"):
             return f"{where} did not answer within {self._settings.timeout_secs:g} s"
         if kind == "BusyLoadingError":
             return f"{where} is loading its data"
         if isinstance(error, FileNotFoundError | PermissionError) and error.filename:
-            return f"{error.filename} cannot be read: {error.strerror}: check redis.password_file and the TLS files"
+            files = "check redis.password_file and the TLS files"
+            return f"{error.filename} cannot be read: {error.strerror}: {files}"
         if kind in ("ConnectionError", "ConnectionRefusedError", "OSError", "gaierror"):
             return f"{where} cannot be reached: {text}"
         return f"{where}: {text or kind}"
@@ -134,20 +163,23 @@ class RedisConnection:
 
     async def _connect(self) -> Redis:
         try:
-            from redis.asyncio import Redis, Sentinel  # noqa: PLC0415 - 11 MB that only this store needs
+            from redis import asyncio as asyncio_redis  # noqa: PLC0415 - 11 MB that only this store needs
         except ImportError:
             raise StoreError(_MISSING) from None
         options = self._options()
         if self.address.kind == "sentinel":
-            plain = {key: value for key, value in options.items() if key not in ("db", "username", "password")}
-            self._sentinel = Sentinel(self.address.hosts, sentinel_kwargs=plain, **options)
+            plain = {
+                key: value for key, value in options.items() if key not in ("db", "username", "password")
+            }
+            sentinel: Any = asyncio_redis.Sentinel
+            self._sentinel = sentinel(self.address.hosts, sentinel_kwargs=plain, **options)
             client: Redis = self._sentinel.master_for(self.address.master)
             return client
         if self.address.kind == "cluster":
             host, port = await self._find_node(options)
-            return Redis(host=host, port=port, **options)
+            return asyncio_redis.Redis(host=host, port=port, **options)
         [(host, port)] = self.address.hosts[:1]
-        return Redis(host=host, port=port, **options)
+        return asyncio_redis.Redis(host=host, port=port, **options)
 
     async def _find_node(self, options: dict[str, Any]) -> tuple[str, int]:
         """The cluster's node that has the slot of our keys."""
@@ -159,7 +191,7 @@ class RedisConnection:
         for host, port in self.address.hosts:
             client = Redis(host=host, port=port, **options)
             try:
-                for first, until, node, *_ in await client.execute_command("CLUSTER", "SLOTS"):
+                for first, until, node, *_ in await execute(client, "CLUSTER", "SLOTS"):
                     if first <= slot <= until:
                         name = node[0].decode() if isinstance(node[0], bytes) else node[0]
                         return name or host, int(node[1])
@@ -196,7 +228,12 @@ class RedisConnection:
         return options
 
 
-async def _close(client: Redis) -> None:
+async def execute(client: Any, *args: object, **options: object) -> Any:  # noqa: ANN401 - as Redis answers
+    """The answer to the command ``args``."""
+    return await client.execute_command(*args, **options)
+
+
+async def _close(client: Any) -> None:  # noqa: ANN401 - whatever has a connection
     try:
         await client.aclose()
     except Exception as error:  # noqa: BLE001 - a broken connection is closed as well

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..entries import HistoryEntry, HistoryQuery
-from .connection import RedisConnection
+from sidecar.store.entries import HistoryEntry, HistoryQuery
+
+from .connection import RedisConnection, execute
 from .keys import RedisKeys
 from .records import entry_of, entry_text
 from .settings import RedisSettings
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _PAGE = 100
 """Entries that are read in one call. Decoding them takes about a millisecond."""
@@ -57,15 +55,18 @@ class RedisHistory:
         return found
 
     async def _page(self, upper: str) -> list[HistoryEntry]:
-        async def read(client: Redis) -> Any:  # noqa: ANN401 - as Redis answers
-            return await client.execute_command("XREVRANGE", self._key, upper, "-", "COUNT", _PAGE)
+        async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
+            return await execute(client, "XREVRANGE", self._key, upper, "-", "COUNT", _PAGE)
 
-        return [entry_of(int(key.split(b"-")[0]), values[b"e"]) for key, values in await self._connection.call(read)]
+        return [
+            entry_of(int(key.split(b"-")[0]), values[b"e"])
+            for key, values in await self._connection.call(read)
+        ]
 
     async def append(self, entries: list[HistoryEntry]) -> None:
         """Append ``entries``, oldest first; each gets a new id. Raises `StoreUnavailable`."""
 
-        async def write(client: Redis) -> None:
+        async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
             last = await client.hincrby(self._meta, "history", len(entries))
             pipeline = client.pipeline(transaction=True)
             for number, entry in enumerate(entries, last - len(entries) + 1):
@@ -79,10 +80,10 @@ class RedisHistory:
         """Remove what is above the limits. Raises `StoreUnavailable`."""
         settings = self._settings
 
-        async def trim(client: Redis) -> None:
-            await client.execute_command("XTRIM", self._key, "MAXLEN", settings.history_max_entries)
+        async def trim(client: Any) -> None:  # noqa: ANN401 - the same
+            await execute(client, "XTRIM", self._key, "MAXLEN", settings.history_max_entries)
             while True:
-                oldest = await client.execute_command("XRANGE", self._key, "-", "+", "COUNT", _PAGE)
+                oldest = await execute(client, "XRANGE", self._key, "-", "+", "COUNT", _PAGE)
                 expired = 0
                 for key, values in oldest:
                     number = int(key.split(b"-")[0])
@@ -90,6 +91,6 @@ class RedisHistory:
                         expired = number
                 if not expired:
                     return
-                await client.execute_command("XTRIM", self._key, "MINID", f"{expired + 1}-0")
+                await execute(client, "XTRIM", self._key, "MINID", f"{expired + 1}-0")
 
         await self._connection.call(trim)

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.core.values import ScopeRecord, Tombstone
-
-from ..base import Batch, Change, Offer, Position, StoredState, Versions
-from ..entries import HistoryEntry, entries_of
-from ..json_values import decode, encode, unknown_members, with_unknown
+from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
+from sidecar.store.entries import HistoryEntry, entries_of
+from sidecar.store.json_values import decode, encode, unknown_members, with_unknown
 
 SCHEMA = "1"
 _OFFER = "offer"

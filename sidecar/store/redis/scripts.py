@@ -1,6 +1,6 @@
 """The Lua scripts. Each runs in Redis as one atomic step.
 
-A record is stored as ``VERSION JSON``, a source's version as a number. Lua never decodes and encodes JSON: its
+A record is stored as ``VERSION JSON``, a source's version as a number. Lua does not convert JSON, because its
 numbers would lose digits.
 """
 
@@ -80,7 +80,8 @@ elseif not holder and meta[1] then
   holder = ARGV[1]
 end
 local time = redis.call('TIME')
-return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', redis.call('HGET', KEYS[1], 'term') or '0'}
+local term = redis.call('HGET', KEYS[1], 'term') or '0'
+return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term}
 """
 
 RELEASE = """
@@ -93,7 +94,9 @@ return 'OK'
 LOAD = """
 -- KEYS meta scopes sources tombstones log
 -- ARGV schema new-epoch tokens
-if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then redis.call('HSETNX', KEYS[1], 'schema', ARGV[1]) end
+if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
+  redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
+end
 local function text(key) return table.concat(redis.call('HGETALL', key), '\\n') end
 local tokens = {}
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', ARGV[3])) do

@@ -49,7 +49,7 @@ def tick_through(spans: dict, settings: AlertmanagerSettings) -> list[tuple[floa
         emptied_at = now if members else emptied_at
         firing = {pod for pod, ended in members.items() if ended > now}
         resolved = members.keys() - firing
-        alerts = {pod: None for pod in firing}
+        alerts = dict.fromkeys(firing)
         if settings.send_resolved:
             alerts |= {pod: members[pod] for pod in resolved}
         members = {pod: members[pod] for pod in firing}

@@ -149,7 +149,7 @@ def test_no_secret_is_in_a_message() -> None:
         {"token": "hunter2 "},
         {"url": "http://u:hunter2@h", "token": "t"},
     ):
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match=r"^(url|token): ") as caught:
             Settings.of(secret, {})
         assert "hunter2" not in str(caught.value)
     assert "hunter2" not in Settings(url="http://u:hunter2@h").shown_url

@@ -98,6 +98,19 @@ def test_a_cause_that_ended_just_after_the_gate_opened_is_put_in_again(faults: l
     assert (faults, one.mended_at) == (["stuck", "none", "stuck"], None)
 
 
+def test_a_gate_that_opened_just_after_its_cause_ended_has_recovered_in_more_than_no_time(
+    faults: list[str],
+) -> None:
+    one = subject()
+    one.begin()
+    one.turns = [(time.time(), "pause")]
+    assert one.recovered_secs is None
+    one.see_to_it()
+    one.turns.append((one.mended_at + 0.001, "resume"))
+    assert one.is_settled(time.time() + 1)
+    assert 0 < one.recovered_secs < 0.01
+
+
 def test_a_case_has_settled_once_the_gate_is_open_and_the_backlog_served(faults: list[str]) -> None:
     one = subject()
     one.begin()

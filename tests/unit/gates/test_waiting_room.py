@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
+from sidecar import time_slice
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
@@ -124,8 +126,6 @@ def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> 
 def test_thousands_of_waits_that_run_out_together_end_in_slices(
     tree: GateTree, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sidecar import time_slice
-
     # Time passes only by looking at it: each look takes a tenth of a slice.
     now = iter(range(10**9))
     monkeypatch.setattr(time_slice.time, "perf_counter", lambda: next(now) * 0.0001)
@@ -139,7 +139,7 @@ def test_thousands_of_waits_that_run_out_together_end_in_slices(
             await asyncio.sleep(0)
 
     loop.run_until_complete(look())
-    between = [after - before for before, after in zip(turns, turns[1:], strict=False)]
+    between = [after - before for before, after in itertools.pairwise(turns)]
     assert max(between) <= 15
     assert tree.root.timed_out == 100
 

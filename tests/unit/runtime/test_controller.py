@@ -14,7 +14,8 @@ from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import TreeUpdate
 from sidecar.runtime import controller as controller_module
-from sidecar.runtime.controller import Controller, GatesBehind
+from sidecar.runtime.controller import Controller
+from sidecar.runtime.gate_updates import GatesBehind
 from sidecar.store import Batch, MemoryStore
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
-from harness.shared_store import SharedData, SharedMemoryStore
-from harness.virtual_time import VirtualClock, run_virtual
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.shared_store import SharedData, SharedMemoryStore
+from harness.virtual_time import VirtualClock, run_virtual
 from sidecar.core.commands import AlertFired, AlertResolved, ClaimState, Pause, ReceiveAlerts, Resume
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.core.policy import Policy, PolicyTable
@@ -112,9 +112,9 @@ class Fleet:
                 await self.pass_time(secs)
                 self.data.up = True
                 self.check()
-            case "trim",:
+            case ("trim",):
                 self.data.trimmed = len(self.data.log)
-            case "wipe",:
+            case ("wipe",):
                 self.lost = True
                 self.data.wipe()
             case "back", commits:
@@ -232,7 +232,9 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @relaxed
 @given(size=st.integers(2, 4), steps=st.lists(st.one_of(commands, together, troubles), max_size=25))
-def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(size: int, steps: list[tuple]) -> None:
+def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
+    size: int, steps: list[tuple]
+) -> None:
     play(size, steps)
 
 

@@ -1,0 +1,136 @@
+"""Changes the gates after a commit, and notifies the parked requests and the event streams.
+
+All gates change in one step, so no request sees a changed scope together with an unchanged one. The work
+before that step (computing the new states) is not visible. The work after it (waking, publishing) may come
+later. Both run in time slices.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+
+from sidecar.gates.event_streams import EventStreams
+from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.waiting_room import WaitingRoom
+from sidecar.supervision import Failures, supervised_steps
+from sidecar.time_slice import TimeSlice, run_in_slices
+
+logger = logging.getLogger(__name__)
+
+_LARGE_BATCH = 1_000
+"""With this many scopes, a step over all of them gets an event loop pass of its own."""
+
+
+class GatesBehind(Exception):
+    """The command is durable, but its gates do not show it yet: it is tried again, without a new command."""
+
+
+class GateUpdater:
+    """Changes the gates and notifies what waits at them.
+
+    Args:
+        tree: the gates.
+        room: the parked requests.
+        streams: the event streams.
+        failures: counts what fails after the gates have changed.
+        on_structure_change: called in the step in which paths change their gate, or policies change.
+        on_gate_change: called after gates opened or closed, or paths changed their gate.
+    """
+
+    def __init__(
+        self,
+        tree: GateTree,
+        room: WaitingRoom,
+        streams: EventStreams,
+        failures: Failures,
+        *,
+        on_structure_change: Callable[[], None],
+        on_gate_change: Callable[[], None],
+    ) -> None:
+        self._tree = tree
+        self._room = room
+        self._streams = streams
+        self._failures = failures
+        self._on_structure_change = on_structure_change
+        self._on_gate_change = on_gate_change
+        # The core state has changes that the gates do not show.
+        self._is_behind = False
+
+    async def apply(
+        self, update: TreeUpdate, full_update: Callable[[], TreeUpdate], time_slice: TimeSlice
+    ) -> TreeUpdate:
+        """Change the gates by ``update``.
+
+        If that fails, now or for an earlier batch, all gates are derived again from all records.
+
+        Args:
+            update: the changes of a batch.
+            full_update: returns the update that derives all gates from all records.
+            time_slice: when it has run out, other work has its turn.
+
+        Returns:
+            The update that was applied.
+
+        Raises:
+            GatesBehind: deriving all gates again failed as well; the next batch tries again.
+        """
+        if not self._is_behind:
+            self._is_behind = True
+            try:
+                await self._apply(update, time_slice)
+            except Exception:  # noqa: BLE001 - recorded; all gates are derived again
+                self._failures.record("gate_tree")
+            else:
+                self._is_behind = False
+                return update
+        update = full_update()
+        try:
+            await self._apply(update, time_slice)
+        except Exception as error:
+            message = "the command is durable, and its gates could not be changed yet: it is tried again"
+            raise GatesBehind(message) from error
+        self._is_behind = False
+        known = sum(record is not None for record in update.records.values())
+        logger.warning("gates_derived_again", extra={"fields": {"scopes": known}})
+        return update
+
+    async def _apply(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+        if len(update.records) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        await run_in_slices(self._tree.prepare(update), time_slice)
+        if len(update.states) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        self._tree.apply(update)
+        if update.structure_changed or update.policies is not None:
+            # In the same step: the same request leads to another gate from now on.
+            self._on_structure_change()
+
+    async def notify(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+        """Wake the parked requests and watches that ``update`` concerns, and publish the changed gates.
+
+        A failure at one gate does not delay the requests at another one.
+        """
+        if len(update.states) >= _LARGE_BATCH:
+            await time_slice.yield_to_others()
+        await run_in_slices(self._notify(update), time_slice)
+
+    def _notify(self, update: TreeUpdate) -> Iterator[None]:
+        room = self._room
+        yield from self._supervised("waiting_room", self._tree.reassign(update))
+        for gate in update.closed:
+            room.stop_ramp(gate)
+            yield
+        for gate in update.opened:
+            yield from room.supervised(room.release(gate))
+            yield
+        if update.opened or update.closed or update.structure_changed or update.policies is not None:
+            self._on_gate_change()
+        for gate in update.changed:
+            yield from room.supervised(room.notify_watchers(gate))
+            yield
+        published = self._streams.publish(update.changed, update.forgotten, self._tree)
+        yield from self._supervised("event_streams", published)
+
+    def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
+        return supervised_steps(name, steps, self._failures)
