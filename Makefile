@@ -54,8 +54,9 @@ previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's da
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build
 
-manifests: $(VENV)/.dev ## build the parts of deploy/kubernetes that repeat alerts/ and the sidecar's container
+manifests: $(VENV)/.dev ## build the generated parts of deploy/: rules, the injection policy, the chart's README
 	$(BIN)/python -m deploy.build
+	$(BIN)/python -m deploy.chart_readme
 
 docs: $(VENV)/.dev ## write the generated parts of docs/reference
 	$(BIN)/python -m sidecar.config docs/reference/configuration.md
@@ -73,7 +74,8 @@ lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis \
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra redis \
+	    --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
@@ -96,7 +98,7 @@ $(VENV)/.dev: $(VENV)/.made requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@ $(VENV)/.runtime
 
-$(VENV)/.debian: $(VENV)/.made tests/install-debian-packages tests/install-kubectl
+$(VENV)/.debian: $(VENV)/.made tests/install-debian-packages tests/install-kubernetes-tools
 	tests/install-debian-packages
-	$(BIN)/python tests/install-kubectl
+	$(BIN)/python tests/install-kubernetes-tools
 	@touch $@

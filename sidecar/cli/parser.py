@@ -15,6 +15,7 @@ from . import (
     gate,
     hash_password,
     history,
+    mcp,
     pause,
     resume,
     serve,
@@ -106,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
         "watch team-a/llama --json",
     )
     _add_gate(commands)
+    _add_mcp(commands)
     _add_backtest(commands)
     return parser
 
@@ -130,6 +132,7 @@ def _add_client(
     run: Run,
     *examples: str,
     without_scope: str = "the root, which stands for everything",
+    as_json: bool = True,
 ) -> argparse.ArgumentParser:
     parser = _add(commands, name, summary, run, *examples)
     parser.add_argument(
@@ -159,7 +162,8 @@ def _add_client(
         help="CA bundle (WELLBEING_CLIENT_CA_FILE; default: the system's trust store)",
     )
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -313,6 +317,27 @@ def _add_gate(commands: Any) -> None:  # noqa: ANN401 - argparse's
         type=duration,
         metavar="DURATION",
         help="wait this long at most, as in 90, 5m (default: wait_timeout_secs of the policy)",
+    )
+
+
+def _add_mcp(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "mcp",
+        "serve an agent's tools over MCP: report its wellbeing, ask whether it is paused, ask for a pause",
+        mcp.run,
+        "mcp team-a/llama/agent-7 --name planner",
+        "mcp team-a/llama --listen 127.0.0.1:9478",
+        as_json=False,
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        help="serve streamable HTTP at http://ADDRESS/mcp, on loopback (default: standard input and output)",
+    )
+    parser.add_argument(
+        "--name",
+        help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
     )
 
 

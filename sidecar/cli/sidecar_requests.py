@@ -15,6 +15,7 @@ from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
+    from sidecar.client.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:9477"
 _SLACK_SECS = 10.0
@@ -65,13 +66,31 @@ def send(
     """
     from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
-    from sidecar.client.settings import Settings, misspelt_variables  # noqa: PLC0415
+
+    settings = client_settings(options)
+    timeout = wait + _SLACK_SECS
+    connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
+    try:
+        return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
+    except Unreachable as error:
+        raise CommandFailed(why_unreachable(options.url, error, timeout)) from error
+    finally:
+        connection.close()
+
+
+def client_settings(options: argparse.Namespace) -> Settings:
+    """The URL, the scope and the credentials from the command line and the environment.
+
+    Raises:
+        CommandFailed: one of them is not valid.
+    """
+    from sidecar.client.settings import Settings, misspelt_variables  # noqa: PLC0415 - as above
 
     for message in misspelt_variables(os.environ):
         print_note(message)
     _check(options)
     try:
-        settings = Settings(
+        return Settings(
             url=options.url,
             scope=options.scope,
             token=os.environ.get("WELLBEING_TOKEN") or None,
@@ -82,14 +101,6 @@ def send(
     except ValueError as error:
         what = f"{options.url} is no URL of a sidecar: " if str(error).startswith("url: ") else ""
         raise CommandFailed(f"{what}{error}") from None
-    timeout = wait + _SLACK_SECS
-    connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
-    try:
-        return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
-    except Unreachable as error:
-        raise CommandFailed(why_unreachable(options.url, error, timeout)) from error
-    finally:
-        connection.close()
 
 
 def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, Any]:

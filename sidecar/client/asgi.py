@@ -11,7 +11,8 @@ from typing import Any
 
 from .errors import InferencePaused
 from .gate import Gate, require_asyncio
-from .routing import GateSelector, scope_of_header, scope_of_model
+from .routing import GateSelector, Refusal, scope_of_header, scope_of_model
+from .tracing import parent_from, trace_headers, with_traceparent
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,10 +60,13 @@ class GateMiddleware:
         if not self._selector.has_one_gate:
             gate = self._selector.gate_for(await self._scope_of(scope, reader))
         try:
-            if not gate.pass_if_open() and not await reader.wait_at(gate):
-                return
+            if not gate.pass_if_open():
+                with parent_from(*trace_headers(scope["headers"])):
+                    if not await reader.wait_at(gate):
+                        return
         except InferencePaused as paused:
-            await _refuse(send, self._selector, scope["path"], paused)
+            refusal = self._selector.refusal(scope["path"], paused)
+            await _refuse(send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
             return
         await self._app(scope, reader.receive if reader.has_read_ahead else receive, send)
 
@@ -145,8 +149,7 @@ class _RequestReader:
         self._whole = not message.get("more_body", False)
 
 
-async def _refuse(send: Send, selector: GateSelector, path: str, paused: InferencePaused) -> None:
-    refusal = selector.refusal(path, paused)
+async def _refuse(send: Send, refusal: Refusal) -> None:
     headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": refusal.body})

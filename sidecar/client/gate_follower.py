@@ -17,6 +17,7 @@ from .notifier import Callback, ChangeNotifier
 from .request_counts import RequestCounts
 from .settings import Settings
 from .snapshot import GateSnapshot, spread_retry_after
+from .tracing import WaitSpan
 from .waiter_queue import LocalWaiter, WaiterQueue, finish
 
 logger = logging.getLogger("wellbeing.client")
@@ -54,9 +55,9 @@ class GateFollower:
         self._queue = WaiterQueue()
         # One per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
-        failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
-        self._notifier = ChangeNotifier(callbacks, failures)
-        self.link = Link(settings, self.counts, self._on_state, failures)
+        self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
+        self._notifier = ChangeNotifier(callbacks, self._failures)
+        self.link = Link(settings, self.counts, self._on_state, self._failures)
 
     @property
     def is_open(self) -> bool:
@@ -74,8 +75,10 @@ class GateFollower:
         waiter = LocalWaiter()
         if not self._park(waiter):
             return
+        span = WaitSpan(self._failures)
         outcome = "abandoned"
         try:
+            span.begin(self._settings.scope, self._closed_because())
             with self._changed:
                 while not waiter.is_due and time.monotonic() < deadline:
                     until = deadline if waiter.due is None else min(deadline, waiter.due)
@@ -84,6 +87,7 @@ class GateFollower:
                 self._unpark(waiter, outcome)
         finally:
             self._unpark(waiter, outcome)
+            span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
@@ -98,9 +102,11 @@ class GateFollower:
         waiter = LocalWaiter(loop, future)
         if not self._park(waiter):
             return
+        span = WaitSpan(self._failures)
         outcome = "abandoned"
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
         try:
+            span.begin(self._settings.scope, self._closed_because())
             await future
             with self.lock:
                 outcome = waiter.outcome
@@ -108,6 +114,7 @@ class GateFollower:
         finally:
             timer.cancel()
             self._unpark(waiter, outcome)
+            span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
 
@@ -141,6 +148,9 @@ class GateFollower:
             if room:
                 self._queue.add(waiter)
         if not room:
+            span = WaitSpan(self._failures)
+            span.begin(self._settings.scope, self._closed_because())
+            span.end("timed_out")
             raise self._paused(TooManyWaiting, 0.0)
         return True
 
@@ -158,15 +168,20 @@ class GateFollower:
 
     def _paused(self, kind: type[InferencePaused], waited: float) -> InferencePaused:
         snapshot = self.snapshot
+        reason = self._closed_because()
         if snapshot is None:
-            health = self.link.health
-            what = "misconfigured" if health.misconfigured else "unreachable"
-            reason = f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
             retry_after = spread_retry_after(_UNKNOWN_RETRY_SECS, self._random)
             return kind(reason, self._settings.scope, "unknown", retry_after, waited)
-        reason = snapshot.reason or "the gate was closed"
         retry_after = spread_retry_after(snapshot.retry_after(time.time()), self._random)
         return kind(reason, snapshot.scope, snapshot.effective_state, retry_after, waited)
+
+    def _closed_because(self) -> str:
+        """The reason of the pause, or why the state is not known."""
+        if (snapshot := self.snapshot) is not None:
+            return snapshot.reason or "the gate was closed"
+        health = self.link.health
+        what = "misconfigured" if health.misconfigured else "unreachable"
+        return f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
 
     # -- changes ----------------------------------------------------------------------------------
 

@@ -10,9 +10,12 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sidecar.trace_context import parse_traceparent
+
 from .errors import InferencePaused
 from .gate import Gate
 from .routing import GateSelector, scope_of_header, scope_of_model
+from .tracing import parent_from, with_traceparent
 
 _MAX_MODEL_BYTES = 33_554_432
 
@@ -46,9 +49,11 @@ class GateMiddleware:
                 self.gate if self._selector.has_one_gate else self._selector.gate_for(self._scope_of(environ))
             )
             try:
-                gate.wait()
+                if not gate.pass_if_open():
+                    with parent_from(_traceparent(environ), environ.get("HTTP_TRACESTATE", "")):
+                        gate.wait()
             except InferencePaused as paused:
-                refusal = self._selector.refusal(path, paused)
+                refusal = with_traceparent(self._selector.refusal(path, paused), _traceparent(environ))
                 headers = [(name.title(), value) for name, value in refusal.headers]
                 start_response("503 Service Unavailable", headers)
                 return [refusal.body]
@@ -67,3 +72,8 @@ class GateMiddleware:
         body = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(body)
         return scope_of_model(body)
+
+
+def _traceparent(environ: dict[str, Any]) -> str | None:
+    # Of a header that came twice, servers join the values, so that it is not valid.
+    return parse_traceparent([environ.get("HTTP_TRACEPARENT", "")])

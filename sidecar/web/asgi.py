@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from sidecar.auth import Role
 from sidecar.clock import Clock
 from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.trace_context import parse_traceparent
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
 from sidecar.web.api.metrics import METRICS, send_metrics
@@ -300,6 +301,7 @@ class Application:
             scope["path"],
             scope["query_string"].decode("ascii"),
             if_none_match.decode("latin-1") or None,
+            parse_traceparent([value for name, value in scope["headers"] if name == b"traceparent"]),
         )
         gate, path = self.service.controller.tree.find(request.scope)
         if path is not None:

@@ -36,7 +36,7 @@ from harness.sidecar import Sidecar
 
 STAND_IN = Path(__file__).with_name("kubectl_without_a_cluster.py")
 POD = "qwen-6d5f9-a"
-IMAGE = "registry.example.com/wellbeing-sidecar:0.1.0"
+IMAGE = "registry.example.com/wellbeing-sidecar:0.2.0"
 
 
 class Shell:

@@ -23,6 +23,7 @@ ALLOWED = {
     "logs": set(),
     "supervision": set(),
     "time_slice": set(),
+    "trace_context": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
     "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
     "alertmanager": {
@@ -52,10 +53,12 @@ ALLOWED = {
         "store",
         "supervision",
         "time_slice",
+        "trace_context",
     },
+    "agents": {"client"},
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"auth", "backtest", "client", "config", "http_json", "logs", "web"},
-    "client": {"supervision"},
+    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "web"},
+    "client": {"supervision", "trace_context"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -318,7 +318,13 @@ def _snapshot(*, head: bool) -> Json:
 
 
 def _paused(description: str, *, head: bool) -> Json:
-    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+    headers = {
+        "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"},
+        "traceparent": {
+            "schema": {"type": "string"},
+            "description": "The request's own, if it is valid; the problem has it as a member, too",
+        },
+    }
     if head:
         return {"description": description, "headers": headers}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

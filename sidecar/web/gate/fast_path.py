@@ -14,6 +14,7 @@ from sidecar.config import LimitsConfig
 from sidecar.gates.gate import Gate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import RepeatingTimer
+from sidecar.trace_context import parse_traceparent
 from sidecar.web.access_review import review_connections
 from sidecar.web.api.protocol import ApiProtocol
 from sidecar.web.buffer_budget import BufferBudget
@@ -122,7 +123,7 @@ class GateFastPath:
         if not seen.parse(head):
             return None
         try:
-            request = GateRequest.parse(seen.target, seen.if_none_match)
+            request = GateRequest.parse(seen.target, seen.if_none_match, parse_traceparent(seen.traceparents))
         except Problem:
             return None
         identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
@@ -139,7 +140,8 @@ class GateFastPath:
         elif seen.version == "1.0":
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
-        if not request.watch and len(head) <= _MAX_PLAN_BYTES:
+        # A head with a trace context seldom comes again.
+        if not request.watch and not seen.traceparents and len(head) <= _MAX_PLAN_BYTES:
             # The size of the plan counts too: heads that never repeat must not fill the memory.
             self._plan_bytes += len(head) + _PLAN_BYTES
             if self._plan_bytes > _MAX_PLANS_BYTES:
@@ -207,13 +209,14 @@ class _Head:
 
     __slots__ = (
         "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
-        "target", "version",
+        "target", "traceparents", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
         self.if_none_match: bytes | None = None
         self.authorization: bytes | None = None
+        self.traceparents: list[bytes] = []
         self._complete = False
         self._refused = False
 
@@ -239,6 +242,8 @@ class _Head:
         elif name == b"authorization":
             self._refused = self._refused or self.authorization is not None
             self.authorization = value
+        elif name == b"traceparent":
+            self.traceparents.append(value)
         elif name in (b"transfer-encoding", b"content-length", b"expect"):
             self._refused = True
 

@@ -43,11 +43,14 @@ class GateRequest:
         deny_status: the status of the response when the wait runs out.
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
+        traceparent: the W3C trace context of the request; None: it has none.
     """
 
-    __slots__ = ("deny_status", "if_none_match", "scope", "wait", "watch")
+    __slots__ = ("deny_status", "if_none_match", "scope", "traceparent", "wait", "watch")
 
-    def __init__(self, path: str, query: str, if_none_match: str | None) -> None:
+    def __init__(
+        self, path: str, query: str, if_none_match: str | None, traceparent: str | None = None
+    ) -> None:
         self.watch = path.startswith(WATCH)
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
@@ -57,9 +60,10 @@ class GateRequest:
         self.wait = _wait(parameters.get("wait"))
         self.deny_status = _deny_status(parameters.get("deny_status"))
         self.if_none_match = if_none_match
+        self.traceparent = traceparent
 
     @classmethod
-    def parse(cls, target: bytes, if_none_match: bytes | None) -> GateRequest:
+    def parse(cls, target: bytes, if_none_match: bytes | None, traceparent: str | None = None) -> GateRequest:
         """Parse a raw request ``target``, whose path is percent-encoded.
 
         Raises:
@@ -70,6 +74,7 @@ class GateRequest:
             unquote_to_bytes(path).decode("utf-8", "replace"),
             query.decode("latin-1"),
             None if if_none_match is None else if_none_match.decode("latin-1"),
+            traceparent,
         )
 
     def wait_secs(self, cap: float) -> float:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+from typing import Any
 
 from sidecar.gates.gate import Ending, Gate
 from sidecar.gates.snapshot import snapshot_of
+from sidecar.trace_context import HEADER
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, problem_response
 from sidecar.web.retry_after import retry_after, spread
 
 from .requests import GateRequest
+
+logger = logging.getLogger(__name__)
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
 """A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
@@ -51,17 +56,19 @@ def ended_response(
     """
     if ending is Ending.OPENED or ending is Ending.CHANGED:
         return snapshot_response(gate, path)
+    if request.traceparent is not None:
+        _log_refusal(request, ending, gate, path)
     if ending is Ending.TOO_MANY_WAITERS:
         detail = (
             "too many requests are waiting (limits.max_waiters and max_waiters_per_scope): try again later"
         )
-        return problem_response(Problem("too-many-waiters", detail, headers=retry_after(1)))
+        return problem_response(_turned_away("too-many-waiters", detail, request))
     if ending is Ending.TOO_MANY_WATCHERS:
         detail = "too many watches are open (limits.max_watchers): try again later"
         return problem_response(Problem("too-many-watchers", detail, headers=retry_after(1)))
     if ending is Ending.SHUTTING_DOWN:
         detail = "the sidecar is shutting down: try again later"
-        return problem_response(Problem("shutting-down", detail, headers=retry_after(1)))
+        return problem_response(_turned_away("shutting-down", detail, request))
     if request.watch:
         return not_modified_response(gate.version)
     return problem_response(_paused(request, gate, path, now))
@@ -73,7 +80,8 @@ def _paused(request: GateRequest, gate: Gate, path: str | None, now: float) -> P
     hold = gate.hold
     left = hold.until - now if hold and hold.until is not None else _RETRY_AFTER_CAP_SECS
     secs_until_next = spread(min(left, _RETRY_AFTER_CAP_SECS))
-    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"'}
+    trace = _trace_of(request)
+    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"', **trace}
     if request.deny_status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: with a challenge
         headers["WWW-Authenticate"] = 'Wellbeing realm="inference"'
     return Problem(
@@ -82,5 +90,27 @@ def _paused(request: GateRequest, gate: Gate, path: str | None, now: float) -> P
         status=request.deny_status,
         headers=headers,
         retry_after=secs_until_next,
-        **{name: value for name, value in snapshot.to_json().items() if name != "status"},
+        **{name: value for name, value in {**trace, **snapshot.to_json()}.items() if name != "status"},
     )
+
+
+def _turned_away(name: str, detail: str, request: GateRequest) -> Problem:
+    trace = _trace_of(request)
+    members: dict[str, Any] = {**trace}
+    return Problem(name, detail, headers={**retry_after(1), **trace}, **members)
+
+
+def _trace_of(request: GateRequest) -> dict[str, str]:
+    """The trace context of ``request``, as headers and as members of a problem document."""
+    return {} if request.traceparent is None else {HEADER: request.traceparent}
+
+
+def _log_refusal(request: GateRequest, ending: Ending, gate: Gate, path: str | None) -> None:
+    if request.watch or not logger.isEnabledFor(logging.DEBUG):
+        return
+    fields = {
+        "scope": gate.scope if path is None else path,
+        "ending": ending.name.lower(),
+        HEADER: request.traceparent,
+    }
+    logger.debug("gate_refused", extra={"fields": fields})

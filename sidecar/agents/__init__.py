@@ -1,0 +1,6 @@
+"""Tools with which an agent speaks to a sidecar: over MCP, or as functions of a model's API."""
+
+from .errors import ToolFailed
+from .tools import AgentTools, openai_tools
+
+__all__ = ["AgentTools", "ToolFailed", "openai_tools"]

@@ -1,0 +1,58 @@
+"""``mcp``: serves the tools of an agent over the Model Context Protocol."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+
+from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
+from .sidecar_requests import client_settings
+
+_NO_MCP = (
+    "this command needs the MCP SDK ({} is not installed): "
+    "install the extra `mcp`, e.g. pip install '.[mcp]' in a checkout"
+)
+_LISTEN = re.compile(r"(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5})", re.ASCII)
+_MAX_PORT = 65_535
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until the client leaves (stdio) or a signal stops the process (HTTP)."""
+    address = None if options.listen is None else _address(options.listen)
+    settings = client_settings(options)
+    try:
+        from sidecar.agents import AgentTools  # noqa: PLC0415 - the other commands need none of these
+        from sidecar.agents.mcp_server import make_server, serve_http, serve_stdio  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "sidecar").partition(".")[0] == "sidecar":
+            raise
+        raise CommandFailed(_NO_MCP.format(error.name)) from None
+    # Standard output belongs to the protocol.
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        tools = AgentTools(settings, options.name or "mcp")
+    except ValueError as error:
+        raise CommandFailed(f"--{error}", USAGE) from None
+    server = make_server(tools, options.name)
+    if address is None:
+        serve_stdio(server)
+        return OK
+    try:
+        serve_http(server, *address)
+    except SystemExit:
+        # uvicorn has logged why.
+        raise CommandFailed(f"cannot listen on {options.listen}", CANNOT_START) from None
+    return OK
+
+
+def _address(text: str) -> tuple[str, int]:
+    found = _LISTEN.fullmatch(text)
+    if not found or int(found[2]) > _MAX_PORT:
+        raise CommandFailed(
+            f"--listen: must be a loopback address and a port, such as 127.0.0.1:9478, got {text!a}. The MCP "
+            "server does not authenticate its clients: put a proxy that does in front of it",
+            USAGE,
+        )
+    return found[1].strip("[]"), int(found[2])
