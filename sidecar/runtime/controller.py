@@ -97,6 +97,12 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
+        on_leadership: called when this sidecar becomes the leader of its fleet, or is no longer.
+        on_went_back: called after a shared store lost commits.
+        on_alerts_ended: called with scope, record before and source of each alert signal that another sidecar
+            ended other than by time.
+        on_watchdog: called with the name of the watchdog alert that sidecars of the fleet received, and how
+            many seconds ago it was received firing and resolved; None: never.
     """
 
     def __init__(
@@ -118,6 +124,10 @@ class Controller:
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
+        self.on_leadership: Callable[[], None] = lambda: None
+        self.on_went_back: Callable[[], None] = lambda: None
+        self.on_alerts_ended: Callable[[list[tuple[str, ScopeRecord, str]]], None] = lambda _: None
+        self.on_watchdog: Callable[[str, float | None, float | None], None] = lambda *_: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -134,6 +144,14 @@ class Controller:
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
         self._unsaved_events: list[CoreEvent] = []
         self._heartbeat_due = False
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this sidecar does what only one of a fleet should do."""
+        return True
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Tell the fleet that the watchdog alert was received. Without a fleet this does nothing."""
 
     async def start(self) -> None:
         """Load the stored state, end what has expired since, and start to accept commands.

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -77,19 +77,10 @@ class FleetController(Controller):
         policies: the policies of the config.
         store: the shared store.
         settings: as of `Controller`.
-
-    Attributes:
-        on_leadership: called when this sidecar becomes the leader, or is no longer.
-        on_went_back: called after the store lost commits.
-        on_alerts_ended: called with scope, record before and source of alert signals that another sidecar
-            ended other than by time.
     """
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
-        self.on_leadership: Callable[[], None] = lambda: None
-        self.on_went_back: Callable[[], None] = lambda: None
-        self.on_alerts_ended: Callable[[list[tuple[str, ScopeRecord, str]]], None] = lambda _: None
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
         self._arrived: list[Change | Outdated] = []
@@ -162,7 +153,15 @@ class FleetController(Controller):
     async def _beat_forever(self) -> None:
         while True:
             await self._shared.beat()
+            heard = self._shared.status.watchdog
+            if heard is not None:
+                self.on_watchdog(heard.alertname, heard.firing_ago(), heard.resolved_ago())
             await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Tell the fleet that the watchdog alert was received."""
+        with suppress(StoreUnavailable):
+            await self._shared.share_watchdog(alertname, firing=firing)
 
     async def _prepare_for_batch(self) -> None:
         await super()._prepare_for_batch()

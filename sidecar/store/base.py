@@ -211,6 +211,34 @@ class Outdated:
 CommitResult = Committed | Conflict | Outdated
 
 
+@dataclass(frozen=True, slots=True)
+class WatchdogHeard:
+    """When sidecars of the fleet received the watchdog alert.
+
+    Attributes:
+        alertname: its name.
+        firing_secs: how long before ``known_at`` it was last received firing; None: never.
+        resolved_secs: the same, resolved.
+        known_at: monotonic time.
+    """
+
+    alertname: str
+    firing_secs: float | None
+    resolved_secs: float | None
+    known_at: float
+
+    def firing_ago(self) -> float | None:
+        """Seconds since it was received firing; None: never."""
+        return self._ago(self.firing_secs)
+
+    def resolved_ago(self) -> float | None:
+        """Seconds since it was received resolved; None: never."""
+        return self._ago(self.resolved_secs)
+
+    def _ago(self, secs: float | None) -> float | None:
+        return None if secs is None else secs + time.monotonic() - self.known_at
+
+
 @dataclass(slots=True)
 class FleetStatus:
     """What a sidecar knows about its fleet. The store writes it.
@@ -226,6 +254,7 @@ class FleetStatus:
         went_back: how often the store went back in time.
         clock_offset_secs: how far the store's clock is ahead of this machine's.
         error: why the store cannot be used; empty: it can.
+        watchdog: when the watchdog alert was received; None: never.
     """
 
     sidecar_id: str = ""
@@ -238,6 +267,7 @@ class FleetStatus:
     went_back: int = 0
     clock_offset_secs: float = 0.0
     error: str = ""
+    watchdog: WatchdogHeard | None = None
 
     def now(self) -> float:
         """The time of the store's clock, seconds since the epoch."""
@@ -279,6 +309,9 @@ class SharedStore(Store, Protocol):
 
     async def beat(self) -> None:
         """Renew or take the leader's lease, and update the status. Call this every few seconds."""
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
         """The commits after ``position``, in their order, by whichever sidecar; waits for the next ones.

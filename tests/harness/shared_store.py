@@ -151,6 +151,9 @@ class SharedMemoryStore:
     async def beat(self) -> None:
         self.check()
 
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """There is no watchdog."""
+
     async def load(self, now: float) -> StoredState:
         if not self.data.up:
             raise StoreUnavailable("the store is down")
@@ -188,9 +191,8 @@ class SharedMemoryStore:
             if self.held or not self.data.up:
                 continue
             inbox, self.inbox = self.inbox, []
-            if [one.position.seq for one in inbox] != list(
-                range(position.seq + 1, position.seq + 1 + len(inbox))
-            ) or not inbox:
+            wanted = [(position.epoch, position.seq + 1 + number) for number in range(len(inbox))]
+            if not inbox or [(one.position.epoch, one.position.seq) for one in inbox] != wanted:
                 # Something was missed, or is already known: the log has everything.
                 newer = self.data.after(position)
                 if isinstance(newer, Outdated):

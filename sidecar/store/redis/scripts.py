@@ -69,7 +69,7 @@ return {'committed', seq, newer}
 """
 
 BEAT = """
--- KEYS meta lease
+-- KEYS meta lease watchdog
 -- ARGV sidecar lease-ms
 local holder = redis.call('GET', KEYS[2])
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema')
@@ -81,7 +81,18 @@ elseif not holder and meta[1] then
 end
 local time = redis.call('TIME')
 local term = redis.call('HGET', KEYS[1], 'term') or '0'
-return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term}
+local heard = redis.call('HMGET', KEYS[3], 'alertname', 'firing', 'resolved')
+return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term,
+  heard[1] or '', heard[2] or '', heard[3] or ''}
+"""
+
+WATCHDOG = """
+-- KEYS watchdog
+-- ARGV alertname firing|resolved
+if redis.call('HGET', KEYS[1], 'alertname') ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'alertname', ARGV[1], ARGV[2], time[1] .. '.' .. string.format('%06d', time[2]))
+return 'OK'
 """
 
 RELEASE = """

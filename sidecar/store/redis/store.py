@@ -34,6 +34,7 @@ from sidecar.store.base import (
     StoredState,
     StoreError,
     StoreUnavailable,
+    WatchdogHeard,
 )
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
@@ -261,7 +262,7 @@ class RedisStore:
         try:
             answer = await self._connection.run(
                 scripts.BEAT,
-                [self._keys.meta, self._keys.lease],
+                [self._keys.meta, self._keys.lease, self._keys.watchdog],
                 [self.status.sidecar_id, int(LEASE_SECS * 1000)],
             )
         except (StoreUnavailable, StoreError) as error:
@@ -270,12 +271,13 @@ class RedisStore:
                 raise
             return
         ended = time.monotonic()
-        seconds, micros, epoch, seq, holder, term = answer
+        seconds, micros, epoch, seq, holder, term, *heard = answer
         if ended - began <= _GOOD_ROUND_TRIP_SECS:
             now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
             self.status.clock_offset_secs = now - time.time()
             self.on_time(now)
         status = self.status
+        status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
         before = (status.up, status.leader, status.leader_id, status.term)
         status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
@@ -289,6 +291,11 @@ class RedisStore:
         if status.leader and began >= self._trim_at:
             self._trim_at = began + _TRIM_SECS
             await self._trim()
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
+        word = "firing" if firing else "resolved"
+        await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], [alertname, word])
 
     async def _trim(self) -> None:
         async def trim(client: Any) -> None:  # noqa: ANN401 - redis-py has no types for it
@@ -343,3 +350,15 @@ class RedisStore:
         if self._saving is not None:
             await self._saving
         await self._connection.close()
+
+
+def _heard(texts: list[bytes], now: float, known_at: float) -> WatchdogHeard | None:
+    alertname, firing, resolved = (text.decode() for text in texts)
+    if not alertname:
+        return None
+    return WatchdogHeard(
+        alertname,
+        max(0.0, now - float(firing)) if firing else None,
+        max(0.0, now - float(resolved)) if resolved else None,
+        known_at,
+    )
