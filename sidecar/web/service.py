@@ -124,6 +124,11 @@ class Service:
         await controller.start()
         return controller
 
+    @property
+    def only_own_scopes(self) -> bool:
+        """Whether the metrics leave out the scopes that only other sidecars of the fleet serve."""
+        return self.config.metrics.scopes == "own"
+
     def _apply_limits(self, limits: LimitsConfig) -> None:
         waiting_room = self.controller.waiting_room
         waiting_room.max_waiters = limits.max_waiters

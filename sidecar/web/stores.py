@@ -9,7 +9,8 @@ from sidecar.clock import Clock, SharedClock
 from sidecar.config import Config
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.fleet_controller import FleetController
-from sidecar.store import MemoryStore, Retention, SqliteStore, Store
+from sidecar.store import MemoryStore, Retention, SqliteStore, Store, StoreError
+from sidecar.store.copying import CopyReport, copy_store
 from sidecar.store.redis import RedisSettings, redacted
 
 
@@ -86,3 +87,27 @@ def check_shared_store(config: Config) -> tuple[str, tuple[str, ...]]:
 
     report = asyncio.run(report_on(redis_settings(config)))
     return report.problem, report.warnings
+
+
+def copy_stores(source: Config, target: Config) -> CopyReport:
+    """Copy what the store of ``source`` has, and that of ``target`` does not.
+
+    Raises:
+        StoreError: a store cannot be used.
+    """
+    for config in (source, target):
+        if config.store.url == "memory:":
+            raise StoreError("memory: cannot be copied: it ends with its process")
+    kind, _, path = source.store.url.partition(":")
+    if kind == "sqlite" and not Path(path).exists():
+        raise StoreError(f"store {path} does not exist: name the file of the store that you want to copy")
+
+    async def copy() -> CopyReport:
+        stores = [make_store(source), make_store(target)]
+        try:
+            return await copy_store(stores[0], stores[1], Clock().now())  # type: ignore[arg-type] # not in memory
+        finally:
+            for store in stores:
+                await store.close()
+
+    return asyncio.run(copy())

@@ -44,8 +44,10 @@ class RedisConnection:
     @property
     def failures(self) -> tuple[type[Exception], ...]:
         """The exceptions of a failed call."""
-        from redis.exceptions import RedisError  # noqa: PLC0415 - only this store needs it
-
+        try:
+            from redis.exceptions import RedisError  # noqa: PLC0415 - only this store needs it
+        except ImportError:
+            return (OSError, asyncio.TimeoutError)
         return (RedisError, OSError, asyncio.TimeoutError, ValueError)
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:  # noqa: ANN401 - as Redis answers
@@ -54,9 +56,10 @@ class RedisConnection:
         Raises:
             StoreUnavailable: the call failed. Whether the script has run is not known.
         """
-        from redis.exceptions import NoScriptError  # noqa: PLC0415
 
-        async def call(client: Redis) -> Any:  # noqa: ANN401
+        async def call(client: Redis) -> Any:  # noqa: ANN401 - the same
+            from redis.exceptions import NoScriptError  # noqa: PLC0415 - only this store needs it
+
             try:
                 return await execute(
                     client, "EVALSHA", digest(script), len(keys), *keys, *args, keys=list(keys)
