@@ -59,7 +59,7 @@ manifests: $(VENV)/.dev ## build the generated parts of deploy/: rules, the inje
 	$(BIN)/python -m deploy.chart_readme
 
 docs: $(VENV)/.dev ## write the generated parts of docs/reference
-	$(BIN)/python -m sidecar.config docs/reference/configuration.md
+	$(BIN)/python -m sidecar.config docs/reference/configuration.md docs/reference/config.schema.json
 
 format: $(VENV)/.dev ## format the code with ruff
 	$(BIN)/ruff check --fix-only .

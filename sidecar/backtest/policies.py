@@ -14,7 +14,7 @@ _NOT_SHOWN = ("wait_timeout_secs",)
 
 
 def pausing(policies: PolicyTable) -> PolicyTable:
-    """``policies``, where those that only observe pause when distressed."""
+    """``policies``, where those that only observe pause as they advise."""
     return PolicyTable(
         _pausing(policies.defaults),
         tuple((match, _pausing(policy)) for match, policy in policies.rules),
@@ -23,13 +23,15 @@ def pausing(policies: PolicyTable) -> PolicyTable:
 
 
 def _pausing(policy: Policy) -> Policy:
-    observes = policy.enabled and policy.threshold is None
-    return replace(policy, pause_on_distressed=True) if observes else policy
+    if policy.advises is None:
+        return policy
+    on_distressed = policy.pause_on_distressed or not policy.pause_on_concerned
+    return replace(policy, dry_run=False, pause_on_distressed=on_distressed)
 
 
 def observes_only(policies: PolicyTable, scope: str) -> bool:
     """Whether the config does not pause ``scope`` whatever happens."""
-    return policies.policy_for(scope).threshold is None
+    return not policies.policy_for(scope).pauses
 
 
 def settings_of(config: Config) -> dict[str, str]:

@@ -17,6 +17,8 @@ _LONGEST_SECS = 86_400.0
 _LEAST_SECS = 0.5
 """What is left of a wait below this is not worth another request; above it, requests are this far apart."""
 _OK, _UNAVAILABLE = 200, 503
+_REFUSALS = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
+"""The policy decides on the status of these."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if answer.status == _OK:
         print_snapshot(members(options, answer), as_json=options.json)
         return OK
-    if answer.status == _UNAVAILABLE and is_problem(answer):
+    if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in _REFUSALS):
         if options.json:
             print_json(answer.body)
         else:

@@ -66,6 +66,10 @@ def snapshot_line(snapshot: Json) -> str:
         line += f", effectively {snapshot['effective_state']}"
     if snapshot["gate"] != "open" and snapshot["held_by"] is not None:
         line += f" by {describe_hold(snapshot)}"
+    advice = snapshot.get("advice")
+    if advice:
+        until = advice["until"] or "an operator resumes"
+        line += f", a pause is advised since {advice['since']} until {until}: {advice['reason']}"
     return line
 
 

@@ -16,6 +16,7 @@ from . import (
     gate,
     hash_password,
     history,
+    init,
     mcp,
     pause,
     resume,
@@ -28,6 +29,7 @@ from . import (
 from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
 from .sidecar_requests import DEFAULT_URL
+from .starter_files import ENGINES, MODES, PLACES
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -88,7 +90,11 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
+<<<<<<< HEAD
     _add_copy_store(commands)
+=======
+    _add_init(commands)
+>>>>>>> main
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
         commands,
@@ -216,6 +222,7 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
 
 
+<<<<<<< HEAD
 def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add(
         commands,
@@ -230,6 +237,23 @@ def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument(
         "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
     )
+=======
+def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "init",
+        "write configs for the sidecar, Prometheus and Alertmanager that work together; asks three questions",
+        init.run,
+        "init",
+        "init --engine vllm --place local --mode advise --directory wellbeing",
+        "init --engine sglang --place kubernetes --mode pause   # values of the Helm chart",
+    )
+    parser.add_argument("--engine", choices=tuple(ENGINES), help="the engine that serves the model")
+    parser.add_argument("--place", choices=PLACES, help="where the sidecar runs")
+    parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
+    parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+>>>>>>> main
 
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's

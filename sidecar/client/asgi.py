@@ -1,4 +1,4 @@
-"""ASGI middleware: generation requests wait at the gate, all others pass.
+"""ASGI middleware: requests wait at the gate, except for a few harmless ones.
 
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """
@@ -21,6 +21,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _MAX_BUFFERED_BYTES = 1_048_576
 _MAX_MODEL_BYTES = 33_554_432
+_TRY_AGAIN_LATER = 1013
 
 
 class GateMiddleware:
@@ -52,7 +53,7 @@ class GateMiddleware:
         """
         if scope["type"] == "lifespan":
             require_asyncio()
-        if scope["type"] != "http" or not self._selector.is_gated(scope["method"], scope["path"]):
+        if scope["type"] not in ("http", "websocket") or not self._is_held(scope):
             await self._app(scope, receive, send)
             return
         reader = _RequestReader(receive)
@@ -66,9 +67,15 @@ class GateMiddleware:
                         return
         except InferencePaused as paused:
             refusal = self._selector.refusal(scope["path"], paused)
-            await _refuse(send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
+            await _refuse(scope, send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
             return
         await self._app(scope, reader.receive if reader.has_read_ahead else receive, send)
+
+    def _is_held(self, scope: MutableMapping[str, Any]) -> bool:
+        path, prefix = scope["path"], scope.get("root_path", "")
+        if prefix and path.startswith(f"{prefix}/"):
+            path = path[len(prefix) :]
+        return self._selector.is_gated(scope.get("method", ""), path)
 
     async def _scope_of(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
         if self._selector.header:
@@ -76,7 +83,7 @@ class GateMiddleware:
             for name, value in scope["headers"]:
                 if name == wanted:
                     return scope_of_header(value.decode("latin-1"))
-        if self._selector.from_model:
+        if self._selector.from_model and scope["type"] == "http":
             return scope_of_model(await reader.body(_MAX_MODEL_BYTES))
         return ""
 
@@ -140,7 +147,7 @@ class _RequestReader:
         return not self._left
 
     def _take(self, message: Message) -> None:
-        if message["type"] == "http.disconnect":
+        if message["type"] in ("http.disconnect", "websocket.disconnect"):
             self._left = True
             self._messages.append(message)
             return
@@ -149,7 +156,14 @@ class _RequestReader:
         self._whole = not message.get("more_body", False)
 
 
-async def _refuse(send: Send, refusal: Refusal) -> None:
+async def _refuse(scope: MutableMapping[str, Any], send: Send, refusal: Refusal) -> None:
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        kind = "websocket.http.response"
+        if kind not in scope.get("extensions", {}):
+            # The server answers the handshake with 403.
+            await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
+            return
     headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": refusal.body})
+    await send({"type": f"{kind}.start", "status": 503, "headers": headers})
+    await send({"type": f"{kind}.body", "body": refusal.body})

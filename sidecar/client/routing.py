@@ -5,7 +5,9 @@ In addition to `Settings`, the middlewares have:
 ========================================  ==========================================================
 variable                                  what
 ========================================  ==========================================================
-``WELLBEING_CLIENT_PATHS``                ends of the paths that are gated, separated by commas
+``WELLBEING_CLIENT_HOLD_PATHS``           paths that a closed gate holds, separated by commas
+``WELLBEING_CLIENT_PASS_PATHS``           paths that pass; by default those in `HARMLESS_PATHS`
+``WELLBEING_CLIENT_PATHS``                instead: ends of the only paths that are held, for POST
 ``WELLBEING_CLIENT_SCOPE_HEADER``         a request header that names a scope inside the own one
 ``WELLBEING_CLIENT_SCOPE_FROM_MODEL``     ``true``: the member ``model`` of a request's body does
 ``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others use the own gate
@@ -26,22 +28,9 @@ from typing import Any
 from .errors import InferencePaused
 from .fork_safety import PerProcess
 from .gate import Gate, close_all
+from .path_rules import PathRules, split_paths
 from .scope_path import MAX_SEGMENTS, segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
-
-GENERATING = (
-    "/completions",
-    "/chat/completions",
-    "/messages",
-    "/responses",
-    "/embeddings",
-    "/completion",
-    "/embedding",
-    "/infill",
-    "/generate",
-    "/generate_stream",
-)
-"""Ends of the paths on which OpenAI's and Anthropic's APIs, and the engines' own, generate."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
 _DEFAULT_MAX_SCOPES = 32
@@ -60,7 +49,9 @@ class GateSelector:
 
     Args:
         gate: of the own scope; None: one by the other settings.
-        paths: ends of the paths that are gated; None: `GENERATING`.
+        hold_paths: paths that a closed gate holds; see `PathRules`.
+        pass_paths: paths that pass; see `PathRules`.
+        paths: ends of the only paths that are held; see `PathRules`.
         scope_header: a header that names a scope inside the own one; empty: none does.
         scope_from_model: whether a request's ``model`` does.
         max_scopes: how many are followed.
@@ -76,6 +67,8 @@ class GateSelector:
         self,
         gate: Gate | None = None,
         *,
+        hold_paths: Iterable[str] | None = None,
+        pass_paths: Iterable[str] | None = None,
         paths: Iterable[str] | None = None,
         scope_header: str | None = None,
         scope_from_model: bool | None = None,
@@ -88,7 +81,11 @@ class GateSelector:
         if gate is not None and settings:
             raise TypeError(f"give gate or its settings, not both: {', '.join(settings)}")
         environ = os.environ
-        self._paths = _paths(paths, environ)
+        self._rules = PathRules(
+            split_paths(hold_paths, PREFIX + "HOLD_PATHS", environ),
+            split_paths(pass_paths, PREFIX + "PASS_PATHS", environ),
+            split_paths(paths, PREFIX + "PATHS", environ),
+        )
         self.header = _header(scope_header, environ)
         self.from_model = _flag("SCOPE_FROM_MODEL", scope_from_model, environ, default=False)
         self._show_reason = _flag("SHOW_REASON", show_reason, environ, default=True)
@@ -100,8 +97,8 @@ class GateSelector:
         self._locks = PerProcess(threading.Lock)
 
     def is_gated(self, method: str, path: str) -> bool:
-        """Whether a request is a generation request."""
-        return method == "POST" and path.rstrip("/").endswith(self._paths)
+        """Whether a closed gate holds a request; an empty ``method``: it opens a WebSocket."""
+        return self._rules.holds(method, path)
 
     @property
     def has_one_gate(self) -> bool:
@@ -162,14 +159,6 @@ def scope_of_model(body: bytes) -> str:
         return ""
     model = members.get("model") if isinstance(members, dict) else None
     return segment_of(model) if isinstance(model, str) and model else ""
-
-
-def _paths(given: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        given = given.split(",")
-    listed = given or environ.get(PREFIX + "PATHS", "").split(",")
-    # Request paths are compared without a trailing slash.
-    return tuple(one.strip().rstrip("/") for one in listed if one.strip().rstrip("/")) or GENERATING
 
 
 def _header(given: str | None, environ: Mapping[str, str]) -> str:

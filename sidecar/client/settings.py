@@ -36,7 +36,9 @@ from .scope_path import scope_error
 logger = logging.getLogger("wellbeing.client")
 
 PREFIX = "WELLBEING_CLIENT_"
-MIDDLEWARE_SETTINGS = ("paths", "scope_header", "scope_from_model", "max_scopes", "show_reason")
+MIDDLEWARE_SETTINGS = (
+    "hold_paths", "pass_paths", "paths", "scope_header", "scope_from_model", "max_scopes", "show_reason",
+)  # fmt: skip
 """Settings of the middleware only: keyword arguments, and suffixes of variables."""
 
 _SHARED_PREFIX = "WELLBEING_"

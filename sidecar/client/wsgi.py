@@ -1,4 +1,4 @@
-"""WSGI middleware: generation requests wait at the gate, all others pass.
+"""WSGI middleware: requests wait at the gate, except for a few harmless ones.
 
 A waiting request occupies its thread and cannot detect a disconnected client: keep ``wait_secs`` short, and
 provide enough threads.

@@ -1,11 +1,17 @@
-"""Prints the reference of all keys, or writes it into a Markdown file between ``| ---`` and an empty line."""
+"""Writes what is generated from the schema: the reference of all keys, and the JSON Schema.
+
+A path that ends in ``.json`` gets the JSON Schema. Any other is a Markdown file; the rows of its table are
+replaced. Without paths the rows are printed.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
+from .json_schema import json_schema
 from .schema import describe
 
 _ROWS = re.compile(r"(?<=\| key \| type \| default \| what \|\n\| --- \| --- \| --- \| --- \|\n)(\|.*\n)*")
@@ -35,10 +41,13 @@ def _default(value: object) -> str:
 
 
 def main(paths: list[str]) -> None:
-    """Write the rows to the files at ``paths``. Without paths, write them to standard output."""
+    """Write the files at ``paths``."""
     if not paths:
         sys.stdout.write(rows())
     for path in map(Path, paths):
+        if path.suffix == ".json":
+            path.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
+            continue
         path.write_text(
             _ROWS.sub(lambda _: rows(), path.read_text(encoding="utf-8"), count=1), encoding="utf-8"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -157,12 +158,34 @@ def scope(value: object) -> str:
     return parse_scope(text(value))
 
 
-def one_of(*allowed: str) -> Check:
-    """One of the ``allowed`` words."""
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A check for one of a few words.
 
-    def check(value: object) -> str:
-        if value not in allowed or not isinstance(value, str):
-            raise _invalid(f"one of {', '.join(allowed)}", value)
+    Attributes:
+        allowed: the words.
+    """
+
+    allowed: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        """``value``, if it is one of the words."""
+        if value not in self.allowed or not isinstance(value, str):
+            raise _invalid(f"one of {', '.join(self.allowed)}", value)
+        return value
+
+
+def one_of(*allowed: str) -> OneOf:
+    """One of the ``allowed`` words."""
+    return OneOf(allowed)
+
+
+def one_number_of(*allowed: int) -> Check:
+    """One of the ``allowed`` whole numbers."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+            raise _invalid(f"one of {', '.join(map(str, allowed))}", value)
         return value
 
     return check

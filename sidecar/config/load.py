@@ -39,6 +39,7 @@ _MODES = {
     "vllm": ("", "keep", "wait", "abort"),
     "ray": ("", "keep", "wait", "abort"),
     "sglang": ("", "in_place", "retract", "abort"),
+    "dynamo": ("", "keep", "wait", "abort", "in_place", "retract"),
 }
 _EXCLUSIVE = (
     ("password", "password_file"),
@@ -258,8 +259,10 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
             problems.append(
                 f"{location}: {where}.mode: for {one['kind']} must be one of {', '.join(modes[1:])}"
             )
-        if one["kind"] == "ray" and not one.get("model"):
+        if one["kind"] in ("ray", "litellm") and not one.get("model"):
             problems.append(f"{location}: {where}.model: is missing")
+        if one["kind"] != "vllm" and one.get("sleep_after_secs"):
+            problems.append(f"{location}: {where}.sleep_after_secs: only engines of kind vllm can sleep")
         if one["kind"] == "http" and not all(
             one.get(action, {}).get("path") for action in ("pause", "resume")
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.policy import Policy
+from sidecar.core.policy import DENY_STATUSES, Policy
 
 from .checks import (
     Check,
@@ -15,7 +15,11 @@ from .checks import (
     matchers,
     members,
     name,
+<<<<<<< HEAD
     natural,
+=======
+    one_number_of,
+>>>>>>> main
     one_of,
     path,
     positive_seconds,
@@ -89,8 +93,17 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         _POLICY.enabled,
         "false: signals are ignored, and the gate is open even if there are holds",
     ),
+    "dry_run": Key(
+        boolean,
+        "boolean",
+        _POLICY.dry_run,
+        "true: what would close the gate is only advised; metrics, status and history show it",
+    ),
     "pause_on_distressed": Key(
-        boolean, "boolean", _POLICY.pause_on_distressed, "a distressed own state closes the gate"
+        boolean,
+        "boolean",
+        _POLICY.pause_on_distressed,
+        "a distressed own state closes the gate; false: it is advised",
     ),
     "pause_on_concerned": Key(
         boolean,
@@ -116,6 +129,12 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         "number",
         _POLICY.resume_ramp_per_sec,
         "waiting requests admitted per second after a resume; 0: all at once",
+    ),
+    "deny_status": Key(
+        one_number_of(*DENY_STATUSES),
+        "number",
+        _POLICY.deny_status,
+        "HTTP status of a refusal at a closed gate, for proxies: 401, 403, 429 or 503",
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
@@ -177,17 +196,29 @@ _ENGINE_REQUEST_KEYS: dict[str, Key | Section | SectionList] = {
 }
 _ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     "scope": Key(scope, "scope", None, "scope whose gate pauses the engine"),
-    "kind": Key(one_of("vllm", "sglang", "ray", "http"), "word", None, "kind of engine; http: any other"),
+    "kind": Key(
+        one_of("vllm", "sglang", "ray", "litellm", "dynamo", "http"),
+        "word",
+        None,
+        "kind of engine; dynamo: one worker; http: any other",
+    ),
     "url": Key(url, "URL", None, "URL of the engine"),
     "name": Key(name, "name", "", "name in log, history and metrics (default: host and port of the URL)"),
     "mode": Key(
         one_of("", "keep", "wait", "abort", "in_place", "retract"),
         "word",
         "",
-        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang) "
+        "pause mode of the engine: keep, wait, abort (vllm, ray); in_place, retract, abort (sglang); dynamo: "
+        "keep, wait, abort (vLLM), in_place, retract (SGLang) "
         "(default: keep or in_place, which keep running requests)",
     ),
-    "model": Key(text, "text", "", "model behind Ray Serve LLM"),
+    "model": Key(text, "text", "", "ray: the model; litellm: a model group, or the id of a deployment"),
+    "sleep_after_secs": Key(
+        seconds,
+        "duration",
+        0.0,
+        "vllm only: how long a pause lasts until the engine sleeps, which frees its GPU's memory; 0: never",
+    ),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
         positive_seconds, "duration", 10.0, "how often the engine is queried whether it is paused"

@@ -15,13 +15,16 @@ def describe_pausing(policies: PolicyTable) -> str:
         return "every scope" + (f" except {_named(sparing)}" if sparing else "")
     if pausing:
         return _named(pausing)
-    if any(policy.pause_on_distressed for policy in _all(policies)):
+    wanting = [policy for policy in _all(policies) if policy.pause_on_distressed or policy.pause_on_concerned]
+    if any(policy.enabled for policy in wanting):
+        return "nothing: dry_run is true wherever pause_on_distressed is true"
+    if wanting:
         return "nothing: enabled is false wherever pause_on_distressed is true"
     return "nothing: pause_on_distressed is false everywhere"
 
 
 def _pauses(policy: Policy) -> bool:
-    return policy.threshold is not None
+    return policy.pauses
 
 
 def _all(policies: PolicyTable) -> list[Policy]:

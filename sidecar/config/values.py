@@ -116,10 +116,11 @@ class EngineConfig:
     Attributes:
         name: name in log, history and metrics.
         scope: scope of the gate.
-        kind: ``vllm``, ``sglang``, ``ray`` or ``http``.
+        kind: ``vllm``, ``sglang``, ``ray``, ``litellm``, ``dynamo`` or ``http``.
         url: URL of the engine.
         mode: pause mode; empty: the mode that keeps running requests.
-        model: model behind Ray Serve LLM.
+        model: the model of Ray Serve LLM; a model group or deployment of LiteLLM.
+        sleep_after_secs: seconds of a pause after which vLLM is put to sleep; 0: never.
         timeout_secs: timeout of a request in seconds.
         check_secs: seconds between two checks whether the engine is paused.
         bearer_token: bearer token.
@@ -137,6 +138,7 @@ class EngineConfig:
     url: str
     mode: str = ""
     model: str = ""
+    sleep_after_secs: float = 0.0
     timeout_secs: float = 10.0
     check_secs: float = 10.0
     bearer_token: str = field(default="", repr=False)

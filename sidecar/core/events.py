@@ -48,7 +48,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class HoldPut:
-    """A hold was put or renewed. ``paused``: the scope had no hold before."""
+    """A hold was put or renewed. ``paused``: the scope had no hold before, and this one closes the gate."""
 
     scope: str
     at: float
@@ -59,7 +59,7 @@ class HoldPut:
 
 @dataclass(frozen=True, slots=True)
 class HoldLifted:
-    """A hold ended. ``resumed``: the scope has no hold left."""
+    """A hold ended. ``resumed``: the scope has no hold left, and this one closed the gate."""
 
     scope: str
     at: float

@@ -8,35 +8,46 @@ from dataclasses import dataclass, field
 from .errors import InvalidPolicy
 from .scope import ancestors_of
 from .state import WellbeingState
+from .values import AdviceCause
+
+DENY_STATUSES = (401, 403, 429, 503)
+"""The statuses that a refusal at a closed gate may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The pause settings of one scope. The defaults never pause.
+    """The pause settings of one scope. The defaults never pause: they advise when distressed.
 
     Attributes:
         enabled: if false, signals are ignored and the gate is open, even if there are holds.
+        dry_run: auto holds are advised only.
         pause_on_distressed: put an auto hold if the own state is distressed.
         pause_on_concerned: put an auto hold if the own state is concerned or distressed.
         max_pause_secs: seconds after which a hold ends; 0: never.
         wait_timeout_secs: default and maximum of the seconds that a gate request waits.
         min_pause_secs: minimum duration of an auto hold in seconds; 0: it ends on recovery.
         resume_ramp_per_sec: parked waiters admitted per second after a resume; 0: all at once.
+        deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
     """
 
     enabled: bool = True
+    dry_run: bool = False
     pause_on_distressed: bool = False
     pause_on_concerned: bool = False
     max_pause_secs: float = 300.0
     wait_timeout_secs: float = 60.0
     min_pause_secs: float = 0.0
     resume_ramp_per_sec: float = 0.0
+    deny_status: int = 503
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
+        if self.deny_status not in DENY_STATUSES:
+            allowed = ", ".join(map(str, DENY_STATUSES))
+            raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
         if 0 < self.max_pause_secs < self.min_pause_secs:
             raise InvalidPolicy(
                 "min_pause_secs",
@@ -45,14 +56,24 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The lowest own state that pauses the scope; None: no state does."""
+        """The lowest own state for which a hold is put, be it advised only; None: for no state."""
         if not self.enabled:
             return None
-        if self.pause_on_concerned:
-            return WellbeingState.CONCERNED
-        if self.pause_on_distressed:
-            return WellbeingState.DISTRESSED
-        return None
+        return WellbeingState.CONCERNED if self.pause_on_concerned else WellbeingState.DISTRESSED
+
+    @property
+    def advises(self) -> AdviceCause | None:
+        """Why auto holds are advised only; None: they close the gate, or the policy is not enabled."""
+        if not self.enabled:
+            return None
+        if self.dry_run:
+            return AdviceCause.DRY_RUN
+        return None if self.pause_on_distressed or self.pause_on_concerned else AdviceCause.OBSERVES
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a state can pause the scope."""
+        return self.enabled and self.advises is None
 
 
 @dataclass(frozen=True, slots=True)

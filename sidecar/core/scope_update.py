@@ -24,6 +24,10 @@ episode, suppressed   put an auto hold if there is news          end it
 News is a signal at or above the threshold whose source is not known in the episode, or a rise of the own
 state above the state at which the hold was put. If an auto hold ends by max pause or by an operator, the
 episode becomes suppressed.
+
+An auto hold whose policy only observes is advised: it is a hold with a mark, for which the same decisions are
+made, and it closes no gate. If the policy changes from advice to pauses, a standing advice is replaced by a
+hold that begins now, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
 """
 
 from __future__ import annotations
@@ -50,6 +54,8 @@ class _Cause(NamedTuple):
 
 
 _RECOVERED = _Cause(TIME, "recovered")
+_PAUSES_NOW = _Cause(POLICY, "the policy pauses now: the advice becomes a pause")
+_ADVISES_NOW = _Cause(POLICY, "the policy only observes now")
 
 
 def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
@@ -116,8 +122,9 @@ class ScopeUpdate:
             if hold is not None:
                 self._lift(hold, LiftCause.MANUAL, _Cause(by, reason), self._now)
                 if hold.kind is HoldKind.AUTO:
-                    self._end_episode_pause(self._now, LiftCause.MANUAL)
-        self._end_episode_pause(None, None)
+                    self._end_episode_pause(hold, self._now, LiftCause.MANUAL)
+        if self._episode is not None:
+            self._episode = replace(self._episode, suppressed=True)
 
     def suppress(self) -> None:
         """Begin a suppressed episode: the current signals do not pause, because their pause has ended."""
@@ -140,7 +147,7 @@ class ScopeUpdate:
             return
         if hold.until is not None and hold.until <= self._now:
             self.suppress()
-            self._end_episode_pause(hold.until, LiftCause.MAX_PAUSE)
+            self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
         elif self._now < hold.since + self._policy.min_pause_secs:
             # A recovery cannot lift a hold so early, so an operator did.
             self.suppress()
@@ -182,7 +189,7 @@ class ScopeUpdate:
             if hold.until is not None and hold.until <= upto:
                 self._lift(hold, LiftCause.MAX_PAUSE, _Cause(TIME, "max_pause_secs reached"), hold.until)
                 if hold.kind is HoldKind.AUTO:
-                    self._end_episode_pause(hold.until, LiftCause.MAX_PAUSE)
+                    self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
         if self._auto and self._episode is None:
             self._recover(upto, self._auto.since + self._policy.min_pause_secs)
 
@@ -209,7 +216,9 @@ class ScopeUpdate:
             self._settle_reached(at, before, threshold, cause)
         else:
             self._episode = None
-            if self._auto:
+            if self._auto and not self._auto.advised and self._policy.advises:
+                self._lift(self._auto, LiftCause.POLICY, _ADVISES_NOW, at)
+            elif self._auto:
                 self._recover(at, at, cause)
         self._trigger = None
         self._trigger_state = WellbeingState.HEALTHY
@@ -223,14 +232,23 @@ class ScopeUpdate:
             self._episode = Episode(at, self._state, frozenset(sources))
             if self._auto is None:
                 self._put_auto(at, cause)
+            else:
+                self._follow_policy(self._auto, at)
             return
         new_sources = sources - episode.known
         rose = before < self._state and self._state > episode.level
         if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in new_sources)):
             episode = replace(
-                episode, level=self._state, suppressed=False, pause_ended_at=None, pause_end_cause=None
+                episode,
+                level=self._state,
+                suppressed=False,
+                pause_ended_at=None,
+                pause_end_cause=None,
+                pause_advised=False,
             )
             self._put_auto(at, cause)
+        elif self._auto is not None and self._follow_policy(self._auto, at):
+            episode = replace(episode, level=self._state)
         if new_sources:
             known = episode.known | new_sources
             if len(known) > _MAX_KNOWN_SOURCES:
@@ -253,7 +271,21 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
-        self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at)
+        advised = self._policy.advises
+        self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname, advised), at)
+
+    def _follow_policy(self, hold: Hold, at: float) -> bool:
+        """Replace the auto ``hold`` if it is advised and the policy pauses now, or vice versa.
+
+        The new hold begins ``at``, since the gate closes or opens then. Returns whether it was replaced.
+        """
+        advised = self._policy.advises
+        if (hold.advised is None) is (advised is None):
+            self._auto = hold if hold.advised is advised else replace(hold, advised=advised)
+            return False
+        self._lift(hold, LiftCause.POLICY, _ADVISES_NOW if advised else _PAUSES_NOW, at)
+        self._put_auto(at, _Cause(hold.by, hold.reason, hold.alertname))
+        return True
 
     def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
         """Lift the auto hold as of ``when``, if it has reached its minimum duration at ``at``."""
@@ -283,7 +315,7 @@ class ScopeUpdate:
             self._trigger = _Cause(source, reason, signal.alertname)
 
     def _put(self, hold: Hold, at: float) -> None:
-        paused = self._auto is None and self._manual is None
+        paused = hold.advised is None and not self._is_held
         if hold.kind is HoldKind.AUTO:
             self._auto = hold
         else:
@@ -295,18 +327,26 @@ class ScopeUpdate:
             self._auto = None
         else:
             self._manual = None
-        resumed = self._auto is None and self._manual is None
+        resumed = hold.advised is None and not self._is_held
         self.events.append(
             HoldLifted(self._scope, at, hold, cause, by.reason, by.source, resumed, alertname=by.alertname)
         )
 
-    def _end_episode_pause(self, at: float | None, cause: LiftCause | None) -> None:
-        """Suppress the episode, whose pause ended at ``at`` by ``cause``; None keeps the known values."""
-        if self._episode is None:
-            return
-        self._episode = replace(self._episode, suppressed=True)
-        if at is not None:
-            self._episode = replace(self._episode, pause_ended_at=at, pause_end_cause=cause)
+    def _end_episode_pause(self, hold: Hold, at: float, cause: LiftCause) -> None:
+        """Suppress the episode, whose ``hold`` ended at ``at`` by ``cause``."""
+        if self._episode is not None:
+            self._episode = replace(
+                self._episode,
+                suppressed=True,
+                pause_ended_at=at,
+                pause_end_cause=cause,
+                pause_advised=hold.advised is not None,
+            )
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether a hold closes the gate."""
+        return self._manual is not None or (self._auto is not None and self._auto.advised is None)
 
     @property
     def _threshold_reached(self) -> bool:

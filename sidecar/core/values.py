@@ -59,17 +59,25 @@ class HoldKind(Enum):
 
 
 class LiftCause(Enum):
-    """Why a hold ended, named as in ``wellbeing_resumes_total``."""
+    """Why a hold ended, named as in ``wellbeing_resumes_total``. ``POLICY``: the policy has changed."""
 
     RECOVERED = "recovered"
     MANUAL = "manual"
     MAX_PAUSE = "max_pause"
     EXPIRED = "expired"
+    POLICY = "policy"
+
+
+class AdviceCause(Enum):
+    """Why an auto hold is advised only. ``OBSERVES``: the policy does not pause for the state."""
+
+    OBSERVES = "observes"
+    DRY_RUN = "dry_run"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A reason why a scope's gate is closed.
+    """A reason why a scope's gate is closed, or would be closed if the hold were not advised only.
 
     Attributes:
         kind: put by the policy, or by an operator.
@@ -78,6 +86,7 @@ class Hold:
         until: when it ends; None: never.
         by: the source of the signal, or the name of the operator.
         alertname: name of the alert that caused it; empty: no alert did.
+        advised: why it closes no gate: it is advice; None: it closes the gate.
     """
 
     kind: HoldKind
@@ -86,6 +95,7 @@ class Hold:
     until: float | None
     by: str
     alertname: str = ""
+    advised: AdviceCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,7 @@ class Episode:
         suppressed: the auto hold ended by max pause or by an operator. Only news puts another one.
         pause_ended_at: when that hold ended; None: it has not ended, or the time is not known.
         pause_end_cause: why that hold ended.
+        pause_advised: that hold was advised only.
     """
 
     since: float
@@ -107,6 +118,7 @@ class Episode:
     suppressed: bool = False
     pause_ended_at: float | None = None
     pause_end_cause: LiftCause | None = None
+    pause_advised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +154,7 @@ class ScopeRecord:
     Attributes:
         state: the own state after the last command; healthy while the policy is not enabled.
         signals: the signals, by source.
-        auto: the hold of the policy.
+        auto: the hold of the policy; it may be advised only.
         manual: the hold of an operator.
         episode: the current episode, if any.
     """
@@ -155,12 +167,19 @@ class ScopeRecord:
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that a snapshot shows: the manual one if there are both."""
-        return self.manual or self.auto
+        """The hold that closes the gate: the manual one if there are both."""
+        if self.manual is not None or self.advice is not None:
+            return self.manual
+        return self.auto
+
+    @property
+    def advice(self) -> Hold | None:
+        """The hold that the policy would have put; it closes no gate."""
+        return self.auto if self.auto is not None and self.auto.advised is not None else None
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no signals and no holds."""
+        """Whether there are no signals, no holds and no advice."""
         return not self.signals and self.manual is None and self.auto is None
 
     def shifted(self, secs: float) -> ScopeRecord:

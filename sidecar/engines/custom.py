@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sidecar.config import EngineConfig, EngineRequestConfig
 
-from .driver import EngineHttp, flag_of
+from .driver import CannotSleep, EngineHttp, flag_of
 
 
-class CustomDriver:
+class CustomDriver(CannotSleep):
     """Pauses any engine over HTTP.
 
     Args:

@@ -17,13 +17,33 @@ class DriverFailed(Exception):
 
 
 class EngineDriver(Protocol):
-    """Pauses and resumes one engine."""
+    """Pauses and resumes one engine.
+
+    Attributes:
+        repeats_pause: whether the pause is sent again at each check, because the engine never says whether it
+            is paused.
+    """
+
+    repeats_pause: bool
 
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
 
     def set_paused(self, *, paused: bool) -> None:
         """Pause or resume the engine. Raises `DriverFailed`."""
+
+    def sleep(self) -> None:
+        """Free the memory of a paused engine. Raises `DriverFailed`."""
+
+
+class CannotSleep:
+    """The driver of an engine without sleep that keeps its requests."""
+
+    repeats_pause = False
+
+    def sleep(self) -> None:
+        """Raises `DriverFailed`."""
+        raise DriverFailed("engines of this kind cannot sleep")
 
 
 class EngineHttp:
@@ -33,7 +53,14 @@ class EngineHttp:
         self._config = config
         self._base = config.url.rstrip("/")
 
-    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int = _MAX_ANSWER_BYTES,
+    ) -> tuple[int, Any]:
         """The status, and the JSON of the answer or None. Raises `DriverFailed` if there is no answer."""
         config = self._config
         try:
@@ -42,15 +69,22 @@ class EngineHttp:
                 self._base + path,
                 HttpAccess.of(config),
                 timeout=config.timeout_secs,
-                max_bytes=_MAX_ANSWER_BYTES,
+                max_bytes=max_bytes,
                 body=body,
             )
         except HttpRequestFailed as error:
             raise DriverFailed(f"{method} {path}: {error}") from None
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int = _MAX_ANSWER_BYTES,
+    ) -> Any:  # noqa: ANN401
         """The JSON of a 2xx answer. Raises `DriverFailed` for any other status."""
-        status, answer = self.request(method, path, body)
+        status, answer = self.request(method, path, body, max_bytes=max_bytes)
         if status not in SUCCESS:
             raise DriverFailed(f"{method} {path} answered {status}")
         return answer

@@ -8,6 +8,8 @@ from sidecar.config import EngineConfig
 
 from .custom import CustomDriver
 from .driver import EngineDriver, EngineHttp
+from .dynamo import DynamoDriver
+from .litellm import LiteLlmDriver
 from .ray import RayDriver
 from .sglang import SglangDriver
 from .vllm import VllmDriver
@@ -16,6 +18,8 @@ _DRIVERS: Mapping[str, Callable[[EngineHttp, EngineConfig], EngineDriver]] = {
     "vllm": VllmDriver,
     "sglang": SglangDriver,
     "ray": RayDriver,
+    "litellm": LiteLlmDriver,
+    "dynamo": DynamoDriver,
 }
 
 

@@ -35,6 +35,7 @@ _MAX_BACKOFF_SECS = 15.0
 _RELEASE_TRIES = 12
 _HANG_FACTOR = 3.0
 _STOP_SECS = 1.0
+_SLEEP_RETRY_SECS = 60.0
 _STATE_NAMES = {True: "paused", False: "running"}
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class EngineSync:
     Attributes:
         in_sync: whether the engine agrees with its gate.
         paused: the last known state; None: unknown, or the engine does not answer.
+        asleep: whether the sidecar put it to sleep.
         requests: requests to the engine, by action and result.
     """
 
@@ -63,8 +65,11 @@ class EngineSync:
         self.config = config
         self.in_sync = False
         self.paused: bool | None = None
+        self.asleep = False
         self.requests: dict[tuple[str, str], int] = {
-            (action, result): 0 for action in ("ask", "pause", "resume") for result in ("ok", "failed")
+            (action, result): 0
+            for action in ("ask", "pause", "resume", "sleep")
+            for result in ("ok", "failed")
         }
         self._controller = controller
         self._driver = make(config)
@@ -75,6 +80,8 @@ class EngineSync:
         self._paused_for_gate = False
         self._releasing = False
         self._failures = 0
+        # When to put it to sleep, in the time of the loop; None: it runs, sleeps already, or never sleeps.
+        self._sleep_at: float | None = None
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
             run_supervised("engine", self._run, controller.counters.task_failures)
@@ -144,9 +151,9 @@ class EngineSync:
                     logger.warning("engine_back", extra={"fields": self._fields})
                 self._failures = 0
                 self.in_sync = wanted == self._is_closed
-            pause = _backoff_secs(self._failures) if self._failures else self.config.check_secs
+                await self._sleep_if_due()
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._secs_until_next_check()):
                     await self._gate_changed.wait()
             except TimeoutError:
                 continue
@@ -158,6 +165,8 @@ class EngineSync:
             self._paused_for_gate = self._paused_for_gate and actual
         if actual is None and self._commanded == paused:
             # Its state is unknown, and it already got this command.
+            if paused and self._driver.repeats_pause:
+                await self._call("pause", lambda: self._driver.set_paused(paused=True))
             return
         if actual != paused:
             # A failed request may still have taken effect.
@@ -168,6 +177,36 @@ class EngineSync:
             if await self._call("ask", self._driver.is_paused) not in (paused, None):
                 raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, although it accepted the command")
         self._commanded = self._paused_for_gate = paused
+        self._plan_sleep(paused=paused, restarted=actual != paused)
+
+    def _plan_sleep(self, *, paused: bool, restarted: bool) -> None:
+        """The engine is ``paused`` now; ``restarted``: since this moment."""
+        if not paused or restarted:
+            self.asleep, self._sleep_at = False, None
+        if paused and self.config.sleep_after_secs and not self.asleep and self._sleep_at is None:
+            self._sleep_at = self._controller.loop.time() + self.config.sleep_after_secs
+
+    async def _sleep_if_due(self) -> None:
+        now = self._controller.loop.time()
+        if self._sleep_at is None or now < self._sleep_at or not self._is_closed:
+            return
+        try:
+            await self._call("sleep", self._driver.sleep)
+        except (DriverFailed, CallHangs) as error:
+            # It stays paused. It may have gone to sleep all the same, which is safe.
+            self._sleep_at = now + max(_SLEEP_RETRY_SECS, self.config.check_secs)
+            logger.error("engine_not_asleep", extra={"fields": {**self._fields, "error": str(error)}})
+            return
+        self.asleep, self._sleep_at = True, None
+        secs = self.config.sleep_after_secs
+        await self._record("paused", "asleep", f"the gate is closed for {secs:g} s")
+
+    def _secs_until_next_check(self) -> float:
+        if self._failures:
+            return _backoff_secs(self._failures)
+        if self._sleep_at is None:
+            return self.config.check_secs
+        return max(0.0, min(self.config.check_secs, self._sleep_at - self._controller.loop.time()))
 
     async def _call(self, action: str, call: Callable[[], T]) -> T:
         result = "failed"
@@ -179,11 +218,13 @@ class EngineSync:
         return answer
 
     async def _note(self, actual: bool | None, *, paused: bool, reason: str) -> None:  # noqa: FBT001
-        old = "unknown" if actual is None else _STATE_NAMES[actual]
-        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": _STATE_NAMES[paused]}})
-        note = AddHistoryNote(
-            self.config.scope, "engine", old, _STATE_NAMES[paused], f"engine:{self.config.name}", reason
-        )
+        old = "asleep" if self.asleep and actual else "unknown" if actual is None else _STATE_NAMES[actual]
+        await self._record(old, _STATE_NAMES[paused], reason)
+
+    async def _record(self, old: str, new: str, reason: str) -> None:
+        """Log the change, and keep it in the history."""
+        logger.info("engine", extra={"fields": {**self._fields, "from": old, "to": new}})
+        note = AddHistoryNote(self.config.scope, "engine", old, new, f"engine:{self.config.name}", reason)
         try:
             await self._controller.submit(note)
         except (StoreUnavailable, CoreError, ShuttingDown) as error:

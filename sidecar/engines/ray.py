@@ -1,6 +1,7 @@
 """Ray Serve LLM's pause, by model: ``/pause``, ``/resume``, ``/is_paused``.
 
-Source: Ray Serve LLM 2.60 with its pausable ingress.
+Source: Ray Serve LLM 2.60 with its ingress for development (``DevIngress``). Its ``/sleep`` aborts every
+request, so it is not used.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from urllib.parse import quote
 
 from sidecar.config import EngineConfig
 
-from .driver import EngineHttp, flag_of
+from .driver import CannotSleep, EngineHttp, flag_of
 
 
-class RayDriver:
+class RayDriver(CannotSleep):
     """Pauses one model of Ray Serve LLM.
 
     Args:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from sidecar.config import EngineConfig
 
-from .driver import SUCCESS, DriverFailed, EngineHttp
+from .driver import SUCCESS, CannotSleep, DriverFailed, EngineHttp
 
 _UNAVAILABLE = 503
 
 
-class SglangDriver:
+class SglangDriver(CannotSleep):
     """Pauses SGLang. The mode ``in_place`` keeps requests where they are.
 
     Args:

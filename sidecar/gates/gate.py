@@ -30,6 +30,11 @@ class GateState(NamedTuple):
         closed_at: monotonic time when the gate closed.
         counted_at: the same, but not before this process started to count.
         paused_secs: seconds that the gate was closed, without the current pause.
+        nearest_advice: the scope's own advised hold, else that of the nearest ancestor that has one.
+        advised_by: the scope of ``nearest_advice``.
+        advised: whether requests would have to wait if the advised hold were a hold.
+        advised_at: monotonic time when that began.
+        advised_secs: seconds that requests would have had to wait, without the current advice.
     """
 
     record: ScopeRecord = EMPTY
@@ -41,11 +46,21 @@ class GateState(NamedTuple):
     closed_at: float = 0.0
     counted_at: float = 0.0
     paused_secs: float = 0.0
+    nearest_advice: Hold | None = None
+    advised_by: str | None = None
+    advised: bool = False
+    advised_at: float = 0.0
+    advised_secs: float = 0.0
 
     @property
     def hold(self) -> Hold | None:
         """The hold that closes the gate; None while it is open."""
         return self.nearest_hold if self.closed else None
+
+    @property
+    def advice(self) -> Hold | None:
+        """The advised hold that would close the gate; None: there is none."""
+        return self.nearest_advice if self.advised else None
 
 
 class Gate:
@@ -71,9 +86,9 @@ class Gate:
     """
 
     __slots__ = (
-        "abandoned", "active_at", "answer", "answer_date", "answer_rest", "blocked", "clients", "closed",
-        "interventions", "node", "pauses", "policy", "ramp", "rejected", "requests", "resumes", "scope",
-        "state", "timed_out", "waited", "waiters", "waiting", "watchers",
+        "abandoned", "active_at", "advised_pauses", "answer", "answer_date", "answer_rest", "blocked",
+        "clients", "closed", "interventions", "node", "pauses", "policy", "ramp", "rejected", "requests",
+        "resumes", "scope", "state", "timed_out", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(self, scope: str, node: TreeNode | None, policy: Policy, version: int) -> None:
@@ -94,6 +109,7 @@ class Gate:
         self.timed_out = self.abandoned = self.rejected = self.waiting = 0
         self.interventions = 0
         self.pauses = {"auto": 0, "manual": 0}
+        self.advised_pauses = 0
         self.resumes = {cause.value: 0 for cause in LiftCause}
 
     def set_state(self, state: GateState) -> None:
@@ -133,6 +149,11 @@ class Gate:
         return self.state.hold
 
     @property
+    def advice(self) -> Hold | None:
+        """The advised hold that would close the gate; None: there is none."""
+        return self.state.advice
+
+    @property
     def paused_secs(self) -> float:
         """Seconds that the gate was closed, without the current pause."""
         return self.state.paused_secs
@@ -161,6 +182,11 @@ class Gate:
     def counted_pause(self, now: float) -> float:
         """Seconds of the current pause. They are not in ``paused_secs`` yet."""
         return max(0.0, now - self.state.counted_at) if self.closed else 0.0
+
+    def advised_secs(self, now: float) -> float:
+        """Seconds that requests would have had to wait by advice, up to monotonic ``now``."""
+        state = self.state
+        return state.advised_secs + (max(0.0, now - state.advised_at) if state.advised else 0.0)
 
 
 class Ending(Enum):

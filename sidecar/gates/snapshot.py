@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sidecar.clock import rfc3339
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import Hold
 
 from .gate import Gate
 
@@ -22,6 +23,7 @@ class GateSnapshot:
     since: str | None
     until: str | None
     held_by: str | None
+    advice: dict[str, str | None] | None
     version: int
 
     def to_json(self) -> dict[str, object]:
@@ -42,5 +44,16 @@ def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
         since=rfc3339(hold.since) if hold else None,
         until=rfc3339(hold.until) if hold and hold.until is not None else None,
         held_by=gate.held_by if hold else None,
+        advice=_advice_json(gate.advice),
         version=gate.version,
     )
+
+
+def _advice_json(advice: Hold | None) -> dict[str, str | None] | None:
+    if advice is None:
+        return None
+    return {
+        "reason": advice.reason,
+        "since": rfc3339(advice.since),
+        "until": None if advice.until is None else rfc3339(advice.until),
+    }

@@ -26,13 +26,14 @@ from sidecar.core.values import Hold, ScopeRecord
 from .gate import Gate, GateState
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None]
-"""What scopes inside inherit from a gate: effective state, nearest hold, the scope of that hold."""
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None]
+"""What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
+and its scope."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None)
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None)
 
 
 class TreeNode:
@@ -116,9 +117,7 @@ class TreeUpdate:
         """What scopes inherit from ``gate`` after the change."""
         if gate is None:
             return _NOTHING_INHERITED
-        found = self.inherited.get(gate)
-        state = gate.state
-        return found or (state.effective, state.nearest_hold, state.held_by)
+        return self.inherited.get(gate) or _inherited_from(gate.state)
 
 
 class GateTree:
@@ -255,12 +254,10 @@ class GateTree:
             if gate is not None:
                 scope, state = gate.scope, gate.state
                 record = records.get(scope) or state.record
-                hold = record.manual or record.auto
-                effective = max(record.state, above[0])
-                derived = (effective, above[1], above[2]) if hold is None else (effective, hold, scope)
+                derived = _derived(record, scope, above)
                 before = inherited.get(gate)
                 if before is None and scope not in added:
-                    before = (state.effective, state.nearest_hold, state.held_by)
+                    before = _inherited_from(state)
                 changed = derived != before
                 inherited[gate] = derived
             if changed and node.children:
@@ -272,7 +269,7 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by = update.inherited[gate]
+        effective, nearest_hold, held_by, nearest_advice, advised_by = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -283,12 +280,19 @@ class GateTree:
         elif old.closed and not closed:
             paused_secs += max(0.0, now - counted_at)
             update.opened[gate] = None
+        advised = policy.enabled and nearest_advice is not None
+        advised_at, advised_secs = old.advised_at, old.advised_secs
+        if advised and not old.advised:
+            advised_at = now
+        elif old.advised and not advised:
+            advised_secs += max(0.0, now - advised_at)
         new_snapshot = (
             closed,
             record.state,
             effective,
             nearest_hold if closed else None,
             held_by if closed else None,
+            nearest_advice if advised else None,
         )
         old_snapshot = (
             old.closed,
@@ -296,14 +300,16 @@ class GateTree:
             old.effective,
             old.hold,
             old.held_by if old.closed else None,
+            old.advice,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs
-        )
+            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
+            nearest_advice, advised_by, advised, advised_at, advised_secs,
+        )  # fmt: skip
         update.states.append((gate, state, closed))
 
     def _node(self, path: str) -> TreeNode:
@@ -368,3 +374,19 @@ class GateTree:
     def _next_version(self) -> int:
         self._version += self._version_step
         return self._version
+
+
+def _inherited_from(state: GateState) -> Inherited:
+    return (state.effective, state.nearest_hold, state.held_by, state.nearest_advice, state.advised_by)
+
+
+def _derived(record: ScopeRecord, scope: str, above: Inherited) -> Inherited:
+    """What scopes inherit from ``scope``, whose ancestors have ``above``."""
+    effective, hold, held_by, advice, advised_by = above
+    if record.auto is not None and record.auto.advised is not None:
+        advice, advised_by = record.auto, scope
+    elif record.auto is not None:
+        hold, held_by = record.auto, scope
+    if record.manual is not None:
+        hold, held_by = record.manual, scope
+    return max(effective, record.state), hold, held_by, advice, advised_by

@@ -170,6 +170,11 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
         "Whether the engine is paused, as far as is known.",
         labels=["scope", "engine"],
     )
+    asleep = GaugeMetricFamily(
+        "wellbeing_engine_asleep",
+        "Whether the sidecar put the engine to sleep in this pause; absent without sleep_after_secs.",
+        labels=["scope", "engine"],
+    )
     requests = CounterMetricFamily(
         "wellbeing_engine_requests",
         "Requests to the engine's pause API.",
@@ -180,9 +185,11 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
         in_sync.add_metric(names, float(engine.in_sync))
         if engine.paused is not None:
             paused.add_metric(names, float(engine.paused))
+        if engine.config.sleep_after_secs:
+            asleep.add_metric(names, float(engine.asleep))
         for (action, result), count in list(engine.requests.items()):
             requests.add_metric([*names, action, result], count)
-    yield from (in_sync, paused, requests)
+    yield from (in_sync, paused, asleep, requests)
 
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:

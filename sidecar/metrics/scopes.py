@@ -25,6 +25,10 @@ _SCOPES_PER_CHUNK = 256
 _COUNT_METRICS = {
     "wellbeing_current_pause_duration_seconds": (False, "How long the gate has been closed; 0: open."),
     "wellbeing_paused_seconds_total": (True, "Time that the gate was closed, since the sidecar started."),
+    "wellbeing_advised_paused_seconds_total": (
+        True,
+        "Time that the gate would have been closed by advice, since the sidecar started.",
+    ),
     "wellbeing_waiters": (False, "Gate requests that are waiting."),
     "wellbeing_requests_total": (True, "Gate requests."),
     "wellbeing_requests_blocked_total": (True, "Gate requests that met a closed gate."),
@@ -52,9 +56,13 @@ def families() -> list[Metric]:
             "wellbeing_pause_info",
             "1 while the gate is closed, with the hold's scope, kind, source, alert and reason.",
         ),
+        GaugeMetricFamily("wellbeing_advised", "1 while the policy advises a pause and does not pause."),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by cause."),
         CounterMetricFamily("wellbeing_resumes", "Resumes, by cause."),
+        CounterMetricFamily(
+            "wellbeing_advised_pauses", "Pauses that the policy advised and did not put, because it observes."
+        ),
         *(
             CounterMetricFamily(name.removesuffix("_total"), documentation)
             if is_counter
@@ -96,10 +104,12 @@ class CachedScopeLines:
             gate.interventions,
             *gate.pauses.values(),
             *gate.resumes.values(),
+            gate.advised_pauses,
         )
         counts = (
             max(gate.paused_for(now), imported_pause_secs),
             gate.paused_secs + gate.counted_pause(now),
+            gate.advised_secs(now),
             gate.waiting,
             gate.requests,
             gate.blocked,
@@ -146,9 +156,11 @@ def _render_state(gate: Gate) -> Iterator[bytes]:
             f'wellbeing_pause_info{{alertname="{alertname}",held_by="{held_by}",kind="{hold.kind.value}",'
             f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
         ).encode()
+    yield f"wellbeing_advised{label} {float(gate.advice is not None)}\n".encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
     yield _by_cause("wellbeing_pauses_total", scope, gate.pauses)
     yield _by_cause("wellbeing_resumes_total", scope, gate.resumes)
+    yield f"wellbeing_advised_pauses_total{label} {_number(gate.advised_pauses)}\n".encode()
 
 
 def _signals(gate: Gate) -> dict[tuple[str, str], int]:

@@ -55,6 +55,8 @@ class EventLog:
                 elif isinstance(event, HoldPut) and event.paused:
                     gate.pauses[event.hold.kind.value] += 1
                     self._observe_reaction(event, tree, now)
+                elif isinstance(event, HoldPut) and event.hold.advised:
+                    gate.advised_pauses += 1
                 elif isinstance(event, HoldLifted) and event.resumed:
                     gate.resumes[event.cause.value] += 1
                 yield

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sidecar.core.events import CoreEvent, HistoryNoted, HoldLifted, HoldPut, StateChanged
 from sidecar.core.scope import lies_within
 
-KINDS = ("intervention", "pause", "hold", "resume", "lift", "engine", "blind")
+KINDS = ("intervention", "pause", "hold", "resume", "lift", "advice", "advice_ended", "engine", "blind")
+_NO_ADVICE, _ADVISED = "none", "advised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,11 @@ class HistoryEntry:
         at: time of the event, seconds since the epoch.
         scope: the scope.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
-            or an operator renewed a hold; ``engine``: an engine was paused or resumed by its API; ``blind``:
+            or an operator renewed a hold; ``advice`` and ``advice_ended``: a hold that is advised only, which
+            closes no gate; ``engine``: an engine was paused or resumed by its API; ``blind``:
             the watchdog became silent, or is back.
-        old: the state or gate before.
-        new: the state or gate after.
+        old: the state or gate before; of advice ``none`` or ``advised``.
+        new: the same, after.
         source: the source of the signal, the operator, or ``time``.
         reason: text of the source; may be empty.
         cause: of a hold: ``auto`` or ``manual``; of a lift: its cause; else empty.
@@ -113,9 +115,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     0,
                     event.at,
                     event.scope,
-                    "pause" if event.paused else "hold",
-                    "open" if event.paused else "closed",
-                    "closed",
+                    *_put_words(event),
                     hold.by,
                     hold.reason,
                     hold.kind.value,
@@ -128,12 +128,23 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     0,
                     event.at,
                     event.scope,
-                    "resume" if event.resumed else "lift",
-                    "closed",
-                    "open" if event.resumed else "closed",
+                    *_lift_words(event),
                     event.by,
                     event.reason,
                     event.cause.value,
                     actor=event.actor,
                     alertname=event.alertname,
                 )
+
+
+def _put_words(event: HoldPut) -> tuple[str, str, str]:
+    """The kind of the entry, and the gate or the advice before and after."""
+    if event.hold.advised:
+        return "advice", _NO_ADVICE, _ADVISED
+    return ("pause", "open", "closed") if event.paused else ("hold", "closed", "closed")
+
+
+def _lift_words(event: HoldLifted) -> tuple[str, str, str]:
+    if event.hold.advised:
+        return "advice_ended", _ADVISED, _NO_ADVICE
+    return ("resume", "closed", "open") if event.resumed else ("lift", "closed", "closed")

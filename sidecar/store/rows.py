@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+from sidecar.core.values import AdviceCause, Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
 
 from .entries import HistoryEntry
 
@@ -63,15 +63,25 @@ def signal_of(row: Row) -> Signal:
 
 
 def _hold_text(hold: Hold | None) -> str | None:
-    return None if hold is None else json.dumps({**asdict(hold), "kind": hold.kind.value})
+    if hold is None:
+        return None
+    plain = {"kind": hold.kind.value, "advised": hold.advised and hold.advised.value}
+    return json.dumps({**asdict(hold), **plain})
 
 
 def _hold(text: str | None) -> Hold | None:
     if text is None:
         return None
     members = json.loads(text)
-    times = {"since": float(members["since"]), "until": _time(members["until"])}
-    return Hold(**{**members, **times, "kind": HoldKind(members["kind"])})
+    # Older versions gave no advice.
+    advised = members.get("advised")
+    values = {
+        "kind": HoldKind(members["kind"]),
+        "since": float(members["since"]),
+        "until": _time(members["until"]),
+        "advised": None if advised is None else AdviceCause(advised),
+    }
+    return Hold(**{**members, **values})
 
 
 def _episode_text(episode: Episode | None) -> str | None:

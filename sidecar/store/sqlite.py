@@ -23,7 +23,7 @@ from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _APPLICATION_ID = 0x77656C6C
 """Identifies the file as a store of the sidecar."""
 
@@ -62,6 +62,8 @@ _MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE signals ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
     ALTER TABLE history ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
     """,
+    # Holds may be marked as advised. An older sidecar would close gates for them.
+    "",
 )
 
 T = TypeVar("T")

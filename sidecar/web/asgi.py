@@ -14,9 +14,11 @@ from sidecar.trace_context import parse_traceparent
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
 from sidecar.web.api.metrics import METRICS, send_metrics
+from sidecar.web.gate.authz import AUTHZ
 from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
+from sidecar.web.gate.requests import READY as GATE_READY
 
-from .gate.responses import ended_response, snapshot_response
+from .gate.responses import ended_response, ready_response, snapshot_response
 from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
@@ -178,8 +180,11 @@ class Application:
 
     async def _serve_in_loop(self, scope: Scope, route: str | None, receive: Receive, send: Send) -> bool:
         """Serve ``route`` if it needs no body; return whether it was served."""
-        if route in (GATE, WATCH):
-            await self._serve_gate(scope, receive, send)
+        if route in (GATE, WATCH, AUTHZ):
+            await self._serve_gate(scope, route, receive, send)
+        elif route == GATE_READY:
+            _require_method(scope, "GET", "HEAD")
+            await _send(send, self._gate_ready(scope))
         elif route == EVENTS:
             _require_method(scope, "GET")
             await self._serve_events(scope, receive, send)
@@ -216,8 +221,11 @@ class Application:
         """Identify the client, or refuse the request."""
         headers = scope["headers"]
         given = [value for name, value in headers if name == b"authorization"]
+        repeats_client = route == AUTHZ
         if len(given) > 1:
-            raise Problem("unauthorized", "there is more than one Authorization header")
+            if not repeats_client:
+                raise Problem("unauthorized", "there is more than one Authorization header")
+            given = []
         try:
             identity = await self.service.guard.admit(
                 scope["state"]["access"],
@@ -230,13 +238,16 @@ class Application:
             if route == _ALERTS:
                 self.service.controller.counters.notifications["unauthorized"] += 1
             raise
+        scope["state"]["identity"] = identity
+        if repeats_client:
+            # Method, query and headers are those of the proxy's client, and nothing is changed.
+            return
         if scope["method"] not in ("GET", "HEAD"):
             refuse_cross_site(headers, identity)
         if not scope["query_string"].isascii():
             detail = "the query string has bytes outside ASCII: percent-encode them"
             raise Problem("invalid-parameter", detail)
         check_parameters(route, scope["query_string"].decode("ascii"))
-        scope["state"]["identity"] = identity
 
     def _check_access_again(self, scope: Scope, route: str | None) -> None:
         """Refuse a client that lost its access while its body arrived."""
@@ -285,21 +296,30 @@ class Application:
 
     # -- gate and watch ---------------------------------------------------------------------------
 
-    async def _serve_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_gate(self, scope: Scope, route: str, receive: Receive, send: Send) -> None:
         try:
+            if route != AUTHZ:
+                _require_method(scope, "GET", "HEAD")
             response = await self._gate_response(scope, receive)
         except Problem as problem:
             self.service.fast_path.count_refusal(problem.name)
             response = problem_response(problem)
         if response is not None:
-            await _send(send, response)
+            # A proxy may announce its client's body and not send it. The next request would be taken for it.
+            await _send(send, response, "close" if route == AUTHZ and _has_body(scope) else None)
+
+    def _gate_ready(self, scope: Scope) -> HttpResponse:
+        wanted = scope_of(scope["path"], GATE_READY)
+        gate, path = self.service.controller.tree.find(wanted)
+        if path is not None:
+            self.service.fast_path.refusal_log.check_spelling(path, gate, lambda: _peer(scope))
+        return ready_response(gate, path, self.service.clock.now())
 
     async def _gate_response(self, scope: Scope, receive: Receive) -> HttpResponse | None:
-        _require_method(scope, "GET", "HEAD")
         if_none_match = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
         request = GateRequest(
             scope["path"],
-            scope["query_string"].decode("ascii"),
+            scope["query_string"].decode("latin-1"),
             if_none_match.decode("latin-1") or None,
             parse_traceparent([value for name, value in scope["headers"] if name == b"traceparent"]),
         )
@@ -433,6 +453,14 @@ async def _read(receive: Receive, limit: int, record_size: Callable[[int], None]
         record_size(size)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a body follows the head of the request."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _require_method(scope: Scope, *methods: str) -> None:

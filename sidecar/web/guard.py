@@ -13,12 +13,15 @@ from sidecar.auth import ANONYMOUS, UNRESTRICTED, Identity, Keyring, Role
 from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
+from .gate.authz import AUTHZ, split_authz
 from .gate.plans import ListenerAccess
 from .problems import Problem
 
 ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
     "/v1/watch": Role.WORKER,
+    "/v1/ready": Role.WORKER,
+    AUTHZ: Role.WORKER,
     "/v1/reports": Role.WORKER,
     "/v1/state": Role.AGENT,
     "/v1/alerts": Role.WEBHOOK,
@@ -289,4 +292,6 @@ def scope_in(path: str, route: str | None) -> str | None:
         return None
     if route is None or not route.startswith("/v1/"):
         return ROOT
+    if route == AUTHZ:
+        return split_authz(path)[0]
     return path[len(route) :].removeprefix("/")

@@ -13,9 +13,16 @@ from typing import Any, TypeVar
 from sidecar.alertmanager.alerting import Alerting
 from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
+<<<<<<< HEAD
 from sidecar.config import Config, ConfigError, LimitsConfig
 from sidecar.core.commands import SetPolicies
+=======
+from sidecar.clock import Clock
+from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
+from sidecar.core.commands import CommandOutcome, SetPolicies
+>>>>>>> main
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
+from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
@@ -242,7 +249,7 @@ class Service:
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
         try:
-            await self.controller.submit(SetPolicies(config.policies))
+            outcome = await self.controller.submit(SetPolicies(config.policies))
         except BaseException:
             core_state.max_scopes = before
             raise
@@ -260,10 +267,21 @@ class Service:
         self.imports.configure(config.imports)
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
-        logger.info("reloaded")
+        logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
+
+
+def _pauses_changed_by(outcome: CommandOutcome) -> dict[str, object]:
+    """How many scopes the new policies paused, resumed and advised to pause, for the log."""
+    puts = [event for event in outcome.events if isinstance(event, HoldPut)]
+    counts = {
+        "paused": sum(event.paused for event in puts),
+        "resumed": sum(event.resumed for event in outcome.events if isinstance(event, HoldLifted)),
+        "advised": sum(event.hold.advised is not None for event in puts),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _fixed_at_start(config: Config) -> dict[str, object]:

@@ -60,7 +60,7 @@ def fleet():
 
 
 def test_a_pause_at_one_closes_all_and_is_counted_once(fleet: Fleet) -> None:
-    one, two, three = fleet.sidecars
+    one, two, _ = fleet.sidecars
     one.pause("team/a")
     fleet.wait_for_gates("team/a", "closed")
     two.resume("team/a")
@@ -107,7 +107,7 @@ def test_many_commands_at_one_scope_are_all_answered_and_none_is_lost(fleet: Fle
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(claim, range(60))) == {200}
     for one in fleet.sidecars:
-        eventually(lambda: len(one.status("contended")["signals"]) == 60, "all claims are there")
+        eventually(lambda one=one: len(one.status("contended")["signals"]) == 60, "all claims are there")
 
 
 def test_a_suspended_redis_changes_no_gate_but_by_time(fleet: Fleet) -> None:
@@ -280,7 +280,8 @@ def test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged() -> None:
             )
             for worker in workers:
                 state = wait_equal(
-                    lambda: [state_of(one, worker.name) for one in fleet.sidecars], "the sidecars' states"
+                    lambda worker=worker: [state_of(one, worker.name) for one in fleet.sidecars],
+                    "the sidecars' states",
                 )
                 worker.settle(state)
         acknowledged = {reason for one in workers for reason in one.reasons}

@@ -54,7 +54,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # From a copy: the build leaves nothing in the checkout.
     source = folder / "source"
     source.mkdir()
-    must("cp", "-R", "sidecar", "pyproject.toml", "README.md", "LICENSE", str(source), cwd=ROOT)
+    must("cp", "-R", "sidecar", "alerts", "pyproject.toml", "README.md", "LICENSE", str(source), cwd=ROOT)
     must(
         sys.executable,
         "-m",
@@ -86,6 +86,12 @@ def test_the_wheel_alone_installs_nothing_else(light: Path) -> None:
         "import importlib.metadata as m, json; print(json.dumps([d.name.lower() for d in m.distributions()]))"
     )
     assert set(json.loads(must(str(light / "python"), "-c", code, cwd=light))) == LIGHT
+
+
+def test_the_wheel_has_every_rule_file(light: Path) -> None:
+    folder = light.parent / "share" / "wellbeing-sidecar" / "alerts"
+    installed = {file.name: file.read_text() for file in folder.iterdir()}
+    assert installed == {file.name: file.read_text() for file in (ROOT / "alerts").glob("*.rules.yml")}
 
 
 def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:

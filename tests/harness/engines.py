@@ -22,6 +22,8 @@ class EngineStub:
     def __init__(self, kind: str, port: int = 0) -> None:
         self.kind = kind
         self.paused = False
+        self.asleep = False
+        self.deployments = {"a": False, "b": False}
         self.fault = ""
         self.requests: list[tuple[str, str, Any]] = []
         self.values: dict[str, Any] = {}
@@ -75,7 +77,8 @@ class EngineStub:
         """Stop the server. The engine is no longer paused."""
         self._server.shutdown()
         self._server.server_close()
-        self.paused = False
+        self.paused = self.asleep = False
+        self.deployments = dict.fromkeys(self.deployments, False)
 
     def start(self) -> None:
         """Start the server again at the same port."""
@@ -93,10 +96,23 @@ class EngineStub:
             "vllm": {("POST", "/pause"): True, ("POST", "/resume"): False},
             "ray": {("POST", "/pause"): True, ("POST", "/resume"): False},
             "sglang": {("POST", "/pause_generation"): True, ("POST", "/continue_generation"): False},
+            "dynamo": {
+                ("POST", "/engine/pause_generation"): True,
+                ("POST", "/engine/resume_generation"): False,
+            },
+            "litellm": {},
             "http": {("PUT", "/switch/off"): True, ("PUT", "/switch/on"): False},
             "import": {},
         }[self.kind]
+        if self.kind == "litellm":
+            return self._answer_as_litellm(route, body)
+        if self.kind == "vllm" and parts.path in ("/sleep", "/wake_up"):
+            # As vLLM does: sleep pauses, and waking up resumes.
+            self.asleep = self.paused = parts.path == "/sleep"
+            return 200, {"status": "sleeping" if self.asleep else "awake"}
         if route in turns:
+            if self.kind == "vllm" and not turns[route]:
+                assert not self.asleep, "vLLM would compute without weights"
             if self.kind == "ray" and body.get("model") != "m":
                 return 404, {}
             if self.fault != "lie":
@@ -106,11 +122,14 @@ class EngineStub:
             "vllm": "/is_paused",
             "ray": "/is_paused",
             "sglang": "/ready",
+            "dynamo": "/live",
             "http": "/switch",
             "import": "/metrics",
         }
         if route != ("GET", asked[self.kind]):
             return 404, {}
+        if self.kind == "dynamo":
+            return 200, {}
         if self.kind == "sglang":
             return (503 if self.paused else 200), {}
         if self.kind == "ray" and parse_qs(parts.query) != {"model": ["m"]}:
@@ -118,3 +137,18 @@ class EngineStub:
         if self.kind == "http":
             return 200, {"switch": {"off": self.paused}}
         return 200, self.values if self.kind == "import" else {"is_paused": self.paused}
+
+    def _answer_as_litellm(self, route: tuple[str, str], body: Any) -> tuple[int, Any]:
+        if route == ("GET", "/model/info"):
+            ours = [
+                {"model_name": "m", "model_info": {"id": one, "db_model": True, "blocked": blocked}}
+                for one, blocked in self.deployments.items()
+            ]
+            config = {"model_name": "from-config", "model_info": {"id": "c", "db_model": False}}
+            return 200, {"data": [*ours, config]}
+        if route in (("POST", "/model/block"), ("POST", "/model/unblock")):
+            if self.fault != "lie":
+                self.deployments[body["model_id"]] = route[1] == "/model/block"
+            self.paused = all(self.deployments.values())
+            return 200, {}
+        return 404, {}

@@ -9,8 +9,12 @@ import pytest
 from harness.engines import EngineStub
 from harness.process import eventually
 from harness.sidecar import Sidecar
+from sidecar.config import EngineConfig
+from sidecar.engines.driver import DriverFailed, EngineHttp
+from sidecar.engines.dynamo import DynamoDriver
+from sidecar.engines.litellm import LiteLlmDriver
 
-KINDS = ("vllm", "sglang", "ray", "http")
+KINDS = ("vllm", "sglang", "ray", "litellm", "dynamo", "http")
 HTTP = {
     "pause": {"method": "PUT", "path": "/switch/off", "body": {"why": "gate"}},
     "resume": {"method": "PUT", "path": "/switch/on"},
@@ -30,7 +34,7 @@ def config(kind: str, stub: EngineStub, **more) -> dict:
     }
     if kind == "http":
         engine |= HTTP
-    if kind == "ray":
+    if kind in ("ray", "litellm"):
         engine["model"] = "m"
     return {**engine, **more}
 
@@ -46,6 +50,7 @@ def stubs() -> Iterator[dict[str, EngineStub]]:
 @pytest.fixture(scope="module")
 def own(stubs: dict[str, EngineStub]) -> Iterator[Sidecar]:
     engines = [config(kind, stub) for kind, stub in stubs.items()]
+    engines[0]["sleep_after_secs"] = 600
     with Sidecar({"defaults": {"max_pause_secs": 0}, "engines": engines}) as own:
         yield own
 
@@ -72,7 +77,8 @@ def test_an_engine_follows_its_gate(own: Sidecar, stubs, kind: str) -> None:
     own.resume(kind)
     agree(own, kind, stub, paused=False)
     entries = own.get(f"/v1/history/{kind}", params={"kind": "engine"}).json()["entries"]
-    assert [entry["to"] for entry in entries] == ["running", "paused"]
+    # One that never says whether it is paused was told to run at the start.
+    assert [entry["to"] for entry in entries][:2] == ["running", "paused"]
     assert {entry["source"] for entry in entries} == {f"engine:{kind}"}
 
 
@@ -257,3 +263,85 @@ def test_a_stop_of_the_sidecar_leaves_the_engine_paused_and_the_next_run_goes_on
         agree(own, "vllm", stub, paused=True)
         own.resume("vllm")
         agree(own, "vllm", stub, paused=False)
+
+
+def test_vllm_sleeps_in_a_long_pause_and_is_woken_before_it_is_resumed() -> None:
+    with (
+        EngineStub("vllm") as stub,
+        Sidecar({"engines": [config("vllm", stub, sleep_after_secs=0.1)]}) as own,
+    ):
+        own.pause("vllm")
+        names = '{engine="vllm",scope="vllm"}'
+        own.wait_for_metric(f"wellbeing_engine_asleep{names}", 1)
+        agree(own, "vllm", stub, paused=True)
+        assert ("POST", "/sleep?level=1&mode=keep", None) in stub.requests
+        # A restart has lost pause and sleep: it is paused, and sleeps again.
+        slept = own.metric(
+            'wellbeing_engine_requests_total{action="sleep",engine="vllm",result="ok",scope="vllm"}'
+        )
+        stub.stop()
+        stub.start()
+        own.wait_for_metric(
+            'wellbeing_engine_requests_total{action="sleep",engine="vllm",result="ok",scope="vllm"}',
+            slept + 1,
+        )
+        assert stub.asleep
+        # Without the key it is woken all the same.
+        own.configure({"engines": [config("vllm", stub)]})
+        own.ok_reload()
+        own.resume("vllm")
+        agree(own, "vllm", stub, paused=False)
+        assert not stub.asleep
+        entries = own.get("/v1/history/vllm", params={"kind": "engine"}).json()["entries"]
+        assert [entry["to"] for entry in entries][-2:] == ["asleep", "paused"]
+
+
+def test_litellm_blocks_every_deployment_of_the_group(own: Sidecar, stubs) -> None:
+    stub = stubs["litellm"]
+    agree(own, "litellm", stub, paused=False)
+    stub.requests.clear()
+    own.pause("litellm")
+    agree(own, "litellm", stub, paused=True)
+    orders = [body["model_id"] for method, path, body in stub.requests if path == "/model/block"]
+    assert sorted(orders) == ["a", "b"]
+    # A deployment that comes later is blocked too.
+    stub.deployments["late"] = False
+    eventually(lambda: stub.deployments["late"], "it is blocked")
+    own.resume("litellm")
+    agree(own, "litellm", stub, paused=False)
+    assert not any(stub.deployments.values())
+    del stub.deployments["late"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("unknown", "there is no model unknown"), ("from-config", "not in LiteLLM.s database")],
+)
+def test_a_model_that_litellm_cannot_block_is_said(stubs, model: str, said: str) -> None:
+    driver = LiteLlmDriver(
+        EngineHttp(EngineConfig("e", "", "litellm", stubs["litellm"].url)),
+        EngineConfig("e", "", "litellm", "", model=model),
+    )
+    with pytest.raises(DriverFailed, match=said):
+        driver.is_paused()
+
+
+def test_dynamo_gets_the_words_of_its_backend_and_a_failure_within_a_200_counts() -> None:
+    class Answers:
+        def __init__(self) -> None:
+            self.sent: list[tuple[str, object]] = []
+
+        def call(self, method: str, path: str, body: object = None) -> object:
+            self.sent.append((path, body))
+            return {"status": "error", "message": "active LoRA"} if "keep" in str(body) else {"status": "ok"}
+
+    answers = Answers()
+    sglang = DynamoDriver(answers, EngineConfig("e", "", "dynamo", "", mode="in_place"))
+    sglang.set_paused(paused=True)
+    sglang.set_paused(paused=False)
+    assert answers.sent == [
+        ("/engine/pause_generation", {"mode": "in_place"}),
+        ("/engine/continue_generation", {}),
+    ]
+    with pytest.raises(DriverFailed, match="active LoRA"):
+        DynamoDriver(answers, EngineConfig("e", "", "dynamo", "")).set_paused(paused=True)

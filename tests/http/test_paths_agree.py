@@ -45,6 +45,8 @@ def ask(
         "/v1/gate/{scope}?wait=no",
         "/v1/gate/{scope}?deny_status=200",
         "/v1/watch/{scope}",
+        "/v1/authz/{scope}/-/v1/chat/completions?wait=x",
+        "/v1/authz/deny_status=403/short-wait/{scope}/-/?wait=0",
     ],
 )
 def test_both_paths_answer_alike(
@@ -52,6 +54,8 @@ def test_both_paths_answer_alike(
 ) -> None:
     if "{scope}?wait=0" in target or "unnamed" in target:
         sidecar.pause(scope)
+    if "short-wait" in target:
+        sidecar.pause(f"short-wait/{scope}")
     fast, slow = (
         ask(sidecar, target.format(scope=scope), headers, method, version, asgi) for asgi in (False, True)
     )

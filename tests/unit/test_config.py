@@ -129,6 +129,8 @@ def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> N
         ("defaults: {pause_on_distressed: true}", "every scope"),
         ("defaults: {pause_on_distressed: true}\npolicies: [{match: a, enabled: false}]", "every scope except a"),
         ("policies: [{match: a, pause_on_concerned: true}, {match: b}]", "a"),
+        ("defaults: {pause_on_distressed: true, dry_run: true}", "nothing: dry_run is true wherever pause_on_distressed is true"),
+        ("defaults: {pause_on_distressed: true, dry_run: true}\npolicies: [{match: a, dry_run: false}]", "a"),
         ("defaults: {pause_on_distressed: true, enabled: false}", "nothing: enabled is false wherever pause_on_distressed is true"),
     ],
 )  # fmt: skip

@@ -6,11 +6,13 @@ from typing import Any
 
 from sidecar import __version__
 from sidecar.core.commands import AlertOutcome
+from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import AdviceCause
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
-from sidecar.web.gate.responses import RAMP_HEADER
+from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
 from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
@@ -30,6 +32,8 @@ _SCOPE = {
 WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
 
+_METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+_DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
 _EVERYWHERE = ("unauthorized", "forbidden", "too-many-attempts", "invalid-parameter", "internal-error")
 _CHANGES = (
@@ -64,7 +68,7 @@ def _secured(path: str, item: Json) -> Json:
     """Add the required role and the problems that all routes share to ``item``."""
     route = path.removesuffix("/{scope}")
     role = ROUTE_ROLES.get(route)
-    for method in ("get", "head", "put", "post"):
+    for method in _METHODS:
         operation = item.get(method)
         if operation is None:
             continue
@@ -100,6 +104,8 @@ def _paths() -> Json:
     return {
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
+        **_scoped("/v1/ready", {"get": _ready(), "head": _ready(head=True)}),
+        **_scoped("/v1/authz", {method: _authz(head=method == "head") for method in _METHODS}),
         **_scoped("/v1/events", {"get": _events()}),
         **_scoped(
             "/v1/state", {"put": _command("Report an agent's own state", "ClaimState", "GateSnapshot")}
@@ -178,21 +184,39 @@ def _gate(*, head: bool = False) -> Json:
                 {"type": "number", "minimum": 0},
                 "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
-            _query(
-                "deny_status", {"enum": ["401", "403", "429"]}, "The status of a refusal; the default is 503."
-            ),
+            _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
         ],
-        "responses": {
-            "200": _snapshot(head=head),
-            "401": _paused("Paused, with `deny_status=401`; or authentication is required", head=head),
-            "403": _paused(
-                "Paused, with `deny_status=403`; or the credential does not allow this", head=head
-            ),
-            "429": _paused("Paused, with `deny_status=429`; or too many wrong credentials", head=head),
-            "503": _paused(
-                "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
-            ),
-        },
+        "responses": _gate_responses(head=head),
+    }
+
+
+def _gate_responses(*, head: bool) -> Json:
+    return {
+        "200": _snapshot(head=head),
+        "401": _paused("Paused, with `deny_status` 401; or authentication is required", head=head),
+        "403": _paused("Paused, with `deny_status` 403; or the credential does not allow this", head=head),
+        "429": _paused("Paused, with `deny_status` 429; or too many wrong credentials", head=head),
+        "503": _paused(
+            "Paused, and the wait timed out; or too many requests wait; or shutting down", head=head
+        ),
+    }
+
+
+def _authz(*, head: bool = False) -> Json:
+    return {
+        "summary": "Wait until the gate is open, for a proxy that repeats its client's request",
+        "description": "The whole path is `/v1/authz[/deny_status=STATUS][/SCOPE][/-/ANYTHING]`. Every "
+        "method is served. The segment `-` ends the scope. What follows it, the query, the headers and a "
+        "body are the client's, and change nothing. The wait is `wait_timeout_secs`. STATUS is 401, 403, "
+        "429 or 503.",
+        "responses": _gate_responses(head=head),
+    }
+
+
+def _ready(*, head: bool = False) -> Json:
+    return {
+        "summary": "Whether the gate lets requests through now; never waits, counts nothing",
+        "responses": {"200": _snapshot(head=head), "503": _paused("The gate is closed", head=head)},
     }
 
 
@@ -252,10 +276,13 @@ def _command(
 def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
-        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy or "
-        f"whose gate is not open, worst first, at most {MAX_UNWELL}. `unwell_total` counts all of them, "
+        "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
+        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. For an unknown scope: `follows` is the known scope that it follows, "
+        "of this episode is over. `advice`: the pause that the policy advises and does not put; `why` is "
+        "`observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
             _query(
@@ -320,6 +347,10 @@ def _snapshot(*, head: bool) -> Json:
 def _paused(description: str, *, head: bool) -> Json:
     headers = {
         "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"},
+        REASON_HEADER: {
+            "schema": {"type": "string"},
+            "description": "The reason of the pause, escaped as in a JSON string",
+        },
         "traceparent": {
             "schema": {"type": "string"},
             "description": "The request's own, if it is valid; the problem has it as a member, too",
@@ -339,6 +370,7 @@ def _schemas() -> Json:
     state = {"enum": _STATES}
     count = {"type": "integer", "minimum": 0}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
+    advice = {"reason": text, "since": time, "until": _or_null(time)}
     snapshot = {
         "scope": text,
         "gate": {"enum": ["open", "closed"]},
@@ -348,6 +380,7 @@ def _schemas() -> Json:
         "since": _or_null(time),
         "until": _or_null(time),
         "held_by": _or_null(text),
+        "advice": _or_null(_object(advice)),
         "version": count,
     }
     counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
@@ -368,6 +401,10 @@ def _schemas() -> Json:
         "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
         "actor": _or_null(text),
     }  # fmt: skip
+    suppressed = {
+        "since": time, "ended_at": _or_null(time), "cause": _or_null(text), "advised": {"type": "boolean"},
+        "text": text,
+    }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
     fleet = _object(
         {
@@ -385,10 +422,19 @@ def _schemas() -> Json:
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
-        "holds": _list(_object(hold)),
-        "suppressed": _or_null(
-            _object({"since": time, "ended_at": _or_null(time), "cause": _or_null(text), "text": text})
+        "advice": _or_null(
+            _object(
+                {
+                    **advice,
+                    "advised_by": text,
+                    "why": {"enum": [one.value for one in AdviceCause]},
+                    "by": text,
+                    "alertname": _or_null(text),
+                }
+            )
         ),
+        "holds": _list(_object(hold)),
+        "suppressed": _or_null(_object(suppressed)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     top_level = {

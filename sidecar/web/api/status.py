@@ -90,7 +90,8 @@ def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
 
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
-        it ended, None if unknown; ``text``: a sentence for people. None where no pause is suppressed.
+        it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
+        None where no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -99,11 +100,13 @@ def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
     ended_at = None if episode.pause_ended_at is None else rfc3339(episode.pause_ended_at)
     when = f"ended at {ended_at}" if ended_at else "is over"
     paused = "not paused by its policy" if gate.closed else "not paused"
+    what = "advised pause" if episode.pause_advised else "pause"
     return {
         "since": rfc3339(episode.since),
         "ended_at": ended_at,
         "cause": episode.pause_end_cause.value if episode.pause_end_cause else None,
-        "text": f"{record.state.label}, {paused}: its pause {when} and does not come back in this episode",
+        "advised": episode.pause_advised,
+        "text": f"{record.state.label}, {paused}: its {what} {when} and does not come back in this episode",
     }
 
 
@@ -112,7 +115,8 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
     return {
         **snapshot_of(gate).to_json(),
         "signals": [_signal(signal) for signal in record.signals.values()],
-        "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold],
+        "advice": _advice(gate),
+        "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold and not hold.advised],
         "suppressed": suppressed_pause(gate),
         "counters": _counters(gate, now),
     }
@@ -141,11 +145,28 @@ def _hold(hold: Hold) -> dict[str, object]:
     }
 
 
+def _advice(gate: Gate) -> dict[str, object] | None:
+    """The advice of the snapshot, with what else is known about it."""
+    hold = gate.advice
+    if hold is None or hold.advised is None:
+        return None
+    return {
+        "reason": hold.reason,
+        "since": rfc3339(hold.since),
+        "until": None if hold.until is None else rfc3339(hold.until),
+        "advised_by": gate.state.advised_by,
+        "why": hold.advised.value,
+        "by": hold.by,
+        "alertname": hold.alertname or None,
+    }
+
+
 def _counters(gate: Gate, now: float) -> dict[str, object]:
     return {
         "interventions_total": gate.interventions,
         "pauses_total": sum(gate.pauses.values()),
         "resumes_total": sum(gate.resumes.values()),
+        "advised_pauses_total": gate.advised_pauses,
         "requests_total": gate.requests,
         "requests_blocked": gate.blocked,
         "requests_waited": gate.waited,

@@ -95,8 +95,9 @@ def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[G
 
 
 def is_unwell(gate: Gate) -> bool:
-    """Whether its own state is not healthy, or its gate is not open."""
-    return gate.closed or gate.record.state is not WellbeingState.HEALTHY
+    """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
+    record = gate.record
+    return gate.closed or record.state is not WellbeingState.HEALTHY or record.advice is not None
 
 
 def nearest_scope(call_in_loop: CallInLoop, tree: GateTree, scope: str, visible: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httptools
 
-from sidecar.auth import Role
+from sidecar.auth import Identity, Role
 from sidecar.config import LimitsConfig
 from sidecar.gates.gate import Gate
 from sidecar.runtime.controller import Controller
@@ -23,6 +23,7 @@ from sidecar.web.guard import Guard
 from sidecar.web.problems import Problem
 from sidecar.web.refusal_log import RefusalLog
 
+from .authz import AUTHZ
 from .plans import ListenerAccess, RequestPlan
 from .requests import GateRequest
 from .responses import snapshot_response
@@ -34,6 +35,8 @@ _MAX_PLANS_BYTES = 6_000_000
 _PLAN_BYTES = 400
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
+_AUTHZ = AUTHZ.encode()
+_END_OF_SCOPE = b"/-/"
 _OK = b"HTTP/1.1 200 OK\r\n"
 _SWEEP_TICKS = 5
 
@@ -122,6 +125,8 @@ class GateFastPath:
         seen = _Head()
         if not seen.parse(head):
             return None
+        if seen.target.startswith(_AUTHZ):
+            return self._authz_plan(seen, access, transport)
         try:
             request = GateRequest.parse(seen.target, seen.if_none_match, parse_traceparent(seen.traceparents))
         except Problem:
@@ -129,6 +134,48 @@ class GateFastPath:
         identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
         if identity is None:
             return None
+        plan = self._new_plan(request, identity, seen, transport)
+        # A head with a trace context seldom comes again.
+        if not request.watch and not seen.traceparents:
+            self._remember(access, head, plan)
+        return plan
+
+    def _authz_plan(
+        self, seen: _Head, access: ListenerAccess, transport: asyncio.BaseTransport
+    ) -> RequestPlan | None:
+        """The plan for an authorization request; None: only `ApiProtocol` can serve it.
+
+        Heads seldom repeat here, so plans are looked up by the part of the target that the operator wrote.
+        """
+        target = seen.target.partition(b"?")[0].partition(_END_OF_SCOPE)[0]
+        is_plain = (
+            seen.keep_alive and seen.version == "1.1" and seen.method != b"HEAD" and not seen.traceparents
+        )
+        if is_plain:
+            plan = access.plans.get(target)
+            if plan is not None:
+                return plan
+        try:
+            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents))
+        except Problem:
+            return None
+        role = Role.WORKER
+        if access.identity.may(role, request.scope):
+            # The header is the one of the proxy's client.
+            identity = access.identity
+        else:
+            found = self.guard.identify_fast(access, seen.authorization, role, request.scope)
+            if found is None:
+                return None
+            identity, is_plain = found, False
+        plan = self._new_plan(request, identity, seen, transport)
+        if is_plain:
+            self._remember(access, target, plan)
+        return plan
+
+    def _new_plan(
+        self, request: GateRequest, identity: Identity, seen: _Head, transport: asyncio.BaseTransport
+    ) -> RequestPlan:
         gate, path = self.controller.tree.find(request.scope)
         plan = RequestPlan(request, gate, path, identity, head=seen.method == b"HEAD")
         if path is not None:
@@ -140,14 +187,17 @@ class GateFastPath:
         elif seen.version == "1.0":
             plan.connection = b"Connection: keep-alive\r\n"
             plan.plain = False
-        # A head with a trace context seldom comes again.
-        if not request.watch and not seen.traceparents and len(head) <= _MAX_PLAN_BYTES:
-            # The size of the plan counts too: heads that never repeat must not fill the memory.
-            self._plan_bytes += len(head) + _PLAN_BYTES
-            if self._plan_bytes > _MAX_PLANS_BYTES:
-                self.clear_plans()
-            access.plans[head] = plan
         return plan
+
+    def _remember(self, access: ListenerAccess, key: bytes, plan: RequestPlan) -> None:
+        """Keep ``plan`` for the requests that ``key`` stands for."""
+        if len(key) > _MAX_PLAN_BYTES:
+            return
+        # The size of the plan counts too: heads that never repeat must not fill the memory.
+        self._plan_bytes += len(key) + _PLAN_BYTES
+        if self._plan_bytes > _MAX_PLANS_BYTES:
+            self.clear_plans()
+        access.plans[key] = plan
 
     def render_plan(self, plan: RequestPlan) -> bytes:
         """The response for a plan that is not plain, rendered again if the gate or the date changed."""
@@ -244,7 +294,7 @@ class _Head:
             self.authorization = value
         elif name == b"traceparent":
             self.traceparents.append(value)
-        elif name in (b"transfer-encoding", b"content-length", b"expect"):
+        elif name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             self._refused = True
 
     def on_headers_complete(self) -> None:

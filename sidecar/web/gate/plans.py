@@ -53,7 +53,8 @@ class ListenerAccess:
 
     Attributes:
         identity: the identity of requests without a credential.
-        plans: the plans of request heads that were admitted.
+        plans: the plans of requests that were admitted, by their whole head. Those of authorization requests
+            are by the operator's part of the target.
     """
 
     __slots__ = ("__weakref__", "identity", "plans")

@@ -1,8 +1,8 @@
-"""The protocol of gate and watch requests. A connection, even a waiting one, is one small object.
+"""The protocol of gate, watch and authorization requests. A connection is one small object, even if it waits.
 
-It serves complete ``GET`` and ``HEAD`` requests of gate and watch without a body. At any other bytes it hands
-the connection, with all unanswered bytes, to `ApiProtocol`, which serves the same gates through ASGI. So this
-file does not decide how an invalid request is refused.
+It serves complete requests without a body: ``GET`` and ``HEAD`` of gate and watch, and any method of
+authorization. At any other bytes it hands the connection, with all unanswered bytes, to `ApiProtocol`, which
+serves the same gates through ASGI. So this file does not decide how an invalid request is refused.
 
 A keep-alive client sends the same bytes again and again, so plans are looked up by the bytes.
 
@@ -24,12 +24,15 @@ from sidecar.web.responses import HttpResponse, problem_response
 from sidecar.web.retry_after import retry_after
 from sidecar.web.tls import certificate_authorities_of, names_of
 
+from .authz import AUTHZ
 from .fast_path import IDLE_SECS, GateFastPath
 from .plans import ListenerAccess, RequestPlan
 from .responses import ended_response, snapshot_response
 
 _PREFIXES = tuple(method + b" /v1/" + what for method in (b"GET", b"HEAD") for what in (b"gate", b"watch"))
+_AUTHZ = AUTHZ.encode()
 _AFTER_PREFIX = b" /?"
+_MAX_METHOD_LENGTH = 16
 _MAX_PREFIX_LENGTH = max(len(start) for start in _PREFIXES) + 1
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 16_384
@@ -409,8 +412,12 @@ def protocol_factory(
 
 
 def _may_be_gate_request(data: bytes, at: int) -> bool:
-    """Whether ``data`` from ``at`` on is, or may become, a gate or watch request."""
+    """Whether ``data`` from ``at`` on is, or may become, a gate, watch or authorization request."""
     size = len(data) - at
+    target = data.find(b" ", at, at + _MAX_METHOD_LENGTH) + 1
+    if target and data.startswith(_AUTHZ, target):
+        after = target + len(_AUTHZ)
+        return after == len(data) or data[after] in _AFTER_PREFIX
     for start in _PREFIXES:
         if data.startswith(start, at):
             return size == len(start) or data[at + len(start)] in _AFTER_PREFIX

@@ -1,4 +1,4 @@
-"""Parses gate and watch requests, for both the fast path and the ASGI path."""
+"""Parses gate, watch and authorization requests, for both the fast path and the ASGI path."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
+from sidecar.core.policy import DENY_STATUSES, Policy
 from sidecar.core.scope import parse_scope
 from sidecar.web.problems import Problem
 
+from .authz import AUTHZ, split_authz
+
 GATE = "/v1/gate"
 WATCH = "/v1/watch"
+READY = "/v1/ready"
 WATCH_WAIT_SECS = 30.0
 WATCH_WAIT_CAP_SECS = 300.0
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     GATE: ("wait", "deny_status"),
     WATCH: ("wait",),
+    READY: (),
     "/v1/events": (),
     "/v1/alerts": (),
     "/v1/reports": (),
@@ -27,20 +32,22 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "/v1/status": ("below",),
     "/v1/history": ("limit", "cursor", "kind", "below", "since", "until"),
 }
-"""The query parameters of each route. A misspelt parameter is refused, not ignored."""
+"""The query parameters of each route. A misspelt parameter is refused, not ignored.
 
-_DENY_STATUSES = {"401": 401, "403": 403, "429": 429}
-_PAUSED_STATUS = 503
+The query of ``/v1/authz`` is not the operator's: it is ignored.
+"""
+
+_DENY_STATUSES = {str(status): status for status in DENY_STATUSES}
 
 
 class GateRequest:
-    """A gate request or a watch.
+    """A gate request, an authorization request or a watch.
 
     Attributes:
         watch: whether it is a watch.
         scope: the requested scope.
         wait: seconds to wait at most; None: the default.
-        deny_status: the status of the response when the wait runs out.
+        deny_status: the status of a refusal; None: the policy's.
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
         traceparent: the W3C trace context of the request; None: it has none.
@@ -52,6 +59,14 @@ class GateRequest:
         self, path: str, query: str, if_none_match: str | None, traceparent: str | None = None
     ) -> None:
         self.watch = path.startswith(WATCH)
+        self.if_none_match = if_none_match
+        self.traceparent = traceparent
+        if path.startswith(AUTHZ):
+            scope, deny_status = split_authz(path)
+            self.scope = _scope(scope)
+            self.wait = None
+            self.deny_status = _deny_status(deny_status)
+            return
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
         parameters = dict(parse_qsl(query, keep_blank_values=True))
@@ -59,8 +74,6 @@ class GateRequest:
             _refuse_unknown(parameters, PARAMETERS[route])
         self.wait = _wait(parameters.get("wait"))
         self.deny_status = _deny_status(parameters.get("deny_status"))
-        self.if_none_match = if_none_match
-        self.traceparent = traceparent
 
     @classmethod
     def parse(cls, target: bytes, if_none_match: bytes | None, traceparent: str | None = None) -> GateRequest:
@@ -82,6 +95,10 @@ class GateRequest:
         if self.watch:
             return WATCH_WAIT_SECS if self.wait is None else min(self.wait, WATCH_WAIT_CAP_SECS)
         return cap if self.wait is None else min(self.wait, cap)
+
+    def denial_status(self, policy: Policy) -> int:
+        """The status of a refusal at a closed gate with ``policy``."""
+        return self.deny_status or policy.deny_status
 
     def knows(self, version: int) -> bool:
         """Whether the client has the snapshot of ``version``."""
@@ -117,8 +134,12 @@ def scope_of(path: str, prefix: str) -> str:
     Raises:
         Problem: it is not a valid scope.
     """
+    return _scope(path[len(prefix) :].removeprefix("/"))
+
+
+def _scope(text: str) -> str:
     try:
-        return parse_scope(path[len(prefix) :].removeprefix("/"))
+        return parse_scope(text)
     except InvalidScope as error:
         raise Problem("invalid-scope", str(error)) from None
 
@@ -137,9 +158,9 @@ def _wait(text: str | None) -> float | None:
     return secs
 
 
-def _deny_status(text: str | None) -> int:
+def _deny_status(text: str | None) -> int | None:
     if text is None:
-        return _PAUSED_STATUS
+        return None
     status = _DENY_STATUSES.get(text)
     if status is None:
         allowed = ", ".join(_DENY_STATUSES)

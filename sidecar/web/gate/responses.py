@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from sidecar.gates.gate import Ending, Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.trace_context import HEADER
-from sidecar.web.problems import Problem
+from sidecar.web.problems import TITLES, Problem
 from sidecar.web.responses import HttpResponse, problem_response
 from sidecar.web.retry_after import retry_after, spread
 
@@ -17,9 +18,15 @@ from .requests import GateRequest
 
 logger = logging.getLogger(__name__)
 
+REASON_HEADER = "Wellbeing-Reason"
+"""A header of a refusal: the reason of the pause, escaped as in a JSON string, in ASCII."""
+
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
 """A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
 
+_MAX_HEADER_REASON = 300
+"""Characters. A header can be longer, but proxies limit all headers together."""
+_PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
 """The longest time, before it is randomized: a pause may end earlier than expected."""
 
@@ -62,42 +69,73 @@ def ended_response(
         detail = (
             "too many requests are waiting (limits.max_waiters and max_waiters_per_scope): try again later"
         )
-        return problem_response(_turned_away("too-many-waiters", detail, request))
+        return _turned_away("too-many-waiters", detail, request, gate)
     if ending is Ending.TOO_MANY_WATCHERS:
         detail = "too many watches are open (limits.max_watchers): try again later"
         return problem_response(Problem("too-many-watchers", detail, headers=retry_after(1)))
     if ending is Ending.SHUTTING_DOWN:
         detail = "the sidecar is shutting down: try again later"
-        return problem_response(_turned_away("shutting-down", detail, request))
+        return _turned_away("shutting-down", detail, request, gate)
     if request.watch:
         return not_modified_response(gate.version)
-    return problem_response(_paused(request, gate, path, now))
+    return _paused_response(gate, path, now, request)
 
 
-def _paused(request: GateRequest, gate: Gate, path: str | None, now: float) -> Problem:
+def ready_response(gate: Gate, path: str | None, now: float) -> HttpResponse:
+    """Whether ``gate`` lets requests through now: 200 with the snapshot, or 503 with the reason.
+
+    Args:
+        gate: the nearest known gate.
+        path: the requested scope if it is unknown; None: it is the gate's scope.
+        now: wall time in seconds.
+    """
+    if not gate.closed:
+        return snapshot_response(gate, path)
+    return _paused_response(gate, path, now)
+
+
+def _turned_away(name: str, detail: str, request: GateRequest, gate: Gate) -> HttpResponse:
+    status = TITLES[name][0] if request.watch else request.denial_status(gate.policy)
+    trace = _trace_of(request)
+    members: dict[str, Any] = {**trace}
+    headers = {**retry_after(1), **trace, **_challenge(status)}
+    return problem_response(Problem(name, detail, status=status, headers=headers, **members))
+
+
+def _paused_response(
+    gate: Gate, path: str | None, now: float, request: GateRequest | None = None
+) -> HttpResponse:
+    """A refusal with the reason; ``request``: the one whose wait timed out."""
+    waited, status, trace = "", _PAUSED_STATUS, {}
+    if request is not None:
+        waited = f" (timeout after {request.wait_secs(gate.policy.wait_timeout_secs):g}s)"
+        status = request.denial_status(gate.policy)
+        trace = _trace_of(request)
     snapshot = snapshot_of(gate, path)
-    secs = request.wait_secs(gate.policy.wait_timeout_secs)
     hold = gate.hold
     left = hold.until - now if hold and hold.until is not None else _RETRY_AFTER_CAP_SECS
     secs_until_next = spread(min(left, _RETRY_AFTER_CAP_SECS))
-    trace = _trace_of(request)
-    headers = {"Retry-After": str(secs_until_next), "ETag": f'"{snapshot.version}"', **trace}
-    if request.deny_status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: with a challenge
-        headers["WWW-Authenticate"] = 'Wellbeing realm="inference"'
-    return Problem(
+    headers = {
+        "Retry-After": str(secs_until_next),
+        "ETag": f'"{snapshot.version}"',
+        REASON_HEADER: json.dumps((snapshot.reason or "")[:_MAX_HEADER_REASON])[1:-1],
+        **trace,
+        **_challenge(status),
+    }
+    problem = Problem(
         "inference-paused",
-        f"inference paused due to wellbeing intervention: {snapshot.reason} (timeout after {secs:g}s)",
-        status=request.deny_status,
+        f"inference paused due to wellbeing intervention: {snapshot.reason}{waited}",
+        status=status,
         headers=headers,
         retry_after=secs_until_next,
         **{name: value for name, value in {**trace, **snapshot.to_json()}.items() if name != "status"},
     )
+    return problem_response(problem)
 
 
-def _turned_away(name: str, detail: str, request: GateRequest) -> Problem:
-    trace = _trace_of(request)
-    members: dict[str, Any] = {**trace}
-    return Problem(name, detail, headers={**retry_after(1), **trace}, **members)
+def _challenge(status: int) -> dict[str, str]:
+    """The header that a response with ``status`` must have (RFC 9110, section 15.5.2)."""
+    return {"WWW-Authenticate": 'Wellbeing realm="inference"'} if status == HTTPStatus.UNAUTHORIZED else {}
 
 
 def _trace_of(request: GateRequest) -> dict[str, str]:

@@ -42,6 +42,7 @@ TABLES = [
     PolicyTable(Policy()),
     PolicyTable(Policy(pause_on_concerned=True, max_pause_secs=0), (("a", Policy(enabled=False)),), ("a/b",)),
     PolicyTable(Policy(pause_on_distressed=True, min_pause_secs=7.0, max_pause_secs=30)),
+    PolicyTable(Policy(pause_on_concerned=True, dry_run=True, min_pause_secs=7.0, max_pause_secs=15)),
 ]
 
 
@@ -53,6 +54,7 @@ class NaiveScope:
     claims: dict = field(default_factory=dict)  # source -> [level, expires, ended]
     own: int = 0
     auto: list | None = None  # [since, until]
+    advised: bool = False  # the auto hold is advised only
     manual: list | None = None
     in_episode: bool = False
     suppressed: bool = False
@@ -61,26 +63,39 @@ class NaiveScope:
     interventions: int = 0
     pauses: int = 0
     resumes: int = 0
+    advices: int = 0
+    advices_ended: int = 0
 
     @property
     def threshold(self) -> int:
         if not self.policy.enabled:
             return 99
-        if self.policy.pause_on_concerned:
-            return 2
-        return 3 if self.policy.pause_on_distressed else 99
+        return 2 if self.policy.pause_on_concerned else 3
+
+    @property
+    def advises(self) -> bool:
+        wants = self.policy.pause_on_concerned or self.policy.pause_on_distressed
+        return self.policy.enabled and (self.policy.dry_run or not wants)
+
+    @property
+    def held(self) -> bool:
+        return self.manual is not None or (self.auto is not None and not self.advised)
 
     def put(self, which: str, since: float, until: float | None) -> None:
-        if self.auto is None and self.manual is None:
-            self.pauses += 1
+        was_held = self.held
         setattr(self, which, [since, until])
+        if which == "auto":
+            self.advised = self.advises
+            self.advices += self.advised
+        self.pauses += self.held and not was_held
 
     def lift(self, which: str) -> None:
         if getattr(self, which) is None:
             return
+        was_held = self.held
         setattr(self, which, None)
-        if self.auto is None and self.manual is None:
-            self.resumes += 1
+        self.resumes += was_held and not self.held
+        self.advices_ended += which == "auto" and self.advised
 
     def pass_time(self, now: float) -> None:
         """Apply everything whose time has run out, in order."""
@@ -125,10 +140,16 @@ class NaiveScope:
             ):
                 self.suppressed, self.level = False, self.own
                 self.put_auto(now)
+            if self.auto and self.advised != self.advises:
+                self.level = self.own
+                self.lift("auto")
+                self.put_auto(now)
             self.known |= set(self.claims)
         else:
             self.in_episode = False
             self.known = set()
+            if self.auto and self.advises and not self.advised:
+                self.lift("auto")
             if self.auto and self.auto[0] + self.policy.min_pause_secs <= now:
                 self.lift("auto")
 
@@ -239,7 +260,7 @@ steps = st.one_of(
 @given(st.lists(st.tuples(seconds, steps, st.booleans()), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
     core_state, naive = CoreState(POLICIES), NaiveCore()
-    counts = {scope: [0, 0, 0] for scope in SCOPES}
+    counts = {scope: [0, 0, 0, 0, 0] for scope in SCOPES}
     now = 100.0
     transaction = Transaction(core_state)
     for passed, step, batch_ends in sequence:
@@ -264,6 +285,8 @@ def test_the_core_does_what_the_naive_model_does(sequence) -> None:
             count[0] += isinstance(event, StateChanged)
             count[1] += isinstance(event, HoldPut) and event.paused
             count[2] += isinstance(event, HoldLifted) and event.resumed
+            count[3] += isinstance(event, HoldPut) and event.hold.advised is not None
+            count[4] += isinstance(event, HoldLifted) and event.hold.advised is not None
         if batch_ends:
             core_state.apply(transaction)
             transaction = Transaction(core_state)
@@ -357,16 +380,17 @@ def compare(core_state: CoreState, naive: NaiveCore, counts) -> None:
         } == scope.claims, name
         assert (record.auto and [record.auto.since, record.auto.until]) == scope.auto, name
         assert (record.manual and [record.manual.since, record.manual.until]) == scope.manual, name
-        assert counts[name] == [scope.interventions, scope.pauses, scope.resumes], name
+        assert (record.advice is not None) == (scope.auto is not None and scope.advised), name
+        ends = [scope.pauses, scope.resumes, scope.advices, scope.advices_ended]
+        assert counts[name] == [scope.interventions, *ends], name
         assert scope.pauses - scope.resumes == (record.hold is not None)
+        assert scope.advices - scope.advices_ended == (record.advice is not None)
         closed = any(
             core_state.records.get(one) and core_state.records[one].hold
             for one in (name, *ancestors_of(name))
         )
         assert closed == any(
-            naive.scopes[one].auto or naive.scopes[one].manual
-            for one in (name, *ancestors_of(name))
-            if one in naive.scopes
+            naive.scopes[one].held for one in (name, *ancestors_of(name)) if one in naive.scopes
         )
 
 
@@ -386,4 +410,7 @@ def compare_indexes(core_state: CoreState, naive: NaiveCore) -> None:
             assert record.state >= policy.threshold
             ended = record.episode.pause_ended_at is not None
             assert record.episode.suppressed or not ended
+            assert ended or not record.episode.pause_advised
             assert (record.episode.pause_end_cause is not None) == ended
+        if record.auto is not None and record.auto.advised is None:
+            assert policy.advises is None, "a policy that only observes keeps no gate closed"

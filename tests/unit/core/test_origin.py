@@ -57,7 +57,7 @@ def test_default_config_never_pauses() -> None:
     driver.claim(DISTRESSED)
     assert driver.record.hold is None
     assert driver.count(StateChanged) == 1
-    assert driver.count(HoldPut) == 0
+    assert driver.count(HoldPut, paused=True) == 0
 
 
 def test_manual_pause_and_resume() -> None:

@@ -22,6 +22,8 @@ CONFIG = EngineConfig("e", "", "vllm", "http://127.0.0.1:1")
 class HangingEngine:
     """An engine that can be paused. While ``hangs`` is set, it does not answer until the test ends."""
 
+    repeats_pause = False
+
     def __init__(self) -> None:
         self.paused = False
         self.hangs = False

@@ -18,20 +18,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Hold, HoldKind, ScopeRecord
+from sidecar.core.values import AdviceCause, Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, Gate, GateState, Waiter
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
+ADVICE = Hold(HoldKind.AUTO, "advised", 1.0, None, "alert:a", advised=AdviceCause.OBSERVES)
 HOLDS = [Hold(HoldKind.MANUAL, f"reason {number}", 1.0, None, "op") for number in range(2)]
 RECORDS = st.one_of(
     st.none(),
     st.builds(
         ScopeRecord,
         state=st.sampled_from(WellbeingState),
-        auto=st.one_of(st.none(), st.sampled_from(HOLDS)),
+        auto=st.one_of(st.none(), st.sampled_from([*HOLDS, ADVICE])),
         manual=st.one_of(st.none(), st.sampled_from(HOLDS)),
     ),
 )
@@ -71,6 +72,8 @@ class Model:
         home = line[0]
         holder = next((scope for scope in line if self.records[scope].hold), None)
         closed = holder is not None and self.policies.policy_for(home).enabled
+        adviser = next((scope for scope in line if self.records[scope].advice), None)
+        advised = adviser is not None and self.policies.policy_for(home).enabled
         own = self.records[path].state if path in self.records else WellbeingState.HEALTHY
         return {
             "scope": path,
@@ -79,11 +82,15 @@ class Model:
             "effective_state": max(self.records[scope].state for scope in line).label,
             "reason": self.records[holder].hold.reason if closed else None,
             "held_by": holder if closed else None,
+            "advice": {"reason": ADVICE.reason, "since": "1970-01-01T00:00:01.000Z", "until": None}
+            if advised
+            else None,
         }
 
 
 def without_version(shot: dict) -> dict:
-    return {name: shot[name] for name in ("scope", "gate", "state", "effective_state", "reason", "held_by")}
+    names = ("scope", "gate", "state", "effective_state", "reason", "held_by", "advice")
+    return {name: shot[name] for name in names}
 
 
 class TreeMachine(RuleBasedStateMachine):
@@ -190,6 +197,10 @@ class TreeMachine(RuleBasedStateMachine):
             assert gate.effective == max(self.model.records[one].state for one in line)
             assert gate.held_by == holder
             assert gate.nearest_hold == (None if holder is None else self.model.records[holder].hold)
+            adviser = next((one for one in line if self.model.records[one].advice), None)
+            assert gate.state.advised_by == adviser
+            assert gate.state.nearest_advice == (None if adviser is None else ADVICE)
+            assert (gate.advice is not None) is (self.model.shows(scope)["advice"] is not None)
             assert gate.policy == self.model.policies.policy_for(scope)
             assert gate.closed is gate.state.closed is (self.model.shows(scope)["gate"] == "closed")
             assert gate.parent is (self.tree.gates[line[1]] if line[1:] else None)
@@ -299,3 +310,22 @@ def test_a_new_state_replaces_the_old_one_whole(tree: GateTree) -> None:
     tree.update({"": ScopeRecord(manual=HOLDS[0])}, 5.0)
     assert before == GateState(version=1)
     assert tree.root.state.closed_at == 5.0
+
+
+def test_advice_closes_no_gate_and_its_time_is_counted(tree: GateTree) -> None:
+    advised = ScopeRecord(WellbeingState.DISTRESSED, auto=ADVICE)
+    tree.update({"a": advised, "a/b": ScopeRecord(), "c": ScopeRecord()}, 10.0)
+    inside = tree.gates["a/b"]
+    assert [gate.advice for gate in (tree.gates["a"], inside, tree.gates["c"])] == [ADVICE, ADVICE, None]
+    assert not any(gate.closed for gate in tree.gates.values())
+    tree.update({"a/b": advised, "a": ScopeRecord(manual=HOLDS[0])}, 14.0)
+    assert inside.closed
+    assert inside.advice is ADVICE, "it would be closed without the operator's hold as well"
+    tree.update({"a/b": ScopeRecord()}, 20.0)
+    assert (inside.advised_secs(30.0), tree.gates["a"].advised_secs(30.0)) == (10.0, 4.0)
+
+
+def test_a_scope_that_is_not_enabled_is_given_no_advice(tree: GateTree) -> None:
+    off = PolicyTable(rules=(("a", Policy(enabled=False)),))
+    tree.update({"": ScopeRecord(auto=ADVICE), "a": ScopeRecord()}, 0.0, off)
+    assert (tree.root.advice, tree.gates["a"].advice) == (ADVICE, None)

@@ -12,13 +12,15 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Hold, HoldKind, Signal
+from sidecar.core.values import AdviceCause, Hold, HoldKind, Signal
 from sidecar.gates.gate import Gate
 from sidecar.metrics.scopes import CachedScopeLines, chunks, families
 
 HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator", 'An "alert"')
+ADVICE = Hold(HoldKind.AUTO, "slow", 1.0, 99.0, "alert:a", advised=AdviceCause.DRY_RUN)
 COUNTS = (
     "requests", "blocked", "waited", "timed_out", "abandoned", "rejected", "waiting", "interventions",
+    "advised_pauses",
 )  # fmt: skip
 
 
@@ -44,6 +46,14 @@ def open_again(gate: Gate) -> None:
     show(gate, closed=False, nearest_hold=None, held_by=None, version=gate.version + 1)
 
 
+def advise(gate: Gate) -> None:
+    show(gate, advised=True, nearest_advice=ADVICE, advised_by="", version=gate.version + 1)
+
+
+def was_advised(gate: Gate) -> None:
+    show(gate, advised_secs=gate.state.advised_secs + 1)
+
+
 def was_paused(gate: Gate) -> None:
     show(gate, paused_secs=gate.paused_secs + 1)
 
@@ -62,6 +72,8 @@ CHANGES = {
     "close": close,
     "open": open_again,
     "was paused": was_paused,
+    "advise": advise,
+    "was advised": was_advised,
     **{name: count(name) for name in COUNTS},
     **{f"pauses {key}": cause("pauses", key) for key in ("auto", "manual", "imported")},
     **{f"resumes {key}": cause("resumes", key) for key in ("recovered", "max_pause", "imported")},
@@ -104,7 +116,7 @@ def test_what_did_not_change_is_not_made_anew() -> None:
     assert kept.lines is before
     gate.requests += 1
     kept.refresh(gate, 100.0, 0.0)
-    assert sum(one is not other for one, other in zip(kept.lines, before, strict=True)) <= 9
+    assert sum(one is not other for one, other in zip(kept.lines, before, strict=True)) <= 10
     assert kept.lines[0] is before[0]
 
 

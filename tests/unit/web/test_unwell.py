@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import EMPTY, Hold, HoldKind, ScopeRecord
+from sidecar.core.values import EMPTY, AdviceCause, Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
@@ -17,6 +17,7 @@ from sidecar.web.api import unwell
 from sidecar.web.api.unwell import MAX_UNWELL, find_unwell, gates_inside, in_slices, nearest_scope
 
 HOLD = Hold(HoldKind.MANUAL, "x", 1.0, None, "me")
+ADVICE = Hold(HoldKind.AUTO, "x", 1.0, None, "alert:a", advised=AdviceCause.OBSERVES)
 DISTRESSED, CAUTIOUS = ScopeRecord(WellbeingState.DISTRESSED), ScopeRecord(WellbeingState.CAUTIOUS)
 
 
@@ -36,12 +37,13 @@ def test_the_worst_come_first_and_what_only_follows_comes_last(tree: GateTree) -
         {
             "a": ScopeRecord(manual=HOLD), "a/1": EMPTY, "a/2": CAUTIOUS, "b": DISTRESSED, "c": CAUTIOUS,
             "c/1": EMPTY, "d": ScopeRecord(WellbeingState.DISTRESSED, auto=HOLD), "e": EMPTY,
+            "f": ScopeRecord(auto=ADVICE), "f/1": EMPTY,
         },
         0.0,
     )  # fmt: skip
     found = find_unwell(directly, tree, "")
-    assert [gate.scope for gate in found.worst] == ["d", "b", "a/2", "c", "a", "a/1"]
-    assert (found.total, found.closed) == (6, 4)
+    assert [gate.scope for gate in found.worst] == ["d", "b", "a/2", "c", "a", "a/1", "f"]
+    assert (found.total, found.closed) == (7, 4)
     assert [gate.scope for gate in find_unwell(directly, tree, "a").worst] == ["a/2", "a", "a/1"]
     assert find_unwell(directly, tree, "nobody").total == 0
     assert [gate.scope for gate in gates_inside(directly, tree, "a")] == ["a/1", "a/2"]

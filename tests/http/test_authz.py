@@ -1,0 +1,255 @@
+"""Authorization requests: what a proxy's client sends changes nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.process import eventually
+from harness.raw import Connection
+from harness.sidecar import Sidecar
+
+CLIENTS = ["POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
+
+
+@pytest.fixture(scope="module")
+def authorizer() -> Iterator[Sidecar]:
+    config = {
+        "defaults": {"wait_timeout_secs": 0.05},
+        "policies": [
+            {"match": "patient", "wait_timeout_secs": 60},
+            {"match": "teapot", "deny_status": 429, "wait_timeout_secs": 0.05},
+            {"match": "crowded", "deny_status": 403, "wait_timeout_secs": 60},
+        ],
+        "limits": {"max_waiters_per_scope": 1},
+    }
+    with Sidecar(config) as own:
+        yield own
+
+
+def status(sidecar: Sidecar, target: str, *headers: str, method: str = "POST", body: str = "") -> int:
+    with Connection(sidecar) as connection:
+        connection.get(target, *headers, method=method)
+        if body:
+            connection.send(body.encode())
+        return connection.receive(head=method == "HEAD").status
+
+
+@pytest.mark.parametrize("method", CLIENTS)
+@pytest.mark.parametrize("asgi", [False, True])
+def test_any_method_asks_the_gate(authorizer: Sidecar, scope: str, method: str, asgi: bool) -> None:
+    with Connection(authorizer) as connection:
+        if asgi:
+            connection.get("/-/healthy")
+            connection.receive()
+        for wanted in (200, 503):
+            connection.get(f"/v1/authz/{scope}/-/v1/chat/completions", "Content-Length: 0", method=method)
+            assert connection.receive(head=method == "HEAD").status == wanted
+            authorizer.pause(scope)
+    authorizer.wait_for_waiters(scope, 0)
+    counters = authorizer.counters(scope)
+    assert (counters["requests_timed_out"], counters["requests_rejected"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "", "/-", "/-/", "/-/v1/chat/completions", "/-//v1", "/-/../../pause", "/-/%zz", "/-/%ff%00%0d%0a",
+        "/-?wait=0", "/-/x?wait=0&deny_status=200", "?wait=0&deny_status=200&unknown=1", "/-/a/-/b", "/-/%2F-%2F",
+        "/-/v1/gate?wait", "/-/deny_status=403/other", "/-/;wait=0", "/-/" + "x" * 4000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("asgi", [False, True])
+def test_what_a_client_asks_for_is_ignored(authorizer: Sidecar, rest: str, asgi: bool) -> None:
+    """A closed gate stays closed, with the wait and the status that the operator wrote."""
+    authorizer.pause("teapot")
+    for prefix, wanted in (("/v1/authz/teapot", 429), ("/v1/authz/deny_status=401/teapot", 401)):
+        with Connection(authorizer) as connection:
+            if asgi:
+                connection.get("/-/healthy")
+                connection.receive()
+            connection.get(prefix + rest)
+            answer = connection.receive()
+        assert answer.status == wanted, answer.body
+        assert b"a test (timeout after 0.05s)" in answer.body
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization: Bearer sk-somebody", "Authorization: Basic YTpi", "Origin: https://elsewhere.example",
+        "Sec-Fetch-Site: cross-site", 'If-None-Match: "*"', "Connection: close", "Upgrade: websocket",
+        "X-HTTP-Method-Override: DELETE", "X-Forwarded-Uri: /v1/resume", "X-Original-URL: /v1/resume",
+        "Prefer: wait=0", "Expect: 100-continue", "Range: bytes=0-0", "Accept: text/html",
+    ],
+)  # fmt: skip
+def test_a_clients_headers_change_nothing(authorizer: Sidecar, scope: str, header: str) -> None:
+    target = f"/v1/authz/{scope}/-/v1/completions"
+    assert status(authorizer, target, header) == 200
+    assert status(authorizer, target, header, header) == 200
+    authorizer.pause(scope)
+    assert status(authorizer, target, header) == 503
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [("Content-Length: 5000", ""), ("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", ""),
+     ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")],
+)  # fmt: skip
+def test_a_body_is_not_waited_for(authorizer: Sidecar, scope: str, header: str, body: str) -> None:
+    """The connection ends: bytes that a proxy announced and never sends must not swallow the next request."""
+    for wanted in (200, 503):
+        with Connection(authorizer) as connection:
+            connection.get(f"/v1/authz/{scope}/-/v1/completions", header, method="POST")
+            if body:
+                connection.send(body.encode())
+            answer = connection.receive()
+            assert (answer.status, answer.headers["connection"]) == (wanted, "close")
+        authorizer.pause(scope)
+
+
+def test_a_large_body_is_skipped_while_its_request_waits(authorizer: Sidecar) -> None:
+    authorizer.pause("patient")
+    with Connection(authorizer) as connection, ThreadPoolExecutor(1) as pool:
+        connection.get("/v1/authz/patient/-/v1/completions", "Content-Length: 30000000", method="POST")
+        sent = pool.submit(connection.send, b"x" * 30_000_000)
+        authorizer.wait_for_waiters("patient", 1)
+        sent.result(30)
+        authorizer.resume("patient")
+        assert connection.receive().status == 200
+
+
+def test_a_resume_wakes_and_a_client_that_leaves_is_abandoned(authorizer: Sidecar) -> None:
+    target = "/v1/authz/patient/-/v1/chat/completions"
+    before = authorizer.counters("patient")
+    authorizer.pause("patient")
+    with Connection(authorizer) as stays:
+        stays.get(target, "Content-Length: 0", method="POST")
+        authorizer.wait_for_waiters("patient", 1)
+        authorizer.resume("patient")
+        assert stays.receive().status == 200
+        # The same connection waits again, then it is gone.
+        authorizer.pause("patient")
+        stays.get(target, method="DELETE")
+        authorizer.wait_for_waiters("patient", 1)
+    authorizer.wait_for_waiters("patient", 0)
+    after = authorizer.counters("patient")
+    assert after["requests_waited"] == before["requests_waited"] + 1
+    assert after["requests_abandoned"] == before["requests_abandoned"] + 1
+    authorizer.resume("patient")
+
+
+def test_a_refusal_for_want_of_room_has_the_operators_status(authorizer: Sidecar) -> None:
+    """A proxy that takes a 503 for a failure of its authorizer would let the request through."""
+    authorizer.pause("crowded")
+    with Connection(authorizer) as parked:
+        parked.get("/v1/authz/crowded/-/")
+        authorizer.wait_for_waiters("crowded", 1)
+        answer = authorizer.get("/v1/authz/crowded/-/")
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/too-many-waiters")
+        assert "Retry-After" in answer.headers
+        assert authorizer.gate("crowded").status_code == 403, "the policy's status, at the gate too"
+        assert authorizer.gate("crowded", deny_status=503).status_code == 503
+
+
+def test_a_refusals_header_has_the_reason_in_ascii(authorizer: Sidecar, scope: str) -> None:
+    reason = 'zu "heiß"\\ \x07\u2028🙂' + "y" * 1000
+    authorizer.pause(scope, reason)
+    header = authorizer.get(f"/v1/ready/{scope}").headers["Wellbeing-Reason"]
+    told = json.loads(f'"{header}"')
+    assert len(told) == 300
+    assert told in authorizer.get(f"/v1/ready/{scope}").json()["detail"]
+
+
+def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:
+    policy = {"match": scope, "wait_timeout_secs": 0}
+    with Sidecar({"policies": [policy]}) as own, Connection(own) as connection:
+        own.pause(scope)
+        for wanted in (503, 429):
+            connection.get(f"/v1/authz/{scope}/-/x", method="POST")
+            answer = connection.receive()
+            assert answer.status == wanted
+            own.configure({"policies": [{**policy, "deny_status": 429}]})
+            own.ok_reload()
+
+
+def test_a_waiting_requests_credential_is_the_proxys(scope: str) -> None:
+    """With credentials, the client's Authorization header neither helps nor hurts."""
+    token = "0123456789abcdef0123456789abcdef"
+    config = {
+        "listen": [{"address": "127.0.0.1:0", "roles": ["worker"]}],
+        "auth": {"credentials": [{"name": "proxy", "roles": ["operator"], "token_env": "TOKEN"}]},
+    }
+    with Sidecar(config, {"TOKEN": token}, listen_flag=False) as own:
+        for given in ((), ("Authorization: Bearer wrong",), (f"Authorization: Bearer {token}",)):
+            for _ in range(20):
+                assert status(own, f"/v1/authz/{scope}/-/x", *given) == 200
+
+
+def test_a_proxys_token_is_checked_for_the_operators_scope() -> None:
+    config = {
+        "auth": {
+            "credentials": [{"name": "p", "roles": ["worker"], "scope": "team-a", "token_env": "TOKEN"}]
+        },
+    }
+    token = "0123456789abcdef0123456789abcdef"
+    bearer = f"Authorization: Bearer {token}"
+    with Sidecar(config, {"TOKEN": token}) as own:
+        assert status(own, "/v1/authz/team-a/llama/-/team-b", bearer) == 200
+        assert status(own, "/v1/authz/team-b/-/team-a", bearer) == 403
+        assert status(own, "/v1/authz/-/team-a", bearer) == 403
+        assert status(own, "/v1/authz/team-a") == 401
+
+
+@pytest.mark.parametrize("prefix", ["GET /v1/authz/", "POST /v1/auth", "P", "POST ", "OPTIONS /v1/authz"])
+def test_a_head_may_come_in_pieces(authorizer: Sidecar, scope: str, prefix: str) -> None:
+    whole = f"{prefix.split(maxsplit=1)[0] if ' ' in prefix else 'POST'} /v1/authz/{scope}/-/x HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(authorizer.where, 10) as raw:
+        raw.sendall(whole[: len(prefix)].encode())
+        assert authorizer.gate(scope).status_code == 200, "the first piece has arrived"
+        raw.sendall(whole[len(prefix) :].encode())
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+# -- readiness ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_ready_follows_the_gate_waits_for_nothing_and_counts_nothing(
+    authorizer: Sidecar, scope: str, method: str
+) -> None:
+    inside = f"{scope}/unnamed"
+
+    def ready(where: str):
+        return authorizer.session.request(method, f"{authorizer.url}/v1/ready/{where}", timeout=10)
+
+    assert ready(scope).status_code == 200
+    authorizer.pause(scope, "too hot")
+    for where in (scope, inside):
+        answer = ready(where)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 15
+        if method == "GET":
+            assert answer.json()["detail"] == "inference paused due to wellbeing intervention: too hot"
+            assert (answer.json()["held_by"], answer.json()["scope"]) == (scope, where)
+    authorizer.resume(scope)
+    assert ready(inside).status_code == 200
+    counters = authorizer.counters(scope)
+    assert (counters["requests_total"], counters["requests_blocked"]) == (0, 0)
+
+
+def test_ready_keeps_503_whatever_the_policy_says_about_refusals(authorizer: Sidecar) -> None:
+    authorizer.pause("teapot")
+    assert authorizer.get("/v1/ready/teapot").status_code == 503
+    authorizer.resume("teapot")
+
+
+def test_ready_refuses_what_it_does_not_take(authorizer: Sidecar) -> None:
+    assert authorizer.get("/v1/ready?wait=1").status_code == 400
+    assert authorizer.get("/v1/ready/a//b").status_code == 400
+    assert authorizer.session.post(f"{authorizer.url}/v1/ready", timeout=10).status_code == 405
+    eventually(lambda: authorizer.get("/v1/ready").status_code == 200, "the root's gate is open")

@@ -1,0 +1,15 @@
+"""SGLang's main, without a model: what the launcher needs of it is in tests/real/test_sources.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+if __name__ == "__main__":
+    from sglang.srt.entrypoints.http_server import launch_server
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--tokenizer-worker-num", type=int, default=1)
+    options = parser.parse_args(sys.argv[1:])
+    launch_server(options.port, options.tokenizer_worker_num)

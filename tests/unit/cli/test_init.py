@@ -1,0 +1,89 @@
+"""``init`` writes files that the programs take, for every combination of answers."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+
+from harness.helm import rendered_with
+from harness.process import program
+from sidecar.cli import main
+from sidecar.cli.starter_files import ENGINES, MODES, PLACES, Answers, starter_files
+from sidecar.config import load_config
+
+
+def init(folder, *arguments: str) -> int:
+    return main(["init", "--directory", str(folder), *arguments])
+
+
+@pytest.mark.parametrize(("engine", "mode"), list(itertools.product(ENGINES, MODES)))
+def test_the_sidecar_takes_its_file(tmp_path, engine, mode) -> None:
+    assert init(tmp_path, "--engine", engine, "--place", "local", "--mode", mode) == 0
+    config = load_config(tmp_path / "sidecar.yaml", {})
+    assert config.policies.policy_for("a").pause_on_distressed is (mode == "pause")
+    schema = json.loads((tmp_path / "config.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load((tmp_path / "sidecar.yaml").read_text()), schema)
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_prometheus_and_alertmanager_take_theirs(tmp_path, engine) -> None:
+    init(tmp_path, "--engine", engine, "--place", "local", "--mode", "pause")
+    for command in (
+        ["promtool", "check", "config", "prometheus.yml"],
+        ["amtool", "check-config", "alertmanager.yml"],
+    ):
+        done = subprocess.run(
+            [program(command[0]), *command[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_chart_takes_its_values(mode) -> None:
+    (text,) = starter_files(Answers("vllm", "kubernetes", mode)).values()
+    kinds = {one["kind"] for one in rendered_with(yaml.safe_load(text))}
+    assert {"Deployment", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"} <= kinds
+
+
+def test_nothing_is_overwritten(tmp_path, capsys) -> None:
+    mine = tmp_path / "alertmanager.yml"
+    mine.write_text("mine")
+    arguments = ("--engine", "vllm", "--place", "local", "--mode", "pause")
+    assert init(tmp_path, *arguments) == 1
+    assert "not overwritten: alertmanager.yml" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["alertmanager.yml"], "nothing is half written"
+    assert mine.read_text() == "mine"
+    assert init(tmp_path, *arguments, "--force") == 0
+    assert mine.read_text() != "mine"
+
+
+def test_it_asks_on_a_terminal_until_it_has_an_answer(tmp_path, monkeypatch, capsys) -> None:
+    answers = iter(["9", "sglang", "", "2"])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(builtins, "input", lambda _: next(answers))
+    assert init(tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "'9' is none of them" in printed
+    assert "start it with --enable-metrics" in printed
+    assert "127.0.0.1:30000" in (tmp_path / "prometheus.yml").read_text()
+    assert load_config(tmp_path / "sidecar.yaml", {}).policies.policy_for("a").pause_on_distressed
+
+
+def test_without_a_terminal_it_names_the_flag(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    assert init(tmp_path) == 2
+    assert "give --engine (vllm, sglang," in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert init(tmp_path / "file", "--engine", "vllm", "--place", PLACES[0], "--mode", "pause") == 1
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,134 @@
+"""A closed gate holds every route of an inference server but those that are listed as harmless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.client.harmless_paths import HARMLESS, HARMLESS_PATHS
+from sidecar.client.path_rules import PathRules, split_paths
+
+TABLES = Path(__file__).parents[2] / "fixtures" / "routes"
+ENGINES = {path.stem: json.loads(path.read_text()) for path in sorted(TABLES.glob("*.json"))}
+ROUTES = [(name, *route.split(" ", 1)) for name, table in ENGINES.items() for route in table["routes"]]
+
+GENERATING = {
+    "vllm": "/v1/chat/completions /v1/chat/completions/batch /v1/completions /v1/messages /v1/responses /v1/embeddings "
+    "/v2/embed /pooling /classify /score /v1/score /rerank /v1/rerank /v2/rerank /generative_scoring /v1/decisions "
+    "/v1/systemone /invocations /inference/v1/generate /cohere/v2/chat /v1/audio/transcriptions "
+    "/v1/audio/translations /v1/realtime",
+    "sglang": "/generate /encode /classify /v1/classify /v1/completions /v1/chat/completions /v1/embeddings /v1/rerank "
+    "/v1/score /v1/decisions /v1/systemone /v1/responses /v1/messages /v1/audio/transcriptions /invocations "
+    "/vertex_generate /api/chat /api/generate /v1/images/generations /v1/images/edits /v1/videos /v1/meshes "
+    "/v1/actions/generations /rollout/generate /v1/realtime /v1/actions/realtime /v1/realtime_video/generate",
+    "litellm": "/chat/completions /v1/chat/completions /completions /embeddings /v1/messages /v1/responses /responses "
+    "/audio/speech /audio/transcriptions /images/generations /rerank /v2/rerank /moderations "
+    "/models/{model_name:path}:generateContent /v1beta/models/{model_name:path}:streamGenerateContent "
+    "/vertex_ai/live /v1/live/sessions",
+    "ray": "/v1/chat/completions /v1/completions /v1/embeddings /v1/score /v1/audio/transcriptions",
+    "llamacpp": "/completion /completions /v1/completions /chat/completions /v1/chat/completions /v1/responses "
+    "/v1/messages /infill /embedding /embeddings /v1/embeddings /rerank /v1/reranking /v1/audio/transcriptions",
+    "tgi": "/ /generate /generate_stream /v1/chat/completions /v1/completions /vertex /invocations",
+}
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_what_generates_is_held(engine: str) -> None:
+    rules = PathRules()
+    paths = {path for name, _, path in ROUTES if name == engine}
+    for path in GENERATING[engine].split():
+        assert path in paths, f"{path} is no longer a route: refresh this list"
+        for method in ("POST", "GET", "PUT", ""):
+            assert rules.holds(method, path)
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_the_list_of_an_engine_names_routes_that_it_has(engine: str) -> None:
+    paths = {path for name, _, path in ROUTES if name == engine}
+    assert set(HARMLESS_PATHS[engine]) <= paths, "no longer a route: drop it"
+
+
+def test_the_list_of_one_engine_lets_nothing_else_of_another_pass() -> None:
+    """A path that is harmless in one engine may generate in another."""
+    common = set(HARMLESS_PATHS["common"])
+    leaks = {
+        (engine, path)
+        for engine, _, path in ROUTES
+        if path in HARMLESS and path not in common and path not in HARMLESS_PATHS[engine]
+    }
+    assert not leaks, "list it for this engine as well, if it is harmless there"
+
+
+def test_no_websocket_passes() -> None:
+    assert not [path for _, method, path in ROUTES if method == "WEBSOCKET" and path in HARMLESS]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/",
+        "/health",
+        "/metrics/",
+        "/v1/models",
+        "/docs",
+        "/pause",
+        "/continue_generation",
+        "/model/block",
+    ],
+)
+def test_harmless_requests_pass(path: str) -> None:
+    assert not PathRules().holds("GET", path)
+    assert not PathRules().holds("POST", path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "", "/v1/new_route", "/healthx", "/health/x", "//health", "/x/health", "/health/../v1/completions",
+     "/HEALTH", "/v1/models/x:predict", "/health;x", "/metrics//"],
+)  # fmt: skip
+def test_all_else_is_held(path: str) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "PROPFIND", ""):
+        assert PathRules().holds(method, path)
+    assert not PathRules().holds("OPTIONS", path), "a browser's preflight never generates"
+
+
+def test_the_settings_overrule_the_list() -> None:
+    rules = PathRules(
+        hold_paths=["/v1/models", "/ui/run*"],
+        pass_paths=["/tokenize", "/ui/*", "*/input_tokens", "/v1/models"],
+    )
+    held = {
+        "/v1/models",
+        "/ui/run",
+        "/ui/run/7",
+        "/v1/completions",
+        "/tokenized",
+        "/ui/../v1/completions",
+        "/ui//x",
+    }
+    passing = {"/tokenize", "/tokenize/", "/ui/x.js", "/v1/responses/input_tokens", "/health"}
+    assert {path for path in held | passing if rules.holds("POST", path)} == held
+
+
+def test_only_some_paths_may_be_held() -> None:
+    rules = PathRules(paths=["/completions", "/messages/"], hold_paths=["/x"], pass_paths=["/y/completions"])
+    held = [("POST", "/v1/completions/"), ("POST", "/v1/messages"), ("GET", "/x")]
+    assert all(rules.holds(*one) for one in held)
+    passing = [("GET", "/v1/completions"), ("POST", "/v1/embeddings"), ("POST", "/y/completions")]
+    assert not any(rules.holds(*one) for one in passing)
+    everything = PathRules(hold_paths=["*"])
+    assert everything.holds("GET", "/health")
+
+
+def test_a_path_without_its_slash_is_refused() -> None:
+    with pytest.raises(ValueError, match="pass_paths: a path begins with / or \\*, got 'health'"):
+        PathRules(pass_paths=["health"])
+
+
+def test_paths_come_from_arguments_or_the_environment() -> None:
+    environ = {"X": " /a, /b ,,"}
+    assert split_paths(None, "X", environ) == ("/a", "/b")
+    assert split_paths("/c,/d", "X", environ) == ("/c", "/d")
+    assert split_paths([], "X", environ) == ()

@@ -1,0 +1,90 @@
+"""The JSON Schema of the config takes what the config takes, and finds what an editor should mark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from sidecar.config.json_schema import json_schema
+from sidecar.config.schema import SCHEMA, Key, Section, SectionList, describe
+
+ROOT = Path(__file__).parents[2]
+VALIDATOR = jsonschema.Draft7Validator(json_schema())
+
+
+def errors(text: str) -> list[str]:
+    return [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(text))]
+
+
+def test_the_file_in_the_docs_is_this_schema() -> None:
+    written = (ROOT / "docs" / "reference" / "config.schema.json").read_text()
+    assert json.loads(written) == json_schema(), "run `make docs`"
+
+
+def test_it_is_a_valid_schema() -> None:
+    jsonschema.Draft7Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("deploy/kubernetes/*/sidecar.yaml")), ids=lambda file: file.parent.name
+)
+def test_the_configs_of_the_manifests_are_valid(file) -> None:
+    assert errors(file.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen: 127.0.0.1:9477",
+        "listen: [127.0.0.1:9477, {address: 'unix:/run/w.sock', roles: [worker], mode: 0o660}]",
+        "store: 'memory:'",
+        "store: {url: 'sqlite:w.db', on_corrupt: quarantine}",
+        "defaults: {max_pause_secs: 5m, wait_timeout_secs: 30, resume_ramp_per_sec: 2.5}",
+        "policies: [{match: a/b, pause_on_distressed: true}]",
+        "engines: [{scope: a, kind: vllm, url: 'http://127.0.0.1:8000'}]",
+        "alerts: {rules: [{matchers: ['a=\"b\"'], state: distressed, scope: [namespace, pod]}]}",
+    ],
+)
+def test_what_the_config_takes_it_takes(text) -> None:
+    assert errors(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("lisen: x", "'lisen' was unexpected"),
+        ("defaults: {pause_on_distresed: true}", "'pause_on_distresed' was unexpected"),
+        ("defaults: {pause_on_distressed: 'yes'}", "is not of type 'boolean'"),
+        ("log_level: loud", "is not one of"),
+        ("policies: [{pause_on_distressed: true}]", "'match' is a required property"),
+        ("policies: {match: a}", "is not of type 'array'"),
+        ("engines: [{scope: a, kind: vlm, url: 'http://x'}]", "is not one of"),
+        ("limits: {max_waiters: many}", "is not of type 'number'"),
+    ],
+)
+def test_a_mistake_is_found(text, part) -> None:
+    found = errors(text)
+    assert [one for one in found if part in one], found
+
+
+def test_every_key_is_described_with_its_default() -> None:
+    rows = {row[0]: row for row in describe()}
+
+    def walk(section: Section, schema: dict, prefix: str) -> int:
+        count = 0
+        for word, key in section.keys.items():
+            part = schema["properties"][word]
+            if isinstance(key, Key):
+                assert part["description"] == rows[prefix + word][3]
+                count += 1
+            elif isinstance(key, SectionList):
+                count += walk(key.section, part["items"], f"{prefix}{word}[].")
+            else:
+                count += walk(key, part["anyOf"][1] if key.short else part, f"{prefix}{word}.")
+        return count
+
+    assert walk(SCHEMA, json_schema(), "") > 100
