@@ -90,11 +90,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
-<<<<<<< HEAD
     _add_copy_store(commands)
-=======
     _add_init(commands)
->>>>>>> main
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
         commands,
@@ -222,7 +219,6 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
 
 
-<<<<<<< HEAD
 def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add(
         commands,
@@ -237,7 +233,8 @@ def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument(
         "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
     )
-=======
+
+
 def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add(
         commands,
@@ -253,7 +250,6 @@ def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
     parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
->>>>>>> main
 
 
 def _add_status(commands: Any) -> None:  # noqa: ANN401 - argparse's

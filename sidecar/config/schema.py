@@ -15,11 +15,8 @@ from .checks import (
     matchers,
     members,
     name,
-<<<<<<< HEAD
     natural,
-=======
     one_number_of,
->>>>>>> main
     one_of,
     path,
     positive_seconds,

@@ -13,14 +13,8 @@ from typing import Any, TypeVar
 from sidecar.alertmanager.alerting import Alerting
 from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
-<<<<<<< HEAD
 from sidecar.config import Config, ConfigError, LimitsConfig
-from sidecar.core.commands import SetPolicies
-=======
-from sidecar.clock import Clock
-from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
 from sidecar.core.commands import CommandOutcome, SetPolicies
->>>>>>> main
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
