@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .scope_update import worst
 from .values import ScopeRecord, Tombstone
@@ -29,11 +30,12 @@ def merge_lost(
             signals[source] = signal
     if signals == stored.signals and stored.manual == (stored.manual or lost.manual):
         return stored
-    return ScopeRecord(
+    return replace(
+        stored,
         # A scope whose policy is not enabled stays healthy.
-        worst(signals.values()) if stored.state or lost.state else stored.state,
-        signals,
-        stored.auto or lost.auto,
-        stored.manual or lost.manual,
-        stored.episode or lost.episode,
+        state=worst(signals.values()) if stored.state or lost.state else stored.state,
+        signals=signals,
+        auto=stored.auto or lost.auto,
+        manual=stored.manual or lost.manual,
+        episode=stored.episode or lost.episode,
     )

@@ -57,7 +57,7 @@ ALLOWED = {
     },
     "agents": {"client"},
     "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "web"},
+    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "store", "web"},
     "client": {"supervision", "trace_context"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -76,8 +76,10 @@ class RedisConnection:
             StoreUnavailable: the call failed.
         """
         try:
+            # The first call imports redis-py, which may take long. Connecting has its own timeout.
+            client = await self.client()
             async with asyncio.timeout(self._settings.timeout_secs):
-                return await call(await self.client())
+                return await call(client)
         except self.failures as error:
             await self.reset(error)
             raise StoreUnavailable(self.describe(error)) from error

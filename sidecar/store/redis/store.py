@@ -313,7 +313,7 @@ class RedisStore:
         self.status.up = False
         if self.status.leader and time.monotonic() > self._lease_until:
             self.status.leader, changed = False, True
-        if changed:
+        if changed and self._loaded:
             self.on_status()
 
     # -- the rest ----------------------------------------------------------------------------------
