@@ -1,4 +1,4 @@
-"""Measure the sidecar and its peers by turns, round after round; print a table, write JSON and a plot."""
+"""Measures the sidecar and its peers in turn, round by round; prints a table, writes JSON and a plot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULTS = ROOT / "bench" / "results"
 
 
 def measure(machine: Machine, sizes: Sizes, only: Sequence[str]) -> list[dict[str, float]]:
-    """What each round measured, by name."""
+    """The measurements of each round, by name."""
     rounds = []
     with Stage(machine, sizes) as stage:
         for turn in range(sizes.rounds):
@@ -41,11 +41,11 @@ def measure(machine: Machine, sizes: Sizes, only: Sequence[str]) -> list[dict[st
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """As the command line says."""
+    """Run the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="little of everything: shows that it works")
+    parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
     parser.add_argument("--only", default="", help="scenarios, as a,b")
-    parser.add_argument("--rounds", type=int, help="how often all is measured")
+    parser.add_argument("--rounds", type=int, help="number of rounds")
     parser.add_argument("--json", type=Path, default=RESULTS / "benchmark.json")
     parser.add_argument("--plot", type=Path, default=RESULTS / "benchmark.png")
     options = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""An attack, and what an honest worker notices: the gate's p99 and the sidecar's memory, before and during.
+"""Attacks the sidecar; measures the gate's p99 for a well-behaved worker, and the sidecar's memory.
 
-Everything on loopback, bounded in number and time. ``--scale 1`` is the whole of it:
-2,000 connections that drip, 5,000 waiters that never read, a body of 1 GB, a million scopes asked for.
+Everything runs on loopback, bounded in number and time. ``--scale 1`` is the full size:
+2,000 slow connections, 5,000 waiters that never read, a body of 1 GB, a million scopes asked for.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Figures:
-    """What was seen while something went on.
+    """The measurements during one attack.
 
     Attributes:
-        attack: what.
+        attack: its name.
         p50_ms: of the honest worker's gate requests.
         p99_ms: of them.
         requests: how many of them there were; all were let through.
@@ -56,7 +56,7 @@ class Figures:
 
 
 def work_honestly(where: tuple[str, int]) -> list[float]:
-    """Ask the gate on one connection, again and again, until standard input ends; the seconds each took."""
+    """Send gate requests on one connection until standard input ends. Returns the seconds of each."""
     took: list[float] = []
     with socket.create_connection(where, 60) as sock:
         while not select.select([sys.stdin], [], [], 0.001)[0]:
@@ -80,13 +80,13 @@ Attack = Callable[[tuple[str, int], float], Coroutine[None, None, str]]
 
 
 async def nothing(_: tuple[str, int], __: float) -> str:
-    """No attack."""
+    """Send nothing, for comparison."""
     await asyncio.sleep(LASTS_SECS / 3)
     return ""
 
 
 async def drip(where: tuple[str, int], scale: float) -> str:
-    """Heads that come byte by byte and never end."""
+    """Send request heads byte by byte, without an end."""
     count = max(1, int(DRIPPERS * scale))
 
     async def one() -> float:
@@ -109,7 +109,7 @@ async def drip(where: tuple[str, int], scale: float) -> str:
 
 
 async def wait_and_never_read(where: tuple[str, int], scale: float) -> str:
-    """Waiters at a closed gate, and many requests behind each, of clients that read nothing."""
+    """Park requests at a closed gate, and pipeline many requests after each, without reading a response."""
     count = max(1, int(WAITERS * scale))
     request = (
         f"GET /v1/gate/closed?wait=5 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
@@ -133,7 +133,7 @@ class _Deaf(asyncio.Protocol):
 
 
 async def send_huge_bodies(where: tuple[str, int], scale: float) -> str:
-    """Bodies as large as a disk, one after the other, of somebody who may send one."""
+    """Send huge bodies, one after the other, with a valid credential."""
     size = max(10**6, int(BODY_BYTES * scale))
     ends = time.monotonic() + LASTS_SECS / 3
     taken = []
@@ -147,7 +147,7 @@ async def send_huge_bodies(where: tuple[str, int], scale: float) -> str:
 
 
 async def _send_body(where: tuple[str, int], size: int) -> tuple[int, str]:
-    """How many bytes left us, and what was answered."""
+    """The number of bytes sent, and the response."""
     reader, writer = await asyncio.open_connection(*where)
     lines = (
         "POST /v1/alerts HTTP/1.1",
@@ -170,7 +170,7 @@ async def _send_body(where: tuple[str, int], size: int) -> tuple[int, str]:
 
 
 async def enumerate_scopes(where: tuple[str, int], scale: float) -> str:
-    """Gates of scopes that nobody has named, one after the other."""
+    """Ask for the gates of unknown scopes, one after the other."""
     count = max(_AT_ONCE, int(SCOPES * scale))
     reader, writer = await asyncio.open_connection(*where, limit=2**20)
     for first in range(0, count, _AT_ONCE):
@@ -201,7 +201,7 @@ ATTACKS: dict[str, Attack] = {
 
 
 def run(scale: float) -> list[Figures]:
-    """Every attack in turn, each at ``scale`` of its size."""
+    """Run one attack after the other, each with ``scale`` times its size."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     config = {
@@ -246,12 +246,14 @@ async def _told(attack: Coroutine[None, None, str]) -> str:
 
 
 def main() -> None:
-    """Attack, and print the table."""
+    """Run the attacks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument(
-        "--honest", metavar="HOST:PORT", help="be an honest worker, and tell how long each took"
+        "--honest",
+        metavar="HOST:PORT",
+        help="act as a well-behaved worker, and print the latency of each request",
     )
     options = parser.parse_args()
     if options.honest:

@@ -1,4 +1,4 @@
-"""What a backtest costs: a week of 100 alerts, looked at each 15 s, from a real Prometheus.
+"""Measures the cost of a backtest: a week of 100 alerts, evaluated every 15 s, read from a real Prometheus.
 
 Each alert fires half of the time, an hour at a time on average, so that much is paused and resumed.
 The backtest runs on one core. ``python -m bench.backtest`` prints its time, its processor time and its
@@ -33,7 +33,7 @@ _SEED = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """What one backtest took.
+    """The cost of one backtest.
 
     Attributes:
         alerts: how many there were.
@@ -88,7 +88,7 @@ def measure(alerts: int, days: float) -> Cost:
                 f'alertname="Alert{number}",alertstate="firing",severity="critical",'
                 f'wellbeing_scope="team/agent-{number % _SCOPES}",instance="host-{number}:9100"'
             )
-            # Written as they are made: what this process had in memory would count as the backtest's.
+            # Written as they are made: the memory of this process would count as memory of the backtest.
             series[f"ALERTS{{{labels}}}"] = _counted(firing(start, end, _SEED + number), count)
         write_blocks(folder, series)
         samples = next(count)
@@ -115,7 +115,7 @@ def _run(url: str, since: str) -> tuple[dict[str, list[dict[str, list[object]]]]
 
 
 def main() -> None:
-    """Measure, and print a line a figure."""
+    """Measure, and print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alerts", type=int, default=100)
     parser.add_argument("--days", type=float, default=7.0)

@@ -1,4 +1,4 @@
-"""What is told of what was measured: each figure, beside its peer's, and the bar that is set for it."""
+"""The figures of the benchmark: each one with its peer's figure and its target."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Figure:
 
     @property
     def bar(self) -> str:
-        """The bar, in words; empty: none is set."""
+        """The target in words; empty: there is none."""
         unit = "" if self.peer else f" {self.unit}"
         if self.least is not None:
             return f"at least {self.least:g}{unit}"
@@ -47,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, least and most over the rounds."""
+    """Median, minimum and maximum over the rounds."""
 
     median: float
     least: float
@@ -55,7 +55,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """That of some values."""
+        """The spread of ``values``."""
         return cls(statistics.median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -64,10 +64,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A figure and what was measured.
+    """A figure and its measurements.
 
     Attributes:
-        figure: which.
+        figure: the figure.
         ours: over the rounds.
         theirs: the peer's; None without one.
         ratio: ours to the peer's, in the same round.
@@ -80,7 +80,7 @@ class Told:
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met by the median; None: none is set."""
+        """Whether the median meets the target; None: there is no target."""
         value = (self.ratio or self.ours).median
         if self.figure.least is not None:
             return value >= self.figure.least
@@ -88,7 +88,7 @@ class Told:
 
     @property
     def verdict(self) -> str:
-        """The same in words, and whether all rounds agree."""
+        """`met` in words, and whether all rounds agree."""
         if self.met is None:
             return ""
         spread = self.ratio or self.ours
@@ -100,7 +100,7 @@ class Told:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The members of the JSON object."""
 
         def members(spread: Spread | None) -> dict[str, float] | None:
             return asdict(spread) if spread else None
@@ -119,14 +119,14 @@ class Told:
 
 
 def shown(value: float) -> str:
-    """A number with three digits that count."""
+    """``value`` with three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def told(rounds: Rounds, sizes: Sizes) -> list[Told]:
-    """All figures of which there are measurements."""
+    """All figures that were measured."""
     return [_told(one, rounds) for one in figures(sizes) if all(one.ours in each for each in rounds)]
 
 
@@ -140,7 +140,7 @@ def _told(figure: Figure, rounds: Rounds) -> Told:
 
 
 def figures(sizes: Sizes) -> Iterator[Figure]:
-    """All of them, in the order of the table."""
+    """All figures, in the order of the table."""
     yield from _opened(sizes)
     yield from _fanout(sizes)
     yield from _growth(sizes)

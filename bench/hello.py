@@ -1,4 +1,4 @@
-"""The least that Flask can serve: what the sidecar's start and memory are compared with."""
+"""The smallest Flask application. The sidecar's start and memory are compared with it."""
 
 from flask import Flask
 
@@ -7,5 +7,5 @@ app = Flask(__name__)
 
 @app.get("/")
 def hello() -> str:
-    """Greet."""
+    """Return a greeting."""
     return "Hello, World!"

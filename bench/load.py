@@ -1,4 +1,4 @@
-"""Load by wrk: how many requests a second, how long each takes, and what they cost the server."""
+"""Load from wrk: requests per second, latency, and CPU time of the server."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MARK = "FOUND "
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a load.
+    """The results of one load.
 
     Attributes:
         per_sec: requests a second.
         p50: microseconds, the median.
-        p99: 99 of 100 took no longer.
-        p999: 999 of 1,000 did not.
+        p99: the 99th percentile.
+        p999: the 99.9th percentile.
         cpu: microseconds of its core that the server took for each.
     """
 
@@ -39,7 +39,7 @@ class Answered:
 
     @classmethod
     def of(cls, parts: Sequence[Answered]) -> Answered:
-        """Several loads of the same length as one; of percentiles the median."""
+        """Combine several loads of the same length; each percentile is the median of theirs."""
         requests = sum(part.per_sec for part in parts)
         return cls(
             per_sec=requests / len(parts),
@@ -53,7 +53,7 @@ class Answered:
 def wrk(
     where: tuple[str, int], target: str, connections: int, secs: int, *, worker: int, in_turn: int = 0
 ) -> Answered:
-    """Ask again and again.
+    """Run wrk.
 
     Args:
         where: host and port.
@@ -64,7 +64,7 @@ def wrk(
         in_turn: ask the gates of so many scopes in turn, not that of ``target``.
 
     Raises:
-        RuntimeError: not every request was answered by 200.
+        RuntimeError: not every request was answered with 200.
     """
     scripts = ["percentiles.lua", "in_turn.lua"] if in_turn else ["percentiles.lua"]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -82,10 +82,10 @@ def wrk(
         ran = on_cpu_ns(worker) - before
     line = next((line for line in out.stdout.splitlines() if line.startswith(_MARK)), None)
     if line is None:
-        raise RuntimeError(f"wrk told nothing:\n{out.stdout}\n{out.stderr}")
+        raise RuntimeError(f"wrk printed no results:\n{out.stdout}\n{out.stderr}")
     found = json.loads(line.removeprefix(_MARK))
     if found["failed"] or not found["requests"]:
-        raise RuntimeError(f"not every request was answered by 200:\n{out.stdout}")
+        raise RuntimeError(f"not every request was answered with 200:\n{out.stdout}")
     return Answered(
         per_sec=found["requests"] / found["usecs"] * 1e6,
         p50=found["p50"],

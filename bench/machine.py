@@ -1,4 +1,4 @@
-"""The machine that it runs on: who gets which core, open files, what a process takes, what the disk costs."""
+"""The machine of the benchmark: pinned cores, open files, CPU time, and the cost of an fsync."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _DEADLINE_SECS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured.
+    """Describes the machine.
 
     Attributes:
-        server_core: what serves runs there.
-        load_core: what loads it does.
+        server_core: the core of the servers.
+        load_core: the core of the load.
         cores: how many there are.
         processor: its name.
         kernel: its release.
@@ -36,7 +36,7 @@ class Machine:
 
     @classmethod
     def take(cls) -> Machine:
-        """Keep to the load's core, with as many open files as may be."""
+        """Pin this process to the core of the load, and allow as many open files as possible."""
         allowed = sorted(os.sched_getaffinity(0))
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -52,11 +52,11 @@ class Machine:
 
     @property
     def pinned(self) -> tuple[str, ...]:
-        """What a server's command begins with."""
+        """The beginning of a command that pins a server to its core."""
         return ("taskset", "--cpu-list", str(self.server_core))
 
     def to_json(self) -> dict[str, object]:
-        """Its members."""
+        """The members of the JSON object."""
         return asdict(self)
 
 
@@ -68,7 +68,7 @@ def _processor() -> str:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -77,12 +77,12 @@ def family(pid: int) -> list[int]:
 
 
 def on_cpu_ns(pid: int) -> int:
-    """Nanoseconds that a process's first thread has run."""
+    """CPU time of the first thread of a process in nanoseconds."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 def settle(pid: int) -> None:
-    """Wait until a process and all below it have nothing to do."""
+    """Wait until a process and all its descendants are idle."""
     deadline = time.monotonic() + _DEADLINE_SECS
     before = -1
     while True:
@@ -90,19 +90,19 @@ def settle(pid: int) -> None:
         if now == before:
             return
         if time.monotonic() > deadline:
-            raise RuntimeError(f"process {pid} does not come to rest")
+            raise RuntimeError(f"process {pid} does not become idle")
         before = now
         time.sleep(_QUIET_SECS)
 
 
 def _ticks(pid: int) -> int:
-    """Hundredths of a second that all threads of a process have run."""
+    """CPU time of all threads of a process in hundredths of a second."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 class Disk:
-    """A file that is written a page at a time, to know what the disk takes for it.
+    """A file to which one page at a time is written and synced, to measure the disk.
 
     Args:
         folder: on that disk.
@@ -112,12 +112,12 @@ class Disk:
         self._file = os.open(folder / "pages", os.O_CREAT | os.O_WRONLY, 0o600)
 
     def sync(self) -> float:
-        """Seconds until one more page is on the disk."""
+        """Write and sync one more page. Returns the seconds it took."""
         began = time.perf_counter()
         os.write(self._file, _PAGE)
         os.fsync(self._file)
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """No more pages."""
+        """Close the file."""
         os.close(self._file)

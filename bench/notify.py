@@ -1,4 +1,4 @@
-"""Alertmanager's notifications, as many alerts as wanted."""
+"""Webhook notifications with any number of alerts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 def notification(
     count: int, *, firing: bool, scopes: int, prefix: str = "e", state: str = "distressed"
 ) -> bytes:
-    """A request with ``count`` alerts, spread over ``scopes`` scopes; newer than any before."""
+    """A request with ``count`` alerts, spread over ``scopes`` scopes, and newer than all earlier ones."""
     now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")
     status = "firing" if firing else "resolved"
     alerts = [

@@ -65,7 +65,7 @@ def _hold_histogram(family: Metric, registry: CollectorRegistry) -> None:
 
 
 def app() -> Application:
-    """The application that gunicorn serves."""
+    """The application for gunicorn."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     text = Path(os.environ["WELLBEING_BENCH_SERIES"]).read_text()
     inner: Application = make_wsgi_app(hold(text_string_to_metric_families(text)))

@@ -1,4 +1,4 @@
-"""Many connections whose requests are parked; and how soon after a trigger each is answered."""
+"""Many connections with parked requests, and the time from a trigger to each response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABORT = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Seconds from the trigger's being sent to the first, the median and the last answer."""
+    """Seconds from sending the trigger to the first, the median and the last response."""
 
     first: float
     median: float
@@ -57,13 +57,13 @@ class Parked:
             sock.close()
 
     def again(self, request: bytes | None = None) -> None:
-        """Send a request on each connection once more."""
+        """Send another request on each connection."""
         self._request = request or self._request
         for sock in self._socks.values():
             sock.sendall(self._request)
 
     def woken(self, trigger: Connection, data: bytes) -> Woken:
-        """Send ``data``, which has all be answered, and see when they are.
+        """Send ``data``, which ends all waits, and measure when each response arrives.
 
         Raises:
             RuntimeError: an answer came before, is not 200, or does not come.

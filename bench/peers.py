@@ -1,4 +1,4 @@
-"""What is measured: the sidecar, with everything on, and what people would put in its place."""
+"""The servers that are measured: the sidecar with all features on, and what could be used instead of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MODULES = Path("/usr/lib/nginx/modules")
 
 
 def memory_kb(pid: int) -> int:
-    """The proportional share of memory (PSS) of a process and all below it."""
+    """The proportional set size (PSS) of a process and all its descendants."""
     return sum(pss_kb(one) for one in family(pid))
 
 
@@ -63,12 +63,12 @@ class Ours(Sidecar):
 
     @property
     def folder(self) -> Path:
-        """Where its state is kept."""
+        """The file with the state."""
         return self.config_path.parent
 
 
 class Nginx(Process):
-    """nginx with one worker: ``/v1/gate`` answers 200, ``/served`` what it is to serve.
+    """nginx with one worker: ``/v1/gate`` answers 200, and ``/served`` a file.
 
     With nchan, ``/sub`` parks and ``/pub`` wakes.
 
@@ -101,13 +101,13 @@ class Nginx(Process):
 
     @property
     def worker_pid(self) -> int:
-        """The process that serves."""
+        """The process id of the worker."""
         return family(self.pid)[1]
 
     def serve(self, data: bytes) -> None:
         """Answer ``/served`` with ``data``, from a file."""
         folder = Path(self._folder.name)
-        # Its worker may be another user's.
+        # nginx's worker may run as another user.
         folder.chmod(0o755)
         (folder / "served").write_bytes(data)
 
@@ -151,7 +151,7 @@ def _nginx_conf(port: int, *, nchan: bool) -> str:
 
 
 def _open_files() -> int:
-    """As many as this process may have, of which a worker needs some for itself."""
+    """The number of connections: the limit of open files, less some for the worker itself."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
@@ -178,25 +178,25 @@ class Gunicorn(Process):
         return self
 
     def ready(self) -> Self:
-        """Wait until it listens."""
+        """Wait until the server listens."""
         eventually(lambda: self.alive() or accepts(self.where), "gunicorn listens")
         return self
 
 
 def hello(machine: Machine, port: int) -> Gunicorn:
-    """Flask's hello-world, as gunicorn runs it when told nothing."""
+    """Flask's hello-world, with the default settings of gunicorn."""
     return Gunicorn(machine, ["bench.hello:app"], port, {})
 
 
 def objects(machine: Machine, series: Path) -> Gunicorn:
-    """What prometheus_client's own objects make of the exposition in the file ``series``."""
-    # The worker of threads keeps connections alive.
+    """The series of the file ``series``, served by prometheus_client's own objects."""
+    # The threaded worker keeps connections alive.
     arguments = ["--worker-class", "gthread", "bench.objects:app()"]
     return Gunicorn(machine, arguments, free_port(), {"WELLBEING_BENCH_SERIES": str(series)})
 
 
 def accepts(where: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
+    """Whether a server listens there."""
     try:
         socket.create_connection(where, 1).close()
     except OSError:
@@ -205,7 +205,7 @@ def accepts(where: tuple[str, int]) -> bool:
 
 
 def answers(where: tuple[str, int], target: str) -> bool:
-    """Whether a request is answered by 200."""
+    """Whether a request is answered with 200."""
     try:
         with Connection(where, 10) as connection:
             connection.ask(request("GET", target))

@@ -1,4 +1,4 @@
-"""The table, the plot, and the docs' page, from what a run has written.
+"""Makes the table, the plot and the page of the docs from the JSON of a run.
 
 ``python -m bench.report`` takes ``bench/results/benchmark.json`` over into ``docs/explanation/``.
 """
@@ -28,7 +28,7 @@ _FIRST_MEDIAN_LAST = ("first", "median", "last")
 
 
 def table(lines: Sequence[Told]) -> str:
-    """All of it, in Markdown: what, ours, the peer's, the ratio, the bar, met or not."""
+    """All figures in Markdown: name, ours, the peer's, the ratio, the target, met or not."""
     rows = ["| | what | unit | ours | peer | its | ratio | bar | |", "|" + " --- |" * 9]
     for one in lines:
         figure = one.figure
@@ -48,7 +48,7 @@ def table(lines: Sequence[Told]) -> str:
 
 
 def bars(lines: Sequence[Told]) -> str:
-    """What a bar is set for, in Markdown."""
+    """The figures that have a target, in Markdown."""
     rows = ["| what | measured | bar | |", "| --- | --- | --- | --- |"]
     for one in lines:
         if one.met is not None:
@@ -59,7 +59,7 @@ def bars(lines: Sequence[Told]) -> str:
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Throughput, latency, fan-out and memory, as far as they were measured."""
+    """Draw throughput, latency, fan-out and memory; what was not measured is left out."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         canvas = Canvas(figsize=(11, 7.5), layout="constrained")
         plots = canvas.subplots(2, 2)
@@ -82,7 +82,7 @@ def _median(rounds: list[dict[str, float]], name: str) -> float:
 
 
 def _errors(rounds: list[dict[str, float]], names: Sequence[str]) -> list[list[float]]:
-    """From the median down to the least, and up to the most."""
+    """The distances from the median to the minimum and to the maximum."""
     medians = [_median(rounds, name) for name in names]
     return [
         [median - min(one[name] for one in rounds) for median, name in zip(medians, names, strict=True)],
@@ -93,7 +93,7 @@ def _errors(rounds: list[dict[str, float]], names: Sequence[str]) -> list[list[f
 def _pairs(
     plot: Axes, rounds: list[dict[str, float]], labels: Sequence[str], names: Sequence[str], peer: str
 ) -> None:
-    """Two columns for each label: ours and the peer's."""
+    """Draw two bars for each label: ours and the peer's."""
     for offset, who, colour in ((-0.2, "ours", _OURS), (0.2, peer, _PEER)):
         full = [f"{name}.{who}" for name in names]
         plot.bar(
@@ -149,7 +149,7 @@ def _wakes(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     plot.set_yscale("log")
     plot.set_xlabel("parked")
     plot.legend(frameon=False, fontsize=7)
-    plot.set_title("From resume or change to answers, ms")
+    plot.set_title("From resume or change to responses, ms")
 
 
 def _memory(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
@@ -168,7 +168,7 @@ def _memory(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     plot.set_ylim(bottom=0)
     plot.set_xlabel("parked")
     plot.legend(frameon=False)
-    plot.set_title("Memory for each that is parked, kB")
+    plot.set_title("Memory per parked request, kB")
 
 
 def _where(result: dict[str, Any]) -> str:
@@ -181,7 +181,7 @@ def _where(result: dict[str, Any]) -> str:
 
 
 def write(page: Path, result: dict[str, Any]) -> None:
-    """Put what was measured between the page's marks."""
+    """Write the results between the marks of the page."""
     lines = told(result["rounds"], _sizes(result))
     parts = {"where": _where(result), "bars": bars(lines), "all": table(lines)}
     text = page.read_text()
@@ -189,7 +189,7 @@ def write(page: Path, result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Take a run over into the docs."""
+    """Write the results of a run into the docs."""
     parser = argparse.ArgumentParser(prog="bench.report", description=main.__doc__)
     parser.add_argument("--json", type=Path, default=_ROOT / "bench" / "results" / "benchmark.json")
     parser.add_argument("--docs", type=Path, default=_ROOT / "docs" / "explanation")

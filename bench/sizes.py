@@ -1,4 +1,4 @@
-"""How much of everything: the full form, and a short one that only shows that it works."""
+"""The sizes of all measurements: the full form, and a short one that only shows that the benchmark works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FEWEST_WEIGHED = 100
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything.
+    """The sizes of all measurements.
 
     Attributes:
         rounds: how often all is measured.
@@ -52,12 +52,12 @@ class Sizes:
 
     @property
     def most_waiters(self) -> int:
-        """As many as are ever parked."""
+        """The largest number of parked requests."""
         return self.waiters[-1]
 
     @property
     def weighed_waiters(self) -> tuple[int, ...]:
-        """Those sizes of ``waiters`` whose memory is measured."""
+        """The sizes of ``waiters`` at which memory is measured."""
         return tuple(count for count in self.waiters if count >= FEWEST_WEIGHED)
 
 

@@ -1,4 +1,4 @@
-"""The servers that stay up for the whole run, each started when first asked for."""
+"""The servers that run for the whole benchmark. Each is started on its first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Stage:
-    """What scenarios run on; use it as a context manager.
+    """The servers that scenarios share; use it as a context manager.
 
     Args:
         machine: who gets which core.
@@ -42,24 +42,24 @@ class Stage:
         return kept
 
     def nginx(self) -> Nginx:
-        """That without anything."""
+        """A sidecar without policies and rules."""
         found: Nginx | None = self._kept.get("nginx")
         return found or self._keep("nginx", Nginx(self.machine))
 
     def ours(self, scopes: int = 1, rules: int = 1) -> Ours:
-        """A sidecar with as many scopes and rules."""
+        """A sidecar with ``scopes`` scopes and rules."""
         found: Ours | None = self._kept.get((scopes, rules))
         return found or self._keep((scopes, rules), Ours(self.machine, scopes, rules))
 
 
 def by_turns(turn: int, items: Iterable[T]) -> list[T]:
-    """The items, the other way around every other round: nobody is always first."""
+    """The items, in reverse order in every second round, so that none is always first."""
     found = list(items)
     return found[::-1] if turn % 2 else found
 
 
 def warm(where: tuple[str, int], target: str, times: int = 2_000) -> None:
-    """Ask until what is going to be fast is."""
+    """Send requests until caches are filled."""
     data = request("GET", target)
     with Connection(where) as connection:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""One connection that is kept alive: bytes out, whole answers in."""
+"""A keep-alive HTTP/1.1 connection: sends bytes, and receives complete responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer.
+    """A response.
 
     Attributes:
         status: of HTTP.
@@ -34,7 +34,7 @@ class Said:
 
 
 def request(method: str, target: str, body: bytes = b"", *headers: str, token: str = TOKEN) -> bytes:
-    """A request's bytes, with the benchmark's credential."""
+    """The bytes of a request with the credential of the benchmark."""
     lines = [f"{method} {target} HTTP/1.1", "Host: bench", f"Authorization: Bearer {token}", *headers]
     if method in ("POST", "PUT"):
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -65,17 +65,17 @@ class Connection:
         self.sock.sendall(data)
 
     def receive(self) -> Said:
-        """The next answer.
+        """Receive the next response.
 
         Raises:
-            ConnectionError: it ends before that.
+            ConnectionError: the connection ends before that.
         """
         data = self._rest
         while (end := data.find(_END)) < 0:
             data += self._more()
         head, parts = data[:end], [data[end + len(_END) :]]
         if _header(head, b"transfer-encoding") == b"chunked":
-            raise ConnectionError("answers in chunks are not understood here")
+            raise ConnectionError("chunked responses are not supported here")
         left = int(_header(head, b"content-length") or 0) - len(parts[0])
         while left > 0:
             parts.append(self._more())
@@ -88,23 +88,23 @@ class Connection:
     def _more(self) -> bytes:
         part = self.sock.recv(_PART)
         if not part:
-            raise ConnectionError("the server has closed the connection")
+            raise ConnectionError("the server closed the connection")
         return part
 
     def ask(self, data: bytes) -> Said:
-        """The answer to a request.
+        """Send a request, and receive its response.
 
         Raises:
             ConnectionError: it is not 200.
         """
         self.send(data)
         said = self.receive()
-        if said.status != 200:  # noqa: PLR2004 - all else is a failure
+        if said.status != 200:  # noqa: PLR2004 - every other status is a failure
             raise ConnectionError(f"answered {said.status}: {said.body[:300]!r}")
         return said
 
     def timed(self, data: bytes) -> float:
-        """Seconds until a request is answered by 200."""
+        """Seconds until a request is answered with 200."""
         began = time.perf_counter()
         self.ask(data)
         return time.perf_counter() - began

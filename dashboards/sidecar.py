@@ -139,6 +139,23 @@ SIDECAR = Board(
                 ),
             ),
         ),
+        Row("Hooks: who is told"),
+        Panel(
+            "Deliveries",
+            "Events delivered, attempts that are repeated, and events dropped, by hook.",
+            (
+                (
+                    f"sum by (hook, result) (increase(wellbeing_hook_deliveries_total{{{I}}}[$__rate_interval]))",
+                    "{{hook}} {{result}}",
+                ),
+            ),
+        ),
+        line(
+            "Waiting events",
+            "Events that wait for the hook's endpoint. Above 0 for long: the endpoint fails.",
+            f"sum by (hook) (wellbeing_hook_pending{{{I}}})",
+            "{{hook}}",
+        ),
         Row("How it runs"),
         durations(
             "Commits",

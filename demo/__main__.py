@@ -1,4 +1,4 @@
-"""Plays ten acts: an engine fails and recovers, requests wait and pass. Ends by itself, or with Ctrl-C."""
+"""Plays ten acts: an engine fails and recovers, requests wait and pass. Ends by itself or with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Play:
 
 
 def main() -> int:
-    """Play all acts; whatever ends the play, everything it started is stopped."""
+    """Play all acts, and stop everything that was started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Stage() as stage:

@@ -40,7 +40,7 @@ from .stage import (
 )
 
 BACKLOG_SECS = 5.0
-"""With requests of so many seconds or fewer without an answer, nothing is left of the pause's backlog."""
+"""The backlog of a pause is gone when the unanswered requests amount to this many seconds of load or fewer."""
 MOST_SECS = 480.0
 PROCESSES = 4
 PLANTED = "planted"
@@ -63,7 +63,7 @@ class Patience:
 
 @dataclass
 class Result:
-    """What came of a case; seconds, as they passed here.
+    """The result of a case, in seconds of real time.
 
     Attributes:
         closed: from the cause to the first closed gate.
@@ -98,7 +98,7 @@ class Result:
 
 @dataclass
 class Subject:
-    """A case under way."""
+    """A running case."""
 
     case: Case
     url: str
@@ -110,37 +110,37 @@ class Subject:
 
     @property
     def is_closed(self) -> bool:
-        """By what was last seen."""
+        """As of the last look."""
         return bool(self.turns) and self.turns[-1][1] == "pause"
 
     def was_closed_at(self, when: float) -> bool:
-        """By what was last seen."""
+        """As of the last look."""
         kinds = [kind for at, kind in self.turns if at <= when]
         return kinds[-1:] == ["pause"]
 
     def begin(self) -> None:
-        """Put the cause in."""
+        """Start the cause."""
         self.caused_at = self.caused_at or time.time()
         self.mended_at = None
         self._turn(self.case.fault, self.case.caused_per_sec)
 
     def mend(self) -> None:
-        """Take the cause out."""
+        """End the cause."""
         self._turn("none", self.case.usual_per_sec)
         self.mended_at = time.time()
 
     def see_to_it(self) -> None:
-        """Take the cause out when it is time, and the gate is closed."""
+        """End the cause when it is time and the gate is closed."""
         if self.mended_at is None:
             hold = min(self.patience.hold_secs, BUSY_HOLD_SECS if self.case.busy else HOLD_SECS)
             if self.is_closed and time.time() - self.caused_at > hold:
                 self.mend()
         elif not self.was_closed_at(self.mended_at):
-            # The gate opened in the moment between the look at it and the end of the cause.
+            # The gate opened between the last look at it and the end of the cause.
             self.begin()
 
     def is_settled(self, now: float) -> bool:
-        """The cause is gone, the gate open for long enough, and the backlog served."""
+        """Whether the cause has ended, the gate has been open for long enough, and the backlog is served."""
         if self.mended_at is None or self.is_closed or not self.was_closed_at(self.mended_at):
             return False
         is_served = self.load.pending <= BACKLOG_SECS * self.case.usual_per_sec
@@ -164,7 +164,7 @@ class Subject:
 
 
 class Loop:
-    """All cases at once.
+    """Runs all cases at once.
 
     Args:
         cases: with an engine each.
@@ -205,7 +205,7 @@ class Loop:
             f"{ports[name]}:{name}:{case.kind}" + (":gate" if case.way == "gate" else "")
             for name, case in named
         ]
-        # In several processes, for one that has to share its core would answer too few scrapes.
+        # In several processes: one that shares its core would answer too few scrapes.
         for first in range(PROCESSES):
             if tolds[first::PROCESSES]:
                 engines = enter(
@@ -218,7 +218,7 @@ class Loop:
                 {"sidecar": self.sidecar.address, **targets},
                 [*_rules(), planted_rule()],
                 self.alertmanager.address,
-                # As slow as they may be for the shortest windows, so that a busy machine fails no scrape.
+                # The longest interval that the shortest windows allow, so that no scrape fails on a busy machine.
                 scrape={"scrape_interval": "2s", "scrape_timeout": "2s"},
             )
         )
@@ -236,7 +236,7 @@ class Loop:
                 "wait_timeout_secs": WAIT_SECS,
             },
             "policies": [
-                # It would end by that alone.
+                # Otherwise max_pause_secs alone would end the pause.
                 {"match": PLANTED, "max_pause_secs": 0},
                 *({"match": name, **case.policy} for name, case in cases.items() if case.policy),
             ],
@@ -259,7 +259,7 @@ class Loop:
         }
 
     def run(self) -> list[Result]:
-        """Through all of it; what came of each case."""
+        """Run all cases. Returns the result of each."""
         subjects = self._subjects.values()
         self.began_at = time.time()
         for one in subjects:
@@ -286,14 +286,14 @@ class Loop:
 
     @property
     def planted_holds(self) -> bool:
-        """The planted rule's gate closed once, and is closed, though its engine has long been well."""
+        """Whether the gate of the planted rule closed once and is still closed, although its engine recovered long ago."""
         one = self._subjects[PLANTED]
         since = time.time() - (one.mended_at or time.time())
         return [kind for _, kind in one.turns] == ["pause"] and since > one.patience.calm_secs
 
     @property
     def failed_scrapes(self) -> float:
-        """The share of them, 0 to 1; on a machine that is too busy, engines look slow or dead that are not."""
+        """The share of failed scrapes, 0 to 1. On a machine that is too busy, healthy engines look slow or dead."""
         window = f"[{self.ended_at - self.began_at:.0f}s]"
         found = self.prometheus.value(
             f"1 - sum(sum_over_time(up{window})) / sum(count_over_time(up{window}))"
@@ -317,8 +317,8 @@ class Loop:
         return found
 
     def _look(self) -> None:
-        """Learn what gates have done since the last look."""
-        # Half a minute is seen again, for what a loaded machine writes late.
+        """Read what the gates have done since the last look."""
+        # The last half minute is read again, because a loaded machine writes late.
         since = (self._seen_until - timedelta(seconds=30)).isoformat()
         self._seen_until = datetime.now(UTC)
         params: dict[str, str | int] = {"kind": "pause,resume", "since": since, "limit": 1000}
@@ -350,12 +350,12 @@ class Loop:
 
 
 def short_loop() -> Loop:
-    """A few cases, not watched longer than it takes to see a gate close, open, and stay open."""
+    """A few cases, watched only until a gate has closed, opened, and stayed open."""
     return Loop(SHORT, Patience(hold_secs=25.0, calm_secs=30.0, until_served=False))
 
 
 def _rules() -> list[dict[str, Any]]:
-    """Those that are shipped, without the ones that tell of an engine that cannot be scraped.
+    """The shipped rules, without those for an engine that cannot be scraped.
 
     What has to be so for a minute is three seconds here, in which a busy machine looks like a dead engine.
     """
@@ -366,7 +366,7 @@ def _rules() -> list[dict[str, Any]]:
 
 
 def planted_rule() -> dict[str, Any]:
-    """VllmStuck without its mask, and for the planted engine alone."""
+    """VllmStuck without its mask, for the planted engine only."""
     rules = next(group for group in shipped_rules(FASTER, "vllm") if group["name"] == "wellbeing-vllm")[
         "rules"
     ]
@@ -379,7 +379,7 @@ def planted_rule() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the grid; what came of it goes as JSON into the file that is named."""
+    """Run all cases, and write the results as JSON into the named file."""
     parser = argparse.ArgumentParser(prog="python -m demo.loop", description=main.__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--short", action="store_true", help="a few cases")

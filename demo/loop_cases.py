@@ -16,9 +16,9 @@ MIN_PAUSE_SECS = 300 / FASTER
 # Traffic is not scaled: two thirds of what an engine has to spare beside its usual requests.
 RAMP_PER_SEC = 1.5
 WAIT_SECS = 115.0
-"""The longest wait of a request at a gate; behind a ramp it is let through then, whatever is before it."""
+"""The longest wait of a request at a gate. Behind a ramp, the request passes after this time."""
 HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
-"""How long a cause stays at least: long enough to see a gate swing, and, where a backlog is long in going, not longer."""
+"""How long a cause lasts at least: long enough to see a gate close and open, but short where a backlog drains slowly."""
 
 Cause = Literal["overload", "stuck", "slow", "bad"]
 Way = Literal["gate", "kept", "aborting"]
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def fault(self) -> Fault:
-        """What is put into the engine; its clients see to an overload."""
+        """The fault for the engine; none for an overload, which its clients cause."""
         faults: dict[Cause, Fault] = {
             "overload": "none",
             "stuck": "stuck",
@@ -70,17 +70,17 @@ class Case:
 
     @property
     def usual_per_sec(self) -> float:
-        """Requests a second before the cause and after it."""
+        """Requests per second before and after the cause."""
         return BUSY_PER_SEC if self.busy else USUAL_PER_SEC
 
     @property
     def caused_per_sec(self) -> float:
-        """Requests a second while the cause is there."""
+        """Requests per second during the cause."""
         return OVERLOAD_PER_SEC if self.cause == "overload" else self.usual_per_sec
 
     @property
     def policy(self) -> dict[str, float]:
-        """What its setting puts into the sidecar's config."""
+        """The part of the sidecar's config for its setting."""
         policy: dict[str, float] = {}
         if self.setting in ("damping", "both"):
             policy["min_pause_secs"] = MIN_PAUSE_SECS
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether the alerts on it compare with the day before."""
+        """Whether its alerts compare with the day before."""
         return self.cause == "slow" or (self.cause == "bad" and self.kind == "sglang")
 
 

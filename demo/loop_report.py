@@ -28,7 +28,7 @@ Told = dict[str, Any]
 
 
 def tables(told: Told) -> str:
-    """Markdown: what kind of run it was, and a table an engine."""
+    """Markdown: the kind of run, and a table per engine."""
     cases, minutes, failed = len(told["results"]), told["secs"] / 60, told["failed_scrapes"]
     planted = "was closed to the end" if told["planted_holds"] else "**opened**"
     lines = [
@@ -116,7 +116,7 @@ def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> No
     ):
         points = series.get(name, [])
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, label=label, linewidth=1.2)
-    # Nothing happens any more after it has settled.
+    # Nothing changes after the case has settled.
     axes.set_xlim(-10, max(150.0, result["mended"] + (result["recovered"] or 300.0) + 60))
     axes.plot(
         [0, result["mended"]],

@@ -1,4 +1,4 @@
-"""Draws what the dashboards show of the demo, by their own queries; these are previews, not Grafana's pixels.
+"""Draws the dashboards with the demo's data and their own queries. These are previews, not screenshots of Grafana.
 
 The play is performed, every query of every panel is put to its Prometheus, and each dashboard becomes a
 PNG in the folder that the first argument names.
@@ -52,14 +52,14 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Source:
-    """A Prometheus, and the time that is shown."""
+    """A Prometheus, and the time range that is shown."""
 
     url: str
     began: float
     ended: float
 
     def series(self, expression: str) -> list[tuple[Labels, Points]]:
-        """Over time."""
+        """Run a range query."""
         params: dict[str, Any] = {"start": self.began, "end": self.ended, "step": 1}
         rows = self._ask("query_range", expression, params)
         return [
@@ -68,7 +68,7 @@ class Source:
         ]
 
     def now(self, expression: str) -> list[tuple[Labels, float]]:
-        """At the end."""
+        """Run an instant query at the end of the range."""
         rows = self._ask("query", expression, {"time": self.ended})
         return [(row["metric"], float(row["value"][1])) for row in rows]
 
@@ -89,7 +89,7 @@ def filled_in(expression: str) -> str:
 
 
 def draw(board: dict[str, Any], source: Source, path: Path) -> None:
-    """One dashboard to ``path``."""
+    """Draw one dashboard into ``path``."""
     panels = [one for one in board["panels"] if one["type"] != "row"]
     height = max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in board["panels"])
     figure = plt.figure(figsize=(15, (height + 1) * ROW_INCHES), facecolor=BACK)
@@ -229,7 +229,7 @@ def _lines(panel: dict[str, Any], source: Source) -> Iterator[tuple[str, Points]
 
 
 def _word(value: float, panel: dict[str, Any]) -> tuple[str, str]:
-    """What a value is shown as, and in which colour."""
+    """The text and the colour for a value."""
     defaults = panel["fieldConfig"]["defaults"]
     for mapping in defaults.get("mappings", ()):
         found = mapping["options"].get(f"{value:g}")
@@ -267,7 +267,7 @@ def _over_time(axes: Axes, source: Source) -> None:
 
 
 def main() -> None:
-    """Play, ask, draw."""
+    """Play the demo, query Prometheus, and draw the dashboards."""
     folder = Path(sys.argv[1])
     with Stage() as stage:
         began = time.time()

@@ -74,7 +74,7 @@ class Stage:
         self._stack.close()
 
     def fault(self, kind: str) -> None:
-        """Put a fault of `demo.engine.model.FAULTS` into the engine."""
+        """Set one of `demo.engine.model.FAULTS` in the engine."""
         put_fault(self.engine_url, kind)
 
 
@@ -111,7 +111,7 @@ class Engines(Process):
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Free loopback ports outside of the range that outgoing connections get: else, of many, one would be taken before it is used."""
+    """Free loopback ports outside the range of outgoing connections, which could take one of many before it is used."""
     found: list[int] = []
     for port in random.sample(range(15_000, 32_000), 1000):
         with socket.socket() as one:
@@ -126,7 +126,7 @@ def quiet_ports(count: int) -> list[int]:
 
 
 def put_fault(url: str, fault: str) -> None:
-    """Put a fault into the engine at ``url``; ``none`` takes it out."""
+    """Set the fault of the engine at ``url``; ``none`` ends it."""
     requests.post(f"{url}/fault", data=fault, timeout=10).raise_for_status()
 
 

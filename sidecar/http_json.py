@@ -1,8 +1,9 @@
 """Sends one HTTP request and parses the JSON response, with limits of time and size. For use in a thread.
 
-Errors contain no credentials. ``.netrc``, ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` of the environment
-are ignored. A proxy of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) is used
-for other machines, and never for loopback addresses.
+Errors contain no credentials. Redirects are not followed. ``.netrc``, ``REQUESTS_CA_BUNDLE`` and
+``CURL_CA_BUNDLE`` of the environment are ignored. A proxy of the environment (``HTTPS_PROXY``,
+``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) is used for other machines, and never for loopback addresses,
+unless the caller names a proxy.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _CHUNK_BYTES = 65_536
+_SCHEMES = ("http", "https")
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
@@ -59,6 +61,25 @@ class HttpAccess:
         return cls(**{name: getattr(config, name) for name in cls.__slots__ if hasattr(config, name)})
 
 
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A complete response.
+
+    Attributes:
+        status: HTTP status.
+        headers: header fields by name in lower case.
+        body: the body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401
+        """The JSON of the body; None if it is not JSON."""
+        return _json(self.body)
+
+
 def request_json(
     method: str,
     url: str,
@@ -83,6 +104,42 @@ def request_json(
     Raises:
         HttpRequestFailed: there was no response in time, or it is invalid or too large.
     """
+    data = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    reply = send_request(
+        method, url, access, timeout=timeout, max_bytes=max_bytes, params=params, data=data, headers=headers
+    )
+    return reply.status, reply.json()
+
+
+def send_request(
+    method: str,
+    url: str,
+    access: HttpAccess,
+    *,
+    timeout: float,
+    max_bytes: int,
+    params: Mapping[str, str | list[str]] | None = None,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    proxy_url: str = "",
+) -> HttpReply:
+    """Send a request. Returns the response, whatever its status.
+
+    Args:
+        method: HTTP method.
+        url: the URL; it may contain credentials.
+        access: credentials and trusted certificates.
+        timeout: seconds for the whole request, until the end of the response.
+        max_bytes: limit of the response's body.
+        params: query parameters.
+        data: body of the request.
+        headers: further header fields of the request.
+        proxy_url: the proxy to use; empty: the one of the environment, if any.
+
+    Raises:
+        HttpRequestFailed: there was no response in time, or it is invalid or too large.
+    """
     import requests  # noqa: PLC0415 - uses much memory, and only some sidecars send requests
     import urllib3  # noqa: PLC0415 - the same
 
@@ -90,7 +147,8 @@ def request_json(
     try:
         with requests.Session() as session, deadline:
             session.trust_env = False
-            session.proxies.update(_proxies(url))
+            session.proxies.update(dict.fromkeys(_SCHEMES, proxy_url) if proxy_url else _proxies(url))
+            session.headers.update(headers or {})
             session.headers["Accept-Encoding"] = "identity"
             _authenticate(session, url, access)
             for scheme in ("http://", "https://"):
@@ -99,18 +157,20 @@ def request_json(
                 method,
                 url,
                 params=params,
-                json=body,
+                data=data,
                 timeout=timeout,
                 stream=True,
                 allow_redirects=False,
                 verify=False if access.insecure_skip_verify else (access.ca_file or True),
                 cert=((access.cert_file, access.key_file) if access.key_file else access.cert_file) or None,
             ) as response:
-                return response.status_code, _json(_read(response, deadline, max_bytes))
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return HttpReply(response.status_code, names, _read(response, deadline, max_bytes))
     except HttpRequestFailed:
         raise
     except requests.exceptions.InvalidHeader:
-        raise HttpRequestFailed("the credentials have characters that are not allowed in a header") from None
+        what = "the credentials or headers have characters that are not allowed in a header"
+        raise HttpRequestFailed(what) from None
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
         # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
         raise HttpRequestFailed(deadline.passed_text() or _without_credentials(str(error))) from None

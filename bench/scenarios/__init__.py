@@ -1,4 +1,4 @@
-"""What is measured, a scenario a file."""
+"""The scenarios, one per file."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ SCENARIOS: Mapping[str, Callable[[Stage, int], Measured]] = {
     "f": start.measure,
     "g": client.measure,
 }
-"""By letter: what measures one round of it; the number of the round decides who comes first."""
+"""By letter: the function that measures one round. Its number decides which server comes first."""

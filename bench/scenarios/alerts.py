@@ -1,4 +1,4 @@
-"""e. A webhook: how long until it is durable, and until the gate is closed for who watches it."""
+"""e. A webhook: the time until it is durable, and until a watching client sees the gate closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Took(NamedTuple):
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Send notifications of all sizes, each beside an fsync on the same disk."""
+    """Send notifications of all sizes, and measure an fsync on the same disk with each."""
     server = stage.ours(rules=0)
     found: dict[str, float] = {}
     sizes = stage.sizes
@@ -45,7 +45,7 @@ def _send(server: Ours, disk: Disk, count: int, times: int) -> list[_Took]:
     took = []
     scopes = min(count, _SCOPES)
     with Connection(server.where) as sender, Connection(server.where) as watcher:
-        # The first names scopes; that is not what is measured.
+        # The first one creates the scopes, which is not measured.
         for firing in (True, False):
             sender.ask(notification(count, firing=firing, scopes=scopes))
         for _ in range(times):
@@ -60,7 +60,7 @@ def _send(server: Ours, disk: Disk, count: int, times: int) -> list[_Took]:
 
 
 def _time(sender: Connection, watcher: Connection, news: bytes) -> tuple[float, float]:
-    """Seconds until the sender is answered, and until the watcher is told that the gate is closed."""
+    """Seconds until the sender gets its response, and until the watch reports the closed gate."""
     poll = select.poll()
     at: dict[int, float] = {}
     both = {one.sock.fileno(): one for one in (sender, watcher)}

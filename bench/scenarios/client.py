@@ -1,4 +1,4 @@
-"""g. What a check of an open gate costs a worker, beside a round trip; and how fast tasks are woken."""
+"""g. The cost of checking an open gate in a worker, beside a round trip; and how fast tasks wake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPEATS = 3
 
 
 def measure(stage: Stage, _: int) -> dict[str, float]:
-    """Check, make round trips, wake."""
+    """Measure checks, round trips and wake-ups."""
     server, sizes = stage.ours(), stage.sizes
     with Gate(server.url, scope=_SCOPE, token=TOKEN, max_waiting=10**6) as gate:
         gate.wait()
@@ -30,12 +30,12 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
 
 
 def per_check(call: Callable[[], object], checks: int) -> float:
-    """Nanoseconds a call."""
+    """Nanoseconds per call."""
     return statistics.median(timeit.repeat(call, number=checks, repeat=_REPEATS)) / checks * 1e9
 
 
 def per_trip(server: Ours, trips: int) -> float:
-    """Nanoseconds a request to the open gate, over a connection that is kept alive."""
+    """Nanoseconds per request to the open gate, on a keep-alive connection."""
     connection = http.client.HTTPConnection(*server.where)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     began = time.perf_counter()
@@ -48,7 +48,7 @@ def per_trip(server: Ours, trips: int) -> float:
 
 
 async def wake(server: Ours, gate: Gate, tasks: int) -> float:
-    """Seconds from asking for a resume until the last of ``tasks`` goes on."""
+    """Seconds from sending a resume until the last of ``tasks`` continues."""
     await asyncio.to_thread(server.pause, _SCOPE)
     while gate.is_open:  # noqa: ASYNC110 - a thread tells
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""d. The gate's latency while something else goes on; and what a scrape takes."""
+"""d. The gate's latency during other work, and the cost of a scrape."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SERVED = request("GET", "/served")
 _PARKED = "parked"
 _STORM_SCOPES = 100
 _MAY_DIFFER = 0.01
-"""What the process tells of itself: the sidecar has a few series that come up only with use."""
+"""How much the number of series may differ: the sidecar has a few series that appear only with use."""
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Ask the gate over one connection, quiet and disturbed; then scrape."""
+    """Measure the gate on one connection, without and with other work; then measure scrapes."""
     server = stage.ours(stage.sizes.scraped, 0)
     with Connection(server.where) as connection:
-        # Each scope has a signal, so that there is something to tell of it.
+        # Each scope has a signal, so that it has series.
         connection.ask(
             notification(
                 stage.sizes.scraped, firing=True, scopes=stage.sizes.scraped, prefix="s", state="concerned"
@@ -55,7 +55,7 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
 
 
 def _served(stage: Stage, server: Ours) -> dict[str, float]:
-    """nginx, while it serves as many bytes as a scrape has: what of it all is the bytes' and the load's."""
+    """Measure nginx while it serves as many bytes as a scrape, to know what the bytes and the load cost."""
     nginx = stage.nginx()
     with Connection(server.where) as connection:
         nginx.serve(connection.ask(_SCRAPE).body)
@@ -75,7 +75,7 @@ def _claim(number: int) -> bytes:
 
 @contextmanager
 def _goes_on(server: Ours | Nginx, data: Callable[[int], bytes], pause: float = 0.0) -> Iterator[None]:
-    """Requests one after the other, ``pause`` seconds between, until the block ends."""
+    """Send requests one after the other, ``pause`` seconds apart, until the block ends."""
     ended = threading.Event()
     failed: list[BaseException] = []
     asked = threading.Event()

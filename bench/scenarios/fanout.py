@@ -1,4 +1,4 @@
-"""b. Many who wait: what each takes of memory, and how soon after a change all are answered."""
+"""b. Many waiting requests: the memory of each, and the time from a change to all responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WARM_TIMES = 200
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Park as many as there are sizes for, at a fresh server each time, and wake them."""
+    """Park requests in each of the sizes, at a new server each time, and wake them."""
     found: dict[str, float] = {}
     for count, wakes in zip(stage.sizes.waiters, stage.sizes.wakes, strict=True):
         for one in by_turns(turn, (_ours, _nchan)):
@@ -53,7 +53,7 @@ def _ours(stage: Stage, count: int, wakes: int) -> dict[str, float]:
 
 
 def _watched(server: Ours, operator: Connection, count: int, wakes: int) -> Woken:
-    """Who watches is told of a change of the state."""
+    """Watches report a change of the state."""
 
     def watch() -> bytes:
         etag = operator.ask(request("GET", f"/v1/watch/{SCOPE}")).etag

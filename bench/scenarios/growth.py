@@ -1,4 +1,4 @@
-"""c. What a check costs among many scopes and rules, and a wake-up beside many who stay parked."""
+"""c. The cost of a check with many scopes and rules, and of a wake-up while many others stay parked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHERS = "s/1"
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Both."""
+    """Measure both."""
     return _checks(stage, turn) | _wakes(stage, turn)
 
 
@@ -32,7 +32,7 @@ def _checks(stage: Stage, turn: int) -> dict[str, float]:
 
 
 def _wakes(stage: Stage, turn: int) -> dict[str, float]:
-    """Wake few, alone and beside many, by turns."""
+    """Wake few requests, in alternation without and with many others parked."""
     sizes = stage.sizes
     wait = request("GET", f"/v1/gate/{_FEW}?wait=600")
     elsewhere = request("GET", f"/v1/gate/{_OTHERS}?wait=600")

@@ -1,4 +1,4 @@
-"""a. An open gate, over connections that are kept alive."""
+"""a. An open gate, on keep-alive connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GATE = "/v1/gate/s/0"
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Ask nginx and us, with few and with many connections."""
+    """Measure nginx and the sidecar, with few and with many connections."""
     servers: dict[str, Ours | Nginx] = {"ours": stage.ours(), "nginx": stage.nginx()}
     found: dict[str, float] = {}
     for connections in stage.sizes.connections:
@@ -29,7 +29,7 @@ def asked(
     *,
     in_turn: Mapping[str, int] | None = None,
 ) -> dict[str, float]:
-    """Ask all ``servers`` by turns, second by second: what disturbs the machine disturbs each alike.
+    """Load all ``servers`` in turn, a second each, so that a disturbance of the machine affects all alike.
 
     Args:
         stage: what it runs on.
@@ -54,7 +54,7 @@ def asked(
 
 
 def named(prefix: str, name: str, answered: Answered) -> dict[str, float]:
-    """Its figures, each by a name of its own."""
+    """The measurements of a load, by name."""
     return {
         f"{prefix}.per_sec.{name}": answered.per_sec,
         f"{prefix}.p50.{name}": answered.p50,

@@ -1,4 +1,4 @@
-"""f. From the command to the first answer, and what it takes of memory then."""
+"""f. The time from the command to the first response, and the memory after it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _USED = (
     notification(1, firing=True, scopes=1),
     request("GET", "/metrics"),
 )
-"""What every sidecar is asked for; a person's look at its status is another thing."""
+"""The routes that every sidecar serves regularly; the status page is measured separately."""
 
 
 def measure(stage: Stage, turn: int) -> dict[str, float]:
-    """Start each once."""
-    # As an installed package has it: else each start would compile all of it.
+    """Start each server once."""
+    # As in an installed package: otherwise each start would compile all files.
     compileall.compile_dir(ROOT / "sidecar", quiet=1)
     found: dict[str, float] = {}
     for one in by_turns(turn, (_ours, _hello)):

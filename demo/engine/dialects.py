@@ -1,4 +1,4 @@
-"""What the simulated engine calls things, and how it is paused: as vLLM 0.33 or as SGLang 0.5.23.
+"""The metric names and the pause API of the simulated engine: those of vLLM 0.33 or of SGLang 0.5.23.
 
 Names and labels: ``tests/fixtures/engines``. The pauses are the ones that ``sidecar/runtime/switches.py`` speaks to.
 """
@@ -22,23 +22,23 @@ _LOOK_SECS = 0.05
 
 
 class Dialect(Protocol):
-    """One engine's names and pause; it counts, too."""
+    """Names, pause API and counters of one kind of engine."""
 
     model: Model
 
     def exposition(self) -> bytes:
-        """For Prometheus."""
+        """The metrics in the format of Prometheus."""
 
     def refuses(self) -> bool:
-        """Whether a request that arrives now is turned away."""
+        """Whether a request that arrives now is rejected."""
 
     def answered(self, path: str, status: int) -> None:
-        """An HTTP answer has gone out."""
+        """Count an HTTP response."""
 
     async def control(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any]
     ) -> Answer | None:
-        """A request to the engine itself; None: there is no such path."""
+        """Handle a request to the engine's own API; None: there is no such path."""
 
 
 class Vllm:
@@ -89,7 +89,7 @@ class Vllm:
             self._pausing = True
             while mode == "wait" and self._pausing and self.model.running:  # noqa: ASYNC110 - the model has no events
                 await asyncio.sleep(_LOOK_SECS)
-            # Whoever resumed it meanwhile is not overruled.
+            # If the engine was resumed meanwhile, it stays resumed.
             self.model.paused, self._pausing = self._pausing, False
             return 200, {"status": "paused"}
         if (method, path) == ("POST", "/resume"):
@@ -125,7 +125,7 @@ class Vllm:
 
 
 class Sglang:
-    """As SGLang 0.5.23 with ``--enable-metrics``: its health check waits for a token, and so fails while paused.
+    """As SGLang 0.5.23 with ``--enable-metrics``: its health check waits for a token, so it fails while paused.
 
     Args:
         name: of the model.
@@ -196,7 +196,7 @@ class Sglang:
         return OK if path == "/ping" else None
 
     async def _generates(self) -> bool:
-        """Whether a token of any request is made in time; an engine with nothing to do is given one to make."""
+        """Whether any request gets a token in time. An idle engine gets a request for it."""
         seen = self._made
         probe = None
         if not (self.model.running or self.model.waiting):
@@ -233,7 +233,7 @@ class Sglang:
         self._retracted.inc()
 
     def ended(self, sequence: Sequence, end: End, secs: float) -> None:
-        # The scheduler knows a health check as any other request; the front leaves it out.
+        # For the scheduler, a health check is a request like any other. The metrics leave it out.
         if sequence.is_probe:
             return
         self._requests.inc()

@@ -55,22 +55,22 @@ class Sequence:
 
 
 class Watcher(Protocol):
-    """Who counts what happens in the model."""
+    """Receives the events of the model, and counts them."""
 
     def queued(self, secs: float) -> None:
-        """A request has left the queue for the first time, after so long."""
+        """A request left the queue for the first time, after ``secs`` seconds."""
 
     def prefilled(self, sequence: Sequence, tokens: int) -> None:
-        """So many tokens of a prompt were computed."""
+        """``tokens`` tokens of a prompt were computed."""
 
     def token(self, sequence: Sequence, secs: float, *, first: bool) -> None:
-        """A token was made, so long after arrival or after the one before."""
+        """A token was generated: seconds since the arrival, or since the token before it."""
 
     def preempted(self) -> None:
-        """A sequence lost its blocks."""
+        """A sequence was preempted and lost its blocks."""
 
     def ended(self, sequence: Sequence, end: End, secs: float) -> None:
-        """A sequence has ended, so long after it arrived."""
+        """A sequence ended: seconds since its arrival."""
 
 
 @dataclass(eq=False)
@@ -94,7 +94,7 @@ class Model:
 
     @property
     def cache_usage(self) -> float:
-        """The share of the cache that is taken, 0 to 1."""
+        """The share of the cache that is in use, 0 to 1."""
         return 1 - self._free / BLOCKS
 
     def add(self, sequence: Sequence) -> None:
@@ -102,7 +102,7 @@ class Model:
         self.waiting.append(sequence)
 
     def drop(self, sequence: Sequence) -> None:
-        """End a request that nobody waits for any more; one that has ended already is left alone."""
+        """Abort a request whose client is gone. A request that has ended is not changed."""
         if sequence in self.waiting:
             self.waiting.remove(sequence)
             self._end(sequence, "abort")
@@ -111,17 +111,17 @@ class Model:
             self._end(sequence, "abort")
 
     def drop_all(self) -> None:
-        """Abort all that is here."""
+        """Abort all requests."""
         for sequence in [*self.running, *self.waiting]:
             self.drop(sequence)
 
     def retract(self) -> None:
-        """Send what runs back to the queue, in its order, without its blocks."""
+        """Move the running requests back to the queue, in their order, without their blocks."""
         for sequence in reversed(self.running[:]):
             self._preempt(sequence)
 
     def step(self, now: float, secs: float) -> None:
-        """What happens in ``secs`` that end at ``now``."""
+        """Simulate the ``secs`` seconds before ``now``."""
         self._now = now
         if self.paused or self.fault == "stuck":
             self._owed = 0.0
@@ -135,7 +135,7 @@ class Model:
             self._owed -= took * (SLOW if self.fault == "slow" else 1.0)
 
     def _iterate(self) -> float:
-        """One iteration; how long it takes, 0 without work."""
+        """Run one iteration. Returns its duration in seconds; 0: there was no work."""
         self._admit()
         if not self.running:
             return 0.0
@@ -201,7 +201,7 @@ class Model:
 
     def _preempt(self, sequence: Sequence) -> None:
         self._leave(sequence)
-        # All of it is computed again.
+        # The whole sequence is computed again.
         sequence.to_prefill = PROMPT_TOKENS + sequence.made
         self.waiting.appendleft(sequence)
         self.watcher.preempted()

@@ -48,7 +48,7 @@ class Application:
             await _send(send, 200, self._put(body.decode()))
             return
         if self.dialect.model.fault == "dead":
-            # Whatever is raised here, uvicorn makes an answer of.
+            # uvicorn turns any exception into a response.
             await _gone(receive)
             return
         if path == "/metrics":
@@ -97,7 +97,7 @@ class Application:
             self.dialect.model.drop(sequence)
         end = await ended
         if is_gone:
-            # Nobody hears it; it counts as what the client did, as in SGLang.
+            # Nobody receives it. It is counted as the client's abort, as in SGLang.
             return 400, {"error": "the client is gone"}
         if end in ("error", "abort"):
             return 500 if end == "error" else 503, {"error": end}

@@ -69,7 +69,6 @@ class Alerting:
             seen_alertname=controller.core_state.seen_watchdog,
             acts=lambda: controller.is_leader,
         )
-        controller.on_leadership = self._leadership_changed
         controller.on_went_back = self.reconcile_now
         controller.on_alerts_ended = self._record_ended_elsewhere
         controller.on_watchdog = self._record_watchdog
@@ -144,7 +143,8 @@ class Alerting:
         """Query Alertmanager at once, because a notification was lost."""
         self._reconciler.request()
 
-    def _leadership_changed(self) -> None:
+    def leadership_changed(self) -> None:
+        """Act on it that this sidecar became the leader of its fleet, or is no longer."""
         if self._controller.is_leader:
             self.watchdog.take_over()
             self._reconciler.request()

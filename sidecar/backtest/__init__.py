@@ -1,4 +1,4 @@
-"""What would have happened: the alerts of the past, through the rules, policies and core of the sidecar.
+"""The backtest: runs past alerts through the rules, policies and core of the sidecar.
 
 Data flows one way. `alerts_series` and `rule_evaluation` ask Prometheus (`prometheus`) and give periods in
 which alerts fired. `alertmanager_delays` makes notifications of them, as Alertmanager would have sent them.

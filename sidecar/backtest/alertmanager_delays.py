@@ -1,4 +1,4 @@
-"""When Alertmanager would have notified the sidecar of which alerts.
+"""Simulates when Alertmanager would have notified the sidecar, and of which alerts.
 
 Rules of this file: times are seconds since the epoch; nothing here knows of scopes or policies.
 
@@ -31,7 +31,7 @@ _ALL_LABELS = "..."
 
 @dataclass(frozen=True, slots=True)
 class FiringAlert:
-    """An alert that fired, as Alertmanager knows it.
+    """An alert that fired, as Alertmanager stores it.
 
     Attributes:
         alert: as in a notification while it fires.
@@ -43,7 +43,7 @@ class FiringAlert:
 
     @property
     def resolved(self) -> Alert:
-        """The alert as in a notification once it is resolved."""
+        """The alert as a notification has it after it is resolved."""
         return replace(self.alert, firing=False, ends_at=self.ends_at)
 
 
@@ -56,7 +56,7 @@ class SentNotification:
 
 
 def firing_alerts(periods: Iterable[AlertPeriod]) -> list[FiringAlert]:
-    """The alerts of ``periods``, by when they began to fire."""
+    """The alerts of ``periods``, in the order in which they began to fire."""
     alerts = []
     fingerprints: dict[tuple[tuple[str, str], ...], str] = {}
     for period in periods:
@@ -103,7 +103,7 @@ def _group_of(alert: Alert, group_by: tuple[str, ...]) -> tuple[tuple[str, str],
 
 
 class _Group:
-    """One group of alerts through the whole range.
+    """Simulates one group of alerts over the whole range.
 
     Args:
         key: the group's name in notifications.
@@ -125,7 +125,7 @@ class _Group:
         self._sent_at: float | None = None
 
     def notifications(self, until: float) -> Iterator[SentNotification]:
-        """What is sent, in order of time."""
+        """The notifications, in order of time."""
         flush_at = -math.inf
         while self._present or self._coming:
             flush_at = self._next_flush(flush_at) if self._present else self._first_flush(flush_at)

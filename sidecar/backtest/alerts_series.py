@@ -1,4 +1,4 @@
-"""When alerts fired, from the series ``ALERTS`` that Prometheus writes for each rule it has loaded."""
+"""Reads when alerts fired from the series ``ALERTS``, which Prometheus writes for each loaded rule."""
 
 from __future__ import annotations
 

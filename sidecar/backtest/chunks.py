@@ -1,9 +1,9 @@
-"""How many points to ask Prometheus for at once: within its limit, and so that answers stay small."""
+"""Chooses how many points a query asks for: within Prometheus' limit, and so that responses stay small."""
 
 from __future__ import annotations
 
 MAX_POINTS = 11_000
-"""Prometheus refuses a range query with more points a series."""
+"""Prometheus refuses a range query with more points per series."""
 _MIN_POINTS = 50
 _FIRST_POINTS = 2_000
 _SAMPLES_PER_ANSWER = 250_000
@@ -11,13 +11,13 @@ _SAMPLES_PER_ANSWER = 250_000
 
 
 class ChunkSize:
-    """The number of points of the next query: grows and shrinks with what the last answers held."""
+    """The number of points of the next query. It depends on the size of the last responses."""
 
     def __init__(self) -> None:
         self.points = _FIRST_POINTS
 
     def answered(self, points: int, samples: int) -> None:
-        """A query for ``points`` points was answered with ``samples`` samples of all series together."""
+        """Record that a query for ``points`` points returned ``samples`` samples, of all series together."""
         if not samples:
             self.points = MAX_POINTS
             return
@@ -26,7 +26,7 @@ class ChunkSize:
         self.points = max(_MIN_POINTS, min(MAX_POINTS, fitting, 4 * self.points))
 
     def refused(self) -> bool:
-        """The answer would be too large. Returns whether fewer points can be asked for."""
+        """Record that the response would be too large. Returns whether a query can ask for fewer points."""
         if self.points <= _MIN_POINTS:
             return False
         self.points = max(_MIN_POINTS, self.points // 4)

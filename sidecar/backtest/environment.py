@@ -1,4 +1,4 @@
-"""What a Prometheus says of itself: its config, its rule groups, whether it has data. Each may be missing."""
+"""Reads the config, the rule groups and the range of data of a Prometheus. Each may be missing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Environment:
 
 
 def look_at(api: Api) -> Environment:
-    """What ``api`` says of its config; an API without these routes, as of Thanos or Mimir, says nothing.
+    """Read the config from ``api``. APIs without these routes, such as Thanos and Mimir, give the defaults.
 
     Raises:
         BacktestError: there is no Prometheus at all.
@@ -105,7 +105,7 @@ def require_data(api: Api, start: int, end: int) -> list[str]:
 
 
 def absent_names(api: Api, rules: Sequence[AlertingRule], grid: Grid) -> dict[str, list[str]]:
-    """The names of series that rules ask for and Prometheus does not have in the range, with the rules."""
+    """The names of series that rules use but Prometheus does not have in the range, with the rules."""
     users: dict[str, list[str]] = {}
     for rule in rules:
         for name in names_in(rule.expression):

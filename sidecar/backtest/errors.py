@@ -1,10 +1,10 @@
-"""What stops a backtest, each in one plain sentence."""
+"""The errors that end a backtest. Each message is one sentence."""
 
 from __future__ import annotations
 
 
 class BacktestError(Exception):
-    """A backtest that cannot be done; the message says why and what to do."""
+    """The backtest is not possible; the message says why, and what to do."""
 
 
 class InvalidInput(BacktestError):
@@ -12,4 +12,4 @@ class InvalidInput(BacktestError):
 
 
 class AnswerTooLarge(BacktestError):
-    """Prometheus cannot answer for so many points at once; fewer may do."""
+    """Prometheus cannot answer a query for so many points; fewer may work."""

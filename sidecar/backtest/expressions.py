@@ -1,4 +1,4 @@
-"""Which series an expression in PromQL asks for: a scanner, no parser."""
+"""Finds the series that a PromQL expression selects. It is a scanner, not a parser."""
 
 from __future__ import annotations
 

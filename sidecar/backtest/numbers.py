@@ -31,7 +31,7 @@ def _digits_of(value: float) -> tuple[str, int]:
 
 
 def humanize(value: float) -> str:
-    """With a metric prefix, as ``1.234k``."""
+    """``value`` with a metric prefix, such as ``1.234k``."""
     if value == 0 or not math.isfinite(value):
         return four_digits(value)
     prefix = ""
@@ -47,7 +47,7 @@ def humanize(value: float) -> str:
 
 
 def humanize_binary(value: float) -> str:
-    """With a binary prefix, as ``1.5Ki``."""
+    """``value`` with a binary prefix, such as ``1.5Ki``."""
     if abs(value) <= 1 or not math.isfinite(value):
         return four_digits(value)
     prefix = ""

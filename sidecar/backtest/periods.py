@@ -1,4 +1,4 @@
-"""When alerts fired: from the grid points at which a series has a sample to periods.
+"""Derives when alerts fired from the grid points at which a series has a sample.
 
 Rules of this file: times are whole milliseconds since the epoch. A grid has a point each ``step``
 milliseconds; a run is an unbroken row of grid points with a sample, by its first and last one.

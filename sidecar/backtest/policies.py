@@ -1,4 +1,4 @@
-"""Which policies are simulated, and how they read in a report."""
+"""Selects the policies to simulate, and writes them for a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 
 _NOT_SHOWN = ("wait_timeout_secs",)
-"""What says nothing about when a scope is paused."""
+"""The keys that do not decide when a scope is paused."""
 
 
 def pausing(policies: PolicyTable) -> PolicyTable:

@@ -28,16 +28,16 @@ class Progress:
 
     @classmethod
     def on_stderr(cls) -> Progress:
-        """One on the process' stderr."""
+        """A progress bar on stderr."""
         return cls(sys.stderr)
 
     def begin(self, what: str, total: int) -> None:
-        """A piece of work of ``total`` units begins."""
+        """Begin a piece of work of ``total`` units."""
         self._what, self._total, self._done = what, max(1, total), 0
         self._draw()
 
     def advance(self, units: int) -> None:
-        """So many units more are done."""
+        """Count finished units."""
         self._done += units
         if self._clock() - self._drawn_at >= _REDRAW_SECS:
             self._draw()

@@ -1,4 +1,4 @@
-"""Asks a Prometheus, or what answers like one, over its HTTP API."""
+"""Queries a Prometheus, or a compatible server, over its HTTP API."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 from sidecar.core.errors import short_repr
 from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
+from sidecar.unreachable import ServerOptions, why_unreachable, without_credentials
 
 from .chunks import ChunkSize
 from .errors import AnswerTooLarge, BacktestError
-from .unreachable import name_of, why_unreachable
 
+_OPTIONS = ServerOptions(url="--prometheus", ca_file="--ca-file")
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TIMEOUT_SECS = 130.0
 """Above Prometheus' own limit for a query, ``--query.timeout``, 2 min by default."""
@@ -27,12 +28,12 @@ Series = tuple[dict[str, str], list[list[Any]]]
 
 
 class QueryRefused(BacktestError):
-    """Prometheus does not accept a query; the message is Prometheus' own."""
+    """Prometheus refused a query; the message is Prometheus' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A Prometheus' HTTP API.
+    """The HTTP API of a Prometheus.
 
     Attributes:
         url: of Prometheus, with its path prefix where it has one.
@@ -47,10 +48,10 @@ class Api:
     @property
     def name(self) -> str:
         """The URL without credentials, for messages."""
-        return name_of(self.url)
+        return without_credentials(self.url)
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """The member ``data`` of an answer.
+        """Send a request, and return the member ``data`` of the response.
 
         Args:
             path: below ``/api/v1/``.
@@ -73,7 +74,7 @@ class Api:
         except HttpRequestFailed as error:
             if "more than" in str(error):
                 raise AnswerTooLarge(f"{self.name}: {error}") from None
-            raise BacktestError(why_unreachable(self.url, error, _TIMEOUT_SECS)) from None
+            raise BacktestError(why_unreachable(self.name, error, _TIMEOUT_SECS, _OPTIONS)) from None
         if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
             raise BacktestError(self._not_prometheus(status))
         if answer["status"] == "error":
@@ -120,7 +121,7 @@ class Api:
 def query_range(
     api: Api, expression: str, start: int, end: int, step: int, *, answered: Callable[[int], None]
 ) -> Iterator[list[Series]]:
-    """The series of ``expression``, chunk after chunk of the range.
+    """The series of ``expression``, one chunk of the range after the other.
 
     Args:
         api: of the Prometheus.

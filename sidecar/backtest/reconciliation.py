@@ -1,4 +1,4 @@
-"""What the sidecar learns by asking Alertmanager (`alerts.alertmanager_urls`), in simulated time.
+"""Simulates the reconciliation with Alertmanager (`alerts.alertmanager_urls`).
 
 The rules are those of `sidecar.alertmanager.reconciler`: what is listed counts; what is absent twice in a
 row ends. A round in which nothing can differ from the round before is left out, but for one each ten
@@ -29,7 +29,7 @@ Submit = Callable[[Command], CommandOutcome | None]
 
 
 class Reconciliation:
-    """Asks what fires, every so often.
+    """Polls the firing alerts at an interval.
 
     Args:
         config: of alerts; without URLs nothing is asked.
@@ -69,7 +69,7 @@ class Reconciliation:
         self.next_at = start if config.alertmanager_urls else math.inf
 
     def round(self, now: float, core: CoreState, submit: Submit) -> None:
-        """Ask, compare and correct."""
+        """Poll once, compare, and correct the difference."""
         changed = self._advance(now)
         self.next_at = now + self._secs
         watched = any(one.alert.starts_at <= now < one.ends_at for one in self._watchdog_alerts)
@@ -107,7 +107,7 @@ class Reconciliation:
             self.next_at = now + min(self._secs / 2, _CONFIRM_SECS)
 
     def _advance(self, now: float) -> bool:
-        """Bring what is active up to ``now``; whether it changed."""
+        """Update the active alerts to the time ``now``. Returns whether they changed."""
         changed = False
         while self._next_alert < len(self._alerts) and self._alerts[self._next_alert].alert.starts_at <= now:
             one = self._alerts[self._next_alert]

@@ -1,4 +1,4 @@
-"""Keeps what the core's events say of pauses and states."""
+"""Records pauses and changes of state from the core's events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.core.state import WellbeingState
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class RecordedPause:
     """One pause of a scope.
 
     Attributes:
@@ -40,21 +40,23 @@ class Recorder:
 
     def __init__(self) -> None:
         self.states: dict[str, list[tuple[float, WellbeingState]]] = {}
-        self._open: dict[str, Pause] = {}
-        self._ended: list[Pause] = []
+        self._open: dict[str, RecordedPause] = {}
+        self._ended: list[RecordedPause] = []
 
     @property
-    def pauses(self) -> list[Pause]:
+    def pauses(self) -> list[RecordedPause]:
         """In order of their beginning."""
         return sorted([*self._ended, *self._open.values()], key=lambda pause: (pause.began, pause.scope))
 
     def record(self, events: Iterable[CoreEvent]) -> None:
-        """Take what one command did."""
+        """Record the events of one command."""
         for event in events:
             match event:
                 case HoldPut() if event.paused:
                     hold = event.hold
-                    self._open[event.scope] = Pause(event.scope, event.at, None, "", hold.by, hold.reason)
+                    self._open[event.scope] = RecordedPause(
+                        event.scope, event.at, None, "", hold.by, hold.reason
+                    )
                 case HoldLifted() if event.resumed:
                     pause = self._open.pop(event.scope)
                     self._ended.append(replace(pause, ended=event.at, cause=event.cause.value))

@@ -1,4 +1,4 @@
-"""Leaves out of a notification what the core would find to be a repetition.
+"""Removes the alerts of a notification that the core would treat as repetitions.
 
 A repetition changes nothing but the expiry of its signal. A group of 100 alerts that changes each minute
 repeats 99 of them each minute; deciding on all of these would take most of a backtest's time. A repetition is

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from .report_text import compared_settings
+from .report_text import compared_settings, scope_cells
 from .sentences import assumption, conclusion, heading
-from .spans import minute, scope_name, share, span
-from .summary import BacktestReport, ConfigResult, ScopeSummary, TimedPause
+from .spans import minute, scope_name, span
+from .summary import BacktestReport, ConfigResult, TimedPause
 from .timeline_svg import timeline
 
 _MAX_PAUSES_LISTED = 500
@@ -57,7 +57,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def html_report(report: BacktestReport) -> str:
-    """The file's text."""
+    """The text of the file."""
     body = [
         "<h1>Would it have helped?</h1>",
         f"<p>{escape(heading(report))}</p>",
@@ -96,22 +96,13 @@ def _results(results: Sequence[ConfigResult]) -> Iterable[str]:
         if result.scopes:
             yield _table(
                 ("scope", "pauses", "paused", "longest", "flaps", "share", "by alert"),
-                [_scope(scope) for scope in result.scopes],
+                [scope_cells(scope, _alert_share) for scope in result.scopes],
                 numbers=(1, 2, 3, 4, 5),
             )
 
 
-def _scope(scope: ScopeSummary) -> tuple[str, ...]:
-    by = ", ".join(f"{name} ({count}, {span(secs)})" for name, (count, secs) in scope.by_alert.items())
-    return (
-        scope_name(scope.scope) + (" *" if scope.advised and scope.pauses else ""),
-        str(scope.pauses),
-        span(scope.paused_secs),
-        span(scope.longest_secs),
-        str(scope.flaps),
-        share(scope.share),
-        by or "-",
-    )
+def _alert_share(name: str, count: int, secs: float) -> str:
+    return f"{name} ({count}, {span(secs)})"
 
 
 def _settings(results: Sequence[ConfigResult]) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .sentences import assumption, conclusion, heading
 from .spans import scope_name, share, span
@@ -33,7 +33,8 @@ def _config(result: ConfigResult) -> Iterator[str]:
             yield sentence
     if result.scopes:
         yield ""
-        yield from table(_SCOPE_HEADER, [_scope(scope) for scope in result.scopes], numbers=(1, 2, 3, 4, 5))
+        rows = [scope_cells(scope, _alert_count) for scope in result.scopes]
+        yield from table(_SCOPE_HEADER, rows, numbers=(1, 2, 3, 4, 5))
     if result.alerts:
         yield ""
         rows = [
@@ -50,8 +51,14 @@ def _config(result: ConfigResult) -> Iterator[str]:
         yield from table(_ALERT_HEADER, rows, numbers=(1, 2, 4))
 
 
-def _scope(scope: ScopeSummary) -> tuple[str, ...]:
-    by = ", ".join(f"{name} {count}" for name, (count, _) in scope.by_alert.items())
+def scope_cells(scope: ScopeSummary, alert_cell: Callable[[str, int, float], str]) -> tuple[str, ...]:
+    """The cells of a scope's row.
+
+    Args:
+        scope: the scope.
+        alert_cell: returns the text for an alert: its name, how often it paused, and for how many seconds.
+    """
+    by = ", ".join(alert_cell(name, count, secs) for name, (count, secs) in scope.by_alert.items())
     return (
         scope_name(scope.scope) + (" *" if scope.advised and scope.pauses else ""),
         str(scope.pauses),
@@ -63,6 +70,10 @@ def _scope(scope: ScopeSummary) -> tuple[str, ...]:
     )
 
 
+def _alert_count(name: str, count: int, _secs: float) -> str:
+    return f"{name} {count}"
+
+
 def _shortened(scopes: Sequence[str]) -> str:
     names = [scope_name(scope) for scope in scopes[:_MAX_SCOPES_SHOWN]]
     more = len(scopes) - len(names)
@@ -70,7 +81,7 @@ def _shortened(scopes: Sequence[str]) -> str:
 
 
 def _comparison(results: Sequence[ConfigResult]) -> Iterator[str]:
-    """Settings that differ, and what came of them, beside each other."""
+    """A table of the settings that differ, with the result of each config."""
     yield "Side by side:"
     rows = [("pauses", *(str(len(result.pauses)) for result in results))]
     rows.append(("paused", *(span(sum(scope.paused_secs for scope in result.scopes)) for result in results)))

@@ -1,4 +1,4 @@
-"""What is asked of a backtest."""
+"""The parameters of a backtest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AlertmanagerSettings:
         group_wait_secs: from a group's first alert to its first notification.
         group_interval_secs: between two notifications of a group with changes.
         repeat_interval_secs: between two notifications of a group without changes.
-        send_resolved: whether the webhook is told of resolved alerts.
+        send_resolved: whether the webhook receives resolved alerts.
     """
 
     group_by: tuple[str, ...] = ("alertname",)
@@ -46,7 +46,7 @@ class BacktestRequest:
         start: of the range, seconds since the epoch.
         end: of the range, likewise.
         configs: at least one; each is simulated on the same alerts.
-        rule_files: evaluated in place of the series ``ALERTS``; empty: that series.
+        rule_files: rule files to evaluate instead of the series ``ALERTS``; empty: use the series.
         step_secs: see `sidecar.backtest.run.choose_step`; None: the default.
         alertmanager: how alerts are sent.
         assume_pause: what observes only is simulated as if it paused when distressed.

@@ -44,7 +44,7 @@ class Grid:
 
     @property
     def points(self) -> int:
-        """How many there are."""
+        """The number of points."""
         return max(0, (self.end - self.start) // self.step + 1)
 
     @property
@@ -63,7 +63,7 @@ class _ActiveSeries:
 
 
 class RuleEvaluation:
-    """What one rule raises; give it the answers chunk by chunk.
+    """The alerts that one rule raises. It takes the responses chunk by chunk.
 
     Args:
         rule: the rule.
@@ -80,7 +80,7 @@ class RuleEvaluation:
         self._alerts: dict[_Labels, _ActiveSeries] = {}
 
     def add(self, answer: list[Series]) -> None:
-        """Take the answer for the next chunk of the grid.
+        """Add the response for the next chunk of the grid.
 
         Raises:
             BacktestError: two series become one alert, or a template cannot be filled in.
@@ -120,7 +120,7 @@ class RuleEvaluation:
                 alert.values[point] = float(text)
 
     def periods(self) -> list[AlertPeriod]:
-        """When which alert fired, once all answers were added."""
+        """When each alert fired. Call it after all responses were added."""
         rule, periods = self._rule, []
         for key, alert in self._alerts.items():
             for began, ended in firing_periods(
@@ -189,7 +189,7 @@ def evaluate_rule(
     external_labels: Mapping[str, str],
     answered: Callable[[int], None],
 ) -> list[AlertPeriod]:
-    """When the alerts of ``rule`` fired.
+    """Evaluate ``rule``, and return when its alerts fired.
 
     Args:
         api: of the Prometheus that evaluates the expression.

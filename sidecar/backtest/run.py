@@ -1,4 +1,4 @@
-"""Runs a backtest: ask Prometheus, let the alerts go through each config, count."""
+"""Runs a backtest: queries Prometheus, simulates each config, and counts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _WARM_UP_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class _Alerts:
-    """What fired, and what should be known about it."""
+    """The alerts that fired, and notes about them."""
 
     periods: list[AlertPeriod]
     step: int
@@ -95,7 +95,7 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
 
 
 def choose_step(request: BacktestRequest, environment: Environment) -> int:
-    """Milliseconds between two points of the grid.
+    """The step of the grid in milliseconds.
 
     Of ``ALERTS``: 15 s, or the shortest evaluation interval where that is shorter. Of rule files: for
     groups that say nothing else, Prometheus' evaluation interval, or one minute where Prometheus does not

@@ -7,7 +7,7 @@ from .summary import BacktestReport, ConfigResult
 
 
 def heading(report: BacktestReport) -> str:
-    """What was tested, on what."""
+    """What was tested, and on which data."""
     return (
         f"{span(report.end - report.start)} from {minute(report.start)} to {minute(report.end)} UTC, "
         f"alerts from {report.alerts_from}, looked at each {report.step_secs:g} s, from {report.prometheus}"

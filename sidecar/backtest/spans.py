@@ -19,7 +19,7 @@ def span(secs: float) -> str:
 
 
 def share(part: float) -> str:
-    """``part`` of 1 in per cent; what is not nothing is not shown as nothing."""
+    """``part`` of 1 in per cent. Only zero is shown as zero."""
     if 0 < part < 0.0005:  # noqa: PLR2004 - what would be rounded to 0.0 %
         return "<0.1%"
     return f"{part:.1%}"
@@ -31,10 +31,10 @@ def minute(at: float) -> str:
 
 
 def scope_name(scope: str) -> str:
-    """``scope`` as people read it."""
+    """``scope`` for people."""
     return scope or "(root)"
 
 
 def times(count: int, what: str) -> str:
-    """``count`` and ``what``, in the plural where it is not one."""
+    """``count`` and ``what``, in the plural unless ``count`` is 1."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Counts what a simulation recorded: for each scope, for each alert."""
+"""Counts what a simulation recorded, per scope and per alert."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.core.state import WellbeingState
 
-from .recorder import Pause
+from .recorder import RecordedPause
 
 FLAP_SECS = 600.0
 """A pause that begins sooner than this after the scope's last one ended is a flap."""
@@ -73,7 +73,7 @@ class ScopeSummary:
 
 @dataclass(frozen=True, slots=True)
 class AlertSummary:
-    """What became of the alerts of one name.
+    """The effect of the alerts of one name.
 
     Attributes:
         alertname: their name.
@@ -96,7 +96,7 @@ class AlertSummary:
 
 @dataclass(frozen=True, slots=True)
 class ConfigResult:
-    """What one config would have done.
+    """The effect of one config.
 
     Attributes:
         name: of the config.
@@ -141,7 +141,7 @@ class BacktestReport:
 
 
 def timed_pauses(
-    pauses: Sequence[Pause],
+    pauses: Sequence[RecordedPause],
     labels: Mapping[str, Mapping[str, str]],
     advised: Mapping[str, bool],
     start: float,

@@ -36,7 +36,7 @@ _FORMS = (
 
 
 class InvalidTemplate(ValueError):
-    """A template that cannot be filled in; the message names the part."""
+    """The template cannot be expanded; the message names the part."""
 
 
 @dataclass(frozen=True, slots=True)

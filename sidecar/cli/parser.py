@@ -16,6 +16,7 @@ from . import (
     gate,
     hash_password,
     history,
+    hook_test,
     init,
     mcp,
     pause,
@@ -28,6 +29,7 @@ from . import (
 )
 from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import EPILOG
+from .hook_test import EVENTS
 from .sidecar_requests import DEFAULT_URL
 from .starter_files import ENGINES, MODES, PLACES
 
@@ -99,6 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
         "hash a password for the config; read from the terminal or from standard input",
         hash_password.run,
     )
+    _add_hook_test(commands)
     _add_status(commands)
     _add_pause(commands)
     _add_resume(commands)
@@ -235,6 +238,24 @@ def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
     )
 
 
+def _add_hook_test(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "hook-test",
+        "send made-up events to a hook of the config",
+        hook_test.run,
+        "hook-test slack --config sidecar.yaml --event pause",
+        "hook-test slack --config sidecar.yaml --dry-run   # print what would be sent",
+    )
+    parser.add_argument("name", metavar="NAME", help="the name of the hook")
+    parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
+    parser.add_argument(
+        "--event", choices=EVENTS, metavar="EVENT", help=f"{', '.join(EVENTS)} (default: all of the hook)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the requests and send nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_init(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser = _add(
         commands,
@@ -330,7 +351,7 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
     parser.add_argument(
         "--kind",
-        help="intervention, pause, resume, hold, lift, engine, blind; joined by commas (default: all)",
+        help="intervention, pause, resume, hold, lift, engine, blind, store; joined by commas (default: all)",
     )
     parser.add_argument(
         "--since",
@@ -473,5 +494,5 @@ def _add_alertmanager(group: Any) -> None:  # noqa: ANN401 - argparse's
         "--send-resolved",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether the webhook is told of resolved alerts (default: yes)",
+        help="whether the webhook receives resolved alerts (default: yes)",
     )

@@ -9,15 +9,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sidecar.unreachable import ServerOptions, why_unreachable
+
 from .exit_statuses import CommandFailed
 from .output import print_note
-from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
     from sidecar.client.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:9477"
+_OPTIONS = ServerOptions(
+    url="--url (WELLBEING_URL)",
+    ca_file="--ca-file (WELLBEING_CLIENT_CA_FILE)",
+    start="start the sidecar (wellbeing-sidecar serve)",
+)
 _SLACK_SECS = 10.0
 _MAX_ANSWER_BYTES = 2**30
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
@@ -73,7 +79,7 @@ def send(
     try:
         return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
-        raise CommandFailed(why_unreachable(options.url, error, timeout)) from error
+        raise CommandFailed(why_unreachable(options.url, error, timeout, _OPTIONS)) from error
     finally:
         connection.close()
 

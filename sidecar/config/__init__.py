@@ -1,5 +1,6 @@
 """The config: a YAML file, environment variables for every key, and a few command-line flags."""
 
+from .checks import is_endpoint
 from .durations import parse_duration
 from .errors import ConfigError
 from .files import store_problem
@@ -8,6 +9,7 @@ from .schema import describe
 from .source import suggestion_for
 from .summary import describe_pausing
 from .values import (
+    HOOK_EVENTS,
     MIN_TOKEN_LENGTH,
     AlertmanagerConfig,
     AlertsConfig,
@@ -16,6 +18,7 @@ from .values import (
     CredentialConfig,
     EngineConfig,
     EngineRequestConfig,
+    HookConfig,
     ImportConfig,
     ImportFields,
     LimitsConfig,
@@ -27,6 +30,7 @@ from .values import (
 )
 
 __all__ = [
+    "HOOK_EVENTS",
     "MIN_TOKEN_LENGTH",
     "AlertmanagerConfig",
     "AlertsConfig",
@@ -36,6 +40,7 @@ __all__ = [
     "CredentialConfig",
     "EngineConfig",
     "EngineRequestConfig",
+    "HookConfig",
     "ImportConfig",
     "ImportFields",
     "LimitsConfig",
@@ -47,6 +52,7 @@ __all__ = [
     "check_files",
     "describe",
     "describe_pausing",
+    "is_endpoint",
     "load_config",
     "parse_duration",
     "store_problem",

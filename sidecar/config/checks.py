@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import Matcher
-from sidecar.core.errors import short_repr
+from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
-from .values import ROLES, Listener
+from .values import HOOK_EVENTS, ROLES, Listener
 
 Check = Callable[[object], object]
 
@@ -35,6 +35,11 @@ REDIS_FORMS = (
     "rediss in place of redis for TLS"
 )
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_OWN_FIELDS = (
+    "accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+)  # fmt: skip
 _MAX_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 _MAX_UNIX_PATH_BYTES = 107
@@ -130,6 +135,72 @@ def name(value: object) -> str:
 def url(value: object) -> str:
     """One URL."""
     return urls([value])[0]
+
+
+def endpoint(value: object) -> str:
+    """The URL of a hook; empty: none. The error does not show it, because it may contain a secret."""
+    if text(value) and not is_endpoint(text(value)):
+        raise ValueError(
+            "must be http://HOST[:PORT][/PATH] or https://…, without a user name, spaces and #fragment"
+        )
+    return text(value)
+
+
+def is_endpoint(url: str) -> bool:
+    """Whether ``url`` is an HTTP URL that a hook can have."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
+    is_plain = url.isprintable() and " " not in url and "@" not in parts.netloc and not parts.fragment
+    return is_http and is_plain and port_is_valid
+
+
+def header_fields(value: object) -> dict[str, str]:
+    """A mapping of header fields. Errors do not show the values, because they may contain a secret."""
+    for field, content in members(value).items():
+        if not _FIELD_NAME.fullmatch(field):
+            raise _invalid("names of header fields", field)
+        if field.lower() in _OWN_FIELDS:
+            raise ValueError(f"{field} cannot be set: the sidecar sets it")
+        if not isinstance(content, str) or not content.isascii() or not content.isprintable():
+            raise ValueError(f"{field}: must be printable text in ASCII; numbers in quotes")
+    return {field: str(content) for field, content in members(value).items()}
+
+
+def field_name(value: object) -> str:
+    """The name of a header field."""
+    if not _FIELD_NAME.fullmatch(text(value)) or text(value).lower() in _OWN_FIELDS:
+        raise _invalid("the name of a header field, such as X-Api-Key", value)
+    return text(value)
+
+
+def hook_events(value: object) -> tuple[str, ...]:
+    """A list of different names of events, at least one."""
+    for one in texts(value):
+        if one not in HOOK_EVENTS:
+            near = closest_match(one, HOOK_EVENTS)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise ValueError(f"{short_repr(one)}: no such event{hint}: one of {', '.join(HOOK_EVENTS)}")
+    if not texts(value):
+        raise ValueError(f"must name at least one of {', '.join(HOOK_EVENTS)}")
+    return tuple(dict.fromkeys(texts(value)))
+
+
+def hook_name(value: object) -> str:
+    """The name of a hook; not empty."""
+    if not name(value):
+        raise _invalid("a name", value)
+    return name(value)
+
+
+def media_type(value: object) -> str:
+    """A content type."""
+    if not re.fullmatch(r"[\w.+-]+/[\w.+-]+(; ?[\w-]+=[\w\"-]+)*", text(value), re.ASCII):
+        raise _invalid("a content type, such as application/json", value)
+    return text(value)
 
 
 def path(value: object) -> str:

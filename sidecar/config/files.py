@@ -6,6 +6,7 @@ The last word of a key decides what it names, so that a new key is checked like 
 key                                 what it names
 ==================================  ==============================================================
 ``…token_file``, ``…password_file``  a text file with a secret
+``…url_file``                       a text file with a URL that is a secret
 ``…ca_file``                        PEM certificates
 ``cert_file`` with ``key_file``     a PEM certificate and its key
 ``store.url``                       an SQLite file, which may not exist yet, in a writable folder
@@ -23,7 +24,7 @@ from pathlib import Path
 from .source import Value
 from .values import MIN_TOKEN_LENGTH, StoreConfig
 
-_SECRETS = ("token_file", "password_file")
+_SECRETS = ("token_file", "password_file", "url_file")
 _SQLITE = "sqlite:"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _MAX_SECRET_BYTES = 65_536

@@ -14,6 +14,8 @@ from sidecar.core.policy import Policy, PolicyTable
 
 from .errors import ConfigError
 from .files import file_problems
+from .hooks import hooks_of
+from .names import require_unique_names
 from .schema import SCHEMA, Key, Section, SectionList
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .values import (
@@ -163,7 +165,7 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
     return Config(
         auth=auth,
         tls=tls,
-        **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs")),
+        **_only(checked, ("listen", "log_level", "log_format", "scope_idle_secs", "external_url")),
         policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
@@ -172,6 +174,7 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
         engines=engines,
         imports=imports,
+        hooks=hooks_of(checked.get("hooks", []), problems),
     )
 
 
@@ -209,7 +212,7 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
         if {"name", "roles"} <= one.keys():
             credentials[index] = CredentialConfig(**_only(one, CredentialConfig.__slots__))
     names = {index: one.name for index, one in credentials.items()}
-    _require_unique_names("auth.credentials", checked.get("credentials", []), names, problems)
+    require_unique_names("auth.credentials", checked.get("credentials", []), names, problems)
     return AuthConfig(credentials=tuple(credentials.values()), **_only(checked, ("insecure",)))
 
 
@@ -275,7 +278,7 @@ def _engines(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Engine
         name = one.get("name") or _host_of(one["url"])
         engines[index] = EngineConfig(name=name, pause=pause, resume=resume, **plain)
     names = {index: engine.name for index, engine in engines.items()}
-    _require_unique_names("engines", checked, names, problems)
+    require_unique_names("engines", checked, names, problems)
     return tuple(engines.values())
 
 
@@ -288,25 +291,12 @@ def _imports(checked: list[dict[str, Any]], problems: list[str]) -> tuple[Import
         fields = ImportFields(**_only(one.get("fields", {}), ImportFields.__slots__))
         imports[index] = ImportConfig(name=one.get("name") or "import", fields=fields, **plain)
     names = {index: f"{one.scope} {one.name}" for index, one in imports.items()}
-    _require_unique_names("imports", checked, names, problems)
+    require_unique_names("imports", checked, names, problems)
     return tuple(imports.values())
 
 
 def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _require_unique_names(
-    key: str, checked: list[dict[str, Any]], names: Mapping[int, str], problems: list[str]
-) -> None:
-    """Report each name that an earlier entry has. ``names``: by index; incomplete entries have none."""
-    used: set[str] = set()
-    for index, name in names.items():
-        if name in used:
-            problems.append(
-                f"{checked[index]['']}: {key}[{index}]: another one is named {name}; set a unique name"
-            )
-        used.add(name)
 
 
 def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[str]) -> PolicyTable:

@@ -11,8 +11,14 @@ from .checks import (
     bcrypt_hash,
     boolean,
     count,
+    endpoint,
+    field_name,
+    header_fields,
+    hook_events,
+    hook_name,
     listeners,
     matchers,
+    media_type,
     members,
     name,
     natural,
@@ -35,6 +41,7 @@ from .checks import (
 from .values import (
     AlertsConfig,
     Config,
+    HookConfig,
     ImportFields,
     LimitsConfig,
     MetricsConfig,
@@ -258,6 +265,56 @@ _IMPORT_KEYS: dict[str, Key | Section | SectionList] = {
                 "reason": "of the state; it may be missing",
             }.items()
         }
+    ),
+}
+
+_HOOK = HookConfig("")
+_HOOK_KEYS: dict[str, Key | Section | SectionList] = {
+    "name": Key(hook_name, "name", None, "name in log and metrics; unique"),
+    "url": Key(endpoint, "URL", "", "URL of the endpoint; for grafana the URL of Grafana"),
+    "url_file": Key(
+        text, "path", "", "file with the URL instead, read for every request, for a URL that is a secret"
+    ),
+    "events": Key(hook_events, "list of events", _HOOK.events, "what the endpoint is told of (default: all)"),
+    "scope": Key(
+        scope, "scope", "", "only events that concern this scope, or scopes inside it (default: all)"
+    ),
+    "format": Key(
+        one_of("cloudevents", "slack", "grafana", "template"),
+        "word",
+        _HOOK.format,
+        "cloudevents: CloudEvents 1.0 in JSON; slack: a message; grafana: annotations; "
+        "template: the body is a template",
+    ),
+    "template": Key(text, "template", "", "template only: Jinja2 template of the body"),
+    "content_type": Key(media_type, "text", _HOOK.content_type, "template only: content type of the body"),
+    "method": Key(one_of("POST", "PUT", "PATCH"), "word", _HOOK.method, "template only: HTTP method"),
+    "tags": Key(texts, "list of text", _HOOK.tags, "grafana only: tags of each annotation"),
+    "headers": Key(header_fields, "mapping", (), "further header fields; a secret belongs into token_file"),
+    "token_file": Key(text, "path", "", "file with a token, read for every request"),
+    "token_header": Key(
+        field_name,
+        "name",
+        _HOOK.token_header,
+        "header field of the token; Authorization: as a bearer token; another field: the token alone",
+    ),
+    "username": Key(text, "text", "", "user name for basic authentication"),
+    "password_file": Key(text, "path", "", "file with the password, read for every request"),
+    "timeout_secs": Key(positive_seconds, "duration", _HOOK.timeout_secs, "timeout of a request"),
+    "max_pending": Key(
+        count,
+        "number",
+        _HOOK.max_pending,
+        "events that wait at most; above it the oldest are dropped",
+    ),
+    "proxy_url": Key(
+        endpoint, "URL", "", "proxy (default: HTTPS_PROXY and the like, except for loopback addresses)"
+    ),
+    "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
+    "cert_file": Key(text, "path", "", "client certificate (PEM)"),
+    "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
+    "insecure_skip_verify": Key(
+        boolean, "boolean", _HOOK.insecure_skip_verify, "do not verify the certificate"
     ),
 }
 
@@ -498,6 +555,13 @@ SCHEMA = Section(
         ),
         "imports": SectionList(
             Section(_IMPORT_KEYS), "other controllers whose counts and state are imported"
+        ),
+        "hooks": SectionList(Section(_HOOK_KEYS), "HTTP endpoints that are told of events"),
+        "external_url": Key(
+            endpoint,
+            "URL",
+            "",
+            "URL at which people reach the sidecar, for links (default: the first address of listen)",
         ),
         "limits": Section(_LIMIT_KEYS),
     }

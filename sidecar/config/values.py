@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -11,6 +12,12 @@ from sidecar.core.policy import PolicyTable
 
 MIN_TOKEN_LENGTH = 16
 """Minimum number of characters of a bearer token."""
+
+HOOK_EVENTS = (
+    "pause", "resume", "advice", "advice_ended", "intervention", "blind", "sighted", "trial_failed",
+    "store_down", "store_up",
+)  # fmt: skip
+"""What hooks can be told of."""
 
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
 
@@ -199,6 +206,59 @@ class ImportConfig:
     bearer_token_file: str = ""
     ca_file: str = ""
     fields: ImportFields = field(default_factory=ImportFields)
+
+
+@dataclass(frozen=True, slots=True)
+class HookConfig:
+    """An HTTP endpoint that is told of events.
+
+    Attributes:
+        name: name in log, metrics and store.
+        url: URL of the endpoint; of Grafana itself for the format ``grafana``.
+        url_file: file with the URL, read for every request; empty: ``url`` is set.
+        events: the names of the events.
+        scope: only events that concern this scope or scopes inside it.
+        format: ``cloudevents``, ``slack``, ``grafana`` or ``template``.
+        template: for ``template``: Jinja2 template of the body.
+        content_type: for ``template``: content type of the body.
+        method: for ``template``: HTTP method.
+        tags: for ``grafana``: tags of each annotation.
+        headers: further header fields.
+        token_file: file with a token, read for every request.
+        token_header: header field of the token; in ``Authorization`` it is a bearer token.
+        username: user name for basic authentication.
+        password_file: file with its password, read for every request.
+        timeout_secs: timeout of a request in seconds.
+        max_pending: the most events that wait; above this the oldest are dropped.
+        proxy_url: proxy; empty: the one of the environment, if any.
+        ca_file: CA bundle; empty: the system's trust store.
+        cert_file: client certificate.
+        key_file: its private key.
+        insecure_skip_verify: do not verify the certificate.
+    """
+
+    name: str
+    url: str = field(default="", repr=False)
+    url_file: str = ""
+    events: tuple[str, ...] = HOOK_EVENTS
+    scope: str = ""
+    format: str = "cloudevents"
+    template: str = ""
+    content_type: str = "application/json"
+    method: str = "POST"
+    tags: tuple[str, ...] = ("wellbeing",)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_file: str = ""
+    token_header: str = "Authorization"  # noqa: S105 - a name
+    username: str = ""
+    password_file: str = ""
+    timeout_secs: float = 10.0
+    max_pending: int = 10_000
+    proxy_url: str = field(default="", repr=False)
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    insecure_skip_verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +477,8 @@ class Config:
         limits: the limits.
         engines: engines that are paused and resumed together with a gate.
         imports: controllers whose counts and state are imported.
+        hooks: HTTP endpoints that are told of events.
+        external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
@@ -433,3 +495,5 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     engines: tuple[EngineConfig, ...] = ()
     imports: tuple[ImportConfig, ...] = ()
+    hooks: tuple[HookConfig, ...] = ()
+    external_url: str = ""

@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
+from sidecar.blocking_calls import BlockingCalls, CallHangs
 from sidecar.config import EngineConfig
 from sidecar.core.commands import AddHistoryNote
 from sidecar.core.errors import CoreError
@@ -24,7 +25,6 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 
-from .blocking import BlockingCalls, CallHangs
 from .driver import DriverFailed, EngineDriver
 from .drivers import make_driver
 

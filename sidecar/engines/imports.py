@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.blocking_calls import BlockingCalls, CallHangs
 from sidecar.config import ImportConfig
 from sidecar.core.commands import ClaimState
 from sidecar.core.errors import CoreError, InvalidState
@@ -31,8 +32,6 @@ from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
-
-from .blocking import BlockingCalls, CallHangs
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from sidecar import __version__
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.counters import Counters, Histogram
+from sidecar.hooks.dispatcher import Hooks
 from sidecar.runtime.controller import Controller
 
 
@@ -32,6 +33,7 @@ class MetricsSource(Protocol):
     controller: Controller
     engines: EngineSyncs
     imports: CounterImports
+    hooks: Hooks
     reload_ok: bool
     reloaded_at: float
 
@@ -64,6 +66,7 @@ class ProcessMetrics:
         yield from _reports(counters)
         yield from _engines(self._source.engines)
         yield from _imports(self._source.imports)
+        yield from _hooks(self._source.hooks)
         yield from _store(counters)
         yield from _fleet(counters)
         yield _task_failures(counters)
@@ -217,6 +220,22 @@ def _imports(imports: CounterImports) -> Iterator[Metric]:
             if reading.paused is not None:
                 paused.add_metric(names, float(reading.paused))
     yield from (up, paused, duration)
+
+
+def _hooks(hooks: Hooks) -> Iterator[Metric]:
+    deliveries = CounterMetricFamily(
+        "wellbeing_hook_deliveries",
+        "Events delivered to the hook, failed attempts that are repeated, and events dropped.",
+        labels=["hook", "result"],
+    )
+    pending = GaugeMetricFamily(
+        "wellbeing_hook_pending", "Events that wait for the hook's endpoint.", labels=["hook"]
+    )
+    for hook in list(hooks.all):
+        pending.add_metric([hook.config.name], hook.pending)
+        for result, count in list(hook.results.items()):
+            deliveries.add_metric([hook.config.name, result], count)
+    yield from (deliveries, pending)
 
 
 def _alertmanager(counters: Counters) -> Iterator[Metric]:

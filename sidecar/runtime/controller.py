@@ -32,9 +32,10 @@ from sidecar.core.commands import (
     ShiftTime,
 )
 from sidecar.core.errors import CoreError
-from sidecar.core.events import CoreEvent
+from sidecar.core.events import CoreEvent, HistoryNoted
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import ScopeRecord, Tombstone
@@ -103,6 +104,9 @@ class Controller:
             ended other than by time.
         on_watchdog: called with the name of the watchdog alert that sidecars of the fleet received, and how
             many seconds ago it was received firing and resolved; None: never.
+        on_history: called after the history got new entries.
+        on_store_down: called with the history note of a store that cannot be written. The note is stored when
+            the store is back.
     """
 
     def __init__(
@@ -128,6 +132,8 @@ class Controller:
         self.on_went_back: Callable[[], None] = lambda: None
         self.on_alerts_ended: Callable[[list[tuple[str, ScopeRecord, str]]], None] = lambda _: None
         self.on_watchdog: Callable[[str, float | None, float | None], None] = lambda *_: None
+        self.on_history: Callable[[], None] = lambda: None
+        self.on_store_down: Callable[[HistoryNoted], None] = lambda _: None
         self._policies = policies
         self._store = store
         self._max_scopes = max_scopes
@@ -257,6 +263,11 @@ class Controller:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._store.history(query)
 
+    @property
+    def history_store(self) -> Store:
+        """The store, for readers of the history. Only the controller commits."""
+        return self._store
+
     # -- writing ----------------------------------------------------------------------------------
 
     async def _write(self) -> None:
@@ -344,6 +355,9 @@ class Controller:
         if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
             return
         unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
+        if not self.counters.store_up:
+            back = HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "commits succeed")
+            events = (*events, back)
         batch = Batch(
             {**unsaved, **transaction.records},
             {**self._unsaved_tombstones, **transaction.tombstones},
@@ -358,6 +372,7 @@ class Controller:
         except StoreUnavailable as error:
             if self.counters.store_up:
                 logger.error("store_down", extra={"fields": {"error": str(error)}})
+                self._note_store_down(str(error))
             self.counters.store_errors += 1
             self.counters.store_up = False
             raise
@@ -369,6 +384,13 @@ class Controller:
         self._unsaved_tombstones.clear()
         self._unsaved_events.clear()
         self.counters.commits.observe(self.clock.monotonic() - began)
+        if batch.events:
+            self._call(self.on_history, "on_history")
+
+    def _note_store_down(self, error: str) -> None:
+        note = HistoryNoted(ROOT, self.clock.now(), "store", "up", "down", "store", error)
+        self._unsaved_events.append(note)
+        self._call(lambda: self.on_store_down(note), "on_store_down")
 
     async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
         """Apply what is durable. Raises `GatesBehind`."""

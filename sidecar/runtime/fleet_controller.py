@@ -196,6 +196,7 @@ class FleetController(Controller):
             self._fleet.changes += applied
             self._fleet.applied = self._replica.position.seq
             await self._apply(delta, [])
+            self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
             self._plan_offer()
@@ -337,6 +338,8 @@ class FleetController(Controller):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         await self._apply(delta, outcomes)
+        if events:
+            self._call(self.on_history, "on_history")
         self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result

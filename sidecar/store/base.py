@@ -290,6 +290,22 @@ class Store(Protocol):
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
 
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
+
+    async def load_positions(self) -> dict[str, str]:
+        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+
+    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
+        """Store how far readers of the history have come; None: the reader is gone.
+
+        Args:
+            positions: text by the name of the reader. Readers that it does not name stay as they are.
+
+        Raises:
+            StoreUnavailable: nothing was stored.
+        """
+
     async def close(self) -> None:
         """Close files and connections."""
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from sidecar.core.events import CoreEvent, HistoryNoted, HoldLifted, HoldPut, StateChanged
 from sidecar.core.scope import lies_within
 
-KINDS = ("intervention", "pause", "hold", "resume", "lift", "advice", "advice_ended", "engine", "blind")
+KINDS = (
+    "intervention",
+    "pause",
+    "hold",
+    "resume",
+    "lift",
+    "advice",
+    "advice_ended",
+    "engine",
+    "blind",
+    "store",
+)
 _NO_ADVICE, _ADVISED = "none", "advised"
 
 
@@ -23,7 +34,7 @@ class HistoryEntry:
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
             or an operator renewed a hold; ``advice`` and ``advice_ended``: a hold that is advised only, which
             closes no gate; ``engine``: an engine was paused or resumed by its API; ``blind``:
-            the watchdog became silent, or is back.
+            the watchdog became silent, or is back; ``store``: commits failed, or succeed again.
         old: the state or gate before; of advice ``none`` or ``advised``.
         new: the same, after.
         source: the source of the signal, the operator, or ``time``.

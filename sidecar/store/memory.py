@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .base import Batch, StoredState
@@ -21,6 +22,7 @@ class MemoryStore:
         self._entries: deque[HistoryEntry] = deque(maxlen=max_entries)
         self._max_age_secs = max_age_secs
         self._last_id = 0
+        self._positions: dict[str, str] = {}
 
     async def load(self, now: float) -> StoredState:
         """An empty state."""
@@ -43,6 +45,25 @@ class MemoryStore:
             if query.matches(entry):
                 page.append(entry)
         return page
+
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first."""
+        newest = self._entries[0].id if self._entries else 0
+        # The ids have no gaps, so the position of an entry follows from its id.
+        first = min(newest - max(after_id, 0), len(self._entries)) - 1
+        return [self._entries[index] for index in range(first, max(first - limit, -1), -1)]
+
+    async def load_positions(self) -> dict[str, str]:
+        """The positions of this run."""
+        return dict(self._positions)
+
+    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
+        """Store positions until the process ends."""
+        for reader, position in positions.items():
+            if position is None:
+                self._positions.pop(reader, None)
+            else:
+                self._positions[reader] = position
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,10 @@ _APPLICATION_ID = 0x77656C6C
 
 _VERSIONS_PER_RUN = 10**9
 """Snapshot versions that are reserved for one run. The next run starts above them."""
+
+_POSITION_PREFIX = "position:"
+_ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
+_ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
 
 _PRUNE_EVERY = 1_000
 _BUSY_SECS = 5.0
@@ -134,6 +138,30 @@ class SqliteStore:
         """
         return await self._run(lambda: self._history(query))
 
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first.
+
+        Raises:
+            StoreUnavailable: the entries cannot be read.
+        """
+        return await self._run(lambda: self._entries(_ENTRIES_AFTER, [after_id, limit]))
+
+    async def load_positions(self) -> dict[str, str]:
+        """What `save_positions` has stored, by reader.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        return await self._run(self._load_positions)
+
+    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
+        """Store how far readers of the history have come; None: the reader is gone.
+
+        Raises:
+            StoreUnavailable: nothing was stored.
+        """
+        await self._run(lambda: self._save_positions(positions))
+
     async def close(self) -> None:
         """Close the file, and stop the thread."""
         await self._run(self._close)
@@ -221,13 +249,16 @@ class SqliteStore:
         )
 
     def _commit(self, batch: Batch) -> None:
+        self._transact(lambda db: self._write(db, batch))
+
+    def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
         db = self._db
         if db is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
             db.execute("BEGIN IMMEDIATE")
-            self._write(db, batch)
+            work(db)
             db.execute("COMMIT")
         except Exception as error:
             # A value that SQLite cannot keep raises other types. The transaction must not stay open.
@@ -308,18 +339,37 @@ class SqliteStore:
             if bound is not None:
                 where.append(column)
                 values.append(bound)
-        columns = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
         statement = " ".join(
-            ("SELECT", columns, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
+            ("SELECT", _ENTRY_COLUMNS, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
         )
+        return self._entries(statement, [*values, query.limit])
+
+    def _entries(self, statement: str, values: Sequence[object]) -> list[HistoryEntry]:
+        return [HistoryEntry(*row) for row in self._read_rows(statement, values)]
+
+    def _read_rows(self, statement: str, values: Sequence[object]) -> list[Row]:
         if self._db is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
-            return [HistoryEntry(*row) for row in self._db.execute(statement, [*values, query.limit])]
+            return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
+
+    def _load_positions(self) -> dict[str, str]:
+        rows = self._read_rows("SELECT key, value FROM meta WHERE key LIKE ?", [_POSITION_PREFIX + "%"])
+        return {key.removeprefix(_POSITION_PREFIX): str(value) for key, value in rows}
+
+    def _save_positions(self, positions: Mapping[str, str | None]) -> None:
+        def save(db: sqlite3.Connection) -> None:
+            for reader, position in positions.items():
+                if position is None:
+                    db.execute("DELETE FROM meta WHERE key = ?", [_POSITION_PREFIX + reader])
+                else:
+                    _set_meta(db, _POSITION_PREFIX + reader, position)
+
+        self._transact(save)
 
     def _close(self) -> None:
         if self._db is not None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.hooks.dispatcher import Hooks
+from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import (
@@ -29,6 +31,7 @@ from sidecar.store import (
     StoreUnavailable,
     quarantine,
 )
+from sidecar.supervision import run_supervised
 from sidecar.web.gate.fast_path import GateFastPath
 
 from .guard import Guard
@@ -40,6 +43,7 @@ from .tls import Tls, TlsError
 logger = logging.getLogger(__name__)
 
 _CALL_SECS = 30.0
+_SWITCH_AGAIN_SECS = 1.0
 _SWITCH_SECS = 0.0005
 
 T = TypeVar("T")
@@ -74,6 +78,9 @@ class Service:
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
+        # A reload does not change these.
+        self._listen = config.listen
+        self._addresses: tuple[str, ...] = ()
 
     async def start(self) -> None:
         """Open the store, and start to accept commands.
@@ -104,6 +111,16 @@ class Service:
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
+        self.hooks = Hooks(self.controller)
+        self._hooks_run = False
+        self._leadership_changed = asyncio.Event()
+        if self.controller.is_leader:
+            await self._switch_hooks()
+        self.controller.on_leadership = self._on_leadership
+        self._hook_switch = self._loop.create_task(
+            run_supervised("hook_switch", self._follow_leadership, self.controller.counters.task_failures)
+        )
+        self._leadership_changed.set()
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
         self._apply_limits(self.config.limits)
@@ -130,6 +147,33 @@ class Service:
         """Whether the metrics leave out the scopes that only other sidecars of the fleet serve."""
         return self.config.metrics.scopes == "own"
 
+    def _on_leadership(self) -> None:
+        self.alerting.leadership_changed()
+        self._leadership_changed.set()
+
+    async def _follow_leadership(self) -> None:
+        """The leader of a fleet delivers to hooks, and goes on where the previous one stopped."""
+        while True:
+            await self._leadership_changed.wait()
+            self._leadership_changed.clear()
+            try:
+                await self._switch_hooks()
+            except StoreUnavailable:
+                # The controller logs and counts that the store is down.
+                self._leadership_changed.set()
+                await asyncio.sleep(_SWITCH_AGAIN_SECS)
+
+    async def _switch_hooks(self) -> None:
+        if self.controller.is_leader == self._hooks_run:
+            return
+        if self._hooks_run:
+            self._hooks_run = False
+            await self.hooks.stop()
+            self.hooks = Hooks(self.controller)
+        else:
+            await self.hooks.start(self.config.hooks, base_url(self.config, self._addresses))
+            self._hooks_run = True
+
     def _apply_limits(self, limits: LimitsConfig) -> None:
         waiting_room = self.controller.waiting_room
         waiting_room.max_waiters = limits.max_waiters
@@ -143,6 +187,11 @@ class Service:
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
+
+    def set_addresses(self, addresses: Sequence[str]) -> None:
+        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        self._addresses = tuple(addresses)
+        self.hooks.set_base(base_url(self.config, self._addresses))
 
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
@@ -158,6 +207,8 @@ class Service:
         self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
+        self._hook_switch.cancel()
+        await self.hooks.stop()
         self.reports.stop()
         await self.alerting.stop()
         await self.controller.stop()
@@ -239,6 +290,8 @@ class Service:
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
+        # A hook that is new is told of what the new policies change.
+        newest = await self.hooks.end_of_history() if self._hooks_run else 0
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
@@ -259,6 +312,10 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
+        if self._hooks_run:
+            self.hooks.configure(
+                config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
+            )
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})

@@ -148,7 +148,9 @@ class _Server(Server):
                 )
             )
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._log_start([_address_of(sock) for sock in sockets])
+        addresses = [_address_of(sock) for sock in sockets]
+        service.set_addresses(addresses)
+        self._log_start(addresses)
         if self._worker.reload_requested:
             self._reload()
 

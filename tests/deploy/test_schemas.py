@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
@@ -25,6 +23,7 @@ from harness.kubernetes import (
     load,
     snippets,
 )
+from harness.schemas import schemas
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
 OPERATOR = "monitoring.coreos.com/"
@@ -88,16 +87,6 @@ def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
 
 
 # -- the operator's ------------------------------------------------------------------------------------
-
-
-def schemas() -> Path:
-    where = os.environ.get("WELLBEING_SCHEMAS")
-    if not where and "CI" not in os.environ:
-        beside = Path(__file__).parents[3] / "shared" / "schemas"
-        where = str(beside) if beside.is_dir() else None
-    if not where and "CI" not in os.environ:
-        pytest.skip("WELLBEING_SCHEMAS does not say where the operator's CRDs are")
-    return Path(where)
 
 
 def strict(schema: object) -> object:

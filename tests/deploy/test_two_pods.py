@@ -10,10 +10,8 @@ import os
 import random
 import re
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +19,7 @@ import pytest
 import requests
 import yaml
 
+from harness.get_server import GetServer
 from harness.kubernetes import (
     KUBERNETES,
     Object,
@@ -43,44 +42,18 @@ OPERATOR = {"Authorization": f"Bearer {TOKENS['operator']}"}
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 
 
-class Metrics:
-    """What a vLLM exposes, as far as it matters: who waits and who runs."""
+class Metrics(GetServer):
+    """The metrics of a vLLM that matter here: how many requests wait, and how many run."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.waiting, self.running = 0, 1
-        metrics = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                labels = f'{{model_name="{MODEL}",engine="0"}}'
-                lines = (
-                    f"# TYPE vllm:{name} gauge\nvllm:{name}{labels} {value}\n"
-                    for name, value in (
-                        ("num_requests_waiting", metrics.waiting),
-                        ("num_requests_running", metrics.running),
-                    )
-                )
-                body = "".join(lines).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, *_: object) -> tuple[int, bytes]:
+        labels = f'{{model_name="{MODEL}",engine="0"}}'
+        values = (("num_requests_waiting", self.waiting), ("num_requests_running", self.running))
+        lines = (f"# TYPE vllm:{name} gauge\nvllm:{name}{labels} {value}\n" for name, value in values)
+        return 200, "".join(lines).encode()
 
 
 class Cluster:

@@ -7,13 +7,10 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
 
 import pytest
 import requests
@@ -21,6 +18,7 @@ import yaml
 
 from bench.backtest import measure
 from harness.backfill import BackfilledPrometheus, write_blocks
+from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Prometheus, Target
 from harness.process import eventually, free_port, program
 from harness.sidecar import Sidecar
@@ -365,41 +363,25 @@ def test_credentials_are_asked_for_and_used(tmp_path: Path) -> None:
         )
 
 
-class Gatekeeper:
+class TokenProxy(GetServer):
     """A proxy before a Prometheus, as many clusters have one: it wants a bearer token."""
 
-    def __init__(self, url: str, token: str) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = 401, b"who are you?"
-                if self.headers.get("Authorization") == f"Bearer {token}":
-                    answer = requests.get(url + self.path, timeout=30)
-                    status, body = answer.status_code, answer.content
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+    def __init__(self, prometheus: str, token: str) -> None:
+        super().__init__()
+        self._prometheus, self._token = prometheus, token
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        if headers.get("Authorization") != f"Bearer {self._token}":
+            return 401, b"who are you?"
+        answer = requests.get(self._prometheus + path, timeout=30)
+        return answer.status_code, answer.content
 
 
 def test_a_bearer_token_is_sent(history, tmp_path: Path) -> None:
     prometheus, week = history
     token = tmp_path / "token"
     token.write_text("sesame\n")
-    with Gatekeeper(prometheus.url, "sesame") as proxy:
+    with TokenProxy(prometheus.url, "sesame") as proxy:
         assert "wants credentials (401)" in refused(backtest("--prometheus", proxy.url, *week.range), 1)
         assert report("--prometheus", proxy.url, *week.range, "--token-file", token)["notes"] == []
 

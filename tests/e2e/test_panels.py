@@ -7,16 +7,14 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Self
 
 import pytest
 import yaml
 
 from dashboards.build import BOARDS, rendered
 from harness.engines import EngineStub
+from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Prometheus
 from harness.process import eventually, free_port
 from harness.sidecar import Sidecar
@@ -31,60 +29,41 @@ MAY_BE_EMPTY = {"Reconciliation"}
 MAY_BE_ABSENT = {"wellbeing_task_failures_total", "wellbeing_watchdog_heard"}
 
 
-class Vllm:
-    """Exposes what vLLM does, growing."""
+class Vllm(GetServer):
+    """Exposes metrics of vLLM whose counters grow."""
 
     def __init__(self) -> None:
-        began = time.monotonic()
+        super().__init__()
+        self._began = time.monotonic()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                grown = 1 + 10 * (time.monotonic() - began)
-                lines = []
-                for name, kind in (
-                    ("num_requests_running", "gauge"),
-                    ("num_requests_waiting", "gauge"),
-                    ("kv_cache_usage_perc", "gauge"),
-                    ("prompt_tokens_total", "counter"),
-                    ("generation_tokens_total", "counter"),
-                ):
-                    value = 0.5 if kind == "gauge" else grown
-                    lines += [
-                        f"# TYPE vllm:{name} {kind}",
-                        f'vllm:{name}{{model_name="m",engine="0"}} {value}',
-                    ]
-                lines.append("# TYPE vllm:request_success_total counter")
-                lines.append(
-                    f'vllm:request_success_total{{model_name="m",engine="0",finished_reason="stop"}} {grown}'
-                )
-                for name in ("time_to_first_token_seconds", "request_queue_time_seconds"):
-                    labels = 'model_name="m",engine="0"'
-                    lines.append(f"# TYPE vllm:{name} histogram")
-                    lines += [f'vllm:{name}_bucket{{{labels},le="{le}"}} {grown}' for le in ("1", "+Inf")]
-                    lines += [
-                        f"vllm:{name}_sum{{{labels}}} {grown}",
-                        f"vllm:{name}_count{{{labels}}} {grown}",
-                    ]
-                body = ("\n".join(lines) + "\n").encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, *_: object) -> tuple[int, bytes]:
+        grown = 1 + 10 * (time.monotonic() - self._began)
+        lines = []
+        for name, kind in (
+            ("num_requests_running", "gauge"),
+            ("num_requests_waiting", "gauge"),
+            ("kv_cache_usage_perc", "gauge"),
+            ("prompt_tokens_total", "counter"),
+            ("generation_tokens_total", "counter"),
+        ):
+            value = 0.5 if kind == "gauge" else grown
+            lines += [
+                f"# TYPE vllm:{name} {kind}",
+                f'vllm:{name}{{model_name="m",engine="0"}} {value}',
+            ]
+        lines.append("# TYPE vllm:request_success_total counter")
+        lines.append(
+            f'vllm:request_success_total{{model_name="m",engine="0",finished_reason="stop"}} {grown}'
+        )
+        for name in ("time_to_first_token_seconds", "request_queue_time_seconds"):
+            labels = 'model_name="m",engine="0"'
+            lines.append(f"# TYPE vllm:{name} histogram")
+            lines += [f'vllm:{name}_bucket{{{labels},le="{le}"}} {grown}' for le in ("1", "+Inf")]
+            lines += [
+                f"vllm:{name}_sum{{{labels}}} {grown}",
+                f"vllm:{name}_count{{{labels}}} {grown}",
+            ]
+        return 200, ("\n".join(lines) + "\n").encode()
 
 
 def recording() -> list[dict]:

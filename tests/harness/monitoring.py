@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import requests
 import yaml
 
+from .get_server import GetServer
 from .process import Process, eventually, free_port, program
 
 
-class Target:
+class Target(GetServer):
     """Exposes one gauge, ``engine_distress``."""
 
     def __init__(self) -> None:
-        target = self
+        super().__init__()
         self.value = 0.0
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = f"# TYPE engine_distress gauge\nengine_distress {target.value}\n".encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def respond(self, *_: object) -> tuple[int, bytes]:
+        return 200, f"# TYPE engine_distress gauge\nengine_distress {self.value}\n".encode()
 
 
 class _Monitor(Process):

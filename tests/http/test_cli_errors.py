@@ -122,7 +122,10 @@ def test_no_socket(capsys, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "the connection was closed before there was one (does it want https://?)"),
+        (
+            b"",
+            "the server closed the connection before the end of its answer (does it want https://?)",
+        ),
         (b"SSH-2.0-OpenSSH\r\n", "what answers there does not speak HTTP"),
         (response("200 OK", HTML), "answered 200, and not as a sidecar does: check --url"),
         (response("200 OK", b"[]"), "answered 200, and not as a sidecar does"),

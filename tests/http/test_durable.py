@@ -253,7 +253,7 @@ def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Pat
         assert second.status("a")["holds"] == []
         assert second.status("b")["gate"] == "closed"
         kinds = [(entry["scope"], entry["kind"]) for entry in second.get("/v1/history").json()["entries"]]
-        assert kinds == [("b", "pause"), ("a", "resume"), ("a", "pause")]
+        assert kinds == [("b", "pause"), ("", "store"), ("a", "resume"), ("", "store"), ("a", "pause")]
 
 
 def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ ALLOWED = {
     "store": {"core"},
     "clock": set(),
     "http_json": set(),
-    "config": {"alerts", "core"},
+    "body_template": set(),
+    "blocking_calls": set(),
+    "config": {"alerts", "body_template", "core"},
     "auth": {"config", "core"},
     "logs": set(),
     "supervision": set(),
     "time_slice": set(),
+    "unreachable": set(),
     "trace_context": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
     "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
@@ -37,8 +40,29 @@ ALLOWED = {
         "store",
         "supervision",
     },
-    "engines": {"clock", "config", "core", "gates", "http_json", "runtime", "store", "supervision"},
-    "metrics": {"core", "engines", "gates", "runtime", "time_slice"},
+    "engines": {
+        "blocking_calls",
+        "clock",
+        "config",
+        "core",
+        "gates",
+        "http_json",
+        "runtime",
+        "store",
+        "supervision",
+    },
+    "hooks": {
+        "blocking_calls",
+        "body_template",
+        "clock",
+        "config",
+        "core",
+        "http_json",
+        "runtime",
+        "store",
+        "supervision",
+    },
+    "metrics": {"core", "engines", "gates", "hooks", "runtime", "time_slice"},
     "web": {
         "alertmanager",
         "alerts",
@@ -48,6 +72,7 @@ ALLOWED = {
         "core",
         "engines",
         "gates",
+        "hooks",
         "metrics",
         "runtime",
         "store",
@@ -56,9 +81,24 @@ ALLOWED = {
         "trace_context",
     },
     "agents": {"client"},
-    "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json"},
-    "cli": {"agents", "auth", "backtest", "client", "config", "http_json", "logs", "store", "web"},
-    "client": {"supervision", "trace_context"},
+    "backtest": {"alertmanager", "alerts", "clock", "config", "core", "http_json", "unreachable"},
+    "cli": {
+        "agents",
+        "auth",
+        "backtest",
+        "client",
+        "clock",
+        "config",
+        "hooks",
+        "http_json",
+        "import_clash",
+        "logs",
+        "store",
+        "unreachable",
+        "web",
+    },
+    "client": {"import_clash", "supervision", "trace_context"},
+    "import_clash": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -129,9 +169,17 @@ def test_a_planted_import_is_caught(part: str, source: str) -> None:
     assert violations(part, source)
 
 
-@pytest.mark.parametrize("name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib"])
-def test_the_gate_is_served_without(name: str) -> None:
+@pytest.fixture(scope="module")
+def gate_modules() -> set[str]:
+    """The modules that are loaded when the gate is served."""
     program = "import sys, sidecar.cli, sidecar.web.server, sidecar.web.worker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "sidecar.web.gate.protocol" in loaded.stdout.split()
-    assert name not in loaded.stdout.split()
+    return set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib", "jinja2"]
+)
+def test_the_gate_is_served_without(gate_modules: set[str], name: str) -> None:
+    assert "sidecar.web.gate.protocol" in gate_modules
+    assert name not in gate_modules

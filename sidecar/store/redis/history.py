@@ -63,6 +63,18 @@ class RedisHistory:
             for key, values in await self._connection.call(read)
         ]
 
+    async def read_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
+
+        async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
+            lower = f"({max(after_id, 0)}-0"
+            return await execute(client, "XRANGE", self._key, lower, "+", "COUNT", limit)
+
+        return [
+            entry_of(int(key.split(b"-")[0]), values[b"e"])
+            for key, values in await self._connection.call(read)
+        ]
+
     async def append(self, entries: list[HistoryEntry]) -> None:
         """Append ``entries``, oldest first; each gets a new id. Raises `StoreUnavailable`."""
 

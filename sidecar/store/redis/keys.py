@@ -18,6 +18,7 @@ class RedisKeys:
         history: stream: the history entries, by their id.
         lease: the id of the leader, until its lease expires.
         watchdog: hash: when the watchdog alert was received.
+        positions: hash: how far each reader of the history has come.
         channel: channel on which commits are published.
     """
 
@@ -31,4 +32,5 @@ class RedisKeys:
         self.history = tag + "history"
         self.lease = tag + "lease"
         self.watchdog = tag + "watchdog"
+        self.positions = tag + "positions"
         self.channel = tag + "changes"

@@ -16,7 +16,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -321,6 +321,37 @@ class RedisStore:
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
         return await self._history.read(query)
+
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
+        return await self._history.read_after(after_id, limit)
+
+    async def load_positions(self) -> dict[str, str]:
+        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+
+        async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
+            return await client.hgetall(self._keys.positions)
+
+        return {key.decode(): text.decode() for key, text in (await self._connection.call(read)).items()}
+
+    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
+        """Store how far readers of the history have come; None: the reader is gone.
+
+        Raises:
+            StoreUnavailable: it is not known to be stored.
+        """
+
+        async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
+            pipeline = client.pipeline(transaction=True)
+            for reader, text in positions.items():
+                if text is None:
+                    pipeline.hdel(self._keys.positions, reader)
+                else:
+                    pipeline.hset(self._keys.positions, reader, text)
+            await pipeline.execute()
+
+        if positions:
+            await self._connection.call(write)
 
     async def append_history(self, entries: list[HistoryEntry]) -> None:
         """Append ``entries`` of another store, oldest first. Raises `StoreUnavailable`."""

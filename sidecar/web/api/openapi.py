@@ -122,7 +122,7 @@ def _paths() -> Json:
         **_scoped("/v1/history", {"get": _history()}),
         "/v1/alerts": {
             "post": _command(
-                "Alertmanager's webhook, version 4",
+                "Alertmanager's webhook, version 4, or Grafana's, version 1",
                 "Notification",
                 "AlertCounts",
                 "invalid-notification",
@@ -508,7 +508,7 @@ def _notification(text: Json, time: Json) -> Json:
     resolved = _object(ended, required=[*required, "endsAt"])
     alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
     members = {
-        "version": {"const": "4"},
+        "version": {"enum": ["4", "1"]},
         "receiver": text,
         "groupKey": text,
         "truncatedAlerts": {"type": "integer", "minimum": 0},

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sidecar.backtest.recorder import Pause
+from sidecar.backtest.recorder import RecordedPause
 from sidecar.backtest.spans import share, span
 from sidecar.backtest.summary import summarize_scopes, timed_pauses
 from sidecar.core.state import WellbeingState
@@ -11,11 +11,11 @@ LABELS = {"alert:1": {"alertname": "A"}, "alert:2": {"alertname": "B"}}
 
 def pause(
     began: float, ended: float | None, source: str = "alert:1", scope: str = "s", cause: str = "recovered"
-) -> Pause:
-    return Pause(scope, began, ended, cause if ended else "", source, "why")
+) -> RecordedPause:
+    return RecordedPause(scope, began, ended, cause if ended else "", source, "why")
 
 
-def timed(*pauses: Pause) -> list:
+def timed(*pauses: RecordedPause) -> list:
     return timed_pauses(pauses, LABELS, {"s": False, "t": True}, START, END)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -12,18 +10,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.build import BOARDS, path_of, rendered
+from harness.schemas import schemas
 
 BOARD = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 
 
 def schema() -> dict:
-    where = os.environ.get("WELLBEING_SCHEMAS")
-    if not where and "CI" not in os.environ:
-        beside = Path(__file__).parents[4] / "shared" / "schemas"
-        where = str(beside) if beside.is_dir() else None
-    if not where and "CI" not in os.environ:
-        pytest.skip("WELLBEING_SCHEMAS does not say where Grafana's JSON schema is")
-    return json.loads((Path(where) / "grafana-dashboard.jsonschema.json").read_text())
+    return json.loads((schemas() / "grafana-dashboard.jsonschema.json").read_text())
 
 
 @BOARD

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
@@ -190,7 +191,7 @@ CLIENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     rate=st.sampled_from((0.5, 3.0, 20.0, 400.0)),
     own=st.integers(0, 120),

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from harness.examples import examples
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
@@ -249,7 +250,7 @@ class TreeMachine(RuleBasedStateMachine):
 
 
 TestTree = TreeMachine.TestCase
-TestTree.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestTree.settings = settings(max_examples=examples(15), stateful_step_count=15)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sidecar.engines.blocking import BlockingCalls, CallHangs
+from sidecar.blocking_calls import BlockingCalls, CallHangs
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

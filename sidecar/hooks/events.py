@@ -1,0 +1,90 @@
+"""The events that hooks are told of, derived from history entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.clock import rfc3339
+from sidecar.config import HOOK_EVENTS, HookConfig
+from sidecar.core.scope import lies_within
+from sidecar.store import HistoryEntry
+
+_BY_NEW_VALUE = {
+    ("blind", "blind"): "blind",
+    ("blind", "seeing"): "sighted",
+    ("store", "down"): "store_down",
+    ("store", "up"): "store_up",
+}
+ENDS = {"pause": "resume", "advice": "advice_ended", "blind": "sighted", "store_down": "store_up"}
+"""The event that ends what another event began."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """One event, for one or more hooks.
+
+    Attributes:
+        name: one of `HOOK_EVENTS`.
+        entry: the history entry. Its id is 0 if the history does not have it yet.
+        test: whether it was made up by ``hook-test``.
+    """
+
+    name: str
+    entry: HistoryEntry
+    test: bool = False
+
+    @property
+    def id(self) -> str:
+        """Unique per sidecar, and the same each time the event is delivered."""
+        at = round(self.entry.at * 1000)
+        if self.test:
+            return f"test-{self.name}-{at}"
+        # The event store_down is delivered before the history has it, and so before it has an id.
+        return f"{self.name}-{at}" if self.entry.kind == "store" else f"{self.entry.id}-{self.name}-{at}"
+
+    def fields(self, link: str) -> dict[str, object]:
+        """The values of the event, for JSON and for templates.
+
+        Args:
+            link: URL of the page of its scope; empty: none.
+        """
+        entry = self.entry
+        fields: dict[str, object] = {
+            "event": self.name,
+            "id": self.id,
+            "at": rfc3339(entry.at),
+            "scope": entry.scope,
+            "scope_name": entry.scope or "(root)",
+            "from": entry.old,
+            "to": entry.new,
+            "source": entry.source,
+            "alertname": entry.alertname or None,
+            "reason": entry.reason,
+            "cause": entry.cause or None,
+            "until": None if entry.until is None else rfc3339(entry.until),
+            "actor": entry.actor or None,
+            "link": link or None,
+        }
+        return {**fields, "test": True} if self.test else fields
+
+
+def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
+    """The events of a history entry. Most entries have one; holds beside another hold have none."""
+    name = _BY_NEW_VALUE.get((entry.kind, entry.new), entry.kind)
+    if name in HOOK_EVENTS:
+        yield HookEvent(name, entry)
+    if entry.cause == "trial_failed" and name != "trial_failed":
+        yield HookEvent("trial_failed", entry)
+
+
+def wants(config: HookConfig, event: HookEvent) -> bool:
+    """Whether a hook is told of ``event``.
+
+    A hook with a scope is also told of what happens to the scopes around it, because a pause of these closes
+    its gates as well.
+    """
+    scope = event.entry.scope
+    return event.name in config.events and (
+        lies_within(scope, config.scope) or lies_within(config.scope, scope)
+    )
