@@ -255,8 +255,7 @@ class FleetController(Controller):
         give_up_at = self.loop.time() + _MAX_TRY_SECS
         wait = _FIRST_WAIT_SECS
         while batch:
-            transaction = Transaction(self.core_state)
-            decided = await self._decide(batch, transaction)
+            decided, transaction = await self._decide(batch)
             try:
                 result = await self._commit_shared(transaction, decided)
                 if not isinstance(result, Committed):
