@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.clock import rfc3339
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, CommandOutcome
-from sidecar.core.events import CoreEvent, HoldLifted, HoldPut
+from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, RestrictionChanged
 from sidecar.core.policy import Policy
 from sidecar.core.values import ScopeRecord
 
@@ -58,10 +58,12 @@ def effect_of(
         scope: the scope of the alert.
 
     Returns:
-        ``effect``: ``pauses``, ``advises``, ``resumes``, ``ends_advice`` or ``nothing``; ``why``: one word;
+        ``effect``: ``pauses``, ``advises``, ``resumes``, ``ends_advice``, ``restricts``,
+        ``ends_restriction`` or ``nothing``; ``why``: one word;
         ``text``: a sentence; ``until``: when the pause or the advice would end, None: not by itself.
     """
-    changed = _changed_gate([event for event in outcome.events if _is_in(event, scope)])
+    events = [event for event in outcome.events if _is_in(event, scope)]
+    changed = _changed_gate(events) or _changed_rate(events)
     if changed is not None:
         return changed
     why, text = _why_nothing(alert, outcome.alerts[0], record, policy)
@@ -97,6 +99,19 @@ def _changed_gate(events: Iterable[CoreEvent]) -> Json | None:
                 return _result("nothing", "already_paused", text, None)
             case _:
                 pass
+    return None
+
+
+def _changed_rate(events: Iterable[CoreEvent]) -> Json | None:
+    for event in events:
+        if isinstance(event, RestrictionChanged):
+            new = event.new
+            if new is None:
+                return _result("ends_restriction", "recovered", "the restriction would end", None)
+            what = f"{new.rate:g} requests a second"
+            if new.advised:
+                return _result("advises", "dry_run", f"a restriction to {what} would be advised only", None)
+            return _result("restricts", "restrict", f"the gate would admit {what}: {new.reason}", None)
     return None
 
 

@@ -133,5 +133,8 @@ class Explainer:
             "at": self._config.locations.get(name),
             "acts_from": threshold.label if threshold else None,
             "pauses": policy.pauses,
-            "settings": asdict(policy),
+            "settings": {
+                **asdict(policy),
+                "restrict": {state.label: rate for state, rate in policy.restrict},
+            },
         }

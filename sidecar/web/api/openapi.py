@@ -586,7 +586,17 @@ def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
             "policy": _or_null(_object(policy)),
             "affects": _or_null(_object(affects)),
             "outcome": text,
-            "effect": {"enum": ["pauses", "advises", "resumes", "ends_advice", "nothing"]},
+            "effect": {
+                "enum": [
+                    "pauses",
+                    "advises",
+                    "resumes",
+                    "ends_advice",
+                    "restricts",
+                    "ends_restriction",
+                    "nothing",
+                ]
+            },
             "why": text,
             "text": text,
             "until": _or_null(time),

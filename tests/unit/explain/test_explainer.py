@@ -24,6 +24,11 @@ policies:
     enabled: false
   - match: observed
     pause_on_distressed: false
+  - match: slow
+    restrict: {concerned: 20}
+  - match: slow-dry
+    dry_run: true
+    restrict: {concerned: 20}
 alerts:
   rules:
     - matchers: ['severity="critical"', 'alertname=~"Vllm.+"']
@@ -93,7 +98,7 @@ def test_the_rules_that_do_not_match_name_the_matcher_and_the_value(running: Run
     first, second = one["rules"]
     assert (first["rule"], first["matched"]) == ("alerts.rules[0]", False)
     assert first["failed"] == [{"matcher": 'severity="critical"', "label": "severity", "value": "warning"}]
-    assert first["at"].endswith("sidecar.yaml:11")
+    assert first["at"].endswith("sidecar.yaml:16")
     assert (second["rule"], second["matched"], second["failed"]) == ("alerts.rules[1]", True, [])
     assert (one["state"], one["scope"]) == ("concerned", "a")
 
@@ -190,3 +195,15 @@ def test_the_built_in_rules_name_the_label_that_decides() -> None:
     [one] = running.explain(alert(wellbeing="distressed", wellbeing_scope="*"))
     assert (one["rules"][0]["label"], one["scope"], effect(one)) == ("wellbeing", "", ("advises", "observes"))
     assert (one["policy"]["name"], one["policy"]["at"]) == ("defaults", None)
+
+
+def test_a_restriction_is_an_effect_too(running: Running) -> None:
+    [one] = running.explain(alert(severity="warning", team="slow"))
+    assert (effect(one), one["text"]) == (
+        ("restricts", "restrict"), "the gate would admit 20 requests a second: slow",
+    )  # fmt: skip
+    assert one["policy"]["settings"]["restrict"] == {"concerned": 20.0}
+    assert effect(running.explain(alert(severity="warning", team="slow-dry"))[0]) == ("advises", "dry_run")
+    running.receive(alert(severity="warning", team="slow"))
+    [one] = running.explain(alert(severity="warning", team="slow", firing=False))
+    assert effect(one) == ("ends_restriction", "recovered")
