@@ -17,6 +17,7 @@ _CAUSES = {
     "max_pause": "longest pause is over",
     "expired": "signals expired",
     "policy": "the policy changed",
+    "trial_failed": "a trial failed",
 }
 
 

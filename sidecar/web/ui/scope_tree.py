@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 from sidecar.core.scope import ROOT, lies_within, parent_of
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Hold
+from sidecar.core.values import Hold, Restriction, Trial
 from sidecar.gates.gate import Gate, GateState
 from sidecar.gates.tree import GateTree
 from sidecar.web.api.unwell import CallInLoop, in_slices
 
 PAGE_SIZE = 50
-FILTERS = ("paused", "advised", "waiting", "distressed", "concerned", "cautious", "unwell")
+FILTERS = ("paused", "restricted", "advised", "waiting", "distressed", "concerned", "cautious", "unwell")
 """The values of the state filter."""
 
 _CHUNK_SIZE = 64
@@ -38,17 +38,16 @@ class ScopeRow:
         state: the state of its gate.
         waiting: the requests that wait at the gate itself.
         enabled: whether its policy is enabled.
+        restricted: whether the gate is neither open nor closed.
+        rate: requests per second that it admits; None: as many as come, or none.
     """
 
     scope: str
     state: GateState
     waiting: int
     enabled: bool
-
-    @property
-    def gate(self) -> str:
-        """``open`` or ``closed``."""
-        return "closed" if self.state.closed else "open"
+    restricted: bool
+    rate: float | None
 
     @property
     def hold(self) -> Hold | None:
@@ -61,6 +60,17 @@ class ScopeRow:
         return self.state.record.advice if self.enabled else None
 
     @property
+    def restriction(self) -> Restriction | None:
+        """The scope's own restriction."""
+        found = self.state.record.restriction if self.enabled else None
+        return None if found is None or found.advised else found
+
+    @property
+    def trial(self) -> Trial | None:
+        """The scope's own trial."""
+        return self.state.record.trial if self.enabled else None
+
+    @property
     def own(self) -> WellbeingState:
         """The own state."""
         return self.state.record.state
@@ -69,14 +79,16 @@ class ScopeRow:
     def badness(self) -> int:
         """How much it needs attention; 0: not at all."""
         if self.hold is not None:
-            return 6
+            return 7
         if self.own is WellbeingState.DISTRESSED:
+            return 6
+        if self.restriction is not None or self.trial is not None:
             return 5
         if self.advice is not None:
             return 4
         if self.own > WellbeingState.HEALTHY:
             return 1 + self.own
-        return 1 if self.state.closed else 0
+        return 1 if self.state.closed or self.restricted else 0
 
     def has(self, wanted: str) -> bool:
         """Whether the state filter ``wanted`` selects the scope; empty: it selects all."""
@@ -85,6 +97,8 @@ class ScopeRow:
                 return True
             case "paused":
                 return self.state.closed
+            case "restricted":
+                return self.restricted
             case "advised":
                 return self.state.advised and not self.state.closed
             case "waiting":
@@ -141,6 +155,7 @@ class Counts:
         total: known scopes.
         held: scopes with a hold of their own.
         paused: scopes whose gate is closed, by themselves or by an ancestor.
+        restricted: scopes whose gate is restricted or on trial, by themselves or by an ancestor.
         advised: scopes with an advised hold of their own.
         waiting: requests that wait.
     """
@@ -148,6 +163,7 @@ class Counts:
     total: int
     held: int
     paused: int
+    restricted: int
     advised: int
     waiting: int
 
@@ -175,7 +191,14 @@ def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> li
 
     def rows_of(chunk: list[Gate]) -> list[ScopeRow]:
         return [
-            ScopeRow(gate.scope, gate.state, gate.waiting, gate.policy.enabled)
+            ScopeRow(
+                gate.scope,
+                gate.state,
+                gate.waiting,
+                gate.policy.enabled,
+                gate.is_restricted,
+                gate.admit_per_sec,
+            )
             for gate in chunk
             if lies_within(gate.scope, scope)
         ]
@@ -185,14 +208,15 @@ def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> li
 
 def count_rows(rows: Iterable[ScopeRow]) -> Counts:
     """Count ``rows`` by condition."""
-    total = held = paused = advised = waiting = 0
+    total = held = paused = restricted = advised = waiting = 0
     for row in rows:
         total += 1
         waiting += row.waiting
         held += row.hold is not None
         paused += row.state.closed
+        restricted += row.restricted
         advised += row.advice is not None and not row.state.closed
-    return Counts(total, held, paused, advised, waiting)
+    return Counts(total, held, paused, restricted, advised, waiting)
 
 
 def build_tree(
@@ -294,6 +318,16 @@ def holders_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[
     """The entries of scopes with a hold of their own, those that stop the most first."""
     held = (entries[row.scope] for row in rows if row.hold is not None)
     return list(in_order(held, lambda one: (-one.waiting, -one.paused, one.path)))
+
+
+def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of scopes with a restriction or a trial of their own, those where most wait first."""
+    found = (
+        entries[row.scope]
+        for row in rows
+        if (row.restriction is not None or row.trial is not None) and not row.state.closed
+    )
+    return list(in_order(found, lambda one: (-one.waiting, one.path)))
 
 
 def advised_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:

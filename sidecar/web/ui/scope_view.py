@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sidecar.config import UiLink
 from sidecar.core.scope import ancestors_of
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import EMPTY, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+from sidecar.core.values import EMPTY, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
 from sidecar.gates.gate import Gate, GateState
 from sidecar.runtime.controller import Controller
 from sidecar.store import HistoryEntry, HistoryQuery
@@ -44,6 +44,9 @@ class ScopeView:
         suppressed: why it is not paused although its policy would pause it; None: that is not so.
         gates_above: ``open`` or ``closed`` of each known ancestor with a hold of its own, by scope.
         engines: name of each engine of the scope, and whether it agrees with the gate.
+        restricted: whether the gate is neither open nor closed.
+        rate: requests per second that the gate admits; None: as many as come, or none.
+        restricting: the ancestors whose restriction or trial the gate is under.
     """
 
     scope: str
@@ -58,11 +61,26 @@ class ScopeView:
     suppressed: dict[str, object] | None
     gates_above: dict[str, str]
     engines: list[tuple[str, bool]]
+    restricted: bool
+    rate: float | None
+    restricting: list[str]
 
     @property
     def gate(self) -> str:
-        """``open`` or ``closed``."""
-        return "closed" if self.state.closed else "open"
+        """``open``, ``restricted`` or ``closed``."""
+        if self.state.closed:
+            return "closed"
+        return "restricted" if self.restricted else "open"
+
+    @property
+    def restriction(self) -> Restriction | None:
+        """The restriction of the scope itself; it may be advised only."""
+        return self.record.restriction if self.enabled else None
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial of the scope itself."""
+        return self.record.trial if self.enabled else None
 
     @property
     def holds(self) -> list[Hold]:
@@ -117,6 +135,9 @@ def read_scope(controller: Controller, scope: str, engines: Iterable[tuple[str, 
             if one.record.hold is not None
         },
         [(name, agrees) for where, name, agrees in engines if where == scope],
+        gate.is_restricted,
+        gate.admit_per_sec,
+        list(dict.fromkeys(one.gate.scope for one in gate.limits if one.gate.scope != scope)),
     )
 
 
@@ -129,6 +150,8 @@ def _counters(gate: Gate) -> list[tuple[str, int]]:
         ("gone before the end of their wait", gate.abandoned),
         ("turned away", gate.rejected),
         ("wait now", gate.waiting),
+        ("reported as succeeded", gate.succeeded),
+        ("reported as failed", gate.failed),
     ]
 
 

@@ -17,6 +17,8 @@ _WIDTH = 1440
 _TRACKS = (
     ("Gate", ("pause", "resume"), "open"),
     ("Advice", ("advice", "advice_ended"), "none"),
+    ("Restriction", ("restriction",), "unrestricted"),
+    ("Trial", ("trial",), "none"),
     ("Own state", ("intervention",), "healthy"),
 )
 

@@ -30,6 +30,7 @@ from .scope_tree import (
     holders_of,
     page_of,
     read_rows,
+    restricted_of,
 )
 from .scope_view import (
     SIGNALS_SHOWN,
@@ -88,6 +89,7 @@ class PageViews:
         text, state, number = _filter()
         entries = build_tree(rows, text=text, state=state)
         holders, advised = holders_of(rows, entries), advised_of(rows, entries)
+        restricted = restricted_of(rows, entries)
         latest = self._service.history(HistoryQuery(limit=_LATEST_SIZE))
         return self._page(
             "overview.html",
@@ -96,6 +98,8 @@ class PageViews:
             root=entries[ROOT].row,
             holders=[self._holder(one) for one in holders[:_MAX_HOLDERS]],
             more_holders=max(0, len(holders) - _MAX_HOLDERS),
+            restricted=restricted[:_MAX_HOLDERS],
+            more_restricted=max(0, len(restricted) - _MAX_HOLDERS),
             advised=advised[:_MAX_HOLDERS],
             more_advised=max(0, len(advised) - _MAX_HOLDERS),
             warnings=self._warnings(),
