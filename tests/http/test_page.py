@@ -335,6 +335,28 @@ def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidec
         assert answer.headers["Content-Type"].startswith(kind)
 
 
+def test_a_restriction_and_a_trial_are_said_in_words() -> None:
+    policy = {
+        "restrict": {"concerned": 20},
+        "resume_trial": {"requests": 3, "secs": 60},
+        "pause_on_distressed": True,
+    }
+    with Sidecar({"defaults": policy}) as own:
+        own.claim("slow", "concerned", reason="too slow")
+        own.claim("slow/in", "cautious")
+        text = own.get("/").text
+        assert "2 restricted" in summary(text)
+        assert "Admits <b>20 requests a second</b>" in text
+        assert text.count("20 a second") == 2
+        assert "Restricted above, by" in own.get("/ui/scope/slow/in").text
+        assert own.get("/?state=restricted").text.count('<li class="row') == 2
+        own.claim("ill", "distressed", reason="too hot")
+        own.claim("ill", "healthy")
+        text = own.get("/ui/scope/ill").text
+        assert "3 requests may pass" in text
+        assert "too hot" in text
+
+
 def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
     config = {
         "alerts": {"watchdog": {"alertname": "Watchdog"}},

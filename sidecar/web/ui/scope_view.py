@@ -195,6 +195,8 @@ def timeline_of(
         "Gate": own,
         "Own state": view.record.state.label if view.known else WellbeingState.HEALTHY.label,
         "Advice": "advised" if view.record.advice is not None else "none",
+        "Restriction": "restricted" if view.record.restriction is not None else "unrestricted",
+        "Trial": "trial" if view.record.trial is not None else "open",
     }
     above = []
     for scope in ancestors_of(view.scope):

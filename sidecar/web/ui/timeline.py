@@ -15,11 +15,11 @@ MAX_ENTRIES = 400
 
 _WIDTH = 1440
 _TRACKS = (
-    ("Gate", ("pause", "resume"), "open"),
-    ("Advice", ("advice", "advice_ended"), "none"),
-    ("Restriction", ("restriction",), "unrestricted"),
-    ("Trial", ("trial",), "none"),
-    ("Own state", ("intervention",), "healthy"),
+    ("Gate", ("pause", "resume"), ("open",)),
+    ("Advice", ("advice", "advice_ended"), ("none",)),
+    ("Restriction", ("restriction",), ("unrestricted",)),
+    ("Trial", ("trial",), ("open", "closed")),
+    ("Own state", ("intervention",), ("healthy",)),
 )
 
 
@@ -80,12 +80,18 @@ def tracks_of(
     ]
     for scope, theirs in above:
         name = f"Gate of {scope or 'the root'}"
-        tracks.append(_track(name, theirs, ("pause", "resume"), "open", value=current[name], now=now))
+        tracks.append(_track(name, theirs, ("pause", "resume"), ("open",), value=current[name], now=now))
     return [track for track in tracks if track.spans]
 
 
 def _track(
-    name: str, entries: Sequence[HistoryEntry], kinds: tuple[str, ...], usual: str, *, value: str, now: float
+    name: str,
+    entries: Sequence[HistoryEntry],
+    kinds: tuple[str, ...],
+    usual: tuple[str, ...],
+    *,
+    value: str,
+    now: float,
 ) -> Track:
     changes = [entry for entry in reversed(entries) if entry.kind in kinds]
     # Of more entries than were read, the older ones are not known.
@@ -96,7 +102,7 @@ def _track(
         spans.append(_span(begin, entry.at, value, now))
         begin, value = entry.at, entry.new
     spans.append(_span(begin, now, value, now))
-    spans = [span for span in spans if span.value != usual and span.end > span.begin]
+    spans = [span for span in spans if span.value not in usual and span.end > span.begin]
     return Track(name, spans, _words(spans))
 
 
