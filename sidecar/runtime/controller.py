@@ -427,7 +427,7 @@ class Controller:
             record = self.core_state.records.get(scope)
             due = None
             if record is not None:
-                due = next_deadline(record, self.tree.gates[scope].policy)
+                due = next_deadline(record, self.tree.gates[scope].policy, self.clock.now())
             self._expiry_timer.schedule(scope, due)
             yield
 
