@@ -172,7 +172,18 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         engines=engines,
         imports=imports,
         hooks=hooks_of(checked.get("hooks", []), problems),
+        locations=_locations(checked),
     )
+
+
+def _locations(checked: dict[str, Any]) -> dict[str, str]:
+    lists = (("policies", checked), ("alerts.rules", checked.get("alerts", {})))
+    found = {
+        f"{name}[{index}]": one[""]
+        for name, section in lists
+        for index, one in enumerate(section.get(name.rpartition(".")[2], ()))
+    }
+    return found | ({"defaults": checked["defaults"][""]} if "defaults" in checked else {})
 
 
 def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

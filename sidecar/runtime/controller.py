@@ -75,7 +75,16 @@ class ShuttingDown(Exception):
     """The command came after the shutdown began."""
 
 
-@dataclass(slots=True)
+class _DecisionFailed(Exception):
+    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
+
+    def __init__(self, pending: _Pending, error: Exception) -> None:
+        super().__init__(str(error))
+        self.pending = pending
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
 class _Pending:
     command: Command
     answer: asyncio.Future[CommandOutcome]
@@ -264,32 +273,34 @@ class Controller:
                     self.loop.call_later(_AGAIN_SECS, self._expire, ())
                     continue
                 for pending in batch:
-                    if isinstance(pending.command, ShiftTime):
-                        # Nothing was shifted, so the step is reported again.
-                        self._clock_steps.put_back(pending.command.secs)
-                    if isinstance(pending.command, Expire):
-                        # A hold whose end was missed would never end.
-                        self.loop.call_later(_AGAIN_SECS, self._expire, pending.command.scopes)
+                    self._try_again_later(pending.command)
+
+    def _try_again_later(self, command: Command) -> None:
+        """Repeat what time alone asked for; a client repeats its own command."""
+        if isinstance(command, ShiftTime):
+            # Nothing was shifted, so the step is reported again.
+            self._clock_steps.put_back(command.secs)
+        if isinstance(command, Expire):
+            # A hold whose end was missed would never end.
+            self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
         self._prepend_time_shift(batch)
-        transaction = Transaction(self.core_state)
         for pending in batch:
             if isinstance(pending.command, ForgetScopes):
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
-        decided = await self._decide(batch, transaction)
+        decided, transaction = await self._decide(batch)
         try:
             await self._commit(transaction, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
                 if not isinstance(pending.command, Expire | ShiftTime):
                     _fail(pending, error)
-            transaction = Transaction(self.core_state)
             rest = [one for one, _ in decided if not one.answer.done()]
             self._prepend_time_shift(rest)
-            decided = await self._decide(rest, transaction)
+            decided, transaction = await self._decide(rest)
             self._unsaved_scopes |= transaction.records.keys()
             self._unsaved_tombstones |= transaction.tombstones
             self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
@@ -300,6 +311,27 @@ class Controller:
                 pending.answer.set_result(outcome)
 
     async def _decide(
+        self, batch: list[_Pending]
+    ) -> tuple[list[tuple[_Pending, CommandOutcome]], Transaction]:
+        """Decide ``batch``. A command that raises what it should not fails alone.
+
+        What it had changed is discarded with its transaction: the others are decided in a new one.
+        """
+        while True:
+            transaction = Transaction(self.core_state)
+            try:
+                return await self._decide_in(batch, transaction), transaction
+            except _DecisionFailed as failed:
+                if isinstance(failed.pending.command, ShiftTime):
+                    # The others would be decided on times that are not shifted.
+                    raise
+                self.counters.task_failures.record("writer")
+                # In place: the caller would otherwise try it again if a later step fails.
+                batch.remove(failed.pending)
+                _fail(failed.pending, failed.error)
+                self._try_again_later(failed.pending.command)
+
+    async def _decide_in(
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
@@ -505,6 +537,8 @@ def _apply_commands(
             decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))
+        except Exception as error:
+            raise _DecisionFailed(pending, error) from error
     return decided, refused
 
 

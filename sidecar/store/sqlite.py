@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -259,13 +260,18 @@ class SqliteStore:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
+            if db.in_transaction:
+                # The last rollback failed.
+                db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             work(db)
             db.execute("COMMIT")
         except Exception as error:
             # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            # If the rollback fails too, the next transaction tries it again.
+            with suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
@@ -347,7 +353,8 @@ class SqliteStore:
             raise StoreUnavailable(message)
         try:
             return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except Exception as error:
+            # A number too large for SQLite, or damaged text, raises other types.
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
 
