@@ -17,9 +17,9 @@ from sidecar.alerts import Matcher
 from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
 from sidecar.core.state import WellbeingState
-from sidecar.core.time_intervals import TimeInterval, parse_time_interval
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
+from .time_intervals import TimeInterval, parse_time_interval
 from .values import HOOK_EVENTS, ROLES, Listener
 
 Check = Callable[[object], object]

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
 from sidecar.core.errors import InvalidPolicy, closest_match
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
-from sidecar.core.time_intervals import TimeInterval
 
 from .errors import ConfigError
 from .files import file_problems
@@ -19,6 +18,7 @@ from .hooks import hooks_of
 from .names import require_unique_names
 from .schema import SCHEMA, Key, Section, SectionList
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
+from .time_intervals import TimeInterval
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,

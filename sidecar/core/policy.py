@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .errors import InvalidPolicy
 from .scope import ancestors_of
 from .state import WellbeingState
-from .time_intervals import TimeInterval, any_contains
 from .values import AdviceCause
 
 DENY_STATUSES = (401, 403, 429, 503)
 """The statuses that a refusal at a closed gate may have."""
+
+
+class TimeInterval(Protocol):
+    """A recurring time, as the config describes it."""
+
+    def contains(self, at: float) -> bool:
+        """Whether ``at``, seconds since the epoch, lies in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,9 @@ class Policy:
         cause = self.advises
         if cause is not None or not self.enabled:
             return cause
-        muted = any_contains(self.mute_time_intervals, now)
-        active = not self.active_time_intervals or any_contains(self.active_time_intervals, now)
+        muted = any(one.contains(now) for one in self.mute_time_intervals)
+        intervals = self.active_time_intervals
+        active = not intervals or any(one.contains(now) for one in intervals)
         return AdviceCause.MUTED if muted or not active else None
 
     @property

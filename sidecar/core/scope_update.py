@@ -399,7 +399,15 @@ class ScopeUpdate:
             new = Restriction(rate, reason, at, by.source, by.alertname, advised)
         self._restriction = new
         self.events.append(
-            RestrictionChanged(self._scope, at, old, new, by.source, by.reason, alertname=by.alertname)
+            RestrictionChanged(
+                self._scope,
+                at,
+                old,
+                new,
+                by.source,
+                new.reason if new else by.reason,
+                alertname=by.alertname,
+            )
         )
 
     def _begin_trial(self, hold: Hold, at: float) -> None:

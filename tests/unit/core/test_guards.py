@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.config.time_intervals import parse_time_interval
 from sidecar.core.commands import AlertFired, ClaimState, Command, Expire, ReceiveAlerts, Resume
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
-from sidecar.core.time_intervals import parse_time_interval
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import AdviceCause, ScopeRecord
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sidecar.core.time_intervals import InvalidTimeInterval, parse_time_interval
+from sidecar.config.time_intervals import InvalidTimeInterval, parse_time_interval
 
 
 def at(text: str, zone: str = "UTC") -> float:

@@ -3,14 +3,14 @@
 The syntax and the meaning are those of Alertmanager's ``timeinterval`` package (0.34): a moment lies in an
 interval if it lies in each of its parts that are given, and in a part if it lies in one of its ranges.
 
-Rules of this file: it reads no clock. Times are seconds since the epoch.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -97,11 +97,6 @@ def parse_time_interval(value: object) -> TimeInterval:
         _ranges("years", value.get("years"), lambda text: _number("years", text)),
         _location(value.get("location")),
     )
-
-
-def any_contains(intervals: Iterable[TimeInterval], at: float) -> bool:
-    """Whether ``at`` lies in one of ``intervals``."""
-    return any(interval.contains(at) for interval in intervals)
 
 
 def _lies_in(value: int, ranges: tuple[Range, ...]) -> bool:
