@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import GATE, STATES, Board, Panel, Row, interventions, line, pause_table, timeline, value
+from .panels import (
+    GATE,
+    STATES,
+    Board,
+    Panel,
+    Row,
+    advice,
+    interventions,
+    line,
+    pause_table,
+    timeline,
+    value,
+)
 from .queries import increase, quantile, rate
 
 S = 'scope=~"$scope"'
@@ -116,6 +128,7 @@ SCOPE = Board(
             ),
             bound=1,
         ),
+        *advice(S),
         Row("The engine: vLLM"),
         Panel(
             "Requests in the engine",
