@@ -20,6 +20,7 @@ from sidecar.web.gate.requests import READY as GATE_READY
 
 from .gate.responses import ended_response, ready_response, snapshot_response
 from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
+from .local_actor import with_local_actor
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
 from .retry_after import retry_after
@@ -200,7 +201,8 @@ class Application:
 
     async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
-            return await self._commands.respond(route, scope["path"], body, scope["state"]["identity"])
+            identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
+            return await self._commands.respond(route, scope["path"], body, identity)
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)
