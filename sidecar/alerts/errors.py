@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class InvalidNotification(ValueError):
-    """A body that is not a webhook notification of version 4.
+    """A body that is not a webhook notification of version 4 or 1.
 
     Alertmanager writes the message to its log. So the message has positions and types, but no values.
     """

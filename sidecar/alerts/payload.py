@@ -1,4 +1,4 @@
-"""Alertmanager's webhook payload, version 4.
+"""Alertmanager's webhook payload, version 4, and Grafana's, version 1.
 
 Unknown keys are ignored, so that a newer Alertmanager may add some. The whole payload is checked before any
 alert is applied. Lone surrogates, which JSON can express and UTF-8 cannot, become U+FFFD.
@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 from .errors import InvalidNotification, NotificationTooLarge
 
-VERSION = "4"
+VERSIONS = ("4", "1")
+"""Alertmanager's, and that of Grafana's contact point *webhook*, which sends the same members and more."""
 MAX_ALERTS = 10_000
 MAX_LABELS = 128
 MAX_LABEL_BYTES = 8_192
@@ -85,8 +86,8 @@ def parse_notification(
     """
     message = _object(_load(body), "body")
     version = _text(message, "version", "body")
-    if version != VERSION:
-        _refuse("version", f'must be "{VERSION}"')
+    if version not in VERSIONS:
+        _refuse("version", 'must be "4" (Alertmanager) or "1" (Grafana)')
     alerts = message.get("alerts")
     if not isinstance(alerts, list):
         _refuse("alerts", "is missing" if "alerts" not in message else f"must be a list, got {_type(alerts)}")

@@ -23,6 +23,7 @@ from sidecar.core.commands import (
     AcceptResolves,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     ReceiveAlerts,
@@ -38,7 +39,7 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Tombstone
+from sidecar.core.values import Tombstone, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
@@ -116,7 +117,8 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.on_client_rate = self._client_rate_changed
+        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
@@ -130,7 +132,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
-        self._changed_rates: dict[Gate, None] = {}
+        self._ended_ramps: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
@@ -244,8 +246,8 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._changed_rates:
-                await self._publish_client_rates()
+            if self._ended_ramps:
+                await self._publish_ended_ramps()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -395,18 +397,22 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
             self.counters.task_failures.record(name)
 
-    def _client_rate_changed(self, gate: Gate) -> None:
-        self._changed_rates[gate] = None
+    def _ramp_ended(self, gate: Gate) -> None:
+        self._ended_ramps[gate] = None
         self._wake.set()
 
-    async def _publish_client_rates(self) -> None:
-        """Publish the new client rates of ramps, with a new version of each snapshot."""
-        gates, self._changed_rates = self._changed_rates, {}
+    async def _publish_ended_ramps(self) -> None:
+        """Publish that ramps have ended, with a new version of each snapshot."""
+        gates, self._ended_ramps = self._ended_ramps, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in gates:
-            if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
+            if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
+
+    def _trial_ended(self, gate: Gate, trial: Trial, failure: str) -> None:
+        """The outcome of a trial is known."""
+        self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """``scopes`` without scopes at which requests were parked since they were found idle."""

@@ -23,7 +23,7 @@ from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
 """Identifies the file as a store of the sidecar."""
 
@@ -68,6 +68,10 @@ _MIGRATIONS: tuple[str, ...] = (
     """,
     # Holds may be marked as advised. An older sidecar would close gates for them.
     "",
+    """
+    ALTER TABLE scopes ADD COLUMN restriction TEXT;
+    ALTER TABLE scopes ADD COLUMN trial TEXT;
+    """,
 )
 
 T = TypeVar("T")
@@ -227,7 +231,9 @@ class SqliteStore:
             signals.setdefault(scope, {})[signal.source] = signal
         records = {
             scope: record_of(tuple(row), signals.get(scope, {}))
-            for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
+            for scope, *row in db.execute(
+                "SELECT scope, state, auto, manual, episode, restriction, trial FROM scopes"
+            )
         }
         tombstones = {
             source: Tombstone(float(ended_at), float(keep_until), float(received_at))
@@ -268,7 +274,7 @@ class SqliteStore:
         db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
         db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.rewritten)])
         db.executemany(
-            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
             (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
         )
         put, dropped = _changed_signals(batch)

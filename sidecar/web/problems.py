@@ -28,7 +28,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too-many-scopes": (503, "Too many scopes are known"),
     "invalid-scope": (400, "The path is not a valid scope"),
     "invalid-parameter": (400, "A query parameter is not valid"),
-    "invalid-notification": (400, "The notification is not a valid Alertmanager webhook of version 4"),
+    "invalid-notification": (400, "The notification is not a valid Alertmanager webhook"),
     "invalid-body": (400, "The body is not valid for this route"),
     "body-too-large": (413, "The body is too large"),
     "header-too-large": (431, "The request head is too large"),

@@ -6,10 +6,12 @@ import hashlib
 import itertools
 import json
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from harness.process import eventually
 from harness.sidecar import Sidecar
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
@@ -166,7 +168,12 @@ def test_an_alert_with_an_empty_segment_widens_nothing(sidecar: Sidecar, value: 
     assert sidecar.metric(counted) == before + 1
     for scope in ("", "a", "ns"):
         assert sidecar.status(scope)["signals"] == []
-    line = next(one for one in sidecar.logs("alert_misdirected") if one["alertname"] == f"Widening{value}")
+    line = eventually(
+        lambda: next(
+            (one for one in sidecar.logs("alert_misdirected") if one["alertname"] == f"Widening{value}"), None
+        ),
+        "it is logged",
+    )
     assert line["label"] == "wellbeing_scope"
 
 
@@ -231,3 +238,26 @@ def test_an_alert_that_no_rule_matches_is_logged_with_the_names_of_its_labels(tm
         assert 0 < len(lines) <= 20, "limited in rate"
         assert lines[0]["labels"] == ["alertname", "token"]
         assert not any("secret" in line for line in own.lines)
+
+
+def test_grafanas_contact_point_is_accepted_and_its_resolve_opens_the_gate(sidecar: Sidecar) -> None:
+    body = json.loads((FIXTURES / "30_DERIVED_grafana.json").read_text())
+    began = datetime.now(UTC).isoformat()
+    for alert in body["alerts"]:
+        alert["labels"]["wellbeing_scope"] = alert["labels"]["wellbeing_scope"].replace("team-a", "grafana")
+        alert["startsAt"] = began
+    body["alerts"][1]["endsAt"] = began
+    answer = sidecar.notify(json.dumps(body).encode())
+    assert answer.status_code == 200, answer.text
+    status = sidecar.status("grafana/llama")
+    assert (status["gate"], status["reason"]) == ("closed", "120 requests wait in llama")
+    assert status["signals"][0]["alertname"] == "High queue"
+    body["alerts"][0] |= {"status": "resolved", "endsAt": datetime.now(UTC).isoformat()}
+    sidecar.notify(json.dumps(body).encode())
+    sidecar.wait_for_gate("grafana/llama", "open")
+
+
+def test_another_version_is_refused_by_name(sidecar: Sidecar) -> None:
+    answer = sidecar.notify(b'{"version": "2", "alerts": []}')
+    assert answer.status_code == 400
+    assert 'version: must be "4" (Alertmanager) or "1" (Grafana)' in answer.json()["detail"]

@@ -9,6 +9,7 @@ from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause
+from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -32,6 +33,8 @@ _SCOPE = {
 WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
 
+_PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
+_PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
@@ -104,6 +107,7 @@ def _paths() -> Json:
     return {
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
+        **_scoped("/v1/admit", {"get": _admit()}),
         **_scoped("/v1/ready", {"get": _ready(), "head": _ready(head=True)}),
         **_scoped("/v1/authz", {method: _authz(head=method == "head") for method in _METHODS}),
         **_scoped("/v1/events", {"get": _events()}),
@@ -122,7 +126,7 @@ def _paths() -> Json:
         **_scoped("/v1/history", {"get": _history()}),
         "/v1/alerts": {
             "post": _command(
-                "Alertmanager's webhook, version 4",
+                "Alertmanager's webhook, version 4, or Grafana's, version 1",
                 "Notification",
                 "AlertCounts",
                 "invalid-notification",
@@ -185,6 +189,13 @@ def _gate(*, head: bool = False) -> Json:
                 "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
             _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
+            _query("priority", _PRIORITY, _PRIORITY_TEXT),
+            {
+                "name": "Wellbeing-Priority",
+                "in": "header",
+                "schema": _PRIORITY,
+                "description": "As `priority`, which overrides it.",
+            },
         ],
         "responses": _gate_responses(head=head),
     }
@@ -241,6 +252,25 @@ def _watch(*, head: bool = False) -> Json:
             "304": {"description": "The wait timed out without a change"},
         },
         "problems": ("too-many-watchers", "shutting-down"),
+    }
+
+
+def _admit() -> Json:
+    client = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    waiting = {"type": "string", "pattern": "^[0-9]:[0-9]{1,7}(,[0-9]:[0-9]{1,7})*$"}
+    return {
+        "summary": "How many of a client's waiting requests may pass now",
+        "description": "Answered as soon as at least one may pass, or the wait timed out. At a closed gate "
+        "the answer comes at once and is 0.",
+        "parameters": [
+            {**_query("client", client, "The id of the client, as in its reports."), "required": True},
+            {
+                **_query("waiting", waiting, "How many requests wait, by priority: `5:12,9:1`."),
+                "required": True,
+            },
+            _query("wait", {"type": "number", "minimum": 0, "default": 20}, "Seconds to wait at most."),
+        ],
+        "responses": {"200": _json("What may pass", {"$ref": "#/components/schemas/Admitted"})},
     }
 
 
@@ -373,17 +403,20 @@ def _schemas() -> Json:
     advice = {"reason": text, "since": time, "until": _or_null(time)}
     snapshot = {
         "scope": text,
-        "gate": {"enum": ["open", "closed"]},
+        "gate": {"enum": ["open", "restricted", "closed"]},
         "state": state,
         "effective_state": state,
         "reason": _or_null(text),
         "since": _or_null(time),
         "until": _or_null(time),
         "held_by": _or_null(text),
+        "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
         "advice": _or_null(_object(advice)),
         "version": count,
     }
-    counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
+    counts = dict.fromkeys(
+        ("requests", "blocked", "waited", "timed_out", "abandoned", "succeeded", "failed"), count
+    )
     signal = {
         "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
         "expires_at": _or_null(time), "ended_at": _or_null(time),
@@ -409,6 +442,7 @@ def _schemas() -> Json:
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
+        "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
         "advice": _or_null(
             _object(
                 {
@@ -442,6 +476,13 @@ def _schemas() -> Json:
         "GateSnapshot": _object(snapshot),
         "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
+        "Admitted": _object(
+            {
+                "admitted": count,
+                "share_per_sec": {"type": "number", "minimum": 0},
+                "trial": _or_null(text),
+            }
+        ),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),
         "ClaimState": _object(
@@ -466,6 +507,9 @@ def _schemas() -> Json:
                 **counts,
                 "acknowledged": _or_null(_object(counts, required=[])),
                 "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
+                "trial": _or_null(
+                    _object({"id": _or_null(text), "succeeded": count, "failed": count}, required=[])
+                ),
             },
             required=["client", "sequence"],
         ),
@@ -494,7 +538,7 @@ def _notification(text: Json, time: Json) -> Json:
     resolved = _object(ended, required=[*required, "endsAt"])
     alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
     members = {
-        "version": {"const": "4"},
+        "version": {"enum": ["4", "1"]},
         "receiver": text,
         "groupKey": text,
         "truncatedAlerts": {"type": "integer", "minimum": 0},

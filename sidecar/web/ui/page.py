@@ -17,11 +17,12 @@ table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top; }
 th, td { border-bottom: 1px solid #ddd; }
 .closed, .distressed { color: #b00020; font-weight: 600; }
-.concerned { color: #b25000; } .cautious { color: #7a6200; } .open, .healthy { color: #1b6e2d; }
+.concerned, .restricted { color: #b25000; } .cautious { color: #7a6200; } .open, .healthy { color: #1b6e2d; }
 .note { color: #666; } .blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c; }
 th, td { border-color: #333; }
-.closed, .distressed { color: #ff6b7d; } .concerned { color: #ff9f4a; } .cautious { color: #e5c84a; }
+.closed, .distressed { color: #ff6b7d; } .concerned, .restricted { color: #ff9f4a; }
+.cautious { color: #e5c84a; }
 .open, .healthy { color: #6fcf86; } .note { color: #999; } }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -52,7 +53,9 @@ the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
 <tbody>
 {% for one in scopes %}<tr>
 <td>{{ one.scope or "(root)" }}</td>
-<td class="{{ one.gate }}">{{ one.gate }}</td>
+<td class="{{ one.gate }}">{{ one.gate }}
+{% if one.admit_per_sec %}<div class="note">{{ one.admit_per_sec }} per second</div>{% endif %}
+{% if one.trial %}<div class="note">on trial</div>{% endif %}</td>
 <td class="{{ one.effective_state }}">{{ one.effective_state }}</td>
 <td>{{ one.reason or "" }}
 {% if one.held_by is not none and one.held_by != one.scope %}
@@ -64,7 +67,8 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 {% if one.signals | length > 5 %}
 <div class="note">and {{ one.signals | length - 5 }} more</div>
 {% endif %}</td>
-<td>{% if one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
+<td>{% if one.gate == "restricted" %}{{ one.until or "the state improves" }}
+{% elif one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
 <td>{{ one.counters.waiters }}</td>
 </tr>{% endfor %}
 </tbody>
@@ -117,4 +121,5 @@ def status_page(
 
 def _sort_key(one: Mapping[str, Any]) -> tuple[object, ...]:
     states = ("distressed", "concerned", "cautious", "healthy")
-    return one["gate"] != "closed", states.index(one["effective_state"]), one["scope"]
+    gates = ("closed", "restricted", "open")
+    return gates.index(one["gate"]), states.index(one["effective_state"]), one["scope"]

@@ -150,16 +150,15 @@ def test_a_pause_of_thousands_of_scopes_lets_others_run_and_is_seen_at_once() ->
     run(test)
 
 
-def test_clients_are_told_another_share_of_a_ramp() -> None:
+def test_watches_are_told_that_a_ramp_has_ended() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         await controller.submit(Pause("", "x", "op"))
         root, room = controller.tree.root, controller.waiting_room
-        root.clients["c"] = True
         await controller.submit(Resume("", "op"))
         watcher = One()
         room.watch(watcher, root, None, 60)
         version = root.version
-        room.on_client_rate(root)
+        room.admission.on_change(root)
         await watcher.ended.wait()
         assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]
