@@ -12,6 +12,7 @@ from .panels import (
     Board,
     Panel,
     Row,
+    advice,
     interventions,
     line,
     pause_table,
@@ -81,6 +82,7 @@ FLEET = Board(
             links=True,
         ),
         pause_table("Paused now", S, with_scope=True, width=16),
+        *advice(S),
         Row("Over time"),
         timeline(
             "State",

@@ -12,6 +12,7 @@ from .panels import (
     Board,
     Panel,
     Row,
+    advice,
     interventions,
     line,
     pause_table,
@@ -140,6 +141,7 @@ SCOPE = Board(
             ),
             bound=1,
         ),
+        *advice(S),
         Row("The engine: vLLM"),
         Panel(
             "Requests in the engine",

@@ -30,6 +30,8 @@ from .values import (
     ImportFields,
     LimitsConfig,
     Listener,
+    MetricsConfig,
+    RedisConfig,
     StoreConfig,
     TlsConfig,
     WatchdogConfig,
@@ -167,11 +169,24 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
+        redis=RedisConfig(**_only(checked.get("redis", {}), RedisConfig.__slots__)),
+        metrics=MetricsConfig(**_only(checked.get("metrics", {}), MetricsConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
         engines=engines,
         imports=imports,
         hooks=hooks_of(checked.get("hooks", []), problems),
+        locations=_locations(checked),
     )
+
+
+def _locations(checked: dict[str, Any]) -> dict[str, str]:
+    lists = (("policies", checked), ("alerts.rules", checked.get("alerts", {})))
+    found = {
+        f"{name}[{index}]": one[""]
+        for name, section in lists
+        for index, one in enumerate(section.get(name.rpartition(".")[2], ()))
+    }
+    return found | ({"defaults": checked["defaults"][""]} if "defaults" in checked else {})
 
 
 def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

@@ -141,9 +141,14 @@ class PolicyTable:
 
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
+        index = self.index_for(scope)
+        return self.defaults if index is None else self.rules[index][1]
+
+    def index_for(self, scope: str) -> int | None:
+        """The position of the rule that decides for ``scope``; None: the defaults do."""
         first = self._first
         matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
-        return self.rules[min(matching)][1] if matching else self.defaults
+        return min(matching) if matching else None
 
     def named_scopes(self) -> Iterable[str]:
         """The scopes that the config names. They are always known."""

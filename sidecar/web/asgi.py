@@ -24,6 +24,7 @@ from sidecar.web.gate.requests import (
     WATCH,
     GateRequest,
     check_parameters,
+    is_dry_run,
     scope_of,
 )
 from sidecar.web.gate.requests import READY as GATE_READY
@@ -215,6 +216,8 @@ class Application:
     async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
             identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
+            if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
+                return await self._commands.explain(body, identity)
             return await self._commands.respond(route, scope["path"], body, identity)
         except Problem as problem:
             self._count(problem, route, scope)

@@ -124,15 +124,7 @@ def _paths() -> Json:
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
-        "/v1/alerts": {
-            "post": _command(
-                "Alertmanager's webhook, version 4, or Grafana's, version 1",
-                "Notification",
-                "AlertCounts",
-                "invalid-notification",
-                "notification-too-large",
-            )
-        },
+        "/v1/alerts": {"post": _alerts()},
         "/metrics": {
             "get": _plain(
                 "Metrics for Prometheus",
@@ -303,6 +295,29 @@ def _command(
     }
 
 
+def _alerts() -> Json:
+    operation = _command(
+        "Alertmanager's webhook, version 4, or Grafana's, version 1",
+        "Notification",
+        "AlertCounts",
+        "invalid-notification",
+        "notification-too-large",
+    )
+    answers = [{"$ref": f"#/components/schemas/{name}"} for name in ("AlertCounts", "Explanation")]
+    return {
+        **operation,
+        "parameters": [
+            _query(
+                "dry_run",
+                {"enum": ["true", "false"], "default": "false"},
+                "Say for each alert which rule matches, state, scope, policy, effect and whom a pause would "
+                "stop now, and change nothing.",
+            )
+        ],
+        "responses": {"200": _json("Done and stored durably; or the explanation", {"anyOf": answers})},
+    }
+
+
 def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
@@ -439,6 +454,19 @@ def _schemas() -> Json:
         "text": text,
     }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
+    fleet = _object(
+        {
+            "sidecar": text,
+            "leader": _or_null(text),
+            "term": {"type": "integer"},
+            "store_up": {"type": "boolean"},
+            "applied_commit": {"type": "integer"},
+            "known_commit": {"type": "integer"},
+            "lag_secs": {"type": "number"},
+            "from_last_known": {"type": "boolean"},
+            "owed_records": {"type": "integer"},
+        }
+    )
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
@@ -461,6 +489,7 @@ def _schemas() -> Json:
     top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
+        "fleet": _or_null(fleet),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,
@@ -468,6 +497,7 @@ def _schemas() -> Json:
     below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
     alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    explained = _explained(text, time, count, state)
     return {
         "Problem": {
             **_object({"type": text, "title": text, "status": {"type": "integer"}, "detail": text}),
@@ -485,6 +515,7 @@ def _schemas() -> Json:
         ),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),
+        "Explanation": _object({"dry_run": {"const": True}, "alerts": _list(explained)}),
         "ClaimState": _object(
             {
                 "state": state,
@@ -522,6 +553,55 @@ def _waits(count: Json) -> Json:
     counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
     return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
+
+
+def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
+    """What the dry run says of one alert."""
+    maybe = _or_null(text)
+    failed = _object({"matcher": text, "label": text, "value": maybe})
+    rule = {"rule": text, "at": maybe, "matched": {"type": "boolean"}, "failed": _list(failed)}
+    source = {
+        "labels": _list(_object({"label": text, "value": maybe})),
+        "missing": maybe,
+        "cleaned": _list(_object({"value": text, "segment": text})),
+        "problem": maybe,
+    }
+    policy = {
+        "name": text, "match": maybe, "at": maybe, "acts_from": _or_null(state),
+        "pauses": {"type": "boolean"}, "settings": {"type": "object"},
+    }  # fmt: skip
+    affects = {
+        "scopes": count, "waiters": count, "requests_last_minute": _or_null(count), "names": _list(text),
+    }  # fmt: skip
+    return _object(
+        {
+            "fingerprint": text,
+            "alertname": maybe,
+            "status": {"enum": ["firing", "resolved"]},
+            "rules": _list(_object({**rule, "label": text, "value": maybe}, required=list(rule))),
+            "state": _or_null(state),
+            "reason": maybe,
+            "scope": maybe,
+            "scope_from": _or_null(_object(source)),
+            "policy": _or_null(_object(policy)),
+            "affects": _or_null(_object(affects)),
+            "outcome": text,
+            "effect": {
+                "enum": [
+                    "pauses",
+                    "advises",
+                    "resumes",
+                    "ends_advice",
+                    "restricts",
+                    "ends_restriction",
+                    "nothing",
+                ]
+            },
+            "why": text,
+            "text": text,
+            "until": _or_null(time),
+        }
+    )
 
 
 def _notification(text: Json, time: Json) -> Json:

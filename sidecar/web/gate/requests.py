@@ -28,7 +28,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     ADMIT: ("client", "waiting", "wait"),
     READY: (),
     "/v1/events": (),
-    "/v1/alerts": (),
+    "/v1/alerts": ("dry_run",),
     "/v1/reports": (),
     "/v1/state": (),
     "/v1/pause": (),
@@ -140,6 +140,18 @@ def check_parameters(route: str | None, query: str) -> None:
     allowed = PARAMETERS.get(route or "")
     if query and allowed is not None:
         _refuse_unknown(dict(parse_qsl(query, keep_blank_values=True)), allowed)
+
+
+def is_dry_run(query: str) -> bool:
+    """Whether the parameter ``dry_run`` is true.
+
+    Raises:
+        Problem: it is neither true nor false.
+    """
+    value = dict(parse_qsl(query, keep_blank_values=True)).get("dry_run", "false")
+    if value not in ("true", "false"):
+        raise Problem("invalid-parameter", f"dry_run: must be true or false, got {short_repr(value)}")
+    return value == "true"
 
 
 def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:

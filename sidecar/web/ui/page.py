@@ -18,12 +18,13 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top; }
 th, td { border-bottom: 1px solid #ddd; }
 .closed, .distressed { color: #b00020; font-weight: 600; }
 .concerned, .restricted { color: #b25000; } .cautious { color: #7a6200; } .open, .healthy { color: #1b6e2d; }
-.note { color: #666; } .blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
+.advice { color: #6a1b9a; } .note { color: #666; }
+.blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c; }
 th, td { border-color: #333; }
 .closed, .distressed { color: #ff6b7d; } .concerned, .restricted { color: #ff9f4a; }
 .cautious { color: #e5c84a; }
-.open, .healthy { color: #6fcf86; } .note { color: #999; } }
+.open, .healthy { color: #6fcf86; } .note { color: #999; } .advice { color: #ce93d8; } }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 SECURITY_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
@@ -46,7 +47,8 @@ _PAGE = Environment(autoescape=True).from_string(
 was never received: check its rule in Prometheus, and its route in Alertmanager.</p>{% endif %}
 {% if blind %}<p class="blind">Blind:
 the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
-<p>{{ total }} scopes, {{ closed }} closed, {{ waiting }} requests waiting.
+<p>{{ total }} scopes, {{ closed }} closed, {{ advised }} with an advised pause,
+{{ waiting }} requests waiting.
 {% if total > scopes | length %}The worst {{ scopes | length }} are shown.{% endif %}</p>
 <table>
 <thead><tr><th>scope</th><th>gate</th><th>state</th><th>why</th><th>until</th><th>waiting</th></tr></thead>
@@ -60,6 +62,11 @@ the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
 <td>{{ one.reason or "" }}
 {% if one.held_by is not none and one.held_by != one.scope %}
 <span class="note">(held by {{ one.held_by or "the root" }})</span>{% endif %}
+{% if one.advice %}<div class="advice">a pause is advised since {{ one.advice.since }}
+until {{ one.advice.until or "an operator resumes" }}, and not put ({{ one.advice.why }}):
+{{ one.advice.reason }}
+{% if one.advice.advised_by != one.scope %}
+<span class="note">(by {{ one.advice.advised_by or "the root" }})</span>{% endif %}</div>{% endif %}
 {% if one.suppressed %}<div class="note">{{ one.suppressed.text }}</div>{% endif %}
 {% for signal in one.signals[:5] %}
 <div class="note">{{ signal.alertname or "" }} {{ signal.source }}: {{ signal.state }}
@@ -109,6 +116,7 @@ def status_page(
         scopes=scopes[:MAX_SCOPES],
         total=len(scopes),
         closed=sum(one["gate"] == "closed" for one in scopes),
+        advised=sum(one["advice"] is not None for one in scopes),
         waiting=sum(one["counters"]["waiters"] for one in scopes),
         blind=status["blind"],
         watchdog=status["watchdog"],
