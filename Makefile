@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack audit bench unit lint demo loop wheel previews dashboards manifests docs format lock clean
+.PHONY: help run test real soak fuzz attack audit bench unit lint demo loop wheel previews dashboards manifests docs format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,6 +15,10 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes 
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
+	PYTHON=$(BIN)/python tests/real/fetch-sources
+	$(BIN)/python -m pytest tests/real $(ARGS)
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
