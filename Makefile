@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test real soak fuzz attack audit bench unit lint demo loop wheel previews dashboards manifests docs format lock clean
+.PHONY: help run test real soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes options
 	exec $(BIN)/wellbeing-sidecar serve $(ARGS)
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
 	PYTHON=$(BIN)/python tests/real/fetch-sources
@@ -23,8 +23,8 @@ real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' curr
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
 
-fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests
-	FUZZ_CASES=34000 $(BIN)/python -m pytest -s tests/http/test_fuzz.py $(ARGS)
+fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests, try each property on 20 times as many examples
+	FUZZ_CASES=34000 HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -s tests/http/test_fuzz.py tests/http/test_openapi.py tests/unit $(ARGS)
 
 audit: ## look up the locked dependencies among known vulnerabilities
 	$(PYTHON) -m venv $(VENV)/audit
@@ -36,6 +36,12 @@ attack: $(VENV)/.dev ## attack it with slow heads, clients that never read, huge
 
 bench: $(VENV)/.dev $(VENV)/.debian ## measure it beside nginx, nchan and others; ARGS=--short only shows that the benchmark works
 	$(BIN)/python -m bench $(ARGS)
+
+proxies: $(VENV)/.dev $(VENV)/.debian ## measure each proxy with and without the gate
+	$(BIN)/python -m bench.proxies $(ARGS)
+
+routes: $(VENV)/.dev ## read the routes of inference servers from their newest wheels into tests/fixtures/routes
+	$(BIN)/python tests/refresh-routes $(ARGS)
 
 unit: $(VENV)/.dev ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -69,9 +75,27 @@ format: $(VENV)/.dev ## format the code with ruff
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+python: ## run the tests of the client, the core and the gate on another Python; PYTHON=python3.14
+	$(PYTHON) -m venv --clear build/python
+	build/python/bin/python -m pip install -q '.[server]' fastapi hypothesis opentelemetry-sdk pytest
+	build/python/bin/python -m pytest -q -p no:cacheprovider tests/unit/client tests/unit/core tests/http/test_gate.py $(ARGS)
+
 wheel: $(VENV)/.made ## build the wheel into dist/
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
+
+release-check: test audit ## run all checks of a release, and build what it publishes into build/release
+	rm -rf build/release build/again
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/python -m pip install -q build check-wheel-contents cyclonedx-bom twine
+	$(VENV)/release/bin/python -m build -o build/release/dist . >/dev/null
+	$(VENV)/release/bin/python -m build -o build/again . >/dev/null
+	cd build/release/dist && sha256sum * | (cd ../../again && sha256sum -c)
+	$(VENV)/release/bin/twine check --strict build/release/dist/*
+	$(VENV)/release/bin/check-wheel-contents build/release/dist/*.whl
+	$(VENV)/release/bin/cyclonedx-py requirements requirements.lock --output-reproducible -o build/release/sbom.json
+	$(BIN)/helm package deploy/helm/wellbeing-sidecar --destination build/release/chart
+	$(BIN)/python -m deploy.release_notes > build/release/notes.md
 
 lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \

@@ -11,6 +11,7 @@ from .panels import (
     Board,
     Panel,
     Row,
+    advice,
     interventions,
     line,
     pause_table,
@@ -75,6 +76,7 @@ FLEET = Board(
             links=True,
         ),
         pause_table("Paused now", S, with_scope=True, width=16),
+        *advice(S),
         Row("Over time"),
         timeline(
             "State",

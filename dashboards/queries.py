@@ -26,6 +26,11 @@ def increase(counter: str, by: str, window: str) -> str:
     return f"max by ({by}) (clamp_min({counter} - ({counter} offset {window} or {counter} * 0), 0))"
 
 
+def share(counter: str, window: str) -> str:
+    """The share of ``window`` that ``counter``, in seconds, grew by, by scope; at most 1."""
+    return f"max by (scope) (clamp_max(rate({counter}[{window}]), 1))"
+
+
 def rate(counter: str, by: str = "") -> str:
     """How much ``counter`` grows per second, added up over all series or by the labels ``by``."""
     grouping = f" by ({by}) " if by else ""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import GATE, STATES, Board, Panel, Row, interventions, line, pause_table, timeline, value
+from .panels import (
+    GATE,
+    STATES,
+    Board,
+    Panel,
+    Row,
+    advice,
+    interventions,
+    line,
+    pause_table,
+    timeline,
+    value,
+)
 from .queries import increase, quantile, rate
 
 S = 'scope=~"$scope"'
@@ -70,6 +82,18 @@ SCOPE = Board(
             ),
             unit="reqps",
         ),
+        Panel(
+            "Admitted at a rate",
+            "Requests per second that a restriction or a resume ramp admits.",
+            ((f"min(wellbeing_admit_per_second{{{S}}})", "per second"),),
+            unit="reqps",
+        ),
+        Panel(
+            "Outcomes",
+            "Admitted requests, as clients and middlewares reported them: failed are a 5xx or an exception.",
+            ((f"sum by (outcome) (rate(wellbeing_admitted_total{{{S}}}[$__rate_interval]))", "{{outcome}}"),),
+            unit="reqps",
+        ),
         line("Waiting over time", "Requests that wait.", f"sum(wellbeing_waiters{{{S}}})", "waiting"),
         Panel(
             "Waits, all scopes",
@@ -104,6 +128,7 @@ SCOPE = Board(
             ),
             bound=1,
         ),
+        *advice(S),
         Row("The engine: vLLM"),
         Panel(
             "Requests in the engine",

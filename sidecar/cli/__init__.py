@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from sidecar.import_clash import refuse_another_sidecar
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name.
@@ -15,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: one of `sidecar.cli.exit_statuses`.
     """
+    refuse_another_sidecar()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         # Imports happen here, so that a signal during an import is handled like any other.

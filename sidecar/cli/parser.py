@@ -12,6 +12,7 @@ from sidecar import __version__
 from . import (
     backtest,
     check_config,
+    explain,
     gate,
     hash_password,
     history,
@@ -114,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_gate(commands)
     _add_mcp(commands)
+    _add_explain(commands)
     _add_backtest(commands)
     return parser
 
@@ -139,15 +141,19 @@ def _add_client(
     *examples: str,
     without_scope: str = "the root, which stands for everything",
     as_json: bool = True,
+    with_scope: bool = True,
 ) -> argparse.ArgumentParser:
     parser = _add(commands, name, summary, run, *examples)
-    parser.add_argument(
-        "scope",
-        nargs="?",
-        default="",
-        metavar="SCOPE",
-        help=f"for instance team-a/llama (without one: {without_scope})",
-    )
+    if with_scope:
+        parser.add_argument(
+            "scope",
+            nargs="?",
+            default="",
+            metavar="SCOPE",
+            help=f"for instance team-a/llama (without one: {without_scope})",
+        )
+    else:
+        parser.set_defaults(scope="")
     connection = parser.add_argument_group("connection")
     connection.add_argument(
         "--url",
@@ -175,6 +181,27 @@ def _add_client(
 
 def _add_all(parser: argparse.ArgumentParser, effect: str) -> None:
     parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
+
+
+def _add_explain(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "explain",
+        "say what an alert would do, and why, without doing it",
+        explain.run,
+        "explain --label alertname=QueueGrows --label severity=critical --label wellbeing_scope=llama",
+        "explain --file notification.json --config sidecar.yaml",
+        with_scope=False,
+    )
+    pair: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
+    parser.add_argument("--label", help="a label of the alert; may be given several times", **pair)
+    parser.add_argument("--annotation", help="an annotation of the alert; likewise", **pair)
+    parser.add_argument("--file", metavar="FILE", help="a captured body of the webhook; -: standard input")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="decide by this config and an empty state, without a running sidecar",
+    )
 
 
 def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's

@@ -1,5 +1,10 @@
 """The client for inference workers: the gate, and agents' own claims. It needs only Python."""
 
+# ruff: noqa: E402 - first of all, whether this is the package that it should be.
+from sidecar.import_clash import refuse_another_sidecar
+
+refuse_another_sidecar()
+
 from .agent import Agent
 from .errors import InferencePaused, TooManyWaiting
 from .gate import Gate

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from sidecar.alerts import Matcher
 from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
+from sidecar.core.state import WellbeingState
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
 from .values import HOOK_EVENTS, ROLES, Listener
@@ -80,6 +81,32 @@ def rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
         raise _invalid("a number of at least 0", value)
     return float(value)
+
+
+def restrict(value: object) -> tuple[tuple[WellbeingState, float], ...]:
+    """A mapping of states to requests per second."""
+    states = [state for state in WellbeingState if state is not WellbeingState.HEALTHY]
+    names = ", ".join(state.label for state in states)
+    if not isinstance(value, dict):
+        raise _invalid(f"a mapping of {names} to requests per second", value)
+    found = []
+    for key, one in value.items():
+        state = next((state for state in states if state.label == key), None)
+        if state is None:
+            raise ValueError(f"{short_repr(key)}: no such state to restrict: the states are {names}")
+        is_number = isinstance(one, int | float) and not isinstance(one, bool)
+        if not is_number or not 0 < one <= 1e6:  # noqa: PLR2004
+            wanted = "a number above 0 and at most 1000000, in requests per second"
+            raise ValueError(f"{key}: {_invalid(wanted, one)}")
+        found.append((state, float(one)))
+    return tuple(sorted(found))
+
+
+def trial_requests(value: object) -> int:
+    """A number of requests; 0: none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**6:
+        raise _invalid("a whole number of at least 0", value)
+    return value
 
 
 def text(value: object) -> str:

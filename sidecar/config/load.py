@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
 from sidecar.core.errors import InvalidPolicy
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 
 from .errors import ConfigError
 from .files import file_problems
@@ -171,7 +171,18 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         engines=engines,
         imports=imports,
         hooks=hooks_of(checked.get("hooks", []), problems),
+        locations=_locations(checked),
     )
+
+
+def _locations(checked: dict[str, Any]) -> dict[str, str]:
+    lists = (("policies", checked), ("alerts.rules", checked.get("alerts", {})))
+    found = {
+        f"{name}[{index}]": one[""]
+        for name, section in lists
+        for index, one in enumerate(section.get(name.rpartition(".")[2], ()))
+    }
+    return found | ({"defaults": checked["defaults"][""]} if "defaults" in checked else {})
 
 
 def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -307,7 +318,8 @@ def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[st
 
 def _policy(base: Policy, checked: dict[str, Any], path: str, problems: list[str]) -> Policy:
     try:
-        return Policy(**{**asdict(base), **_only(checked, Policy.__slots__)})
+        trial = replace(base.resume_trial, **_only(checked.get("resume_trial", {}), TrialPolicy.__slots__))
+        return replace(base, **{**_only(checked, Policy.__slots__), "resume_trial": trial})
     except InvalidPolicy as error:
         problems.append(f"{checked['']}: {path}{error}")
         return base

@@ -26,6 +26,7 @@ from .checks import (
     path,
     positive_seconds,
     rate,
+    restrict,
     roles,
     scope,
     seconds,
@@ -33,6 +34,7 @@ from .checks import (
     store,
     text,
     texts,
+    trial_requests,
     url,
     urls,
 )
@@ -121,6 +123,32 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         "number",
         _POLICY.resume_ramp_per_sec,
         "waiting requests admitted per second after a resume; 0: all at once",
+    ),
+    "restrict": Key(
+        restrict,
+        "mapping",
+        {},
+        "requests per second that are admitted at an own state, if nothing closes the gate: a mapping of "
+        "cautious, concerned and distressed to numbers above 0. A worse state without a number has that of "
+        "the next better one",
+    ),
+    "resume_trial": Section(
+        {
+            "requests": Key(
+                trial_requests,
+                "number",
+                _POLICY.resume_trial.requests,
+                "after a recovery so many requests are admitted first; if one fails, the scope is paused "
+                "again; 0: no trial",
+            ),
+            "secs": Key(
+                positive_seconds,
+                "duration",
+                _POLICY.resume_trial.secs,
+                "the gate opens after this without a failure; after a failure the next trial begins this "
+                "much later, then twice as much, at most max_pause_secs",
+            ),
+        }
     ),
     "deny_status": Key(
         one_number_of(*DENY_STATUSES),

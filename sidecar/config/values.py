@@ -336,9 +336,15 @@ class Listener:
         host = self.address.rpartition(":")[0].strip("[]")
         try:
             # A name such as 127.example.com may be any machine.
-            return host == "localhost" or ip_address(host).is_loopback
+            return host == "localhost" or _is_loopback(host)
         except ValueError:
             return False
+
+
+def _is_loopback(host: str) -> bool:
+    address = ip_address(host)
+    # ::ffff:127.0.0.1 is 127.0.0.1, which Python 3.12 and earlier do not say.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +443,7 @@ class Config:
         imports: controllers whose counts and state are imported.
         hooks: HTTP endpoints that are told of events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
+        locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
@@ -453,3 +460,4 @@ class Config:
     imports: tuple[ImportConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     external_url: str = ""
+    locations: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -15,6 +15,7 @@ from .commands import (
     ClaimState,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     Pause,
@@ -42,7 +43,7 @@ SWEEP_SECS = 60.0
 class Transaction(StateDelta):
     """Commands that are decided but not applied. `StateDelta` has their changes."""
 
-    def apply_command(self, command: Command, now: float) -> CommandOutcome:
+    def apply_command(self, command: Command, now: float) -> CommandOutcome:  # noqa: C901 - one case a command
         """Decide ``command`` at ``now``, seconds since the epoch.
 
         Raises:
@@ -64,6 +65,12 @@ class Transaction(StateDelta):
             case Resume():
                 return self._in_scope(
                     command.scope, now, lambda update: update.resume(command.reason, command.by)
+                )
+            case EndTrial():
+                if self.record(command.scope) is None:
+                    return CommandOutcome()
+                return self._in_scope(
+                    command.scope, now, lambda update: update.end_trial(command.since, command.failure)
                 )
             case Expire():
                 return self._expire(command.scopes, now)

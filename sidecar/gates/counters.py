@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
 
+from .admission import PRIORITIES
+
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 COMMIT_BOUNDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -50,6 +52,8 @@ class Counters:
 
     def __init__(self) -> None:
         self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
+        # How waits ended, by priority.
+        self.by_priority = [dict.fromkeys(WAIT_OUTCOMES, 0) for _ in range(PRIORITIES)]
         self.reaction = Histogram(REACTION_BOUNDS)
         self.commits = Histogram(COMMIT_BOUNDS)
         self.notifications: Counter[str] = Counter(

@@ -57,6 +57,7 @@ class ProcessMetrics:
         """All families."""
         counters = self._source.controller.counters
         yield self._waits.family(counters)
+        yield from _priorities(counters)
         yield from _webhook(counters)
         yield from _alertmanager(counters)
         yield from _reports(counters)
@@ -111,6 +112,18 @@ class _Waits:
                 _add(self._family, [outcome], histogram)
             self._values = values
         return self._family
+
+
+def _priorities(counters: Counters) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "wellbeing_blocked_requests_by_priority",
+        "How the waits of blocked requests ended, by priority, of requests that wait in the sidecar.",
+        labels=["priority", "outcome"],
+    )
+    for priority, outcomes in enumerate(counters.by_priority):
+        for outcome, count in outcomes.items():
+            ended.add_metric([str(priority), outcome], count)
+    yield ended
 
 
 def _webhook(counters: Counters) -> Iterator[Metric]:

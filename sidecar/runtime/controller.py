@@ -23,6 +23,7 @@ from sidecar.core.commands import (
     AcceptResolves,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     ReceiveAlerts,
@@ -38,7 +39,7 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Tombstone
+from sidecar.core.values import Tombstone, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
@@ -74,7 +75,16 @@ class ShuttingDown(Exception):
     """The command came after the shutdown began."""
 
 
-@dataclass(slots=True)
+class _DecisionFailed(Exception):
+    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
+
+    def __init__(self, pending: _Pending, error: Exception) -> None:
+        super().__init__(str(error))
+        self.pending = pending
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
 class _Pending:
     command: Command
     answer: asyncio.Future[CommandOutcome]
@@ -116,7 +126,8 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.on_client_rate = self._client_rate_changed
+        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
@@ -130,7 +141,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[_Pending] = []
-        self._changed_rates: dict[Gate, None] = {}
+        self._ended_ramps: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
@@ -244,8 +255,8 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._changed_rates:
-                await self._publish_client_rates()
+            if self._ended_ramps:
+                await self._publish_ended_ramps()
             if not self._pending:
                 self._wake.clear()
                 await self._wake.wait()
@@ -262,32 +273,34 @@ class Controller:
                     self.loop.call_later(_AGAIN_SECS, self._expire, ())
                     continue
                 for pending in batch:
-                    if isinstance(pending.command, ShiftTime):
-                        # Nothing was shifted, so the step is reported again.
-                        self._clock_steps.put_back(pending.command.secs)
-                    if isinstance(pending.command, Expire):
-                        # A hold whose end was missed would never end.
-                        self.loop.call_later(_AGAIN_SECS, self._expire, pending.command.scopes)
+                    self._try_again_later(pending.command)
+
+    def _try_again_later(self, command: Command) -> None:
+        """Repeat what time alone asked for; a client repeats its own command."""
+        if isinstance(command, ShiftTime):
+            # Nothing was shifted, so the step is reported again.
+            self._clock_steps.put_back(command.secs)
+        if isinstance(command, Expire):
+            # A hold whose end was missed would never end.
+            self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
 
     async def _write_batch(self, batch: list[_Pending]) -> None:
         self._prepend_time_shift(batch)
-        transaction = Transaction(self.core_state)
         for pending in batch:
             if isinstance(pending.command, ForgetScopes):
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
-        decided = await self._decide(batch, transaction)
+        decided, transaction = await self._decide(batch)
         try:
             await self._commit(transaction, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
                 if not isinstance(pending.command, Expire | ShiftTime):
                     _fail(pending, error)
-            transaction = Transaction(self.core_state)
             rest = [one for one, _ in decided if not one.answer.done()]
             self._prepend_time_shift(rest)
-            decided = await self._decide(rest, transaction)
+            decided, transaction = await self._decide(rest)
             self._unsaved_scopes |= transaction.records.keys()
             self._unsaved_tombstones |= transaction.tombstones
             self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
@@ -298,6 +311,27 @@ class Controller:
                 pending.answer.set_result(outcome)
 
     async def _decide(
+        self, batch: list[_Pending]
+    ) -> tuple[list[tuple[_Pending, CommandOutcome]], Transaction]:
+        """Decide ``batch``. A command that raises what it should not fails alone.
+
+        What it had changed is discarded with its transaction: the others are decided in a new one.
+        """
+        while True:
+            transaction = Transaction(self.core_state)
+            try:
+                return await self._decide_in(batch, transaction), transaction
+            except _DecisionFailed as failed:
+                if isinstance(failed.pending.command, ShiftTime):
+                    # The others would be decided on times that are not shifted.
+                    raise
+                self.counters.task_failures.record("writer")
+                # In place: the caller would otherwise try it again if a later step fails.
+                batch.remove(failed.pending)
+                _fail(failed.pending, failed.error)
+                self._try_again_later(failed.pending.command)
+
+    async def _decide_in(
         self, batch: list[_Pending], transaction: Transaction
     ) -> list[tuple[_Pending, CommandOutcome]]:
         now = self.clock.now()
@@ -395,18 +429,22 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
             self.counters.task_failures.record(name)
 
-    def _client_rate_changed(self, gate: Gate) -> None:
-        self._changed_rates[gate] = None
+    def _ramp_ended(self, gate: Gate) -> None:
+        self._ended_ramps[gate] = None
         self._wake.set()
 
-    async def _publish_client_rates(self) -> None:
-        """Publish the new client rates of ramps, with a new version of each snapshot."""
-        gates, self._changed_rates = self._changed_rates, {}
+    async def _publish_ended_ramps(self) -> None:
+        """Publish that ramps have ended, with a new version of each snapshot."""
+        gates, self._ended_ramps = self._ended_ramps, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in gates:
-            if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
+            if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
+
+    def _trial_ended(self, gate: Gate, trial: Trial, failure: str) -> None:
+        """The outcome of a trial is known."""
+        self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """``scopes`` without scopes at which requests were parked since they were found idle."""
@@ -499,6 +537,8 @@ def _apply_commands(
             decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))
+        except Exception as error:
+            raise _DecisionFailed(pending, error) from error
     return decided, refused
 
 

@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +24,7 @@ from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
 """Identifies the file as a store of the sidecar."""
 
@@ -68,6 +69,10 @@ _MIGRATIONS: tuple[str, ...] = (
     """,
     # Holds may be marked as advised. An older sidecar would close gates for them.
     "",
+    """
+    ALTER TABLE scopes ADD COLUMN restriction TEXT;
+    ALTER TABLE scopes ADD COLUMN trial TEXT;
+    """,
 )
 
 T = TypeVar("T")
@@ -227,7 +232,9 @@ class SqliteStore:
             signals.setdefault(scope, {})[signal.source] = signal
         records = {
             scope: record_of(tuple(row), signals.get(scope, {}))
-            for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
+            for scope, *row in db.execute(
+                "SELECT scope, state, auto, manual, episode, restriction, trial FROM scopes"
+            )
         }
         tombstones = {
             source: Tombstone(float(ended_at), float(keep_until), float(received_at))
@@ -253,13 +260,18 @@ class SqliteStore:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
+            if db.in_transaction:
+                # The last rollback failed.
+                db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             work(db)
             db.execute("COMMIT")
         except Exception as error:
             # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            # If the rollback fails too, the next transaction tries it again.
+            with suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
@@ -268,7 +280,7 @@ class SqliteStore:
         db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
         db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.rewritten)])
         db.executemany(
-            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
             (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
         )
         put, dropped = _changed_signals(batch)
@@ -341,7 +353,8 @@ class SqliteStore:
             raise StoreUnavailable(message)
         try:
             return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except Exception as error:
+            # A number too large for SQLite, or damaged text, raises other types.
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
 

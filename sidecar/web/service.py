@@ -22,6 +22,7 @@ from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.gates.request_rates import RequestRates
 from sidecar.hooks.dispatcher import Hooks
 from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
@@ -114,6 +115,9 @@ class Service:
             max_clients=self.config.limits.max_clients,
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.request_rates = RequestRates(
+            self._loop, self.controller.tree.gates, self.controller.counters.task_failures
+        )
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
         self.hooks = Hooks(self.controller)
         await self.hooks.start(self.config.hooks, base_url(self.config))
@@ -174,6 +178,7 @@ class Service:
         await self.imports.stop()
         await self.hooks.stop()
         self.reports.stop()
+        self.request_rates.stop()
         await self.alerting.stop()
         await self.controller.stop()
 

@@ -120,7 +120,7 @@ def build(dockerfile: Path, context: Path, folder: Path) -> Stage:
             arguments.setdefault(key, default)
         elif name == "FROM":
             image, _, alias = value.partition(" AS ")
-            assert image.startswith("python:"), image
+            assert image.startswith(("python:", "busybox:")), image
             stage = Stage(
                 folder / (alias or "image"),
                 {"PATH": f"{PYTHON}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},

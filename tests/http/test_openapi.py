@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.examples import THOROUGH, examples
 from harness.sidecar import Sidecar
 from sidecar.web.api.openapi import openapi
 from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
@@ -67,7 +68,7 @@ def test_it_answers_whatever_comes_as_it_says(sidecar: Sidecar, paths: str, chec
         "--include-path-regex",
         paths,
         "--max-examples",
-        "25",
+        str(examples(4)),
         "--seed",
         "1",
         "--request-timeout",
@@ -75,7 +76,12 @@ def test_it_answers_whatever_comes_as_it_says(sidecar: Sidecar, paths: str, chec
     ]
     command += ["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all", *checks]
     done = subprocess.run(
-        command, check=False, cwd=sidecar.config_path.parent, capture_output=True, text=True, timeout=120
+        command,
+        check=False,
+        cwd=sidecar.config_path.parent,
+        capture_output=True,
+        text=True,
+        timeout=900 if THOROUGH else 300,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert yaml.safe_load(sidecar.get("/openapi.json").text)

@@ -9,7 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import Config, ConfigError, describe, describe_pausing, load_config, parse_duration
+from sidecar.config import (
+    Config,
+    ConfigError,
+    Listener,
+    describe,
+    describe_pausing,
+    load_config,
+    parse_duration,
+)
 from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
 
@@ -212,3 +220,16 @@ def test_whatever_is_written_is_a_config_or_a_config_error(tmp_path_factory, tex
         load_config(path, {})
     except ConfigError as error:
         assert error.problems  # noqa: PT017 - it may be accepted as well
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("127.0.0.1:1", True),
+        ("[::1]:1", True),
+        ("[::ffff:127.0.0.1]:1", True),
+        ("[::ffff:10.0.0.1]:1", False),
+    ],
+)
+def test_only_loopback_is_local(address: str, is_local: bool) -> None:
+    assert Listener(address).is_local is is_local

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.clock import rfc3339
-from sidecar.core.values import Hold, Signal
+from sidecar.core.values import Hold, Signal, Trial
 from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
@@ -98,6 +98,7 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
         "signals": [_signal(signal) for signal in record.signals.values()],
         "advice": _advice(gate),
         "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold and not hold.advised],
+        "trial": _trial(record.trial),
         "suppressed": suppressed_pause(gate),
         "counters": _counters(gate, now),
     }
@@ -112,6 +113,17 @@ def _signal(signal: Signal) -> dict[str, object]:
         "since": rfc3339(signal.since),
         "expires_at": None if signal.expires_at is None else rfc3339(signal.expires_at),
         "ended_at": None if signal.ended_at is None else rfc3339(signal.ended_at),
+    }
+
+
+def _trial(trial: Trial | None) -> dict[str, object] | None:
+    if trial is None:
+        return None
+    return {
+        "requests": trial.requests,
+        "since": rfc3339(trial.since),
+        "until": rfc3339(trial.until),
+        "reason": trial.reason,
     }
 
 
@@ -154,6 +166,8 @@ def _counters(gate: Gate, now: float) -> dict[str, object]:
         "requests_timed_out": gate.timed_out,
         "requests_abandoned": gate.abandoned,
         "requests_rejected": gate.rejected,
+        "requests_succeeded": gate.succeeded,
+        "requests_failed": gate.failed,
         "waiters": gate.waiting,
         "current_pause_duration_secs": round(gate.paused_for(now), 3),
     }

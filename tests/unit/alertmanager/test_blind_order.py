@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.alertmanager.notifications import AlertInterpreter
 from sidecar.alertmanager.watchdog import Watchdog
 from sidecar.alerts import Alert, Notification
@@ -111,7 +112,7 @@ def splittings(draw, names):
     return [(group, draw(st.sampled_from([0.0, 1.0, 7.0]))) for group in groups]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.data(), NAMES, st.booleans())
 def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, resumed) -> None:
     again = data.draw(st.sets(st.sampled_from(sorted(names)))) if names else set()

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.backtest import repeats
 from sidecar.backtest.alertmanager_delays import firing_alerts
 from sidecar.backtest.periods import AlertPeriod
@@ -33,7 +34,7 @@ def pauses(spans: list[tuple[int, int]], urls: tuple[str, ...]) -> list:
 
 
 @pytest.mark.parametrize("urls", [(), ("http://am",)])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(spans=SPANS)
 def test_pauses_are_the_same_as_with_all_repetitions(monkeypatch, urls, spans) -> None:
     with monkeypatch.context() as patch:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.core.commands import (
     AcceptResolves,
     AlertFired,
@@ -256,7 +257,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.tuples(seconds, steps, st.booleans()), max_size=40))
 def test_the_core_does_what_the_naive_model_does(sequence) -> None:
     core_state, naive = CoreState(POLICIES), NaiveCore()

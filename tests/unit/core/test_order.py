@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.core.commands import AlertFired, AlertResolved, ReceiveAlerts
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
@@ -51,7 +52,7 @@ def final_state(notifications: list[ReceiveAlerts]):
     }, {source: one.ended_at for source, one in core_state.tombstones.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(80))
 @given(st.data(), histories())
 def test_order_and_repetition_make_no_difference(data, history) -> None:
     shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6))))

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from harness.examples import examples
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
@@ -137,7 +138,8 @@ class TreeMachine(RuleBasedStateMachine):
         for _ in self.tree.reassign(update):
             pass
         for gate in update.closed:
-            self.room.stop_ramp(gate)
+            for _ in self.room.hold_back(gate):
+                pass
         for gate in update.opened:
             for _ in self.room.release(gate):
                 pass
@@ -249,7 +251,7 @@ class TreeMachine(RuleBasedStateMachine):
 
 
 TestTree = TreeMachine.TestCase
-TestTree.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestTree.settings = settings(max_examples=examples(15), stateful_step_count=15)
 
 
 @pytest.fixture

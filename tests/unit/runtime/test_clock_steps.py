@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.core.commands import AlertResolved, ClaimState, Expire, Pause, ReceiveAlerts, Resume
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
@@ -194,7 +195,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25))
 @given(st.lists(moves, max_size=25))
 def test_whatever_the_clock_does_a_pause_lasts_what_it_was_to_last(sequence) -> None:
     """A step back costs nothing and gives nothing; a step forward is time that has passed."""

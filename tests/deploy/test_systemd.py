@@ -1,0 +1,64 @@
+"""The systemd unit is valid, and exposes little."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.kubernetes import ROOT
+from harness.process import program
+from sidecar.cli.exit_statuses import USAGE
+from sidecar.cli.parser import make_parser
+
+UNIT = ROOT / "deploy" / "systemd" / "wellbeing-sidecar.service"
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program("systemd-analyze"), "--no-pager", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "SYSTEMD_COLORS": "0", "SYSTEMD_EMOJI": "0"},
+    )
+
+
+def verify(folder, text: str) -> str:
+    """What systemd says of a unit whose program is there."""
+    unit = folder / UNIT.name
+    unit.write_text(text.replace("/opt/wellbeing-sidecar/bin/wellbeing-sidecar", sys.executable))
+    done = analyze("verify", "--man=no", str(unit))
+    return "".join(line for line in done.stderr.splitlines(True) if UNIT.name in line)
+
+
+def test_systemd_takes_the_unit(tmp_path) -> None:
+    assert verify(tmp_path, UNIT.read_text()) == ""
+
+
+def test_a_planted_error_is_found(tmp_path) -> None:
+    assert "DynamicUsers" in verify(tmp_path, UNIT.read_text().replace("DynamicUser=", "DynamicUsers="))
+
+
+def test_it_exposes_little() -> None:
+    done = analyze("security", "--offline=true", str(UNIT))
+    (level,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert float(level) < 1.5, done.stdout
+
+
+def test_the_command_is_one_of_ours() -> None:
+    (line,) = re.findall(r"^ExecStart=\S+ (.*)$", UNIT.read_text(), re.MULTILINE)
+    options = make_parser().parse_args(line.split())
+    assert options.store == "sqlite:/var/lib/wellbeing-sidecar/wellbeing.db"
+
+
+def test_a_wrong_config_is_not_tried_again() -> None:
+    assert f"RestartPreventExitStatus={USAGE}\n" in UNIT.read_text()
+
+
+@pytest.mark.parametrize("folder", ["StateDirectory", "ConfigurationDirectory", "RuntimeDirectory"])
+def test_its_folders_are_its_own(folder) -> None:
+    assert f"\n{folder}=wellbeing-sidecar\n" in UNIT.read_text()

@@ -1,0 +1,53 @@
+"""PyPI's ``sidecar`` has the same import name: whichever was installed last, a sentence says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.kubernetes import ROOT
+
+
+def run(code: str, path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=path,
+        env={"PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def overwritten(tmp_path):
+    """This package, with the other's ``__init__.py``."""
+    folder = tmp_path / "sidecar"
+    folder.mkdir()
+    for name in ("client", "cli", "import_clash.py", "supervision.py"):
+        (folder / name).symlink_to(ROOT / "sidecar" / name)
+    (folder / "__init__.py").write_text("__version__ = '0.8.1'\nclass Sidecar: pass\n")
+    return tmp_path
+
+
+def test_a_client_in_the_others_package_is_refused(overwritten) -> None:
+    done = run("import sidecar.client", overwritten)
+    assert "ImportError: " in done.stderr
+    assert "belongs to another project with the same import name" in done.stderr
+
+
+def test_a_command_in_the_others_package_is_refused(overwritten) -> None:
+    done = run("from sidecar.cli import main; main(['status'])", overwritten)
+    assert "belongs to another project with the same import name" in done.stderr
+
+
+def test_the_others_class_is_not_here() -> None:
+    done = run("from sidecar import Sidecar", ROOT)
+    assert "no JupyterLab widget" in done.stderr
+
+
+def test_any_other_name_is_an_ordinary_error() -> None:
+    done = run("from sidecar import Nothing", ROOT)
+    assert "cannot import name 'Nothing'" in done.stderr
