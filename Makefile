@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test real soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
+.PHONY: help run test real fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -54,6 +54,9 @@ lint: $(VENV)/.dev ## run ruff and mypy
 demo: $(VENV)/.dev $(VENV)/.debian ## play the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
 
+fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redis: pauses, a killed leader, a killed and a wiped Redis
+	$(BIN)/python -m demo.fleet $(ARGS)
+
 loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, write docs/explanation/loop.md; ARGS=--short prints a few cases
 	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
 	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$came
@@ -99,10 +102,11 @@ release-check: test audit ## run all checks of a release, and build what it publ
 
 lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis \
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra redis \
+	    --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

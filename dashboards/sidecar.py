@@ -100,6 +100,45 @@ SIDECAR = Board(
                 (f"sum by (what) (increase(wellbeing_reconcile_corrections_total{{{I}}}[15m]))", "{{what}}"),
             ),
         ),
+        Row("The fleet"),
+        value(
+            "Leader",
+            "Whether one of the sidecars is the leader; no data without a shared store.",
+            f"max(wellbeing_fleet_leader{{{I}}})",
+            words=NO,
+        ),
+        value(
+            "Records to write again",
+            "Records that Redis has lost and that are not written again yet.",
+            f"max(wellbeing_fleet_owed_records{{{I}}})",
+            thresholds=((None, "green"), (1, "red")),
+        ),
+        line(
+            "Arrival of commits",
+            "Seconds from the last commit of another sidecar to its arrival.",
+            f"wellbeing_fleet_lag_seconds{{{I}}}",
+            "{{instance}}",
+            "s",
+        ),
+        line(
+            "Commits behind",
+            "Commits that are known and not applied.",
+            f"wellbeing_fleet_known_commit{{{I}}} - wellbeing_fleet_applied_commit{{{I}}}",
+            "{{instance}}",
+        ),
+        Panel(
+            "Decided again, loaded again",
+            "Conflicts with other sidecars, loads of the whole state, commits that Redis lost, records that were written again.",
+            (
+                (f"sum(rate(wellbeing_fleet_conflicts_total{{{I}}}[$__rate_interval]))", "conflicts"),
+                (f"sum(rate(wellbeing_fleet_loads_total{{{I}}}[$__rate_interval]))", "loads"),
+                (f"sum(rate(wellbeing_fleet_went_back_total{{{I}}}[$__rate_interval]))", "went back"),
+                (
+                    f"sum(rate(wellbeing_fleet_offered_records_total{{{I}}}[$__rate_interval]))",
+                    "written again",
+                ),
+            ),
+        ),
         Row("Hooks: who is told"),
         Panel(
             "Deliveries",

@@ -12,6 +12,7 @@ from sidecar import __version__
 from . import (
     backtest,
     check_config,
+    copy_store,
     explain,
     gate,
     hash_password,
@@ -92,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
+    _add_copy_store(commands)
     _add_init(commands)
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
@@ -244,6 +246,22 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--no-files",
         action="store_true",
         help="do not check the files that the config names: secrets, certificates, the store, sockets",
+    )
+
+
+def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "copy-store",
+        "copy state and history of a store to another one; what the other one has stays",
+        copy_store.run,
+        "copy-store sqlite:wellbeing.db redis://redis:6379",
+        "copy-store --config sidecar.yaml redis://redis:6379 sqlite:backup.db",
+    )
+    parser.add_argument("source", metavar="FROM", help="the store to read; its sidecar must not run")
+    parser.add_argument("target", metavar="TO", help="the store to write; a fleet may be running on it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
     )
 
 

@@ -24,6 +24,17 @@ from .values import HOOK_EVENTS, ROLES, Listener
 Check = Callable[[object], object]
 
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
+_REDIS_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"
+_REDIS = re.compile(
+    rf"rediss?(\+sentinel://([^@/]*@)?{_REDIS_HOST}(,{_REDIS_HOST})*/[^/?#]+(/\d{{1,4}})?"
+    rf"|\+cluster://([^@/]*@)?{_REDIS_HOST}(,{_REDIS_HOST})*/?"
+    rf"|://([^@/]*@)?{_REDIS_HOST}(/(\d{{1,4}})?)?)",
+    re.ASCII,
+)
+REDIS_FORMS = (
+    "redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],…/MASTER[/DB] or redis+cluster://HOST[:PORT],…; "
+    "rediss in place of redis for TLS"
+)
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _OWN_FIELDS = (
@@ -355,4 +366,24 @@ def store(value: object) -> str:
     """The URL of a store."""
     if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
         return value
-    raise _invalid("memory: or sqlite:PATH", value)
+    if isinstance(value, str) and re.match(r"rediss?(\+\w+)?:", value):
+        if not _REDIS.fullmatch(value):
+            # The URL may contain a password.
+            redacted = re.sub(r"//[^/]*@", "//***@", value)
+            raise _invalid(f"the address of a Redis: {REDIS_FORMS}", redacted)
+        return value
+    raise _invalid("memory:, sqlite:PATH or redis://HOST:PORT", value)
+
+
+def redis_prefix(value: object) -> str:
+    """A prefix of the names of keys."""
+    if not re.fullmatch(r"[A-Za-z0-9._:~/-]{1,64}", text(value), re.ASCII):
+        raise _invalid("1 to 64 of A-Z a-z 0-9 . _ : ~ / -", value)
+    return text(value)
+
+
+def natural(value: object) -> int:
+    """A whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**6:
+        raise _invalid("a whole number of at least 0", value)
+    return value

@@ -21,11 +21,13 @@ from .checks import (
     media_type,
     members,
     name,
+    natural,
     one_number_of,
     one_of,
     path,
     positive_seconds,
     rate,
+    redis_prefix,
     restrict,
     roles,
     scope,
@@ -38,7 +40,17 @@ from .checks import (
     url,
     urls,
 )
-from .values import AlertsConfig, Config, HookConfig, ImportFields, LimitsConfig, StoreConfig, TlsConfig
+from .values import (
+    AlertsConfig,
+    Config,
+    HookConfig,
+    ImportFields,
+    LimitsConfig,
+    MetricsConfig,
+    RedisConfig,
+    StoreConfig,
+    TlsConfig,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,7 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
+_REDIS, _METRICS = RedisConfig(), MetricsConfig()
 
 _WATCHDOG, _ALERTMANAGER = _ALERTS.watchdog, _ALERTS.alertmanager
 _WATCHDOG_KEYS: dict[str, Key | Section | SectionList] = {
@@ -425,7 +438,12 @@ SCHEMA = Section(
         ),
         "store": Section(
             {
-                "url": Key(store, "store", _STORE.url, "where the state is kept: memory: or sqlite:PATH"),
+                "url": Key(
+                    store,
+                    "store",
+                    _STORE.url,
+                    "where the state is kept: memory:, sqlite:PATH or redis://HOST:PORT",
+                ),
                 "on_corrupt": Key(
                     one_of("refuse", "quarantine"),
                     "word",
@@ -443,6 +461,47 @@ SCHEMA = Section(
                 ),
             },
             short="url",
+        ),
+        "redis": Section(
+            {
+                "username": Key(
+                    text, "text", "", "ACL user (default: the one in the URL, else the default user)"
+                ),
+                "password": Key(text, "text", "", "password; a file or the environment is safer"),
+                "password_file": Key(text, "path", "", "file with the password, read at each connection"),
+                "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
+                "cert_file": Key(text, "path", "", "client certificate (PEM)"),
+                "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
+                "prefix": Key(
+                    redis_prefix,
+                    "text",
+                    _REDIS.prefix,
+                    "begins the name of every key; sidecars with the same prefix are one fleet",
+                ),
+                "timeout_secs": Key(positive_seconds, "duration", _REDIS.timeout_secs, "timeout of one call"),
+                "wait_replicas": Key(
+                    natural,
+                    "number",
+                    _REDIS.wait_replicas,
+                    "replicas that must have a command before it is acknowledged",
+                ),
+                "last_known_file": Key(
+                    text,
+                    "path",
+                    _REDIS.last_known_file,
+                    "file with the last known state, for a start without Redis; empty: none is kept",
+                ),
+            }
+        ),
+        "metrics": Section(
+            {
+                "scopes": Key(
+                    one_of("own", "all"),
+                    "word",
+                    _METRICS.scopes,
+                    "the scopes in /metrics: all, or those that this sidecar was asked about or decided on",
+                ),
+            }
         ),
         "log_level": Key(
             one_of("debug", "info", "warning", "error"),

@@ -411,17 +411,57 @@ class StoreConfig:
     """Where the state is stored.
 
     Attributes:
-        url: ``memory:`` or ``sqlite:PATH``.
+        url: ``memory:``, ``sqlite:PATH`` or the address of a Redis.
         on_corrupt: if the file is damaged, ``refuse`` to start, or ``quarantine`` it and start with an empty
             one.
         history_max_entries: maximum number of history entries.
         history_max_age_secs: maximum age of history entries in seconds.
     """
 
-    url: str = "sqlite:wellbeing.db"
+    url: str = field(default="sqlite:wellbeing.db", repr=False)
     on_corrupt: str = "refuse"
     history_max_entries: int = 100_000
     history_max_age_secs: float = 2_592_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedisConfig:
+    """How Redis is reached, if ``store.url`` names one.
+
+    Attributes:
+        username: the ACL user; empty: the one in the URL, else the default user.
+        password: its password; empty: the one in the URL, if any.
+        password_file: file with the password, read at each connection.
+        ca_file: CA bundle; empty: the system's trust store.
+        cert_file: client certificate.
+        key_file: its private key.
+        prefix: begins the name of every key; sidecars with the same prefix are one fleet.
+        timeout_secs: timeout of one call.
+        wait_replicas: replicas that must have a command before it is acknowledged.
+        last_known_file: file with the last known state, for a start without Redis; empty: none is kept.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    prefix: str = "wellbeing"
+    timeout_secs: float = 2.0
+    wait_replicas: int = 0
+    last_known_file: str = "wellbeing-last-known.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """What the metrics contain.
+
+    Attributes:
+        scopes: ``all`` scopes, or the ``own`` ones: those at which this sidecar was asked or decided.
+    """
+
+    scopes: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +473,8 @@ class Config:
         auth: authentication and authorization.
         tls: TLS settings; None: no TLS.
         store: where the state is stored.
+        redis: how Redis is reached.
+        metrics: what the metrics contain.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``console`` or ``json``.
         scope_idle_secs: seconds after which a scope without signals, holds and waiters is forgotten.
@@ -450,6 +492,8 @@ class Config:
     auth: AuthConfig = field(default_factory=AuthConfig)
     tls: TlsConfig | None = None
     store: StoreConfig = field(default_factory=StoreConfig)
+    redis: RedisConfig = field(default_factory=RedisConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log_level: str = "info"
     log_format: str = "console"
     scope_idle_secs: float = 86_400.0

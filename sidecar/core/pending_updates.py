@@ -14,10 +14,13 @@ class PendingUpdates:
     Args:
         delta: receives the new records.
         now: seconds since the epoch.
+        depends_on_unchanged: whether the command depends on records that it does not change. If another
+            sidecar changes one of them meanwhile, it has to be decided again.
     """
 
-    def __init__(self, delta: StateDelta, now: float) -> None:
+    def __init__(self, delta: StateDelta, now: float, *, depends_on_unchanged: bool = True) -> None:
         self._delta = delta
+        self._depends_on_unchanged = depends_on_unchanged
         self._now = now
         self._updates: dict[str, ScopeUpdate] = {}
 
@@ -26,6 +29,8 @@ class PendingUpdates:
         update = self._updates.get(scope)
         if update is None:
             record = self._delta.record(scope) or EMPTY
+            if self._depends_on_unchanged:
+                self._delta.read_scopes.add(scope)
             policy = self._delta.policies.policy_for(scope)
             update = self._updates[scope] = ScopeUpdate(scope, record, policy, self._now)
         return update

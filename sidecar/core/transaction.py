@@ -84,7 +84,7 @@ class Transaction(StateDelta):
                 return self._note(command, now)
 
     def _expire(self, scopes: Iterable[str], now: float) -> CommandOutcome:
-        updates = PendingUpdates(self, now)
+        updates = PendingUpdates(self, now, depends_on_unchanged=False)
         for scope in scopes:
             if self.record(scope) is not None:
                 updates.update_for(scope)
@@ -98,7 +98,7 @@ class Transaction(StateDelta):
         self.require_room_for_scopes(named)
         # Only now: what a refused command has changed would be applied with the batch.
         self.policies = policies
-        updates = PendingUpdates(self, now)
+        updates = PendingUpdates(self, now, depends_on_unchanged=False)
         for scope in self.known_scopes() | named:
             # A scope that was forgotten in the same batch stays forgotten.
             if scope in named or self.record(scope) is not None:

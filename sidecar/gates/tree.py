@@ -129,15 +129,19 @@ class GateTree:
         policies: the policies of the config.
         version: all snapshot versions are above this.
         waiting_room: holds the parked requests.
+        version_step: the difference between successive versions.
 
     Attributes:
         root: the gate of the root.
         gates: all gates by scope.
     """
 
-    def __init__(self, policies: PolicyTable, version: int, waiting_room: WaitingRoom) -> None:
+    def __init__(
+        self, policies: PolicyTable, version: int, waiting_room: WaitingRoom, version_step: int = 1
+    ) -> None:
         self._policies = policies
         self._version = version
+        self._version_step = version_step
         self.waiting_room = waiting_room
         root = TreeNode(ROOT, None)
         self._nodes: dict[str, TreeNode] = {ROOT: root}
@@ -384,7 +388,7 @@ class GateTree:
         gate.set_state(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
-        self._version += 1
+        self._version += self._version_step
         return self._version
 
 

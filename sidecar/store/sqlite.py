@@ -131,6 +131,10 @@ class SqliteStore:
         """
         await self._run(lambda: self._commit(batch))
 
+    async def append_history(self, entries: list[HistoryEntry]) -> None:
+        """Append ``entries`` of another store, oldest first. Raises `StoreUnavailable`."""
+        await self._run(lambda: self._append_history(entries))
+
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first.
 
@@ -298,18 +302,26 @@ class SqliteStore:
                 if one is not None
             ),
         )
-        entries = [entry_row(entry) for entry in entries_of(batch.events)]
-        db.executemany(
-            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
-            " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            entries,
-        )
+        entries = list(entries_of(batch.events))
+        _insert_entries(db, entries)
         _set_meta(db, "seen_at", batch.at)
         if batch.seen_watchdog is not None:
             _set_meta(db, "heard_watchdog", batch.seen_watchdog)
         self._since_prune += len(entries)
         if self._since_prune >= _PRUNE_EVERY or not entries:
             self._prune(db, batch.at)
+
+    def _append_history(self, entries: list[HistoryEntry]) -> None:
+        if self._db is None:
+            raise StoreUnavailable(f"store {self.path} is closed")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            _insert_entries(self._db, entries)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StoreUnavailable(f"store {self.path} cannot be written: {error}") from error
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -396,6 +408,14 @@ class SqliteStore:
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
             "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
+
+
+def _insert_entries(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
+    db.executemany(
+        "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
+        " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [entry_row(entry) for entry in entries],
+    )
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:

@@ -24,6 +24,7 @@ from sidecar.web.gate.protocol import protocol_factory
 
 from .arbiter import BLOCKED_SIGNALS
 from .service import Service
+from .stores import store_name
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class _Server(Server):
             "version": __version__,
             "addresses": addresses,
             "config": self._worker.app.config_file or "none: defaults, environment and flags",
-            "store": config.store.url,
+            "store": store_name(config),
             "pauses": describe_pausing(config.policies),
         }
         logger.info("listening", extra={"fields": fields})

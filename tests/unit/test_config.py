@@ -86,7 +86,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is not a wellbeing state"),
         ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
-        ("store: redis://x", "sidecar.yaml:1: store.url: must be memory: or sqlite:PATH"),
+        ("store: redus://x", "sidecar.yaml:1: store.url: must be memory:, sqlite:PATH or redis://HOST:PORT"),
         ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),

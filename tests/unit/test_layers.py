@@ -98,6 +98,7 @@ ALLOWED = {
         "http_json",
         "import_clash",
         "logs",
+        "store",
         "unreachable",
         "web",
     },

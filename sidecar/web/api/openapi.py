@@ -454,6 +454,19 @@ def _schemas() -> Json:
         "text": text,
     }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
+    fleet = _object(
+        {
+            "sidecar": text,
+            "leader": _or_null(text),
+            "term": {"type": "integer"},
+            "store_up": {"type": "boolean"},
+            "applied_commit": {"type": "integer"},
+            "known_commit": {"type": "integer"},
+            "lag_secs": {"type": "number"},
+            "from_last_known": {"type": "boolean"},
+            "owed_records": {"type": "integer"},
+        }
+    )
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
@@ -476,6 +489,7 @@ def _schemas() -> Json:
     top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
+        "fleet": _or_null(fleet),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,

@@ -53,7 +53,26 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     status["blind"] = controller.counters.blind
     alertname, heard = controller.counters.watchdog
     status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
+    status["fleet"] = _fleet(controller)
     return status, None if unnamed is None else gate.scope
+
+
+def _fleet(controller: Controller) -> dict[str, Any] | None:
+    """What this sidecar knows about its fleet; None: its store is not shared."""
+    fleet = controller.counters.fleet
+    if fleet is None:
+        return None
+    return {
+        "sidecar": fleet.sidecar_id,
+        "leader": fleet.leader_id or None,
+        "term": fleet.term,
+        "store_up": controller.counters.store_up,
+        "applied_commit": fleet.applied,
+        "known_commit": fleet.known,
+        "lag_secs": round(fleet.lag_secs, 3),
+        "from_last_known": fleet.last_known,
+        "owed_records": fleet.owed,
+    }
 
 
 def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
