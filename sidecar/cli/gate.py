@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
 from .output import print_error, print_json, print_snapshot
-from .sidecar_requests import is_problem, members, refusal, send
+from .sidecar_requests import PAUSED, is_problem, members, refusal, send
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
@@ -17,8 +17,6 @@ _LONGEST_SECS = 86_400.0
 _LEAST_SECS = 0.5
 """What is left of a wait below this is not worth another request; above it, requests are this far apart."""
 _OK, _UNAVAILABLE = 200, 503
-_REFUSALS = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
-"""The policy decides on the status of these."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if answer.status == _OK:
         print_snapshot(members(options, answer), as_json=options.json)
         return OK
-    if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in _REFUSALS):
+    if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in PAUSED):
         if options.json:
             print_json(answer.body)
         else:

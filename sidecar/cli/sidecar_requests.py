@@ -26,6 +26,8 @@ _OPTIONS = ServerOptions(
 )
 _SLACK_SECS = 10.0
 _MAX_ANSWER_BYTES = 2**30
+PAUSED = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
+"""Refusals of the gate. The policy decides on their status."""
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
 
 
@@ -127,6 +129,9 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         return _not_a_sidecar(options, answer)
     body = answer.body
     message = f"{body['title']}: {body['detail']}"
+    if body["type"] in PAUSED:
+        # By the policy their status may be 401 or 403, too.
+        return str(body["detail"]) if body["type"] == PAUSED[0] else message
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):
             return f"the sidecar does not accept the given token: {body['detail']}"
@@ -136,8 +141,6 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         )
     if answer.status == _FORBIDDEN:
         return f"{body['detail']}: use a token whose role and scope (auth.credentials of the config) allow it"
-    if body["type"] == "/problems/inference-paused":
-        return str(body["detail"])
     if answer.status == _NOT_FOUND:
         return f"{message}: check --url (WELLBEING_URL)"
     return message
