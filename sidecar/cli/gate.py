@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .output import print_error, print_json, print_snapshot
+from .output import print_error, print_snapshot, print_value
 from .sidecar_requests import PAUSED, is_problem, members, refusal, send
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def run(options: argparse.Namespace) -> int:
     # The default wait is the sidecar's to know.
     requests, answer = _wait(options, options.wait) if options.wait else (1, _ask(options, options.wait))
     if answer.status == _OK:
-        print_snapshot(members(options, answer), as_json=options.json)
+        print_snapshot(members(options, answer), output=options.output)
         return OK
     if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in PAUSED):
-        if options.json:
-            print_json(answer.body)
+        if options.output != "table":
+            print_value(answer.body, options.output)
         else:
             total = f"; {options.wait:g}s in all" if requests > 1 else ""
             print_error(refusal(options, answer) + total)

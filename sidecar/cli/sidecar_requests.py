@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from .output import print_note
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
+    from sidecar.client.errors import Unreachable
     from sidecar.client.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:9477"
@@ -25,6 +27,7 @@ _OPTIONS = ServerOptions(
     start="start the sidecar (wellbeing-sidecar serve)",
 )
 _SLACK_SECS = 10.0
+_ACTOR = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
 _MAX_ANSWER_BYTES = 2**30
 PAUSED = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
 """Refusals of the gate. The policy decides on their status."""
@@ -75,15 +78,28 @@ def send(
     from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
 
+    if method in ("POST", "PUT"):
+        headers = {**(headers or {}), **_actor()}
     settings = client_settings(options)
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
         return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
-        raise CommandFailed(why_unreachable(options.url, error, timeout, _OPTIONS)) from error
+        raise CommandFailed(unreachable_message(options, error, timeout)) from error
     finally:
         connection.close()
+
+
+def unreachable_message(options: argparse.Namespace, error: Unreachable, secs: float) -> str:
+    """Why the sidecar could not be reached within ``secs``, and what to do."""
+    return why_unreachable(options.url, error, secs, _OPTIONS)
+
+
+def _actor() -> dict[str, str]:
+    """Who runs the command. The sidecar records it if the request comes from its own machine."""
+    name = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
+    return {"Wellbeing-Actor": name} if _ACTOR.fullmatch(name) else {}
 
 
 def client_settings(options: argparse.Namespace) -> Settings:
