@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
+.PHONY: help run man test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,6 +15,11 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes 
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: real
+real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
+	PYTHON=$(BIN)/python tests/real/fetch-sources
+	$(BIN)/python -m pytest tests/real $(ARGS)
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
@@ -69,6 +74,9 @@ manifests: $(VENV)/.dev ## build the generated parts of deploy/: rules, the inje
 
 docs: $(VENV)/.dev ## write the generated parts of docs/reference
 	$(BIN)/python -m sidecar.config docs/reference/configuration.md docs/reference/config.schema.json
+
+man: $(VENV)/.dev ## write the manual page from the help of the commands
+	$(BIN)/python -m sidecar.cli.manual docs/man/wellbeing-sidecar.1
 
 format: $(VENV)/.dev ## format the code with ruff
 	$(BIN)/ruff check --fix-only .

@@ -16,6 +16,11 @@ STATES = {
 GATE = {"0": ("open", "green"), "1": ("closed", "red")}
 YES = {"0": ("no", "green"), "1": ("yes", "red")}
 NO = {"0": ("no", "red"), "1": ("yes", "green")}
+FIRING = {"0": ("none", "green"), "1": ("firing", "red")}
+SIDECAR_VARIABLES = (
+    ("cluster", "Cluster", "label_values(wellbeing_build_info, cluster)", True),
+    ("instance", "Sidecar", 'label_values(wellbeing_build_info{cluster=~"$cluster"}, instance)', True),
+)
 ADVICE = {"0": ("none", "green"), "1": ("advised", "purple")}
 ENDS = {"-1": ("no end", "orange")}
 """The value of a pause without an end."""

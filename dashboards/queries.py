@@ -7,6 +7,9 @@ asked of one sidecar only.
 
 from __future__ import annotations
 
+SIDECARS = 'cluster=~"$cluster",instance=~"$instance"'
+"""The sidecars that the dashboard shows. A Prometheus of one cluster has no label cluster: "All" matches that."""
+
 
 def named(expression: str) -> str:
     """``expression``, a vector by scope, with a name for the root, whose scope is empty."""

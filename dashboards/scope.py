@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .panels import (
+    FIRING,
     GATE,
+    SIDECAR_VARIABLES,
     STATES,
     Board,
     Panel,
@@ -17,9 +19,11 @@ from .panels import (
     timeline,
     value,
 )
-from .queries import increase, quantile, rate
+from .queries import SIDECARS, increase, quantile, rate
 
-S = 'scope=~"$scope"'
+R = 'scope=~"$scope"'
+"""For series that rules record: they are aggregated over all sidecars."""
+S = f"{SIDECARS},{R}"
 V = 'model_name=~"$model"'
 LEVEL = f"max(wellbeing_state_level{{{S}}})"
 CLOSED = f"max(wellbeing_paused{{{S}}})"
@@ -36,6 +40,7 @@ SCOPE = Board(
     title="Wellbeing / Scope",
     description="One scope: its state, its signals, its pauses, what happened to its requests, and its engine.",
     variables=(
+        *SIDECAR_VARIABLES,
         ("scope", "Scope", f"query_result({_NAMED})", False),
         ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
     ),
@@ -59,7 +64,7 @@ SCOPE = Board(
         value(
             "Paused, last hour",
             "The share of the last hour for which the scope was paused.",
-            f"max(wellbeing:paused:ratio_rate1h{{{S}}})",
+            f"max(wellbeing:paused:ratio_rate1h{{{R}}})",
             "percentunit",
             thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),
         ),
@@ -71,6 +76,14 @@ SCOPE = Board(
         timeline("State over time", "The effective state.", LEVEL, "state", words=STATES, height=4),
         timeline(
             "Gate over time", "While the gate is closed, requests wait.", CLOSED, "gate", words=GATE, height=4
+        ),
+        timeline(
+            "Alerts over time",
+            "Firing alerts with this scope in their label wellbeing_scope, as Prometheus has them.",
+            'max by (alertname) (ALERTS{alertstate="firing",wellbeing_scope=~"$scope"}) or on () vector(0)',
+            "{{alertname}}",
+            words=FIRING,
+            height=5,
         ),
         pause_table("Paused by", S, with_scope=False, width=24, height=5),
         Panel(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import NO, YES, Board, Panel, Row, durations, interventions, line, value
-from .queries import rate
+from .panels import NO, SIDECAR_VARIABLES, YES, Board, Panel, Row, durations, interventions, line, value
+from .queries import SIDECARS, rate
 
-I = 'instance=~"$instance"'  # noqa: E741 - as short as the others
+I = SIDECARS  # noqa: E741 - as short as the others
 OURS = "and on (instance) wellbeing_build_info"
 """Leaves out the processes of other jobs."""
 MISDIRECTED = f'wellbeing_webhook_alerts_total{{{I},outcome="misdirected"}}'
@@ -22,7 +22,7 @@ SIDECAR = Board(
     uid="wellbeing-sidecar",
     title="Wellbeing / Sidecar",
     description="The sidecar itself: what it receives, how fast it reacts, its store, its event loop, its memory.",
-    variables=(("instance", "Sidecar", "label_values(wellbeing_build_info, instance)", True),),
+    variables=SIDECAR_VARIABLES,
     annotations=(interventions(I),),
     parts=(
         value("Store", "Whether the last commit succeeded.", f"min(wellbeing_store_up{{{I}}})", words=NO),

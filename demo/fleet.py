@@ -73,7 +73,8 @@ class FleetPlay:
         print(f"  {what}: {time.monotonic() - began:.2f} s")
 
     def _gates(self, scope: str, gate: str) -> bool:
-        return all(one.status(scope)["gate"] == gate for one in self._sidecars)
+        wanted = 200 if gate == "open" else 503
+        return all(one.gate(scope, wait=0).status_code == wanted for one in self._sidecars)
 
     def _stores(self, up: float) -> bool:
         return all(one.metric("wellbeing_store_up") == up for one in self._sidecars)

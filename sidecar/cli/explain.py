@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         alerts = _offline(Path(options.config), notification)
     else:
         alerts = _online(options, notification)
-    if options.json:
+    if options.output != "table":
         print_json({"alerts": alerts})
         return OK
     for number, one in enumerate(alerts):

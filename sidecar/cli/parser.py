@@ -12,6 +12,7 @@ from sidecar import __version__
 from . import (
     backtest,
     check_config,
+    completion,
     copy_store,
     explain,
     gate,
@@ -111,7 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_client(
         commands,
         "watch",
-        "print a scope's snapshot, and each change of it; Ctrl-C stops it",
+        "print a scope's snapshot, and each change of it and everything inside it; Ctrl-C stops it",
         watch.run,
         "watch team-a/llama --json",
     )
@@ -119,6 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_mcp(commands)
     _add_explain(commands)
     _add_backtest(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -177,7 +179,15 @@ def _add_client(
     )
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
     if as_json:
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(
+            "--output",
+            choices=("table", "json", "jsonl"),
+            default="table",
+            help="for people, JSON, or JSON with one object per line (default: table)",
+        )
+        parser.add_argument(
+            "--json", action="store_const", const="json", dest="output", help="the same as --output json"
+        )
     return parser
 
 
@@ -373,8 +383,10 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "history",
         "show the history of a scope and everything inside it, newest first",
         history.run,
-        "history team-a --since 1d --kind pause,resume",
+        "history team-a --since 2h --kind pause,resume",
+        "history --all --output jsonl",
     )
+    parser.add_argument("--all", action="store_true", help="print all entries, not one page")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
     parser.add_argument(
         "--kind",
@@ -425,6 +437,19 @@ def _add_mcp(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--name",
         help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
     )
+
+
+def _add_completion(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "completion",
+        "print the completion script of a shell",
+        completion.run,
+        "completion bash > ~/.local/share/bash-completion/completions/wellbeing-sidecar",
+        'completion zsh > "${fpath[1]}/_wellbeing-sidecar"',
+        "completion fish > ~/.config/fish/completions/wellbeing-sidecar.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
 def _add_backtest(commands: Any) -> None:  # noqa: ANN401 - argparse's

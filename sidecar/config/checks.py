@@ -19,6 +19,7 @@ from sidecar.core.scope import parse_scope
 from sidecar.core.state import WellbeingState
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
+from .time_intervals import TimeInterval, parse_time_interval
 from .values import HOOK_EVENTS, ROLES, Listener
 
 Check = Callable[[object], object]
@@ -114,6 +115,20 @@ def restrict(value: object) -> tuple[tuple[WellbeingState, float], ...]:
             raise ValueError(f"{key}: {_invalid(wanted, one)}")
         found.append((state, float(one)))
     return tuple(sorted(found))
+
+
+def share(value: object) -> float:
+    """A number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _invalid("a number from 0 to 1", value)
+    return float(value)
+
+
+def time_intervals(value: object) -> tuple[TimeInterval, ...]:
+    """A list of time intervals in Alertmanager's syntax."""
+    if not isinstance(value, list) or not value:
+        raise _invalid("a list of time intervals", value)
+    return tuple(parse_time_interval(one) for one in value)
 
 
 def trial_requests(value: object) -> int:

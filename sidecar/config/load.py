@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
-from sidecar.core.errors import InvalidPolicy
+from sidecar.core.errors import InvalidPolicy, closest_match
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 
 from .errors import ConfigError
@@ -18,6 +18,7 @@ from .hooks import hooks_of
 from .names import require_unique_names
 from .schema import SCHEMA, Key, Section, SectionList
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
+from .time_intervals import TimeInterval
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,
@@ -316,10 +317,50 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+TimeIntervals = tuple[TimeInterval, ...]
+
+
+def _time_intervals(checked: list[dict[str, Any]], problems: list[str]) -> dict[str, TimeIntervals]:
+    """The time intervals by name."""
+    found: dict[str, TimeIntervals] = {}
+    for index, one in enumerate(checked):
+        name = one.get("name")
+        if name is None or "time_intervals" not in one:
+            continue
+        if name in found:
+            problems.append(f"{one['']}: time_intervals[{index}]: another one is named {name}")
+        found[name] = one["time_intervals"]
+    return found
+
+
+def _intervals_of(
+    checked: dict[str, Any], key: str, intervals: dict[str, TimeIntervals], path: str, problems: list[str]
+) -> dict[str, TimeIntervals]:
+    """The time intervals that ``key`` of a policy names; nothing if the policy does not have the key."""
+    if key not in checked:
+        return {}
+    found: list[TimeInterval] = []
+    for name in checked[key]:
+        if name not in intervals:
+            near = closest_match(name, intervals)
+            hint = f" (did you mean {near}?)" if near else ""
+            problems.append(f"{checked['']}: {path}{key}: {name}: no such name in time_intervals{hint}")
+        found += intervals.get(name, ())
+    return {key: tuple(found)}
+
+
 def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[str]) -> PolicyTable:
-    defaults = _policy(Policy(), checked.get("defaults", {}), "defaults.", problems)
+    intervals = _time_intervals(checked.get("time_intervals", []), problems)
+
+    def policy(base: Policy, section: dict[str, Any], path: str) -> Policy:
+        resolved: dict[str, TimeIntervals] = {}
+        for key in ("mute_time_intervals", "active_time_intervals"):
+            resolved |= _intervals_of(section, key, intervals, path, problems)
+        return _policy(base, {**section, **resolved}, path, problems)
+
+    defaults = policy(Policy(), checked.get("defaults", {}), "defaults.")
     rules = [
-        (rule["match"], _policy(defaults, rule, f"policies[{index}].", problems))
+        (rule["match"], policy(defaults, rule, f"policies[{index}]."))
         for index, rule in enumerate(checked.get("policies", ()))
         if "match" in rule
     ]

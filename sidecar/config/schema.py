@@ -35,9 +35,11 @@ from .checks import (
     scope,
     seconds,
     sha256,
+    share,
     store,
     text,
     texts,
+    time_intervals,
     trial_requests,
     url,
     urls,
@@ -163,6 +165,25 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
                 "much later, then twice as much, at most max_pause_secs",
             ),
         }
+    ),
+    "max_paused_share": Key(
+        share,
+        "number",
+        _POLICY.max_paused_share,
+        "of the scopes directly inside, at most this share (rounded up, at least one) is paused by policy at "
+        "a time; a further pause is advised only; 0: any number",
+    ),
+    "resume": Key(
+        one_of("auto", "manual"),
+        "word",
+        _POLICY.resume,
+        "manual: a recovery does not lift the policy's pause, an operator does",
+    ),
+    "mute_time_intervals": Key(
+        texts, "list of names", (), "in these time_intervals the policy's pauses are advised only"
+    ),
+    "active_time_intervals": Key(
+        texts, "list of names", (), "outside of these time_intervals the policy's pauses are advised only"
     ),
     "deny_status": Key(
         one_number_of(*DENY_STATUSES),
@@ -579,6 +600,19 @@ SCHEMA = Section(
                     "a resolve ends no signal while the sidecar is blind",
                 ),
             }
+        ),
+        "time_intervals": SectionList(
+            Section(
+                {
+                    "name": Key(
+                        text, "text", None, "name, for mute_time_intervals and active_time_intervals"
+                    ),
+                    "time_intervals": Key(
+                        time_intervals, "list", None, "the intervals, in Alertmanager's syntax"
+                    ),
+                }
+            ),
+            "named time intervals",
         ),
         "engines": SectionList(
             Section(_ENGINE_KEYS), "engines that are paused by their own API while their gate is closed"

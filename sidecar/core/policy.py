@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .errors import InvalidPolicy
 from .scope import ancestors_of
@@ -12,6 +13,13 @@ from .values import AdviceCause
 
 DENY_STATUSES = (401, 403, 429, 503)
 """The statuses that a refusal at a closed gate may have."""
+
+
+class TimeInterval(Protocol):
+    """A recurring time, as the config describes it."""
+
+    def contains(self, at: float) -> bool:
+        """Whether ``at``, seconds since the epoch, lies in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,11 @@ class Policy:
             without a rate has that of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
+        max_paused_share: of the scopes directly inside, at most this share (rounded up, at least one) is
+            under auto holds at a time; 0: any number.
+        resume: ``auto``, or ``manual``: a recovery lifts no auto hold.
+        mute_time_intervals: auto holds are advised only in these.
+        active_time_intervals: auto holds are advised only outside of these, if there are any.
     """
 
     enabled: bool = True
@@ -66,6 +79,10 @@ class Policy:
     restrict: tuple[tuple[WellbeingState, float], ...] = ()
     resume_trial: TrialPolicy = TrialPolicy()
     deny_status: int = 503
+    max_paused_share: float = 0.0
+    resume: str = "auto"
+    mute_time_intervals: tuple[TimeInterval, ...] = ()
+    active_time_intervals: tuple[TimeInterval, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
@@ -80,6 +97,12 @@ class Policy:
         if self.deny_status not in DENY_STATUSES:
             allowed = ", ".join(map(str, DENY_STATUSES))
             raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
+        if not 0 <= self.max_paused_share <= 1:
+            raise InvalidPolicy(
+                "max_paused_share", f"must be a number from 0 to 1, got {self.max_paused_share!r}"
+            )
+        if self.resume not in ("auto", "manual"):
+            raise InvalidPolicy("resume", f"must be auto or manual, got {self.resume!r}")
         if 0 < self.max_pause_secs < self.min_pause_secs:
             raise InvalidPolicy(
                 "min_pause_secs",
@@ -101,6 +124,21 @@ class Policy:
         if self.dry_run:
             return AdviceCause.DRY_RUN
         return None if self.pause_on_distressed or self.pause_on_concerned else AdviceCause.OBSERVES
+
+    def advises_at(self, now: float) -> AdviceCause | None:
+        """Like `advises`, at the time ``now``."""
+        cause = self.advises
+        if cause is not None or not self.enabled:
+            return cause
+        muted = any(one.contains(now) for one in self.mute_time_intervals)
+        intervals = self.active_time_intervals
+        active = not intervals or any(one.contains(now) for one in intervals)
+        return AdviceCause.MUTED if muted or not active else None
+
+    @property
+    def has_time_intervals(self) -> bool:
+        """Whether it depends on the time whether auto holds are advised only."""
+        return bool(self.mute_time_intervals or self.active_time_intervals)
 
     @property
     def pauses(self) -> bool:

@@ -38,7 +38,7 @@ hold that begins now, and vice versa. A policy that only observes keeps no hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ from .events import (
 )
 from .policy import Policy
 from .state import WellbeingState
-from .values import Episode, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
+from .values import AdviceCause, Episode, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
 
 TIME = "time"
 POLICY = "policy"
@@ -79,13 +79,21 @@ _PAUSES_NOW = _Cause(POLICY, "the policy pauses now: the advice becomes a pause"
 _ADVISES_NOW = _Cause(POLICY, "the policy only observes now")
 
 
-def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
-    """When the next signal or hold of ``record`` ends, seconds since the epoch; None: never."""
+def _can_recover(hold: Hold, policy: Policy) -> bool:
+    """Whether a recovery lifts the auto ``hold``."""
+    return not hold.failed_trials and (policy.resume == "auto" or hold.advised is not None)
+
+
+def next_deadline(record: ScopeRecord, policy: Policy, now: float) -> float | None:
+    """When ``record`` changes by time alone, seconds since the epoch; None: never."""
     due = [signal.expires_at for signal in record.signals.values() if signal.expires_at is not None]
     due += [hold.until for hold in (record.auto, record.manual) if hold and hold.until is not None]
     if record.trial:
         due.append(record.trial.until)
-    if record.auto and record.episode is None and not record.auto.failed_trials:
+    if record.auto and policy.has_time_intervals:
+        # Time intervals begin and end with a minute.
+        due.append((now // 60.0 + 1.0) * 60.0)
+    if record.auto and record.episode is None and _can_recover(record.auto, policy):
         due.append(record.auto.since + policy.min_pause_secs)
     return min(due, default=None)
 
@@ -102,13 +110,23 @@ class ScopeUpdate:
         record: its record before the command.
         policy: its policy.
         now: seconds since the epoch.
+        refuse_pause: returns why the scope must not be paused, because of the scopes beside it; empty: it
+            may be.
     """
 
-    def __init__(self, scope: str, record: ScopeRecord, policy: Policy, now: float) -> None:
+    def __init__(
+        self,
+        scope: str,
+        record: ScopeRecord,
+        policy: Policy,
+        now: float,
+        refuse_pause: Callable[[], str] = lambda: "",
+    ) -> None:
         self.events: list[CoreEvent] = []
         self._scope = scope
         self._policy = policy
         self._now = now
+        self._refuse_pause = refuse_pause
         self._state = record.state
         self._signals = record.signals
         self._signals_copied = False
@@ -252,7 +270,7 @@ class ScopeUpdate:
                 self._lift(hold, LiftCause.MAX_PAUSE, _Cause(TIME, "max_pause_secs reached"), hold.until)
                 if hold.kind is HoldKind.AUTO:
                     self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
-        if self._auto and self._episode is None and not self._auto.failed_trials:
+        if self._auto and self._episode is None and _can_recover(self._auto, self._policy):
             self._recover(upto, self._auto.since + self._policy.min_pause_secs)
 
     # -- settling ---------------------------------------------------------------------------------
@@ -279,9 +297,9 @@ class ScopeUpdate:
             self._settle_reached(at, before, threshold, cause)
         else:
             self._episode = None
-            if self._auto and not self._auto.advised and self._policy.advises:
+            if self._auto and not self._auto.advised and self._policy.advises_at(at):
                 self._lift(self._auto, LiftCause.POLICY, _ADVISES_NOW, at)
-            elif self._auto and not self._auto.failed_trials:
+            elif self._auto and _can_recover(self._auto, self._policy):
                 self._recover(at, at, cause)
         self._trigger = None
         self._trigger_state = WellbeingState.HEALTHY
@@ -335,7 +353,10 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
-        advised = self._policy.advises
+        advised = self._policy.advises_at(at)
+        if advised is None and (refusal := self._refuse_pause()):
+            advised = AdviceCause.PAUSED_SHARE
+            reason = f"{reason} ({refusal})"
         self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname, advised), at)
 
     def _follow_policy(self, hold: Hold, at: float) -> bool:
@@ -343,7 +364,9 @@ class ScopeUpdate:
 
         The new hold begins ``at``, since the gate closes or opens then. Returns whether it was replaced.
         """
-        advised = self._policy.advises
+        advised = self._policy.advises_at(at)
+        if hold.advised is AdviceCause.PAUSED_SHARE and advised is None:
+            return False
         if (hold.advised is None) is (advised is None):
             self._auto = hold if hold.advised is advised else replace(hold, advised=advised)
             return False
@@ -376,7 +399,15 @@ class ScopeUpdate:
             new = Restriction(rate, reason, at, by.source, by.alertname, advised)
         self._restriction = new
         self.events.append(
-            RestrictionChanged(self._scope, at, old, new, by.source, by.reason, alertname=by.alertname)
+            RestrictionChanged(
+                self._scope,
+                at,
+                old,
+                new,
+                by.source,
+                new.reason if new else by.reason,
+                alertname=by.alertname,
+            )
         )
 
     def _begin_trial(self, hold: Hold, at: float) -> None:

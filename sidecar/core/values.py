@@ -69,10 +69,16 @@ class LiftCause(Enum):
 
 
 class AdviceCause(Enum):
-    """Why an auto hold is advised only. ``OBSERVES``: the policy does not pause for the state."""
+    """Why an auto hold is advised only.
+
+    ``OBSERVES``: the policy does not pause for the state. ``MUTED``: the time lies in a mute time interval,
+    or in no active one. ``PAUSED_SHARE``: as many scopes beside it as may be are paused already.
+    """
 
     OBSERVES = "observes"
     DRY_RUN = "dry_run"
+    MUTED = "time_intervals"
+    PAUSED_SHARE = "max_paused_share"
 
 
 @dataclass(frozen=True, slots=True)

@@ -507,7 +507,7 @@ class Controller:
         """Schedule the next change by time alone of each of ``scopes``, one per step."""
         for scope in scopes:
             gate = self.tree.gates.get(scope)
-            due = None if gate is None else next_deadline(gate.record, gate.policy)
+            due = None if gate is None else next_deadline(gate.record, gate.policy, self.clock.now())
             self._expiry_timer.schedule(scope, due)
             yield
 

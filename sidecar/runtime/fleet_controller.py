@@ -379,7 +379,7 @@ class FleetController(Controller):
     def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
         """``record`` as it is by time, whether or not that is committed."""
         policy = self.core_state.policies.policy_for(scope)
-        due = next_deadline(record, policy)
+        due = next_deadline(record, policy, self.clock.now())
         if due is None or due > now:
             return record
         return ScopeUpdate(scope, record, policy, now).finish()
@@ -388,7 +388,7 @@ class FleetController(Controller):
         record = self.core_state.records.get(scope)
         if record is None:
             return False
-        due = next_deadline(record, self.core_state.policies.policy_for(scope))
+        due = next_deadline(record, self.core_state.policies.policy_for(scope), self.clock.now())
         return due is not None and due <= now
 
     def _expire(self, scopes: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ from sidecar.web.gate.requests import READY as GATE_READY
 
 from .gate.responses import ended_response, ready_response, snapshot_response
 from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
+from .local_actor import with_local_actor
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
 from .retry_after import retry_after
@@ -215,7 +216,7 @@ class Application:
 
     async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
-            identity = scope["state"]["identity"]
+            identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
             if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
                 return await self._commands.explain(body, identity)
             return await self._commands.respond(route, scope["path"], body, identity)

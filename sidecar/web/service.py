@@ -197,6 +197,12 @@ class Service:
         self._addresses = tuple(addresses)
         self.hooks.set_base(base_url(self.config, self._addresses))
 
+    @property
+    def page_url(self) -> str:
+        """URL of the status page; empty: the sidecar listens on Unix sockets only."""
+        base = base_url(self.config, self._addresses)
+        return f"{base}/" if base else ""
+
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
         self.ready = False

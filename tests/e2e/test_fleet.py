@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -308,3 +311,22 @@ def test_a_start_says_in_one_line_what_is_wrong_with_redis(tmp_path: Path) -> No
             assert words in line["error"], sidecar.lines
             assert "wrong" not in line["error"]
             sidecar._dir.cleanup()
+
+
+def test_a_store_is_copied_to_redis_and_the_copy_can_be_repeated(tmp_path: Path) -> None:
+    with Sidecar(CONFIG, store="sqlite:state.db", folder=tmp_path) as sidecar:
+        sidecar.pause("team", reason="copied")
+        sidecar.pause("other")
+        sidecar.resume("other")
+        history = [(e["scope"], e["kind"], e["at"]) for e in sidecar.get("/v1/history").json()["entries"]]
+    with RedisServer() as redis:
+        command = [sys.executable, "-m", "sidecar", "copy-store", f"sqlite:{tmp_path}/state.db", redis.url]
+        root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        for _ in range(2):
+            done = subprocess.run(command, capture_output=True, text=True, env=root, timeout=60, check=False)
+            assert done.returncode == 0, done.stderr
+        assert "0 history entries" in done.stdout
+        with Sidecar(CONFIG, store=redis.url) as sidecar:
+            assert sidecar.status("team")["reason"] == "copied"
+            entries = sidecar.get("/v1/history").json()["entries"]
+            assert [(e["scope"], e["kind"], e["at"]) for e in entries] == history

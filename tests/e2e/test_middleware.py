@@ -75,7 +75,7 @@ def asgi(sidecar: Sidecar, **environ: str) -> Iterator[Server]:
         "--middleware",
         "sidecar.client.asgi.GateMiddleware",
     ]
-    with Server(command, port, **settings(sidecar, **environ)) as server:
+    with Server(command, port, **settings(sidecar, WELLBEING_CLIENT_PASS_PATHS="/go", **environ)) as server:
         yield server
 
 

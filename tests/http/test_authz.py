@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +14,8 @@ import pytest
 from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar
+from sidecar.gates.admission import DEFAULT_PRIORITY
+from sidecar.web.gate.requests import GateRequest
 
 CLIENTS = ["POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
 
@@ -112,6 +116,11 @@ def test_a_body_is_not_waited_for(authorizer: Sidecar, scope: str, header: str, 
         authorizer.pause(scope)
 
 
+def test_a_client_cannot_raise_its_priority() -> None:
+    for target in (b"/v1/authz/a/-/x", b"/v1/authz/a"):
+        assert GateRequest.parse(target, None, None, b"9").priority == DEFAULT_PRIORITY
+
+
 def test_a_large_body_is_skipped_while_its_request_waits(authorizer: Sidecar) -> None:
     authorizer.pause("patient")
     with Connection(authorizer) as connection, ThreadPoolExecutor(1) as pool:
@@ -175,6 +184,14 @@ def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:
             assert answer.status == wanted
             own.configure({"policies": [{**policy, "deny_status": 429}]})
             own.ok_reload()
+
+
+def test_the_command_line_waits_whatever_the_policys_status(authorizer: Sidecar) -> None:
+    authorizer.pause("teapot", "too hot")
+    command = [sys.executable, "-m", "sidecar", "gate", "teapot", "--url", authorizer.url, "--wait", "0"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 75
+    assert done.stderr.endswith("too hot (timeout after 0s)\n")
 
 
 def test_a_waiting_requests_credential_is_the_proxys(scope: str) -> None:

@@ -20,6 +20,7 @@ from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
+from sidecar.web.local_actor import PREFIX as LOCAL
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, json_response
 from sidecar.web.retry_after import retry_after
@@ -165,13 +166,14 @@ class CommandRoutes:
     def _pause(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
         reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
-        by = sender.name or _OPERATOR
-        return self._submit_handler(Pause(scope, reason, by, body.seconds("max_pause_secs")), scope, sender)
+        return self._submit_handler(
+            Pause(scope, reason, _by(sender), body.seconds("max_pause_secs")), scope, sender
+        )
 
     def _resume(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        return self._submit_handler(Resume(scope, sender.name or _OPERATOR, reason), scope, sender)
+        return self._submit_handler(Resume(scope, _by(sender), reason), scope, sender)
 
     def _report(self, scope: str, data: bytes, _: Identity) -> Handler:
         report = report_of(data)
@@ -188,6 +190,11 @@ class CommandRoutes:
             return snapshot_response(*controller.tree.find(scope))
 
         return perform
+
+
+def _by(sender: Identity) -> str:
+    """The name of the credential. A name that nothing proves is only the actor of an event."""
+    return _OPERATOR if not sender.name or sender.name.startswith(LOCAL) else sender.name
 
 
 def _notification_problem(error: InvalidNotification) -> Problem:

@@ -451,6 +451,7 @@ def _schemas() -> Json:
         "until": _or_null(time),
         "by": text,
         "alertname": _or_null(text),
+        "waits_for_operator": {"type": "boolean"},
     }
     entry = {
         "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,

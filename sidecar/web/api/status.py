@@ -116,7 +116,7 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
         **snapshot_of(gate).to_json(),
         "signals": [_signal(signal) for signal in record.signals.values()],
         "advice": _advice(gate),
-        "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold and not hold.advised],
+        "holds": [_hold(hold, gate) for hold in (record.manual, record.auto) if hold and not hold.advised],
         "trial": _trial(record.trial),
         "suppressed": suppressed_pause(gate),
         "counters": _counters(gate, now),
@@ -146,7 +146,7 @@ def _trial(trial: Trial | None) -> dict[str, object] | None:
     }
 
 
-def _hold(hold: Hold) -> dict[str, object]:
+def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
     return {
         "kind": hold.kind.value,
         "reason": hold.reason,
@@ -154,6 +154,9 @@ def _hold(hold: Hold) -> dict[str, object]:
         "until": None if hold.until is None else rfc3339(hold.until),
         "by": hold.by,
         "alertname": hold.alertname or None,
+        "waits_for_operator": hold is gate.record.auto
+        and gate.policy.resume == "manual"
+        and gate.record.episode is None,
     }
 
 

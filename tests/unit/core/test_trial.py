@@ -66,7 +66,7 @@ def test_a_recovery_is_followed_by_a_trial_which_opens_when_its_time_is_over() -
     one.claim(D, 0)
     record = one.claim(WellbeingState.HEALTHY, 10)
     assert (record.auto, record.trial.requests, record.trial.until) == (None, 5, 40)
-    assert next_deadline(record, one.policy) == 40
+    assert next_deadline(record, one.policy, 10.0) == 40
     assert len(one.of(TrialBegan)) == 1
     assert one.do(Expire(("a",)), 40).trial is None
     assert not one.of(TrialEnded)[0].failed
