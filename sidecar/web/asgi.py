@@ -30,7 +30,7 @@ from sidecar.web.gate.requests import (
 from sidecar.web.gate.requests import READY as GATE_READY
 
 from .gate.responses import ended_response, ready_response, snapshot_response
-from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
+from .guard import FORM_ROUTES, OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
 from .local_actor import with_local_actor
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
@@ -272,7 +272,7 @@ class Application:
                 headers,
                 identity,
                 external_url=self.service.config.external_url,
-                form=route is not None and route.startswith("/ui/"),
+                form=route in FORM_ROUTES,
             )
         if not scope["query_string"].isascii():
             detail = "the query string has bytes outside ASCII: percent-encode them"

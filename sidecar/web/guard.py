@@ -45,6 +45,9 @@ OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems", "/ui/page
 """Routes without a role: probes need no secret, every client can read what an error means, and the page that
 asks for a credential has a style and a script."""
 
+FORM_ROUTES = ("/ui/pause", "/ui/extend", "/ui/resume")
+"""Routes that take forms of the status page."""
+
 _WINDOW_SECS = 60.0
 _MAX_PEERS = 10_000
 _CHALLENGE = 'Bearer realm="wellbeing", Basic realm="wellbeing", charset="UTF-8"'

@@ -222,7 +222,9 @@ def test_pause_extend_and_resume_ask_once_and_show_their_effect(sidecar: Sidecar
     assert "3 scopes open." in sidecar.get("/ui/resume/act").text
     assert send(sidecar, "/ui/resume/act", SAME).status_code == 303
     assert "Resumed. The gate is open" in sidecar.get("/ui/scope/act?done=resumed").text
-    assert "nothing to extend" in send(sidecar, "/ui/extend/act", SAME, secs="300").text
+    late = send(sidecar, "/ui/extend/act", SAME, secs="300")
+    assert late.status_code == 409
+    assert "nothing to extend" in late.text
 
 
 def test_a_resume_below_a_paused_scope_says_what_keeps_it_closed(sidecar: Sidecar) -> None:
@@ -270,7 +272,8 @@ def test_a_form_that_lacks_something_is_shown_again(
 )
 def test_a_form_of_another_site_changes_nothing(sidecar: Sidecar, headers: dict[str, str]) -> None:
     for path in ("/ui/pause/csrf", "/ui/resume/csrf", "/ui/extend/csrf"):
-        assert send(sidecar, path, headers, reason="x", secs="300").status_code == 403
+        assert send(sidecar, path, headers).status_code == 403
+    assert send(sidecar, "/ui/pause/csrf", headers, reason="x", secs="300").status_code == 403
     assert sidecar.status("csrf")["gate"] == "open"
 
 

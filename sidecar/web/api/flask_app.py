@@ -27,7 +27,7 @@ from .status import read_status
 class _AnyPath(BaseConverter):
     """The rest of a path, including slashes. The view validates the scope."""
 
-    regex = ".*"
+    regex = "(?s:.*)"
     part_isolating = False
 
 

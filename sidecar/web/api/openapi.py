@@ -24,12 +24,13 @@ Json = dict[str, Any]
 
 # "." and ".." are not valid segments.
 _SEGMENT = "(?!\\.{1,2}(/|$))[A-Za-z0-9._:~-]{1,64}"
+_SCOPE_SCHEMA = {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"}
 _SCOPE = {
     "name": "scope",
     "in": "path",
     "required": True,
     "description": "Up to 8 segments joined by `/`. Without it the request is about the root.",
-    "schema": {"type": "string", "pattern": f"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"},
+    "schema": _SCOPE_SCHEMA,
 }
 WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
@@ -167,7 +168,7 @@ def _paths() -> Json:
 
 def _pages() -> Json:
     paths: Json = {}
-    for route, (item, scoped) in page_items().items():
+    for route, (item, scoped) in page_items(_SCOPE_SCHEMA).items():
         paths.update(_scoped(route, item) if scoped else {route: item})
     return paths
 

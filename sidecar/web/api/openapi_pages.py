@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.web.problems import CONTENT_TYPE
 from sidecar.web.ui.forms import LENGTHS
 from sidecar.web.ui.scope_tree import FILTERS
 
@@ -19,8 +20,12 @@ _CHANGING = (
 )  # fmt: skip
 
 
-def page_items() -> dict[str, tuple[Json, bool]]:
-    """Each page's route, its methods, and whether a scope may follow the route."""
+def page_items(scope_schema: Json) -> dict[str, tuple[Json, bool]]:
+    """Each page's route, its methods, and whether a scope may follow the route.
+
+    Args:
+        scope_schema: the schema of a scope.
+    """
     tree = [
         _query("q", {"type": "string"}, "Only scopes whose name, reasons or alerts contain it."),
         _query("state", {"enum": ["", *FILTERS]}, "Only scopes in this state."),
@@ -32,7 +37,7 @@ def page_items() -> dict[str, tuple[Json, bool]]:
         _query("before", _NUMBER, "History entries older than the one with this id."),
         _query("done", {"type": "string"}, "The action whose effect is shown."),
     ]
-    top = [_query("scope", {"type": "string"}, "A scope, whose page is shown."), *tree]
+    top = [_query("scope", {"anyOf": [scope_schema, {"const": ""}]}, "A scope, whose page is shown."), *tree]
     return {
         "/": ({"get": _page("The overview", top, redirects=True)}, False),
         "/ui/scope": ({"get": _page("The page of a scope", scope)}, True),
@@ -49,7 +54,13 @@ def _action(word: str, required: list[str]) -> Json:
         "reason": {"type": "string", "pattern": "\\S"},
         "secs": {"enum": list(LENGTHS), "description": "Seconds from now; 0: until an operator resumes"},
     }
-    form = {"type": "object", "properties": {name: fields[name] for name in required}, "required": required}
+    form = {
+        "type": "object",
+        "properties": {name: fields[name] for name in required},
+        "required": required,
+        "additionalProperties": False,
+    }
+    shown_again = {"text/html": _TEXT, CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         "get": _page(f"Asks whether to {word}", []),
         "post": {
@@ -62,7 +73,8 @@ def _action(word: str, required: list[str]) -> Json:
             },
             "responses": {
                 "303": _SEE_OTHER,
-                "400": {"description": "A field is missing", "content": {"text/html": _TEXT}},
+                "400": {"description": "A field is missing, or it is no form", "content": shown_again},
+                "409": {"description": "There is no pause to extend", "content": {"text/html": _TEXT}},
             },
             "problems": _CHANGING,
         },

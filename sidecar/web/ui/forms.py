@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from sidecar.core.errors import short_repr
 from sidecar.core.text import clean_text
 from sidecar.web.api.bodies import MAX_REASON_LENGTH
 from sidecar.web.problems import Problem
@@ -39,8 +40,13 @@ class ActionForm:
     secs: float | None
 
 
-def read_form(content_type: str, body: bytes) -> ActionForm:
+def read_form(content_type: str, body: bytes, names: tuple[str, ...]) -> ActionForm:
     """Parse a form.
+
+    Args:
+        content_type: the value of the header field.
+        body: the body of the request.
+        names: the fields that the form has.
 
     Raises:
         Problem: it is no form.
@@ -60,6 +66,9 @@ def read_form(content_type: str, body: bytes) -> ActionForm:
     except ValueError:
         raise Problem("invalid-body", "not a form: percent-encoded fields in ASCII are expected") from None
     fields = dict(pairs)
+    for name in fields:
+        if name not in names:
+            raise Problem("invalid-body", f"{short_repr(name)}: the form has no such field")
     secs = fields.get("secs", "")
     return ActionForm(
         clean_text(fields.get("reason", ""), MAX_REASON_LENGTH), float(secs) if secs in LENGTHS else None

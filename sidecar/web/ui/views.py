@@ -154,30 +154,31 @@ class PageViews:
     def pause(self, _scope: str = "") -> Response:
         """``GET`` asks for reason and length of a pause, ``POST`` pauses."""
         scope = scope_of(request.path, "/ui/pause")
-        form = _sent_form()
+        form = _sent_form("reason", "secs")
         problem = ""
         if form is not None:
             problem = _missing(form)
             if not problem:
                 command = Pause(scope, form.reason, _actor(), form.secs)
                 return self._act(command, scope, "paused")
-        return self._ask("pause", scope, form, problem)
+        return self._ask("pause", scope, form, problem, 400 if problem else 200)
 
     def extend(self, _scope: str = "") -> Response:
         """``GET`` asks how long, ``POST`` replaces the operator's hold by a longer or shorter one."""
         scope = scope_of(request.path, "/ui/extend")
         view = self._read_scope(scope)
-        form = _sent_form()
-        problem = ""
+        form = _sent_form("secs")
+        problem, status = "", 200
         if form is not None:
+            status = 400
             if not view.holds:
-                problem = "It is not paused any more: there is nothing to extend."
+                problem, status = "It is not paused any more: there is nothing to extend.", 409
             elif form.secs is None:
                 problem = "Choose how long."
             else:
-                reason = form.reason or view.holds[0].reason
-                return self._act(Pause(scope, reason, _actor(), form.secs), scope, "extended")
-        return self._ask("extend", scope, form, problem)
+                command = Pause(scope, view.holds[0].reason, _actor(), form.secs)
+                return self._act(command, scope, "extended")
+        return self._ask("extend", scope, form, problem, status)
 
     def resume(self, _scope: str = "") -> Response:
         """``GET`` asks, ``POST`` resumes."""
@@ -185,14 +186,14 @@ class PageViews:
         form = _sent_form()
         if form is not None:
             return self._act(Resume(scope, _actor(), form.reason), scope, "resumed")
-        return self._ask("resume", scope, None, "")
+        return self._ask("resume", scope, None, "", 200)
 
     def _act(self, command: Command, scope: str, done: str) -> Response:
         self._service.submit(command, _identity().name)
         url = scope_url(base_of(request.path), scope)
         return _redirect(f"{url}?{urlencode({'done': done})}")
 
-    def _ask(self, action: str, scope: str, form: ActionForm | None, problem: str) -> Response:
+    def _ask(self, action: str, scope: str, form: ActionForm | None, problem: str, status: int) -> Response:
         view = self._read_scope(scope)
         rows = self._read_rows(scope)
         opens, stays = _effect_of_resume(rows, view)
@@ -210,7 +211,7 @@ class PageViews:
             stays=stays,
             kind=kind_words,
         )
-        response.status_code = 400 if problem else 200
+        response.status_code = status
         return response
 
     # -- reading ----------------------------------------------------------------------------------
@@ -310,24 +311,20 @@ def _filter() -> tuple[str, str, int]:
 
 
 def _number(name: str, default: int = 1) -> int:
-    text = request.args.get(name, "")
-    if not text:
+    text = request.args.get(name)
+    if text is None:
         return default
-    if (
-        not text.isascii()
-        or not text.isdigit()
-        or len(text) > len(str(_MAX_NUMBER))
-        or int(text) > _MAX_NUMBER
-    ):
-        raise Problem("invalid-parameter", f"{name}: must be a whole number, got {short_repr(text)}")
-    return max(default, int(text))
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_NUMBER))
+    if not digits or not 1 <= int(text) <= _MAX_NUMBER:
+        raise Problem("invalid-parameter", f"{name}: must be a whole number above 0, got {short_repr(text)}")
+    return int(text)
 
 
-def _sent_form() -> ActionForm | None:
+def _sent_form(*names: str) -> ActionForm | None:
     """The form of a POST; None: the request asks for the form."""
     if request.method != "POST":
         return None
-    return read_form(request.headers.get("Content-Type", ""), request.get_data())
+    return read_form(request.headers.get("Content-Type", ""), request.get_data(), names)
 
 
 def _missing(form: ActionForm) -> str:
