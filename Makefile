@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean
+.PHONY: help run man test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,12 @@ attack: $(VENV)/.dev ## attack it with slow heads, clients that never read, huge
 bench: $(VENV)/.dev $(VENV)/.debian ## measure it beside nginx, nchan and others; ARGS=--short only shows that the benchmark works
 	$(BIN)/python -m bench $(ARGS)
 
+proxies: $(VENV)/.dev $(VENV)/.debian ## measure each proxy with and without the gate
+	$(BIN)/python -m bench.proxies $(ARGS)
+
+routes: $(VENV)/.dev ## read the routes of inference servers from their newest wheels into tests/fixtures/routes
+	$(BIN)/python tests/refresh-routes $(ARGS)
+
 unit: $(VENV)/.dev ## run the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
@@ -43,6 +49,9 @@ lint: $(VENV)/.dev ## run ruff and mypy
 
 demo: $(VENV)/.dev $(VENV)/.debian ## play the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
+
+fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redis: pauses, a killed leader, a killed and a wiped Redis
+	$(BIN)/python -m demo.fleet $(ARGS)
 
 loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, write docs/explanation/loop.md; ARGS=--short prints a few cases
 	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
@@ -60,6 +69,9 @@ manifests: $(VENV)/.dev ## build the generated parts of deploy/: rules, the inje
 
 docs: $(VENV)/.dev ## write the generated parts of docs/reference
 	$(BIN)/python -m sidecar.config docs/reference/configuration.md docs/reference/config.schema.json
+
+man: $(VENV)/.dev ## write the manual page from the help of the commands
+	$(BIN)/python -m sidecar.cli.manual docs/man/wellbeing-sidecar.1
 
 format: $(VENV)/.dev ## format the code with ruff
 	$(BIN)/ruff check --fix-only .
@@ -89,10 +101,11 @@ release-check: test audit ## run all checks of a release, and build what it publ
 
 lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra redis \
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra dev \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra redis \
+	    --extra dev \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

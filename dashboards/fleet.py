@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from .panels import (
     GATE,
+    SIDECAR_VARIABLES,
     STATES,
     YES,
     Board,
     Panel,
     Row,
+    advice,
     interventions,
     line,
     pause_table,
@@ -18,9 +20,11 @@ from .panels import (
     top_scopes,
     value,
 )
-from .queries import increase, named
+from .queries import SIDECARS, increase, named
 
-S = 'scope=~"$scope"'
+R = 'scope=~"$scope"'
+"""For series that rules record: they are aggregated over all sidecars."""
+S = f"{SIDECARS},{R}"
 LEVEL = f"max by (scope) (wellbeing_state_level{{{S}}})"
 CLOSED = f"max by (scope) (wellbeing_paused{{{S}}})"
 
@@ -28,7 +32,10 @@ FLEET = Board(
     uid="wellbeing-fleet",
     title="Wellbeing / Fleet",
     description="The state of all scopes: which are paused, why and until when, and what the pauses cost.",
-    variables=(("scope", "Scope", "label_values(wellbeing_state_level, scope)", True),),
+    variables=(
+        *SIDECAR_VARIABLES,
+        ("scope", "Scope", "label_values(wellbeing_state_level, scope)", True),
+    ),
     annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(S)),
     parts=(
         Row("Now"),
@@ -75,6 +82,7 @@ FLEET = Board(
             links=True,
         ),
         pause_table("Paused now", S, with_scope=True, width=16),
+        *advice(S),
         Row("Over time"),
         timeline(
             "State",
@@ -106,8 +114,8 @@ FLEET = Board(
                 "Share of time paused",
                 "Of the last 5 minutes and of the last hour; the ten scopes that were paused most.",
                 {
-                    "5m": f"wellbeing:paused:ratio_rate5m{{{S}}}",
-                    "1h": f"wellbeing:paused:ratio_rate1h{{{S}}}",
+                    "5m": f"wellbeing:paused:ratio_rate5m{{{R}}}",
+                    "1h": f"wellbeing:paused:ratio_rate1h{{{R}}}",
                 },
             ),
             unit="percentunit",
@@ -118,8 +126,8 @@ FLEET = Board(
                 "Burn rate of the pause budget",
                 "How fast each scope uses its budget; at 1, the budget is just met.",
                 {
-                    "1h": f"wellbeing:pause_budget:burn_rate1h{{{S}}}",
-                    "1d": f"wellbeing:pause_budget:burn_rate1d{{{S}}}",
+                    "1h": f"wellbeing:pause_budget:burn_rate1h{{{R}}}",
+                    "1d": f"wellbeing:pause_budget:burn_rate1d{{{R}}}",
                 },
             ),
             thresholds=((None, "green"), (1, "yellow"), (6, "orange"), (14.4, "red")),

@@ -46,6 +46,14 @@ def build(board: Board) -> models.Dashboard:
             .include_vars(True)
             .keep_time(True)
         )
+        .link(
+            dashboard.DashboardLink("Sidecar's page")
+            .type(models.DashboardLinkType.LINK)
+            .url("${page}/")
+            .icon("external link")
+            .tooltip("The status page of the sidecar, at the address in the variable Page")
+            .target_blank(True)
+        )
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
     for name, label, query, many in board.variables:
@@ -64,6 +72,10 @@ def build(board: Board) -> models.Dashboard:
             # The root's scope is the empty string, which "All" must match too.
             variable = variable.multi(True).include_all(True).all_value(".*")
         made = made.with_variable(variable)
+    made = made.with_variable(
+        dashboard.TextBoxVariable("page").label("Page").default_value("http://127.0.0.1:9477")
+    )
+    made = made.annotation(_hook_annotation())
     for name, colour, query in board.annotations:
         made = made.annotation(_annotation(name, colour, query))
     for number, part in enumerate(board.parts, start=1):
@@ -72,6 +84,19 @@ def build(board: Board) -> models.Dashboard:
         else:
             made = made.with_panel(_panel(part).id(number))
     return made.build()
+
+
+def _hook_annotation() -> dashboard.AnnotationQuery:
+    """What a hook of the format grafana has written: each pause as a region, with its reason."""
+    tagged = dashboard.AnnotationTarget().type("tags").tags(["wellbeing"]).limit(100).match_any(False)
+    return (
+        dashboard.AnnotationQuery()
+        .name("Pauses by the hook")
+        .datasource(models.DataSourceRef(type_val="grafana", uid="-- Grafana --"))
+        .enable(True)
+        .icon_color("purple")
+        .target(tagged)
+    )
 
 
 def _annotation(name: str, colour: str, query: str) -> dashboard.AnnotationQuery:

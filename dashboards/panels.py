@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .queries import increase, named, pauses, quantile
+from .queries import increase, named, pauses, quantile, share
 
 STATES = {
     "0": ("healthy", "green"),
@@ -16,6 +16,12 @@ STATES = {
 GATE = {"0": ("open", "green"), "1": ("closed", "red")}
 YES = {"0": ("no", "green"), "1": ("yes", "red")}
 NO = {"0": ("no", "red"), "1": ("yes", "green")}
+FIRING = {"0": ("none", "green"), "1": ("firing", "red")}
+SIDECAR_VARIABLES = (
+    ("cluster", "Cluster", "label_values(wellbeing_build_info, cluster)", True),
+    ("instance", "Sidecar", 'label_values(wellbeing_build_info{cluster=~"$cluster"}, instance)', True),
+)
+ADVICE = {"0": ("none", "green"), "1": ("advised", "purple")}
 ENDS = {"-1": ("no end", "orange")}
 """The value of a pause without an end."""
 
@@ -182,6 +188,56 @@ def pause_table(title: str, selector: str, *, with_scope: bool, width: int, heig
         words=ENDS,
         thresholds=((None, "text"),),
         links=with_scope,
+    )
+
+
+def advice(selector: str) -> tuple[Row | Panel, ...]:
+    """What policies that only observe would have paused: now, how often, how long, and the share of time."""
+    seconds = f"wellbeing_advised_paused_seconds_total{{{selector}}}"
+    advised = f"max by (scope) (wellbeing_advised{{{selector}}})"
+    return (
+        Row("Would have paused"),
+        value(
+            "Advised now",
+            "Scopes that a policy would pause now, if it did not only observe.",
+            f"sum({advised})",
+            thresholds=((None, "green"), (1, "purple")),
+        ),
+        value(
+            "Advised pauses, last day",
+            "How often a pause was advised.",
+            f"sum({increase(f'wellbeing_advised_pauses_total{{{selector}}}', 'scope', '1d')})",
+        ),
+        value(
+            "Advised time, last day",
+            "How long scopes would have been paused, added up over scopes.",
+            f"sum({increase(seconds, 'scope', '1d')})",
+            "s",
+        ),
+        value(
+            "Largest share, last day",
+            "The share of the last day for which the scope with the most advice would have been paused.",
+            f"max({share(seconds, '1d')})",
+            "percentunit",
+            thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),
+        ),
+        Panel(
+            "Share of time advised",
+            "Of the last hour; the ten scopes that would have been paused most.",
+            ((f"topk(10, {named(share(seconds, '1h'))})", "{{scope}}"),),
+            unit="percentunit",
+            width=8,
+            height=4,
+            bound=1,
+        ),
+        timeline(
+            "Advice",
+            "While a pause is advised, the gate would be closed if the policy did not only observe.",
+            named(advised),
+            "{{scope}}",
+            words=ADVICE,
+            height=6,
+        ),
     )
 
 

@@ -7,6 +7,9 @@ asked of one sidecar only.
 
 from __future__ import annotations
 
+SIDECARS = 'cluster=~"$cluster",instance=~"$instance"'
+"""The sidecars that the dashboard shows. A Prometheus of one cluster has no label cluster: "All" matches that."""
+
 
 def named(expression: str) -> str:
     """``expression``, a vector by scope, with a name for the root, whose scope is empty."""
@@ -24,6 +27,11 @@ def increase(counter: str, by: str, window: str) -> str:
         window: a PromQL duration.
     """
     return f"max by ({by}) (clamp_min({counter} - ({counter} offset {window} or {counter} * 0), 0))"
+
+
+def share(counter: str, window: str) -> str:
+    """The share of ``window`` that ``counter``, in seconds, grew by, by scope; at most 1."""
+    return f"max by (scope) (clamp_max(rate({counter}[{window}]), 1))"
 
 
 def rate(counter: str, by: str = "") -> str:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import GATE, STATES, Board, Panel, Row, interventions, line, pause_table, timeline, value
-from .queries import increase, quantile, rate
+from .panels import (
+    FIRING,
+    GATE,
+    SIDECAR_VARIABLES,
+    STATES,
+    Board,
+    Panel,
+    Row,
+    advice,
+    interventions,
+    line,
+    pause_table,
+    timeline,
+    value,
+)
+from .queries import SIDECARS, increase, quantile, rate
 
-S = 'scope=~"$scope"'
+R = 'scope=~"$scope"'
+"""For series that rules record: they are aggregated over all sidecars."""
+S = f"{SIDECARS},{R}"
 V = 'model_name=~"$model"'
 LEVEL = f"max(wellbeing_state_level{{{S}}})"
 CLOSED = f"max(wellbeing_paused{{{S}}})"
@@ -24,6 +40,7 @@ SCOPE = Board(
     title="Wellbeing / Scope",
     description="One scope: its state, its signals, its pauses, what happened to its requests, and its engine.",
     variables=(
+        *SIDECAR_VARIABLES,
         ("scope", "Scope", f"query_result({_NAMED})", False),
         ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
     ),
@@ -47,7 +64,7 @@ SCOPE = Board(
         value(
             "Paused, last hour",
             "The share of the last hour for which the scope was paused.",
-            f"max(wellbeing:paused:ratio_rate1h{{{S}}})",
+            f"max(wellbeing:paused:ratio_rate1h{{{R}}})",
             "percentunit",
             thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),
         ),
@@ -60,6 +77,14 @@ SCOPE = Board(
         timeline(
             "Gate over time", "While the gate is closed, requests wait.", CLOSED, "gate", words=GATE, height=4
         ),
+        timeline(
+            "Alerts over time",
+            "Firing alerts with this scope in their label wellbeing_scope, as Prometheus has them.",
+            'max by (alertname) (ALERTS{alertstate="firing",wellbeing_scope=~"$scope"}) or on () vector(0)',
+            "{{alertname}}",
+            words=FIRING,
+            height=5,
+        ),
         pause_table("Paused by", S, with_scope=False, width=24, height=5),
         Panel(
             "Requests",
@@ -68,6 +93,18 @@ SCOPE = Board(
                 (rate(f"wellbeing_requests{name}_total{{{S}}}"), name.strip("_").replace("_", " ") or "all")
                 for name in ("", "_blocked", "_waited", "_timed_out", "_abandoned", "_rejected")
             ),
+            unit="reqps",
+        ),
+        Panel(
+            "Admitted at a rate",
+            "Requests per second that a restriction or a resume ramp admits.",
+            ((f"min(wellbeing_admit_per_second{{{S}}})", "per second"),),
+            unit="reqps",
+        ),
+        Panel(
+            "Outcomes",
+            "Admitted requests, as clients and middlewares reported them: failed are a 5xx or an exception.",
+            ((f"sum by (outcome) (rate(wellbeing_admitted_total{{{S}}}[$__rate_interval]))", "{{outcome}}"),),
             unit="reqps",
         ),
         line("Waiting over time", "Requests that wait.", f"sum(wellbeing_waiters{{{S}}})", "waiting"),
@@ -104,6 +141,7 @@ SCOPE = Board(
             ),
             bound=1,
         ),
+        *advice(S),
         Row("The engine: vLLM"),
         Panel(
             "Requests in the engine",

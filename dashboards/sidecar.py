@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import NO, YES, Board, Panel, Row, durations, interventions, line, value
-from .queries import rate
+from .panels import NO, SIDECAR_VARIABLES, YES, Board, Panel, Row, durations, interventions, line, value
+from .queries import SIDECARS, rate
 
-I = 'instance=~"$instance"'  # noqa: E741 - as short as the others
+I = SIDECARS  # noqa: E741 - as short as the others
 OURS = "and on (instance) wellbeing_build_info"
 """Leaves out the processes of other jobs."""
 MISDIRECTED = f'wellbeing_webhook_alerts_total{{{I},outcome="misdirected"}}'
@@ -22,7 +22,7 @@ SIDECAR = Board(
     uid="wellbeing-sidecar",
     title="Wellbeing / Sidecar",
     description="The sidecar itself: what it receives, how fast it reacts, its store, its event loop, its memory.",
-    variables=(("instance", "Sidecar", "label_values(wellbeing_build_info, instance)", True),),
+    variables=SIDECAR_VARIABLES,
     annotations=(interventions(I),),
     parts=(
         value("Store", "Whether the last commit succeeded.", f"min(wellbeing_store_up{{{I}}})", words=NO),
@@ -98,6 +98,45 @@ SIDECAR = Board(
             (
                 (rate(f"wellbeing_reconciliations_total{{{I}}}", "result"), "{{result}}"),
                 (f"sum by (what) (increase(wellbeing_reconcile_corrections_total{{{I}}}[15m]))", "{{what}}"),
+            ),
+        ),
+        Row("The fleet"),
+        value(
+            "Leader",
+            "Whether one of the sidecars is the leader; no data without a shared store.",
+            f"max(wellbeing_fleet_leader{{{I}}})",
+            words=NO,
+        ),
+        value(
+            "Records to write again",
+            "Records that Redis has lost and that are not written again yet.",
+            f"max(wellbeing_fleet_owed_records{{{I}}})",
+            thresholds=((None, "green"), (1, "red")),
+        ),
+        line(
+            "Arrival of commits",
+            "Seconds from the last commit of another sidecar to its arrival.",
+            f"wellbeing_fleet_lag_seconds{{{I}}}",
+            "{{instance}}",
+            "s",
+        ),
+        line(
+            "Commits behind",
+            "Commits that are known and not applied.",
+            f"wellbeing_fleet_known_commit{{{I}}} - wellbeing_fleet_applied_commit{{{I}}}",
+            "{{instance}}",
+        ),
+        Panel(
+            "Decided again, loaded again",
+            "Conflicts with other sidecars, loads of the whole state, commits that Redis lost, records that were written again.",
+            (
+                (f"sum(rate(wellbeing_fleet_conflicts_total{{{I}}}[$__rate_interval]))", "conflicts"),
+                (f"sum(rate(wellbeing_fleet_loads_total{{{I}}}[$__rate_interval]))", "loads"),
+                (f"sum(rate(wellbeing_fleet_went_back_total{{{I}}}[$__rate_interval]))", "went back"),
+                (
+                    f"sum(rate(wellbeing_fleet_offered_records_total{{{I}}}[$__rate_interval]))",
+                    "written again",
+                ),
             ),
         ),
         Row("Hooks: who is told"),

@@ -33,7 +33,7 @@ from dashboards.build import BOARDS, rendered
 from .__main__ import Play
 from .stage import SCOPE, Stage, eventually
 
-VARIABLES = {"$scope": SCOPE, "$model": ".*", "$instance": ".*", "$__rate_interval": "5s"}
+VARIABLES = {"$scope": SCOPE, "$model": ".*", "$cluster": ".*", "$instance": ".*", "$__rate_interval": "5s"}
 COLOURS = {
     "green": "#73bf69",
     "yellow": "#fade2a",

@@ -134,7 +134,7 @@ def is_up(engines: Engines, url: str) -> bool:
     """Whether the engine at ``url`` answers."""
     engines.alive()
     try:
-        return requests.get(f"{url}/metrics", timeout=5).ok
+        return requests.get(f"{url}/metrics", timeout=30).ok
     except requests.ConnectionError:
         return False
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+_IGNORED_SECS = 0.005
+
 
 class Clock:
     """The clocks of the machine."""
@@ -16,6 +18,26 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds that never decrease, for durations."""
         return time.monotonic()
+
+
+class SharedClock(Clock):
+    """A clock that goes by the time of a server, so that all its clients agree.
+
+    It continues by the monotonic clock, so a change of this machine's wall clock does not matter.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """The server's time, seconds since the epoch."""
+        return time.monotonic() + self._offset
+
+    def follow(self, now: float) -> None:
+        """The server's time is ``now``. A small difference is network delay and is ignored."""
+        offset = now - time.monotonic()
+        if abs(offset - self._offset) > _IGNORED_SECS:
+            self._offset = offset
 
 
 def rfc3339(at: float) -> str:

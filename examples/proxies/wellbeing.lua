@@ -1,6 +1,7 @@
 -- An action for HAProxy 2.5 and later: the request waits at the gate; while it waits, it costs HAProxy nothing.
 local GATE = "http://127.0.0.1:9477/v1/gate/team-a/llama?wait=30"
 local TIMEOUT_MS = 40000                                -- above wait
+local FAIL_OPEN = true                                  -- without a sidecar all pass; false: all get 503
 
 local function first(headers, name)
   local values = headers and headers[name]
@@ -8,13 +9,17 @@ local function first(headers, name)
 end
 
 core.register_action("wellbeing", {"http-req"}, function(txn)
-  local answer = core.httpclient():get{url = GATE, timeout = TIMEOUT_MS}
+  local answer = {status = 0}
+  if txn.f:nbsrv("wellbeing") > 0 then                  -- else each request would try to connect for seconds
+    answer = core.httpclient():get{url = GATE, timeout = TIMEOUT_MS}
+  end
   local kind = first(answer.headers, "content-type")
-  if answer.status == 200 or kind ~= "application/problem+json" then
-    return                                              -- open; or without a sidecar all pass
+  local paused = kind == "application/problem+json"
+  if answer.status == 200 or (FAIL_OPEN and not paused) then
+    return
   end
   local reply = txn:reply{status = 503, reason = "Service Unavailable", body = answer.body}
-  reply:add_header("Content-Type", kind)
+  reply:add_header("Content-Type", kind or "text/plain")
   reply:add_header("Retry-After", first(answer.headers, "retry-after") or "10")
   txn:done(reply)
 end)

@@ -8,8 +8,15 @@ from collections import deque
 
 from sidecar.alerts import Notification
 from sidecar.config import AlertsConfig
-from sidecar.core.commands import AddHistoryNote, AlertOutcome, ClaimState, Command
+from sidecar.core.commands import (
+    AddHistoryNote,
+    AlertOutcome,
+    ClaimState,
+    Command,
+    RememberWatchdog,
+)
 from sidecar.core.errors import CoreError
+from sidecar.core.values import ScopeRecord
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
@@ -60,7 +67,11 @@ class Alerting:
             controller.core_state.records,
             was_blind=was_blind,
             seen_alertname=controller.core_state.seen_watchdog,
+            acts=lambda: controller.is_leader,
         )
+        controller.on_went_back = self.reconcile_now
+        controller.on_alerts_ended = self._record_ended_elsewhere
+        controller.on_watchdog = self._record_watchdog
         query = query or AlertmanagerClient().query
         self._reconciler = Reconciler(
             controller,
@@ -108,7 +119,9 @@ class Alerting:
             self._reconciler.request()
         if not interpretation.command.sender_scope:
             # A sender that is limited to a scope cannot vouch for alerting as a whole.
-            self.watchdog.receive(notification)
+            heard = self.watchdog.receive(notification)
+            if heard is not None:
+                await self._controller.share_watchdog(self.watchdog.alertname, firing=heard)
         self._publish_watchdog()
         counters = self._controller.counters
         # Signals that the watchdog restores must be applied before a later notification.
@@ -130,6 +143,24 @@ class Alerting:
         """Query Alertmanager at once, because a notification was lost."""
         self._reconciler.request()
 
+    def leadership_changed(self) -> None:
+        """Act on it that this sidecar became the leader of its fleet, or is no longer."""
+        if self._controller.is_leader:
+            self.watchdog.take_over()
+            self._reconciler.request()
+        else:
+            # The new leader decides from what it knows.
+            self._queue.clear()
+
+    def _record_ended_elsewhere(self, ended: list[tuple[str, ScopeRecord, str]]) -> None:
+        now = self._controller.clock.now()
+        for scope, before, source in ended:
+            self.watchdog.record_ended_elsewhere(scope, before, source, now)
+
+    def _record_watchdog(self, alertname: str, firing_ago: float | None, resolved_ago: float | None) -> None:
+        self.watchdog.record_elsewhere(alertname, firing_ago, resolved_ago)
+        self._publish_watchdog()
+
     def _check_watchdog(self) -> None:
         self.watchdog.check()
         self._publish_watchdog()
@@ -140,7 +171,9 @@ class Alerting:
         counters.watchdog = (self.watchdog.alertname, self.watchdog.seen)
 
     def _enqueue(self, command: Command) -> None:
-        """Queue ``command`` of the watchdog. Commands are submitted in order."""
+        """Queue ``command`` of the watchdog. Commands are submitted in order, in a fleet by the leader."""
+        if not self._controller.is_leader and not isinstance(command, RememberWatchdog):
+            return
         if len(self._queue) >= _MAX_QUEUED:
             if isinstance(command, AddHistoryNote):
                 return
@@ -159,6 +192,7 @@ class Alerting:
                 self._queue_idle.set()
                 self._queue_filled.clear()
                 await self._queue_filled.wait()
+                continue
             command = self._queue[0]
             try:
                 await self._controller.submit(command)

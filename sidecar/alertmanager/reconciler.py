@@ -126,7 +126,7 @@ class Reconciler:
         while True:
             self._requested.clear()
             pause = self._config.reconcile_secs * (1 - _JITTER * self._jitter())
-            if self._config.alertmanager_urls:
+            if self._config.alertmanager_urls and self._controller.is_leader:
                 try:
                     if not await self._reconcile():
                         pause = min(pause / 2, _CONFIRM_SECS)

@@ -20,6 +20,7 @@ are known after a restart.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -81,6 +82,7 @@ class Watchdog:
         records: the records of the controller, by scope; they are read again when alerts end.
         was_blind: whether the sidecar was blind by the last entry of the history.
         seen_alertname: name of the watchdog alert that was received before the start; empty: none was.
+        acts: whether this sidecar's commands count; in a fleet only those of the leader do.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Watchdog:
         *,
         was_blind: bool = False,
         seen_alertname: str = "",
+        acts: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
+        self._acts = acts
         self._records = records
         self._seen_alertname = seen_alertname
         self._clock = clock
@@ -155,15 +159,65 @@ class Watchdog:
         if not (config.hold_while_blind and self.alertname):
             self._accept_resolves()
 
-    def receive(self, notification: Notification) -> None:
-        """Look for the watchdog alert in ``notification``. Call this before the notification is applied."""
+    def receive(self, notification: Notification) -> bool | None:
+        """Look for the watchdog alert in ``notification``. Call this before the notification is applied.
+
+        Returns:
+            Whether it fires; None: it is not in the notification.
+        """
         own = [alert for alert in notification.alerts if self._is_own(alert)]
-        if any(alert.firing for alert in own):
+        if not own:
+            return None
+        firing = any(alert.firing for alert in own)
+        if firing:
             self._on_firing()
-        elif own:
+        else:
+            self._on_resolved(self._clock.monotonic())
+        return firing
+
+    def record_elsewhere(self, alertname: str, firing_ago: float | None, resolved_ago: float | None) -> None:
+        """Record when another sidecar received the watchdog alert.
+
+        Args:
+            alertname: the name of the alert.
+            firing_ago: seconds since it was received firing; None: it never was.
+            resolved_ago: the same, resolved.
+        """
+        if alertname != self.alertname:
+            return
+        now = self._clock.monotonic()
+        firing_at = -math.inf if firing_ago is None else now - firing_ago
+        resolved_at = -math.inf if resolved_ago is None else now - resolved_ago
+        if firing_at > max(self._last_seen_at, self._resolved_at if self._resolved else 0.0):
+            self._seen_by_this_process = True
             self._mark_seen()
-            self._resolved, self._resolved_at = True, self._clock.monotonic()
-            self.check()
+            self._last_seen_at, self._resolved = firing_at, False
+        if resolved_at > max(firing_at, self._last_seen_at) and not self._resolved:
+            self._on_resolved(resolved_at)
+        self.check()
+
+    def record_ended_elsewhere(self, scope: str, before: ScopeRecord, source: str, ended_at: float) -> None:
+        """Remember that another sidecar ended the signal of ``source``, which the record ``before`` had."""
+        signal = before.signals.get(source)
+        if signal is None or not (self.alertname and self._config.hold_while_blind):
+            return
+        lifted = before.auto is not None and self._auto_hold(scope) is None
+        ended = replace(signal, ended_at=ended_at)
+        self._ended.append(_Ended(self._clock.monotonic(), scope, ended, before.auto, lifted))
+        if self._blind:
+            self._revert_resolves()
+
+    def take_over(self) -> None:
+        """Repeat the commands that a previous leader may not have sent: from now on this sidecar acts."""
+        signals = [
+            (scope, signal) for scope, record in self._records.items() for signal in record.signals.values()
+        ]
+        self._claimed = [(scope, signal.state) for scope, signal in signals if signal.source == SOURCE]
+        if self._blind:
+            self._revert_resolves()
+        elif self._recovering_since is None and any(signal.ended_at is not None for _, signal in signals):
+            self._recovering_since = self._clock.monotonic()
+        self._update_claim()
 
     def record_listing(self, found: bool, *, complete: bool, queried_at: float) -> None:  # noqa: FBT001
         """Record whether Alertmanager lists the watchdog alert.
@@ -241,6 +295,11 @@ class Watchdog:
         self._last_seen_at, self._resolved = self._clock.monotonic(), False
         self.check()
 
+    def _on_resolved(self, at: float) -> None:
+        self._mark_seen()
+        self._resolved, self._resolved_at = True, at
+        self.check()
+
     def _mark_seen(self) -> None:
         if not self.seen:
             self._seen_alertname = self.alertname
@@ -293,7 +352,8 @@ class Watchdog:
         if self._ended:
             signals = tuple((one.scope, one.signal) for one in self._ended)
             self._enqueue(RevertResolves(signals, tuple(_holds_of(self._ended))))
-            self._ended.clear()
+            if self._acts():
+                self._ended.clear()
 
     @property
     def _why(self) -> str:

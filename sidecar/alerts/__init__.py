@@ -8,7 +8,7 @@ from .api import ActiveAlert, parse_active_alerts, parse_started_at
 from .errors import InvalidMatcher, InvalidNotification, InvalidRule, NotificationTooLarge
 from .matchers import Matcher
 from .payload import Alert, Notification, fingerprint_of, parse_notification
-from .rules import NoMatch, NoMatchCause, Rule, RuleMatch, RuleSet
+from .rules import NoMatch, NoMatchCause, Rule, RuleMatch, RuleSet, scope_values
 
 __all__ = [
     "ActiveAlert",
@@ -28,4 +28,5 @@ __all__ = [
     "parse_active_alerts",
     "parse_notification",
     "parse_started_at",
+    "scope_values",
 ]

@@ -166,6 +166,15 @@ class RuleSet:
                 return _match_rule(rule, alert)
         return NoMatch(NoMatchCause.NO_RULE)
 
+    def rule_for(self, alert: Alert) -> Rule | None:
+        """The first rule of the config that matches ``alert``; None: none does."""
+        return next((rule for rule in self.rules if rule.matches(alert)), None)
+
+    @staticmethod
+    def deciding_label(alert: Alert) -> str:
+        """The label that decides about the state of ``alert`` by the built-in rules."""
+        return STATE_LABEL if alert.labels.get(STATE_LABEL, "") in _BY_STATE else "severity"
+
 
 def _match_built_in(alert: Alert) -> RuleMatch | NoMatch:
     state = _built_in_state(alert.labels)
@@ -214,6 +223,25 @@ def _joined_scope(names: Sequence[str], labels: Mapping[str, str]) -> str | NoMa
             break
         values.append(value)
     return join_segments(values) if values else NoMatch(NoMatchCause.NO_LABEL, names[0])
+
+
+def scope_values(rule: Rule | None, alert: Alert) -> tuple[tuple[str, str | None], ...]:
+    """The labels that give the scope of ``alert``, with their values up to the first that is missing (None).
+
+    Args:
+        rule: the rule that matches; None: the built-in rules.
+        alert: the alert.
+    """
+    names = (SCOPE_LABEL,) if rule is None or rule.scope is None else rule.scope
+    found: list[tuple[str, str | None]] = []
+    for name in names:
+        value = alert.labels.get(name)
+        # The label wellbeing_scope is taken as it stands, so that its empty segments can be shown.
+        missing = value is None or (value in _NO_VALUES and names != (SCOPE_LABEL,))
+        found.append((name, None if missing else value))
+        if missing:
+            break
+    return tuple(found)
 
 
 def render(template: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:

@@ -159,7 +159,8 @@ class Simulation:
             return None
         self._core.apply(transaction)
         for scope, record in transaction.records.items():
-            due = None if record is None else next_deadline(record, self._core.policies.policy_for(scope))
+            policy = self._core.policies.policy_for(scope)
+            due = None if record is None else next_deadline(record, policy, self._clock.at)
             if due is not None:
                 heapq.heappush(self._deadlines, (due, scope))
         self.recorder.record(outcome.events)

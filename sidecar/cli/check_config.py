@@ -21,10 +21,19 @@ def run(options: argparse.Namespace) -> int:
         problems = [] if options.no_files else _file_problems(path)
     except ConfigError as error:
         problems = list(error.problems)
+    warnings: tuple[str, ...] = ()
+    if not problems and not options.no_files:
+        from sidecar.web.stores import check_shared_store, is_shared  # noqa: PLC0415 - the same
+
+        if is_shared(config):
+            problem, warnings = check_shared_store(config)
+            problems += [f"store.url: {problem}"] if problem else []
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
     print_line("The config is valid.")
     print_line(f"It can pause {describe_pausing(config.policies)}.")
+    for warning in warnings:
+        print_line(f"Warning: {warning}.")
     return OK
 
 

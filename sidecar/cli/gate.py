@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
-from .output import print_error, print_json, print_snapshot
-from .sidecar_requests import is_problem, members, refusal, send
+from .output import print_error, print_snapshot, print_value
+from .sidecar_requests import PAUSED, is_problem, members, refusal, send
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
@@ -17,8 +17,6 @@ _LONGEST_SECS = 86_400.0
 _LEAST_SECS = 0.5
 """What is left of a wait below this is not worth another request; above it, requests are this far apart."""
 _OK, _UNAVAILABLE = 200, 503
-_REFUSALS = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
-"""The policy decides on the status of these."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,11 +24,11 @@ def run(options: argparse.Namespace) -> int:
     # The default wait is the sidecar's to know.
     requests, answer = _wait(options, options.wait) if options.wait else (1, _ask(options, options.wait))
     if answer.status == _OK:
-        print_snapshot(members(options, answer), as_json=options.json)
+        print_snapshot(members(options, answer), output=options.output)
         return OK
-    if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in _REFUSALS):
-        if options.json:
-            print_json(answer.body)
+    if is_problem(answer) and (answer.status == _UNAVAILABLE or answer.body["type"] in PAUSED):
+        if options.output != "table":
+            print_value(answer.body, options.output)
         else:
             total = f"; {options.wait:g}s in all" if requests > 1 else ""
             print_error(refusal(options, answer) + total)

@@ -3,30 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 from .exit_statuses import OK
-from .output import print_json, print_line, scope_name, source_name
+from .output import print_items, print_json, print_note, print_text, scope_name, source_name
 from .scope_check import note_unknown_scope
 from .sidecar_requests import request
+from .tables import Table, short_time
 
-_PARAMETERS = ("limit", "kind", "since", "until", "cursor")
+_PARAMETERS = ("kind", "since", "until", "cursor", "limit")
+_HEADINGS = ("TIME", "SCOPE", "EVENT", "CHANGE", "BY", "REASON")
+_LARGEST_PAGE = 1_000
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one page."""
-    params = {name: getattr(options, name) for name in _PARAMETERS if getattr(options, name) is not None}
-    page = request(options, "GET", "history", params=params)
-    if not page["entries"]:
+    """Print one page, or all pages."""
+    pages = _pages(options)
+    first = next(pages)
+    if not first["entries"]:
         note_unknown_scope(options, "the history has no entry of it")
-    if options.json:
-        print_json(page)
+    if options.output == "json":
+        everything = [first, *pages]
+        entries = [entry for page in everything for entry in page["entries"]]
+        print_json({**first, "entries": entries, "next_cursor": everything[-1]["next_cursor"]})
         return OK
-    for entry in page["entries"]:
-        cause = f" ({entry['cause']})" if entry["cause"] else ""
-        source = source_name(entry["source"], entry.get("alertname"))
-        change = f"{entry['kind']}{cause}, {entry['from']} to {entry['to']}, by {source}"
-        reason = f": {entry['reason']}" if entry["reason"] else ""
-        print_line(f"{entry['at']} {scope_name(entry['scope'])}: {change}{reason}")
-    if page["next_cursor"]:
-        print_line(f"more: --cursor {page['next_cursor']}")
+    table = Table(_HEADINGS)
+    _print(table, first, options.output)
+    last = first
+    for page in pages:
+        _print(table, page, options.output)
+        last = page
+    if last["next_cursor"] and not options.all:
+        print_note(f"there may be more: --all, or --cursor {last['next_cursor']}")
     return OK
+
+
+def _pages(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    params = {name: getattr(options, name) for name in _PARAMETERS if getattr(options, name) is not None}
+    if options.all:
+        params["limit"] = _LARGEST_PAGE
+    while True:
+        page = request(options, "GET", "history", params=params)
+        yield page
+        if not options.all or not page["next_cursor"]:
+            return
+        params["cursor"] = page["next_cursor"]
+
+
+def _print(table: Table, page: dict[str, Any], output: str) -> None:
+    entries = page["entries"]
+    if output == "jsonl":
+        print_items(entries)
+    else:
+        rows = [_row(entry) for entry in entries]
+        table.fit(rows)
+        for row in rows:
+            for line in table.lines(row):
+                print_text(line)
+    sys.stdout.flush()
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    cause = f" ({entry['cause']})" if entry["cause"] else ""
+    source = source_name(entry["source"], entry.get("alertname"))
+    actor = entry.get("actor")
+    return (
+        short_time(entry["at"]),
+        scope_name(entry["scope"]),
+        entry["kind"] + cause,
+        f"{entry['from']} to {entry['to']}",
+        f"{source}, {actor}" if actor and actor != entry["source"] else source,
+        entry["reason"],
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -28,6 +28,25 @@ def print_line(text: str) -> None:
 def print_json(value: Json) -> None:
     """Print ``value`` as JSON in ASCII."""
     print(json.dumps(value, indent=2))
+
+
+def print_text(text: str) -> None:
+    """Print ``text`` on stdout as it is."""
+    print(text)
+
+
+def print_items(items: Iterable[Json]) -> None:
+    """Print each of ``items`` as JSON on one line."""
+    for item in items:
+        print(json.dumps(item))
+
+
+def print_value(value: Json, output: str) -> None:
+    """Print ``value`` as JSON, on one line for ``jsonl``."""
+    if output == "jsonl":
+        print_items([value])
+    else:
+        print_json(value)
 
 
 def printable(text: str) -> str:
@@ -73,9 +92,9 @@ def snapshot_line(snapshot: Json) -> str:
     return line
 
 
-def print_snapshot(snapshot: Json, *, as_json: bool) -> None:
+def print_snapshot(snapshot: Json, *, output: str) -> None:
     """Print a snapshot."""
-    if as_json:
-        print_json(snapshot)
-    else:
+    if output == "table":
         print_line(snapshot_line(snapshot))
+    else:
+        print_value(snapshot, output)

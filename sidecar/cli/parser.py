@@ -12,6 +12,9 @@ from sidecar import __version__
 from . import (
     backtest,
     check_config,
+    completion,
+    copy_store,
+    explain,
     gate,
     hash_password,
     history,
@@ -91,6 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_check_config(commands)
+    _add_copy_store(commands)
     _add_init(commands)
     _add(commands, "token", "make a bearer token and its digest for the config", token.run)
     _add(
@@ -108,13 +112,15 @@ def make_parser() -> argparse.ArgumentParser:
     _add_client(
         commands,
         "watch",
-        "print a scope's snapshot, and each change of it; Ctrl-C stops it",
+        "print a scope's snapshot, and each change of it and everything inside it; Ctrl-C stops it",
         watch.run,
         "watch team-a/llama --json",
     )
     _add_gate(commands)
     _add_mcp(commands)
+    _add_explain(commands)
     _add_backtest(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -139,15 +145,19 @@ def _add_client(
     *examples: str,
     without_scope: str = "the root, which stands for everything",
     as_json: bool = True,
+    with_scope: bool = True,
 ) -> argparse.ArgumentParser:
     parser = _add(commands, name, summary, run, *examples)
-    parser.add_argument(
-        "scope",
-        nargs="?",
-        default="",
-        metavar="SCOPE",
-        help=f"for instance team-a/llama (without one: {without_scope})",
-    )
+    if with_scope:
+        parser.add_argument(
+            "scope",
+            nargs="?",
+            default="",
+            metavar="SCOPE",
+            help=f"for instance team-a/llama (without one: {without_scope})",
+        )
+    else:
+        parser.set_defaults(scope="")
     connection = parser.add_argument_group("connection")
     connection.add_argument(
         "--url",
@@ -169,12 +179,41 @@ def _add_client(
     )
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
     if as_json:
-        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(
+            "--output",
+            choices=("table", "json", "jsonl"),
+            default="table",
+            help="for people, JSON, or JSON with one object per line (default: table)",
+        )
+        parser.add_argument(
+            "--json", action="store_const", const="json", dest="output", help="the same as --output json"
+        )
     return parser
 
 
 def _add_all(parser: argparse.ArgumentParser, effect: str) -> None:
     parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
+
+
+def _add_explain(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add_client(
+        commands,
+        "explain",
+        "say what an alert would do, and why, without doing it",
+        explain.run,
+        "explain --label alertname=QueueGrows --label severity=critical --label wellbeing_scope=llama",
+        "explain --file notification.json --config sidecar.yaml",
+        with_scope=False,
+    )
+    pair: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
+    parser.add_argument("--label", help="a label of the alert; may be given several times", **pair)
+    parser.add_argument("--annotation", help="an annotation of the alert; likewise", **pair)
+    parser.add_argument("--file", metavar="FILE", help="a captured body of the webhook; -: standard input")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="decide by this config and an empty state, without a running sidecar",
+    )
 
 
 def _add_serve(commands: Any) -> None:  # noqa: ANN401 - argparse's
@@ -217,6 +256,22 @@ def _add_check_config(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--no-files",
         action="store_true",
         help="do not check the files that the config names: secrets, certificates, the store, sockets",
+    )
+
+
+def _add_copy_store(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "copy-store",
+        "copy state and history of a store to another one; what the other one has stays",
+        copy_store.run,
+        "copy-store sqlite:wellbeing.db redis://redis:6379",
+        "copy-store --config sidecar.yaml redis://redis:6379 sqlite:backup.db",
+    )
+    parser.add_argument("source", metavar="FROM", help="the store to read; its sidecar must not run")
+    parser.add_argument("target", metavar="TO", help="the store to write; a fleet may be running on it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
     )
 
 
@@ -328,8 +383,10 @@ def _add_history(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "history",
         "show the history of a scope and everything inside it, newest first",
         history.run,
-        "history team-a --since 1d --kind pause,resume",
+        "history team-a --since 2h --kind pause,resume",
+        "history --all --output jsonl",
     )
+    parser.add_argument("--all", action="store_true", help="print all entries, not one page")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
     parser.add_argument(
         "--kind",
@@ -380,6 +437,19 @@ def _add_mcp(commands: Any) -> None:  # noqa: ANN401 - argparse's
         "--name",
         help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
     )
+
+
+def _add_completion(commands: Any) -> None:  # noqa: ANN401 - argparse's
+    parser = _add(
+        commands,
+        "completion",
+        "print the completion script of a shell",
+        completion.run,
+        "completion bash > ~/.local/share/bash-completion/completions/wellbeing-sidecar",
+        'completion zsh > "${fpath[1]}/_wellbeing-sidecar"',
+        "completion fish > ~/.config/fish/completions/wellbeing-sidecar.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
 def _add_backtest(commands: Any) -> None:  # noqa: ANN401 - argparse's

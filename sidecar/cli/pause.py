@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     if options.max_pause_secs is not None:
         body["max_pause_secs"] = options.max_pause_secs
     snapshot = request(options, "POST", "pause", body=body)
-    print_snapshot(snapshot, as_json=options.json)
+    print_snapshot(snapshot, output=options.output)
     if snapshot["gate"] == "open":
         scope = scope_name(options.scope)
         raise CommandFailed(f"the hold is put, but the gate of {scope} stays open: its policy is not enabled")

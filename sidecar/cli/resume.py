@@ -22,13 +22,13 @@ def run(options: argparse.Namespace) -> int:
         closed = f", which is closed by {describe_hold(before)}" if before["gate"] != "open" else ""
         raise CommandFailed(f"{message}, so nothing was resumed: it follows {follows}{closed}")
     snapshot = request(options, "POST", "resume", body={"reason": options.reason})
-    print_snapshot(snapshot, as_json=options.json)
+    print_snapshot(snapshot, output=options.output)
     if before is not None and not before["holds"]:
         print_note(f"{scope_name(options.scope)} had no hold of its own: there was nothing to lift")
     if snapshot["gate"] == "closed":
         raise CommandFailed(_still_closed(snapshot))
     after = status_if_allowed(options)
-    if after is not None and not options.json:
+    if after is not None and options.output == "table":
         _print_closed_inside(after)
     return OK
 

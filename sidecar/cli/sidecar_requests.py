@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from .output import print_note
 
 if TYPE_CHECKING:
     from sidecar.client.connection import SidecarResponse
+    from sidecar.client.errors import Unreachable
     from sidecar.client.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:9477"
@@ -25,7 +27,10 @@ _OPTIONS = ServerOptions(
     start="start the sidecar (wellbeing-sidecar serve)",
 )
 _SLACK_SECS = 10.0
+_ACTOR = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
 _MAX_ANSWER_BYTES = 2**30
+PAUSED = ("/problems/inference-paused", "/problems/too-many-waiters", "/problems/shutting-down")
+"""Refusals of the gate. The policy decides on their status."""
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _REDIRECTS = 200, 401, 403, 404, range(300, 400)
 
 
@@ -73,15 +78,28 @@ def send(
     from sidecar.client.connection import Connection  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.errors import Unreachable  # noqa: PLC0415
 
+    if method in ("POST", "PUT"):
+        headers = {**(headers or {}), **_actor()}
     settings = client_settings(options)
     timeout = wait + _SLACK_SECS
     connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
         return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
-        raise CommandFailed(why_unreachable(options.url, error, timeout, _OPTIONS)) from error
+        raise CommandFailed(unreachable_message(options, error, timeout)) from error
     finally:
         connection.close()
+
+
+def unreachable_message(options: argparse.Namespace, error: Unreachable, secs: float) -> str:
+    """Why the sidecar could not be reached within ``secs``, and what to do."""
+    return why_unreachable(options.url, error, secs, _OPTIONS)
+
+
+def _actor() -> dict[str, str]:
+    """Who runs the command. The sidecar records it if the request comes from its own machine."""
+    name = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
+    return {"Wellbeing-Actor": name} if _ACTOR.fullmatch(name) else {}
 
 
 def client_settings(options: argparse.Namespace) -> Settings:
@@ -127,6 +145,9 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         return _not_a_sidecar(options, answer)
     body = answer.body
     message = f"{body['title']}: {body['detail']}"
+    if body["type"] in PAUSED:
+        # By the policy their status may be 401 or 403, too.
+        return str(body["detail"]) if body["type"] == PAUSED[0] else message
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):
             return f"the sidecar does not accept the given token: {body['detail']}"
@@ -136,8 +157,6 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
         )
     if answer.status == _FORBIDDEN:
         return f"{body['detail']}: use a token whose role and scope (auth.credentials of the config) allow it"
-    if body["type"] == "/problems/inference-paused":
-        return str(body["detail"])
     if answer.status == _NOT_FOUND:
         return f"{message}: check --url (WELLBEING_URL)"
     return message

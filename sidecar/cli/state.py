@@ -21,5 +21,5 @@ def run(options: argparse.Namespace) -> int:
         body["source"] = options.source
     if options.ttl_secs is not None:
         body["ttl_secs"] = options.ttl_secs
-    print_snapshot(request(options, "PUT", "state", body=body), as_json=options.json)
+    print_snapshot(request(options, "PUT", "state", body=body), output=options.output)
     return OK

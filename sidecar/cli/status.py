@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from .exit_statuses import OK
-from .output import print_json, print_line, print_note, scope_name, snapshot_line, source_name
+from .output import print_line, print_note, print_text, print_value, scope_name, snapshot_line, source_name
 from .scope_check import unknown_scope_message
 from .sidecar_requests import request
+from .tables import Table, short_time
 
 _MAX_SIGNALS = 5
+_HEADINGS = ("SCOPE", "STATE", "GATE", "UNTIL", "WAITING", "REASON")
 _UNHEARD_REMEDY = "check its rule in Prometheus, and its route in Alertmanager"
 
 
@@ -21,8 +24,8 @@ def run(options: argparse.Namespace) -> int:
     message = unknown_scope_message(status)
     if message:
         print_note(f"{message}: it follows {scope_name(status['follows'])}")
-    if options.json:
-        print_json(status)
+    if options.output != "table":
+        print_value(status, options.output)
         return OK
     if status["blind"]:
         print_line("blind: the watchdog's alert is missing, a resolve lifts nothing")
@@ -37,10 +40,32 @@ def run(options: argparse.Namespace) -> int:
     # What is inside of a scope that is not well or not open is neither, even where nothing inside is known.
     if not options.below and "unwell" in status and (listed or fine):
         print_line(_heading(status, len(listed)))
-    for one in listed:
-        for line in _lines(one, max_signals=_MAX_SIGNALS):
-            print_line(line)
+    _print_table(listed)
     return OK
+
+
+def _print_table(listed: list[dict[str, Any]]) -> None:
+    """One row for each scope, with its signals and holds below it."""
+    table = Table(_HEADINGS)
+    table.fit(_row(one) for one in listed)
+    for one in listed:
+        for line in table.lines(_row(one)):
+            print_text(line)
+        for line in islice(_lines(one, max_signals=_MAX_SIGNALS), 1, None):
+            print_line(line)
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    held_by = one["held_by"]
+    other = held_by is not None and held_by != one["scope"]
+    return (
+        scope_name(one["scope"]),
+        one["effective_state"],
+        one["gate"],
+        short_time(one["until"]) or ("operator" if one["gate"] == "closed" else ""),
+        str(one["counters"]["waiters"]),
+        (one["reason"] or "") + (f" (held by {scope_name(held_by)})" if other else ""),
+    )
 
 
 def _heading(status: dict[str, Any], shown: int) -> str:

@@ -1,23 +1,91 @@
-"""``watch``: prints a scope's snapshot, and each change of it."""
+"""``watch``: prints a scope's snapshot, and each change of it and of what is inside it."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from typing import NoReturn
+import time
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from .exit_statuses import CommandFailed
-from .output import print_snapshot
+from .output import print_items, print_json, print_note, print_text, scope_name
 from .scope_check import note_unknown_scope
-from .sidecar_requests import members, refusal, send
+from .sidecar_requests import client_settings, members, refusal, send, unreachable_message
+from .tables import Table, short_time
 
+_HEADINGS = ("TIME", "SCOPE", "STATE", "GATE", "UNTIL", "REASON")
+_LEAST_WIDTHS = (8, 24, 10, 10, 20)
 _WATCH_SECS = 30.0
-_OK, _NOT_MODIFIED = 200, 304
+_QUIET_SECS = 40.0
+"""The sidecar sends something every 15 seconds."""
+_AGAIN_SECS = 1.0
+_OK, _NOT_MODIFIED, _FORBIDDEN = 200, 304, 403
+"""A worker may watch one scope, and not read events."""
 
 
 def run(options: argparse.Namespace) -> NoReturn:
-    """Poll until interrupted."""
+    """Follow until interrupted."""
     note_unknown_scope(options, "it follows {follows}")
+    table = Table(_HEADINGS, _LEAST_WIDTHS)
+    versions: dict[str, int] = {}
+    for snapshot in _snapshots(options):
+        # After a reconnect the sidecar repeats the snapshot.
+        if versions.get(snapshot["scope"]) == snapshot["version"]:
+            continue
+        versions[snapshot["scope"]] = snapshot["version"]
+        if options.output == "json":
+            print_json(snapshot)
+        elif options.output == "jsonl":
+            print_items([snapshot])
+        else:
+            for line in table.lines(_row(snapshot)):
+                print_text(line)
+        sys.stdout.flush()
+    raise CommandFailed(f"{options.url} ended the answer")
+
+
+def _row(snapshot: dict[str, Any]) -> tuple[str, ...]:
+    held_by = snapshot["held_by"]
+    reason = snapshot["reason"] or ""
+    if held_by is not None and held_by != snapshot["scope"]:
+        reason += f" (held by {scope_name(held_by)})"
+    advice = snapshot.get("advice")
+    if advice and not reason:
+        reason = f"advice only: {advice['reason']}"
+    until = short_time(snapshot["until"]) or ("operator" if snapshot["gate"] == "closed" else "")
+    state = snapshot["effective_state"]
+    return (time.strftime("%H:%M:%S"), scope_name(snapshot["scope"]), state, snapshot["gate"], until, reason)
+
+
+def _snapshots(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from sidecar.client.errors import Unreachable  # noqa: PLC0415 - `serve` does not need it
+    from sidecar.client.event_stream import EventStream, StreamRefused  # noqa: PLC0415
+
+    settings = client_settings(options)
+    was_connected = False
+    while True:
+        try:
+            for name, data in EventStream(settings, "wellbeing-sidecar").events(_QUIET_SECS):
+                was_connected = True
+                if name in ("snapshot", "change"):
+                    yield json.loads(data)
+            print_note("the sidecar ended the connection: connecting again")
+        except StreamRefused as error:
+            if error.response.status == _FORBIDDEN:
+                yield from _polled(options)
+            raise CommandFailed(refusal(options, error.response)) from None
+        except Unreachable as error:
+            if not was_connected:
+                raise CommandFailed(unreachable_message(options, error, _QUIET_SECS)) from error
+            print_note(f"{error}: connecting again")
+        except ValueError:
+            raise CommandFailed(f"{options.url} does not send events as a sidecar does") from None
+        time.sleep(_AGAIN_SECS)
+
+
+def _polled(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     etag = None
     while True:
         headers: dict[str, str] = {"If-None-Match": etag} if etag else {}
@@ -29,7 +97,6 @@ def run(options: argparse.Namespace) -> NoReturn:
             etag = answer.headers.get("ETag")
             if etag is None:
                 raise CommandFailed(f"{options.url} answers without an ETag: a proxy in between removes it")
-            print_snapshot(snapshot, as_json=options.json)
-            sys.stdout.flush()
+            yield snapshot
         elif answer.status != _NOT_MODIFIED:
             raise CommandFailed(refusal(options, answer))

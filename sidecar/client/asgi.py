@@ -11,7 +11,14 @@ from typing import Any
 
 from .errors import InferencePaused
 from .gate import Gate, require_asyncio
-from .routing import GateSelector, Refusal, scope_of_header, scope_of_model
+from .routing import (
+    SERVER_ERROR,
+    GateSelector,
+    Refusal,
+    priority_of_header,
+    scope_of_header,
+    scope_of_model,
+)
 from .tracing import parent_from, trace_headers, with_traceparent
 
 Message = MutableMapping[str, Any]
@@ -60,16 +67,42 @@ class GateMiddleware:
         gate = self.gate
         if not self._selector.has_one_gate:
             gate = self._selector.gate_for(await self._scope_of(scope, reader))
+        trial: str | None = ""
         try:
             if not gate.pass_if_open():
                 with parent_from(*trace_headers(scope["headers"])):
-                    if not await reader.wait_at(gate):
-                        return
+                    trial = await reader.wait_at(gate, self._priority_of(scope))
         except InferencePaused as paused:
             refusal = self._selector.refusal(scope["path"], paused)
             await _refuse(scope, send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
             return
-        await self._app(scope, reader.receive if reader.has_read_ahead else receive, send)
+        if trial is not None:
+            await self._run(scope, reader.receive if reader.has_read_ahead else receive, send, gate, trial)
+
+    async def _run(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, gate: Gate, trial: str
+    ) -> None:
+        """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
+        status = 0
+
+        async def observe(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observe)
+        except Exception:
+            gate.record_outcome(succeeded=False, trial=trial)
+            raise
+        if status:
+            gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)
+
+    def _priority_of(self, scope: MutableMapping[str, Any]) -> int:
+        wanted = self._selector.priority_header.encode()
+        values = [value for name, value in scope["headers"] if name == wanted] if wanted else []
+        return priority_of_header(values[0].decode("latin-1") if values else "")
 
     def _is_held(self, scope: MutableMapping[str, Any]) -> bool:
         path, prefix = scope["path"], scope.get("root_path", "")
@@ -119,14 +152,14 @@ class _RequestReader:
             self._take(await self._receive())
         return b"".join(message.get("body", b"") for message in self._messages)
 
-    async def wait_at(self, gate: Gate) -> bool:
-        """Wait at ``gate``; return whether the client is still connected.
+    async def wait_at(self, gate: Gate, priority: int) -> str | None:
+        """Wait at ``gate``; return the id of the trial, or an empty text; None: the client disconnected.
 
         Raises:
             InferencePaused: the gate stayed closed.
         """
         require_asyncio()
-        opening = asyncio.ensure_future(gate.wait_async())
+        opening = asyncio.ensure_future(gate.enter_async(None, priority))
         try:
             while not opening.done() and self._size <= _MAX_BUFFERED_BYTES and not self._left:
                 if self._pending is None:
@@ -137,14 +170,14 @@ class _RequestReader:
                     pending, self._pending = self._pending, None
                     self._take(pending.result())
             if self._left and not opening.done():
-                return False
-            await opening
+                return None
+            trial = await opening
         finally:
             if not opening.done():
                 # Counted abandoned.
                 opening.cancel()
                 await asyncio.gather(opening, return_exceptions=True)
-        return not self._left
+        return None if self._left else trial
 
     def _take(self, message: Message) -> None:
         if message["type"] in ("http.disconnect", "websocket.disconnect"):

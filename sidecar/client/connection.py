@@ -7,7 +7,7 @@ import json
 import socket
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .errors import Misconfigured, Unreachable
 from .settings import Settings, check_token
 from .transport import HttpTransport
 
+_OK = 200
 _MAX_BYTES = 1_048_576
 _MAX_TOKEN_BYTES = 65_536
 _READ_BYTES = 65_536
@@ -105,6 +106,35 @@ class Connection:
             # The rest of this answer must not be read as the next answer.
             self.close()
             raise
+
+    def stream(self, route: str, quiet_secs: float) -> Iterator[str | SidecarResponse]:
+        """The lines of a response that does not end; if it is not 200, the response alone.
+
+        Args:
+            route: the segment after ``/v1``.
+            quiet_secs: seconds in which the next line must arrive.
+
+        Raises:
+            Unreachable: there is no connection.
+            Misconfigured: a file that the settings name cannot be used.
+        """
+        scope = self._settings.scope
+        path = f"/v1/{route}" + (f"/{quote(scope)}" if scope else "")
+        try:
+            transport = self._ready_transport()
+            transport.begin(time.monotonic() + quiet_secs)
+            headers = {**self._headers(None), "Accept": "*/*"}
+            with _send(transport, "GET", path, None, headers) as response:
+                if response.status != _OK:
+                    yield SidecarResponse(response.status, response.headers, _json(self._read(response)))
+                    return
+                while line := response.readline(self._max_bytes):
+                    yield line.decode("utf-8", "replace").rstrip("\r\n")
+                    transport.extend(time.monotonic() + quiet_secs)
+        except Unreachable as error:
+            raise type(error)(f"{self._endpoint}{path}: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self._endpoint}{path}: {_describe(error, quiet_secs)}") from error
 
     def close(self) -> None:
         """Close the socket."""

@@ -26,9 +26,12 @@ from .link import Link
 from .notifier import Callback
 from .settings import Settings
 from .snapshot import GateSnapshot
+from .waiter_queue import PRIORITIES
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+DEFAULT_PRIORITY = 5
 
 _NO_ASYNCIO = (
     "wait_async needs a running asyncio event loop, and there is none here. Under trio, wait in a thread: "
@@ -89,37 +92,71 @@ class Gate:
         """Whether requests pass; while the state is unknown, the setting ``unreachable`` decides."""
         return self._flag[0] == 1 or self._followers.get().is_open
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Return once the gate is open.
+    def wait(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> None:
+        """Return once the gate is open, or this request may pass a restricted gate.
 
         While the state is unknown, after the start and after a fork, it waits for the sidecar's first answer,
         for 2 seconds even if ``timeout`` is shorter.
 
         Args:
             timeout: seconds to wait at most; None: ``wait_secs``; 0: do not wait.
+            priority: 0 to 9; where requests pass at a rate, a higher one goes first.
 
         Raises:
-            InferencePaused: it stayed closed.
+            InferencePaused: it did not get through.
+            ValueError: there is no such priority.
         """
         if self._flag[0]:
             self._pass()
             return
-        self._followers.get().wait(timeout)
+        self.enter(timeout, priority)
 
-    async def wait_async(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `wait`
+    def enter(self, timeout: float | None = None, priority: int = DEFAULT_PRIORITY) -> str:
+        """Like `wait`; return the trial in which the request passes, for `record_outcome`; empty: none."""
+        if self.pass_if_open():
+            return ""
+        return self._followers.get().wait(timeout, check_priority(priority))
+
+    async def wait_async(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `wait`
+        *,
+        priority: int = DEFAULT_PRIORITY,
+    ) -> None:
         """Like `wait`, without blocking the event loop.
 
         Raises:
-            InferencePaused: it stayed closed.
+            InferencePaused: it did not get through.
             RuntimeError: no asyncio event loop runs.
+            ValueError: there is no such priority.
         """
         if self._flag[0] and self._on_asyncio:
             self._pass()
             return
+        await self.enter_async(timeout, priority)
+
+    async def enter_async(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `wait`
+        priority: int = DEFAULT_PRIORITY,
+    ) -> str:
+        """Like `wait_async`; return the trial in which the request passes; empty: none."""
         require_asyncio()
         self._on_asyncio = True
-        if not self.pass_if_open():
-            await self._followers.get().wait_async(timeout)
+        if self.pass_if_open():
+            return ""
+        return await self._followers.get().wait_async(timeout, check_priority(priority))
+
+    def record_outcome(self, *, succeeded: bool, trial: str = "") -> None:
+        """Count whether an admitted request succeeded.
+
+        `admitted` and the middlewares do it themselves. The outcomes of a trial decide what follows it.
+
+        Args:
+            succeeded: whether it succeeded.
+            trial: what `enter` or `enter_async` returned.
+        """
+        self._followers.get().record_outcome(succeeded=succeeded, trial=trial)
 
     def pass_if_open(self) -> bool:
         """If the gate is known to be open, count a request that passes; return whether it is open."""
@@ -128,9 +165,13 @@ class Gate:
             return True
         return False
 
-    def admitted(self, timeout: float | None = None) -> Admission:
-        """A context manager for ``with`` and ``async with``. It enters the block once the gate is open."""
-        return Admission(self, timeout)
+    def admitted(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> Admission:
+        """A context manager for ``with`` and ``async with``. It enters the block once the request may pass.
+
+        A block that raises an exception counts as a failed request, another one as a successful request. The
+        value of ``as`` says otherwise: `Admission.failed`.
+        """
+        return Admission(self, timeout, check_priority(priority))
 
     def guard(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
         """Decorate a function or coroutine function: each call waits until the gate is open."""
@@ -226,27 +267,53 @@ class Gate:
 class Admission:
     """The context manager that `Gate.admitted` returns."""
 
-    __slots__ = ("_gate", "_timeout")
+    __slots__ = ("_failed", "_gate", "_priority", "_timeout", "_trial")
 
-    def __init__(self, gate: Gate, timeout: float | None) -> None:
+    def __init__(self, gate: Gate, timeout: float | None, priority: int) -> None:
         self._gate = gate
         self._timeout = timeout
+        self._priority = priority
+        self._trial = ""
+        self._failed = False
 
-    def __enter__(self) -> None:
-        self._gate.wait(self._timeout)
+    def failed(self) -> None:
+        """The request failed, although the block will not raise an exception."""
+        self._failed = True
+
+    def __enter__(self) -> Self:
+        self._trial = self._gate.enter(self._timeout, self._priority)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self._end(kind)
 
-    async def __aenter__(self) -> None:
-        await self._gate.wait_async(self._timeout)
+    async def __aenter__(self) -> Self:
+        self._trial = await self._gate.enter_async(self._timeout, self._priority)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self._end(kind)
+
+    def _end(self, kind: type[BaseException] | None) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            # Cancelled or interrupted: that says nothing about the engine.
+            return
+        self._gate.record_outcome(succeeded=kind is None and not self._failed, trial=self._trial)
+
+
+def check_priority(priority: int) -> int:
+    """Check a priority.
+
+    Raises:
+        ValueError: it is not a whole number from 0 to 9.
+    """
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < PRIORITIES:
+        raise ValueError(f"priority: must be a whole number from 0 to 9, got {priority!r}")
+    return priority
 
 
 def require_asyncio() -> None:
@@ -286,4 +353,4 @@ def _close_at_exit() -> None:
     close_all([gate for gate in (ref() for ref in list(_GATES.values())) if gate is not None])
 
 
-__all__ = ["Admission", "Gate", "close_all", "require_asyncio"]
+__all__ = ["DEFAULT_PRIORITY", "Admission", "Gate", "check_priority", "close_all", "require_asyncio"]

@@ -10,10 +10,12 @@ from random import Random
 
 from sidecar.supervision import Failures
 
+from .admission import AdmissionThread
 from .errors import InferencePaused, TooManyWaiting
 from .fork_safety import Flag
 from .link import Link
 from .notifier import Callback, ChangeNotifier
+from .reporter import Reporter
 from .request_counts import RequestCounts
 from .settings import Settings
 from .snapshot import GateSnapshot, spread_retry_after
@@ -51,13 +53,17 @@ class GateFollower:
         self._settings = settings
         self._open_flag = open_flag
         self._closed = False
-        self._changed = threading.Condition(self.lock)
+        self._at_a_rate = False
         self._queue = WaiterQueue()
         # One per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
         self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, self._failures)
-        self.link = Link(settings, self.counts, self._on_state, self._failures)
+        reporter = Reporter(settings, self.counts)
+        self.link = Link(settings, reporter, self._on_state, self._failures)
+        self._admission = AdmissionThread(
+            settings, reporter, self._waiting_at_a_rate, self._release, self._failures
+        )
 
     @property
     def is_open(self) -> bool:
@@ -66,42 +72,44 @@ class GateFollower:
 
     # -- requests ---------------------------------------------------------------------------------
 
-    def wait(self, timeout: float | None) -> None:
-        """`Gate.wait` at a closed or unknown gate."""
+    def wait(self, timeout: float | None, priority: int) -> str:
+        """`Gate.enter` at a gate that is not known to be open."""
         secs = self._wait_secs(timeout)
         began = time.monotonic()
         deadline = began + secs
         self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
-        waiter = LocalWaiter()
+        # Its own condition: a release of a few must not wake all threads.
+        changed = threading.Condition(self.lock)
+        waiter = LocalWaiter(priority, changed)
         if not self._park(waiter):
-            return
+            return ""
         span = WaitSpan(self._failures)
         outcome = "abandoned"
         try:
             span.begin(self._settings.scope, self._closed_because())
-            with self._changed:
-                while not waiter.is_due and time.monotonic() < deadline:
-                    until = deadline if waiter.due is None else min(deadline, waiter.due)
-                    self._changed.wait(max(0.0, until - time.monotonic()))
-                outcome = waiter.outcome
+            with changed:
+                while not waiter.released and (left := deadline - time.monotonic()) > 0:
+                    changed.wait(left)
+                outcome = self._outcome_of(waiter)
                 self._unpark(waiter, outcome)
         finally:
             self._unpark(waiter, outcome)
             span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
+        return waiter.trial
 
-    async def wait_async(self, timeout: float | None) -> None:  # noqa: ASYNC109 - as `wait`
-        """`Gate.wait_async` at a closed or unknown gate."""
+    async def wait_async(self, timeout: float | None, priority: int) -> str:  # noqa: ASYNC109 - as `wait`
+        """`Gate.enter_async`, as `wait`."""
         secs = self._wait_secs(timeout)
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + secs
         if not self.decided.is_set():
             await self._wait_for_first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
         future: asyncio.Future[None] = loop.create_future()
-        waiter = LocalWaiter(loop, future)
+        waiter = LocalWaiter(priority, None, loop, future)
         if not self._park(waiter):
-            return
+            return ""
         span = WaitSpan(self._failures)
         outcome = "abandoned"
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
@@ -109,7 +117,7 @@ class GateFollower:
             span.begin(self._settings.scope, self._closed_because())
             await future
             with self.lock:
-                outcome = waiter.outcome
+                outcome = self._outcome_of(waiter)
                 self._unpark(waiter, outcome)
         finally:
             timer.cancel()
@@ -117,6 +125,12 @@ class GateFollower:
             span.end(outcome)
         if outcome == "timed_out":
             raise self._paused(InferencePaused, secs)
+        return waiter.trial
+
+    def record_outcome(self, *, succeeded: bool, trial: str) -> None:
+        """Count whether an admitted request succeeded. The outcome of a trial is reported at once."""
+        if self.counts.record_outcome(succeeded=succeeded, trial=trial):
+            self._admission.report_outcome()
 
     async def _wait_for_first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
         """Wait until the state is known, for at most ``secs`` seconds."""
@@ -147,6 +161,8 @@ class GateFollower:
             room = self.counts.block(self._settings.max_waiting)
             if room:
                 self._queue.add(waiter)
+                if self._at_a_rate:
+                    self._admission.wake()
         if not room:
             span = WaitSpan(self._failures)
             span.begin(self._settings.scope, self._closed_because())
@@ -162,6 +178,10 @@ class GateFollower:
             waiter.ended = True
             self._queue.remove(waiter)
             self.counts.end(outcome, time.monotonic() - waiter.began)
+
+    def _outcome_of(self, waiter: LocalWaiter) -> str:
+        """How the wait of ``waiter`` has ended. At an open gate with a ramp, no wait times out."""
+        return "waited" if waiter.released or self._open_flag[0] == 1 else "timed_out"
 
     def _wait_secs(self, timeout: float | None) -> float:
         return float(self._settings.wait_secs) if timeout is None else max(0.0, timeout)
@@ -185,26 +205,39 @@ class GateFollower:
 
     # -- changes ----------------------------------------------------------------------------------
 
-    def _on_state(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float = 0.0) -> None:  # noqa: FBT001
+    def _on_state(self, is_open: bool, snapshot: GateSnapshot | None, has_ramp: bool = False) -> None:  # noqa: FBT001, FBT002
         """The gate has opened or closed, or its snapshot has changed."""
         with self.lock:
             if self._closed:
                 return
-            self._set(is_open, snapshot, ramp_per_sec)
+            self._set(is_open, snapshot, has_ramp)
             self._notifier.notify(is_open, snapshot)
 
-    def _set(self, is_open: bool, snapshot: GateSnapshot | None, ramp_per_sec: float) -> None:  # noqa: FBT001
-        was_open = self._open_flag[0] == 1
+    def _set(self, is_open: bool, snapshot: GateSnapshot | None, has_ramp: bool) -> None:  # noqa: FBT001
         self.snapshot = snapshot
         self._open_flag[0] = int(is_open)
+        self._at_a_rate = has_ramp if is_open else snapshot is not None and snapshot.is_restricted
         self.decided.set()
-        if is_open and not (was_open and ramp_per_sec):
-            self._queue.schedule_release(ramp_per_sec)
-        elif not is_open:
-            self._queue.cancel_release()
-        self._changed.notify_all()
-        for waiter in self._queue.wake():
-            self._unpark(waiter, "abandoned")
+        self._queue.tell_listeners()
+        if self._at_a_rate:
+            if any(self._queue.parked):
+                self._admission.wake()
+        elif is_open:
+            self._release(None, "")
+
+    def _waiting_at_a_rate(self) -> list[int] | None:
+        """How many requests wait, by priority; None: they do not pass at a rate."""
+        with self.lock:
+            return self._queue.parked if self._at_a_rate else None
+
+    def _release(self, most: int | None, trial: str) -> None:
+        """Let waiting requests pass; None: all."""
+        with self.lock:
+            if most is not None and not self._at_a_rate:
+                # The gate has closed since they were admitted.
+                return
+            for waiter in self._queue.release(most, trial):
+                self._unpark(waiter, "abandoned")
 
     def close(self) -> None:
         """Open the gate permanently, admit all waiters, and start the last report. Returns at once.
@@ -216,9 +249,10 @@ class GateFollower:
             if self._closed:
                 return
             self._closed = True
-            self._set(is_open=True, snapshot=self.snapshot, ramp_per_sec=0.0)
+            self._set(is_open=True, snapshot=self.snapshot, has_ramp=False)
             for waiter in self._queue:
-                self._unpark(waiter, waiter.outcome)
+                self._unpark(waiter, self._outcome_of(waiter))
             self._notifier.notify(True, self.snapshot)
             self._notifier.stop()
+        self._admission.stop()
         self.link.stop()

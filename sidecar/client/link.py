@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -17,7 +15,7 @@ from .connection import Connection, SidecarResponse
 from .errors import Misconfigured, Unreachable
 from .health import Health
 from .pacing import PollPacer, backoff_secs
-from .request_counts import RequestCounts
+from .reporter import Reporter
 from .settings import Settings
 from .snapshot import GateSnapshot
 from .staleness import STALENESS
@@ -32,7 +30,7 @@ _LAST_REPORT_SECS = 2.0
 _NAME = "client_link"
 _OK, _NOT_MODIFIED = 200, 304
 
-StateCallback = Callable[[bool, GateSnapshot | None, float], None]
+StateCallback = Callable[[bool, GateSnapshot | None, bool], None]
 
 
 class Link:
@@ -43,9 +41,9 @@ class Link:
 
     Args:
         settings: the URL of the sidecar, and the fallback without it.
-        counts: the counts to report.
-        on_state: called with whether the gate is open, its snapshot if there is one, and how many waiters to
-            admit per second (0: all at once), whenever the first two change. It must not block.
+        reporter: reports the counts.
+        on_state: called with whether the gate is open, its snapshot if there is one, and whether waiters pass
+            at a rate when it is open, whenever the first two change. It must not block.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
@@ -53,11 +51,11 @@ class Link:
     """
 
     def __init__(
-        self, settings: Settings, counts: RequestCounts, on_state: StateCallback, failures: Failures
+        self, settings: Settings, reporter: Reporter, on_state: StateCallback, failures: Failures
     ) -> None:
         self.failures = failures
         self._settings = settings
-        self._counts = counts
+        self._reporter = reporter
         self._on_state = on_state
         # Reentrant: a signal handler that reads the health may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
@@ -68,10 +66,6 @@ class Link:
         self._etag = ""
         self._tries_failed = 0
         self._health = Health(None, time.time(), "", fallback=False, snapshot=None)
-        self._client = f"{os.uname().nodename[:64]}:{os.getpid()}:{uuid.uuid4().hex}"
-        self._sequence = 0
-        self._acknowledged: dict[str, int] = {}
-        self._refused = False
         self._report_at = time.monotonic()
         # A poll that hangs is detected before the state is too old.
         half = settings.stale_after_secs / 2
@@ -192,7 +186,7 @@ class Link:
             since = before.since if before.reachable else time.time()
             self._health = Health(True, since, "", fallback=False, snapshot=snapshot)
             if changed and not self._stop.is_set():
-                self._on_state(snapshot.is_open, snapshot, _ramp_of(response))
+                self._on_state(snapshot.is_open, snapshot, _has_ramp(response))
         if before.reachable is False:
             logger.warning("the wellbeing sidecar at %s answers again", self._settings.shown_url)
         return changed
@@ -233,7 +227,7 @@ class Link:
         since = time.time() if before.reachable is not False else before.since
         self._health = Health(False, since, error, True, before.snapshot, misconfigured)
         if not self._stop.is_set():
-            self._on_state(self._settings.unreachable == "open", None, 0.0)
+            self._on_state(self._settings.unreachable == "open", None, False)
 
     def _log_fallback(self) -> None:
         logger.warning(
@@ -253,33 +247,7 @@ class Link:
 
     def _report(self, connection: Connection, timeout: float) -> None:
         self._report_at = time.monotonic() + self._settings.report_secs
-        counts = self._counts.read()
-        self._sequence += 1
-        report = {
-            "client": self._client,
-            "sequence": self._sequence,
-            "interval_secs": self._settings.report_secs,
-            **counts,
-            "waits": self._counts.waits(),
-            "acknowledged": self._acknowledged,
-        }
-        try:
-            response = connection.request("POST", "reports", body=report, timeout=timeout)
-        except Unreachable as error:
-            logger.debug("a report was lost: %s", error)
-            return
-        if response.status == _OK:
-            self._acknowledged = counts
-            self._refused = False
-            return
-        try:
-            check_status(response, (_OK,))
-        except Misconfigured as error:
-            if not self._refused:
-                self._refused = True
-                logger.error("the wellbeing client is misconfigured: its reports are refused: %s", error)
-        except Unreachable as error:
-            logger.debug("a report was not taken: %s", error)
+        self._reporter.send(connection, timeout)
 
     def _report_last(self) -> None:
         if not self._settings.report_secs:
@@ -306,8 +274,6 @@ def _etag_of(response: SidecarResponse) -> str:
     return tag if len(tag) <= 200 and tag.isascii() and tag.isprintable() else ""  # noqa: PLR2004 - generous
 
 
-def _ramp_of(response: SidecarResponse) -> float:
-    try:
-        return max(0.0, float(response.headers.get("Wellbeing-Ramp-Per-Sec") or "0"))
-    except ValueError:
-        return 0.0
+def _has_ramp(response: SidecarResponse) -> bool:
+    """Whether requests that wait here pass at a rate after the opening."""
+    return "Wellbeing-Ramp-Per-Sec" in response.headers

@@ -6,10 +6,22 @@ import itertools
 import threading
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import NamedTuple
 
 OUTCOMES = ("waited", "timed_out", "abandoned")
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Upper bounds, in seconds, of the histogram of waits: the sidecar's."""
+
+
+class Trial(NamedTuple):
+    """The outcomes of the requests that passed in the trial ``id``; ids of later trials are greater."""
+
+    id: str
+    succeeded: int
+    failed: int
+
+
+_NO_TRIAL = Trial("", 0, 0)
 
 
 class RequestCounts:
@@ -30,6 +42,8 @@ class RequestCounts:
         self._ended = dict.fromkeys(OUTCOMES, 0)
         self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
         self._waited_secs = dict.fromkeys(OUTCOMES, 0.0)
+        self._succeeded = self._failed = 0
+        self._trial = _NO_TRIAL
 
     @property
     def waiting(self) -> int:
@@ -59,6 +73,29 @@ class RequestCounts:
         self._waits[outcome][bisect_left(WAIT_BOUNDS, secs)] += 1
         self._waited_secs[outcome] += secs
 
+    def record_outcome(self, *, succeeded: bool, trial: str = "") -> bool:
+        """Count the outcome of an admitted request; return whether it belongs to the current trial.
+
+        Args:
+            succeeded: whether it succeeded.
+            trial: the id of the trial in which it passed; empty: none.
+        """
+        with self._lock:
+            if succeeded:
+                self._succeeded += 1
+            else:
+                self._failed += 1
+            if not trial or trial < self._trial.id:
+                return False
+            before = self._trial if trial == self._trial.id else Trial(trial, 0, 0)
+            self._trial = Trial(trial, before.succeeded + succeeded, before.failed + (not succeeded))
+            return True
+
+    def trial(self) -> dict[str, object] | None:
+        """The outcomes of the last trial; None: there was none."""
+        trial = self._trial
+        return trial._asdict() if trial.id else None
+
     def waits(self) -> dict[str, dict[str, object]]:
         """How long ended waits took, by outcome: how many in each bucket, and seconds in all."""
         with self._lock:
@@ -68,9 +105,10 @@ class RequestCounts:
             }
 
     def read(self) -> dict[str, int]:
-        """``requests``, ``blocked``, and by outcome."""
+        """``requests``, ``blocked``, how waits ended, and the outcomes of admitted requests."""
         with self._lock:
             # Reading the tally increases it, too.
             passed = next(self._tally) - self._reads
             self._reads += 1
-            return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended}
+            outcomes = {"succeeded": self._succeeded, "failed": self._failed}
+            return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended, **outcomes}

@@ -12,6 +12,7 @@ variable                                  what
 ``WELLBEING_CLIENT_SCOPE_FROM_MODEL``     ``true``: the member ``model`` of a request's body does
 ``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others use the own gate
 ``WELLBEING_CLIENT_SHOW_REASON``          ``false``: refusals do not say why
+``WELLBEING_CLIENT_PRIORITY_HEADER``      a request header with the priority, 0 to 9
 ========================================  ==========================================================
 """
 
@@ -27,10 +28,13 @@ from typing import Any
 
 from .errors import InferencePaused
 from .fork_safety import PerProcess
-from .gate import Gate, close_all
+from .gate import DEFAULT_PRIORITY, Gate, close_all
 from .path_rules import PathRules, split_paths
 from .scope_path import MAX_SEGMENTS, segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
+
+SERVER_ERROR = 500
+"""A response with this status or above is a failed request."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
 _DEFAULT_MAX_SCOPES = 32
@@ -56,6 +60,7 @@ class GateSelector:
         scope_from_model: whether a request's ``model`` does.
         max_scopes: how many are followed.
         show_reason: whether a refusal says why.
+        priority_header: a header with the request's priority, 0 to 9; empty: all have the default.
         settings: those of `Settings`.
 
     Raises:
@@ -74,6 +79,7 @@ class GateSelector:
         scope_from_model: bool | None = None,
         max_scopes: int | None = None,
         show_reason: bool | None = None,
+        priority_header: str | None = None,
         **settings: Any,  # noqa: ANN401 - see Settings
     ) -> None:
         own = [field.name for field in fields(Settings)]
@@ -86,7 +92,8 @@ class GateSelector:
             split_paths(pass_paths, PREFIX + "PASS_PATHS", environ),
             split_paths(paths, PREFIX + "PATHS", environ),
         )
-        self.header = _header(scope_header, environ)
+        self.header = _header("scope_header", scope_header, environ)
+        self.priority_header = _header("priority_header", priority_header, environ)
         self.from_model = _flag("SCOPE_FROM_MODEL", scope_from_model, environ, default=False)
         self._show_reason = _flag("SHOW_REASON", show_reason, environ, default=True)
         self._max_scopes = _count(max_scopes, environ)
@@ -151,6 +158,12 @@ def scope_of_header(value: str) -> str:
     return "/".join(segment_of(part) for part in value.split("/") if part)
 
 
+def priority_of_header(value: str) -> int:
+    """The priority that a header's value names; the default if it is missing or not 0 to 9."""
+    text = value.strip()
+    return int(text) if len(text) == 1 and text in "0123456789" else DEFAULT_PRIORITY
+
+
 def scope_of_model(body: bytes) -> str:
     """The scope that the member ``model`` of a request's JSON body names; empty where there is none."""
     try:
@@ -161,10 +174,11 @@ def scope_of_model(body: bytes) -> str:
     return segment_of(model) if isinstance(model, str) and model else ""
 
 
-def _header(given: str | None, environ: Mapping[str, str]) -> str:
-    name = given or environ.get(PREFIX + "SCOPE_HEADER", "")
+def _header(setting: str, given: str | None, environ: Mapping[str, str]) -> str:
+    variable = PREFIX + setting.upper()
+    name = given or environ.get(variable, "")
     if not _HEADER_NAME.fullmatch(name):
-        source = "scope_header" if given else PREFIX + "SCOPE_HEADER"
+        source = setting if given else variable
         raise ValueError(f"{source}: not the name of a header: {name!r}")
     return name.lower()
 

@@ -38,6 +38,7 @@ logger = logging.getLogger("wellbeing.client")
 PREFIX = "WELLBEING_CLIENT_"
 MIDDLEWARE_SETTINGS = (
     "hold_paths", "pass_paths", "paths", "scope_header", "scope_from_model", "max_scopes", "show_reason",
+    "priority_header",
 )  # fmt: skip
 """Settings of the middleware only: keyword arguments, and suffixes of variables."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+_GATES = ("open", "restricted", "closed")
 _MAX_RETRY_SECS = 10
 _RETRY_SPREAD_SECS = 5
 
@@ -19,13 +20,14 @@ class GateSnapshot:
 
     Attributes:
         scope: the scope of the gate.
-        gate: ``open`` or ``closed``.
+        gate: ``open``, ``restricted`` (requests pass at a rate or in a trial) or ``closed``.
         state: the scope's own state.
         effective_state: the worst of the scope's state and its ancestors'.
-        reason: why the gate is closed; None: it is open.
+        reason: why the gate is not open; None: it is open.
         since: RFC 3339; None: the gate is open.
-        until: RFC 3339; None: the gate is open, or closed without a time limit.
-        held_by: the scope whose hold closes the gate.
+        until: RFC 3339; None: the gate is open, or there is no time limit.
+        held_by: the scope whose hold, restriction or trial it is.
+        admit_per_sec: how many requests per second a restriction or ramp admits, in all; None: neither does.
         version: grows with each change.
     """
 
@@ -37,6 +39,7 @@ class GateSnapshot:
     since: str | None
     until: str | None
     held_by: str | None
+    admit_per_sec: float | None
     version: int
 
     @classmethod
@@ -49,7 +52,7 @@ class GateSnapshot:
         Raises:
             ValueError: it is not a snapshot, or a member has a wrong type.
         """
-        if not isinstance(members, Mapping) or members.get("gate") not in ("open", "closed"):
+        if not isinstance(members, Mapping) or members.get("gate") not in _GATES:
             raise ValueError("the answer is not a snapshot of a gate")
         values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__}
         for name, value in values.items():
@@ -61,6 +64,11 @@ class GateSnapshot:
     def is_open(self) -> bool:
         """Whether requests pass."""
         return self.gate == "open"
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether requests pass at a rate or in a trial."""
+        return self.gate == "restricted"
 
     def retry_after(self, now: float) -> int:
         """Seconds to wait before a retry, 1 to 10, because a pause may end early. ``now`` is wall time."""
@@ -76,6 +84,8 @@ class GateSnapshot:
 def _has_type(name: str, value: object) -> bool:
     if name == "version":
         return isinstance(value, int) and not isinstance(value, bool)
+    if name == "admit_per_sec":
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     if name in ("reason", "since", "until", "held_by") and value is None:
         return True
     return isinstance(value, str)

@@ -84,6 +84,11 @@ class HttpTransport(http.client.HTTPConnection):
             self.sock.settimeout(self.remaining_secs())
         return self.sock is not None
 
+    def extend(self, deadline: float) -> None:
+        """Give the exchange a later ``deadline`` (monotonic), and count its bytes from here."""
+        self._deadline = deadline
+        self._received = 0
+
     def remaining_secs(self) -> float:
         """Seconds until the deadline.
 

@@ -1,103 +1,117 @@
-"""The requests that wait at a client's copy of a gate, and when each is released."""
+"""The requests that wait at a client's copy of a gate, and which of them may pass."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import TypeVar
 
 _A = TypeVar("_A")
+
+PRIORITIES = 10
+"""Priorities are 0 to 9; a higher one goes first where requests pass at a rate."""
 
 
 class LocalWaiter:
     """One request that waits: a thread, or a task of an event loop.
 
     Attributes:
+        priority: 0 to 9.
         began: monotonic time when the wait began.
-        due: monotonic time when it is released; None: the gate is closed.
+        released: it may pass.
+        trial: the id of the trial in which it passes; empty: none.
         ended: whether its wait is over and counted.
+        changed: notified when it is released; None: it is a task.
         loop: the task's event loop; None: it is a thread.
         future: the future that the task waits for.
     """
 
-    __slots__ = ("began", "due", "ended", "future", "loop")
+    __slots__ = ("began", "changed", "ended", "future", "loop", "priority", "released", "trial")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop | None = None, future: asyncio.Future[None] | None = None
+        self,
+        priority: int,
+        changed: threading.Condition | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        future: asyncio.Future[None] | None = None,
     ) -> None:
+        self.priority = priority
         self.began = time.monotonic()
-        self.due: float | None = None
+        self.released = False
+        self.trial = ""
         self.ended = False
+        self.changed = changed
         self.loop = loop
         self.future = future
 
-    @property
-    def is_due(self) -> bool:
-        """Whether its release time has come."""
-        return self.due is not None and self.due <= time.monotonic()
-
-    @property
-    def outcome(self) -> str:
-        """How its wait has ended. At an open gate with a ramp, no wait times out."""
-        return "timed_out" if self.due is None else "waited"
-
 
 class WaiterQueue:
-    """The waiters of one gate, in order of arrival. The caller holds the gate's lock."""
+    """The waiters of one gate, by priority and in order of arrival. The caller holds the gate's lock."""
 
     def __init__(self) -> None:
-        self._waiters: dict[LocalWaiter, None] = {}
+        self._parked: list[dict[LocalWaiter, None]] = [{} for _ in range(PRIORITIES)]
+        self._released: dict[LocalWaiter, None] = {}
         self._listeners: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
 
     def __iter__(self) -> Iterator[LocalWaiter]:
-        """The waiters at this moment, in order."""
-        return iter(list(self._waiters))
+        """All waiters at this moment: those that are released first, then by priority and arrival."""
+        return iter([*self._released, *chain.from_iterable(reversed(self._parked))])
+
+    @property
+    def parked(self) -> list[int]:
+        """How many waiters are not released, by priority."""
+        return [len(waiters) for waiters in self._parked]
 
     def add(self, waiter: LocalWaiter) -> None:
         """Append ``waiter``."""
-        self._waiters[waiter] = None
+        self._parked[waiter.priority][waiter] = None
 
     def remove(self, waiter: LocalWaiter) -> None:
         """Remove ``waiter``, if it is there."""
-        self._waiters.pop(waiter, None)
+        self._parked[waiter.priority].pop(waiter, None)
+        self._released.pop(waiter, None)
 
     def add_listener(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-        """Set the result of ``future``, which belongs to ``loop``, at the next `wake`."""
+        """Set the result of ``future``, which belongs to ``loop``, when the state of the gate is known."""
         self._listeners[future] = loop
 
     def remove_listener(self, future: asyncio.Future[None]) -> None:
         """Undo `add_listener`."""
         self._listeners.pop(future, None)
 
-    def schedule_release(self, per_sec: float) -> None:
-        """Set the release time of each waiter: ``per_sec`` waiters per second (0: all at once)."""
-        now = time.monotonic()
-        for rank, waiter in enumerate(self._waiters):
-            waiter.due = now + rank / per_sec if per_sec else now
+    def tell_listeners(self) -> None:
+        """The state of the gate is known."""
+        listeners, self._listeners = self._listeners, {}
+        for future, loop in listeners.items():
+            _call(loop, finish, future)
 
-    def cancel_release(self) -> None:
-        """The gate has closed: keep every waiter that is not due yet."""
-        for waiter in self._waiters:
-            if not waiter.is_due:
-                waiter.due = None
+    def release(self, most: int | None = None, trial: str = "") -> list[LocalWaiter]:
+        """Release waiters, the highest priority first, and wake them.
 
-    def wake(self) -> list[LocalWaiter]:
-        """Wake the waiting tasks and the listeners.
+        Args:
+            most: how many at most; None: all.
+            trial: the id of the trial in which they pass.
 
         Returns:
             Waiters whose event loop is closed, so that they cannot be woken.
         """
-        listeners, self._listeners = self._listeners, {}
-        for future, loop in listeners.items():
-            _call(loop, finish, future)
+        chosen = list(islice(chain.from_iterable(reversed(self._parked)), most))
         tasks: dict[asyncio.AbstractEventLoop, list[LocalWaiter]] = {}
-        for waiter in self._waiters:
-            if waiter.due is not None and waiter.loop is not None:
+        for waiter in chosen:
+            del self._parked[waiter.priority][waiter]
+            self._released[waiter] = None
+            waiter.released = True
+            waiter.trial = trial
+            if waiter.loop is not None:
                 tasks.setdefault(waiter.loop, []).append(waiter)
+            elif waiter.changed is not None:
+                waiter.changed.notify_all()
         gone: list[LocalWaiter] = []
         for loop, waiters in tasks.items():
-            if not _call(loop, _finish_due, waiters):
+            if not _call(loop, _finish_all, waiters):
                 gone += waiters
         return gone
 
@@ -117,13 +131,8 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argum
     return True
 
 
-def _finish_due(waiters: list[LocalWaiter]) -> None:
-    """Runs in the waiters' loop: release the due waiters, and check the others when they are due."""
+def _finish_all(waiters: list[LocalWaiter]) -> None:
+    """Runs in the waiters' loop."""
     for waiter in waiters:
-        due, loop, future = waiter.due, waiter.loop, waiter.future
-        if due is None or loop is None or future is None or future.done():
-            continue
-        if waiter.is_due:
-            finish(future)
-        else:
-            loop.call_later(max(0.0, due - time.monotonic()), _finish_due, [waiter])
+        if waiter.future is not None:
+            finish(waiter.future)

@@ -29,7 +29,7 @@ def rows() -> str:
 def _default(value: object) -> str:
     if value is None:
         return "required"
-    if value in ("", ()):
+    if value in ("", (), {}):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -16,13 +16,26 @@ from urllib.parse import urlsplit
 from sidecar.alerts import Matcher
 from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
+from sidecar.core.state import WellbeingState
 
 from .durations import ALLOWED, MAX_SECS, parse_duration
+from .time_intervals import TimeInterval, parse_time_interval
 from .values import HOOK_EVENTS, ROLES, Listener
 
 Check = Callable[[object], object]
 
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
+_REDIS_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"
+_REDIS = re.compile(
+    rf"rediss?(\+sentinel://([^@/]*@)?{_REDIS_HOST}(,{_REDIS_HOST})*/[^/?#]+(/\d{{1,4}})?"
+    rf"|\+cluster://([^@/]*@)?{_REDIS_HOST}(,{_REDIS_HOST})*/?"
+    rf"|://([^@/]*@)?{_REDIS_HOST}(/(\d{{1,4}})?)?)",
+    re.ASCII,
+)
+REDIS_FORMS = (
+    "redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],…/MASTER[/DB] or redis+cluster://HOST[:PORT],…; "
+    "rediss in place of redis for TLS"
+)
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _OWN_FIELDS = (
@@ -80,6 +93,46 @@ def rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
         raise _invalid("a number of at least 0", value)
     return float(value)
+
+
+def restrict(value: object) -> tuple[tuple[WellbeingState, float], ...]:
+    """A mapping of states to requests per second."""
+    states = [state for state in WellbeingState if state is not WellbeingState.HEALTHY]
+    names = ", ".join(state.label for state in states)
+    if not isinstance(value, dict):
+        raise _invalid(f"a mapping of {names} to requests per second", value)
+    found = []
+    for key, one in value.items():
+        state = next((state for state in states if state.label == key), None)
+        if state is None:
+            raise ValueError(f"{short_repr(key)}: no such state to restrict: the states are {names}")
+        is_number = isinstance(one, int | float) and not isinstance(one, bool)
+        if not is_number or not 0 < one <= 1e6:  # noqa: PLR2004
+            wanted = "a number above 0 and at most 1000000, in requests per second"
+            raise ValueError(f"{key}: {_invalid(wanted, one)}")
+        found.append((state, float(one)))
+    return tuple(sorted(found))
+
+
+def share(value: object) -> float:
+    """A number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _invalid("a number from 0 to 1", value)
+    return float(value)
+
+
+def time_intervals(value: object) -> tuple[TimeInterval, ...]:
+    """A list of time intervals in Alertmanager's syntax."""
+    if not isinstance(value, list) or not value:
+        raise _invalid("a list of time intervals", value)
+    return tuple(parse_time_interval(one) for one in value)
+
+
+def trial_requests(value: object) -> int:
+    """A number of requests; 0: none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**6:
+        raise _invalid("a whole number of at least 0", value)
+    return value
 
 
 def text(value: object) -> str:
@@ -328,4 +381,24 @@ def store(value: object) -> str:
     """The URL of a store."""
     if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):
         return value
-    raise _invalid("memory: or sqlite:PATH", value)
+    if isinstance(value, str) and re.match(r"rediss?(\+\w+)?:", value):
+        if not _REDIS.fullmatch(value):
+            # The URL may contain a password.
+            redacted = re.sub(r"//[^/]*@", "//***@", value)
+            raise _invalid(f"the address of a Redis: {REDIS_FORMS}", redacted)
+        return value
+    raise _invalid("memory:, sqlite:PATH or redis://HOST:PORT", value)
+
+
+def redis_prefix(value: object) -> str:
+    """A prefix of the names of keys."""
+    if not re.fullmatch(r"[A-Za-z0-9._:~/-]{1,64}", text(value), re.ASCII):
+        raise _invalid("1 to 64 of A-Z a-z 0-9 . _ : ~ / -", value)
+    return text(value)
+
+
+def natural(value: object) -> int:
+    """A whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**6:
+        raise _invalid("a whole number of at least 0", value)
+    return value

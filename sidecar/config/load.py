@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
-from sidecar.core.errors import InvalidPolicy
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.errors import InvalidPolicy, closest_match
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 
 from .errors import ConfigError
 from .files import file_problems
@@ -18,6 +18,7 @@ from .hooks import hooks_of
 from .names import require_unique_names
 from .schema import SCHEMA, Key, Section, SectionList
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
+from .time_intervals import TimeInterval
 from .values import (
     AlertmanagerConfig,
     AlertsConfig,
@@ -30,6 +31,8 @@ from .values import (
     ImportFields,
     LimitsConfig,
     Listener,
+    MetricsConfig,
+    RedisConfig,
     StoreConfig,
     TlsConfig,
     WatchdogConfig,
@@ -167,11 +170,24 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
+        redis=RedisConfig(**_only(checked.get("redis", {}), RedisConfig.__slots__)),
+        metrics=MetricsConfig(**_only(checked.get("metrics", {}), MetricsConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
         engines=engines,
         imports=imports,
         hooks=hooks_of(checked.get("hooks", []), problems),
+        locations=_locations(checked),
     )
+
+
+def _locations(checked: dict[str, Any]) -> dict[str, str]:
+    lists = (("policies", checked), ("alerts.rules", checked.get("alerts", {})))
+    found = {
+        f"{name}[{index}]": one[""]
+        for name, section in lists
+        for index, one in enumerate(section.get(name.rpartition(".")[2], ()))
+    }
+    return found | ({"defaults": checked["defaults"][""]} if "defaults" in checked else {})
 
 
 def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
@@ -295,10 +311,50 @@ def _host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+TimeIntervals = tuple[TimeInterval, ...]
+
+
+def _time_intervals(checked: list[dict[str, Any]], problems: list[str]) -> dict[str, TimeIntervals]:
+    """The time intervals by name."""
+    found: dict[str, TimeIntervals] = {}
+    for index, one in enumerate(checked):
+        name = one.get("name")
+        if name is None or "time_intervals" not in one:
+            continue
+        if name in found:
+            problems.append(f"{one['']}: time_intervals[{index}]: another one is named {name}")
+        found[name] = one["time_intervals"]
+    return found
+
+
+def _intervals_of(
+    checked: dict[str, Any], key: str, intervals: dict[str, TimeIntervals], path: str, problems: list[str]
+) -> dict[str, TimeIntervals]:
+    """The time intervals that ``key`` of a policy names; nothing if the policy does not have the key."""
+    if key not in checked:
+        return {}
+    found: list[TimeInterval] = []
+    for name in checked[key]:
+        if name not in intervals:
+            near = closest_match(name, intervals)
+            hint = f" (did you mean {near}?)" if near else ""
+            problems.append(f"{checked['']}: {path}{key}: {name}: no such name in time_intervals{hint}")
+        found += intervals.get(name, ())
+    return {key: tuple(found)}
+
+
 def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[str]) -> PolicyTable:
-    defaults = _policy(Policy(), checked.get("defaults", {}), "defaults.", problems)
+    intervals = _time_intervals(checked.get("time_intervals", []), problems)
+
+    def policy(base: Policy, section: dict[str, Any], path: str) -> Policy:
+        resolved: dict[str, TimeIntervals] = {}
+        for key in ("mute_time_intervals", "active_time_intervals"):
+            resolved |= _intervals_of(section, key, intervals, path, problems)
+        return _policy(base, {**section, **resolved}, path, problems)
+
+    defaults = policy(Policy(), checked.get("defaults", {}), "defaults.")
     rules = [
-        (rule["match"], _policy(defaults, rule, f"policies[{index}].", problems))
+        (rule["match"], policy(defaults, rule, f"policies[{index}]."))
         for index, rule in enumerate(checked.get("policies", ()))
         if "match" in rule
     ]
@@ -307,7 +363,8 @@ def _policies(checked: dict[str, Any], named: tuple[str, ...], problems: list[st
 
 def _policy(base: Policy, checked: dict[str, Any], path: str, problems: list[str]) -> Policy:
     try:
-        return Policy(**{**asdict(base), **_only(checked, Policy.__slots__)})
+        trial = replace(base.resume_trial, **_only(checked.get("resume_trial", {}), TrialPolicy.__slots__))
+        return replace(base, **{**_only(checked, Policy.__slots__), "resume_trial": trial})
     except InvalidPolicy as error:
         problems.append(f"{checked['']}: {path}{error}")
         return base

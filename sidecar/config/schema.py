@@ -21,22 +21,38 @@ from .checks import (
     media_type,
     members,
     name,
+    natural,
     one_number_of,
     one_of,
     path,
     positive_seconds,
     rate,
+    redis_prefix,
+    restrict,
     roles,
     scope,
     seconds,
     sha256,
+    share,
     store,
     text,
     texts,
+    time_intervals,
+    trial_requests,
     url,
     urls,
 )
-from .values import AlertsConfig, Config, HookConfig, ImportFields, LimitsConfig, StoreConfig, TlsConfig
+from .values import (
+    AlertsConfig,
+    Config,
+    HookConfig,
+    ImportFields,
+    LimitsConfig,
+    MetricsConfig,
+    RedisConfig,
+    StoreConfig,
+    TlsConfig,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,51 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         _POLICY.resume_ramp_per_sec,
         "waiting requests admitted per second after a resume; 0: all at once",
     ),
+    "restrict": Key(
+        restrict,
+        "mapping",
+        {},
+        "requests per second that are admitted at an own state, if nothing closes the gate: a mapping of "
+        "cautious, concerned and distressed to numbers above 0. A worse state without a number has that of "
+        "the next better one",
+    ),
+    "resume_trial": Section(
+        {
+            "requests": Key(
+                trial_requests,
+                "number",
+                _POLICY.resume_trial.requests,
+                "after a recovery so many requests are admitted first; if one fails, the scope is paused "
+                "again; 0: no trial",
+            ),
+            "secs": Key(
+                positive_seconds,
+                "duration",
+                _POLICY.resume_trial.secs,
+                "the gate opens after this without a failure; after a failure the next trial begins this "
+                "much later, then twice as much, at most max_pause_secs",
+            ),
+        }
+    ),
+    "max_paused_share": Key(
+        share,
+        "number",
+        _POLICY.max_paused_share,
+        "of the scopes directly inside, at most this share (rounded up, at least one) is paused by policy at "
+        "a time; a further pause is advised only; 0: any number",
+    ),
+    "resume": Key(
+        one_of("auto", "manual"),
+        "word",
+        _POLICY.resume,
+        "manual: a recovery does not lift the policy's pause, an operator does",
+    ),
+    "mute_time_intervals": Key(
+        texts, "list of names", (), "in these time_intervals the policy's pauses are advised only"
+    ),
+    "active_time_intervals": Key(
+        texts, "list of names", (), "outside of these time_intervals the policy's pauses are advised only"
+    ),
     "deny_status": Key(
         one_number_of(*DENY_STATUSES),
         "number",
@@ -130,6 +191,7 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
     ),
 }
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
+_REDIS, _METRICS = RedisConfig(), MetricsConfig()
 
 _WATCHDOG, _ALERTMANAGER = _ALERTS.watchdog, _ALERTS.alertmanager
 _WATCHDOG_KEYS: dict[str, Key | Section | SectionList] = {
@@ -397,7 +459,12 @@ SCHEMA = Section(
         ),
         "store": Section(
             {
-                "url": Key(store, "store", _STORE.url, "where the state is kept: memory: or sqlite:PATH"),
+                "url": Key(
+                    store,
+                    "store",
+                    _STORE.url,
+                    "where the state is kept: memory:, sqlite:PATH or redis://HOST:PORT",
+                ),
                 "on_corrupt": Key(
                     one_of("refuse", "quarantine"),
                     "word",
@@ -415,6 +482,47 @@ SCHEMA = Section(
                 ),
             },
             short="url",
+        ),
+        "redis": Section(
+            {
+                "username": Key(
+                    text, "text", "", "ACL user (default: the one in the URL, else the default user)"
+                ),
+                "password": Key(text, "text", "", "password; a file or the environment is safer"),
+                "password_file": Key(text, "path", "", "file with the password, read at each connection"),
+                "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
+                "cert_file": Key(text, "path", "", "client certificate (PEM)"),
+                "key_file": Key(text, "path", "", "private key of the certificate (PEM)"),
+                "prefix": Key(
+                    redis_prefix,
+                    "text",
+                    _REDIS.prefix,
+                    "begins the name of every key; sidecars with the same prefix are one fleet",
+                ),
+                "timeout_secs": Key(positive_seconds, "duration", _REDIS.timeout_secs, "timeout of one call"),
+                "wait_replicas": Key(
+                    natural,
+                    "number",
+                    _REDIS.wait_replicas,
+                    "replicas that must have a command before it is acknowledged",
+                ),
+                "last_known_file": Key(
+                    text,
+                    "path",
+                    _REDIS.last_known_file,
+                    "file with the last known state, for a start without Redis; empty: none is kept",
+                ),
+            }
+        ),
+        "metrics": Section(
+            {
+                "scopes": Key(
+                    one_of("own", "all"),
+                    "word",
+                    _METRICS.scopes,
+                    "the scopes in /metrics: all, or those that this sidecar was asked about or decided on",
+                ),
+            }
         ),
         "log_level": Key(
             one_of("debug", "info", "warning", "error"),
@@ -490,6 +598,19 @@ SCHEMA = Section(
                     "a resolve ends no signal while the sidecar is blind",
                 ),
             }
+        ),
+        "time_intervals": SectionList(
+            Section(
+                {
+                    "name": Key(
+                        text, "text", None, "name, for mute_time_intervals and active_time_intervals"
+                    ),
+                    "time_intervals": Key(
+                        time_intervals, "list", None, "the intervals, in Alertmanager's syntax"
+                    ),
+                }
+            ),
+            "named time intervals",
         ),
         "engines": SectionList(
             Section(_ENGINE_KEYS), "engines that are paused by their own API while their gate is closed"

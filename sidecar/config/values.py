@@ -336,9 +336,15 @@ class Listener:
         host = self.address.rpartition(":")[0].strip("[]")
         try:
             # A name such as 127.example.com may be any machine.
-            return host == "localhost" or ip_address(host).is_loopback
+            return host == "localhost" or _is_loopback(host)
         except ValueError:
             return False
+
+
+def _is_loopback(host: str) -> bool:
+    address = ip_address(host)
+    # ::ffff:127.0.0.1 is 127.0.0.1, which Python 3.12 and earlier do not say.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,17 +411,57 @@ class StoreConfig:
     """Where the state is stored.
 
     Attributes:
-        url: ``memory:`` or ``sqlite:PATH``.
+        url: ``memory:``, ``sqlite:PATH`` or the address of a Redis.
         on_corrupt: if the file is damaged, ``refuse`` to start, or ``quarantine`` it and start with an empty
             one.
         history_max_entries: maximum number of history entries.
         history_max_age_secs: maximum age of history entries in seconds.
     """
 
-    url: str = "sqlite:wellbeing.db"
+    url: str = field(default="sqlite:wellbeing.db", repr=False)
     on_corrupt: str = "refuse"
     history_max_entries: int = 100_000
     history_max_age_secs: float = 2_592_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedisConfig:
+    """How Redis is reached, if ``store.url`` names one.
+
+    Attributes:
+        username: the ACL user; empty: the one in the URL, else the default user.
+        password: its password; empty: the one in the URL, if any.
+        password_file: file with the password, read at each connection.
+        ca_file: CA bundle; empty: the system's trust store.
+        cert_file: client certificate.
+        key_file: its private key.
+        prefix: begins the name of every key; sidecars with the same prefix are one fleet.
+        timeout_secs: timeout of one call.
+        wait_replicas: replicas that must have a command before it is acknowledged.
+        last_known_file: file with the last known state, for a start without Redis; empty: none is kept.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    prefix: str = "wellbeing"
+    timeout_secs: float = 2.0
+    wait_replicas: int = 0
+    last_known_file: str = "wellbeing-last-known.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """What the metrics contain.
+
+    Attributes:
+        scopes: ``all`` scopes, or the ``own`` ones: those at which this sidecar was asked or decided.
+    """
+
+    scopes: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +473,8 @@ class Config:
         auth: authentication and authorization.
         tls: TLS settings; None: no TLS.
         store: where the state is stored.
+        redis: how Redis is reached.
+        metrics: what the metrics contain.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``console`` or ``json``.
         scope_idle_secs: seconds after which a scope without signals, holds and waiters is forgotten.
@@ -437,12 +485,15 @@ class Config:
         imports: controllers whose counts and state are imported.
         hooks: HTTP endpoints that are told of events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
+        locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)
     auth: AuthConfig = field(default_factory=AuthConfig)
     tls: TlsConfig | None = None
     store: StoreConfig = field(default_factory=StoreConfig)
+    redis: RedisConfig = field(default_factory=RedisConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log_level: str = "info"
     log_format: str = "console"
     scope_idle_secs: float = 86_400.0
@@ -453,3 +504,4 @@ class Config:
     imports: tuple[ImportConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     external_url: str = ""
+    locations: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -170,6 +170,21 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class EndTrial:
+    """The outcome of the trial of a scope is known.
+
+    Attributes:
+        scope: the scope.
+        since: when the trial began; another trial of the scope is not ended.
+        failure: what failed: the hold is put back; empty: all requests succeeded, and the gate opens.
+    """
+
+    scope: str
+    since: float
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Expire:
     """End the signals and holds in ``scopes`` whose time has run out."""
 
@@ -241,6 +256,7 @@ Command = (
     | ClaimState
     | Pause
     | Resume
+    | EndTrial
     | Expire
     | SetPolicies
     | ForgetScopes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .state import WellbeingState
-from .values import Hold, LiftCause, Signal
+from .values import Hold, LiftCause, Restriction, Signal, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,43 @@ class HoldLifted:
 
 
 @dataclass(frozen=True, slots=True)
+class RestrictionChanged:
+    """A restriction began, changed its rate, or ended. ``old`` and ``new``: None: there is no restriction."""
+
+    scope: str
+    at: float
+    old: Restriction | None
+    new: Restriction | None
+    source: str
+    reason: str
+    actor: str = ""
+    alertname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBegan:
+    """A recovery was followed by a trial."""
+
+    scope: str
+    at: float
+    trial: Trial
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial ended. ``failed``: the hold is put back; the event `HoldPut` follows."""
+
+    scope: str
+    at: float
+    trial: Trial
+    failed: bool
+    reason: str
+    source: str
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryNoted:
     """Another change that is recorded in the history, for example that an engine was paused."""
 
@@ -86,4 +123,14 @@ class HistoryNoted:
     actor: str = ""
 
 
-CoreEvent = HistoryNoted | SignalPut | SignalDropped | StateChanged | HoldPut | HoldLifted
+CoreEvent = (
+    HistoryNoted
+    | SignalPut
+    | SignalDropped
+    | StateChanged
+    | HoldPut
+    | HoldLifted
+    | RestrictionChanged
+    | TrialBegan
+    | TrialEnded
+)

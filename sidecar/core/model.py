@@ -93,6 +93,8 @@ class StateDelta:
         rewritten: scopes whose signals changed without an event for each signal; all of them must be stored.
         sweep_at: when tombstones are next checked, seconds since the epoch.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
+        read_scopes: scopes whose records the decisions depend on, even if nothing of them changes.
+        read_sources: alerts whose signal or tombstone the decisions depend on.
     """
 
     def __init__(self, state: CoreState) -> None:
@@ -102,6 +104,8 @@ class StateDelta:
         self.tombstones: dict[str, Tombstone | None] = {}
         self.scope_by_alert: dict[str, str | None] = {}
         self.rewritten: set[str] = set()
+        self.read_scopes: set[str] = set()
+        self.read_sources: set[str] = set()
         self.sweep_at = state.sweep_at
         self.seen_watchdog = state.seen_watchdog
         self._scope_count = len(state.records)
@@ -132,6 +136,7 @@ class StateDelta:
 
     def tombstone(self, source: str) -> Tombstone | None:
         """The tombstone of an alert; None: there is none."""
+        self.read_sources.add(source)
         if source in self.tombstones:
             return self.tombstones[source]
         return self._state.tombstones.get(source)
@@ -192,6 +197,7 @@ class StateDelta:
 
     def alert_scope(self, source: str) -> str | None:
         """The scope that has the signal of an alert; None: the alert has no signal."""
+        self.read_sources.add(source)
         if source in self.scope_by_alert:
             return self.scope_by_alert[source]
         return self._state.scope_by_alert.get(source)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from .events import CoreEvent, SignalDropped
 from .model import StateDelta
+from .scope import parent_of
 from .scope_update import ScopeUpdate
 from .values import EMPTY
 
@@ -14,20 +17,28 @@ class PendingUpdates:
     Args:
         delta: receives the new records.
         now: seconds since the epoch.
+        depends_on_unchanged: whether the command depends on records that it does not change. If another
+            sidecar changes one of them meanwhile, it has to be decided again.
     """
 
-    def __init__(self, delta: StateDelta, now: float) -> None:
+    def __init__(self, delta: StateDelta, now: float, *, depends_on_unchanged: bool = True) -> None:
         self._delta = delta
+        self._depends_on_unchanged = depends_on_unchanged
         self._now = now
         self._updates: dict[str, ScopeUpdate] = {}
+        self._beside: dict[str, list[str]] = {}
 
     def update_for(self, scope: str) -> ScopeUpdate:
         """The update of ``scope``. An unknown scope is added."""
         update = self._updates.get(scope)
         if update is None:
             record = self._delta.record(scope) or EMPTY
+            if self._depends_on_unchanged:
+                self._delta.read_scopes.add(scope)
             policy = self._delta.policies.policy_for(scope)
-            update = self._updates[scope] = ScopeUpdate(scope, record, policy, self._now)
+            update = self._updates[scope] = ScopeUpdate(
+                scope, record, policy, self._now, lambda: self._refuse_pause(scope)
+            )
         return update
 
     def finish(self) -> tuple[CoreEvent, ...]:
@@ -40,6 +51,31 @@ class PendingUpdates:
             if isinstance(event, SignalDropped) and event.expired and event.signal.kind == "alert":
                 self._clear_alert_scope(event.signal.source, event.scope)
         return tuple(events)
+
+    def _refuse_pause(self, scope: str) -> str:
+        """Why ``scope`` must not be paused by its policy: too many scopes beside it are; empty: it may."""
+        if not scope:
+            return ""
+        parent = parent_of(scope)
+        share = self._delta.policies.policy_for(parent).max_paused_share
+        if not share:
+            return ""
+        beside = self._beside.get(parent)
+        if beside is None:
+            # With those that the same command names: a wrong rule may fire for all of them at once.
+            named = self._delta.known_scopes() | self._updates.keys()
+            beside = self._beside[parent] = [one for one in named if one and parent_of(one) == parent]
+        known = [one for one in beside if one in self._updates or self._delta.record(one) is not None]
+        most = max(1, math.ceil(share * len(known) - 1e-9))
+        paused = sum(self._is_paused(one) for one in known if one != scope)
+        if paused < most:
+            return ""
+        many = f"{paused} of {len(known)} scopes in {parent or 'the root'} are paused"
+        return f"advised only: {many}, max_paused_share is {share:g}"
+
+    def _is_paused(self, scope: str) -> bool:
+        record = self._delta.record(scope)
+        return record is not None and record.auto is not None and record.auto.advised is None
 
     def _clear_alert_scope(self, source: str, scope: str) -> None:
         """Clear the scope of an alert whose signal expired, unless the same command put it again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .errors import InvalidPolicy
 from .scope import ancestors_of
@@ -12,6 +13,35 @@ from .values import AdviceCause
 
 DENY_STATUSES = (401, 403, 429, 503)
 """The statuses that a refusal at a closed gate may have."""
+
+
+class TimeInterval(Protocol):
+    """A recurring time, as the config describes it."""
+
+    def contains(self, at: float) -> bool:
+        """Whether ``at``, seconds since the epoch, lies in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPolicy:
+    """The trial after a recovery.
+
+    Attributes:
+        requests: how many requests are admitted; 0: there is no trial.
+        secs: after so many seconds without a failure the gate opens. After a first failure, the next trial
+            begins so many seconds later.
+    """
+
+    requests: int = 0
+    secs: float = 30.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.requests, bool) or not isinstance(self.requests, int) or self.requests < 0:
+            raise InvalidPolicy(
+                "resume_trial.requests", f"must be a whole number of at least 0, got {self.requests!r}"
+            )
+        if not 0 < self.secs < float("inf"):
+            raise InvalidPolicy("resume_trial.secs", f"must be a number above 0, got {self.secs!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +57,15 @@ class Policy:
         wait_timeout_secs: default and maximum of the seconds that a gate request waits.
         min_pause_secs: minimum duration of an auto hold in seconds; 0: it ends on recovery.
         resume_ramp_per_sec: parked waiters admitted per second after a resume; 0: all at once.
+        restrict: requests per second that are admitted at an own state, if nothing closes the gate. A state
+            without a rate has that of the next better state; healthy has none.
+        resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
+        max_paused_share: of the scopes directly inside, at most this share (rounded up, at least one) is
+            under auto holds at a time; 0: any number.
+        resume: ``auto``, or ``manual``: a recovery lifts no auto hold.
+        mute_time_intervals: auto holds are advised only in these.
+        active_time_intervals: auto holds are advised only outside of these, if there are any.
     """
 
     enabled: bool = True
@@ -38,16 +76,33 @@ class Policy:
     wait_timeout_secs: float = 60.0
     min_pause_secs: float = 0.0
     resume_ramp_per_sec: float = 0.0
+    restrict: tuple[tuple[WellbeingState, float], ...] = ()
+    resume_trial: TrialPolicy = TrialPolicy()
     deny_status: int = 503
+    max_paused_share: float = 0.0
+    resume: str = "auto"
+    mute_time_intervals: tuple[TimeInterval, ...] = ()
+    active_time_intervals: tuple[TimeInterval, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
+        for state, rate in self.restrict:
+            if state is WellbeingState.HEALTHY:
+                raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
+            if not 0 < rate < float("inf"):
+                raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
         if self.deny_status not in DENY_STATUSES:
             allowed = ", ".join(map(str, DENY_STATUSES))
             raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
+        if not 0 <= self.max_paused_share <= 1:
+            raise InvalidPolicy(
+                "max_paused_share", f"must be a number from 0 to 1, got {self.max_paused_share!r}"
+            )
+        if self.resume not in ("auto", "manual"):
+            raise InvalidPolicy("resume", f"must be auto or manual, got {self.resume!r}")
         if 0 < self.max_pause_secs < self.min_pause_secs:
             raise InvalidPolicy(
                 "min_pause_secs",
@@ -70,10 +125,33 @@ class Policy:
             return AdviceCause.DRY_RUN
         return None if self.pause_on_distressed or self.pause_on_concerned else AdviceCause.OBSERVES
 
+    def advises_at(self, now: float) -> AdviceCause | None:
+        """Like `advises`, at the time ``now``."""
+        cause = self.advises
+        if cause is not None or not self.enabled:
+            return cause
+        muted = any(one.contains(now) for one in self.mute_time_intervals)
+        intervals = self.active_time_intervals
+        active = not intervals or any(one.contains(now) for one in intervals)
+        return AdviceCause.MUTED if muted or not active else None
+
+    @property
+    def has_time_intervals(self) -> bool:
+        """Whether it depends on the time whether auto holds are advised only."""
+        return bool(self.mute_time_intervals or self.active_time_intervals)
+
     @property
     def pauses(self) -> bool:
         """Whether a state can pause the scope."""
         return self.enabled and self.advises is None
+
+    def rate_at(self, state: WellbeingState) -> float | None:
+        """Requests per second that are admitted at the own ``state``; None: any number."""
+        if not self.enabled:
+            return None
+        # What is missing widens nothing: a worse state is restricted at least as a better one.
+        rates = [(at, rate) for at, rate in self.restrict if at <= state]
+        return max(rates)[1] if rates else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +179,14 @@ class PolicyTable:
 
     def policy_for(self, scope: str) -> Policy:
         """The policy of ``scope``."""
+        index = self.index_for(scope)
+        return self.defaults if index is None else self.rules[index][1]
+
+    def index_for(self, scope: str) -> int | None:
+        """The position of the rule that decides for ``scope``; None: the defaults do."""
         first = self._first
         matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
-        return self.rules[min(matching)][1] if matching else self.defaults
+        return min(matching) if matching else None
 
     def named_scopes(self) -> Iterable[str]:
         """The scopes that the config names. They are always known."""

@@ -25,6 +25,12 @@ News is a signal at or above the threshold whose source is not known in the epis
 state above the state at which the hold was put. If an auto hold ends by max pause or by an operator, the
 episode becomes suppressed.
 
+If the policy has a trial, a recovery that opens the gate begins one. A failure puts the hold back, without an
+episode, for a time that doubles with each failure in a row; then the next trial begins. If the threshold is
+reached meanwhile, or an operator resumes, the trial and the failures are forgotten.
+
+The restriction follows from the own state alone.
+
 An auto hold whose policy only observes is advised: it is a hold with a mark, for which the same decisions are
 made, and it closes no gate. If the policy changes from advice to pauses, a standing advice is replaced by a
 hold that begins now, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
@@ -32,17 +38,31 @@ hold that begins now, and vice versa. A policy that only observes keeps no hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from .events import CoreEvent, HoldLifted, HoldPut, SignalDropped, SignalPut, StateChanged
+from .events import (
+    CoreEvent,
+    HoldLifted,
+    HoldPut,
+    RestrictionChanged,
+    SignalDropped,
+    SignalPut,
+    StateChanged,
+    TrialBegan,
+    TrialEnded,
+)
 from .policy import Policy
 from .state import WellbeingState
-from .values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+from .values import AdviceCause, Episode, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
 
 TIME = "time"
 POLICY = "policy"
+TRIAL = "trial"
+
+_MAX_TRIAL_DISTANCE_SECS = 3_600.0
+"""The longest time between two trials, if the policy has no ``max_pause_secs``."""
 
 
 class _Cause(NamedTuple):
@@ -54,15 +74,26 @@ class _Cause(NamedTuple):
 
 
 _RECOVERED = _Cause(TIME, "recovered")
+_NEXT_TRIAL = _Cause(TIME, "the next trial begins")
 _PAUSES_NOW = _Cause(POLICY, "the policy pauses now: the advice becomes a pause")
 _ADVISES_NOW = _Cause(POLICY, "the policy only observes now")
 
 
-def next_deadline(record: ScopeRecord, policy: Policy) -> float | None:
-    """When the next signal or hold of ``record`` ends, seconds since the epoch; None: never."""
+def _can_recover(hold: Hold, policy: Policy) -> bool:
+    """Whether a recovery lifts the auto ``hold``."""
+    return not hold.failed_trials and (policy.resume == "auto" or hold.advised is not None)
+
+
+def next_deadline(record: ScopeRecord, policy: Policy, now: float) -> float | None:
+    """When ``record`` changes by time alone, seconds since the epoch; None: never."""
     due = [signal.expires_at for signal in record.signals.values() if signal.expires_at is not None]
     due += [hold.until for hold in (record.auto, record.manual) if hold and hold.until is not None]
-    if record.auto and record.episode is None:
+    if record.trial:
+        due.append(record.trial.until)
+    if record.auto and policy.has_time_intervals:
+        # Time intervals begin and end with a minute.
+        due.append((now // 60.0 + 1.0) * 60.0)
+    if record.auto and record.episode is None and _can_recover(record.auto, policy):
         due.append(record.auto.since + policy.min_pause_secs)
     return min(due, default=None)
 
@@ -79,19 +110,31 @@ class ScopeUpdate:
         record: its record before the command.
         policy: its policy.
         now: seconds since the epoch.
+        refuse_pause: returns why the scope must not be paused, because of the scopes beside it; empty: it
+            may be.
     """
 
-    def __init__(self, scope: str, record: ScopeRecord, policy: Policy, now: float) -> None:
+    def __init__(
+        self,
+        scope: str,
+        record: ScopeRecord,
+        policy: Policy,
+        now: float,
+        refuse_pause: Callable[[], str] = lambda: "",
+    ) -> None:
         self.events: list[CoreEvent] = []
         self._scope = scope
         self._policy = policy
         self._now = now
+        self._refuse_pause = refuse_pause
         self._state = record.state
         self._signals = record.signals
         self._signals_copied = False
         self._auto = record.auto
         self._manual = record.manual
         self._episode = record.episode
+        self._restriction = record.restriction
+        self._trial = record.trial
         self._trigger: _Cause | None = None
         self._trigger_state = WellbeingState.HEALTHY
         self._expiring = False
@@ -117,7 +160,8 @@ class ScopeUpdate:
         self._put(hold, self._now)
 
     def resume(self, reason: str, by: str) -> None:
-        """Lift every hold, and suppress the episode."""
+        """Lift every hold, end the trial, and suppress the episode."""
+        self._end_trial(_Cause(by, reason or "resumed"), self._now)
         for hold in (self._auto, self._manual):
             if hold is not None:
                 self._lift(hold, LiftCause.MANUAL, _Cause(by, reason), self._now)
@@ -125,6 +169,27 @@ class ScopeUpdate:
                     self._end_episode_pause(hold, self._now, LiftCause.MANUAL)
         if self._episode is not None:
             self._episode = replace(self._episode, suppressed=True)
+
+    def end_trial(self, since: float, failure: str) -> None:
+        """End the trial that began at ``since``, if it is not over.
+
+        Args:
+            since: when it began.
+            failure: why it failed: the hold is put back; empty: it succeeded.
+        """
+        trial = self._trial
+        if trial is None or trial.since != since:
+            return
+        if not failure:
+            succeeded = f"{trial.requests} of {trial.requests} requests succeeded"
+            self._end_trial(_Cause(TRIAL, succeeded), self._now)
+            return
+        self._end_trial(_Cause(TRIAL, failure), self._now, failed=True)
+        failed = trial.hold.failed_trials + 1
+        longest = self._policy.max_pause_secs or _MAX_TRIAL_DISTANCE_SECS
+        secs = min(self._policy.resume_trial.secs * 2.0 ** min(failed - 1, 30), longest)
+        hold = replace(trial.hold, since=self._now, until=self._now + secs, failed_trials=failed)
+        self._put(hold, self._now)
 
     def suppress(self) -> None:
         """Begin a suppressed episode: the current signals do not pause, because their pause has ended."""
@@ -161,7 +226,15 @@ class ScopeUpdate:
     def finish(self) -> ScopeRecord:
         """Settle, and return the new record. `events` has the changes."""
         self._settle(self._now)
-        return ScopeRecord(self._state, self._signals, self._auto, self._manual, self._episode)
+        return ScopeRecord(
+            self._state,
+            self._signals,
+            self._auto,
+            self._manual,
+            self._episode,
+            self._restriction,
+            self._trial,
+        )
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -184,13 +257,20 @@ class ScopeUpdate:
         self._expire_holds(self._now)
 
     def _expire_holds(self, upto: float) -> None:
+        if self._trial and self._trial.until <= upto:
+            passed = f"no failure within {self._trial.until - self._trial.since:g} s"
+            self._end_trial(_Cause(TIME, passed), self._trial.until)
         standing = (hold for hold in (self._auto, self._manual) if hold)
         for hold in sorted(standing, key=lambda hold: hold.until or 0.0):
             if hold.until is not None and hold.until <= upto:
+                if hold.failed_trials:
+                    self._lift(hold, LiftCause.RECOVERED, _NEXT_TRIAL, hold.until)
+                    self._begin_trial(hold, hold.until)
+                    continue
                 self._lift(hold, LiftCause.MAX_PAUSE, _Cause(TIME, "max_pause_secs reached"), hold.until)
                 if hold.kind is HoldKind.AUTO:
                     self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
-        if self._auto and self._episode is None:
+        if self._auto and self._episode is None and _can_recover(self._auto, self._policy):
             self._recover(upto, self._auto.since + self._policy.min_pause_secs)
 
     # -- settling ---------------------------------------------------------------------------------
@@ -211,14 +291,15 @@ class ScopeUpdate:
                     alertname=cause.alertname,
                 )
             )
+        self._restrict(at, cause)
         threshold = self._policy.threshold
         if threshold is not None and self._state >= threshold:
             self._settle_reached(at, before, threshold, cause)
         else:
             self._episode = None
-            if self._auto and not self._auto.advised and self._policy.advises:
+            if self._auto and not self._auto.advised and self._policy.advises_at(at):
                 self._lift(self._auto, LiftCause.POLICY, _ADVISES_NOW, at)
-            elif self._auto:
+            elif self._auto and _can_recover(self._auto, self._policy):
                 self._recover(at, at, cause)
         self._trigger = None
         self._trigger_state = WellbeingState.HEALTHY
@@ -230,7 +311,8 @@ class ScopeUpdate:
         sources = self._signals.keys()
         if episode is None:
             self._episode = Episode(at, self._state, frozenset(sources))
-            if self._auto is None:
+            self._end_trial(cause, at)
+            if self._auto is None or self._auto.failed_trials:
                 self._put_auto(at, cause)
             else:
                 self._follow_policy(self._auto, at)
@@ -271,7 +353,10 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
-        advised = self._policy.advises
+        advised = self._policy.advises_at(at)
+        if advised is None and (refusal := self._refuse_pause()):
+            advised = AdviceCause.PAUSED_SHARE
+            reason = f"{reason} ({refusal})"
         self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname, advised), at)
 
     def _follow_policy(self, hold: Hold, at: float) -> bool:
@@ -279,7 +364,9 @@ class ScopeUpdate:
 
         The new hold begins ``at``, since the gate closes or opens then. Returns whether it was replaced.
         """
-        advised = self._policy.advises
+        advised = self._policy.advises_at(at)
+        if hold.advised is AdviceCause.PAUSED_SHARE and advised is None:
+            return False
         if (hold.advised is None) is (advised is None):
             self._auto = hold if hold.advised is advised else replace(hold, advised=advised)
             return False
@@ -296,6 +383,45 @@ class ScopeUpdate:
         if lift_at <= at:
             cause = LiftCause.EXPIRED if self._expiring else LiftCause.RECOVERED
             self._lift(hold, cause, by, lift_at)
+
+            self._begin_trial(hold, lift_at)
+
+    def _restrict(self, at: float, by: _Cause) -> None:
+        """Begin, change or end the restriction by the own state."""
+        rate = self._policy.rate_at(self._state)
+        old = self._restriction
+        advised = self._policy.dry_run
+        if (old.rate, old.advised) == (rate, advised) if old else rate is None:
+            return
+        new = None
+        if rate is not None:
+            reason = by.reason or f"Agent entered {self._state.label} state"
+            new = Restriction(rate, reason, at, by.source, by.alertname, advised)
+        self._restriction = new
+        self.events.append(
+            RestrictionChanged(
+                self._scope,
+                at,
+                old,
+                new,
+                by.source,
+                new.reason if new else by.reason,
+                alertname=by.alertname,
+            )
+        )
+
+    def _begin_trial(self, hold: Hold, at: float) -> None:
+        """Begin the trial of the policy, if ``hold`` was the last one that kept the gate closed."""
+        policy = self._policy.resume_trial
+        is_open = self._auto is None and self._manual is None
+        if policy.requests and is_open and hold.advised is None and self._policy.pauses:
+            self._trial = Trial(policy.requests, at, at + policy.secs, hold)
+            self.events.append(TrialBegan(self._scope, at, self._trial))
+
+    def _end_trial(self, by: _Cause, at: float, *, failed: bool = False) -> None:
+        trial, self._trial = self._trial, None
+        if trial is not None:
+            self.events.append(TrialEnded(self._scope, at, trial, failed, by.reason, by.source))
 
     # -- single changes ----------------------------------------------------------------------------
 

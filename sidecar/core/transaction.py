@@ -15,6 +15,7 @@ from .commands import (
     ClaimState,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     Pause,
@@ -42,7 +43,7 @@ SWEEP_SECS = 60.0
 class Transaction(StateDelta):
     """Commands that are decided but not applied. `StateDelta` has their changes."""
 
-    def apply_command(self, command: Command, now: float) -> CommandOutcome:
+    def apply_command(self, command: Command, now: float) -> CommandOutcome:  # noqa: C901 - one case a command
         """Decide ``command`` at ``now``, seconds since the epoch.
 
         Raises:
@@ -65,6 +66,12 @@ class Transaction(StateDelta):
                 return self._in_scope(
                     command.scope, now, lambda update: update.resume(command.reason, command.by)
                 )
+            case EndTrial():
+                if self.record(command.scope) is None:
+                    return CommandOutcome()
+                return self._in_scope(
+                    command.scope, now, lambda update: update.end_trial(command.since, command.failure)
+                )
             case Expire():
                 return self._expire(command.scopes, now)
             case SetPolicies():
@@ -77,7 +84,7 @@ class Transaction(StateDelta):
                 return self._note(command, now)
 
     def _expire(self, scopes: Iterable[str], now: float) -> CommandOutcome:
-        updates = PendingUpdates(self, now)
+        updates = PendingUpdates(self, now, depends_on_unchanged=False)
         for scope in scopes:
             if self.record(scope) is not None:
                 updates.update_for(scope)
@@ -91,7 +98,7 @@ class Transaction(StateDelta):
         self.require_room_for_scopes(named)
         # Only now: what a refused command has changed would be applied with the batch.
         self.policies = policies
-        updates = PendingUpdates(self, now)
+        updates = PendingUpdates(self, now, depends_on_unchanged=False)
         for scope in self.known_scopes() | named:
             # A scope that was forgotten in the same batch stays forgotten.
             if scope in named or self.record(scope) is not None:

@@ -69,10 +69,16 @@ class LiftCause(Enum):
 
 
 class AdviceCause(Enum):
-    """Why an auto hold is advised only. ``OBSERVES``: the policy does not pause for the state."""
+    """Why an auto hold is advised only.
+
+    ``OBSERVES``: the policy does not pause for the state. ``MUTED``: the time lies in a mute time interval,
+    or in no active one. ``PAUSED_SHARE``: as many scopes beside it as may be are paused already.
+    """
 
     OBSERVES = "observes"
     DRY_RUN = "dry_run"
+    MUTED = "time_intervals"
+    PAUSED_SHARE = "max_paused_share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ class Hold:
         by: the source of the signal, or the name of the operator.
         alertname: name of the alert that caused it; empty: no alert did.
         advised: why it closes no gate: it is advice; None: it closes the gate.
+        failed_trials: how many trials in a row failed. If not 0, the hold was put back by the last of them:
+            at its end the next trial begins.
     """
 
     kind: HoldKind
@@ -96,6 +104,55 @@ class Hold:
     by: str
     alertname: str = ""
     advised: AdviceCause | None = None
+    failed_trials: int = 0
+
+    @property
+    def cause(self) -> str:
+        """Why it was put: ``auto``, ``manual`` or ``trial_failed``."""
+        return "trial_failed" if self.failed_trials else self.kind.value
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """The gate of a scope admits so many requests per second.
+
+    Attributes:
+        rate: requests per second, above 0.
+        reason: why; never empty.
+        since: when it began.
+        by: the source of the signal.
+        alertname: name of the alert that caused it; empty: no alert did.
+        advised: the policy only advises it: it restricts nothing.
+    """
+
+    rate: float
+    reason: str
+    since: float
+    by: str
+    alertname: str = ""
+    advised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """After a recovery the gate admits so many requests in all. Their outcome decides what follows.
+
+    Attributes:
+        requests: how many requests pass.
+        since: when it began.
+        until: when it ends without a failure.
+        hold: the hold that was lifted, and that is put back after a failure.
+    """
+
+    requests: int
+    since: float
+    until: float
+    hold: Hold
+
+    @property
+    def reason(self) -> str:
+        """Why the gate is not open yet."""
+        return f"trial of {self.requests} requests after: {self.hold.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +214,8 @@ class ScopeRecord:
         auto: the hold of the policy; it may be advised only.
         manual: the hold of an operator.
         episode: the current episode, if any.
+        restriction: the restriction by the own state, if any.
+        trial: the trial after a recovery, if any.
     """
 
     state: WellbeingState = WellbeingState.HEALTHY
@@ -164,6 +223,8 @@ class ScopeRecord:
     auto: Hold | None = None
     manual: Hold | None = None
     episode: Episode | None = None
+    restriction: Restriction | None = None
+    trial: Trial | None = None
 
     @property
     def hold(self) -> Hold | None:
@@ -179,8 +240,8 @@ class ScopeRecord:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no signals, no holds and no advice."""
-        return not self.signals and self.manual is None and self.auto is None
+        """Whether there are no signals, no holds, no advice and no trial."""
+        return not self.signals and self.manual is None and self.auto is None and self.trial is None
 
     def shifted(self, secs: float) -> ScopeRecord:
         """A copy, ``secs`` later. The starts of alerts stay, since they come from another machine's clock."""
@@ -197,6 +258,8 @@ class ScopeRecord:
             auto=_shifted(self.auto, secs),
             manual=_shifted(self.manual, secs),
             episode=_shifted_episode(self.episode, secs),
+            restriction=self.restriction and replace(self.restriction, since=self.restriction.since + secs),
+            trial=_shifted_trial(self.trial, secs),
         )
 
 
@@ -204,6 +267,13 @@ def _shifted(hold: Hold | None, secs: float) -> Hold | None:
     if hold is None:
         return None
     return replace(hold, since=hold.since + secs, until=None if hold.until is None else hold.until + secs)
+
+
+def _shifted_trial(trial: Trial | None, secs: float) -> Trial | None:
+    if trial is None:
+        return None
+    since, until = trial.since + secs, trial.until + secs
+    return replace(trial, since=since, until=until, hold=_shifted(trial.hold, secs) or trial.hold)
 
 
 def _shifted_episode(episode: Episode | None, secs: float) -> Episode | None:

@@ -1,43 +1,48 @@
-"""Admission at a rate: how many requests per second may pass, in the sidecar and its clients together.
+"""Admission at a rate or in a number: which parked requests may pass, here and in clients together.
 
 Rules of this file: it does not use the event loop, gates or connections. Time is an argument, in seconds of
 any monotonic clock.
 
-Two parts:
+Theory of operation. A `Limiter` stands for one limit of one scope: a restriction, a resume ramp or a trial.
+Its parent is the next limit on the way to the root. A request passes with one token of its limiter and one of
+each limiter above. Clients have no tokens in stock: a client that holds waiters sends a *demand*, how many
+requests of each priority wait there, and receives tokens as they arise. A token that is given to a client is
+spent, whatever becomes of the client. So the admitted requests, here and in clients together, never exceed
+the rate: there is nothing to add up.
 
-- `TokenBucket` admits the sidecar's own waiters: at most rate * T + burst in any window of T seconds.
-- `RateShares` divides one rate between the sidecar and the clients that hold their own waiters. At any moment
-  the sum of all shares is at most the rate.
+`admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
-How the shares work. All clients receive one number, the *client rate*: how many requests per second each may
-admit. A client may use the rate that it received until it has no waiters left or is gone. So the share of a
-client never shrinks while it takes part, even if a later client rate is smaller: the client may not have
-received the later one, and older clients ignore it. The sidecar's own waiters get the rest. The client rate
-grows when clients leave.
+- A higher priority goes first, always. Lower priorities get what higher ones leave.
+- Within a priority each party gets tokens in proportion to the number of its waiters (stride scheduling: a
+  party's *pass* grows by 1 / waiters for each token, and the smallest pass is next). So no party starves.
+- The own waiters pass in the order of their arrival.
 
-No waiter is stuck: if the whole rate is granted, the sidecar's own waiters get an extra hundredth of it until
-a client leaves.
-
-A client that was unknown when the ramp began is granted the client rate at the time of its first report. It
-may have received a larger rate before. Only because of such clients can the sum exceed the rate.
+A client asks again after each answer, so its demand is absent for a moment. It may catch up on what it missed
+in `_CATCH_UP_SECS`, not more: a client that was silent for long does not delay the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 BURST_SECS = 0.1
-_RESERVED_CLIENTS = 10
-"""While no client is known, the client rate leaves room for this many."""
-_MIN_OWN_SHARE = 0.01
-_MIN_GROWTH = 1.05
+PRIORITIES = 10
+"""Priorities are 0 to 9; a higher one goes first."""
+DEFAULT_PRIORITY = 5
+_CATCH_UP_SECS = 0.3
+_MAX_PASSES = 4_096
+"""Above this, the passes of clients that have no demand are forgotten."""
+_FEW_STALE = 64
 
 
 class TokenBucket:
     """A token bucket. It starts with one token.
 
     Args:
-        rate: tokens per second; may be 0.
+        rate: tokens per second, above 0.
         now: the time in seconds.
     """
 
@@ -57,124 +62,323 @@ class TokenBucket:
         self.rate = rate
         self._tokens = min(self._tokens, self.burst)
 
-    def take(self, limit: int, now: float) -> int:
-        """Take up to ``limit`` whole tokens; return how many were taken."""
+    def available(self, now: float) -> int:
+        """Whole tokens that can be taken."""
         self._fill(now)
         # A timer that fires on time must not miss its token by a rounding error.
-        taken = min(limit, int(self._tokens + 1e-9))
-        self._tokens = max(0.0, self._tokens - taken)
-        return taken
+        return int(self._tokens + 1e-9)
+
+    def take(self) -> None:
+        """Take one of the `available` tokens."""
+        self._tokens = max(0.0, self._tokens - 1.0)
 
     def secs_until_token(self, now: float) -> float:
-        """Seconds until a whole token is available; infinite if the rate is 0."""
+        """Seconds until a whole token is available."""
         self._fill(now)
-        missing = 1.0 - self._tokens
-        if missing <= 0.0:
-            return 0.0
-        return missing / self.rate if self.rate > 0.0 else float("inf")
+        return max(0.0, (1.0 - self._tokens) / self.rate)
 
     def _fill(self, now: float) -> None:
         self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
         self._at = max(now, self._at)
 
 
-class RateShares:
-    """Divides a rate between the sidecar's own waiters and clients.
+class TokenCount:
+    """So many tokens in all: those of a trial.
 
     Args:
-        rate: requests per second, all shares together; above 0.
-        clients: the clients that hold waiters, or may hold some.
-        own: whether the sidecar has its own waiters.
-
-    Attributes:
-        rate: requests per second, all shares together.
-        client_rate: how many requests per second each client may let through.
+        tokens: how many.
     """
 
-    def __init__(self, rate: float, clients: Iterable[Hashable], *, own: bool) -> None:
-        self.rate = rate
-        self._own = own
-        granted = list(clients)
-        if granted:
-            self.client_rate = rate / (len(granted) + own)
-        else:
-            self.client_rate = rate / (_RESERVED_CLIENTS if own else 1)
-        self._granted: dict[Hashable, float] = dict.fromkeys(granted, self.client_rate)
-        self._total = self.client_rate * len(granted)
-        self._has_free_rate = False
+    rate = 0.0
+
+    def __init__(self, tokens: int) -> None:
+        self.left = tokens
+
+    def available(self, now: float) -> int:  # noqa: ARG002 - as a bucket
+        """Tokens that can be taken."""
+        return self.left
+
+    def take(self) -> None:
+        """Take one of the `available` tokens."""
+        self.left -= 1
+
+    def secs_until_token(self, now: float) -> float:  # noqa: ARG002 - as a bucket
+        """0 while there are tokens, else infinite."""
+        return 0.0 if self.left else math.inf
+
+
+class QueuedWaiter(Protocol):
+    """A parked request of the sidecar. The limiter owns ``limiter`` and ``ticket``.
+
+    Attributes:
+        priority: 0 to 9.
+        parked_at: when it was parked.
+        limiter: where it is queued; None: nowhere.
+        ticket: its current entry in the queue; entries with another ticket are stale.
+    """
+
+    priority: int
+    parked_at: float
+    limiter: Limiter | None
+    ticket: int
+
+
+class Demand:
+    """The waiters of one client.
+
+    Args:
+        client: the client and its scope.
+        waiting: how many requests wait, by priority.
+
+    Attributes:
+        granted: tokens that were given since it was sent.
+        limiter: where it is registered; None: nowhere.
+    """
+
+    __slots__ = ("client", "granted", "limiter", "waiting")
+
+    def __init__(self, client: object, waiting: Sequence[int]) -> None:
+        self.client = client
+        self.waiting = list(waiting)
+        self.granted = 0
+        self.limiter: Limiter | None = None
 
     @property
-    def clients(self) -> int:
-        """How many clients have a share."""
-        return len(self._granted)
+    def total(self) -> int:
+        """How many requests still wait."""
+        return sum(self.waiting)
+
+
+class Limiter:
+    """One limit of one scope, with what waits for it and for no other limit further inside.
+
+    Args:
+        tokens: the rate or the number.
+
+    Attributes:
+        parent: the next limit on the way to the root.
+        own: how many of the sidecar's own waiters are queued, by priority.
+        demands: the demands of clients.
+    """
+
+    __slots__ = ("_heaps", "_passes", "_virtual", "demands", "own", "parent", "tokens")
+
+    def __init__(self, tokens: TokenBucket | TokenCount) -> None:
+        self.tokens = tokens
+        self.parent: Limiter | None = None
+        self.own = [0] * PRIORITIES
+        self.demands: dict[Demand, None] = {}
+        self._heaps: list[list[tuple[float, int, QueuedWaiter]]] = [[] for _ in range(PRIORITIES)]
+        # Of the stride scheduling; only those of a limiter without a parent are used.
+        self._passes: dict[object, float] = {}
+        self._virtual = 0.0
 
     @property
-    def own_rate(self) -> float:
-        """Requests per second for the sidecar's own waiters."""
-        return max(self.rate - self._total, self.rate * _MIN_OWN_SHARE)
+    def line(self) -> Iterator[Limiter]:
+        """The limiter itself and those above it."""
+        limiter: Limiter | None = self
+        while limiter is not None:
+            yield limiter
+            limiter = limiter.parent
 
-    def __contains__(self, client: Hashable) -> bool:
-        """Whether ``client`` has a share."""
-        return client in self._granted
+    @property
+    def root(self) -> Limiter:
+        """The limiter nearest to the root."""
+        limiter = self
+        while limiter.parent is not None:
+            limiter = limiter.parent
+        return limiter
 
-    def join(self, client: Hashable) -> None:
-        """Give ``client``, which holds waiters, a share. It is taken from the sidecar's own share."""
-        if client in self._granted:
-            return
-        share = self.client_rate
-        self._granted[client] = share
-        self._total += share
-        # Leave a share for the next such client and for the sidecar's own waiters.
-        free = self.rate - self._total
-        parts = _RESERVED_CLIENTS if self._own and len(self._granted) < _RESERVED_CLIENTS else 2
-        self.client_rate = max(
-            min(self.client_rate, free / parts), self.rate * _MIN_OWN_SHARE / len(self._granted)
-        )
+    @property
+    def waiting(self) -> int:
+        """How many requests wait here, own and in clients."""
+        return sum(self.own) + sum(demand.total for demand in self.demands)
 
-    def leave(self, client: Hashable) -> None:
-        """Remove the share of ``client``, which holds no waiters any more or is gone."""
-        if self._granted.pop(client, None) is not None:
-            self._has_free_rate = True
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self.demands and not any(self.own)
 
-    def set_own_waiters(self, *, present: bool) -> None:
-        """Set whether the sidecar has its own waiters."""
-        if present is not self._own:
-            self._own = present
-            self._has_free_rate = True
+    # -- arriving and leaving ---------------------------------------------------------------------
 
-    def set_rate(self, rate: float) -> None:
-        """Set the rate that is divided."""
-        self.client_rate *= rate / self.rate
-        self.rate = rate
-        self._has_free_rate = True
+    def has_token(self, now: float) -> bool:
+        """Whether each limiter of the line has a token."""
+        return all(limiter.tokens.available(now) > 0 for limiter in self.line)
 
-    def redistribute(self) -> bool:
-        """Divide the shares of clients that left; return whether the client rate has changed.
-
-        The new client rate is the largest for which all shares still fit into the rate.
-        """
-        if not self._has_free_rate:
+    def pass_now(self, priority: int, now: float) -> bool:
+        """Take a token for a request that arrives, unless others of its priority or above wait for one."""
+        for limiter in self.line:
+            if any(limiter.own[priority:]) or any(any(one.waiting[priority:]) for one in limiter.demands):
+                return False
+        if not self.has_token(now):
             return False
-        self._has_free_rate = False
-        self._total = sum(self._granted.values())
-        if not self._granted:
-            return False
-        client_rate = self._largest_client_rate()
-        if client_rate < self.client_rate * _MIN_GROWTH:
-            return False
-        self.client_rate = client_rate
-        for client, share in self._granted.items():
-            if share < client_rate:
-                self._granted[client] = client_rate
-        self._total = sum(self._granted.values())
+        self._take()
         return True
 
-    def _largest_client_rate(self) -> float:
-        """The rate h for which max(share, h) of all clients, plus h for own waiters, sums to the rate."""
-        rest, parts = self.rate, len(self._granted) + self._own
-        for share in sorted(self._granted.values(), reverse=True):
-            if share * parts <= rest:
-                break
-            rest -= share
-            parts -= 1
-        return max(rest, 0.0) / parts if parts else 0.0
+    def queue(self, waiter: QueuedWaiter, ticket: int) -> None:
+        """Queue ``waiter``, which is queued nowhere. ``ticket``: a number that was never used before."""
+        waiter.limiter = self
+        waiter.ticket = ticket
+        self.own[waiter.priority] += 1
+        heap = self._heaps[waiter.priority]
+        heapq.heappush(heap, (waiter.parked_at, ticket, waiter))
+        if len(heap) > 2 * self.own[waiter.priority] + _FEW_STALE:
+            # Waiters that left by themselves must not fill the memory.
+            heap[:] = [entry for entry in heap if self._is_queued(entry)]
+            heapq.heapify(heap)
+
+    def remove(self, waiter: QueuedWaiter) -> None:
+        """Remove ``waiter``, which is queued here."""
+        waiter.limiter = None
+        self.own[waiter.priority] -= 1
+
+    def register(self, demand: Demand) -> None:
+        """Register ``demand``."""
+        demand.limiter = self
+        self.demands[demand] = None
+
+    def withdraw(self, demand: Demand) -> None:
+        """Remove ``demand``, which is registered here."""
+        demand.limiter = None
+        self.demands.pop(demand, None)
+
+    def head(self, priority: int) -> tuple[float, int] | None:
+        """The place of the first own waiter: when it was parked, and its ticket."""
+        heap = self._heaps[priority]
+        while heap and not self._is_queued(heap[0]):
+            heapq.heappop(heap)
+        return heap[0][:2] if heap else None
+
+    def pop(self, priority: int) -> QueuedWaiter:
+        """Remove the first own waiter; there is one."""
+        waiter = heapq.heappop(self._heaps[priority])[2]
+        self.remove(waiter)
+        return waiter
+
+    def _is_queued(self, entry: tuple[float, int, QueuedWaiter]) -> bool:
+        _, ticket, waiter = entry
+        return waiter.limiter is self and waiter.ticket == ticket
+
+    def _take(self) -> None:
+        for limiter in self.line:
+            limiter.tokens.take()
+
+    # -- for the limiter without a parent ---------------------------------------------------------
+
+    def pass_of(self, party: object, least: float) -> float:
+        """The pass of ``party``, at least ``least``; of a new party, that of the last admission."""
+        return max(self._passes.get(party, self._virtual), least)
+
+    def advance(self, party: object, before: float, weight: int) -> float:
+        """``party`` with ``weight`` waiters got a token at the pass ``before``; return its next pass."""
+        self._virtual = max(self._virtual, before)
+        after = self._passes[party] = before + 1.0 / weight
+        return after
+
+    def catch_up_from(self, weight: int) -> float:
+        """The pass down to which a party may have fallen behind, where ``weight`` requests wait in all."""
+        return self._virtual - _CATCH_UP_SECS * self.tokens.rate / weight
+
+    def forget_passes(self, present: Iterable[object]) -> None:
+        """Forget the passes of parties that are not ``present``, if there are many."""
+        if len(self._passes) > _MAX_PASSES:
+            self._passes = {party: self._passes[party] for party in present if party in self._passes}
+
+
+_OWN = "own"
+"""The party of the sidecar's own waiters; those of clients are their clients."""
+
+
+def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWaiter | Demand]:
+    """Spend the tokens of ``limiters``, which have the same root.
+
+    Args:
+        limiters: those at which something waits.
+        now: the time in seconds.
+        most: how many requests to admit at most.
+
+    Returns:
+        The admitted waiters, and the demands, once for each token. The waiters are queued no more.
+    """
+    root = limiters[0].root
+    admitted: list[QueuedWaiter | Demand] = []
+    for priority in reversed(range(PRIORITIES)):
+        if len(admitted) >= most or not root.tokens.available(now):
+            break
+        _admit_priority(root, limiters, priority, now, most, admitted)
+    root.forget_passes([_OWN, *(demand.client for one in limiters for demand in one.demands)])
+    return admitted
+
+
+def _admit_priority(  # noqa: PLR0917 - one step of `admit`
+    root: Limiter,
+    limiters: Sequence[Limiter],
+    priority: int,
+    now: float,
+    most: int,
+    admitted: list[QueuedWaiter | Demand],
+) -> None:
+    heads = [(head, index) for index, one in enumerate(limiters) if (head := one.head(priority))]
+    heapq.heapify(heads)
+    demands = [demand for one in limiters for demand in one.demands if demand.waiting[priority]]
+    own = sum(one.own[priority] for one in limiters)
+    weight = own + sum(demand.waiting[priority] for demand in demands)
+    if not weight:
+        return
+    least = root.catch_up_from(weight)
+    parties = [
+        (root.pass_of(demand.client, least), index, demand.waiting[priority])
+        for index, demand in enumerate(demands)
+    ]
+    if heads:
+        parties.append((root.pass_of(_OWN, least), -1, own))
+    heapq.heapify(parties)
+    while parties and len(admitted) < most:
+        before, index, share = parties[0]
+        one: QueuedWaiter | Demand | None
+        party: object
+        if index < 0:
+            one = _take_own(heads, limiters, priority, now)
+            more, party = bool(heads), _OWN
+        else:
+            one = _take_demand(demands[index], priority, now)
+            more, party = demands[index].waiting[priority] > 0, demands[index].client
+        if one is None:
+            heapq.heappop(parties)
+            continue
+        admitted.append(one)
+        after = root.advance(party, before, share)
+        if more:
+            heapq.heapreplace(parties, (after, index, share))
+        else:
+            heapq.heappop(parties)
+
+
+def _take_own(
+    heads: list[tuple[tuple[float, int], int]], limiters: Sequence[Limiter], priority: int, now: float
+) -> QueuedWaiter | None:
+    """The first waiter whose limiters have tokens; limiters without are dropped from ``heads``."""
+    while heads:
+        limiter = limiters[heads[0][1]]
+        if not limiter.has_token(now):
+            heapq.heappop(heads)
+            continue
+        limiter._take()  # noqa: SLF001 - of this file
+        waiter = limiter.pop(priority)
+        head = limiter.head(priority)
+        if head is None:
+            heapq.heappop(heads)
+        else:
+            heapq.heapreplace(heads, (head, heads[0][1]))
+        return waiter
+    return None
+
+
+def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
+    limiter = demand.limiter
+    if limiter is None or not limiter.has_token(now):
+        return None
+    limiter._take()  # noqa: SLF001 - of this file
+    demand.waiting[priority] -= 1
+    demand.granted += 1
+    return demand

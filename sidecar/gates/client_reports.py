@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from sidecar.clock import Clock
 from sidecar.supervision import run_supervised
@@ -45,6 +45,8 @@ class ReportedCounts:
         waited: blocked requests that were let through.
         timed_out: blocked requests whose wait timed out.
         abandoned: blocked requests whose callers stopped waiting.
+        succeeded: admitted requests that succeeded, as far as the client knows.
+        failed: admitted requests that failed, as far as the client knows.
 
     Raises:
         InvalidReport: more requests ended than were blocked, or more were blocked than arrived.
@@ -55,6 +57,8 @@ class ReportedCounts:
     waited: int = 0
     timed_out: int = 0
     abandoned: int = 0
+    succeeded: int = 0
+    failed: int = 0
 
     def __post_init__(self) -> None:
         if self.waiting < 0:
@@ -70,9 +74,7 @@ class ReportedCounts:
     def without_waiting(self) -> ReportedCounts:
         """The same counts without the requests that still wait."""
         waiting = self.waiting
-        return ReportedCounts(
-            self.requests - waiting, self.blocked - waiting, self.waited, self.timed_out, self.abandoned
-        )
+        return replace(self, requests=self.requests - waiting, blocked=self.blocked - waiting)
 
 
 _NAMES = tuple(one.name for one in fields(ReportedCounts))
@@ -99,6 +101,21 @@ class ReportedWaits:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedTrial:
+    """The outcomes of the requests that a client admitted in a trial, since the trial began.
+
+    Attributes:
+        id: the id of the trial, from the answer that admitted the requests; empty: there was no trial.
+        succeeded: how many succeeded.
+        failed: how many failed.
+    """
+
+    id: str = ""
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ClientReport:
     """One report.
 
@@ -109,6 +126,7 @@ class ClientReport:
         counts: the totals since the client started.
         acknowledged: the totals of the last acknowledged report.
         waits: the durations of ended waits, by outcome; empty: the client does not report them.
+        trial: the outcomes of a trial.
     """
 
     client: str
@@ -117,6 +135,7 @@ class ClientReport:
     counts: ReportedCounts
     acknowledged: ReportedCounts
     waits: Mapping[str, ReportedWaits] = field(default_factory=dict)
+    trial: ReportedTrial = ReportedTrial()
 
 
 class _Client:
@@ -127,7 +146,17 @@ class _Client:
         gate: the gate of its scope at the time of its last report.
     """
 
-    __slots__ = ("account", "counts", "gate", "gone", "interval_secs", "reported_at", "sequence", "waits")
+    __slots__ = (
+        "account",
+        "counts",
+        "gate",
+        "gone",
+        "interval_secs",
+        "reported_at",
+        "sequence",
+        "trial",
+        "waits",
+    )
 
     def __init__(self, account: Gate, counts: ReportedCounts) -> None:
         self.account = account
@@ -138,6 +167,7 @@ class _Client:
         self.interval_secs = 0.0
         self.gone = False
         self.waits: Mapping[str, ReportedWaits] = {}
+        self.trial = ReportedTrial()
 
 
 class ClientReports:
@@ -205,8 +235,9 @@ class ClientReports:
         if not counts.waiting:
             client.account = home
         _add(client.account, counts, report.counts)
-        self._join_ramp(key, client, home, waiting=report.counts.waiting > 0)
+        self._follow(key, client, home, waiting=report.counts.waiting > 0)
         self._add_waits(client, report)
+        self._add_trial(client, report.trial)
         client.counts = report.counts
         client.sequence = report.sequence
         client.interval_secs = report.interval_secs
@@ -221,13 +252,12 @@ class ClientReports:
         if known is not None and not known.gone:
             self._mark_gone(key, known)
 
-    def _join_ramp(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
-        """Let ``client`` take part in the ramps of ``home``."""
+    def _follow(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
+        """Record that ``client`` follows ``home``, and whether it holds waiters."""
         if client.gate is not home:
-            _leave_ramp(client.gate, key)
+            client.gate.clients.pop(key, None)
             client.gate = home
         home.clients[key] = waiting
-        self._tree.waiting_room.client_reported(home, key, waiting=waiting)
 
     def _add_waits(self, client: _Client, report: ClientReport) -> None:
         for outcome, waits in report.waits.items():
@@ -240,6 +270,14 @@ class ClientReports:
                 histogram.counts[index] += max(0, count - (before.counts[index] if before else 0))
             histogram.total += max(0.0, waits.secs - (before.secs if before else 0.0))
         client.waits = report.waits
+
+    def _add_trial(self, client: _Client, trial: ReportedTrial) -> None:
+        before = client.trial if client.trial.id == trial.id else ReportedTrial()
+        succeeded, failed = trial.succeeded - before.succeeded, trial.failed - before.failed
+        client.trial = trial
+        if succeeded > 0 or failed > 0:
+            admission = self._tree.waiting_room.admission
+            admission.report_outcomes(client.gate, trial.id, max(0, succeeded), max(0, failed))
 
     def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
@@ -259,7 +297,7 @@ class ClientReports:
         account, waiting = client.account, client.counts.waiting
         account.abandoned += waiting
         account.waiting -= waiting
-        _leave_ramp(client.gate, key)
+        client.gate.clients.pop(key, None)
 
     async def _sweep(self) -> None:
         """Once a second, find clients that are gone, and forget clients that have been gone for long."""
@@ -286,12 +324,6 @@ class ClientReports:
         self._gone.pop(key, None)
 
 
-def _leave_ramp(home: Gate, key: tuple[str, str]) -> None:
-    home.clients.pop(key, None)
-    if home.ramp is not None:
-        home.ramp.client_gone(key)
-
-
 def _add(gate: Gate, before: ReportedCounts, after: ReportedCounts) -> None:
     gate.requests += after.requests - before.requests
     gate.blocked += after.blocked - before.blocked
@@ -299,3 +331,5 @@ def _add(gate: Gate, before: ReportedCounts, after: ReportedCounts) -> None:
     gate.timed_out += after.timed_out - before.timed_out
     gate.abandoned += after.abandoned - before.abandoned
     gate.waiting += after.waiting - before.waiting
+    gate.succeeded += after.succeeded - before.succeeded
+    gate.failed += after.failed - before.failed

@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
+
+from .admission import PRIORITIES
 
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -45,11 +48,52 @@ class Histogram:
             yield bound, count
 
 
+@dataclass(slots=True)
+class FleetCounters:
+    """What a sidecar of a fleet counts and knows about the fleet.
+
+    Attributes:
+        sidecar_id: identifies this process.
+        leader: whether this sidecar is the leader.
+        leader_id: the leader; empty: not known.
+        term: the term of the leader.
+        applied: number of the last commit that was applied.
+        known: number of the newest commit that this sidecar has heard of.
+        lag_secs: seconds from the last commit of another sidecar to its arrival here.
+        clock_offset_secs: how far the store's clock is ahead of this machine's.
+        conflicts: how often a batch was decided again, because another sidecar was first.
+        loads: how often the state was loaded again as a whole.
+        went_back: how often the store lost commits that were applied here.
+        offered: records that this sidecar offered again after that.
+        owed: records that still have to be offered again.
+        changes: commits of others that were applied.
+        last_known: whether the state comes from the local file.
+    """
+
+    sidecar_id: str = ""
+    leader: bool = False
+    leader_id: str = ""
+    term: int = 0
+    applied: int = 0
+    known: int = 0
+    lag_secs: float = 0.0
+    clock_offset_secs: float = 0.0
+    conflicts: int = 0
+    loads: int = 0
+    went_back: int = 0
+    offered: int = 0
+    owed: int = 0
+    changes: int = 0
+    last_known: bool = False
+
+
 class Counters:
     """Plain numbers. The loop writes them, and the metrics' collector reads them in the loop."""
 
     def __init__(self) -> None:
         self.waits = {outcome: Histogram(WAIT_BOUNDS) for outcome in WAIT_OUTCOMES}
+        # How waits ended, by priority.
+        self.by_priority = [dict.fromkeys(WAIT_OUTCOMES, 0) for _ in range(PRIORITIES)]
         self.reaction = Histogram(REACTION_BOUNDS)
         self.commits = Histogram(COMMIT_BOUNDS)
         self.notifications: Counter[str] = Counter(
@@ -76,3 +120,5 @@ class Counters:
         self.store_up = True
         self.task_failures = Failures()
         self.store_errors = 0
+        # None: the store is not shared.
+        self.fleet: FleetCounters | None = None

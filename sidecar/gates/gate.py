@@ -10,8 +10,10 @@ from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, LiftCause, ScopeRecord
 
+from .limits import ActiveLimit, Limits, rate_of
+
 if TYPE_CHECKING:
-    from .ramp import Ramp
+    from .admission import Limiter
     from .tree import TreeNode
 
 
@@ -30,6 +32,7 @@ class GateState(NamedTuple):
         closed_at: monotonic time when the gate closed.
         counted_at: the same, but not before this process started to count.
         paused_secs: seconds that the gate was closed, without the current pause.
+        limits: the restrictions and trials of this scope and its ancestors.
         nearest_advice: the scope's own advised hold, else that of the nearest ancestor that has one.
         advised_by: the scope of ``nearest_advice``.
         advised: whether requests would have to wait if the advised hold were a hold.
@@ -46,6 +49,7 @@ class GateState(NamedTuple):
     closed_at: float = 0.0
     counted_at: float = 0.0
     paused_secs: float = 0.0
+    limits: Limits = ()
     nearest_advice: Hold | None = None
     advised_by: str | None = None
     advised: bool = False
@@ -74,11 +78,14 @@ class Gate:
 
     Attributes:
         state: the current state.
-        closed: a copy of ``state.closed``; requests read it on the hot path.
+        closed: a copy of ``state.closed``.
+        blocks: whether a request may have to wait: the gate is closed, restricted or on trial. Requests read
+            it on the hot path.
         waiters: parked gate requests, in order of arrival.
         watchers: parked watches.
         clients: the clients that report counts for this gate; the value is whether they hold waiters.
-        ramp: admits parked requests at the policy's rate; None: no ramp is active.
+        limiters: the limiters of the scope itself, by kind of limit.
+        limiting: the nearest limiter, of this scope or an ancestor; None: there is none.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
         answer: the cached response of an open gate, set by the web server; None: render it again.
         answer_date: the ``Date`` line in ``answer``.
@@ -87,8 +94,9 @@ class Gate:
 
     __slots__ = (
         "abandoned", "active_at", "advised_pauses", "answer", "answer_date", "answer_rest", "blocked",
-        "clients", "closed", "interventions", "node", "pauses", "policy", "ramp", "rejected", "requests",
-        "resumes", "scope", "state", "timed_out", "waited", "waiters", "waiting", "watchers",
+        "blocks", "clients", "closed", "failed", "interventions", "limiters", "limiting", "node", "pauses",
+        "policy", "rejected", "requests", "resumes", "scope", "state", "succeeded", "timed_out", "waited",
+        "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(self, scope: str, node: TreeNode | None, policy: Policy, version: int) -> None:
@@ -96,19 +104,21 @@ class Gate:
         self.node = node
         self.policy = policy
         self.state = GateState(version=version)
-        self.closed = False
+        self.closed = self.blocks = False
         self.active_at = 0.0
         self.waiters: dict[Waiter, None] = {}
         self.watchers: dict[Waiter, None] = {}
         self.clients: dict[object, bool] = {}
-        self.ramp: Ramp | None = None
+        self.limiters: dict[type, ActiveLimit] = {}
+        self.limiting: Limiter | None = None
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.answer_rest: bytes | None = None
         self.requests = self.blocked = self.waited = 0
         self.timed_out = self.abandoned = self.rejected = self.waiting = 0
+        self.succeeded = self.failed = 0
         self.interventions = 0
-        self.pauses = {"auto": 0, "manual": 0}
+        self.pauses = {"auto": 0, "manual": 0, "trial_failed": 0}
         self.advised_pauses = 0
         self.resumes = {cause.value: 0 for cause in LiftCause}
 
@@ -116,6 +126,7 @@ class Gate:
         """Replace the state, and drop the cached response."""
         self.state = state
         self.closed = state.closed
+        self.blocks = state.closed or self.is_restricted
         self.answer = self.answer_rest = None
 
     @property
@@ -159,9 +170,23 @@ class Gate:
         return self.state.paused_secs
 
     @property
-    def ramp_per_sec(self) -> float:
-        """How many parked requests per second each client may admit; 0: all at once."""
-        return self.policy.resume_ramp_per_sec if self.ramp is None else self.ramp.shares.client_rate
+    def limits(self) -> Limits:
+        """The restrictions and trials that the gate is under, the nearest first."""
+        return self.state.limits if self.policy.enabled else ()
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the gate is neither open nor closed: under a restriction or on trial."""
+        return not self.closed and bool(self.limits)
+
+    @property
+    def admit_per_sec(self) -> float | None:
+        """Requests per second that a restriction or a ramp admits; None: as many as come, or none."""
+        if self.closed:
+            return None
+        if self.limits:
+            return rate_of(self.limits)
+        return None if self.limiting is None else self.limiting.tokens.rate
 
     @property
     def parent(self) -> Gate | None:
@@ -212,9 +237,14 @@ class Waiter:
         watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
+        priority: 0 to 9; a higher one goes first where requests pass at a rate.
+        limiter: where it is queued; None: nowhere.
+        ticket: its place there.
     """
 
-    __slots__ = ("account", "gate", "parked_at", "path", "seen", "tick", "watching")
+    __slots__ = (
+        "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
+    )  # fmt: skip
 
     gate: Gate | None
     account: Gate | None
@@ -223,6 +253,9 @@ class Waiter:
     watching: bool
     parked_at: float
     tick: int
+    priority: int
+    limiter: Limiter | None
+    ticket: int
 
     def end(self, ending: Ending, gate: Gate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.

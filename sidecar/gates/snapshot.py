@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from sidecar.clock import rfc3339
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import Hold
+from sidecar.core.values import Hold, Restriction, Trial
 
 from .gate import Gate
+from .limits import tightest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class GateSnapshot:
     since: str | None
     until: str | None
     held_by: str | None
+    admit_per_sec: float | None
     advice: dict[str, str | None] | None
     version: int
 
@@ -33,17 +35,27 @@ class GateSnapshot:
 
 def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
     """The snapshot of ``gate``, or of the unknown scope ``path`` that follows it."""
-    hold = gate.hold
+    hold: Hold | Restriction | Trial | None = gate.hold
+    held_by = gate.held_by
+    word = "open"
+    if gate.closed:
+        word = "closed"
+    elif gate.is_restricted:
+        word = "restricted"
+        limiting = tightest(gate.limits)
+        hold, held_by = limiting.limit, limiting.gate.scope
+    until = None if hold is None or isinstance(hold, Restriction) else hold.until
     own = gate.record.state if path is None else WellbeingState.HEALTHY
     return GateSnapshot(
         scope=gate.scope if path is None else path,
-        gate="closed" if gate.closed else "open",
+        gate=word,
         state=own.label,
         effective_state=gate.effective.label,
         reason=hold.reason if hold else None,
         since=rfc3339(hold.since) if hold else None,
-        until=rfc3339(hold.until) if hold and hold.until is not None else None,
-        held_by=gate.held_by if hold else None,
+        until=None if until is None else rfc3339(until),
+        held_by=held_by if hold else None,
+        admit_per_sec=gate.admit_per_sec,
         advice=_advice_json(gate.advice),
         version=gate.version,
     )

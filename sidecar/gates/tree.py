@@ -24,16 +24,17 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, ScopeRecord
 
 from .gate import Gate, GateState
+from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None]
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits]
 """What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
-and its scope."""
+and its scope, limits."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None)
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, ())
 
 
 class TreeNode:
@@ -70,7 +71,8 @@ class TreeUpdate:
         records: the new records by scope; None: the scope is forgotten.
         now: monotonic time of the change.
         policies: the new policies; None: they do not change.
-        opened: gates that open, and open gates that receive requests from a closed gate.
+        opened: gates that open or whose limits change, and open gates that receive requests from another
+            gate.
         closed: gates that close.
         changed: gates whose snapshot differs.
         added: new gates by scope.
@@ -127,15 +129,19 @@ class GateTree:
         policies: the policies of the config.
         version: all snapshot versions are above this.
         waiting_room: holds the parked requests.
+        version_step: the difference between successive versions.
 
     Attributes:
         root: the gate of the root.
         gates: all gates by scope.
     """
 
-    def __init__(self, policies: PolicyTable, version: int, waiting_room: WaitingRoom) -> None:
+    def __init__(
+        self, policies: PolicyTable, version: int, waiting_room: WaitingRoom, version_step: int = 1
+    ) -> None:
         self._policies = policies
         self._version = version
+        self._version_step = version_step
         self.waiting_room = waiting_room
         root = TreeNode(ROOT, None)
         self._nodes: dict[str, TreeNode] = {ROOT: root}
@@ -250,7 +256,7 @@ class GateTree:
             if gate is not None:
                 scope, state = gate.scope, gate.state
                 record = records.get(scope) or state.record
-                derived = _derived(record, scope, above)
+                derived = _derived(record, gate, above)
                 before = inherited.get(gate)
                 if before is None and scope not in added:
                     before = _inherited_from(state)
@@ -265,7 +271,7 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by, nearest_advice, advised_by = update.inherited[gate]
+        effective, nearest_hold, held_by, nearest_advice, advised_by, limits = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -275,6 +281,9 @@ class GateTree:
             update.closed[gate] = None
         elif old.closed and not closed:
             paused_secs += max(0.0, now - counted_at)
+            update.opened[gate] = None
+        effective_limits = limits if policy.enabled else ()
+        if not closed and effective_limits != gate.limits:
             update.opened[gate] = None
         advised = policy.enabled and nearest_advice is not None
         advised_at, advised_secs = old.advised_at, old.advised_secs
@@ -288,6 +297,7 @@ class GateTree:
             effective,
             nearest_hold if closed else None,
             held_by if closed else None,
+            effective_limits,
             nearest_advice if advised else None,
         )
         old_snapshot = (
@@ -296,6 +306,7 @@ class GateTree:
             old.effective,
             old.hold,
             old.held_by if old.closed else None,
+            gate.limits,
             old.advice,
         )
         version = old.version
@@ -304,7 +315,7 @@ class GateTree:
             update.changed[gate] = None
         state = GateState(
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
-            nearest_advice, advised_by, advised, advised_at, advised_secs,
+            limits, nearest_advice, advised_by, advised, advised_at, advised_secs,
         )  # fmt: skip
         update.states.append((gate, state, closed))
 
@@ -328,11 +339,20 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
+        limited: list[Gate] = []
         for gate, state, closed in update.states:
             # Inlined `Gate.set_state`: there may be twenty thousand gates.
+            if state.limits or gate.state.limits:
+                limited.append(gate)
             gate.state = state
             gate.closed = closed
+            gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
             gate.answer = gate.answer_rest = None
+        admission = self.waiting_room.admission
+        for gate in limited:
+            admission.set_limits(gate, gate.state.limits)
+        for gate in limited:
+            admission.link(gate, gate.limits)
         if update.structure_changed:
             self.waiting_room.reassigning = True
 
@@ -368,21 +388,38 @@ class GateTree:
         gate.set_state(gate.state._replace(version=self._next_version()))
 
     def _next_version(self) -> int:
-        self._version += 1
+        self._version += self._version_step
         return self._version
 
 
 def _inherited_from(state: GateState) -> Inherited:
-    return (state.effective, state.nearest_hold, state.held_by, state.nearest_advice, state.advised_by)
+    return (
+        state.effective,
+        state.nearest_hold,
+        state.held_by,
+        state.nearest_advice,
+        state.advised_by,
+        state.limits,
+    )
 
 
-def _derived(record: ScopeRecord, scope: str, above: Inherited) -> Inherited:
-    """What scopes inherit from ``scope``, whose ancestors have ``above``."""
-    effective, hold, held_by, advice, advised_by = above
+def _derived(record: ScopeRecord, gate: Gate, above: Inherited) -> Inherited:
+    """What scopes inherit from ``gate``, whose ancestors have ``above``."""
+    effective, hold, held_by, advice, advised_by, limits = above
     if record.auto is not None and record.auto.advised is not None:
-        advice, advised_by = record.auto, scope
+        advice, advised_by = record.auto, gate.scope
     elif record.auto is not None:
-        hold, held_by = record.auto, scope
+        hold, held_by = record.auto, gate.scope
     if record.manual is not None:
-        hold, held_by = record.manual, scope
-    return max(effective, record.state), hold, held_by, advice, advised_by
+        hold, held_by = record.manual, gate.scope
+    if record.restriction is not None or record.trial is not None:
+        limits = _limits_of(gate, record) + limits
+    return max(effective, record.state), hold, held_by, advice, advised_by, limits
+
+
+def _limits_of(gate: Gate, record: ScopeRecord) -> Limits:
+    """The limits of the scope itself. A restriction that is advised only is none."""
+    found = [GateLimit(gate, record.trial)] if record.trial is not None else []
+    if record.restriction is not None and not record.restriction.advised:
+        found.append(GateLimit(gate, record.restriction))
+    return tuple(found)

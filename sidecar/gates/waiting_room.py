@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from sidecar.core.scope import lies_within
 from sidecar.supervision import supervised_steps
 
+from .admission import DEFAULT_PRIORITY
+from .admission_control import AdmissionControl
 from .counters import Counters
 from .gate import Ending, Gate, Waiter
 from .path_index import PathIndex
-from .ramp import Ramp
 from .wait_timeouts import WaitTimeouts
 
 logger = logging.getLogger(__name__)
@@ -43,9 +44,7 @@ class WaitingRoom:
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
         closing: the sidecar shuts down, and no more requests are parked.
-        reassigning: the structure of the tree has changed, and some requests are still parked at their old
-            gate.
-        on_client_rate: called with a gate whose ramp has a new client rate.
+        admission: admits parked requests where they pass at a rate.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -61,35 +60,56 @@ class WaitingRoom:
         self._failures = counters.task_failures
         self._timeouts = WaitTimeouts(loop, self._time_out, counters.task_failures)
         self._unnamed = PathIndex()
-        self.reassigning = False
-        self.on_client_rate: Callable[[Gate], None] = lambda _: None
+        self._by_priority = counters.by_priority
+        self.admission = AdmissionControl(loop, self._admit_one, counters.task_failures)
+
+    @property
+    def reassigning(self) -> bool:
+        """Whether the structure of the tree has changed, and requests are still parked at their old gate."""
+        return self.admission.suspended
+
+    @reassigning.setter
+    def reassigning(self, value: bool) -> None:
+        self.admission.suspended = value
 
     # -- arriving and leaving ---------------------------------------------------------------------
 
-    def request(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
-        """Park a gate request that met a closed gate. The gate has counted it among its requests.
+    def request(
+        self, waiter: Waiter, gate: Gate, path: str | None, wait: float, priority: int = DEFAULT_PRIORITY
+    ) -> Ending | None:
+        """Park a gate request that met a gate that blocks, unless the gate is restricted and has a token.
+
+        The gate has counted it among its requests.
 
         Args:
             waiter: gets the response when the wait ends.
             gate: the nearest known gate.
             path: the requested scope if it is unknown; None: it is the gate's scope.
             wait: seconds to wait at most.
+            priority: 0 to 9.
 
         Returns:
             None: it is parked, and `Waiter.end` will be called. Otherwise how it ended at once.
         """
+        if not gate.closed and not self.closing and self.admission.pass_now(gate, priority):
+            return Ending.OPENED
         gate.blocked += 1
         if self.closing or self._is_full(gate):
             gate.rejected += 1
             self._waits["rejected"].observe(0.0)
+            self._by_priority[priority]["rejected"] += 1
             return Ending.SHUTTING_DOWN if self.closing else Ending.TOO_MANY_WAITERS
         if wait <= 0:
             gate.timed_out += 1
             self._waits["timed_out"].observe(0.0)
+            self._by_priority[priority]["timed_out"] += 1
             return Ending.TIMED_OUT
         gate.waiting += 1
         gate.waiters[waiter] = None
+        waiter.priority = priority
         self._park(waiter, gate, path, wait, watching=False)
+        if not gate.closed:
+            self.admission.queue(waiter, gate)
         return None
 
     def watch(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
@@ -116,20 +136,26 @@ class WaitingRoom:
     # -- waking -----------------------------------------------------------------------------------
 
     def release(self, gate: Gate) -> Iterator[None]:
-        """``gate`` has opened: admit its waiters at its policy's rate. Each step handles a few waiters."""
-        if gate.closed or not (gate.waiters or gate.clients):
+        """``gate`` has opened, or its limits have changed: admit its waiters, at a rate if there is one.
+
+        Each step handles a few waiters.
+        """
+        if gate.closed:
             return
-        if gate.policy.resume_ramp_per_sec:
-            if gate.ramp is None:
-                self._begin_ramp(gate)
+        if gate.blocks:
+            yield from self.admission.queue_all(gate)
+        elif gate.policy.resume_ramp_per_sec:
+            if gate.waiters or gate.clients:
+                self.admission.begin_ramp(gate)
+                yield from self.admission.queue_all(gate)
         else:
-            self.stop_ramp(gate)
+            self.admission.end_ramp(gate)
             yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
-    def stop_ramp(self, gate: Gate) -> None:
-        """``gate`` has closed: stop its ramp. The remaining waiters stay parked."""
-        if gate.ramp is not None:
-            gate.ramp.stop()
+    def hold_back(self, gate: Gate) -> Iterator[None]:
+        """``gate`` has closed: stop its ramp. The remaining waiters stay parked. A few in each step."""
+        self.admission.end_ramp(gate)
+        yield from self.admission.unqueue_all(gate)
 
     def notify_watchers(self, gate: Gate) -> Iterator[None]:
         """The snapshot of ``gate`` has changed: respond to its watchers. Each step handles a few watchers."""
@@ -137,18 +163,8 @@ class WaitingRoom:
         outdated = [waiter for waiter in gate.watchers if waiter.seen != version]
         yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
-    def client_reported(self, gate: Gate, client: object, *, waiting: bool) -> None:
-        """``client`` of ``gate`` reported whether it holds waiters."""
-        if gate.ramp is None and waiting and not gate.closed and gate.policy.resume_ramp_per_sec:
-            self._begin_ramp(gate)
-        if gate.ramp is not None:
-            gate.ramp.client_reported(client, waiting=waiting)
-
-    def _begin_ramp(self, gate: Gate) -> None:
-        Ramp(gate, self._loop, self._admit, self._client_rate_changed, self._failures).start()
-
-    def _client_rate_changed(self, gate: Gate) -> None:
-        self.on_client_rate(gate)
+    def _admit_one(self, gate: Gate, waiter: Waiter) -> None:
+        self._admit(gate, [waiter])
 
     def _admit(self, gate: Gate, waiters: list[Waiter]) -> None:
         if self.reassigning:
@@ -168,7 +184,7 @@ class WaitingRoom:
 
     def move_out(self, gate: Gate, home: Gate) -> Iterator[None]:
         """The scope of ``gate`` is forgotten: move its parked requests to ``home``."""
-        self.stop_ramp(gate)
+        self.admission.end_ramp(gate)
         for waiter in [*gate.waiters, *gate.watchers]:
             if waiter.gate is gate:
                 self._move(waiter, home, waiter.path or gate.scope)
@@ -188,6 +204,8 @@ class WaitingRoom:
             self.reject(waiter)
             return
         self._unnamed.remove(waiter, old.scope)
+        if waiter.limiter is not None:
+            waiter.limiter.remove(waiter)
         if waiter.watching:
             old.watchers.pop(waiter, None)
             gate.watchers[waiter] = None
@@ -211,8 +229,8 @@ class WaitingRoom:
     def shut_down(self, gates: Iterable[Gate]) -> None:
         """Reject all requests parked at ``gates``, and park no more."""
         self.closing = True
+        self.admission.stop()
         for gate in gates:
-            self.stop_ramp(gate)
             for waiter in [*gate.waiters, *gate.watchers]:
                 self.reject(waiter)
 
@@ -230,6 +248,7 @@ class WaitingRoom:
         waiter.account = None if watching else gate
         waiter.path = path
         waiter.watching = watching
+        waiter.limiter = None
         waiter.parked_at = now
         if watching:
             self.watching += 1
@@ -244,6 +263,8 @@ class WaitingRoom:
         if gate is None:
             return None
         waiter.gate = None
+        if waiter.limiter is not None:
+            waiter.limiter.remove(waiter)
         self._timeouts.discard(waiter)
         if waiter.path is not None:
             self._unnamed.remove(waiter, gate.scope)
@@ -268,6 +289,7 @@ class WaitingRoom:
 
     def _observe(self, outcome: str, waiter: Waiter) -> None:
         self._waits[outcome].observe(self._loop.time() - waiter.parked_at)
+        self._by_priority[waiter.priority][outcome] += 1
 
     def _wake(
         self, gate: Gate, parked: dict[Waiter, None], waiters: Iterable[Waiter], ending: Ending
@@ -284,12 +306,15 @@ class WaitingRoom:
         now = self._loop.time()
         observe = self._waits["waited"].observe
         discard = self._timeouts.discard
+        by_priority = self._by_priority
         for number, waiter in enumerate(waiters):
             # Between two steps its wait may have ended, and its connection may wait for something else.
             if waiter not in parked:
                 continue
             del parked[waiter]
             waiter.gate = None
+            if waiter.limiter is not None:
+                waiter.limiter.remove(waiter)
             discard(waiter)
             if waiter.path is not None:
                 self._unnamed.remove(waiter, gate.scope)
@@ -301,6 +326,7 @@ class WaitingRoom:
                 account.waiting -= 1
                 account.waited += 1
                 observe(now - waiter.parked_at)
+                by_priority[waiter.priority]["waited"] += 1
             try:
                 waiter.end(ending, gate)
             except Exception:
@@ -317,7 +343,7 @@ class WaitingRoom:
             # It may move to another gate in a moment. That gate decides how the wait ends.
             self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
-        if account is not None and not gate.closed:
+        if account is not None and not gate.blocks:
             # It waits only for a ramp or a wake-up in progress. An open gate refuses no request.
             self._admit(gate, [waiter])
             return

@@ -89,7 +89,10 @@ class Exposition:
         scope_lines: list[Lines] = []
         size = 0
         time_slice = TimeSlice()
+        only_own = self._source.only_own_scopes
         for gate in list(gates.values()):
+            if only_own and not _is_own(gate):
+                continue
             one = cached.get(gate)
             if one is None:
                 one = cached[gate] = CachedScopeLines()
@@ -182,3 +185,9 @@ class _SingleFamily:
 
 def _encoded(encode: Encode, family: Metric) -> bytes:
     return encode(_SingleFamily(family)).removesuffix(_END)
+
+
+def _is_own(gate: Gate) -> bool:
+    """Whether this sidecar was asked about the gate, or decided on it."""
+    asked = gate.requests or gate.clients or gate.watchers
+    return bool(asked or gate.interventions or any(gate.pauses.values()) or any(gate.resumes.values()))

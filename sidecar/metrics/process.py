@@ -38,6 +38,10 @@ class MetricsSource(Protocol):
     reloaded_at: float
 
     @property
+    def only_own_scopes(self) -> bool:
+        """Whether to leave out the scopes that only other sidecars of the fleet serve."""
+
+    @property
     def fast_path(self) -> HasConnections:
         """Has all open connections."""
 
@@ -57,6 +61,7 @@ class ProcessMetrics:
         """All families."""
         counters = self._source.controller.counters
         yield self._waits.family(counters)
+        yield from _priorities(counters)
         yield from _webhook(counters)
         yield from _alertmanager(counters)
         yield from _reports(counters)
@@ -64,6 +69,7 @@ class ProcessMetrics:
         yield from _imports(self._source.imports)
         yield from _hooks(self._source.hooks)
         yield from _store(counters)
+        yield from _fleet(counters)
         yield _task_failures(counters)
         yield _gauge(
             "wellbeing_config_last_reload_successful",
@@ -111,6 +117,18 @@ class _Waits:
                 _add(self._family, [outcome], histogram)
             self._values = values
         return self._family
+
+
+def _priorities(counters: Counters) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "wellbeing_blocked_requests_by_priority",
+        "How the waits of blocked requests ended, by priority, of requests that wait in the sidecar.",
+        labels=["priority", "outcome"],
+    )
+    for priority, outcomes in enumerate(counters.by_priority):
+        for outcome, count in outcomes.items():
+            ended.add_metric([str(priority), outcome], count)
+    yield ended
 
 
 def _webhook(counters: Counters) -> Iterator[Metric]:
@@ -283,6 +301,48 @@ def _store(counters: Counters) -> Iterator[Metric]:
     errors = CounterMetricFamily("wellbeing_store_errors", "Commits that failed.")
     errors.add_metric([], counters.store_errors)
     yield errors
+
+
+# Attributes of the counters of a fleet by sample name: whether it is a counter, and the help text.
+_FLEET_METRICS = {
+    "wellbeing_fleet_leader": ("leader", False, "1 while this sidecar is the leader of its fleet."),
+    "wellbeing_fleet_term": ("term", False, "Term of the leader; grows with each change of the leader."),
+    "wellbeing_fleet_applied_commit": ("applied", False, "Number of the last commit that was applied."),
+    "wellbeing_fleet_known_commit": ("known", False, "Number of the newest commit that is known."),
+    "wellbeing_fleet_lag_seconds": (
+        "lag_secs", False, "Seconds from the last commit of another sidecar to its arrival here.",
+    ),
+    "wellbeing_fleet_clock_offset_seconds": (
+        "clock_offset_secs", False, "How far the clock of Redis is ahead of this machine's.",
+    ),
+    "wellbeing_fleet_last_known": (
+        "last_known", False, "1 while the state comes from the local file, because Redis was not reachable.",
+    ),
+    "wellbeing_fleet_owed_records": (
+        "owed", False, "Records that Redis has lost and that are not offered again yet.",
+    ),
+    "wellbeing_fleet_changes_total": ("changes", True, "Commits of other sidecars that were applied."),
+    "wellbeing_fleet_conflicts_total": (
+        "conflicts", True, "Batches that were decided again, because another sidecar was first.",
+    ),
+    "wellbeing_fleet_loads_total": ("loads", True, "Times that the whole state was loaded again."),
+    "wellbeing_fleet_went_back_total": (
+        "went_back", True, "Times that Redis had lost commits that were applied here.",
+    ),
+    "wellbeing_fleet_offered_records_total": (
+        "offered", True, "Records that this sidecar offered again after Redis had lost them.",
+    ),
+}  # fmt: skip
+
+
+def _fleet(counters: Counters) -> Iterator[Metric]:
+    if counters.fleet is None:
+        return
+    for name, (attribute, is_counter, documentation) in _FLEET_METRICS.items():
+        kind = CounterMetricFamily if is_counter else GaugeMetricFamily
+        family = kind(name.removesuffix("_total"), documentation)
+        family.add_metric([], float(getattr(counters.fleet, attribute)))
+        yield family
 
 
 def _task_failures(counters: Counters) -> Metric:

@@ -14,6 +14,7 @@ from prometheus_client.utils import floatToGoString
 
 from sidecar.core.state import WellbeingState
 from sidecar.gates.gate import Gate
+from sidecar.gates.limits import trial_of
 
 _MAX_REASON = 120
 """The most characters of a reason in a label. Status and history have the whole reason."""
@@ -56,6 +57,13 @@ def families() -> list[Metric]:
             "wellbeing_pause_info",
             "1 while the gate is closed, with the hold's scope, kind, source, alert and reason.",
         ),
+        GaugeMetricFamily(
+            "wellbeing_admit_per_second",
+            "Requests per second that a restricted gate, or one with a resume ramp, admits. "
+            "Present only while it does.",
+        ),
+        GaugeMetricFamily("wellbeing_trial", "1 while the gate is on trial after a recovery."),
+        CounterMetricFamily("wellbeing_admitted", "Outcomes of admitted requests, as clients reported them."),
         GaugeMetricFamily("wellbeing_advised", "1 while the policy advises a pause and does not pause."),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by cause."),
@@ -101,6 +109,9 @@ class CachedScopeLines:
         state = (
             gate.record,
             gate.version,
+            gate.admit_per_sec,
+            gate.succeeded,
+            gate.failed,
             gate.interventions,
             *gate.pauses.values(),
             *gate.resumes.values(),
@@ -156,6 +167,14 @@ def _render_state(gate: Gate) -> Iterator[bytes]:
             f'wellbeing_pause_info{{alertname="{alertname}",held_by="{held_by}",kind="{hold.kind.value}",'
             f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
         ).encode()
+    rate = gate.admit_per_sec
+    yield b"" if rate is None else f"wellbeing_admit_per_second{label} {_number(rate)}\n".encode()
+    on_trial = not gate.closed and bool(trial_of(gate.limits))
+    yield f"wellbeing_trial{label} {float(on_trial)}\n".encode()
+    yield "".join(
+        f'wellbeing_admitted_total{{outcome="{outcome}",scope="{scope}"}} {_number(count)}\n'
+        for outcome, count in (("succeeded", gate.succeeded), ("failed", gate.failed))
+    ).encode()
     yield f"wellbeing_advised{label} {float(gate.advice is not None)}\n".encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
     yield _by_cause("wellbeing_pauses_total", scope, gate.pauses)

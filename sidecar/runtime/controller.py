@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.clock import Clock
@@ -23,6 +23,7 @@ from sidecar.core.commands import (
     AcceptResolves,
     Command,
     CommandOutcome,
+    EndTrial,
     Expire,
     ForgetScopes,
     ReceiveAlerts,
@@ -33,18 +34,18 @@ from sidecar.core.commands import (
 )
 from sidecar.core.errors import CoreError
 from sidecar.core.events import CoreEvent, HistoryNoted
-from sidecar.core.model import CoreState
+from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import Tombstone
+from sidecar.core.values import ScopeRecord, Tombstone, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import Gate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
-from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoreUnavailable
+from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
@@ -74,8 +75,19 @@ class ShuttingDown(Exception):
     """The command came after the shutdown began."""
 
 
-@dataclass(slots=True)
-class _Pending:
+class _DecisionFailed(Exception):
+    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
+
+    def __init__(self, pending: PendingCommand, error: Exception) -> None:
+        super().__init__(str(error))
+        self.pending = pending
+        self.error = error
+
+
+@dataclass(slots=True, eq=False)
+class PendingCommand:
+    """A submitted command, its future result, and the name of the credential that sent it."""
+
     command: Command
     answer: asyncio.Future[CommandOutcome]
     actor: str = ""
@@ -96,6 +108,12 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
+        on_leadership: called when this sidecar becomes the leader of its fleet, or is no longer.
+        on_went_back: called after a shared store lost commits.
+        on_alerts_ended: called with scope, record before and source of each alert signal that another sidecar
+            ended other than by time.
+        on_watchdog: called with the name of the watchdog alert that sidecars of the fleet received, and how
+            many seconds ago it was received firing and resolved; None: never.
         on_history: called after the history got new entries.
         on_store_down: called with the history note of a store that cannot be written. The note is stored when
             the store is back.
@@ -116,10 +134,15 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.on_client_rate = self._client_rate_changed
+        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
         self.on_gate_change: Callable[[], None] = lambda: None
+        self.on_leadership: Callable[[], None] = lambda: None
+        self.on_went_back: Callable[[], None] = lambda: None
+        self.on_alerts_ended: Callable[[list[tuple[str, ScopeRecord, str]]], None] = lambda _: None
+        self.on_watchdog: Callable[[str, float | None, float | None], None] = lambda *_: None
         self.on_history: Callable[[], None] = lambda: None
         self.on_store_down: Callable[[HistoryNoted], None] = lambda _: None
         self._policies = policies
@@ -129,8 +152,8 @@ class Controller:
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
-        self._pending: list[_Pending] = []
-        self._changed_rates: dict[Gate, None] = {}
+        self._pending: list[PendingCommand] = []
+        self._ended_ramps: dict[Gate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
@@ -138,6 +161,14 @@ class Controller:
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
         self._unsaved_events: list[CoreEvent] = []
         self._heartbeat_due = False
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this sidecar does what only one of a fleet should do."""
+        return True
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Tell the fleet that the watchdog alert was received. Without a fleet this does nothing."""
 
     async def start(self) -> None:
         """Load the stored state, end what has expired since, and start to accept commands.
@@ -149,9 +180,7 @@ class Controller:
         self._clock_steps = ClockSteps(self.clock)
         stored = await self._store.load(self.clock.now())
         records = valid_records(stored.records)
-        # The first commit removes the other records from the store.
-        self._unsaved_scopes |= stored.records.keys() - records.keys()
-        self._heartbeat_due = bool(self._unsaved_scopes)
+        self._remember_loaded(stored, records)
         self.core_state = CoreState(
             self._policies,
             records,
@@ -162,7 +191,7 @@ class Controller:
             seen_watchdog=stored.seen_watchdog,
         )
         version = stored.version
-        self.tree = GateTree(self._policies, version, self.waiting_room)
+        self.tree = GateTree(self._policies, version, self.waiting_room, stored.version_step)
         self._gate_updater = GateUpdater(
             self.tree,
             self.waiting_room,
@@ -173,7 +202,8 @@ class Controller:
         )
         self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
         now, wall = self.clock.monotonic(), self.clock.now()
-        for gate in self.tree.update(self.core_state.records, now).closed:
+        shown = self._shown_records(self.core_state.records)
+        for gate in self.tree.update(shown, now).closed:
             if gate.hold is not None:
                 gate.set_state(gate.state._replace(closed_at=now - max(0.0, wall - gate.hold.since)))
         for _ in self._schedule_expiry(self.core_state.records):
@@ -189,12 +219,21 @@ class Controller:
                 "down_secs": round(max(0.0, now - stored.last_written_at), 1),
             }
             logger.info("restored", extra={"fields": fields})
-        await self.submit(Expire(tuple(self.core_state.records)))
+        await self._expire_at_start()
         self._sweeper = self.loop.create_task(
             run_supervised("sweeper", self._sweep_forever, self.counters.task_failures)
         )
         self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
+
+    def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
+        """Remember what of ``stored`` the first commit has to change; ``records`` are the valid ones."""
+        # The first commit removes the other records from the store.
+        self._unsaved_scopes |= stored.records.keys() - records.keys()
+        self._heartbeat_due = bool(self._unsaved_scopes)
+
+    async def _expire_at_start(self) -> None:
+        await self.submit(Expire(tuple(self.core_state.records)))
 
     def _every(self, secs: float, call: Callable[[], None], name: str) -> RepeatingTimer:
         return RepeatingTimer(self.loop, secs, call, name=name, failures=self.counters.task_failures)
@@ -223,7 +262,7 @@ class Controller:
         if self._stopping:
             answer.set_exception(ShuttingDown("the sidecar is shutting down"))
         else:
-            self._pending.append(_Pending(command, answer, actor))
+            self._pending.append(PendingCommand(command, answer, actor))
             self._wake.set()
         return answer
 
@@ -244,10 +283,9 @@ class Controller:
 
     async def _write(self) -> None:
         while self._pending or not self._stopping:
-            if self._changed_rates:
-                await self._publish_client_rates()
+            self._wake.clear()
+            await self._prepare_for_batch()
             if not self._pending:
-                self._wake.clear()
                 await self._wake.wait()
                 continue
             batch, self._pending = self._pending, []
@@ -256,38 +294,40 @@ class Controller:
             except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
                 self.counters.task_failures.record("writer")
                 for pending in batch:
-                    _fail(pending, error)
+                    fail(pending, error)
                 if isinstance(error, GatesBehind):
                     # The batch is applied and durable. Only the gates do not show it yet.
                     self.loop.call_later(_AGAIN_SECS, self._expire, ())
                     continue
                 for pending in batch:
-                    if isinstance(pending.command, ShiftTime):
-                        # Nothing was shifted, so the step is reported again.
-                        self._clock_steps.put_back(pending.command.secs)
-                    if isinstance(pending.command, Expire):
-                        # A hold whose end was missed would never end.
-                        self.loop.call_later(_AGAIN_SECS, self._expire, pending.command.scopes)
+                    self._try_again_later(pending.command)
 
-    async def _write_batch(self, batch: list[_Pending]) -> None:
+    def _try_again_later(self, command: Command) -> None:
+        """Repeat what time alone asked for; a client repeats its own command."""
+        if isinstance(command, ShiftTime):
+            # Nothing was shifted, so the step is reported again.
+            self._clock_steps.put_back(command.secs)
+        if isinstance(command, Expire):
+            # A hold whose end was missed would never end.
+            self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
+
+    async def _prepare_for_batch(self) -> None:
+        """Change the gates by what is no command."""
+        if self._ended_ramps:
+            await self._publish_ended_ramps()
+
+    async def _write_batch(self, batch: list[PendingCommand]) -> None:
         self._prepend_time_shift(batch)
-        transaction = Transaction(self.core_state)
-        for pending in batch:
-            if isinstance(pending.command, ForgetScopes):
-                pending.command = replace(
-                    pending.command, scopes=self._without_waiters(pending.command.scopes)
-                )
-        decided = await self._decide(batch, transaction)
+        decided, transaction = await self._decide(batch)
         try:
             await self._commit(transaction, decided)
         except StoreUnavailable as error:
             for pending, _ in decided:
                 if not isinstance(pending.command, Expire | ShiftTime):
-                    _fail(pending, error)
-            transaction = Transaction(self.core_state)
+                    fail(pending, error)
             rest = [one for one, _ in decided if not one.answer.done()]
             self._prepend_time_shift(rest)
-            decided = await self._decide(rest, transaction)
+            decided, transaction = await self._decide(rest)
             self._unsaved_scopes |= transaction.records.keys()
             self._unsaved_tombstones |= transaction.tombstones
             self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
@@ -298,10 +338,36 @@ class Controller:
                 pending.answer.set_result(outcome)
 
     async def _decide(
-        self, batch: list[_Pending], transaction: Transaction
-    ) -> list[tuple[_Pending, CommandOutcome]]:
+        self, batch: list[PendingCommand]
+    ) -> tuple[list[tuple[PendingCommand, CommandOutcome]], Transaction]:
+        """Decide ``batch``. A command that raises what it should not fails alone.
+
+        What it had changed is discarded with its transaction: the others are decided in a new one.
+        """
+        while True:
+            transaction = Transaction(self.core_state)
+            try:
+                return await self._decide_in(batch, transaction), transaction
+            except _DecisionFailed as failed:
+                if isinstance(failed.pending.command, ShiftTime):
+                    # The others would be decided on times that are not shifted.
+                    raise
+                self.counters.task_failures.record("writer")
+                # In place: the caller would otherwise try it again if a later step fails.
+                batch.remove(failed.pending)
+                fail(failed.pending, failed.error)
+                self._try_again_later(failed.pending.command)
+
+    async def _decide_in(
+        self, batch: list[PendingCommand], transaction: Transaction
+    ) -> list[tuple[PendingCommand, CommandOutcome]]:
         now = self.clock.now()
         known = len(self.core_state.records)
+        for pending in batch:
+            if isinstance(pending.command, ForgetScopes):
+                pending.command = replace(
+                    pending.command, scopes=self._without_waiters(pending.command.scopes)
+                )
         if sum(_work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
             decided, refused = _apply_commands(batch, transaction, now)
         else:
@@ -309,10 +375,12 @@ class Controller:
             # gates.
             decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
         for pending, error in refused:
-            _fail(pending, error)
+            fail(pending, error)
         return decided
 
-    async def _commit(self, transaction: Transaction, decided: list[tuple[_Pending, CommandOutcome]]) -> None:
+    async def _commit(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> None:
         events = tuple(event for _, outcome in decided for event in outcome.events)
         forgotten = any(record is None for record in transaction.records.values())
         beat = self._heartbeat_due or not self.counters.store_up
@@ -358,32 +426,48 @@ class Controller:
         self._unsaved_events.append(note)
         self._call(lambda: self.on_store_down(note), "on_store_down")
 
-    async def _apply(self, transaction: Transaction, outcomes: list[CommandOutcome]) -> None:
+    async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
         """Apply what is durable. Raises `GatesBehind`."""
-        policies = transaction.policies
+        policies = delta.policies
         policies_changed = policies is not self.core_state.policies
-        update = TreeUpdate(
-            transaction.records, self.clock.monotonic(), policies if policies_changed else None
+        self.core_state.apply(delta)
+        await self._change_gates(
+            TreeUpdate(
+                self._shown_records(delta.records),
+                self.clock.monotonic(),
+                policies if policies_changed else None,
+            ),
+            outcomes,
         )
+
+    async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
+        """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
+        concerned = update.records
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-        self.core_state.apply(transaction)
         update = await self._gate_updater.apply(update, self._full_update, time_slice)
         await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
         await run_in_slices(self._supervised("event_log", counted), time_slice)
-        concerned = transaction.records if update.policies is None else self.core_state.records
+        if update.policies is not None:
+            concerned = self.core_state.records
         await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
         try:
             self._event_log.log(outcomes)
         except Exception:  # noqa: BLE001 - recorded; the history has the events
             self.counters.task_failures.record("event_log")
 
+    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
+        """The records that the gates show for ``records``."""
+        return records
+
     def _full_update(self) -> TreeUpdate:
         """The update that derives all gates from all records."""
         records = self.core_state.records
         forgotten = [scope for scope in self.tree.gates if scope not in records]
         return TreeUpdate(
-            {**records, **dict.fromkeys(forgotten)}, self.clock.monotonic(), self.core_state.policies
+            self._shown_records({**records, **dict.fromkeys(forgotten)}),
+            self.clock.monotonic(),
+            self.core_state.policies,
         )
 
     def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
@@ -395,18 +479,22 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
             self.counters.task_failures.record(name)
 
-    def _client_rate_changed(self, gate: Gate) -> None:
-        self._changed_rates[gate] = None
+    def _ramp_ended(self, gate: Gate) -> None:
+        self._ended_ramps[gate] = None
         self._wake.set()
 
-    async def _publish_client_rates(self) -> None:
-        """Publish the new client rates of ramps, with a new version of each snapshot."""
-        gates, self._changed_rates = self._changed_rates, {}
+    async def _publish_ended_ramps(self) -> None:
+        """Publish that ramps have ended, with a new version of each snapshot."""
+        gates, self._ended_ramps = self._ended_ramps, {}
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         for gate in gates:
-            if gate.ramp is not None and self.tree.gates.get(gate.scope) is gate:
+            if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
+
+    def _trial_ended(self, gate: Gate, trial: Trial, failure: str) -> None:
+        """The outcome of a trial is known."""
+        self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
         """``scopes`` without scopes at which requests were parked since they were found idle."""
@@ -418,10 +506,8 @@ class Controller:
     def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
         """Schedule the next change by time alone of each of ``scopes``, one per step."""
         for scope in scopes:
-            record = self.core_state.records.get(scope)
-            due = None
-            if record is not None:
-                due = next_deadline(record, self.tree.gates[scope].policy)
+            gate = self.tree.gates.get(scope)
+            due = None if gate is None else next_deadline(gate.record, gate.policy, self.clock.now())
             self._expiry_timer.schedule(scope, due)
             yield
 
@@ -436,11 +522,11 @@ class Controller:
         if self._clock_steps.has_stepped or not self.counters.store_up:
             self._submit_and_forget(Expire(()))
 
-    def _prepend_time_shift(self, batch: list[_Pending]) -> None:
+    def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """If the clock was set back, put a command first that shifts all earlier times."""
         step = self._clock_steps.take()
         if step:
-            batch.insert(0, _Pending(ShiftTime(step), self.loop.create_future()))
+            batch.insert(0, PendingCommand(ShiftTime(step), self.loop.create_future()))
 
     @property
     def _sweep_secs(self) -> float:
@@ -489,8 +575,8 @@ def _work_items(command: Command, known: int) -> int:
 
 
 def _apply_commands(
-    batch: list[_Pending], transaction: Transaction, now: float
-) -> tuple[list[tuple[_Pending, CommandOutcome]], list[tuple[_Pending, CoreError]]]:
+    batch: list[PendingCommand], transaction: Transaction, now: float
+) -> tuple[list[tuple[PendingCommand, CommandOutcome]], list[tuple[PendingCommand, CoreError]]]:
     """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
     decided, refused = [], []
     for pending in batch:
@@ -499,9 +585,12 @@ def _apply_commands(
             decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
         except CoreError as error:
             refused.append((pending, error))
+        except Exception as error:
+            raise _DecisionFailed(pending, error) from error
     return decided, refused
 
 
-def _fail(pending: _Pending, error: Exception) -> None:
+def fail(pending: PendingCommand, error: Exception) -> None:
+    """Set ``error`` as the result of ``pending``, unless it has a result."""
     if not pending.answer.done():
         pending.answer.set_exception(error)

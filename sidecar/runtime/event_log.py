@@ -53,7 +53,7 @@ class EventLog:
                 if isinstance(event, StateChanged):
                     gate.interventions += 1
                 elif isinstance(event, HoldPut) and event.paused:
-                    gate.pauses[event.hold.kind.value] += 1
+                    gate.pauses[event.hold.cause] += 1
                     self._observe_reaction(event, tree, now)
                 elif isinstance(event, HoldPut) and event.hold.advised:
                     gate.advised_pauses += 1

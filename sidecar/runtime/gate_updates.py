@@ -119,7 +119,7 @@ class GateUpdater:
         room = self._room
         yield from self._supervised("waiting_room", self._tree.reassign(update))
         for gate in update.closed:
-            room.stop_ramp(gate)
+            yield from room.supervised(room.hold_back(gate))
             yield
         for gate in update.opened:
             yield from room.supervised(room.release(gate))

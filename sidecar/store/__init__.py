@@ -1,6 +1,22 @@
 """Stores for the state: one protocol, and its implementations."""
 
-from .base import Batch, Store, StoredState, StoreError, StoreUnavailable
+from .base import (
+    Batch,
+    Change,
+    CommitResult,
+    Committed,
+    Conflict,
+    FleetStatus,
+    Offer,
+    Outdated,
+    Position,
+    SharedStore,
+    Store,
+    StoredState,
+    StoreError,
+    StoreUnavailable,
+    Versions,
+)
 from .entries import KINDS, HistoryEntry, HistoryQuery
 from .memory import MemoryStore
 from .sqlite import CorruptStore, Retention, SqliteStore, quarantine
@@ -8,15 +24,25 @@ from .sqlite import CorruptStore, Retention, SqliteStore, quarantine
 __all__ = [
     "KINDS",
     "Batch",
+    "Change",
+    "CommitResult",
+    "Committed",
+    "Conflict",
     "CorruptStore",
+    "FleetStatus",
     "HistoryEntry",
     "HistoryQuery",
     "MemoryStore",
+    "Offer",
+    "Outdated",
+    "Position",
     "Retention",
+    "SharedStore",
     "SqliteStore",
     "Store",
     "StoreError",
     "StoreUnavailable",
     "StoredState",
+    "Versions",
     "quarantine",
 ]

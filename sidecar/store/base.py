@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sidecar.core.events import CoreEvent
+from sidecar.core.events import CoreEvent, SignalDropped
 from sidecar.core.values import ScopeRecord, Tombstone
 
 from .entries import HistoryEntry, HistoryQuery
@@ -21,6 +22,51 @@ class StoreUnavailable(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the sequence of the commits of a fleet.
+
+    Attributes:
+        epoch: identifies the data set; a store that lost everything has another one. Empty: the store belongs
+            to this process alone and has no sequence.
+        seq: number of the commit.
+        token: random text of that commit. Another token at the same number shows that the store went back in
+            time and continued differently.
+    """
+
+    epoch: str = ""
+    seq: int = 0
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Where a record was first committed, before the store lost it and it was offered again.
+
+    Attributes:
+        epoch: the epoch of that commit.
+        seq: its number.
+        is_original: whether the record is still the one of that commit.
+    """
+
+    epoch: str
+    seq: int
+    is_original: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The number of the last commit that changed each key. 0 is the version of a missing key.
+
+    Attributes:
+        scopes: by scope.
+        sources: by the source of an alert: its signal or its tombstone changed.
+    """
+
+    scopes: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredState:
     """The stored state.
 
@@ -30,6 +76,13 @@ class StoredState:
         version: no earlier snapshot has a higher version, and no snapshot of this run may have a lower one.
         last_written_at: wall time of the last write; None: never.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
+        version_step: the difference between successive snapshot versions. Sidecars that share a store have
+            versions with different remainders, so that a client may go from one to another.
+        position: the last commit that the state contains.
+        versions: the version of each record and source.
+        offers: scopes whose record was offered again, with its first commit.
+        tokens: tokens of the latest commits by number, to find where two sequences part.
+        is_last_known: the state comes from the local file, because the store cannot be reached.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
@@ -37,6 +90,12 @@ class StoredState:
     version: int = 0
     last_written_at: float | None = None
     seen_watchdog: str = ""
+    version_step: int = 1
+    position: Position = Position()
+    versions: Versions = Versions()
+    offers: Mapping[str, Offer] = field(default_factory=dict)
+    tokens: Mapping[int, str] = field(default_factory=dict)
+    is_last_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +109,12 @@ class Batch:
         rewritten: scopes whose signals are all stored again, regardless of ``events``.
         at: wall time, seconds since the epoch.
         seen_watchdog: name of the watchdog alert that was received; None: unchanged.
+        position: the last commit that the decision knew.
+        read: the versions that the decision read; the batch is stored only if all of them are current.
+        sources: alert sources that changed, with whether a signal or a tombstone of theirs remains.
+        offers: scopes whose record was lost by the store and is offered again, with its first commit.
+        token: random text that identifies the batch.
+        term: store the batch only if the leader's term is this; None: any sidecar may store it.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -58,6 +123,155 @@ class Batch:
     rewritten: frozenset[str] = frozenset()
     at: float = 0.0
     seen_watchdog: str | None = None
+    position: Position = Position()
+    read: Versions = Versions()
+    sources: Mapping[str, bool] = field(default_factory=dict)
+    offers: Mapping[str, Offer] = field(default_factory=dict)
+    token: str = ""
+    term: int | None = None
+
+    @property
+    def ended(self) -> tuple[tuple[str, str], ...]:
+        """Scope and source of each alert signal that ended other than by time."""
+        return tuple(
+            (event.scope, event.signal.source)
+            for event in self.events
+            if isinstance(event, SignalDropped) and not event.expired and event.signal.kind == "alert"
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is stored. Otherwise the batch only validates what its decision read."""
+        return bool(
+            self.records or self.tombstones or self.events or self.sources or self.seen_watchdog is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one commit of a fleet changed.
+
+    Attributes:
+        position: the commit.
+        records: the records that changed; None: forgotten.
+        tombstones: the tombstones that changed; None: removed.
+        sources: as in `Batch`.
+        ended: scope and source of each alert signal that ended other than by time.
+        at: wall time of the commit.
+        seen_watchdog: as in `Batch`.
+        offers: as in `Batch`.
+    """
+
+    position: Position
+    records: Mapping[str, ScopeRecord | None]
+    tombstones: Mapping[str, Tombstone | None]
+    sources: Mapping[str, bool]
+    ended: tuple[tuple[str, str], ...] = ()
+    at: float = 0.0
+    seen_watchdog: str | None = None
+    offers: Mapping[str, Offer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The batch is stored.
+
+    Attributes:
+        position: the commit; the position of the batch's decision if nothing had to be written.
+        earlier: the commits of others since the decision, in their order. They touch other keys.
+    """
+
+    position: Position
+    earlier: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Nothing was stored, because others changed what the decision read.
+
+    Attributes:
+        newer: the commits since the decision, in their order.
+    """
+
+    newer: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """The state has to be loaded again; after a commit nothing was stored.
+
+    Attributes:
+        went_back: the store lost commits that were known: it is another data set, or an older copy. False:
+            only the log of the commits does not reach back far enough.
+    """
+
+    went_back: bool
+
+
+CommitResult = Committed | Conflict | Outdated
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogHeard:
+    """When sidecars of the fleet received the watchdog alert.
+
+    Attributes:
+        alertname: its name.
+        firing_secs: how long before ``known_at`` it was last received firing; None: never.
+        resolved_secs: the same, resolved.
+        known_at: monotonic time.
+    """
+
+    alertname: str
+    firing_secs: float | None
+    resolved_secs: float | None
+    known_at: float
+
+    def firing_ago(self) -> float | None:
+        """Seconds since it was received firing; None: never."""
+        return self._ago(self.firing_secs)
+
+    def resolved_ago(self) -> float | None:
+        """Seconds since it was received resolved; None: never."""
+        return self._ago(self.resolved_secs)
+
+    def _ago(self, secs: float | None) -> float | None:
+        return None if secs is None else secs + time.monotonic() - self.known_at
+
+
+@dataclass(slots=True)
+class FleetStatus:
+    """What a sidecar knows about its fleet. The store writes it.
+
+    Attributes:
+        sidecar_id: identifies this process.
+        up: whether the store answered last time.
+        leader: whether this sidecar is the leader.
+        leader_id: the sidecar that is the leader; empty: not known.
+        term: the term of the leader.
+        known_seq: the newest commit that this sidecar has heard of.
+        lag_secs: seconds from the last commit of another sidecar to its arrival here.
+        went_back: how often the store went back in time.
+        clock_offset_secs: how far the store's clock is ahead of this machine's.
+        error: why the store cannot be used; empty: it can.
+        watchdog: when the watchdog alert was received; None: never.
+    """
+
+    sidecar_id: str = ""
+    up: bool = True
+    leader: bool = False
+    leader_id: str = ""
+    term: int = 0
+    known_seq: int = 0
+    lag_secs: float = 0.0
+    went_back: int = 0
+    clock_offset_secs: float = 0.0
+    error: str = ""
+    watchdog: WatchdogHeard | None = None
+
+    def now(self) -> float:
+        """The time of the store's clock, seconds since the epoch."""
+        return time.time() + self.clock_offset_secs
 
 
 class Store(Protocol):
@@ -66,8 +280,12 @@ class Store(Protocol):
     async def load(self, now: float) -> StoredState:
         """Load the state at wall time ``now``. Raises `StoreError` if the store cannot be used."""
 
-    async def commit(self, batch: Batch) -> None:
-        """Store ``batch`` durably. Raises `StoreUnavailable` if it was not stored."""
+    async def commit(self, batch: Batch) -> CommitResult | None:
+        """Store ``batch`` durably. Raises `StoreUnavailable` if it was not stored.
+
+        Returns:
+            The result; None: stored, by a store that belongs to one process alone.
+        """
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
@@ -90,3 +308,32 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Close files and connections."""
+
+
+class SharedStore(Store, Protocol):
+    """A store that several sidecars share.
+
+    Attributes:
+        status: what the store knows about the fleet.
+        on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
+        beat_secs: how often `beat` has to be called.
+    """
+
+    status: FleetStatus
+    on_status: Callable[[], None]
+    beat_secs: float
+
+    async def beat(self) -> None:
+        """Renew or take the leader's lease, and update the status. Call this every few seconds."""
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
+
+    def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+        """The commits after ``position``, in their order, by whichever sidecar; waits for the next ones.
+
+        After `Outdated` the iterator ends: load the state, and follow from its position.
+        """
+
+    def keep_last_known(self, state: StoredState) -> None:
+        """Keep ``state`` in the local file, for a start without the store."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.core.events import CoreEvent, HistoryNoted, HoldLifted, HoldPut, StateChanged
+from sidecar.core.events import (
+    CoreEvent,
+    HistoryNoted,
+    HoldLifted,
+    HoldPut,
+    RestrictionChanged,
+    StateChanged,
+    TrialBegan,
+    TrialEnded,
+)
 from sidecar.core.scope import lies_within
+from sidecar.core.values import Restriction
 
 KINDS = (
-    "intervention",
-    "pause",
-    "hold",
-    "resume",
-    "lift",
-    "advice",
-    "advice_ended",
-    "engine",
-    "blind",
-    "store",
-)
+    "intervention", "pause", "hold", "resume", "lift", "advice", "advice_ended", "restriction", "trial",
+    "engine", "blind", "store",
+)  # fmt: skip
 _NO_ADVICE, _ADVISED = "none", "advised"
 
 
@@ -33,13 +35,14 @@ class HistoryEntry:
         scope: the scope.
         kind: ``intervention``; ``pause`` and ``resume``; ``hold`` and ``lift`` if the scope has another hold,
             or an operator renewed a hold; ``advice`` and ``advice_ended``: a hold that is advised only, which
-            closes no gate; ``engine``: an engine was paused or resumed by its API; ``blind``:
+            closes no gate; ``restriction``: the gate admits another number of requests per second; ``trial``:
+            a trial began or ended; ``engine``: an engine was paused or resumed by its API; ``blind``:
             the watchdog became silent, or is back; ``store``: commits failed, or succeed again.
         old: the state or gate before; of advice ``none`` or ``advised``.
         new: the same, after.
         source: the source of the signal, the operator, or ``time``.
         reason: text of the source; may be empty.
-        cause: of a hold: ``auto`` or ``manual``; of a lift: its cause; else empty.
+        cause: of a hold: ``auto``, ``manual`` or ``trial_failed``; of a lift: its cause; else empty.
         until: when the hold was due to end; None: never, or no hold.
         actor: name of the credential that caused it; empty: no credential was needed.
         alertname: name of the alert that is the source; empty: no alert is.
@@ -129,7 +132,7 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     *_put_words(event),
                     hold.by,
                     hold.reason,
-                    hold.kind.value,
+                    hold.cause,
                     hold.until,
                     event.actor,
                     hold.alertname,
@@ -146,6 +149,52 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
                     actor=event.actor,
                     alertname=event.alertname,
                 )
+            case RestrictionChanged():
+                yield HistoryEntry(
+                    0,
+                    event.at,
+                    event.scope,
+                    "restriction",
+                    _rate(event.old),
+                    _rate(event.new),
+                    event.source,
+                    event.reason,
+                    actor=event.actor,
+                    alertname=event.alertname,
+                )
+            case TrialBegan(trial=trial):
+                reason = f"{trial.requests} requests within {trial.until - trial.since:g} s"
+                yield HistoryEntry(
+                    0,
+                    event.at,
+                    event.scope,
+                    "trial",
+                    "closed",
+                    "trial",
+                    trial.hold.by,
+                    reason,
+                    until=trial.until,
+                    actor=event.actor,
+                    alertname=trial.hold.alertname,
+                )
+            case TrialEnded():
+                yield HistoryEntry(
+                    0,
+                    event.at,
+                    event.scope,
+                    "trial",
+                    "trial",
+                    "closed" if event.failed else "open",
+                    event.source,
+                    event.reason,
+                    actor=event.actor,
+                )
+
+
+def _rate(restriction: Restriction | None) -> str:
+    if restriction is None:
+        return "unrestricted"
+    return f"{restriction.rate:g} per second" + (" (advised)" if restriction.advised else "")
 
 
 def _put_words(event: HoldPut) -> tuple[str, str, str]:

@@ -7,7 +7,17 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import AdviceCause, Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+from sidecar.core.values import (
+    AdviceCause,
+    Episode,
+    Hold,
+    HoldKind,
+    LiftCause,
+    Restriction,
+    ScopeRecord,
+    Signal,
+    Trial,
+)
 
 from .entries import HistoryEntry
 
@@ -15,13 +25,15 @@ Row = tuple[Any, ...]
 
 
 def scope_row(scope: str, record: ScopeRecord) -> Row:
-    """The row ``scope, state, auto, manual, episode``."""
+    """The row ``scope, state, auto, manual, episode, restriction, trial``."""
     return (
         scope,
         int(record.state),
         _hold_text(record.auto),
         _hold_text(record.manual),
         _episode_text(record.episode),
+        None if record.restriction is None else json.dumps(asdict(record.restriction)),
+        _trial_text(record.trial),
     )
 
 
@@ -42,9 +54,17 @@ def entry_row(entry: HistoryEntry) -> Row:
 
 
 def record_of(row: Row, signals: dict[str, Signal]) -> ScopeRecord:
-    """The record in a row ``state, auto, manual, episode``."""
-    state, auto, manual, episode = row
-    return ScopeRecord(WellbeingState(state), signals, _hold(auto), _hold(manual), _episode(episode))
+    """The record in a row ``state, auto, manual, episode, restriction, trial``."""
+    state, auto, manual, episode, restriction, trial = row
+    return ScopeRecord(
+        WellbeingState(state),
+        signals,
+        _hold(auto),
+        _hold(manual),
+        _episode(episode),
+        None if restriction is None else Restriction(**json.loads(restriction)),
+        _trial(trial),
+    )
 
 
 def signal_of(row: Row) -> Signal:
@@ -82,6 +102,23 @@ def _hold(text: str | None) -> Hold | None:
         "advised": None if advised is None else AdviceCause(advised),
     }
     return Hold(**{**members, **values})
+
+
+def _trial_text(trial: Trial | None) -> str | None:
+    if trial is None:
+        return None
+    hold = json.loads(_hold_text(trial.hold) or "")
+    return json.dumps({"requests": trial.requests, "since": trial.since, "until": trial.until, "hold": hold})
+
+
+def _trial(text: str | None) -> Trial | None:
+    if text is None:
+        return None
+    members = json.loads(text)
+    hold = _hold(json.dumps(members["hold"]))
+    if hold is None:
+        raise ValueError("a trial without its hold")
+    return Trial(int(members["requests"]), float(members["since"]), float(members["until"]), hold)
 
 
 def _episode_text(episode: Episode | None) -> str | None:

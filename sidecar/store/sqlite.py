@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +24,7 @@ from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
 """Identifies the file as a store of the sidecar."""
 
@@ -68,6 +69,10 @@ _MIGRATIONS: tuple[str, ...] = (
     """,
     # Holds may be marked as advised. An older sidecar would close gates for them.
     "",
+    """
+    ALTER TABLE scopes ADD COLUMN restriction TEXT;
+    ALTER TABLE scopes ADD COLUMN trial TEXT;
+    """,
 )
 
 T = TypeVar("T")
@@ -125,6 +130,10 @@ class SqliteStore:
             StoreUnavailable: it was not stored.
         """
         await self._run(lambda: self._commit(batch))
+
+    async def append_history(self, entries: list[HistoryEntry]) -> None:
+        """Append ``entries`` of another store, oldest first. Raises `StoreUnavailable`."""
+        await self._run(lambda: self._append_history(entries))
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first.
@@ -227,7 +236,9 @@ class SqliteStore:
             signals.setdefault(scope, {})[signal.source] = signal
         records = {
             scope: record_of(tuple(row), signals.get(scope, {}))
-            for scope, *row in db.execute("SELECT scope, state, auto, manual, episode FROM scopes")
+            for scope, *row in db.execute(
+                "SELECT scope, state, auto, manual, episode, restriction, trial FROM scopes"
+            )
         }
         tombstones = {
             source: Tombstone(float(ended_at), float(keep_until), float(received_at))
@@ -253,13 +264,18 @@ class SqliteStore:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
         try:
+            if db.in_transaction:
+                # The last rollback failed.
+                db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             work(db)
             db.execute("COMMIT")
         except Exception as error:
             # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            # If the rollback fails too, the next transaction tries it again.
+            with suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
@@ -268,7 +284,7 @@ class SqliteStore:
         db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
         db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.rewritten)])
         db.executemany(
-            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
             (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
         )
         put, dropped = _changed_signals(batch)
@@ -286,18 +302,26 @@ class SqliteStore:
                 if one is not None
             ),
         )
-        entries = [entry_row(entry) for entry in entries_of(batch.events)]
-        db.executemany(
-            "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
-            " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            entries,
-        )
+        entries = list(entries_of(batch.events))
+        _insert_entries(db, entries)
         _set_meta(db, "seen_at", batch.at)
         if batch.seen_watchdog is not None:
             _set_meta(db, "heard_watchdog", batch.seen_watchdog)
         self._since_prune += len(entries)
         if self._since_prune >= _PRUNE_EVERY or not entries:
             self._prune(db, batch.at)
+
+    def _append_history(self, entries: list[HistoryEntry]) -> None:
+        if self._db is None:
+            raise StoreUnavailable(f"store {self.path} is closed")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            _insert_entries(self._db, entries)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StoreUnavailable(f"store {self.path} cannot be written: {error}") from error
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -341,7 +365,8 @@ class SqliteStore:
             raise StoreUnavailable(message)
         try:
             return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except Exception as error:
+            # A number too large for SQLite, or damaged text, raises other types.
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
 
@@ -383,6 +408,14 @@ class SqliteStore:
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
             "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
+
+
+def _insert_entries(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
+    db.executemany(
+        "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
+        " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [entry_row(entry) for entry in entries],
+    )
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:

@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sidecar.auth import Role
 from sidecar.clock import Clock
+from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.trace_context import parse_traceparent
+from sidecar.web.api.admit import AdmitRequest, admit_response
 from sidecar.web.api.command_routes import CommandRoutes
 from sidecar.web.api.events import EVENTS, stream_events
 from sidecar.web.api.metrics import METRICS, send_metrics
 from sidecar.web.gate.authz import AUTHZ
-from sidecar.web.gate.requests import GATE, WATCH, GateRequest, check_parameters, scope_of
+from sidecar.web.gate.requests import (
+    ADMIT,
+    GATE,
+    PRIORITY_HEADER,
+    WATCH,
+    GateRequest,
+    check_parameters,
+    is_dry_run,
+    scope_of,
+)
 from sidecar.web.gate.requests import READY as GATE_READY
 
 from .gate.responses import ended_response, ready_response, snapshot_response
 from .guard import OPEN_ROUTES, ROUTE_ROLES, Guard, refuse_cross_site, route_of, scope_in
+from .local_actor import with_local_actor
 from .problems import Problem
 from .responses import HttpResponse, problem_response, text_response
 from .retry_after import retry_after
@@ -182,6 +194,9 @@ class Application:
         """Serve ``route`` if it needs no body; return whether it was served."""
         if route in (GATE, WATCH, AUTHZ):
             await self._serve_gate(scope, route, receive, send)
+        elif route == ADMIT:
+            _require_method(scope, "GET")
+            await self._serve_admit(scope, receive, send)
         elif route == GATE_READY:
             _require_method(scope, "GET", "HEAD")
             await _send(send, self._gate_ready(scope))
@@ -200,7 +215,10 @@ class Application:
 
     async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
         try:
-            return await self._commands.respond(route, scope["path"], body, scope["state"]["identity"])
+            identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
+            if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
+                return await self._commands.explain(body, identity)
+            return await self._commands.respond(route, scope["path"], body, identity)
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)
@@ -294,6 +312,38 @@ class Application:
         if request.revoked.done():
             await send({"type": "http.response.body", "body": b""})
 
+    # -- admit ------------------------------------------------------------------------------------
+
+    async def _serve_admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = AdmitRequest(scope["path"], scope["query_string"].decode("ascii"))
+        open_request = OpenRequest(self.service.guard, scope["state"], Role.WORKER, request.scope)
+        gate, _ = self.service.controller.tree.find(request.scope)
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answer() -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        demand = ClientDemand(request.client, request.waiting, gate, answer)
+        admission = self.service.controller.waiting_room.admission
+        if admission.demand(demand):
+            scope["state"]["connection"].wait(open_request.check_access)
+            disconnected: asyncio.Future[Any] = asyncio.ensure_future(_wait_for_disconnect(receive))
+            try:
+                await asyncio.wait(
+                    {answered, disconnected, open_request.revoked},
+                    timeout=request.wait,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                disconnected.cancel()
+                admission.withdraw(demand)
+            if open_request.revoked.done():
+                raise open_request.refusal or Problem("unauthorized", "the access was revoked")
+            if not answered.done() and disconnected.done():
+                return
+        await _send(send, admit_response(demand))
+
     # -- gate and watch ---------------------------------------------------------------------------
 
     async def _serve_gate(self, scope: Scope, route: str, receive: Receive, send: Send) -> None:
@@ -322,6 +372,7 @@ class Application:
             scope["query_string"].decode("latin-1"),
             if_none_match.decode("latin-1") or None,
             parse_traceparent([value for name, value in scope["headers"] if name == b"traceparent"]),
+            _priority_header(scope),
         )
         gate, path = self.service.controller.tree.find(request.scope)
         if path is not None:
@@ -336,9 +387,9 @@ class Application:
             ending = waiting_room.watch(waiter, gate, path, secs)
         else:
             gate.requests += 1
-            if not gate.closed:
+            if not gate.blocks:
                 return snapshot_response(gate, path)
-            ending = waiting_room.request(waiter, gate, path, secs)
+            ending = waiting_room.request(waiter, gate, path, secs, request.priority)
         if ending is not None:
             return ended_response(request, ending, gate, path, self.service.clock.now())
         scope["state"]["connection"].wait(open_request.check_access)
@@ -362,6 +413,11 @@ class Application:
         if answer is None:
             raise waiter.open_request.refusal or Problem("unauthorized", "the access was revoked")
         return answer
+
+
+def _priority_header(scope: Scope) -> str | None:
+    values = [value for name, value in scope["headers"] if name == PRIORITY_HEADER.encode()]
+    return b",".join(values).decode("latin-1") if values else None
 
 
 def _load_exposition(service: Service) -> Exposition:

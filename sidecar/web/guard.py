@@ -20,6 +20,7 @@ from .problems import Problem
 ROUTE_ROLES: Mapping[str, Role] = {
     "/v1/gate": Role.WORKER,
     "/v1/watch": Role.WORKER,
+    "/v1/admit": Role.WORKER,
     "/v1/ready": Role.WORKER,
     AUTHZ: Role.WORKER,
     "/v1/reports": Role.WORKER,

@@ -138,7 +138,7 @@ class RefusalLog:
 
 
 def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
-    """The part of ``scope`` that looks misspelt, and the probable correct scope; None: nothing does.
+    """The part of ``scope`` that looks misspelt, and a known scope that may be meant; None: nothing does.
 
     A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first
     segment looks misspelt even if nothing similar is known.
@@ -166,8 +166,18 @@ def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, s
     for letters in range(1, 2 if len(segment) < _SHORT_NAME else 3):
         for name in segments:
             if is_similar(segment, name, letters):
-                return wrong, "/".join([*parts[:depth], name, *parts[depth + 1 :]])
+                return wrong, _nearest_known([*parts[:depth], name, *parts[depth + 1 :]], depth + 1, names)
     return (wrong, None) if depth == 0 else None
+
+
+def _nearest_known(parts: list[str], corrected: int, names: list[str]) -> str:
+    """The longest known scope on the path ``parts``, else a known one inside its corrected segments."""
+    known = set(names)
+    for length in range(len(parts), corrected - 1, -1):
+        if (scope := "/".join(parts[:length])) in known:
+            return scope
+    prefix = "/".join(parts[:corrected]) + "/"
+    return next(name for name in names if name.startswith(prefix))
 
 
 def _without_digits(name: str) -> str:

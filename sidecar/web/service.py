@@ -8,20 +8,19 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sidecar.alertmanager.alerting import Alerting
 from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
-from sidecar.clock import Clock
-from sidecar.config import Config, ConfigError, LimitsConfig, StoreConfig
+from sidecar.config import Config, ConfigError, LimitsConfig
 from sidecar.core.commands import CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.engines.engine import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.client_reports import ClientReports
+from sidecar.gates.request_rates import RequestRates
 from sidecar.hooks.dispatcher import Hooks
 from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
@@ -30,23 +29,22 @@ from sidecar.store import (
     CorruptStore,
     HistoryEntry,
     HistoryQuery,
-    MemoryStore,
-    Retention,
-    SqliteStore,
-    Store,
     StoreUnavailable,
     quarantine,
 )
+from sidecar.supervision import run_supervised
 from sidecar.web.gate.fast_path import GateFastPath
 
 from .guard import Guard
 from .problems import Problem
 from .retry_after import retry_after
+from .stores import make_clock, make_controller
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
 
 _CALL_SECS = 30.0
+_SWITCH_AGAIN_SECS = 1.0
 _SWITCH_SECS = 0.0005
 
 T = TypeVar("T")
@@ -70,7 +68,7 @@ class Service:
 
     def __init__(self, config: Config, load: Callable[[], Config]) -> None:
         self.config = config
-        self.clock = Clock()
+        self.clock = make_clock(config)
         self.ready = False
         self.reloaded_at = self.clock.now()
         self.reload_ok = True
@@ -103,8 +101,7 @@ class Service:
             fields = {"error": str(error), "moved_to": str(aside)}
             logger.critical("store_quarantined", extra={"fields": fields})
             self.controller = await self._start_controller()
-        last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
-        was_blind = bool(last) and last[0].new == "blind"
+        was_blind = await self._was_blind()
         self.alerting = Alerting(self.controller, self.config.alerts, was_blind=was_blind)
         self.reports = ClientReports(
             self._loop,
@@ -114,9 +111,20 @@ class Service:
             max_clients=self.config.limits.max_clients,
         )
         self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.request_rates = RequestRates(
+            self._loop, self.controller.tree.gates, self.controller.counters.task_failures
+        )
         self.imports = CounterImports(self.controller, self.reports, self.config.imports)
         self.hooks = Hooks(self.controller)
-        await self.hooks.start(self.config.hooks, base_url(self.config))
+        self._hooks_run = False
+        self._leadership_changed = asyncio.Event()
+        if self.controller.is_leader:
+            await self._switch_hooks()
+        self.controller.on_leadership = self._on_leadership
+        self._hook_switch = self._loop.create_task(
+            run_supervised("hook_switch", self._follow_leadership, self.controller.counters.task_failures)
+        )
+        self._leadership_changed.set()
         self.fast_path = GateFastPath(self.controller, self.guard, self.config.limits)
         self.fast_path.on_tick = self._tick
         self._apply_limits(self.config.limits)
@@ -125,19 +133,50 @@ class Service:
         # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
 
+    async def _was_blind(self) -> bool:
+        try:
+            last = await self.controller.history(HistoryQuery(kinds=(BLINDNESS,), limit=1))
+        except StoreUnavailable:
+            # Only a shared store can be unavailable here: its last known state is served.
+            return False
+        return bool(last) and last[0].new == "blind"
+
     async def _start_controller(self) -> Controller:
-        limits = self.config.limits
-        controller = Controller(
-            self.config.policies,
-            _make_store(self.config.store),
-            max_scopes=limits.max_scopes,
-            max_signals=limits.max_signals_per_scope,
-            max_tombstones=limits.max_tombstones,
-            scope_idle_secs=self.config.scope_idle_secs,
-            clock=self.clock,
-        )
+        controller = make_controller(self.config, self.clock)
         await controller.start()
         return controller
+
+    @property
+    def only_own_scopes(self) -> bool:
+        """Whether the metrics leave out the scopes that only other sidecars of the fleet serve."""
+        return self.config.metrics.scopes == "own"
+
+    def _on_leadership(self) -> None:
+        self.alerting.leadership_changed()
+        self._leadership_changed.set()
+
+    async def _follow_leadership(self) -> None:
+        """The leader of a fleet delivers to hooks, and goes on where the previous one stopped."""
+        while True:
+            await self._leadership_changed.wait()
+            self._leadership_changed.clear()
+            try:
+                await self._switch_hooks()
+            except StoreUnavailable:
+                # The controller logs and counts that the store is down.
+                self._leadership_changed.set()
+                await asyncio.sleep(_SWITCH_AGAIN_SECS)
+
+    async def _switch_hooks(self) -> None:
+        if self.controller.is_leader == self._hooks_run:
+            return
+        if self._hooks_run:
+            self._hooks_run = False
+            await self.hooks.stop()
+            self.hooks = Hooks(self.controller)
+        else:
+            await self.hooks.start(self.config.hooks, base_url(self.config, self._addresses))
+            self._hooks_run = True
 
     def _apply_limits(self, limits: LimitsConfig) -> None:
         waiting_room = self.controller.waiting_room
@@ -158,6 +197,12 @@ class Service:
         self._addresses = tuple(addresses)
         self.hooks.set_base(base_url(self.config, self._addresses))
 
+    @property
+    def page_url(self) -> str:
+        """URL of the status page; empty: the sidecar listens on Unix sockets only."""
+        base = base_url(self.config, self._addresses)
+        return f"{base}/" if base else ""
+
     def shut_down(self) -> None:
         """Answer all parked requests, and park no more."""
         self.ready = False
@@ -172,8 +217,10 @@ class Service:
         self.garbage.stop()
         await self.engines.stop()
         await self.imports.stop()
+        self._hook_switch.cancel()
         await self.hooks.stop()
         self.reports.stop()
+        self.request_rates.stop()
         await self.alerting.stop()
         await self.controller.stop()
 
@@ -255,7 +302,7 @@ class Service:
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
         # A hook that is new is told of what the new policies change.
-        newest = await self.hooks.end_of_history()
+        newest = await self.hooks.end_of_history() if self._hooks_run else 0
         core_state = self.controller.core_state
         before = core_state.max_scopes
         core_state.max_scopes = max(before, config.limits.max_scopes)
@@ -276,9 +323,10 @@ class Service:
         self.alerting.configure(config.alerts)
         self.engines.configure(config.engines)
         self.imports.configure(config.imports)
-        self.hooks.configure(
-            config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
-        )
+        if self._hooks_run:
+            self.hooks.configure(
+                config.hooks, base_url(replace(config, listen=self._listen), self._addresses), newest
+            )
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
@@ -304,14 +352,8 @@ def _fixed_at_start(config: Config) -> dict[str, object]:
         "listen": tuple(replace(one, roles=None) for one in config.listen),
         "tls": config.tls,
         "store": config.store,
+        "redis": config.redis,
         "log_level": config.log_level,
         "log_format": config.log_format,
         "scope_idle_secs": config.scope_idle_secs,
     }
-
-
-def _make_store(config: StoreConfig) -> Store:
-    kind, _, path = config.url.partition(":")
-    if kind == "memory":
-        return MemoryStore(config.history_max_entries, config.history_max_age_secs)
-    return SqliteStore(Path(path), Retention(config.history_max_entries, config.history_max_age_secs))

@@ -24,10 +24,12 @@ from sidecar.web.gate.protocol import protocol_factory
 
 from .arbiter import BLOCKED_SIGNALS
 from .service import Service
+from .stores import store_name
 
 logger = logging.getLogger(__name__)
 
 _TICKS_PER_HEARTBEAT = 10
+_DEFAULT_URL = "http://127.0.0.1:9477"
 _MASTER_ONLY = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
 """Signals that the master refuses. By default they would stop or kill the worker."""
 
@@ -159,10 +161,12 @@ class _Server(Server):
             "version": __version__,
             "addresses": addresses,
             "config": self._worker.app.config_file or "none: defaults, environment and flags",
-            "store": config.store.url,
+            "store": store_name(config),
             "pauses": describe_pausing(config.policies),
         }
         logger.info("listening", extra={"fields": fields})
+        if config.log_format == "console" and sys.stderr.isatty():
+            sys.stderr.write(next_steps(self._service.page_url, addresses[0]))
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: return whether to stop. A missing master is a reason to stop."""
@@ -186,6 +190,25 @@ class _Server(Server):
         except (ConfigError, CoreError, StoreUnavailable, ShuttingDown):
             # The failure is logged and counted, and the previous config stays in use.
             return
+
+
+def next_steps(page_url: str, address: str) -> str:
+    """What a person at a terminal needs next.
+
+    Args:
+        page_url: URL of the status page; empty: there is none.
+        address: the first address of the sidecar.
+    """
+    url = page_url.rstrip("/") or address
+    option = "" if url == _DEFAULT_URL else f" --url {url}"
+    page = f"  Status page:    {page_url}\n" if page_url else ""
+    return (
+        f"\n{page}"
+        f"  Pause by hand:  wellbeing-sidecar pause SCOPE --reason TEXT{option}\n"
+        f"  Resume:         wellbeing-sidecar resume SCOPE{option}\n"
+        f"  See it all:     wellbeing-sidecar status{option}\n"
+        "  Stop:           Ctrl-C\n\n"
+    )
 
 
 def speaks_tls(listener: Listener) -> bool:

@@ -118,7 +118,7 @@ class Cluster:
         def answers() -> bool:
             process.alive()
             try:
-                return requests.get(f"{url}/health", timeout=5).ok
+                return requests.get(f"{url}/health", timeout=30).ok
             except requests.ConnectionError:
                 return False
 

@@ -481,7 +481,7 @@ def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
         answer = sidecar.get(f"/v1/watch/{scope}")
         eventually(lambda: all(len(each.order) == 3 for each in passed), "all go")
         assert [each.order for each in passed] == [[0, 1, 2]] * 2
-        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 5
+        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 10, "the rate of all together"
         assert "Wellbeing-Ramp-Per-Sec" not in sidecar.get("/v1/watch/elsewhere").headers
         eventually(lambda: sidecar.counters(scope)["requests_waited"] == 6, "the counts add up")
     finally:

@@ -43,7 +43,7 @@ class Server(Process):
         def ready() -> bool:
             self.alive()
             try:
-                return requests.get(f"{self.url}/health", timeout=5).ok
+                return requests.get(f"{self.url}/health", timeout=30).ok
             except requests.ConnectionError:
                 return False
 
@@ -75,7 +75,7 @@ def asgi(sidecar: Sidecar, **environ: str) -> Iterator[Server]:
         "--middleware",
         "sidecar.client.asgi.GateMiddleware",
     ]
-    with Server(command, port, **settings(sidecar, **environ)) as server:
+    with Server(command, port, **settings(sidecar, WELLBEING_CLIENT_PASS_PATHS="/go", **environ)) as server:
         yield server
 
 
@@ -157,7 +157,7 @@ def test_who_leaves_while_waiting_is_counted_and_never_reaches_the_server(sideca
     with asgi(sidecar, WELLBEING_SCOPE="leave") as server:
         pause(sidecar, "leave")
         eventually(lambda: not_open(server), "the middleware has heard of the pause")
-        seen = requests.get(f"{server.url}/health", timeout=5).json()["chat"]
+        seen = requests.get(f"{server.url}/health", timeout=30).json()["chat"]
         before = sidecar.counters("leave")["requests_abandoned"]
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]})
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -167,7 +167,7 @@ def test_who_leaves_while_waiting_is_counted_and_never_reaches_the_server(sideca
         eventually(lambda: sidecar.counters("leave")["requests_abandoned"] > before, "it is counted")
         sidecar.resume("leave")
         eventually(lambda: say(server.client()), "open again")
-        assert requests.get(f"{server.url}/health", timeout=5).json()["chat"] == seen + 1
+        assert requests.get(f"{server.url}/health", timeout=30).json()["chat"] == seen + 1
 
 
 def not_open(server: Server) -> bool:

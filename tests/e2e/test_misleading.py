@@ -140,8 +140,8 @@ def test_a_silenced_alert_counts_no_more_and_comes_back_with_its_silence_gone(pa
     own.wait_for_gate("", "open")
     [entry, *_] = own.get("/v1/history").json()["entries"]
     assert "silenced or inhibited" in entry["reason"]
-    [silence] = pair.am.session().get(f"{pair.am.url}/api/v2/silences", timeout=5).json()
-    pair.am.session().delete(f"{pair.am.url}/api/v2/silence/{silence['id']}", timeout=5)
+    [silence] = pair.am.session().get(f"{pair.am.url}/api/v2/silences", timeout=30).json()
+    pair.am.session().delete(f"{pair.am.url}/api/v2/silence/{silence['id']}", timeout=30)
     own.wait_for_gate("", "closed")
 
 
@@ -292,7 +292,7 @@ def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
 
         def do_GET(self) -> None:
             allowed = self.headers["Authorization"] == "Bearer secret-token"
-            answer = requests.get(am.url + self.path, timeout=5) if allowed else None
+            answer = requests.get(am.url + self.path, timeout=30) if allowed else None
             self.send_response(answer.status_code if answer is not None else 403)
             body = answer.content if answer is not None else b""
             self.send_header("Content-Length", str(len(body)))

@@ -90,6 +90,8 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
                 "alertmanager": {"min_uptime_secs": 1},
             },
             "engines": [{"scope": SCOPE, "kind": "vllm", "url": engine.url, "name": "engine"}],
+            # Nothing listens there: its series are what counts.
+            "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
         }
         folder = tmp_path_factory.mktemp("dashboards")
         sidecar = stack.enter_context(Sidecar(config, store="sqlite:state.db", folder=folder, port=port))
@@ -117,6 +119,7 @@ def filled_in(expression: str) -> str:
     for name, value in {
         "$scope": SCOPE,
         "$model": ".*",
+        "$cluster": ".*",
         "$instance": ".*",
         "$__rate_interval": "15s",
     }.items():

@@ -40,7 +40,7 @@ def test_requests_wait_at_the_gate_with_one_process_and_with_several() -> None:
                 def up(url: str = url, server: Process = server) -> bool:
                     server.alive()
                     try:
-                        return requests.get(f"{url}/health", timeout=5).ok
+                        return requests.get(f"{url}/health", timeout=30).ok
                     except requests.ConnectionError:
                         return False
 

@@ -144,7 +144,7 @@ def up(address: str, started: list[Process]) -> bool:
     for one in started:
         one.alive()
     try:
-        return requests.get(f"http://{address}/health", timeout=5).ok
+        return requests.get(f"http://{address}/health", timeout=30).ok
     except requests.ConnectionError:
         return False
 

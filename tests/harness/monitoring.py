@@ -55,7 +55,7 @@ class _Monitor(Process):
     def _ready(self) -> bool:
         self.alive()
         try:
-            return self.session().get(f"{self.url}/-/ready", timeout=5).ok
+            return self.session().get(f"{self.url}/-/ready", timeout=30).ok
         except requests.ConnectionError:
             return False
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-DEADLINE_SECS = 30.0
+DEADLINE_SECS = 60.0
 
 
 def eventually(condition: Callable[[], object], what: str, timeout: float = DEADLINE_SECS) -> object:
@@ -101,7 +101,7 @@ class Process:
         if self._popen.poll() is None:
             self._popen.send_signal(signal.SIGTERM)
             try:
-                return self.wait(15)
+                return self.wait()
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self.wait()

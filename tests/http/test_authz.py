@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -175,6 +177,14 @@ def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:
             assert answer.status == wanted
             own.configure({"policies": [{**policy, "deny_status": 429}]})
             own.ok_reload()
+
+
+def test_the_command_line_waits_whatever_the_policys_status(authorizer: Sidecar) -> None:
+    authorizer.pause("teapot", "too hot")
+    command = [sys.executable, "-m", "sidecar", "gate", "teapot", "--url", authorizer.url, "--wait", "0"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 75
+    assert done.stderr.endswith("too hot (timeout after 0s)\n")
 
 
 def test_a_waiting_requests_credential_is_the_proxys(scope: str) -> None:

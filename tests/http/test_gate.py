@@ -21,7 +21,8 @@ def test_an_open_gate_answers_at_once_with_a_snapshot(sidecar: Sidecar) -> None:
     assert answer.status_code == 200
     snapshot = answer.json()
     assert list(snapshot) == [
-        "scope", "gate", "state", "effective_state", "reason", "since", "until", "held_by", "version",
+        "scope", "gate", "state", "effective_state", "reason", "since", "until", "held_by", "admit_per_sec",
+        "advice", "version",
     ]  # fmt: skip
     assert (snapshot["scope"], snapshot["gate"], snapshot["reason"]) == ("", "open", None)
     assert answer.headers["Cache-Control"] == "no-store"

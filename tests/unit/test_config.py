@@ -9,7 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import Config, ConfigError, describe, describe_pausing, load_config, parse_duration
+from sidecar.config import (
+    Config,
+    ConfigError,
+    Listener,
+    describe,
+    describe_pausing,
+    load_config,
+    parse_duration,
+)
 from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
 
@@ -78,7 +86,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is not a wellbeing state"),
         ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
-        ("store: redis://x", "sidecar.yaml:1: store.url: must be memory: or sqlite:PATH"),
+        ("store: redus://x", "sidecar.yaml:1: store.url: must be memory:, sqlite:PATH or redis://HOST:PORT"),
         ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
@@ -212,3 +220,16 @@ def test_whatever_is_written_is_a_config_or_a_config_error(tmp_path_factory, tex
         load_config(path, {})
     except ConfigError as error:
         assert error.problems  # noqa: PT017 - it may be accepted as well
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("127.0.0.1:1", True),
+        ("[::1]:1", True),
+        ("[::ffff:127.0.0.1]:1", True),
+        ("[::ffff:10.0.0.1]:1", False),
+    ],
+)
+def test_only_loopback_is_local(address: str, is_local: bool) -> None:
+    assert Listener(address).is_local is is_local

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 import requests
 
-from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
+from sidecar.http_json import HttpAccess, HttpRequestFailed, _proxies, request_json
 
 NOBODY = "http://user:S3CRET@127.0.0.1:1/x"
 
@@ -177,3 +177,10 @@ def test_a_proxy_is_used_for_another_machine(hostile: pytest.MonkeyPatch) -> Non
             ask("http://alertmanager.example/x", timeout=1.0)
     assert proxy.requests[0].startswith(b"GET http://alertmanager.example/x ")
     assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"])
+def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    assert _proxies(f"http://{host}:9093/") == {}
+    assert _proxies("http://am.example:9093/") != {}

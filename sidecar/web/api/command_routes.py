@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from sidecar.alerts import InvalidNotification, NotificationTooLarge, parse_notification
+from sidecar.alerts import InvalidNotification, Notification, NotificationTooLarge, parse_notification
 from sidecar.auth import Identity
 from sidecar.core.commands import ClaimState, Command, Pause, Resume
 from sidecar.core.errors import InvalidState
@@ -20,18 +20,22 @@ from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
+from sidecar.web.local_actor import PREFIX as LOCAL
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, json_response
 from sidecar.web.retry_after import retry_after
 from sidecar.web.service import Service
 
 from .bodies import MAX_REASON_LENGTH, Body
+from .explain import explain_alerts
 from .reports import report_of
 
 _OPERATOR = "operator"
 _AGENT = "default"
 _MAX_INLINE_BYTES = 16_384
 """A larger body, such as a notification of more than about 30 alerts, is parsed in a thread."""
+
+_MAX_INLINE_ALERTS = 30
 
 Handler = Callable[[], Awaitable[HttpResponse]]
 BodyParser = Callable[[str, bytes, Identity], Handler]
@@ -93,9 +97,7 @@ class CommandRoutes:
             counters.notifications["invalid"] += 1
             # Alertmanager does not send it again soon: ask it for its alerts.
             self._service.alerting.reconcile_now()
-            too_large = isinstance(error, NotificationTooLarge)
-            name = "notification-too-large" if too_large else "invalid-notification"
-            raise Problem(name, str(error)) from error
+            raise _notification_problem(error) from error
         except InvalidReport as error:
             counters.reports["invalid"] += 1
             raise Problem("invalid-body", str(error)) from error
@@ -103,17 +105,38 @@ class CommandRoutes:
             counters.reports["refused"] += 1
             raise Problem("too-many-clients", str(error), headers=retry_after(60)) from error
 
-    # -- reading ----------------------------------------------------------------------------------
+    async def explain(self, body: bytes, sender: Identity) -> HttpResponse:
+        """Say what a notification would do. Nothing is changed or counted.
 
-    def _notification(self, _: str, body: bytes, sender: Identity) -> Handler:
-        service = self._service
-        limits = service.config.limits
-        notification = parse_notification(
+        Raises:
+            Problem: it is not a notification.
+        """
+        try:
+            if len(body) <= _MAX_INLINE_BYTES:
+                notification = self._parse_notification(body)
+            else:
+                notification = await asyncio.to_thread(self._parse_notification, body)
+        except InvalidNotification as error:
+            raise _notification_problem(error) from error
+        explained = await explain_alerts(self._service, notification, sender)
+        if len(notification.alerts) <= _MAX_INLINE_ALERTS:
+            return json_response(explained)
+        return await asyncio.to_thread(json_response, explained)
+
+    def _parse_notification(self, body: bytes) -> Notification:
+        limits = self._service.config.limits
+        return parse_notification(
             body,
             max_alerts=limits.max_alerts_per_notification,
             max_labels=limits.max_labels_per_alert,
             max_label_bytes=limits.max_label_bytes,
         )
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _notification(self, _: str, body: bytes, sender: Identity) -> Handler:
+        service = self._service
+        notification = self._parse_notification(body)
         now = service.clock.now()
         interpretation = service.alerting.interpreter.interpret(notification, now, sender_scope=sender.scope)
 
@@ -143,13 +166,14 @@ class CommandRoutes:
     def _pause(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
         reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
-        by = sender.name or _OPERATOR
-        return self._submit_handler(Pause(scope, reason, by, body.seconds("max_pause_secs")), scope, sender)
+        return self._submit_handler(
+            Pause(scope, reason, _by(sender), body.seconds("max_pause_secs")), scope, sender
+        )
 
     def _resume(self, scope: str, data: bytes, sender: Identity) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
-        return self._submit_handler(Resume(scope, sender.name or _OPERATOR, reason), scope, sender)
+        return self._submit_handler(Resume(scope, _by(sender), reason), scope, sender)
 
     def _report(self, scope: str, data: bytes, _: Identity) -> Handler:
         report = report_of(data)
@@ -166,3 +190,13 @@ class CommandRoutes:
             return snapshot_response(*controller.tree.find(scope))
 
         return perform
+
+
+def _by(sender: Identity) -> str:
+    """The name of the credential. A name that nothing proves is only the actor of an event."""
+    return _OPERATOR if not sender.name or sender.name.startswith(LOCAL) else sender.name
+
+
+def _notification_problem(error: InvalidNotification) -> Problem:
+    too_large = isinstance(error, NotificationTooLarge)
+    return Problem("notification-too-large" if too_large else "invalid-notification", str(error))

@@ -9,6 +9,7 @@ from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause
+from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -32,6 +33,8 @@ _SCOPE = {
 WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
 
+_PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
+_PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
@@ -104,6 +107,7 @@ def _paths() -> Json:
     return {
         **_scoped("/v1/gate", {"get": _gate(), "head": _gate(head=True)}),
         **_scoped("/v1/watch", {"get": _watch(), "head": _watch(head=True)}),
+        **_scoped("/v1/admit", {"get": _admit()}),
         **_scoped("/v1/ready", {"get": _ready(), "head": _ready(head=True)}),
         **_scoped("/v1/authz", {method: _authz(head=method == "head") for method in _METHODS}),
         **_scoped("/v1/events", {"get": _events()}),
@@ -120,15 +124,7 @@ def _paths() -> Json:
         ),
         **_scoped("/v1/status", {"get": _status()}),
         **_scoped("/v1/history", {"get": _history()}),
-        "/v1/alerts": {
-            "post": _command(
-                "Alertmanager's webhook, version 4, or Grafana's, version 1",
-                "Notification",
-                "AlertCounts",
-                "invalid-notification",
-                "notification-too-large",
-            )
-        },
+        "/v1/alerts": {"post": _alerts()},
         "/metrics": {
             "get": _plain(
                 "Metrics for Prometheus",
@@ -185,6 +181,13 @@ def _gate(*, head: bool = False) -> Json:
                 "Seconds to wait at most. The default and the maximum are `wait_timeout_secs`.",
             ),
             _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
+            _query("priority", _PRIORITY, _PRIORITY_TEXT),
+            {
+                "name": "Wellbeing-Priority",
+                "in": "header",
+                "schema": _PRIORITY,
+                "description": "As `priority`, which overrides it.",
+            },
         ],
         "responses": _gate_responses(head=head),
     }
@@ -244,6 +247,25 @@ def _watch(*, head: bool = False) -> Json:
     }
 
 
+def _admit() -> Json:
+    client = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    waiting = {"type": "string", "pattern": "^[0-9]:[0-9]{1,7}(,[0-9]:[0-9]{1,7})*$"}
+    return {
+        "summary": "How many of a client's waiting requests may pass now",
+        "description": "Answered as soon as at least one may pass, or the wait timed out. At a closed gate "
+        "the answer comes at once and is 0.",
+        "parameters": [
+            {**_query("client", client, "The id of the client, as in its reports."), "required": True},
+            {
+                **_query("waiting", waiting, "How many requests wait, by priority: `5:12,9:1`."),
+                "required": True,
+            },
+            _query("wait", {"type": "number", "minimum": 0, "default": 20}, "Seconds to wait at most."),
+        ],
+        "responses": {"200": _json("What may pass", {"$ref": "#/components/schemas/Admitted"})},
+    }
+
+
 def _events() -> Json:
     return {
         "summary": "A snapshot, then every change in the scope and below, as Server-Sent Events",
@@ -270,6 +292,29 @@ def _command(
             "200": _json("Done and stored durably", {"$ref": f"#/components/schemas/{response_schema}"})
         },
         "problems": (*_CHANGES, *problems),
+    }
+
+
+def _alerts() -> Json:
+    operation = _command(
+        "Alertmanager's webhook, version 4, or Grafana's, version 1",
+        "Notification",
+        "AlertCounts",
+        "invalid-notification",
+        "notification-too-large",
+    )
+    answers = [{"$ref": f"#/components/schemas/{name}"} for name in ("AlertCounts", "Explanation")]
+    return {
+        **operation,
+        "parameters": [
+            _query(
+                "dry_run",
+                {"enum": ["true", "false"], "default": "false"},
+                "Say for each alert which rule matches, state, scope, policy, effect and whom a pause would "
+                "stop now, and change nothing.",
+            )
+        ],
+        "responses": {"200": _json("Done and stored durably; or the explanation", {"anyOf": answers})},
     }
 
 
@@ -373,17 +418,20 @@ def _schemas() -> Json:
     advice = {"reason": text, "since": time, "until": _or_null(time)}
     snapshot = {
         "scope": text,
-        "gate": {"enum": ["open", "closed"]},
+        "gate": {"enum": ["open", "restricted", "closed"]},
         "state": state,
         "effective_state": state,
         "reason": _or_null(text),
         "since": _or_null(time),
         "until": _or_null(time),
         "held_by": _or_null(text),
+        "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
         "advice": _or_null(_object(advice)),
         "version": count,
     }
-    counts = dict.fromkeys(("requests", "blocked", "waited", "timed_out", "abandoned"), count)
+    counts = dict.fromkeys(
+        ("requests", "blocked", "waited", "timed_out", "abandoned", "succeeded", "failed"), count
+    )
     signal = {
         "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
         "expires_at": _or_null(time), "ended_at": _or_null(time),
@@ -395,6 +443,7 @@ def _schemas() -> Json:
         "until": _or_null(time),
         "by": text,
         "alertname": _or_null(text),
+        "waits_for_operator": {"type": "boolean"},
     }
     entry = {
         "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
@@ -406,9 +455,23 @@ def _schemas() -> Json:
         "text": text,
     }  # fmt: skip
     watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
+    fleet = _object(
+        {
+            "sidecar": text,
+            "leader": _or_null(text),
+            "term": {"type": "integer"},
+            "store_up": {"type": "boolean"},
+            "applied_commit": {"type": "integer"},
+            "known_commit": {"type": "integer"},
+            "lag_secs": {"type": "number"},
+            "from_last_known": {"type": "boolean"},
+            "owed_records": {"type": "integer"},
+        }
+    )
     status = {
         **snapshot,
         "signals": _list(_object(signal)),
+        "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
         "advice": _or_null(
             _object(
                 {
@@ -427,6 +490,7 @@ def _schemas() -> Json:
     top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
+        "fleet": _or_null(fleet),
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,
@@ -434,6 +498,7 @@ def _schemas() -> Json:
     below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
     alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
     name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
+    explained = _explained(text, time, count, state)
     return {
         "Problem": {
             **_object({"type": text, "title": text, "status": {"type": "integer"}, "detail": text}),
@@ -442,8 +507,16 @@ def _schemas() -> Json:
         "GateSnapshot": _object(snapshot),
         "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
         "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
+        "Admitted": _object(
+            {
+                "admitted": count,
+                "share_per_sec": {"type": "number", "minimum": 0},
+                "trial": _or_null(text),
+            }
+        ),
         "Accepted": _object({"accepted": {"type": "boolean"}}),
         "AlertCounts": _object({"alerts": _object(alerts)}),
+        "Explanation": _object({"dry_run": {"const": True}, "alerts": _list(explained)}),
         "ClaimState": _object(
             {
                 "state": state,
@@ -466,6 +539,9 @@ def _schemas() -> Json:
                 **counts,
                 "acknowledged": _or_null(_object(counts, required=[])),
                 "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
+                "trial": _or_null(
+                    _object({"id": _or_null(text), "succeeded": count, "failed": count}, required=[])
+                ),
             },
             required=["client", "sequence"],
         ),
@@ -478,6 +554,55 @@ def _waits(count: Json) -> Json:
     counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
     return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
+
+
+def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
+    """What the dry run says of one alert."""
+    maybe = _or_null(text)
+    failed = _object({"matcher": text, "label": text, "value": maybe})
+    rule = {"rule": text, "at": maybe, "matched": {"type": "boolean"}, "failed": _list(failed)}
+    source = {
+        "labels": _list(_object({"label": text, "value": maybe})),
+        "missing": maybe,
+        "cleaned": _list(_object({"value": text, "segment": text})),
+        "problem": maybe,
+    }
+    policy = {
+        "name": text, "match": maybe, "at": maybe, "acts_from": _or_null(state),
+        "pauses": {"type": "boolean"}, "settings": {"type": "object"},
+    }  # fmt: skip
+    affects = {
+        "scopes": count, "waiters": count, "requests_last_minute": _or_null(count), "names": _list(text),
+    }  # fmt: skip
+    return _object(
+        {
+            "fingerprint": text,
+            "alertname": maybe,
+            "status": {"enum": ["firing", "resolved"]},
+            "rules": _list(_object({**rule, "label": text, "value": maybe}, required=list(rule))),
+            "state": _or_null(state),
+            "reason": maybe,
+            "scope": maybe,
+            "scope_from": _or_null(_object(source)),
+            "policy": _or_null(_object(policy)),
+            "affects": _or_null(_object(affects)),
+            "outcome": text,
+            "effect": {
+                "enum": [
+                    "pauses",
+                    "advises",
+                    "resumes",
+                    "ends_advice",
+                    "restricts",
+                    "ends_restriction",
+                    "nothing",
+                ]
+            },
+            "why": text,
+            "text": text,
+            "until": _or_null(time),
+        }
+    )
 
 
 def _notification(text: Json, time: Json) -> Json:

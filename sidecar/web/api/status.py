@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.clock import rfc3339
-from sidecar.core.values import Hold, Signal
+from sidecar.core.values import Hold, Signal, Trial
 from sidecar.gates.gate import Gate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
@@ -53,7 +53,26 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     status["blind"] = controller.counters.blind
     alertname, heard = controller.counters.watchdog
     status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
+    status["fleet"] = _fleet(controller)
     return status, None if unnamed is None else gate.scope
+
+
+def _fleet(controller: Controller) -> dict[str, Any] | None:
+    """What this sidecar knows about its fleet; None: its store is not shared."""
+    fleet = controller.counters.fleet
+    if fleet is None:
+        return None
+    return {
+        "sidecar": fleet.sidecar_id,
+        "leader": fleet.leader_id or None,
+        "term": fleet.term,
+        "store_up": controller.counters.store_up,
+        "applied_commit": fleet.applied,
+        "known_commit": fleet.known,
+        "lag_secs": round(fleet.lag_secs, 3),
+        "from_last_known": fleet.last_known,
+        "owed_records": fleet.owed,
+    }
 
 
 def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
@@ -97,7 +116,8 @@ def _status(gate: Gate, now: float) -> dict[str, Any]:
         **snapshot_of(gate).to_json(),
         "signals": [_signal(signal) for signal in record.signals.values()],
         "advice": _advice(gate),
-        "holds": [_hold(hold) for hold in (record.manual, record.auto) if hold and not hold.advised],
+        "holds": [_hold(hold, gate) for hold in (record.manual, record.auto) if hold and not hold.advised],
+        "trial": _trial(record.trial),
         "suppressed": suppressed_pause(gate),
         "counters": _counters(gate, now),
     }
@@ -115,7 +135,18 @@ def _signal(signal: Signal) -> dict[str, object]:
     }
 
 
-def _hold(hold: Hold) -> dict[str, object]:
+def _trial(trial: Trial | None) -> dict[str, object] | None:
+    if trial is None:
+        return None
+    return {
+        "requests": trial.requests,
+        "since": rfc3339(trial.since),
+        "until": rfc3339(trial.until),
+        "reason": trial.reason,
+    }
+
+
+def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
     return {
         "kind": hold.kind.value,
         "reason": hold.reason,
@@ -123,6 +154,9 @@ def _hold(hold: Hold) -> dict[str, object]:
         "until": None if hold.until is None else rfc3339(hold.until),
         "by": hold.by,
         "alertname": hold.alertname or None,
+        "waits_for_operator": hold is gate.record.auto
+        and gate.policy.resume == "manual"
+        and gate.record.episode is None,
     }
 
 
@@ -154,6 +188,8 @@ def _counters(gate: Gate, now: float) -> dict[str, object]:
         "requests_timed_out": gate.timed_out,
         "requests_abandoned": gate.abandoned,
         "requests_rejected": gate.rejected,
+        "requests_succeeded": gate.succeeded,
+        "requests_failed": gate.failed,
         "waiters": gate.waiting,
         "current_pause_duration_secs": round(gate.paused_for(now), 3),
     }

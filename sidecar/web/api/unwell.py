@@ -97,7 +97,7 @@ def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[G
 def is_unwell(gate: Gate) -> bool:
     """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
     record = gate.record
-    return gate.closed or record.state is not WellbeingState.HEALTHY or record.advice is not None
+    return gate.blocks or record.state is not WellbeingState.HEALTHY or record.advice is not None
 
 
 def nearest_scope(call_in_loop: CallInLoop, tree: GateTree, scope: str, visible: str) -> str | None:
@@ -129,4 +129,4 @@ def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[Gate], b
 
 
 def _rank(gate: Gate) -> tuple[object, ...]:
-    return -gate.record.state, gate.record.hold is None, not gate.closed, gate.scope
+    return -gate.record.state, gate.record.hold is None, not gate.closed, not gate.blocks, gate.scope

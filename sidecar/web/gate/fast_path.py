@@ -128,7 +128,9 @@ class GateFastPath:
         if seen.target.startswith(_AUTHZ):
             return self._authz_plan(seen, access, transport)
         try:
-            request = GateRequest.parse(seen.target, seen.if_none_match, parse_traceparent(seen.traceparents))
+            request = GateRequest.parse(
+                seen.target, seen.if_none_match, parse_traceparent(seen.traceparents), seen.priority
+            )
         except Problem:
             return None
         identity = self.guard.identify_fast(access, seen.authorization, Role.WORKER, request.scope)
@@ -156,7 +158,7 @@ class GateFastPath:
             if plan is not None:
                 return plan
         try:
-            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents))
+            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents), seen.priority)
         except Problem:
             return None
         role = Role.WORKER
@@ -212,8 +214,7 @@ class GateFastPath:
     def render_gate(self, gate: Gate) -> bytes:
         """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
-        if rest is None or gate.policy.resume_ramp_per_sec:
-            # With a ramp the response has the rate of one client, which is not part of the snapshot.
+        if rest is None:
             rest = gate.answer_rest = snapshot_response(gate).after_date()
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
@@ -259,13 +260,14 @@ class _Head:
 
     __slots__ = (
         "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
-        "target", "traceparents", "version",
+        "priority", "target", "traceparents", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target = b""
         self.if_none_match: bytes | None = None
         self.authorization: bytes | None = None
+        self.priority: bytes | None = None
         self.traceparents: list[bytes] = []
         self._complete = False
         self._refused = False
@@ -289,6 +291,8 @@ class _Head:
         name = name.lower()
         if name == b"if-none-match":
             self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
+        elif name == b"wellbeing-priority":
+            self.priority = value if self.priority is None else self.priority + b"," + value
         elif name == b"authorization":
             self._refused = self._refused or self.authorization is not None
             self.authorization = value

@@ -279,10 +279,8 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self._watch(plan, gate)
             return
         gate.requests += 1
-        if gate.closed:
-            self._park_or_respond(
-                plan, gate, self.fast_path.waiting_room.request(self, gate, plan.path, plan.wait)
-            )
+        if gate.blocks:
+            self._request(plan, gate)
         elif plan.plain:
             answer = gate.answer
             if answer is None or gate.answer_date is not self.fast_path.date:
@@ -290,6 +288,13 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.transport.write(answer)
         else:
             self._write_snapshot(plan)
+
+    def _request(self, plan: RequestPlan, gate: Gate) -> None:
+        ending = self.fast_path.waiting_room.request(self, gate, plan.path, plan.wait, plan.request.priority)
+        if ending is Ending.OPENED:
+            self._write_snapshot(plan)
+        else:
+            self._park_or_respond(plan, gate, ending)
 
     def _watch(self, plan: RequestPlan, gate: Gate) -> None:
         if plan.request.knows(gate.version):

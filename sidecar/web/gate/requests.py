@@ -9,22 +9,26 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.policy import DENY_STATUSES, Policy
 from sidecar.core.scope import parse_scope
+from sidecar.gates.admission import DEFAULT_PRIORITY, PRIORITIES
 from sidecar.web.problems import Problem
 
 from .authz import AUTHZ, split_authz
 
 GATE = "/v1/gate"
 WATCH = "/v1/watch"
+ADMIT = "/v1/admit"
+PRIORITY_HEADER = "wellbeing-priority"
 READY = "/v1/ready"
 WATCH_WAIT_SECS = 30.0
 WATCH_WAIT_CAP_SECS = 300.0
 
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    GATE: ("wait", "deny_status"),
+    GATE: ("wait", "deny_status", "priority"),
     WATCH: ("wait",),
+    ADMIT: ("client", "waiting", "wait"),
     READY: (),
     "/v1/events": (),
-    "/v1/alerts": (),
+    "/v1/alerts": ("dry_run",),
     "/v1/reports": (),
     "/v1/state": (),
     "/v1/pause": (),
@@ -40,6 +44,9 @@ The query of ``/v1/authz`` is not the operator's: it is ignored.
 _DENY_STATUSES = {str(status): status for status in DENY_STATUSES}
 
 
+_PRIORITY_TEXTS = tuple(map(str, range(PRIORITIES)))
+
+
 class GateRequest:
     """A gate request, an authorization request or a watch.
 
@@ -51,12 +58,18 @@ class GateRequest:
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
         traceparent: the W3C trace context of the request; None: it has none.
+        priority: 0 to 9; of a parameter, else of the header ``Wellbeing-Priority``, else 5.
     """
 
-    __slots__ = ("deny_status", "if_none_match", "scope", "traceparent", "wait", "watch")
+    __slots__ = ("deny_status", "if_none_match", "priority", "scope", "traceparent", "wait", "watch")
 
     def __init__(
-        self, path: str, query: str, if_none_match: str | None, traceparent: str | None = None
+        self,
+        path: str,
+        query: str,
+        if_none_match: str | None,
+        traceparent: str | None = None,
+        priority: str | None = None,
     ) -> None:
         self.watch = path.startswith(WATCH)
         self.if_none_match = if_none_match
@@ -66,17 +79,26 @@ class GateRequest:
             self.scope = _scope(scope)
             self.wait = None
             self.deny_status = _deny_status(deny_status)
+            # The header is that of the proxy's client: a mistake in it must not refuse the request.
+            self.priority = _priority(None, priority if priority in _PRIORITY_TEXTS else None)
             return
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         if parameters:
             _refuse_unknown(parameters, PARAMETERS[route])
-        self.wait = _wait(parameters.get("wait"))
+        self.wait = seconds_of(parameters.get("wait"))
         self.deny_status = _deny_status(parameters.get("deny_status"))
+        self.priority = _priority(parameters.get("priority"), None if self.watch else priority)
 
     @classmethod
-    def parse(cls, target: bytes, if_none_match: bytes | None, traceparent: str | None = None) -> GateRequest:
+    def parse(
+        cls,
+        target: bytes,
+        if_none_match: bytes | None,
+        traceparent: str | None = None,
+        priority: bytes | None = None,
+    ) -> GateRequest:
         """Parse a raw request ``target``, whose path is percent-encoded.
 
         Raises:
@@ -88,6 +110,7 @@ class GateRequest:
             query.decode("latin-1"),
             None if if_none_match is None else if_none_match.decode("latin-1"),
             traceparent,
+            None if priority is None else priority.decode("latin-1"),
         )
 
     def wait_secs(self, cap: float) -> float:
@@ -119,6 +142,18 @@ def check_parameters(route: str | None, query: str) -> None:
         _refuse_unknown(dict(parse_qsl(query, keep_blank_values=True)), allowed)
 
 
+def is_dry_run(query: str) -> bool:
+    """Whether the parameter ``dry_run`` is true.
+
+    Raises:
+        Problem: it is neither true nor false.
+    """
+    value = dict(parse_qsl(query, keep_blank_values=True)).get("dry_run", "false")
+    if value not in ("true", "false"):
+        raise Problem("invalid-parameter", f"dry_run: must be true or false, got {short_repr(value)}")
+    return value == "true"
+
+
 def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:
     for name in parameters:
         if name not in allowed:
@@ -144,7 +179,24 @@ def _scope(text: str) -> str:
         raise Problem("invalid-scope", str(error)) from None
 
 
-def _wait(text: str | None) -> float | None:
+def _priority(parameter: str | None, header: str | None) -> int:
+    """The priority of a request: of its parameter, else of its header, else the default."""
+    if parameter is None and header is None:
+        return DEFAULT_PRIORITY
+    name, text = ("priority", parameter) if parameter is not None else ("Wellbeing-Priority", header or "")
+    if text not in _PRIORITY_TEXTS:
+        raise Problem(
+            "invalid-parameter", f"{name}: must be a whole number from 0 to 9, got {short_repr(text)}"
+        )
+    return int(text)
+
+
+def seconds_of(text: str | None) -> float | None:
+    """The seconds of the parameter ``wait``; None: it is missing.
+
+    Raises:
+        Problem: they are not valid.
+    """
     if text is None:
         return None
     try:

@@ -22,7 +22,7 @@ REASON_HEADER = "Wellbeing-Reason"
 """A header of a refusal: the reason of the pause, escaped as in a JSON string, in ASCII."""
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
-"""A header of an open gate's snapshot: how many waiting requests the client may admit per second."""
+"""A header of an open gate's snapshot: requests that wait in a client pass at this rate, all together."""
 
 _MAX_HEADER_REASON = 300
 """Characters. A header can be longer, but proxies limit all headers together."""
@@ -39,8 +39,8 @@ def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
         ("Cache-Control", "no-store"),
         ("ETag", f'"{snapshot.version}"'),
     ]
-    if not gate.closed and gate.policy.resume_ramp_per_sec:
-        headers.append((RAMP_HEADER, f"{gate.ramp_per_sec:g}"))
+    if not gate.blocks and gate.policy.resume_ramp_per_sec:
+        headers.append((RAMP_HEADER, f"{gate.policy.resume_ramp_per_sec:g}"))
     return HttpResponse(200, tuple(headers), json.dumps(snapshot.to_json()).encode())
 
 

@@ -17,12 +17,14 @@ table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top; }
 th, td { border-bottom: 1px solid #ddd; }
 .closed, .distressed { color: #b00020; font-weight: 600; }
-.concerned { color: #b25000; } .cautious { color: #7a6200; } .open, .healthy { color: #1b6e2d; }
-.note { color: #666; } .blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
+.concerned, .restricted { color: #b25000; } .cautious { color: #7a6200; } .open, .healthy { color: #1b6e2d; }
+.advice { color: #6a1b9a; } .note { color: #666; }
+.blind { background: #b00020; color: #fff; padding: .6rem 1rem; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181c; }
 th, td { border-color: #333; }
-.closed, .distressed { color: #ff6b7d; } .concerned { color: #ff9f4a; } .cautious { color: #e5c84a; }
-.open, .healthy { color: #6fcf86; } .note { color: #999; } }
+.closed, .distressed { color: #ff6b7d; } .concerned, .restricted { color: #ff9f4a; }
+.cautious { color: #e5c84a; }
+.open, .healthy { color: #6fcf86; } .note { color: #999; } .advice { color: #ce93d8; } }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 SECURITY_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
@@ -45,18 +47,26 @@ _PAGE = Environment(autoescape=True).from_string(
 was never received: check its rule in Prometheus, and its route in Alertmanager.</p>{% endif %}
 {% if blind %}<p class="blind">Blind:
 the watchdog's alert is missing, so a resolve lifts nothing.</p>{% endif %}
-<p>{{ total }} scopes, {{ closed }} closed, {{ waiting }} requests waiting.
+<p>{{ total }} scopes, {{ closed }} closed, {{ advised }} with an advised pause,
+{{ waiting }} requests waiting.
 {% if total > scopes | length %}The worst {{ scopes | length }} are shown.{% endif %}</p>
 <table>
 <thead><tr><th>scope</th><th>gate</th><th>state</th><th>why</th><th>until</th><th>waiting</th></tr></thead>
 <tbody>
 {% for one in scopes %}<tr>
 <td>{{ one.scope or "(root)" }}</td>
-<td class="{{ one.gate }}">{{ one.gate }}</td>
+<td class="{{ one.gate }}">{{ one.gate }}
+{% if one.admit_per_sec %}<div class="note">{{ one.admit_per_sec }} per second</div>{% endif %}
+{% if one.trial %}<div class="note">on trial</div>{% endif %}</td>
 <td class="{{ one.effective_state }}">{{ one.effective_state }}</td>
 <td>{{ one.reason or "" }}
 {% if one.held_by is not none and one.held_by != one.scope %}
 <span class="note">(held by {{ one.held_by or "the root" }})</span>{% endif %}
+{% if one.advice %}<div class="advice">a pause is advised since {{ one.advice.since }}
+until {{ one.advice.until or "an operator resumes" }}, and not put ({{ one.advice.why }}):
+{{ one.advice.reason }}
+{% if one.advice.advised_by != one.scope %}
+<span class="note">(by {{ one.advice.advised_by or "the root" }})</span>{% endif %}</div>{% endif %}
 {% if one.suppressed %}<div class="note">{{ one.suppressed.text }}</div>{% endif %}
 {% for signal in one.signals[:5] %}
 <div class="note">{{ signal.alertname or "" }} {{ signal.source }}: {{ signal.state }}
@@ -64,7 +74,8 @@ since {{ signal.since }}{% if signal.reason %}: {{ signal.reason }}{% endif %}</
 {% if one.signals | length > 5 %}
 <div class="note">and {{ one.signals | length - 5 }} more</div>
 {% endif %}</td>
-<td>{% if one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
+<td>{% if one.gate == "restricted" %}{{ one.until or "the state improves" }}
+{% elif one.gate == "closed" %}{{ one.until or "an operator resumes" }}{% endif %}</td>
 <td>{{ one.counters.waiters }}</td>
 </tr>{% endfor %}
 </tbody>
@@ -105,6 +116,7 @@ def status_page(
         scopes=scopes[:MAX_SCOPES],
         total=len(scopes),
         closed=sum(one["gate"] == "closed" for one in scopes),
+        advised=sum(one["advice"] is not None for one in scopes),
         waiting=sum(one["counters"]["waiters"] for one in scopes),
         blind=status["blind"],
         watchdog=status["watchdog"],
@@ -117,4 +129,5 @@ def status_page(
 
 def _sort_key(one: Mapping[str, Any]) -> tuple[object, ...]:
     states = ("distressed", "concerned", "cautious", "healthy")
-    return one["gate"] != "closed", states.index(one["effective_state"]), one["scope"]
+    gates = ("closed", "restricted", "open")
+    return gates.index(one["gate"]), states.index(one["effective_state"]), one["scope"]

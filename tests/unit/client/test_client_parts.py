@@ -59,6 +59,8 @@ def test_many_threads_lose_no_count() -> None:
         "waited": 80_000,
         "timed_out": 0,
         "abandoned": 0,
+        "succeeded": 0,
+        "failed": 0,
     }
 
 
@@ -417,7 +419,7 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
     ("until", "wanted"), [(None, 10), ("1970-01-01T00:00:13Z", 3), ("1970-01-01T00:00:01Z", 1), ("x", 10)]
 )
 def test_when_to_ask_again(until, wanted) -> None:
-    snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", 1)
+    snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", None, 1)
     assert snapshot.retry_after(10.0) == wanted
 
 

@@ -100,7 +100,7 @@ def test_advice_ends_with_the_state_or_by_max_pause_and_comes_back_only_with_new
     driver.claim(CONCERNED, after=1)
     assert driver.said() == [("put", "advice"), ("lift recovered", "advice")]
     driver.claim(DISTRESSED)
-    assert next_deadline(driver.record, driver.core_state.policies.defaults) == 1011
+    assert next_deadline(driver.record, driver.core_state.policies.defaults, 0.0) == 1011
     driver.do(Expire((SCOPE,)), after=10)
     episode = driver.record.episode
     assert (episode.suppressed, episode.pause_advised, episode.pause_ended_at) == (True, True, 1011)

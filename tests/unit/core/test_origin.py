@@ -101,7 +101,7 @@ def test_immediate_resume_on_recovery() -> None:
 def test_auto_resume_at_max_pause() -> None:
     driver = Driver(pause_on_distressed=True, max_pause_secs=10)
     driver.claim(DISTRESSED)
-    assert next_deadline(driver.record, driver.core_state.policies.defaults) == 1010
+    assert next_deadline(driver.record, driver.core_state.policies.defaults, 0.0) == 1010
     driver.do(Expire((SCOPE,)), after=9.9)
     assert driver.record.auto
     driver.do(Expire((SCOPE,)), after=0.1)
@@ -227,7 +227,7 @@ def test_min_pause_keeps_an_auto_hold_but_not_from_an_operator() -> None:
     driver.claim(DISTRESSED)
     driver.claim(HEALTHY, after=1)
     assert driver.record.auto
-    assert next_deadline(driver.record, driver.core_state.policies.defaults) == 1030
+    assert next_deadline(driver.record, driver.core_state.policies.defaults, 0.0) == 1030
     driver.do(Expire((SCOPE,)), after=29)
     assert driver.record.hold is None
     driver.claim(DISTRESSED)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from dashboards.build import BOARDS, path_of, rendered
+from dashboards.build import BOARDS, files_of, published, rendered
 from harness.schemas import schemas
 
 BOARD = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
@@ -21,7 +22,29 @@ def schema() -> dict:
 
 @BOARD
 def test_the_json_is_what_the_program_builds(board) -> None:
-    assert path_of(board).read_text() == rendered(board), "run `make dashboards`"
+    for path, text in files_of(board).items():
+        assert path.read_text() == text, "run `make dashboards`"
+
+
+@BOARD
+def test_the_published_form_asks_for_the_prometheus_and_needs_no_variable_for_it(board) -> None:
+    raw = json.loads(published(board))
+    assert [one["name"] for one in raw["__inputs"]] == ["DS_PROMETHEUS"]
+    assert raw["description"]
+    assert raw["id"] is None
+    assert "${datasource}" not in published(board).replace("var-datasource=${DS_PROMETHEUS}", "")
+    names = [one["name"] for one in raw["templating"]["list"]]
+    assert {"cluster", "instance", "page"} <= set(names)
+    assert "datasource" not in names
+
+
+@BOARD
+def test_every_series_of_a_sidecar_is_limited_to_the_chosen_sidecars(board) -> None:
+    for panel in json.loads(rendered(board))["panels"]:
+        for target in panel.get("targets", ()):
+            for selector in re.findall(r"wellbeing_\w+\{([^}]*)\}", target["expr"]):
+                assert "$cluster" in selector
+                assert "$instance" in selector
 
 
 @BOARD
@@ -67,4 +90,4 @@ def test_uids_are_stable_and_links_lead_to_each_other() -> None:
     for board in BOARDS:
         raw = json.loads(rendered(board))
         assert raw["tags"] == ["wellbeing"]
-        assert [link["tags"] for link in raw["links"]] == [["wellbeing"]]
+        assert [link["tags"] for link in raw["links"]] == [["wellbeing"], []]

@@ -62,6 +62,7 @@ def query(board: Board, title: str) -> str:
     expression = next(
         part.queries[0][0] for part in board.parts if isinstance(part, Panel) and part.title == title
     )
+    expression = expression.replace("$cluster", ".*").replace("$instance", ".*")
     return expression.replace("$scope", ENDLESS if board.uid == "wellbeing-scope" else ".*")
 
 
@@ -96,5 +97,6 @@ def test_a_pause_without_an_end_is_not_shown_as_a_number(board: str, title: str)
 def test_an_intervention_is_marked_once(tmp_path: Path, board: str) -> None:
     (expression,) = [query for name, _, query in BOARD[board].annotations if name == "Interventions"]
     scopes = [ENDLESS] if board == "scope" else [ENDLESS, ENDING]
+    expression = expression.replace("$cluster", ".*").replace("$instance", ".*")
     expression = expression.replace("$scope", ENDLESS if board == "scope" else ".*")
     give(tmp_path, {expression: [(f'{{scope="{scope}"}}', 1) for scope in scopes]})

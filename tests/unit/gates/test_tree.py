@@ -138,7 +138,8 @@ class TreeMachine(RuleBasedStateMachine):
         for _ in self.tree.reassign(update):
             pass
         for gate in update.closed:
-            self.room.stop_ramp(gate)
+            for _ in self.room.hold_back(gate):
+                pass
         for gate in update.opened:
             for _ in self.room.release(gate):
                 pass

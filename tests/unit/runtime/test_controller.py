@@ -7,9 +7,18 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from sidecar.core.commands import ClaimState, ForgetScopes, Pause, Resume, SetPolicies
+from sidecar.core.commands import (
+    ClaimState,
+    Command,
+    CommandOutcome,
+    ForgetScopes,
+    Pause,
+    Resume,
+    SetPolicies,
+)
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
+from sidecar.core.transaction import Transaction
 from sidecar.gates.gate import Ending, Gate, Waiter
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import TreeUpdate
@@ -150,16 +159,15 @@ def test_a_pause_of_thousands_of_scopes_lets_others_run_and_is_seen_at_once() ->
     run(test)
 
 
-def test_clients_are_told_another_share_of_a_ramp() -> None:
+def test_watches_are_told_that_a_ramp_has_ended() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         await controller.submit(Pause("", "x", "op"))
         root, room = controller.tree.root, controller.waiting_room
-        root.clients["c"] = True
         await controller.submit(Resume("", "op"))
         watcher = One()
         room.watch(watcher, root, None, 60)
         version = root.version
-        room.on_client_rate(root)
+        room.admission.on_change(root)
         await watcher.ended.wait()
         assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]
@@ -280,5 +288,30 @@ def test_a_request_that_moves_while_the_sidecar_shuts_down_is_turned_away() -> N
         await forget
         assert [ending for ending, *_ in waiter.told] == [Ending.SHUTTING_DOWN]
         assert (gate.blocked, gate.rejected, gate.waiting) == (1, 1, 0)
+
+    run(test)
+
+
+def test_a_command_that_cannot_be_decided_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide = Transaction.apply_command
+
+    def fail_midway(transaction: Transaction, command: Command, now: float) -> CommandOutcome:
+        outcome = decide(transaction, command, now)
+        if isinstance(command, Pause) and command.scope == "bad":
+            message = "a bug"
+            raise RuntimeError(message)
+        return outcome
+
+    monkeypatch.setattr(Transaction, "apply_command", fail_midway)
+
+    async def test(controller: Controller, _: GatedStore) -> None:
+        answers = [controller.submit(Pause(scope, "a test", "me")) for scope in ("one", "bad", "two")]
+        one, bad, two = await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 60)
+        assert isinstance(bad, RuntimeError)
+        assert one.events
+        assert two.events
+        assert controller.core_state.records.keys() >= {"one", "two"}
+        assert "bad" not in controller.core_state.records, "what it had changed is discarded"
+        assert controller.counters.task_failures.counts["writer"] == 1
 
     run(test)

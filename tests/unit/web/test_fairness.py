@@ -106,14 +106,16 @@ def test_lines_are_limited_and_those_left_out_are_counted() -> None:
 @pytest.mark.parametrize(
     ("scope", "follows", "names", "wanted"),
     [
-        ("team-a/lama/x", "team-a", ["team-a/llama"], ("team-a/lama", "team-a/llama/x")),
-        ("team-a/lama/x", "", ["team-a/llama", "team-b"], ("team-a/lama", "team-a/llama/x")),
+        # What is suggested is known.
+        ("team-a/lama/x", "team-a", ["team-a/llama"], ("team-a/lama", "team-a/llama")),
+        ("team-a/lama/x", "", ["team-a/llama", "team-a/llama/x"], ("team-a/lama", "team-a/llama/x")),
+        ("team-a/lama/x/y", "", ["team-a/llama", "team-a/llama/x"], ("team-a/lama", "team-a/llama/x")),
         ("taem-b", "", ["team-a", "team-b"], ("taem-b", "team-b")),
-        ("Team-a/x", "", ["team-a"], ("Team-a", "team-a/x")),
+        ("Team-a/x", "", ["team-a"], ("Team-a", "team-a")),
         ("elsewhere/x", "", ["team-a"], ("elsewhere", None)),
         ("team-a/agent-7", "team-a", ["team-a/agent-8"], None),
         ("team-a/other", "team-a", ["team-a/llama"], None),
-        ("team-a/x", "", ["team-a/y/z", "team-a/longer"], ("team-a/x", "team-a/y")),
+        ("team-a/x", "", ["team-a/y/z", "team-a/longer"], ("team-a/x", "team-a/y/z")),
         ("team-a/model", "", ["team-a/y"], None),
         ("team-1", "", ["team-2"], None),
         ("team", "", ["team/a"], None),

@@ -1,0 +1,37 @@
+"""``copy-store``: copies the state and the history of one store to another."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+
+from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
+from .output import print_line
+from .serve import config_path
+
+
+def run(options: argparse.Namespace) -> int:
+    """Copy what the target does not have."""
+    from sidecar.config import ConfigError, load_config  # noqa: PLC0415 - client commands need none of these
+    from sidecar.store import StoreError  # noqa: PLC0415
+    from sidecar.web.stores import copy_stores  # noqa: PLC0415
+
+    path = config_path(options)
+    try:
+        source, target = (
+            load_config(path, os.environ, {"store": url}) for url in (options.source, options.target)
+        )
+    except ConfigError as error:
+        raise CommandFailed(str(error), USAGE) from None
+    # A start without Redis is no copy.
+    source, target = (replace(one, redis=replace(one.redis, last_known_file="")) for one in (source, target))
+    try:
+        report = copy_stores(source, target)
+    except StoreError as error:
+        raise CommandFailed(str(error), CANNOT_START) from None
+    counts = f"{report.scopes} scopes, {report.tombstones} ended alerts, {report.entries} history entries"
+    print_line(f"Copied {counts}.")
+    if report.kept:
+        print_line(f"Kept {report.kept} scopes that the target had already.")
+    return OK

@@ -1,0 +1,170 @@
+"""Asks the sidecar how many waiting requests may pass, where they pass at a rate or in a trial.
+
+A thread of its own, which exists only while it is needed. While the sidecar does not answer, and until the
+last known state is too old, it lets requests through at the share that the client had last.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from sidecar.supervision import Failures, run_thread_supervised
+
+from .connection import Connection, SidecarResponse
+from .errors import Unreachable
+from .reporter import Reporter
+from .settings import Settings
+from .status_check import check_status
+
+_NAME = "client_admission"
+_OK = 200
+_WAIT_SECS = 10.0
+_SLACK_SECS = 5.0
+_PAUSE_SECS = 0.03, 0.07
+"""Between two requests while more wait. Random, so that clients do not ask at the same moment."""
+_NOTHING_SECS = 0.2, 0.4
+_FAILED_SECS = 0.2, 0.6
+
+
+class Allowance(NamedTuple):
+    """What the sidecar answered: how many requests may pass, the share per second, the id of the trial."""
+
+    admitted: int
+    share: float
+    trial: str
+
+
+class AdmissionThread:
+    """Asks for as long as requests wait at a gate where they pass at a rate or in a trial.
+
+    Args:
+        settings: the settings of the gate.
+        reporter: knows the id of the client; also sends the outcomes of trials.
+        waiting: returns how many requests wait, by priority; None: they do not pass at a rate.
+        release: called with how many may pass, and the id of their trial.
+        failures: counts and logs unexpected exceptions.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reporter: Reporter,
+        waiting: Callable[[], list[int] | None],
+        release: Callable[[int, str], None],
+        failures: Failures,
+    ) -> None:
+        self._settings = settings
+        self._reporter = reporter
+        self._waiting = waiting
+        self._release = release
+        self._failures = failures
+        self._random = Random()  # noqa: S311 - spreads out requests
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._outcome = False
+        self._share = 0.0
+        self._lacking = 1.0
+        self._failed_at = 0.0
+        self._connection: Connection | None = None
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Requests wait, or an outcome is to be reported: begin to ask."""
+        if self._stop.is_set():
+            return
+        self._wake.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="wellbeing-admission", daemon=True)
+            self._thread.start()
+
+    def report_outcome(self) -> None:
+        """The outcome of a request that passed in a trial is known."""
+        self._outcome = True
+        self.wake()
+
+    def stop(self) -> None:
+        """End the thread. Returns at once."""
+        self._stop.set()
+        self._wake.set()
+        if (connection := self._connection) is not None:
+            connection.interrupt()
+
+    # -- in the thread ----------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        run_thread_supervised(_NAME, self._run, self._failures, self._stop)
+
+    def _run(self) -> None:
+        connection = self._connection = Connection(self._settings)
+        try:
+            while not self._stop.is_set():
+                self._wake.wait()
+                self._wake.clear()
+                self._work(connection)
+        finally:
+            connection.close()
+
+    def _work(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            if self._outcome:
+                self._outcome = False
+                if not self._reporter.send(connection, _SLACK_SECS):
+                    self._outcome = True
+            waiting = self._waiting()
+            if waiting is None or not any(waiting):
+                if not self._outcome:
+                    return
+                self._stop.wait(self._random.uniform(*_FAILED_SECS))
+                continue
+            self._stop.wait(self._ask(connection, waiting))
+
+    def _ask(self, connection: Connection, waiting: list[int]) -> float:
+        """Ask once, and release what may pass; return the seconds until the next request."""
+        params = {
+            "client": self._reporter.client,
+            "waiting": ",".join(f"{priority}:{count}" for priority, count in enumerate(waiting) if count),
+            "wait": f"{_WAIT_SECS:g}",
+        }
+        try:
+            response = connection.request("GET", "admit", params=params, timeout=_WAIT_SECS + _SLACK_SECS)
+            allowance = _allowance(response)
+        except Unreachable:
+            return self._go_on_alone()
+        self._failed_at = 0.0
+        if not allowance.admitted:
+            return self._random.uniform(*_NOTHING_SECS)
+        self._share = allowance.share
+        self._release(allowance.admitted, allowance.trial)
+        return self._random.uniform(*_PAUSE_SECS) if allowance.admitted < sum(waiting) else 0.0
+
+    def _go_on_alone(self) -> float:
+        """The sidecar does not answer: release at the last share."""
+        now = time.monotonic()
+        if self._failed_at:
+            self._lacking -= (now - self._failed_at) * self._share
+            passed = 0
+            while self._lacking <= 0.0:
+                passed += 1
+                self._lacking += 1.0
+            if passed:
+                self._release(passed, "")
+        self._failed_at = now
+        return self._random.uniform(*_FAILED_SECS)
+
+
+def _allowance(response: SidecarResponse) -> Allowance:
+    check_status(response, (_OK,))
+    body = response.body
+    admitted = body.get("admitted") if isinstance(body, dict) else None
+    if not isinstance(admitted, int) or isinstance(admitted, bool) or admitted < 0:
+        raise Unreachable("the answer does not say how many requests may pass")
+    share, trial = body.get("share_per_sec"), body.get("trial")
+    return Allowance(
+        admitted,
+        float(share) if isinstance(share, int | float) and 0 <= share <= 1e9 else 0.0,  # noqa: PLR2004
+        trial if isinstance(trial, str) else "",
+    )

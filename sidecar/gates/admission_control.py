@@ -1,0 +1,341 @@
+"""Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
+
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+
+from sidecar.core.values import Restriction, Trial
+from sidecar.supervision import Failures
+
+from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, TokenBucket, admit
+from .gate import Gate, Waiter
+from .limits import ActiveLimit, Limits, trial_of
+
+_STEP_SECS = 0.02
+_LONGEST_STEP_SECS = 1.0
+_MAX_BATCH = 64
+_MAX_LIMITERS = 256
+"""Limiters that one step looks at. With more, they take turns."""
+_RAMP_IDLE_SECS = 5.0
+"""A ramp ends if no client with waiters asks for so long: each heard of the opening."""
+_STEP_WAITERS = 8
+_TASK = "admission"
+
+
+class ClientDemand(Demand):
+    """The demand of a client that waits for an answer.
+
+    Args:
+        client: the client's id.
+        waiting: how many requests wait, by priority.
+        gate: the gate of the client's scope.
+        answered: called once, when tokens were granted or the limits have changed.
+
+    Attributes:
+        gate: from the arguments.
+        trial: the id of the trial that its requests pass in; empty: none.
+        share: how many requests per second the client can expect.
+    """
+
+    __slots__ = ("_answered", "gate", "share", "trial")
+
+    def __init__(self, client: str, waiting: list[int], gate: Gate, answered: Callable[[], object]) -> None:
+        super().__init__((client, gate.scope), waiting)
+        self.gate = gate
+        self.trial = ""
+        self.share = 0.0
+        self._answered = answered
+
+    def answer(self) -> None:
+        """Answer with the tokens granted so far."""
+        if self.limiter is not None:
+            self.limiter.withdraw(self)
+        self._answered()
+
+
+class AdmissionControl:
+    """The limits of all gates.
+
+    Args:
+        loop: runs the timer.
+        admit_waiter: called with a waiter to admit.
+        failures: counts and logs the exceptions of a step. The steps continue.
+
+    Attributes:
+        suspended: no one is admitted, because parked requests are moving between gates.
+        on_change: called with a gate whose ramp has ended, so that its snapshot differs.
+        on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        admit_waiter: Callable[[Gate, Waiter], None],
+        failures: Failures,
+    ) -> None:
+        self._loop = loop
+        self._admit_waiter = admit_waiter
+        self._failures = failures
+        self._active: dict[Limiter, None] = {}
+        self._ramps: dict[Gate, ActiveLimit] = {}
+        self._tickets = count(1)
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.suspended = False
+        self.on_change: Callable[[Gate], None] = lambda _: None
+        self.on_trial_end: Callable[[Gate, Trial, str], None] = lambda *_: None
+
+    # -- limits -----------------------------------------------------------------------------------
+
+    def set_limits(self, gate: Gate, limits: Limits) -> None:
+        """Create and remove the limiters of the scope of ``gate``. Then call `link` for all changed gates."""
+        own = {type(one.limit): one.limit for one in limits if one.gate is gate}
+        now = self._loop.time()
+        for kind in (Trial, Restriction):
+            limit, active = own.get(kind), gate.limiters.get(kind)
+            if active is not None and not _continues(active.limit, limit):
+                del gate.limiters[kind]
+                self._dismiss(active.limiter)
+                active = None
+            if limit is None:
+                continue
+            rate = limit.rate if isinstance(limit, Restriction) else 0.0
+            if active is None:
+                gate.limiters[kind] = ActiveLimit(limit, rate, now)
+            else:
+                active.limit = limit
+                if isinstance(active.limiter.tokens, TokenBucket):
+                    active.limiter.tokens.set_rate(rate, now)
+
+    def link(self, gate: Gate, limits: Limits) -> None:
+        """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
+        if limits:
+            self.end_ramp(gate)
+        line = [one.gate.limiters[type(one.limit)].limiter for one in limits]
+        for index, limiter in enumerate(line):
+            limiter.parent = line[index + 1] if index + 1 < len(line) else None
+        before = gate.limiting
+        gate.limiting = line[0] if line else None if limits else self._ramp_limiter(gate)
+        if before is not None and before is not gate.limiting:
+            for demand in list(before.demands):
+                if isinstance(demand, ClientDemand) and demand.gate is gate:
+                    demand.answer()
+
+    def begin_ramp(self, gate: Gate) -> None:
+        """``gate`` is open: its parked requests pass at its policy's rate."""
+        if gate not in self._ramps:
+            ramp = ActiveLimit(None, gate.policy.resume_ramp_per_sec, self._loop.time())
+            if not gate.clients:
+                # No client has to hear of the opening.
+                ramp.used_at -= _RAMP_IDLE_SECS
+            self._ramps[gate] = ramp
+            gate.limiting = ramp.limiter
+        self._activate(self._ramps[gate].limiter)
+
+    def end_ramp(self, gate: Gate) -> None:
+        """Stop the ramp of ``gate``, if it has one; parked requests stay parked."""
+        ramp = self._ramps.pop(gate, None)
+        if ramp is not None:
+            if gate.limiting is ramp.limiter:
+                gate.limiting = None
+            self._dismiss(ramp.limiter)
+
+    def ramp_rate(self, gate: Gate) -> float | None:
+        """Requests per second of the ramp of ``gate``; None: none is active."""
+        ramp = self._ramps.get(gate)
+        return None if ramp is None else ramp.limiter.tokens.rate
+
+    def _ramp_limiter(self, gate: Gate) -> Limiter | None:
+        ramp = self._ramps.get(gate)
+        return None if ramp is None else ramp.limiter
+
+    def _dismiss(self, limiter: Limiter) -> None:
+        """``limiter`` is not used any more. Clients ask again."""
+        self._active.pop(limiter, None)
+        for demand in list(limiter.demands):
+            if isinstance(demand, ClientDemand):
+                demand.answer()
+
+    # -- the sidecar's own waiters ----------------------------------------------------------------
+
+    def pass_now(self, gate: Gate, priority: int = DEFAULT_PRIORITY) -> bool:
+        """Whether a request that arrives at a restricted gate passes at once."""
+        limiter = gate.limiting
+        return limiter is None or (not self.suspended and limiter.pass_now(priority, self._loop.time()))
+
+    def queue(self, waiter: Waiter, gate: Gate) -> None:
+        """Queue ``waiter``, which is parked at ``gate``."""
+        limiter = gate.limiting
+        if waiter.limiter is not None and waiter.limiter is not limiter:
+            waiter.limiter.remove(waiter)
+        if limiter is not None and waiter.limiter is None:
+            limiter.queue(waiter, next(self._tickets))
+            self._activate(limiter)
+
+    def queue_all(self, gate: Gate) -> Iterator[None]:
+        """Queue the waiters of ``gate``, a few in each step."""
+        for number, waiter in enumerate(list(gate.waiters)):
+            if waiter.gate is gate and not waiter.watching and not gate.closed:
+                self.queue(waiter, gate)
+            if number % _STEP_WAITERS == 0:
+                yield
+
+    def unqueue_all(self, gate: Gate) -> Iterator[None]:
+        """``gate`` has closed: remove its waiters from the queues, a few in each step."""
+        for number, waiter in enumerate(list(gate.waiters)):
+            if waiter.limiter is not None and gate.closed:
+                waiter.limiter.remove(waiter)
+            if number % _STEP_WAITERS == 0:
+                yield
+
+    # -- clients ----------------------------------------------------------------------------------
+
+    def demand(self, demand: ClientDemand) -> bool:
+        """A client wants to admit requests; return whether it has to wait for the answer."""
+        gate = demand.gate
+        if gate.closed:
+            return False
+        if not gate.blocks and gate.limiting is None:
+            if not gate.policy.resume_ramp_per_sec:
+                demand.granted = demand.total
+                return False
+            self.begin_ramp(gate)
+        limiter = gate.limiting
+        if limiter is None:
+            demand.granted = demand.total
+            return False
+        demand.trial = trial_of(gate.limits)
+        if (ramp := self._ramps.get(gate)) is not None:
+            ramp.used_at = self._loop.time()
+        limiter.register(demand)
+        self._activate(limiter, at_once=True)
+        return True
+
+    def withdraw(self, demand: ClientDemand) -> None:
+        """The client has gone, or waits no longer."""
+        if demand.limiter is not None:
+            demand.limiter.withdraw(demand)
+
+    def report_outcomes(self, gate: Gate, trial: str, succeeded: int, failed: int) -> None:
+        """A client reported the outcomes of requests that passed in the trial with the id ``trial``."""
+        if not trial or trial != trial_of(gate.limits):
+            return
+        for one in gate.limits:
+            if isinstance(one.limit, Trial):
+                active = one.gate.limiters[Trial]
+                active.succeeded += succeeded
+                if failed:
+                    many = "a request" if failed == 1 else f"{failed} requests"
+                    self.on_trial_end(one.gate, one.limit, f"{many} of the trial failed")
+                elif active.succeeded >= one.limit.requests:
+                    self.on_trial_end(one.gate, one.limit, "")
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop the timer, and answer all demands."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for limiter in list(self._active):
+            self._dismiss(limiter)
+
+    def _activate(self, limiter: Limiter, *, at_once: bool = False) -> None:
+        self._active[limiter] = None
+        now = self._loop.time()
+        self._schedule(now if at_once else now + _STEP_SECS)
+
+    def _schedule(self, due: float) -> None:
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_at(due, self._step)
+
+    def _step(self) -> None:
+        self._timer = None
+        delay = _STEP_SECS
+        try:
+            if not self.suspended:
+                delay = self._advance()
+        except Exception:  # noqa: BLE001 - recorded; the next step goes on
+            self._failures.record(_TASK)
+        if self._active or self._ramps:
+            self._schedule(self._loop.time() + delay)
+
+    def _advance(self) -> float:
+        """Admit what the tokens allow; return the seconds until the next step."""
+        now = self._loop.time()
+        families: dict[Limiter, list[Limiter]] = {}
+        for limiter in list(islice(self._active, _MAX_LIMITERS)):
+            del self._active[limiter]
+            if not limiter.is_idle:
+                self._active[limiter] = None
+                families.setdefault(limiter.root, []).append(limiter)
+        delay = _LONGEST_STEP_SECS
+        for limiters in families.values():
+            admitted = admit(limiters, now, _MAX_BATCH)
+            self._pass(admitted, limiters)
+            if len(admitted) == _MAX_BATCH:
+                delay = 0.0
+            busy = [limiter for limiter in limiters if not limiter.is_idle]
+            delay = min(delay, max(_STEP_SECS, _secs_until_token(busy, now)) if delay else 0.0)
+        if len(self._active) > _MAX_LIMITERS:
+            delay = 0.0
+        for gate, ramp in list(self._ramps.items()):
+            self._check_ramp(gate, ramp, now)
+        return delay
+
+    def _pass(self, admitted: list[QueuedWaiter | Demand], limiters: list[Limiter]) -> None:
+        answered: dict[ClientDemand, None] = {}
+        for one in admitted:
+            if isinstance(one, ClientDemand):
+                answered[one] = None
+            elif isinstance(one, Waiter) and one.gate is not None and not one.gate.closed:
+                self._admit_waiter(one.gate, one)
+        if not answered:
+            return
+        waiting = sum(limiter.waiting for limiter in limiters) + len(admitted)
+        for demand in answered:
+            limiter = demand.limiter
+            if limiter is None:
+                continue
+            rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
+            demand.share = rate * (demand.total + demand.granted) / waiting
+            demand.answer()
+
+    def _check_ramp(self, gate: Gate, ramp: ActiveLimit, now: float) -> None:
+        """Follow the policy, and end the ramp when it has done its work."""
+        rate = gate.policy.resume_ramp_per_sec
+        tokens = ramp.limiter.tokens
+        if rate and isinstance(tokens, TokenBucket) and rate != tokens.rate:
+            tokens.set_rate(rate, now)
+        if not rate:
+            for waiter in list(islice(gate.waiters, _MAX_BATCH)):
+                self._admit_waiter(gate, waiter)
+        if gate.waiters or (rate and ramp.limiter.demands):
+            self._activate(ramp.limiter)
+        elif not rate or now - ramp.used_at >= _RAMP_IDLE_SECS:
+            self.end_ramp(gate)
+            self.on_change(gate)
+
+
+def _continues(before: Restriction | Trial | None, after: Restriction | Trial | None) -> bool:
+    """Whether the limiter of ``before`` goes on with ``after``."""
+    if isinstance(before, Trial) and isinstance(after, Trial):
+        return before.since == after.since
+    return isinstance(before, Restriction) and isinstance(after, Restriction)
+
+
+def _secs_until_token(limiters: list[Limiter], now: float) -> float:
+    """Seconds until one of ``limiters`` has a token in its whole line."""
+    return min(
+        (max(one.tokens.secs_until_token(now) for one in limiter.line) for limiter in limiters),
+        default=_LONGEST_STEP_SECS,
+    )

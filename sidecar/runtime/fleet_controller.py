@@ -1,0 +1,473 @@
+"""The controller of a sidecar that shares its store with others.
+
+Decisions are replicated, not commands: a command is decided here, on the state that this sidecar has applied,
+and committed only if what it read is still current. If not, the newer commits are applied and the command is
+decided again. What others commit is applied without being decided, counted or logged again.
+
+A change by time alone (a hold that ends, a signal that expires) follows from the record and the time. So each
+sidecar shows it at its gates at once, whether the store can be reached or not. The record itself changes when
+the change is committed: by the leader at once, by another sidecar if nobody did within a jittered second.
+
+Rules of this file: the core state is what was committed. Only what gates show is ahead of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from sidecar.core.commands import (
+    AcceptResolves,
+    CommandOutcome,
+    Expire,
+    ReconcileAlerts,
+    RevertResolves,
+)
+from sidecar.core.model import StateDelta
+from sidecar.core.policy import PolicyTable
+from sidecar.core.scope_update import ScopeUpdate, next_deadline
+from sidecar.core.transaction import Transaction
+from sidecar.core.values import EMPTY, ScopeRecord
+from sidecar.gates.counters import FleetCounters
+from sidecar.gates.tree import TreeUpdate
+from sidecar.store import (
+    Batch,
+    Change,
+    CommitResult,
+    Committed,
+    Conflict,
+    Outdated,
+    SharedStore,
+    StoredState,
+    StoreError,
+    StoreUnavailable,
+)
+from sidecar.supervision import RepeatingTimer, run_supervised
+
+from .controller import Controller, PendingCommand, fail
+from .replica import Replica
+
+logger = logging.getLogger(__name__)
+
+_MAX_TRY_SECS = 5.0
+"""How long a batch is decided again after conflicts."""
+
+_FIRST_WAIT_SECS = 0.002
+_MAX_WAIT_SECS = 0.05
+_MAX_ARRIVED = 1_000
+"""Commits of others that wait to be applied. Above this, no more are read from the store."""
+
+_OTHERS_WAIT_SECS = (1.0, 2.0)
+"""After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
+
+_SAVE_SECS = 2.0
+_LARGE_BATCH = 1_000
+
+
+class FleetController(Controller):
+    """A `Controller` on a store that several sidecars share.
+
+    Args:
+        policies: the policies of the config.
+        store: the shared store.
+        settings: as of `Controller`.
+    """
+
+    def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(policies, store, **settings)
+        self._shared = store
+        self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
+        self._arrived: list[Change | Outdated] = []
+        self._taken = asyncio.Event()
+        # Scopes whose gates have to show a change by time.
+        self._due: set[str] = set()
+        # Scopes whose change by time is not committed yet.
+        self._overdue: set[str] = set()
+        self._offer_at: float | None = None
+        self._saved_seq = -1
+        store.on_status = self._status_changed
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this sidecar is the leader of the fleet."""
+        return self._fleet.leader
+
+    async def start(self) -> None:
+        """Load the state, show what has expired since, and start to follow the fleet.
+
+        Raises:
+            StoreError: the store cannot be used, and there is no last known state.
+        """
+        await super().start()
+        self._follower = self.loop.create_task(
+            run_supervised("fleet_follower", self._follow, self.counters.task_failures)
+        )
+        self._heart = self.loop.create_task(
+            run_supervised("fleet_heartbeat", self._beat_forever, self.counters.task_failures)
+        )
+        self._saver = RepeatingTimer(
+            self.loop, _SAVE_SECS, self._save, name="last_known", failures=self.counters.task_failures
+        )
+        self._status_changed()
+
+    async def stop(self) -> None:
+        """Stop to follow, finish the submitted commands, and close the store."""
+        self._follower.cancel()
+        self._heart.cancel()
+        self._saver.stop()
+        await super().stop()
+
+    def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
+        self._replica = Replica(stored)
+        self._fleet.last_known = stored.is_last_known
+        self.counters.store_up = self._shared.status.up
+        if stored.is_last_known:
+            fields = {"scopes": len(records), "error": self._shared.status.error}
+            logger.error("started_from_last_known", extra={"fields": fields})
+
+    async def _expire_at_start(self) -> None:
+        self._due |= self.core_state.records.keys()
+        self._overdue |= {
+            scope for scope in self.core_state.records if self._is_overdue(scope, self.clock.now())
+        }
+        with suppress(StoreUnavailable):
+            await self.submit(Expire(tuple(self.core_state.records)))
+
+    # -- commits of others -------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            async for item in self._shared.follow(self._replica.position):
+                self._arrived.append(item)
+                self._wake.set()
+                if isinstance(item, Outdated) or len(self._arrived) > _MAX_ARRIVED:
+                    self._taken.clear()
+                    await self._taken.wait()
+
+    async def _beat_forever(self) -> None:
+        while True:
+            await self._shared.beat()
+            heard = self._shared.status.watchdog
+            if heard is not None:
+                self.on_watchdog(heard.alertname, heard.firing_ago(), heard.resolved_ago())
+            await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Tell the fleet that the watchdog alert was received."""
+        with suppress(StoreUnavailable):
+            await self._shared.share_watchdog(alertname, firing=firing)
+
+    async def _prepare_for_batch(self) -> None:
+        await super()._prepare_for_batch()
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            try:
+                for item in arrived:
+                    if isinstance(item, Outdated):
+                        await self._load_again(went_back=item.went_back)
+                await self._apply_changes([item for item in arrived if isinstance(item, Change)])
+            except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
+                self.counters.task_failures.record("fleet_follower")
+            finally:
+                self._taken.set()
+        await self._show_due()
+
+    async def _apply_changes(self, changes: Iterable[Change]) -> None:
+        """Apply those ``changes`` that are new, in their order."""
+        delta = StateDelta(self.core_state)
+        ended: list[tuple[str, ScopeRecord, str]] = []
+        applied, gap = 0, False
+        for change in changes:
+            if self._replica.is_known(change):
+                continue
+            gap = not self._replica.is_next(change)
+            if gap:
+                break
+            ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
+            self._replica.apply(self.core_state, [change], delta)
+            applied += 1
+        if applied:
+            self._fleet.changes += applied
+            self._fleet.applied = self._replica.position.seq
+            await self._apply(delta, [])
+            self._call(self.on_history, "on_history")
+            if ended:
+                self.on_alerts_ended(ended)
+            self._plan_offer()
+        if gap:
+            await self._load_again(went_back=False)
+
+    async def _load_again(self, *, went_back: bool) -> None:
+        try:
+            stored = await self._store.load(self.clock.now())
+        except StoreError as error:
+            logger.error("load_failed", extra={"fields": {"error": str(error)}})
+            return
+        if not isinstance(stored, StoredState) or stored.is_last_known:
+            return
+        if not went_back:
+            went_back = stored.position.epoch != self._replica.position.epoch
+        before = self._replica.position
+        delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
+        self._fleet.loads += 1
+        self._fleet.applied = stored.position.seq
+        fields: dict[str, object] = {
+            "had_commit": before.seq,
+            "store_has_commit": stored.position.seq,
+            "scopes": len(stored.records),
+        }
+        if went_back:
+            self._fleet.went_back += 1
+            fields["lost_records"] = len(self._replica.owed)
+            logger.error("store_went_back", extra={"fields": fields})
+        else:
+            logger.warning("loaded_again", extra={"fields": fields})
+        await self._apply(delta, [])
+        self._plan_offer()
+        if went_back:
+            self.on_went_back()
+
+    # -- offering again what the store lost ----------------------------------------------------------
+
+    def _plan_offer(self) -> None:
+        """Offer what the store has lost: the leader at once, others if nobody has done so meanwhile."""
+        self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
+        if not self._fleet.owed:
+            self._offer_at = None
+        elif self._offer_at is None:
+            wait = 0.0 if self.is_leader else random.uniform(*_OTHERS_WAIT_SECS)  # noqa: S311 - no secret
+            self._offer_at = self.loop.time() + wait
+            self.loop.call_later(wait, self._submit_and_forget, Expire(()))
+
+    @property
+    def _offering(self) -> bool:
+        return self._offer_at is not None and self.loop.time() >= self._offer_at - 0.001
+
+    # -- deciding and committing ---------------------------------------------------------------------
+
+    async def _write_batch(self, batch: list[PendingCommand]) -> None:
+        give_up_at = self.loop.time() + _MAX_TRY_SECS
+        wait = _FIRST_WAIT_SECS
+        while batch:
+            decided, transaction = await self._decide(batch)
+            try:
+                result = await self._commit_shared(transaction, decided)
+                if not isinstance(result, Committed):
+                    await self._catch_up(result, give_up_at)
+            except StoreUnavailable as error:
+                for pending, _ in decided:
+                    fail(pending, error)
+                    if isinstance(pending.command, Expire):
+                        self._overdue.update(pending.command.scopes)
+                return
+            if isinstance(result, Committed):
+                for pending, outcome in decided:
+                    if not pending.answer.done():
+                        pending.answer.set_result(outcome)
+                return
+            batch = [pending for pending, _ in decided if not pending.answer.done()]
+            await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
+            wait = min(2 * wait, _MAX_WAIT_SECS)
+
+    async def _catch_up(self, result: Conflict | Outdated, give_up_at: float) -> None:
+        """Apply what is newer than the decision. Raises `StoreUnavailable` after the time ``give_up_at``."""
+        self._fleet.conflicts += 1
+        if self.loop.time() > give_up_at:
+            raise StoreUnavailable(
+                "other sidecars kept changing the same scopes: nothing was changed, try again"
+            )
+        if isinstance(result, Conflict):
+            await self._apply_changes(result.newer)
+        else:
+            await self._load_again(went_back=result.went_back)
+
+    async def _commit_shared(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> CommitResult:
+        """Commit ``transaction``, and apply it if it was stored."""
+        outcomes = [outcome for _, outcome in decided]
+        events = tuple(event for outcome in outcomes for event in outcome.events)
+        commands = [pending.command for pending, _ in decided]
+        only_leader = any(
+            isinstance(one, ReconcileAlerts | AcceptResolves | RevertResolves) for one in commands
+        )
+        offering = self._offering
+
+        def make_batch() -> Batch | None:
+            return self._replica.batch(
+                self.core_state,
+                transaction,
+                events,
+                at=self.clock.now(),
+                token=uuid4().hex[:16],
+                term=self._fleet.term if only_leader else None,
+                offering=offering,
+            )
+
+        if len(transaction.records) > _LARGE_BATCH:
+            batch = await self.loop.run_in_executor(None, make_batch)
+        else:
+            batch = make_batch()
+        result: CommitResult = Committed(self._replica.position)
+        if batch is not None:
+            result = await self._commit_batch(batch)
+        if not isinstance(result, Committed):
+            return result
+        heard, decided_at = self.core_state.seen_watchdog, self._replica.position
+        await self._apply_changes(result.earlier)
+        if self._replica.position.seq + 1 < result.position.seq:
+            # Not all of the earlier commits could be read.
+            await self._load_again(went_back=False)
+        delta: StateDelta = transaction
+        if batch is not None:
+            if result.position != decided_at and not self._replica.is_before(result.position):
+                # The state was loaded meanwhile, and contains the commit.
+                delta = StateDelta(self.core_state)
+                delta.policies = transaction.policies
+            self._replica.record_commit(batch, result.position)
+            self._fleet.applied = self._replica.position.seq
+            self._fleet.offered += sum(offer.is_original for offer in batch.offers.values())
+        if delta.seen_watchdog == heard:
+            # Another sidecar may have received it meanwhile.
+            delta.seen_watchdog = self.core_state.seen_watchdog
+        await self._apply(delta, outcomes)
+        if events:
+            self._call(self.on_history, "on_history")
+        self._overdue -= transaction.records.keys()
+        self._plan_offer()
+        return result
+
+    async def _commit_batch(self, batch: Batch) -> CommitResult:
+        """Commit ``batch``. Meanwhile the gates show what time changes."""
+        if not self._shared.status.up:
+            raise StoreUnavailable(self._shared.status.error)
+        began = self.clock.monotonic()
+        commit = self.loop.create_task(self._shared_commit(batch))
+        while not commit.done():
+            self._wake.clear()
+            woken = self.loop.create_task(self._wake.wait())
+            await asyncio.wait({commit, woken}, return_when=asyncio.FIRST_COMPLETED)
+            woken.cancel()
+            if not commit.done():
+                await self._show_due()
+        self._wake.set()
+        try:
+            result = commit.result()
+        except StoreUnavailable:
+            self.counters.store_errors += 1
+            self._status_changed()
+            raise
+        self.counters.commits.observe(self.clock.monotonic() - began)
+        return result
+
+    async def _shared_commit(self, batch: Batch) -> CommitResult:
+        result = await self._store.commit(batch)
+        return result or Committed(batch.position)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
+        now = self.clock.now()
+        return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
+
+    def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
+        """``record`` as it is by time, whether or not that is committed."""
+        policy = self.core_state.policies.policy_for(scope)
+        due = next_deadline(record, policy, self.clock.now())
+        if due is None or due > now:
+            return record
+        return ScopeUpdate(scope, record, policy, now).finish()
+
+    def _is_overdue(self, scope: str, now: float) -> bool:
+        record = self.core_state.records.get(scope)
+        if record is None:
+            return False
+        due = next_deadline(record, self.core_state.policies.policy_for(scope), self.clock.now())
+        return due is not None and due <= now
+
+    def _expire(self, scopes: tuple[str, ...]) -> None:
+        """Show what time changes in ``scopes``, and have it committed."""
+        self._due.update(scopes)
+        self._wake.set()
+        if self.is_leader and self._shared.status.up:
+            self._submit_and_forget(Expire(scopes))
+        else:
+            self._overdue.update(scopes)
+            wait = random.uniform(*_OTHERS_WAIT_SECS)  # noqa: S311 - no secret
+            self.loop.call_later(wait, self._commit_overdue)
+
+    async def _show_due(self) -> None:
+        if self._due:
+            due, self._due = self._due, set()
+            records = {
+                scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
+            }
+            await self._change_gates(TreeUpdate(self._shown_records(records), self.clock.monotonic()), [])
+
+    def _commit_overdue(self) -> None:
+        """Commit the changes by time that nobody has committed yet."""
+        if self._shared.status.up and not self._stopping:
+            now = self.clock.now()
+            overdue = tuple(scope for scope in self._overdue if self._is_overdue(scope, now))
+            self._overdue.clear()
+            if overdue:
+                self._submit_and_forget(Expire(overdue))
+
+    def _tick(self) -> None:
+        super()._tick()
+        self._status_changed()
+        if self._overdue and self.is_leader:
+            self._commit_overdue()
+
+    def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
+        """Times go by the clock of the store, which does not depend on this machine's."""
+
+    async def _sweep(self) -> None:
+        if self.is_leader and self._shared.status.up:
+            await super()._sweep()
+
+    # -- status ------------------------------------------------------------------------------------
+
+    def _status_changed(self) -> None:
+        status, fleet = self._shared.status, self._fleet
+        was_leader = fleet.leader
+        fleet.leader, fleet.leader_id, fleet.term = status.leader, status.leader_id, status.term
+        fleet.known, fleet.lag_secs = max(status.known_seq, fleet.applied), status.lag_secs
+        fleet.clock_offset_secs = status.clock_offset_secs
+        if status.up != self.counters.store_up:
+            self.counters.store_up = status.up
+            if status.up:
+                fleet.last_known = False
+                logger.warning("store_up")
+                self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
+            else:
+                logger.error("store_down", extra={"fields": {"error": status.error}})
+        if fleet.leader != was_leader:
+            name = "leader_since" if fleet.leader else "leader_no_more"
+            logger.info(name, extra={"fields": {"term": fleet.term}})
+            self.on_leadership()
+
+    def _save(self) -> None:
+        """Keep the state in the local file, if it has changed."""
+        position = self._replica.position
+        if position.seq == self._saved_seq or not self._shared.status.up:
+            return
+        self._saved_seq = position.seq
+        versions = self._replica.versions
+        self._shared.keep_last_known(
+            StoredState(
+                dict(self.core_state.records),
+                dict(self.core_state.tombstones),
+                last_written_at=self.clock.now(),
+                seen_watchdog=self.core_state.seen_watchdog,
+                position=position,
+                versions=replace(versions, scopes=dict(versions.scopes), sources=dict(versions.sources)),
+                offers=dict(self._replica.offers),
+            )
+        )

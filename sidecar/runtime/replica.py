@@ -1,0 +1,330 @@
+"""What a sidecar of a fleet knows about the commits of the fleet.
+
+Every commit has a number. Each scope and each alert source has a version: the number of the last commit that
+changed it. A decision is committed only if the versions that it read are current. The commits of others are
+applied in sequence, as they were decided there.
+
+Rules of this file: no I/O and no clock. The core state is read, never changed; a `StateDelta` is returned.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from sidecar.core.events import CoreEvent
+from sidecar.core.lost_records import merge_lost
+from sidecar.core.model import CoreState, StateDelta
+from sidecar.core.scope import ROOT
+from sidecar.core.values import EMPTY, ScopeRecord
+from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
+
+_MAX_TOKENS = 10_000
+"""Commits whose tokens are remembered, to find where the store went back to."""
+
+
+class Replica:
+    """The position and the versions of the state that this sidecar has applied.
+
+    Args:
+        stored: the state that was loaded.
+
+    Attributes:
+        position: the last commit that was applied.
+        owed: scopes whose record the store lost, with the first commit of the record. They are offered again.
+        owed_tombstones: the same for tombstones, by source.
+    """
+
+    def __init__(self, stored: StoredState) -> None:
+        self.owed: dict[str, Offer] = {}
+        self.owed_tombstones: set[str] = set()
+        self._start_from(stored)
+
+    def _start_from(self, stored: StoredState) -> None:
+        self.position = stored.position
+        self._scopes = dict(stored.versions.scopes)
+        self._sources = dict(stored.versions.sources)
+        self._offers = dict(stored.offers)
+        self._tokens: OrderedDict[int, str] = OrderedDict(sorted(stored.tokens.items()))
+        self._remember(stored.position)
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of all scopes and sources."""
+        return Versions(self._scopes, self._sources)
+
+    @property
+    def offers(self) -> Mapping[str, Offer]:
+        """The scopes that were offered again."""
+        return self._offers
+
+    # -- own decisions -----------------------------------------------------------------------------
+
+    def batch(
+        self,
+        state: CoreState,
+        delta: StateDelta,
+        events: tuple[CoreEvent, ...],
+        *,
+        at: float,
+        token: str,
+        term: int | None = None,
+        offering: bool = False,
+    ) -> Batch | None:
+        """The batch that commits ``delta``; None: there is nothing to commit and nothing to validate.
+
+        Args:
+            state: the state that ``delta`` was made from.
+            delta: what was decided.
+            events: the events of the decisions.
+            at: wall time.
+            token: identifies the batch.
+            term: the leader's term that the batch depends on.
+            offering: whether to offer again what the store has lost.
+        """
+        # An empty record that only the config names is not stored.
+        records = {
+            scope: record
+            for scope, record in delta.records.items()
+            if record != state.records.get(scope)
+            and not (record == EMPTY and scope not in self._scopes and scope in _named(delta))
+        }
+        tombstones = dict(delta.tombstones)
+        changed_sources = {*delta.scope_by_alert, *tombstones}
+        offers = {
+            scope: Offer(o.epoch, o.seq, False) for scope, o in self._offers.items() if scope in records
+        }
+        if offering:
+            for scope, offer in self.owed.items():
+                if scope in records:
+                    offers[scope] = Offer(offer.epoch, offer.seq, False)
+                else:
+                    records[scope] = state.records.get(scope)
+                    offers[scope] = offer
+                    changed_sources |= _alerts_of(state.records.get(scope))
+            for source in self.owed_tombstones - tombstones.keys():
+                tombstones[source] = state.tombstones.get(source)
+                changed_sources.add(source)
+        heard = delta.seen_watchdog if delta.seen_watchdog != state.seen_watchdog else None
+        read_scopes = delta.read_scopes | records.keys()
+        read_sources = delta.read_sources | changed_sources
+        if not (records or tombstones or events or changed_sources or read_scopes or read_sources or heard):
+            return None
+        return Batch(
+            records,
+            tombstones,
+            events,
+            frozenset(delta.rewritten),
+            at,
+            heard,
+            self.position,
+            Versions(
+                {scope: self._scopes.get(scope, 0) for scope in read_scopes},
+                {source: self._sources.get(source, 0) for source in read_sources},
+            ),
+            {source: _is_present(delta, source) for source in changed_sources},
+            offers,
+            token,
+            term,
+        )
+
+    def record_commit(self, batch: Batch, position: Position) -> None:
+        """Record that ``batch``, which was applied here, is the commit at ``position``."""
+        if self.is_before(position):
+            self._record(batch.records, batch.sources, batch.offers, position)
+            self.owed_tombstones -= batch.tombstones.keys()
+
+    # -- commits of others -------------------------------------------------------------------------
+
+    def is_before(self, position: Position) -> bool:
+        """Whether ``position`` is newer than everything that was applied."""
+        return position.epoch == self.position.epoch and position.seq > self.position.seq
+
+    def is_next(self, change: Change) -> bool:
+        """Whether ``change`` is the commit after the last one that was applied."""
+        at = self.position
+        return change.position.epoch == at.epoch and change.position.seq == at.seq + 1
+
+    def is_known(self, change: Change) -> bool:
+        """Whether ``change`` has been applied, or belongs to a data set that is gone."""
+        at = self.position
+        return change.position.epoch != at.epoch or change.position.seq <= at.seq
+
+    def apply(self, state: CoreState, changes: Iterable[Change], delta: StateDelta) -> None:
+        """Put ``changes`` into ``delta``, which was made from ``state``. Each must be the next one."""
+        for change in changes:
+            for source, tombstone in change.tombstones.items():
+                if tombstone is None:
+                    delta.remove_tombstone(source)
+                else:
+                    delta.put_tombstone(source, tombstone)
+            still_owed = {}
+            for scope, record in change.records.items():
+                merged = self._with_owed(state, delta, change, scope, record)
+                if merged != record:
+                    still_owed[scope] = self.owed[scope]
+                _put(delta, scope, merged)
+            if change.seen_watchdog is not None:
+                delta.seen_watchdog = change.seen_watchdog
+            self._record(change.records, change.sources, change.offers, change.position)
+            self.owed |= still_owed
+
+    def _with_owed(
+        self,
+        state: CoreState,
+        delta: StateDelta,
+        change: Change,
+        scope: str,
+        record: ScopeRecord | None,
+    ) -> ScopeRecord | None:
+        """``record``, combined with what the store still has to get back of the same scope."""
+        owed = self.owed.get(scope)
+        if owed is None:
+            return record
+        offered = change.offers.get(scope)
+        if offered is not None and offered.epoch == owed.epoch and offered.seq >= owed.seq:
+            return record
+        lost = delta.record(scope) or EMPTY
+        older = offered is not None and offered.is_original and offered.epoch == owed.epoch
+        return lost if older else merge_lost(lost, record, state.tombstones)
+
+    # -- a state that was loaded again ---------------------------------------------------------------
+
+    def rebase(self, state: CoreState, stored: StoredState, *, went_back: bool) -> StateDelta:
+        """The changes that lead from ``state`` to ``stored``.
+
+        If the store went back in time, records that it has lost stay as they are here, and are owed.
+
+        Args:
+            state: the state of this sidecar.
+            stored: the state that was loaded.
+            went_back: whether the store lost commits that were applied here.
+        """
+        delta = StateDelta(state)
+        common = self._common_seq(stored) if went_back else self.position.seq
+        epoch = self.position.epoch
+        # Written by commits that both sequences have.
+        lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > common}
+        lost_at |= self.owed
+        lost_tombstones = self.owed_tombstones | {
+            source
+            for source in state.tombstones
+            if went_back and self._sources.get(source, 0) > common and source not in stored.tombstones
+        }
+        owed: dict[str, Offer] = {}
+        for source in (state.tombstones.keys() | stored.tombstones.keys()) - lost_tombstones:
+            tombstone = stored.tombstones.get(source)
+            if tombstone is None:
+                delta.remove_tombstone(source)
+            elif tombstone != state.tombstones.get(source):
+                delta.put_tombstone(source, tombstone)
+        for scope in state.records.keys() | stored.records.keys():
+            record = stored.records.get(scope)
+            lost = lost_at.get(scope)
+            if lost is not None:
+                here = state.records.get(scope, EMPTY)
+                kept = _kept(here, lost, record, stored, scope=scope, common=common if went_back else -1)
+                if kept != record:
+                    owed[scope] = lost
+                record = kept
+            if record != state.records.get(scope):
+                _put(delta, scope, record)
+        delta.seen_watchdog = stored.seen_watchdog
+        self._start_from(stored)
+        self.owed = {scope: offer for scope, offer in owed.items() if scope in state.records}
+        self.owed_tombstones = lost_tombstones & state.tombstones.keys()
+        return delta
+
+    def _common_seq(self, stored: StoredState) -> int:
+        """The last commit that both sequences have."""
+        if stored.position.epoch != self.position.epoch:
+            return 0
+        common = [seq for seq, token in stored.tokens.items() if self._tokens.get(seq) == token]
+        if common:
+            return max(common)
+        # The store's sequence is older than everything that is remembered here.
+        return min(stored.position.seq, next(iter(self._tokens), 0))
+
+    # -- bookkeeping ---------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        records: Mapping[str, ScopeRecord | None],
+        sources: Mapping[str, bool],
+        offers: Mapping[str, Offer],
+        position: Position,
+    ) -> None:
+        for scope, record in records.items():
+            self.owed.pop(scope, None)
+            self._offers.pop(scope, None)
+            if record is None:
+                self._scopes.pop(scope, None)
+            else:
+                self._scopes[scope] = position.seq
+        for source, present in sources.items():
+            if present:
+                self._sources[source] = position.seq
+            else:
+                self._sources.pop(source, None)
+        self._offers |= offers
+        self.position = position
+        self._remember(position)
+
+    def _remember(self, position: Position) -> None:
+        self._tokens[position.seq] = position.token
+        while len(self._tokens) > _MAX_TOKENS:
+            self._tokens.popitem(last=False)
+
+
+def _put(delta: StateDelta, scope: str, record: ScopeRecord | None) -> None:
+    """Put ``record``, which another sidecar committed, into ``delta``, with the scopes of its alerts."""
+    before = delta.record(scope)
+    old, new = _alerts_of(before), _alerts_of(record)
+    for source in old - new:
+        if delta.alert_scope(source) == scope:
+            delta.scope_by_alert[source] = None
+    for source in new:
+        delta.scope_by_alert[source] = scope
+    if record is not None:
+        delta.put_record(scope, record)
+    elif scope in _named(delta):
+        delta.put_record(scope, EMPTY)
+    elif before is not None:
+        delta.forget(scope)
+
+
+def _named(delta: StateDelta) -> frozenset[str]:
+    """The scopes that are always known."""
+    return frozenset((ROOT, *delta.policies.named_scopes()))
+
+
+def _kept(
+    here: ScopeRecord,
+    lost: Offer,
+    record: ScopeRecord | None,
+    stored: StoredState,
+    *,
+    scope: str,
+    common: int,
+) -> ScopeRecord | None:
+    """The record of a scope that the store changed back: that of here, of the store, or both combined."""
+    offered = stored.offers.get(scope)
+    if offered is not None and offered.epoch == lost.epoch:
+        if offered.seq >= lost.seq:
+            return record
+        if offered.is_original:
+            return here
+    if stored.versions.scopes.get(scope, 0) <= common:
+        # Nobody has changed the record since.
+        return here
+    return merge_lost(here, record, stored.tombstones)
+
+
+def _alerts_of(record: ScopeRecord | None) -> set[str]:
+    if record is None:
+        return set()
+    return {source for source, signal in record.signals.items() if signal.kind == "alert"}
+
+
+def _is_present(delta: StateDelta, source: str) -> bool:
+    return delta.alert_scope(source) is not None or delta.tombstone(source) is not None

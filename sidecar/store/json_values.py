@@ -1,0 +1,146 @@
+"""Values as JSON, by the types of their attributes.
+
+An attribute that a value class gains is stored and read without a change here. An attribute with its default
+is left out. What a newer version has added, and this one does not know, is returned separately, so that it
+can be written back.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+Json = Any
+T = TypeVar("T")
+
+_Decoder = Callable[[Json], Any]
+
+
+def encode(value: object) -> Json:
+    """``value`` as JSON: dataclasses become objects, enums their values, sets sorted lists."""
+    if value is None or type(value) in (str, float, int, bool):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: encode(one) for key, one in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [encode(one) for one in value]
+    members = {}
+    kind: Any = type(value)
+    for name, default in _defaults(kind):
+        one = getattr(value, name)
+        if one is not default and one != default:
+            members[name] = encode(one)
+    return members
+
+
+def decode(kind: type[T], members: Json) -> T:
+    """The value of dataclass ``kind`` that `encode` turned into ``members``. Unknown members are ignored.
+
+    Raises:
+        TypeError, ValueError, KeyError, AttributeError: ``members`` is no such value.
+    """
+    decoders = _decoders(typing.cast("Any", kind))
+    return kind(**{name: decoders[name](one) for name, one in members.items() if name in decoders})
+
+
+def unknown_members(kind: type, members: Json) -> dict[str, Json]:
+    """The members that ``kind`` does not have, with those of nested values under the nested name."""
+    unknown = {}
+    decoders, nested = _decoders(kind), _nested(kind)
+    for name, one in members.items():
+        if name not in decoders:
+            unknown[name] = one
+        elif name in nested and one:
+            inner, many = nested[name]
+            found = (
+                {key: rest for key, each in one.items() if (rest := unknown_members(inner, each))}
+                if many
+                else unknown_members(inner, one)
+            )
+            if found:
+                unknown[name] = found
+    return unknown
+
+
+def with_unknown(members: dict[str, Json], unknown: Mapping[str, Json]) -> dict[str, Json]:
+    """``members`` with the ``unknown`` ones of the same value. Those of a nested value go with that value."""
+    for name, one in unknown.items():
+        if name not in members:
+            if not isinstance(one, dict):
+                members[name] = one
+        elif isinstance(one, dict) and isinstance(members[name], dict):
+            with_unknown(members[name], one)
+    return members
+
+
+_NO_DEFAULT = object()
+
+
+@cache
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    return tuple((one.name, _default(one)) for one in fields(kind))
+
+
+def _default(one: Field[Any]) -> object:
+    if one.default_factory is not MISSING:
+        return one.default_factory()
+    return _NO_DEFAULT if one.default is MISSING else one.default
+
+
+@cache
+def _decoders(kind: type) -> dict[str, _Decoder]:
+    hints = typing.get_type_hints(kind, vars(__import__(kind.__module__, fromlist=["_"])))
+    return {one.name: _decoder(hints[one.name]) for one in fields(kind)}
+
+
+@cache
+def _nested(kind: type) -> dict[str, tuple[type, bool]]:
+    """The attributes that are dataclasses, or mappings of text to dataclasses (True)."""
+    hints = typing.get_type_hints(kind, vars(__import__(kind.__module__, fromlist=["_"])))
+    nested = {}
+    for one in fields(kind):
+        hint = _without_none(hints[one.name])
+        if is_dataclass(hint) and isinstance(hint, type):
+            nested[one.name] = (hint, False)
+        elif typing.get_origin(hint) in (Mapping, dict) and is_dataclass(typing.get_args(hint)[1]):
+            nested[one.name] = (typing.get_args(hint)[1], True)
+    return nested
+
+
+def _without_none(hint: Any) -> Any:  # noqa: ANN401 - a type hint is anything
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        kinds = [one for one in typing.get_args(hint) if one is not type(None)]
+        if len(kinds) == 1:
+            return kinds[0]
+    return hint
+
+
+def _decoder(hint: Any) -> _Decoder:  # noqa: ANN401 - the same
+    inner = _without_none(hint)
+    if inner is not hint:
+        present = _decoder(inner)
+        return lambda one: None if one is None else present(one)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Mapping, dict):
+        item = _decoder(args[1])
+        return lambda one: {key: item(each) for key, each in one.items()}
+    if origin is frozenset:
+        return frozenset
+    if origin is tuple:
+        item = _decoder(args[0])
+        return lambda one: tuple(item(each) for each in one)
+    if is_dataclass(hint):
+        kind: Any = hint
+        return lambda one: decode(kind, one)
+    if hint in (str, float, int, bool) or issubclass(hint, Enum):
+        return hint  # type: ignore[no-any-return] # a type converts
+    raise TypeError(f"{hint} cannot be stored as JSON")

@@ -1,0 +1,128 @@
+"""The log of the commits in Redis, and the messages that announce them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sidecar.store.base import Change, FleetStatus, Outdated, Position, StoreUnavailable
+
+from .connection import RedisConnection
+from .keys import RedisKeys
+from .records import RecordTexts
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECS = 1.0
+_PAGE = 500
+_MIN_BACKOFF_SECS, _MAX_BACKOFF_SECS = 0.2, 2.0
+
+
+class RedisLog:
+    """Reads and follows the commits.
+
+    Args:
+        connection: the connection.
+        keys: names of the keys.
+        texts: converts commits.
+        status: gets the newest commit and the lag.
+
+    Attributes:
+        behind: set it if the log has to be read, because a message may be missing.
+    """
+
+    def __init__(
+        self, connection: RedisConnection, keys: RedisKeys, texts: RecordTexts, status: FleetStatus
+    ) -> None:
+        self.behind = asyncio.Event()
+        self._connection = connection
+        self._keys = keys
+        self._texts = texts
+        self._status = status
+
+    async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+        """The commits after ``position``, in their order; see `SharedStore`."""
+        backoff = _MIN_BACKOFF_SECS
+        while True:
+            try:
+                async for item in self._follow_once(position):
+                    yield item
+                    if isinstance(item, Outdated):
+                        return
+                    position, backoff = item.position, _MIN_BACKOFF_SECS
+            except StoreUnavailable as error:
+                logger.debug("follow_failed", extra={"fields": {"error": str(error)}})
+                await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 - no secret
+                backoff = min(2 * backoff, _MAX_BACKOFF_SECS)
+
+    async def _follow_once(self, position: Position) -> AsyncIterator[Change | Outdated]:
+        """As `follow`, on one connection. Raises `StoreUnavailable` when it is lost."""
+        # Subscribe first: what is committed while the log is read arrives as a message.
+        async with self._connection.subscription(self._keys.channel) as next_message:
+            self.behind.set()
+            while True:
+                while self.behind.is_set():
+                    self.behind.clear()
+                    found = await self.read(position)
+                    if isinstance(found, Outdated):
+                        yield found
+                        return
+                    for change in found:
+                        yield change
+                        position = change.position
+                    if found:
+                        # There may be another page.
+                        self.behind.set()
+                message = await next_message(_POLL_SECS)
+                arrived = None if message is None else self._next_of(position, message)
+                if arrived is not None:
+                    self._status.lag_secs = max(0.0, self._status.now() - arrived.at)
+                    yield arrived
+                    position = arrived.position
+
+    def _next_of(self, position: Position, message: bytes) -> Change | None:
+        """The commit in ``message``, if it is the one after ``position``. A gap is made good from the log."""
+        number, token, epoch, *body = message.split(b" ", 3)
+        seq = int(number)
+        if epoch.decode() != position.epoch:
+            self.behind.set()
+            return None
+        self._status.known_seq = max(seq, self._status.known_seq)
+        if seq <= position.seq:
+            return None
+        if seq != position.seq + 1 or not body:
+            self.behind.set()
+            return None
+        return self._texts.change_of(Position(position.epoch, seq, token.decode()), body[0])
+
+    async def read(self, position: Position) -> list[Change] | Outdated:
+        """A page of the commits after ``position``; empty: there are none. Raises `StoreUnavailable`."""
+
+        async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
+            pipeline = client.pipeline(transaction=True)
+            pipeline.hmget(self._keys.meta, "epoch", "seq")
+            pipeline.execute_command("XRANGE", self._keys.log, f"{position.seq}-0", "+", "COUNT", _PAGE)
+            return await pipeline.execute()
+
+        (epoch, last), entries = await self._connection.call(read)
+        seq = int(last or 0)
+        if epoch is None or epoch.decode() != position.epoch or seq < position.seq:
+            return Outdated(went_back=True)
+        rows = [[key, [b"t", values[b"t"], b"b", values[b"b"]]] for key, values in entries]
+        if position.seq and rows and rows[0][0] == f"{position.seq}-0".encode():
+            if rows[0][1][1].decode() != position.token:
+                return Outdated(went_back=True)
+            rows = rows[1:]
+        if seq > position.seq and (not rows or rows[0][0] != f"{position.seq + 1}-0".encode()):
+            return Outdated(went_back=False)
+        return self.changes_of(position.epoch, rows)
+
+    def changes_of(self, epoch: str, rows: list[Any]) -> list[Change]:
+        """The commits in ``rows``, as a script returns them from the log."""
+        return [
+            self._texts.change_of(Position(epoch, int(key.split(b"-")[0]), values[1].decode()), values[3])
+            for key, values in rows
+        ]

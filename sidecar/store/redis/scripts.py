@@ -1,0 +1,123 @@
+"""The Lua scripts. Each runs in Redis as one atomic step.
+
+A record is stored as ``VERSION JSON``, a source's version as a number. Lua does not convert JSON, because its
+numbers would lose digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+COMMIT = """
+-- KEYS meta scopes sources tombstones log history lease
+-- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body
+--      then lists, each with its length first: scope version, source version (to check);
+--      scope json, source present, source tombstone, entry (to write; '' removes)
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term')
+if meta[3] and meta[3] ~= ARGV[1] then return {'schema', meta[3]} end
+local seq, applied = tonumber(meta[2] or '0'), tonumber(ARGV[3])
+if meta[1] ~= ARGV[2] or applied > seq then return {'back'} end
+if applied > 0 then
+  local own = redis.call('XRANGE', KEYS[5], ARGV[3] .. '-0', ARGV[3] .. '-0')
+  if own[1] and own[1][2][2] ~= ARGV[4] then return {'back'} end
+end
+local newer = {}
+if applied < seq then
+  newer = redis.call('XRANGE', KEYS[5], string.format('(%.0f-0', applied), '+', 'COUNT', 500)
+  if not newer[1] or newer[1][1] ~= string.format('%.0f-0', applied + 1) then return {'trimmed'} end
+end
+if ARGV[7] ~= '' and (meta[4] ~= ARGV[7] or redis.call('GET', KEYS[7]) ~= ARGV[6]) then return {'term'} end
+local i = 13
+for pass = 1, 2 do
+  local count = tonumber(ARGV[i])
+  i = i + 1
+  for _ = 1, count do
+    local now = redis.call('HGET', KEYS[pass + 1], ARGV[i])
+    if (now and string.match(now, '^%d+') or '0') ~= ARGV[i + 1] then
+      return {'conflict', string.format('%.0f', seq), newer}
+    end
+    i = i + 2
+  end
+end
+if ARGV[12] == '' then return {'valid', string.format('%.0f', seq), newer} end
+seq = string.format('%.0f', seq + 1)
+for pass = 1, 3 do
+  local count = tonumber(ARGV[i])
+  i = i + 1
+  for _ = 1, count do
+    if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[pass + 1], ARGV[i])
+    elseif pass == 1 then redis.call('HSET', KEYS[2], ARGV[i], seq .. ' ' .. ARGV[i + 1])
+    elseif pass == 2 then redis.call('HSET', KEYS[3], ARGV[i], seq)
+    else redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+    i = i + 2
+  end
+end
+local count = tonumber(ARGV[i])
+if count > 0 then
+  local id = redis.call('HINCRBY', KEYS[1], 'history', count) - count
+  for one = 1, count do
+    redis.call('XADD', KEYS[6], string.format('%.0f-0', id + one), 'e', ARGV[i + one])
+  end
+end
+redis.call('HSET', KEYS[1], 'seq', seq, 'written_at', ARGV[9])
+if ARGV[10] == '1' then redis.call('HSET', KEYS[1], 'watchdog', ARGV[11]) end
+redis.call('XADD', KEYS[5], seq .. '-0', 't', ARGV[5], 'b', ARGV[12])
+local message = seq .. ' ' .. ARGV[5] .. ' ' .. ARGV[2]
+if #ARGV[12] <= 262144 then message = message .. ' ' .. ARGV[12] end
+redis.call('PUBLISH', ARGV[8], message)
+return {'committed', seq, newer}
+"""
+
+BEAT = """
+-- KEYS meta lease watchdog
+-- ARGV sidecar lease-ms
+local holder = redis.call('GET', KEYS[2])
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema')
+if holder == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2])
+elseif not holder and meta[1] then
+  redis.call('HINCRBY', KEYS[1], 'term', 1)
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  holder = ARGV[1]
+end
+local time = redis.call('TIME')
+local term = redis.call('HGET', KEYS[1], 'term') or '0'
+local heard = redis.call('HMGET', KEYS[3], 'alertname', 'firing', 'resolved')
+return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term,
+  heard[1] or '', heard[2] or '', heard[3] or ''}
+"""
+
+WATCHDOG = """
+-- KEYS watchdog
+-- ARGV alertname firing|resolved
+if redis.call('HGET', KEYS[1], 'alertname') ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'alertname', ARGV[1], ARGV[2], time[1] .. '.' .. string.format('%06d', time[2]))
+return 'OK'
+"""
+
+RELEASE = """
+-- KEYS lease
+-- ARGV sidecar
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 'OK'
+"""
+
+LOAD = """
+-- KEYS meta scopes sources tombstones log
+-- ARGV schema new-epoch tokens
+if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
+  redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
+end
+local function text(key) return table.concat(redis.call('HGETALL', key), '\\n') end
+local tokens = {}
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', ARGV[3])) do
+  tokens[#tokens + 1] = string.match(entry[1], '^%d+')
+  tokens[#tokens + 1] = entry[2][2]
+end
+return {text(KEYS[1]), text(KEYS[2]), text(KEYS[3]), text(KEYS[4]), table.concat(tokens, '\\n')}
+"""
+
+
+def digest(script: str) -> str:
+    """The name by which Redis knows ``script`` once it has run."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

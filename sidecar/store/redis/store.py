@@ -1,0 +1,395 @@
+"""The store on Redis, which the sidecars of a fleet share.
+
+A commit is one script call: it checks the versions that the decision read, writes, appends to the log and
+publishes. Other sidecars follow the published messages. A message may be lost, so the log is the truth: a gap
+in the numbers of the commits, a new connection or the heartbeat make a sidecar read the log.
+
+Theory of time travel. Every commit has a number and a random token. A store that lost commits has a lower
+number than a sidecar has applied, or another token at that number, or another epoch. Each commit and each
+heartbeat checks this, so a sidecar never decides on commits that the store does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sidecar.store.base import (
+    Batch,
+    Change,
+    CommitResult,
+    Committed,
+    Conflict,
+    FleetStatus,
+    Outdated,
+    Position,
+    StoredState,
+    StoreError,
+    StoreUnavailable,
+    WatchdogHeard,
+)
+from sidecar.store.entries import HistoryEntry, HistoryQuery
+from sidecar.store.json_values import encode
+from sidecar.store.last_known import load_last_known, save_last_known
+
+from . import scripts
+from .check import check_server
+from .connection import RedisConnection, execute
+from .history import RedisHistory
+from .keys import RedisKeys
+from .log import RedisLog
+from .records import SCHEMA, RecordTexts, entry_texts, to_text
+from .settings import RedisSettings
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECS = 8.0
+"""The leader's lease. Another sidecar takes it over within this time and one heartbeat."""
+
+BEAT_SECS = 2.5
+_PAGE = 500
+_TOKENS = 5_000
+_TRIM_SECS = 60.0
+_MAX_LOG = 20_000
+"""Commits that the log keeps. A sidecar that missed more loads the state again."""
+
+_VERSION_BITS = 12
+_GOOD_ROUND_TRIP_SECS = 0.25
+
+
+class RedisStore:
+    """A `SharedStore` on Redis.
+
+    Args:
+        settings: the settings.
+
+    Attributes:
+        status: what is known about the fleet.
+        on_status: called when the status changed.
+        on_time: called with the time of Redis, seconds since the epoch.
+
+    Raises:
+        ValueError: the address is not valid.
+    """
+
+    beat_secs = BEAT_SECS
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self.status = FleetStatus(sidecar_id=f"{os.uname().nodename}-{uuid4().hex[:8]}")
+        self.on_status: Callable[[], None] = lambda: None
+        self.on_time: Callable[[float], None] = lambda _: None
+        self._settings = settings
+        self._connection = RedisConnection(settings)
+        self._keys = RedisKeys(settings.prefix)
+        self._texts = RecordTexts()
+        self._history = RedisHistory(self._connection, self._keys, settings)
+        self._number = random.getrandbits(_VERSION_BITS)  # tells snapshots of sidecars apart; no secret
+        self._schema = SCHEMA
+        self._epoch = ""
+        self._log = RedisLog(self._connection, self._keys, self._texts, self.status)
+        self._lease_until = 0.0
+        self._trim_at = 0.0
+        self._loaded = False
+        self._saving: asyncio.Future[None] | None = None
+
+    # -- loading -----------------------------------------------------------------------------------
+
+    async def load(self, now: float) -> StoredState:
+        """Load the state from Redis; at the start from the last known file, if Redis cannot be reached.
+
+        Raises:
+            StoreError: Redis cannot be used, and there is no last known state.
+        """
+        try:
+            if not self._loaded:
+                await self._check()
+                await self.beat()
+            stored = await self._load()
+        except StoreUnavailable as error:
+            self._down(error)
+            last = None
+            if not self._loaded and self._settings.last_known_file:
+                path = Path(self._settings.last_known_file)
+                last = await asyncio.get_running_loop().run_in_executor(None, load_last_known, path)
+            if last is None:
+                raise
+            stored = last
+        self._loaded = True
+        version = (int(now * 1000) << _VERSION_BITS) + self._number
+        return replace(stored, version=version, version_step=1 << _VERSION_BITS)
+
+    async def _check(self) -> None:
+        report = await check_server(self._connection, self._settings)
+        if report.problem:
+            raise StoreError(f"store: {report.problem}")
+        for warning in report.warnings:
+            logger.warning("store_less_durable", extra={"fields": {"why": warning}})
+
+    async def _load(self) -> StoredState:
+        keys = self._keys
+        texts = await self._connection.run(
+            scripts.LOAD,
+            [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log],
+            [SCHEMA, uuid4().hex, _TOKENS],
+        )
+        try:
+            stored = await asyncio.get_running_loop().run_in_executor(None, self._texts.state_of, texts)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"store: Redis {self._connection.address} has data under {self._settings.prefix!r} that is "
+                f"not of this program: {error}: use another redis.prefix"
+            ) from error
+        self._epoch = stored.position.epoch
+        self.status.known_seq = stored.position.seq
+        return stored
+
+    # -- committing --------------------------------------------------------------------------------
+
+    async def commit(self, batch: Batch) -> CommitResult:
+        """Store ``batch`` if the versions that it read are current.
+
+        Raises:
+            StoreUnavailable: it is not known to be stored.
+        """
+        args = self._commit_args(batch)
+        keys = self._keys
+        names = [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log, keys.history, keys.lease]
+        try:
+            answer = await self._connection.run(scripts.COMMIT, names, args)
+            if self._settings.wait_replicas and answer[0] == b"committed":
+                await self._wait_for_replicas()
+        except StoreUnavailable as error:
+            self._down(error)
+            raise
+        return await self._result_of(batch, answer)
+
+    def _commit_args(self, batch: Batch) -> list[str | int]:
+        body, records = self._texts.body_of(batch) if batch.writes else ("", {})
+        entries = entry_texts(batch)
+        position, watchdog = batch.position, batch.seen_watchdog
+        args: list[str | int] = [
+            SCHEMA, position.epoch, position.seq, position.token, batch.token, self.status.sidecar_id,
+            "" if batch.term is None else batch.term, self._keys.channel, repr(batch.at),
+            "0" if watchdog is None else "1", watchdog or "", body,
+        ]  # fmt: skip
+        for versions in (batch.read.scopes, batch.read.sources):
+            args.append(len(versions))
+            for key, version in versions.items():
+                args += [key, version]
+        tombstones = {
+            source: "" if one is None else to_text(encode(one)) for source, one in batch.tombstones.items()
+        }
+        sources = {source: "1" if present else "" for source, present in batch.sources.items()}
+        for texts in (records, sources, tombstones):
+            args.append(len(texts))
+            for key, text in texts.items():
+                args += [key, text]
+        return [*args, len(entries), *entries]
+
+    async def _wait_for_replicas(self) -> None:
+        wanted = self._settings.wait_replicas
+        millis = int(self._settings.timeout_secs * 500)
+
+        async def wait(client: Any) -> int:  # noqa: ANN401
+            # WAIT goes by the writes of its own connection, so it follows a write there.
+            pipeline = client.pipeline(transaction=False)
+            pipeline.hset(self._keys.meta, "waited", self.status.sidecar_id)
+            pipeline.execute_command("WAIT", wanted, millis)
+            return int((await pipeline.execute())[1])
+
+        confirmed = await self._connection.call(wait)
+        if confirmed < wanted:
+            raise StoreUnavailable(
+                f"Redis {self._connection.address}: {confirmed} of {wanted} replicas confirmed the command "
+                "(redis.wait_replicas): it may be lost"
+            )
+
+    async def _result_of(self, batch: Batch, answer: list[Any]) -> CommitResult:
+        match answer[0]:
+            case b"committed" | b"valid":
+                seq = int(answer[1])
+                newer = self._log.changes_of(batch.position.epoch, answer[2])
+                until = seq - 1 if answer[0] == b"committed" else batch.position.seq
+                at = newer[-1].position if newer else batch.position
+                while at.seq < until:
+                    page = await self._log.read(at)
+                    if isinstance(page, Outdated) or not page:
+                        # The controller finds the gap, and loads the state.
+                        break
+                    newer += page
+                    at = newer[-1].position
+                if answer[0] == b"valid":
+                    return Committed(batch.position)
+                self.status.known_seq = max(self.status.known_seq, seq)
+                earlier = tuple(change for change in newer if change.position.seq < seq)
+                return Committed(Position(batch.position.epoch, seq, batch.token), earlier)
+            case b"conflict":
+                newer = self._log.changes_of(batch.position.epoch, answer[2])
+                if not newer:
+                    # The versions differ, but there is no commit that says why.
+                    return Outdated(went_back=False)
+                return Conflict(tuple(newer))
+            case b"trimmed":
+                return Outdated(went_back=False)
+            case b"back":
+                return Outdated(went_back=True)
+            case b"schema":
+                raise StoreUnavailable(
+                    f"the records in Redis have schema {answer[1].decode()}, this sidecar writes "
+                    f"{SCHEMA}: update it"
+                )
+        raise StoreUnavailable("another sidecar is the leader now: its command is not applied")
+
+    # -- following ---------------------------------------------------------------------------------
+
+    def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+        """The commits after ``position``, in their order; see `SharedStore`."""
+        return self._log.follow(position)
+
+    # -- heartbeat ---------------------------------------------------------------------------------
+
+    async def beat(self) -> None:
+        """Renew or take the lease, read the time, and find out whether commits were missed."""
+        began = time.monotonic()
+        try:
+            answer = await self._connection.run(
+                scripts.BEAT,
+                [self._keys.meta, self._keys.lease, self._keys.watchdog],
+                [self.status.sidecar_id, int(LEASE_SECS * 1000)],
+            )
+        except (StoreUnavailable, StoreError) as error:
+            self._down(error)
+            if not self._loaded:
+                raise
+            return
+        ended = time.monotonic()
+        seconds, micros, epoch, seq, holder, term, *heard = answer
+        if ended - began <= _GOOD_ROUND_TRIP_SECS:
+            now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
+            self.status.clock_offset_secs = now - time.time()
+            self.on_time(now)
+        status = self.status
+        status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
+        before = (status.up, status.leader, status.leader_id, status.term)
+        status.up, status.error = True, ""
+        status.leader_id, status.term = holder.decode(), int(term)
+        status.leader = status.leader_id == status.sidecar_id
+        self._lease_until = began + LEASE_SECS
+        if epoch.decode() != self._epoch or int(seq) != status.known_seq:
+            status.known_seq = int(seq)
+            self._log.behind.set()
+        if before != (status.up, status.leader, status.leader_id, status.term):
+            self.on_status()
+        if status.leader and began >= self._trim_at:
+            self._trim_at = began + _TRIM_SECS
+            await self._trim()
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
+        word = "firing" if firing else "resolved"
+        await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], [alertname, word])
+
+    async def _trim(self) -> None:
+        async def trim(client: Any) -> None:  # noqa: ANN401 - redis-py has no types for it
+            await execute(client, "XTRIM", self._keys.log, "MAXLEN", "~", _MAX_LOG)
+
+        try:
+            await self._connection.call(trim)
+            await self._history.trim(self.status.now())
+        except StoreUnavailable as error:
+            logger.warning("trim_failed", extra={"fields": {"error": str(error)}})
+
+    def _down(self, error: Exception) -> None:
+        self.status.error = str(error)
+        changed = self.status.up
+        self.status.up = False
+        if self.status.leader and time.monotonic() > self._lease_until:
+            self.status.leader, changed = False, True
+        if changed and self._loaded:
+            self.on_status()
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
+        return await self._history.read(query)
+
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
+        return await self._history.read_after(after_id, limit)
+
+    async def load_positions(self) -> dict[str, str]:
+        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+
+        async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
+            return await client.hgetall(self._keys.positions)
+
+        return {key.decode(): text.decode() for key, text in (await self._connection.call(read)).items()}
+
+    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
+        """Store how far readers of the history have come; None: the reader is gone.
+
+        Raises:
+            StoreUnavailable: it is not known to be stored.
+        """
+
+        async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
+            pipeline = client.pipeline(transaction=True)
+            for reader, text in positions.items():
+                if text is None:
+                    pipeline.hdel(self._keys.positions, reader)
+                else:
+                    pipeline.hset(self._keys.positions, reader, text)
+            await pipeline.execute()
+
+        if positions:
+            await self._connection.call(write)
+
+    async def append_history(self, entries: list[HistoryEntry]) -> None:
+        """Append ``entries`` of another store, oldest first. Raises `StoreUnavailable`."""
+        for first in range(0, len(entries), _PAGE):
+            await self._history.append(entries[first : first + _PAGE])
+
+    def keep_last_known(self, state: StoredState) -> None:
+        """Write the last known file, in a thread. While it is being written, this does nothing."""
+        path = self._settings.last_known_file
+        if path and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.get_running_loop().run_in_executor(None, self._save, Path(path), state)
+
+    def _save(self, path: Path, state: StoredState) -> None:
+        try:
+            save_last_known(path, state)
+        except OSError as error:
+            fields = {"file": str(path), "error": str(error)}
+            logger.warning("last_known_not_written", extra={"fields": fields})
+
+    async def close(self) -> None:
+        """Give the lease back, and close the connections."""
+        if self.status.leader and self.status.up:
+            try:
+                await self._connection.run(scripts.RELEASE, [self._keys.lease], [self.status.sidecar_id])
+            except StoreUnavailable as error:
+                logger.debug("release_failed", extra={"fields": {"error": str(error)}})
+        if self._saving is not None:
+            await self._saving
+        await self._connection.close()
+
+
+def _heard(texts: list[bytes], now: float, known_at: float) -> WatchdogHeard | None:
+    alertname, firing, resolved = (text.decode() for text in texts)
+    if not alertname:
+        return None
+    return WatchdogHeard(
+        alertname,
+        max(0.0, now - float(firing)) if firing else None,
+        max(0.0, now - float(resolved)) if resolved else None,
+        known_at,
+    )

@@ -1,0 +1,86 @@
+"""Starts a real Redis."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+from .process import Process, eventually, free_port, program
+
+
+class RedisServer(Process):
+    """A running Redis. By default it keeps every acknowledged command.
+
+    Args:
+        options: options of the config, by name.
+        port: its port; 0: any free one.
+        folder: its working folder; None: a temporary one.
+    """
+
+    def __init__(
+        self, options: dict[str, str] | None = None, port: int = 0, folder: Path | None = None
+    ) -> None:
+        self._dir = tempfile.TemporaryDirectory(prefix="redis-")
+        self.folder = folder or Path(self._dir.name)
+        self.port = port or free_port()
+        settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "logfile": "redis.log",
+            **(options or {}),
+        }
+        path = self.folder / "redis.conf"
+        path.write_text("".join(f"{key} {value or chr(34) * 2}\n" for key, value in settings.items()))
+        self.url = f"redis://127.0.0.1:{self.port}"
+        super().__init__([program("redis-server"), str(path)], self.folder)
+
+    def __enter__(self) -> Self:
+        self.wait_ready()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._popen.send_signal(signal.SIGCONT)
+        super().__exit__(*exc)
+        self._dir.cleanup()
+
+    def wait_ready(self) -> None:
+        eventually(lambda: self.cli("ping").startswith(("PONG", "NOAUTH")), "redis answers")
+
+    def restart(self) -> None:
+        """Start it again after it was killed."""
+        self.start()
+        self.wait_ready()
+
+    def wipe(self) -> None:
+        """Delete the files of a stopped Redis."""
+        for path in (*self.folder.glob("appendonlydir/*"), *self.folder.glob("*.rdb")):
+            path.unlink()
+
+    def cli(self, *args: str) -> str:
+        """The answer to a command."""
+        command = [program("redis-cli"), "-p", str(self.port), *args]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+
+    def suspend(self) -> None:
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._popen.send_signal(signal.SIGCONT)
+
+
+def wait_equal(read, what: str, timeout: float = 30.0) -> object:
+    """Wait until all values that ``read`` returns are equal, and return that value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        values = read()
+        if all(value == values[0] for value in values):
+            return values[0]
+        assert time.monotonic() < deadline, f"{what} differ: {values}"
+        time.sleep(0.05)

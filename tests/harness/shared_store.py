@@ -1,0 +1,222 @@
+"""A store in memory that several controllers share: what Redis does, without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import count
+
+from sidecar.store import (
+    Batch,
+    Change,
+    CommitResult,
+    Committed,
+    Conflict,
+    FleetStatus,
+    HistoryEntry,
+    HistoryQuery,
+    MemoryStore,
+    Outdated,
+    Position,
+    StoredState,
+    StoreUnavailable,
+    Versions,
+)
+
+
+class SharedData:
+    """What is shared: one data set with its log of commits."""
+
+    def __init__(self) -> None:
+        self.epochs = count(1)
+        self.up = True
+        self.history = MemoryStore()
+        self.subscribers: list[SharedMemoryStore] = []
+        self.wipe()
+
+    def wipe(self) -> None:
+        self.epoch = f"epoch{next(self.epochs)}"
+        self.log: list[tuple[Change, Batch]] = []
+        self.trimmed = 0
+        self.records, self.tombstones = {}, {}
+        self.scopes: dict[str, int] = {}
+        self.sources: dict[str, int] = {}
+        self.offers = {}
+        self.seen_watchdog = ""
+
+    def go_back(self, commits: int) -> None:
+        """Lose the last ``commits`` commits."""
+        keep = self.log[: max(0, len(self.log) - commits)]
+        epoch, trimmed = self.epoch, min(self.trimmed, len(keep))
+        self.wipe()
+        self.epoch, self.trimmed = epoch, trimmed
+        for change, batch in keep:
+            self._write(change, batch)
+
+    @property
+    def position(self) -> Position:
+        return self.log[-1][0].position if self.log else Position(self.epoch, 0, "")
+
+    def after(self, position: Position) -> list[Change] | Outdated:
+        """The commits after ``position``."""
+        if position.epoch != self.epoch or position.seq > len(self.log):
+            return Outdated(went_back=True)
+        if position.seq < self.trimmed:
+            return Outdated(went_back=False)
+        if position.seq and self.log[position.seq - 1][0].position.token != position.token:
+            return Outdated(went_back=True)
+        return [change for change, _ in self.log[position.seq :]]
+
+    def commit(self, batch: Batch) -> CommitResult:
+        newer = self.after(batch.position)
+        if isinstance(newer, Outdated):
+            return newer
+        current = all(self.scopes.get(one, 0) == version for one, version in batch.read.scopes.items())
+        current &= all(self.sources.get(one, 0) == version for one, version in batch.read.sources.items())
+        if not current:
+            return Conflict(tuple(newer))
+        if not batch.writes:
+            return Committed(batch.position)
+        position = Position(self.epoch, len(self.log) + 1, batch.token)
+        change = Change(
+            position,
+            dict(batch.records),
+            dict(batch.tombstones),
+            dict(batch.sources),
+            batch.ended,
+            batch.at,
+            batch.seen_watchdog,
+            dict(batch.offers),
+        )
+        self._write(change, batch)
+        for one in self.subscribers:
+            one.receive(change)
+        return Committed(position, tuple(newer))
+
+    def _write(self, change: Change, batch: Batch) -> None:
+        self.log.append((change, batch))
+        seq = change.position.seq
+        for scope, record in change.records.items():
+            self.offers.pop(scope, None)
+            if record is None:
+                self.records.pop(scope, None)
+                self.scopes.pop(scope, None)
+            else:
+                self.records[scope] = record
+                self.scopes[scope] = seq
+        self.offers |= change.offers
+        for source, present in change.sources.items():
+            if present:
+                self.sources[source] = seq
+            else:
+                self.sources.pop(source, None)
+        for source, tombstone in change.tombstones.items():
+            self.tombstones.pop(source, None)
+            if tombstone is not None:
+                self.tombstones[source] = tombstone
+        if change.seen_watchdog is not None:
+            self.seen_watchdog = change.seen_watchdog
+
+
+class SharedMemoryStore:
+    """One sidecar's connection to the shared data. The test decides what of the messages arrives."""
+
+    def __init__(self, data: SharedData, number: int) -> None:
+        self.data = data
+        self.number = number
+        self.status = FleetStatus(sidecar_id=f"sidecar-{number}")
+        self.on_status = lambda: None
+        self.inbox: list[Change] = []
+        self.held = False
+        self.filled = asyncio.Event()
+        self.delay = 0.0
+        self.last_known: StoredState | None = None
+        data.subscribers.append(self)
+
+    def receive(self, change: Change) -> None:
+        self.inbox.append(change)
+        self.filled.set()
+
+    def check(self) -> None:
+        """The heartbeat: whether the data can be reached, and whether a commit was missed."""
+        if self.status.up != self.data.up:
+            self.status.up = self.data.up
+            self.status.error = "" if self.data.up else "the store is down"
+            self.on_status()
+        self.filled.set()
+
+    beat_secs = 1.0
+
+    async def beat(self) -> None:
+        self.check()
+
+    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+        """There is no watchdog."""
+
+    async def load(self, now: float) -> StoredState:
+        if not self.data.up:
+            raise StoreUnavailable("the store is down")
+        data = self.data
+        return StoredState(
+            dict(data.records),
+            dict(data.tombstones),
+            (int(now * 1000) << 12) + self.number,
+            None,
+            data.seen_watchdog,
+            1 << 12,
+            data.position,
+            Versions(dict(data.scopes), dict(data.sources)),
+            dict(data.offers),
+            {change.position.seq: change.position.token for change, _ in data.log},
+        )
+
+    async def commit(self, batch: Batch) -> CommitResult:
+        await asyncio.sleep(self.delay)
+        if not self.data.up:
+            self.check()
+            raise StoreUnavailable("the store is down")
+        result = self.data.commit(batch)
+        if isinstance(result, Committed) and batch.writes:
+            await self.data.history.commit(replace(batch))
+        await asyncio.sleep(self.delay)
+        return result
+
+    async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+        self.inbox.clear()
+        self.filled.set()
+        while True:
+            await self.filled.wait()
+            self.filled.clear()
+            if self.held or not self.data.up:
+                continue
+            inbox, self.inbox = self.inbox, []
+            wanted = [(position.epoch, position.seq + 1 + number) for number in range(len(inbox))]
+            if not inbox or [(one.position.epoch, one.position.seq) for one in inbox] != wanted:
+                # Something was missed, or is already known: the log has everything.
+                newer = self.data.after(position)
+                if isinstance(newer, Outdated):
+                    yield newer
+                    return
+                inbox = newer
+            for change in inbox:
+                yield change
+                position = change.position
+
+    def keep_last_known(self, state: StoredState) -> None:
+        self.last_known = state
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        return await self.data.history.history(query)
+
+    async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
+        return await self.data.history.history_after(after_id, limit)
+
+    async def load_positions(self) -> dict[str, str]:
+        return await self.data.history.load_positions()
+
+    async def save_positions(self, positions) -> None:
+        await self.data.history.save_positions(positions)
+
+    async def close(self) -> None:
+        self.data.subscribers.remove(self)

@@ -1,0 +1,183 @@
+"""Restrictions, priorities and trials of a running sidecar."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from harness.process import eventually
+from harness.sidecar import Sidecar
+from sidecar.client import Gate, InferencePaused
+
+
+@pytest.fixture(scope="module")
+def sidecar() -> Iterator[Sidecar]:
+    policies = [
+        {"match": "slow", "restrict": {"concerned": 20, "distressed": 2}},
+        {"match": "few", "restrict": {"concerned": 0.5}},
+        {"match": "both", "pause_on_distressed": True, "restrict": {"concerned": 50}},
+        {
+            "match": "trial",
+            "pause_on_distressed": True,
+            "resume_trial": {"requests": 2, "secs": 60},
+        },
+    ]
+    with Sidecar({"policies": policies}) as own:
+        yield own
+
+
+def test_the_state_decides_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar) -> None:
+    sidecar.claim("slow", "concerned", reason="many wait")
+    inside = sidecar.get("/v1/gate/slow/x").json()
+    assert (inside["gate"], inside["admit_per_sec"], inside["held_by"]) == ("restricted", 20, "slow")
+    assert inside["reason"] == "many wait"
+    assert sidecar.get("/v1/watch/slow").json()["admit_per_sec"] == 20
+    assert 'wellbeing_admit_per_second{scope="slow"} 20.0' in sidecar.get("/metrics").text
+    sidecar.claim("slow", "distressed")
+    assert sidecar.get("/v1/status/slow").json()["admit_per_sec"] == 2
+    sidecar.claim("slow", "healthy")
+    after = sidecar.get("/v1/status/slow").json()
+    assert (after["gate"], after["admit_per_sec"], after["reason"]) == ("open", None, None)
+    assert 'wellbeing_admit_per_second{scope="slow"}' not in sidecar.get("/metrics").text
+    entries = sidecar.get("/v1/history/slow?kind=restriction").json()["entries"]
+    assert [(one["from"], one["to"]) for one in entries] == [
+        ("2 per second", "unrestricted"),
+        ("20 per second", "2 per second"),
+        ("unrestricted", "20 per second"),
+    ]
+
+
+@pytest.mark.parametrize("slow_path", [False, True])
+def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar, slow_path: bool) -> None:
+    scope = f"few/{slow_path}"
+    sidecar.claim("few", "concerned")
+    # A body makes the fast path hand the connection over.
+    body = {"data": b"x"} if slow_path else {}
+    before = sidecar.counters("few")
+    answers = [requests.get(f"{sidecar.url}/v1/gate/{scope}?wait=0", **body).status_code for _ in range(4)]
+    assert answers.count(503) >= 3
+    refused = requests.get(f"{sidecar.url}/v1/gate/{scope}?wait=0.05", **body)
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "/problems/inference-paused"
+    assert refused.json()["gate"] == "restricted"
+    admitted = requests.get(f"{sidecar.url}/v1/gate/{scope}?wait=10", **body)
+    assert (admitted.status_code, admitted.json()["gate"]) == (200, "restricted")
+    after = sidecar.counters("few")
+    ended = sum(after[f"requests_{name}"] - before[f"requests_{name}"] for name in ("waited", "timed_out"))
+    assert after["requests_blocked"] - before["requests_blocked"] == ended
+    assert after["requests_waited"] - before["requests_waited"] == 1
+    sidecar.claim("few", "healthy")
+
+
+def test_a_pause_goes_before_a_restriction(sidecar: Sidecar) -> None:
+    sidecar.claim("both", "distressed")
+    assert sidecar.get("/v1/status/both").json()["gate"] == "closed"
+    sidecar.resume("both")
+    # The state is still distressed, and the operator lifted the hold.
+    after = sidecar.get("/v1/status/both").json()
+    assert (after["gate"], after["admit_per_sec"]) == ("restricted", 50)
+    sidecar.claim("both", "healthy")
+
+
+@pytest.mark.parametrize("value", ["10", "-1", "", "5.0", "high", "٣"])
+def test_a_priority_is_0_to_9(sidecar: Sidecar, value: str) -> None:
+    refused = sidecar.get("/v1/gate/slow", params={"priority": value})
+    assert refused.status_code == 400
+    assert "priority: must be a whole number from 0 to 9" in refused.json()["detail"]
+    if value and value.isascii():
+        refused = sidecar.get("/v1/gate/slow", headers={"Wellbeing-Priority": value})
+        assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "client=a",
+        "client=a&waiting=",
+        "client=a&waiting=10:1",
+        "client=a&waiting=5:0",
+        "client=+&waiting=5:1",
+    ],
+)
+def test_admit_says_what_is_wrong(sidecar: Sidecar, query: str) -> None:
+    refused = sidecar.get(f"/v1/admit/slow?{query}")
+    assert refused.status_code == 400
+    assert refused.json()["type"] == "/problems/invalid-parameter"
+
+
+def test_admit_gives_all_at_an_open_gate_and_none_at_a_closed_one(sidecar: Sidecar) -> None:
+    asked = "/v1/admit/one?client=a&waiting=5:7,9:2"
+    assert sidecar.get(asked).json() == {"admitted": 9, "share_per_sec": 0.0, "trial": None}
+    sidecar.pause("one")
+    assert sidecar.get(asked).json()["admitted"] == 0
+    sidecar.resume("one")
+
+
+def test_a_client_follows_a_restriction_and_its_end(sidecar: Sidecar) -> None:
+    sidecar.claim("slow", "concerned")
+    passed: list[float] = []
+    with Gate(sidecar.url, scope="slow", report_secs=0.2) as gate:
+        for _ in range(20):
+            with contextlib.suppress(InferencePaused):
+                gate.wait(0.0)
+        assert gate.counts["timed_out"] >= 10
+
+        def work() -> None:
+            gate.wait(30)
+            passed.append(time.monotonic())
+
+        threads = [threading.Thread(target=work) for _ in range(30)]
+        for thread in threads:
+            thread.start()
+        began = time.monotonic()
+        for thread in threads[:20]:
+            thread.join()
+        # 20 a second, and the burst of two.
+        while len(passed) < 20:
+            time.sleep(0.01)
+        assert sorted(passed)[19] - began >= 0.7
+        sidecar.claim("slow", "healthy")
+        for thread in threads:
+            thread.join()
+        gate.wait(5)
+    assert len(passed) == 30
+
+
+def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back(sidecar: Sidecar) -> None:
+    def outcome(gate: Gate, *, good: bool) -> None:
+        with gate.admitted(20) as request:
+            if not good:
+                request.failed()
+
+    with Gate(sidecar.url, scope="trial", report_secs=0.2) as gate:
+        gate.wait(5)
+        sidecar.claim("trial", "distressed", reason="stuck")
+        eventually(lambda: not gate.is_open, "the state is known")
+        sidecar.claim("trial", "healthy")
+        status = sidecar.get("/v1/status/trial").json()
+        assert (status["gate"], status["admit_per_sec"]) == ("restricted", None)
+        assert status["trial"]["requests"] == 2
+        outcome(gate, good=False)
+        eventually(lambda: sidecar.get("/v1/status/trial").json()["gate"] == "closed", "the state is known")
+        hold = sidecar.get("/v1/status/trial").json()["holds"][0]
+        assert (hold["kind"], hold["reason"]) == ("auto", "stuck")
+        newest = sidecar.get("/v1/history/trial?kind=pause").json()["entries"][0]
+        assert newest["cause"] == "trial_failed"
+        # News: another pause, and another recovery.
+        sidecar.claim("trial", "distressed", reason="stuck again")
+        sidecar.claim("trial", "healthy")
+        outcome(gate, good=True)
+        outcome(gate, good=True)
+        eventually(lambda: sidecar.get("/v1/status/trial").json()["gate"] == "open", "the state is known")
+        eventually(lambda: gate.is_open, "the state is known")
+        counts = gate.counts
+        assert (counts["succeeded"], counts["failed"]) == (2, 1)
+    metrics = sidecar.get("/metrics").text
+    assert 'wellbeing_admitted_total{outcome="failed",scope="trial"} 1.0' in metrics
+    assert 'wellbeing_pauses_total{cause="trial_failed",scope="trial"} 1.0' in metrics

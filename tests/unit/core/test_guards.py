@@ -1,0 +1,97 @@
+"""Guards of the policy: shares of paused scopes, a resume by an operator, time intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.config.time_intervals import parse_time_interval
+from sidecar.core.commands import AlertFired, ClaimState, Command, Expire, ReceiveAlerts, Resume
+from sidecar.core.model import CoreState
+from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.scope_update import next_deadline
+from sidecar.core.state import WellbeingState
+from sidecar.core.transaction import Transaction
+from sidecar.core.values import AdviceCause, ScopeRecord
+
+D, H = WellbeingState.DISTRESSED, WellbeingState.HEALTHY
+
+
+class Scopes:
+    def __init__(self, **policy: Any) -> None:
+        self.policy = Policy(pause_on_distressed=True, **policy)
+        self.state = CoreState(PolicyTable(self.policy))
+
+    def do(self, command: Command, now: float = 0.0) -> None:
+        transaction = Transaction(self.state)
+        transaction.apply_command(command, now)
+        self.state.apply(transaction)
+
+    def claim(self, scope: str, state: WellbeingState = D, now: float = 0.0) -> ScopeRecord:
+        self.do(ClaimState(scope, "agent:x", state, "bad"), now)
+        return self.state.records[scope]
+
+    def paused(self) -> set[str]:
+        return {scope for scope, record in self.state.records.items() if record.hold is not None}
+
+
+def test_of_the_scopes_inside_at_most_the_share_is_paused_and_the_reason_says_so() -> None:
+    scopes = Scopes(max_paused_share=0.5)
+    for name in "abcd":
+        scopes.claim(f"team/{name}", H)
+    for name in "abcd":
+        scopes.claim(f"team/{name}")
+    assert scopes.paused() == {"team/a", "team/b"}
+    advice = scopes.state.records["team/c"].advice
+    assert advice.advised is AdviceCause.PAUSED_SHARE
+    assert advice.reason == "bad (advised only: 2 of 4 scopes in team are paused, max_paused_share is 0.5)"
+    assert scopes.claim("other/x").hold is not None, "other scopes are not concerned"
+
+
+def test_a_wrong_rule_that_fires_for_all_in_one_notification_pauses_the_share_only() -> None:
+    scopes = Scopes(max_paused_share=0.34)
+    alerts = tuple(AlertFired(f"alert:{n}", f"fleet/pod-{n}", D, "wrong rule", 0.0, 1e6) for n in range(10))
+    scopes.do(ReceiveAlerts(alerts))
+    assert len(scopes.paused()) == 4
+
+
+def test_at_least_one_scope_may_be_paused_and_a_recovery_makes_room() -> None:
+    scopes = Scopes(max_paused_share=0.01)
+    for name in "abc":
+        scopes.claim(f"t/{name}", H)
+    assert scopes.claim("t/a").hold is not None
+    assert scopes.claim("t/b").hold is None
+    scopes.claim("t/a", H)
+    assert scopes.claim("t/c").hold is not None
+
+
+def test_a_recovery_lifts_no_hold_where_an_operator_has_to() -> None:
+    scopes = Scopes(resume="manual", max_pause_secs=0)
+    scopes.claim("a")
+    record = scopes.claim("a", H, 10)
+    assert (record.hold is not None, record.episode) == (True, None)
+    assert next_deadline(record, scopes.policy, 11.0) is None
+    scopes.do(Expire(("a",)), 1e6)
+    assert scopes.paused() == {"a"}
+    scopes.do(Resume("a", "op"), 1e6 + 1)
+    assert scopes.paused() == set()
+
+
+def test_in_a_mute_time_interval_holds_are_advised_and_become_pauses_when_it_ends() -> None:
+    night = parse_time_interval({"times": [{"start_time": "00:00", "end_time": "06:00"}]})
+    scopes = Scopes(mute_time_intervals=(night,), max_pause_secs=0)
+    record = scopes.claim("a", now=5 * 3600.0 + 59 * 60 + 30)
+    assert record.advice.advised is AdviceCause.MUTED
+    due = next_deadline(record, scopes.policy, 5 * 3600.0 + 59 * 60 + 30)
+    assert due == 6 * 3600
+    scopes.do(Expire(("a",)), due)
+    assert scopes.paused() == {"a"}
+
+
+def test_outside_of_the_active_time_intervals_a_standing_hold_becomes_advice() -> None:
+    day = parse_time_interval({"times": [{"start_time": "08:00", "end_time": "18:00"}]})
+    scopes = Scopes(active_time_intervals=(day,), max_pause_secs=0)
+    scopes.claim("a", now=17 * 3600.0)
+    assert scopes.paused() == {"a"}
+    scopes.do(Expire(("a",)), 18 * 3600.0)
+    assert scopes.paused() == set()
+    assert scopes.state.records["a"].advice is not None

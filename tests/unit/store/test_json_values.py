@@ -1,0 +1,50 @@
+"""Values become JSON and come back; what a newer version has added is written back as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from sidecar.core.state import WellbeingState
+from sidecar.core.values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
+from sidecar.store import Offer
+from sidecar.store.json_values import decode, encode
+from sidecar.store.redis.records import RecordTexts
+
+HOLD = Hold(HoldKind.MANUAL, "why", 1_800_000_000.123456, None, "me")
+RECORD = ScopeRecord(
+    state=WellbeingState.DISTRESSED,
+    signals={"alert:f": Signal("alert:f", WellbeingState.DISTRESSED, "\ud800 é", 1.5, 2.5, alertname="A")},
+    manual=HOLD,
+    episode=Episode(1.0, WellbeingState.DISTRESSED, frozenset({"a", "b"}), True, 2.0, LiftCause.MAX_PAUSE),
+)
+
+
+def test_a_record_survives_with_all_its_digits() -> None:
+    assert decode(ScopeRecord, json.loads(json.dumps(encode(RECORD)))) == RECORD
+
+
+def test_every_attribute_of_a_record_can_be_stored() -> None:
+    for kind in (ScopeRecord, Signal, Hold, Episode):
+        for field in dataclasses.fields(kind):
+            assert decode(kind, encode(_sample(kind))) is not None, field.name
+
+
+def _sample(kind: type) -> object:
+    found = {ScopeRecord: RECORD, Signal: RECORD.signals["alert:f"], Hold: HOLD, Episode: RECORD.episode}
+    return found[kind]
+
+
+def test_unknown_members_are_written_back() -> None:
+    texts = RecordTexts()
+    members = texts.members_of("team", RECORD, Offer("e", 5))
+    members["new"] = [1]
+    members["manual"]["colour"] = "red"
+    members["signals"]["alert:f"]["weight"] = 7
+    record, offer = texts.record_of("team", json.loads(json.dumps(members)))
+    assert record == RECORD
+    assert offer == Offer("e", 5)
+    again = texts.members_of("team", record, None)
+    assert again["new"] == [1]
+    assert again["manual"]["colour"] == "red"
+    assert again["signals"]["alert:f"]["weight"] == 7

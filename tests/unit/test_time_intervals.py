@@ -1,0 +1,113 @@
+"""Time intervals as in Alertmanager's documentation, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sidecar.config.time_intervals import InvalidTimeInterval, parse_time_interval
+
+
+def at(text: str, zone: str = "UTC") -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ({}, ["2024-02-29T12:00"], []),
+        (
+            {"times": [{"start_time": "06:00", "end_time": "23:59"}]},
+            ["2024-05-01T06:00", "2024-05-01T23:58"],
+            ["2024-05-01T05:59", "2024-05-01T23:59"],
+        ),
+        (
+            {
+                "times": [
+                    {"start_time": "17:00", "end_time": "24:00"},
+                    {"start_time": "00:00", "end_time": "08:00"},
+                ]
+            },
+            ["2024-05-01T23:59", "2024-05-02T00:00", "2024-05-02T07:59"],
+            ["2024-05-01T16:59", "2024-05-02T08:00"],
+        ),
+        # 2024-05-01 is a Wednesday.
+        (
+            {"weekdays": ["monday:wednesday", "saturday", "sunday"]},
+            ["2024-05-01T00:00", "2024-05-05T23:59"],
+            ["2024-05-02T00:00"],
+        ),
+        ({"weekdays": ["Monday:Friday"]}, ["2024-05-03T23:59"], ["2024-05-04T00:00"]),
+        (
+            {"days_of_month": ["1:5", "-3:-1"]},
+            ["2024-02-01T00:00", "2024-02-27T00:00", "2024-02-29T23:59"],
+            ["2024-02-06T00:00", "2024-02-26T23:59"],
+        ),
+        ({"days_of_month": ["1:31"]}, ["2023-02-28T00:00"], []),
+        ({"days_of_month": ["30:31"]}, ["2024-04-30T00:00"], ["2024-02-29T00:00"]),
+        ({"days_of_month": [-1]}, ["2023-02-28T12:00"], ["2024-02-28T12:00"]),
+        ({"days_of_month": ["-31:-29"]}, ["2024-01-01T00:00", "2024-02-01T00:00"], ["2024-04-03T00:00"]),
+        (
+            {"months": ["1:3", "may:august", "december"]},
+            ["2024-03-31T23:59", "2024-08-01T00:00", "2024-12-31T00:00"],
+            ["2024-04-01T00:00", "2024-09-01T00:00"],
+        ),
+        ({"years": ["2020:2022", "2030"]}, ["2022-12-31T23:59", "2030-01-01T00:00"], ["2023-01-01T00:00"]),
+        (
+            {"years": [2024], "weekdays": ["wednesday"]},
+            ["2024-05-01T00:00"],
+            ["2024-05-02T00:00", "2025-05-07T00:00"],
+        ),
+    ],
+)
+def test_the_documented_forms(interval: dict[str, Any], inside: list[str], outside: list[str]) -> None:
+    parsed = parse_time_interval(interval)
+    assert [text for text in inside if not parsed.contains(at(text))] == []
+    assert [text for text in outside if parsed.contains(at(text))] == []
+
+
+def test_a_location_counts_by_its_own_clock_summer_time_included() -> None:
+    business = {"times": [{"start_time": "09:00", "end_time": "17:00"}], "location": "Australia/Sydney"}
+    parsed = parse_time_interval(business)
+    assert parsed.contains(at("2024-01-15T09:00", "Australia/Sydney"))
+    assert parsed.contains(at("2024-07-15T16:59", "Australia/Sydney"))
+    assert parsed.contains(at("2024-01-14T22:00")), "UTC+11 in January"
+    assert not parsed.contains(at("2024-07-14T22:00")), "UTC+10 in July"
+
+
+@pytest.mark.parametrize(
+    ("interval", "why"),
+    [
+        ({"times": [{"start_time": "22:00", "end_time": "06:00"}]}, "split a range over midnight"),
+        ({"times": [{"start_time": "08:00", "end_time": "08:00"}]}, "is not before"),
+        ({"times": [{"start_time": "8:00", "end_time": "09:00"}]}, "HH:MM"),
+        ({"times": [{"start_time": "08:00", "end_time": "24:01"}]}, "HH:MM"),
+        ({"times": [{"start_time": 480, "end_time": "09:00"}]}, "HH:MM"),
+        ({"times": [{"start_time": "08:00"}]}, "start_time and end_time"),
+        ({"times": []}, "must be a list"),
+        ({"weekdays": ["friday:monday"]}, "the end is before the start"),
+        ({"weekdays": ["mon"]}, "must be one of sunday"),
+        ({"weekdays": "monday"}, "must be a list"),
+        ({"days_of_month": ["0"]}, "1 to 31"),
+        ({"days_of_month": ["32"]}, "1 to 31"),
+        ({"days_of_month": ["-1:5"]}, "the end must be negative"),
+        ({"days_of_month": ["5:1"]}, "the end is before the start"),
+        ({"days_of_month": ["-1:-3"]}, "the end is before the start"),
+        ({"days_of_month": ["30:-1"]}, "the end is before the start"),
+        ({"months": ["13"]}, "1 to 12"),
+        ({"months": ["august:may"]}, "the end is before the start"),
+        ({"years": ["2022:2020"]}, "the end is before the start"),
+        ({"years": ["x"]}, "whole number"),
+        ({"years": ["1:2:3"]}, "two joined by a colon"),
+        ({"location": "Mars/Olympus"}, "no such time zone"),
+        ({"location": "../etc/passwd"}, "no such time zone"),
+        ({"hours": []}, "no such key"),
+        ("monday", "must be a mapping"),
+    ],
+)
+def test_what_is_refused_says_why(interval: object, why: str) -> None:
+    with pytest.raises(InvalidTimeInterval, match=why):
+        parse_time_interval(interval)
