@@ -16,6 +16,11 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: real
+real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
+	PYTHON=$(BIN)/python tests/real/fetch-sources
+	$(BIN)/python -m pytest tests/real $(ARGS)
+
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
 

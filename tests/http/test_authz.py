@@ -14,6 +14,8 @@ import pytest
 from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar
+from sidecar.gates.admission import DEFAULT_PRIORITY
+from sidecar.web.gate.requests import GateRequest
 
 CLIENTS = ["POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]
 
@@ -112,6 +114,11 @@ def test_a_body_is_not_waited_for(authorizer: Sidecar, scope: str, header: str, 
             answer = connection.receive()
             assert (answer.status, answer.headers["connection"]) == (wanted, "close")
         authorizer.pause(scope)
+
+
+def test_a_client_cannot_raise_its_priority() -> None:
+    for target in (b"/v1/authz/a/-/x", b"/v1/authz/a"):
+        assert GateRequest.parse(target, None, None, b"9").priority == DEFAULT_PRIORITY
 
 
 def test_a_large_body_is_skipped_while_its_request_waits(authorizer: Sidecar) -> None:

@@ -158,7 +158,7 @@ class GateFastPath:
             if plan is not None:
                 return plan
         try:
-            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents), seen.priority)
+            request = GateRequest.parse(target, None, parse_traceparent(seen.traceparents))
         except Problem:
             return None
         role = Role.WORKER

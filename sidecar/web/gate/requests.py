@@ -79,8 +79,8 @@ class GateRequest:
             self.scope = _scope(scope)
             self.wait = None
             self.deny_status = _deny_status(deny_status)
-            # The header is that of the proxy's client: a mistake in it must not refuse the request.
-            self.priority = _priority(None, priority if priority in _PRIORITY_TEXTS else None)
+            # The header is that of the proxy's client.
+            self.priority = DEFAULT_PRIORITY
             return
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
