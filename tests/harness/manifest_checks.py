@@ -29,7 +29,10 @@ from .kubernetes import (
 ENGINES = {"vllm"}
 """Containers with a third-party image, which may write anywhere."""
 WORKER_ROUTES = {"worker", "agent"}
-SECRETS = {"wellbeing-tokens": {"alertmanager", "operator", "prometheus", "worker"}}
+SECRETS = {
+    "wellbeing-tokens": {"alertmanager", "operator", "prometheus", "worker"},
+    "wellbeing-redis": {"password"},
+}
 """The Secrets, with their keys, that docs/how-to/kubernetes tells the reader to create."""
 ALERTMANAGER = ("alertmanager-operated", "monitoring", 9093)
 """The Service that the Prometheus operator creates: name, namespace, port."""
