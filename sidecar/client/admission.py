@@ -28,6 +28,8 @@ _PAUSE_SECS = 0.03, 0.07
 """Between two requests while more wait. Random, so that clients do not ask at the same moment."""
 _NOTHING_SECS = 0.2, 0.4
 _FAILED_SECS = 0.2, 0.6
+_MOST = 99_999
+"""How many waiting requests of one priority the sidecar takes at most."""
 
 
 class Allowance(NamedTuple):
@@ -126,7 +128,9 @@ class AdmissionThread:
         """Ask once, and release what may pass; return the seconds until the next request."""
         params = {
             "client": self._reporter.client,
-            "waiting": ",".join(f"{priority}:{count}" for priority, count in enumerate(waiting) if count),
+            "waiting": ",".join(
+                f"{priority}:{min(count, _MOST)}" for priority, count in enumerate(waiting) if count
+            ),
             "wait": f"{_WAIT_SECS:g}",
         }
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -76,6 +77,16 @@ def test_a_pause_at_one_closes_all_and_is_counted_once(fleet: Fleet) -> None:
     ]
     assert pages[0] == pages[1] == pages[2]
     assert [kind for _, kind in pages[0]] == ["resume", "pause"]
+
+
+def test_every_metric_of_a_fleet_is_documented_and_exposed(fleet: Fleet) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    exposed = set()
+    for line in fleet.sidecars[0].get("/metrics").text.splitlines():
+        if line.startswith("# TYPE wellbeing_fleet_"):
+            _, _, name, kind = line.split()
+            exposed.add(name if kind != "counter" or name.endswith("_total") else f"{name}_total")
+    assert exposed == set(re.findall(r"`(wellbeing_fleet_\w+)`", docs))
 
 
 def test_a_command_at_once_after_another_one_elsewhere_sees_it(fleet: Fleet) -> None:

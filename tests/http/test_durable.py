@@ -94,7 +94,7 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(AssertionError, match="has schema version 99, this sidecar supports 4"):
+    with pytest.raises(AssertionError, match="has schema version 99, this sidecar supports 5"):
         start(tmp_path).__enter__()
 
 

@@ -70,7 +70,7 @@ def test_a_scope_that_looks_misspelt_is_logged_once() -> None:
         own.pause("a")
         own.wait_log("pause")
         found = {line["scope"]: line["did_you_mean"] for line in own.logs("unknown_scope")}
-        assert found == {"team-a/lama/x": "team-a/llama/x", "taem-b": "team-b"}
+        assert found == {"team-a/lama/x": "team-a/llama", "taem-b": "team-b"}
         assert len(own.logs("unknown_scope")) == 2
         assert own.logs("unknown_scope")[0]["peer"] == "127.0.0.1"
 

@@ -258,7 +258,7 @@ def _watch(*, head: bool = False) -> Json:
 
 def _admit() -> Json:
     client = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
-    waiting = {"type": "string", "pattern": "^[0-9]:[0-9]{1,7}(,[0-9]:[0-9]{1,7})*$"}
+    waiting = {"type": "string", "pattern": "^[0-9]:[1-9][0-9]{0,4}(,[0-9]:[1-9][0-9]{0,4}){0,9}$"}
     return {
         "summary": "How many of a client's waiting requests may pass now",
         "description": "Answered as soon as at least one may pass, or the wait timed out. At a closed gate "

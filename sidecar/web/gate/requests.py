@@ -185,15 +185,17 @@ def _scope(text: str) -> str:
 
 
 def _priority(parameter: str | None, header: str | None) -> int:
-    """The priority of a request: of its parameter, else of its header, else the default."""
-    if parameter is None and header is None:
-        return DEFAULT_PRIORITY
-    name, text = ("priority", parameter) if parameter is not None else ("Wellbeing-Priority", header or "")
-    if text not in _PRIORITY_TEXTS:
-        raise Problem(
-            "invalid-parameter", f"{name}: must be a whole number from 0 to 9, got {short_repr(text)}"
-        )
-    return int(text)
+    """The priority of a request: of its parameter, else of its header, else the default. Both must be valid."""
+    priority = DEFAULT_PRIORITY
+    for name, text in (("Wellbeing-Priority", header), ("priority", parameter)):
+        if text is None:
+            continue
+        if text not in _PRIORITY_TEXTS:
+            raise Problem(
+                "invalid-parameter", f"{name}: must be a whole number from 0 to 9, got {short_repr(text)}"
+            )
+        priority = int(text)
+    return priority
 
 
 def seconds_of(text: str | None) -> float | None:
