@@ -141,8 +141,7 @@ def test_a_token_is_entered_once_and_stays_in_its_tab(browser: Browser, page: Pa
         expect(page.get_by_label("Token")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 3840])
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 3840)])
 def test_it_is_readable(browser: Browser, sidecar: Sidecar, scheme: str, width: int) -> None:
     sidecar.claim("x" * 64 + "/" + "y" * 64 + "/" + "z" * 64, "distressed", reason=LONG, source="agent-7")
     sidecar.claim("m", "concerned")
