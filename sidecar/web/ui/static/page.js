@@ -40,7 +40,7 @@ function morph(from, to) {
   if (from.nodeType !== Node.ELEMENT_NODE) return;
   if (from.matches("input, select, textarea")) return;
   syncAttributes(from, to);
-  const key = (node) => (node.nodeType === Node.ELEMENT_NODE && node.dataset.key) || null;
+  const key = (node) => (node.nodeType === Node.ELEMENT_NODE && (node.dataset.key || node.id || node.getAttribute("aria-labelledby"))) || null;
   const keyed = new Map([...from.childNodes].filter(key).map((node) => [key(node), node]));
   let next = from.firstChild;
   for (const wanted of [...to.childNodes]) {
