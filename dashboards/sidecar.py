@@ -105,12 +105,14 @@ SIDECAR = Board(
             "Leader",
             "Whether one of the sidecars is the leader; no data without a shared store.",
             f"max(wellbeing_fleet_leader{{{I}}})",
+            width=12,
             words=NO,
         ),
         value(
             "Records to write again",
             "Records that Redis has lost and that are not written again yet.",
             f"max(wellbeing_fleet_owed_records{{{I}}})",
+            width=12,
             thresholds=((None, "green"), (1, "red")),
         ),
         line(

@@ -108,7 +108,8 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
     assert shell.docker() == [f"build -f deploy/Dockerfile -t {IMAGE} .", f"push {IMAGE}"]
     objects = shell.applied()
     (secret,) = [one for one in objects if one["kind"] == "Secret"]
-    assert {secret["metadata"]["name"]: set(secret["data"])} == SECRETS
+    assert secret["metadata"]["name"] == "wellbeing-tokens"
+    assert set(secret["data"]) == SECRETS["wellbeing-tokens"]
     workload = find(objects, "Deployment", "qwen")
     container = container_of(workload, "wellbeing-sidecar")
     assert container["image"] == IMAGE

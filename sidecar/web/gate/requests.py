@@ -185,7 +185,7 @@ def _scope(text: str) -> str:
 
 
 def _priority(parameter: str | None, header: str | None) -> int:
-    """The priority of a request: of its parameter, else of its header, else the default. Both must be valid."""
+    """The priority of a request: of its parameter, else of its header, else the default. Both are checked."""
     priority = DEFAULT_PRIORITY
     for name, text in (("Wellbeing-Priority", header), ("priority", parameter)):
         if text is None:

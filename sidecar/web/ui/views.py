@@ -80,13 +80,13 @@ class PageViews:
     def overview(self) -> Response:
         """``GET /``."""
         base = base_of(request.path)
+        text, state, number = _filter()
         if "scope" in request.args:
             return _redirect(scope_url(base, scope_of(request.args["scope"], "")))
         identity = _identity()
         if identity.scope != ROOT:
             return _redirect(scope_url(base, identity.scope))
         rows = self._read_rows(ROOT)
-        text, state, number = _filter()
         entries = build_tree(rows, text=text, state=state)
         holders, advised = holders_of(rows, entries), advised_of(rows, entries)
         restricted = restricted_of(rows, entries)
