@@ -209,7 +209,11 @@ class Gate:
 
     @property
     def counts(self) -> dict[str, int]:
-        """``requests``, ``blocked``, ``waited``, ``timed_out``, ``abandoned``, since this process began."""
+        """Counts since this process began.
+
+        ``requests``, ``blocked``, ``waited``, ``timed_out``, ``abandoned``; and the recorded outcomes,
+        ``succeeded`` and ``failed``.
+        """
         return self._followers.get().counts.read()
 
     def on_change(self, callback: Callback) -> Callable[[], None]:

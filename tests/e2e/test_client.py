@@ -86,7 +86,15 @@ def test_an_open_gate_lets_pass_and_a_closed_one_tells_why(sidecar: Sidecar, gat
         "it is lost",
     )
     assert 1 <= caught.value.retry_after <= 15
-    assert gate.counts == {"requests": 2, "blocked": 1, "waited": 0, "timed_out": 1, "abandoned": 0}
+    assert gate.counts == {
+        "requests": 2,
+        "blocked": 1,
+        "waited": 0,
+        "timed_out": 1,
+        "abandoned": 0,
+        "succeeded": 0,
+        "failed": 0,
+    }
     added_up(sidecar, gate)
 
 
@@ -128,7 +136,15 @@ def test_a_cancelled_task_has_gone(sidecar: Sidecar, gate: Gate) -> None:
                 raise AssertionError("let in")
 
     asyncio.run(main())
-    assert gate.counts == {"requests": 2, "blocked": 2, "waited": 0, "timed_out": 1, "abandoned": 1}
+    assert gate.counts == {
+        "requests": 2,
+        "blocked": 2,
+        "waited": 0,
+        "timed_out": 1,
+        "abandoned": 1,
+        "succeeded": 0,
+        "failed": 0,
+    }
     added_up(sidecar, gate)
 
 

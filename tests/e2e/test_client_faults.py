@@ -658,7 +658,7 @@ from sidecar.client.asgi import GateMiddleware
 before = set(sys.modules)
 gate = Gate(sys.argv[1].replace("127.0.0.1", "localhost"), report_secs=0.1)
 agent = Agent("a", sys.argv[1]); agent.report("distressed"); agent.flush()
-while not (gate.health.reachable and gate._link._acknowledged): time.sleep(0.01)
+while not (gate.health.reachable and gate._link._reporter._acknowledged): time.sleep(0.01)
 print(sorted(set(sys.modules) - before))
 agent.close(); gate.close()
 """
