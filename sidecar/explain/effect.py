@@ -9,9 +9,16 @@ from sidecar.clock import rfc3339
 from sidecar.core.commands import AlertFired, AlertOutcome, AlertResolved, CommandOutcome
 from sidecar.core.events import CoreEvent, HoldLifted, HoldPut, RestrictionChanged
 from sidecar.core.policy import Policy
-from sidecar.core.values import ScopeRecord
+from sidecar.core.values import AdviceCause, ScopeRecord
 
 Json = dict[str, object]
+
+_ADVISED = {
+    AdviceCause.OBSERVES: "the policy does not pause for this state",
+    AdviceCause.DRY_RUN: "the policy says dry_run",
+    AdviceCause.MUTED: "its time intervals let it only advise now",
+    AdviceCause.PAUSED_SHARE: "as many scopes beside it as max_paused_share admits are paused already",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def _changed_gate(events: Iterable[CoreEvent]) -> Json | None:
     for event in reversed(list(events)):
         match event:
             case HoldPut(hold=hold) if hold.advised is not None:
-                text = f"a pause would be advised only ({hold.advised.value}), and the gate stays as it is"
+                text = f"a pause would be advised only, and the gate stays as it is: {_ADVISED[hold.advised]}"
                 return _result("advises", hold.advised.value, text, hold.until)
             case HoldPut(hold=hold) if event.paused:
                 return _result("pauses", "threshold", f"the gate would close: {hold.reason}", hold.until)
@@ -130,6 +137,8 @@ def _why_nothing(
     if outcome is AlertOutcome.STALE:
         return "stale", "a newer notification of this alert was received already"
     if isinstance(alert, AlertResolved):
+        if outcome is AlertOutcome.APPLIED and record is not None and record.auto is not None:
+            return _why_it_stays(record, policy)
         if outcome is AlertOutcome.APPLIED:
             return "no_hold", "the alert's signal would end; no gate is closed by the policy of its scope"
         return "unknown", "no signal of this alert is known, so there is nothing to end"
@@ -148,3 +157,12 @@ def _why_nothing(
     return "spent", (
         "the pause of this episode is over, and this alert is no news: it is known, or not bad enough"
     )
+
+
+def _why_it_stays(record: ScopeRecord, policy: Policy) -> tuple[str, str]:
+    what = "pause" if record.auto is None or record.auto.advised is None else "advised pause"
+    if policy.threshold is not None and record.state >= policy.threshold:
+        return "still_unwell", f"the {what} would stay: other signals keep the own state {record.state.label}"
+    if policy.resume == "manual":
+        return "waits_for_operator", f"the {what} would stay: the policy says resume: manual"
+    return "min_pause", f"the {what} would stay until min_pause_secs are over"

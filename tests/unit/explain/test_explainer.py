@@ -207,3 +207,44 @@ def test_a_restriction_is_an_effect_too(running: Running) -> None:
     running.receive(alert(severity="warning", team="slow"))
     [one] = running.explain(alert(severity="warning", team="slow", firing=False))
     assert effect(one) == ("ends_restriction", "recovered")
+
+
+GUARDED = """\
+defaults: {pause_on_distressed: true}
+time_intervals:
+  - name: always
+    time_intervals: [{times: [{start_time: "00:00", end_time: "24:00"}]}]
+policies:
+  - match: pool
+    max_paused_share: 0.5
+  - match: night
+    mute_time_intervals: [always]
+  - match: by-hand
+    resume: manual
+alerts:
+  rules: [{matchers: ['severity="critical"'], state: distressed, scope: [team, model]}]
+"""
+
+
+def test_a_guard_and_a_muted_time_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text(GUARDED)
+    running = Running(load_config(path, {}))
+    for model in "ab":
+        running.do(ClaimState(f"pool/{model}", "agent:x", WellbeingState.HEALTHY, "", None))
+    [muted] = running.explain(alert(severity="critical", team="night"))
+    assert effect(muted) == ("advises", "time_intervals")
+    assert "time intervals" in muted["text"]
+    running.receive(alert(severity="critical", team="pool", model="a"))
+    [guarded] = running.explain(alert(severity="critical", team="pool", model="b"))
+    assert effect(guarded) == ("advises", "max_paused_share")
+    assert "max_paused_share" in guarded["text"]
+    [first] = running.explain(alert(severity="critical", team="by-hand"))
+    assert effect(first) == ("pauses", "threshold")
+    known = alert(severity="critical", team="by-hand")
+    running.receive(known)
+    [ended] = running.explain(alert(severity="critical", team="by-hand", firing=False))
+    assert effect(ended) == ("nothing", "waits_for_operator")
+    running.receive(alert(severity="critical", team="by-hand", pod="2"))
+    [ended] = running.explain(alert(severity="critical", team="by-hand", firing=False))
+    assert effect(ended) == ("nothing", "still_unwell")
