@@ -282,20 +282,23 @@ class Service:
         """
         return self._wait_for(self.await_result(self.controller.history(query)))
 
-    def reload(self) -> None:
+    def reload(self) -> list[str]:
         """Load the config again. An invalid config changes nothing.
+
+        Returns:
+            The changed keys that take effect at the next start only.
 
         Raises:
             ConfigError: the config is not valid; the error lists every problem.
             Problem: the config is valid but could not be stored.
         """
-        self._wait_for(self.await_result(self.reload_in_loop()))
+        return self._wait_for(self.await_result(self.reload_in_loop()))
 
-    async def reload_in_loop(self) -> None:
+    async def reload_in_loop(self) -> list[str]:
         """`reload`, for callers in the loop."""
         async with self._reload_lock:
             try:
-                await self._apply(await self._loop.run_in_executor(None, self._load))
+                return await self._apply(await self._loop.run_in_executor(None, self._load))
             except (CredentialsError, TlsError) as error:
                 self._log_failed(error)
                 raise ConfigError([str(error)]) from error
@@ -307,7 +310,7 @@ class Service:
         self.reload_ok = False
         logger.error("reload_failed", extra={"fields": {"error": str(error)}})
 
-    async def _apply(self, config: Config) -> None:
+    async def _apply(self, config: Config) -> list[str]:
         keyring = Keyring(config.auth.credentials, os.environ, self.guard.keyring)
         fixed = _fixed_at_start(config)
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
@@ -342,6 +345,7 @@ class Service:
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
+        return changed
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)

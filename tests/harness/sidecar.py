@@ -117,9 +117,10 @@ class Sidecar(Process):
             self.session.put(f"{self.url}/v1/state/{scope}", json={"state": state, **body}, timeout=30)
         )
 
-    def ok_reload(self) -> None:
+    def ok_reload(self) -> str:
         answer = self.session.post(f"{self.url}/-/reload", timeout=30)
         assert answer.status_code == 200, answer.text
+        return answer.text
 
     def notify(self, body: bytes) -> requests.Response:
         headers = {"Content-Type": "application/json"}

@@ -117,9 +117,9 @@ def test_a_reload_names_the_keys_that_need_a_restart() -> None:
                 "defaults": {"max_pause_secs": 7},
             }
         )
-        own.ok_reload()
+        assert own.ok_reload() == "Reloaded. At the next start only: log_level, scope_idle_secs.\n"
         assert own.wait_log("restart_needed")["keys"] == "log_level, scope_idle_secs"
-        own.ok_reload()
+        assert own.ok_reload() == "Reloaded.\n"
         assert len(own.logs("restart_needed")) == 1
 
 

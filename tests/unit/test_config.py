@@ -51,6 +51,13 @@ def problems(tmp_path: Path, text: str = "", environ: dict | None = None, **flag
     return [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
 
 
+def test_problems_stand_in_the_order_of_the_lines(tmp_path: Path) -> None:
+    text = "limits: {max_waiters: x}\nlog_level: loud\ndefaults: {max_pause_secs: -1}\nlisen: y\n"
+    lines = [int(one.split(":")[1]) for one in problems(tmp_path, text)]
+    assert lines == [1, 2, 3, 4]
+    assert problems(tmp_path, text, {"WELLBEING_LOG_FORMAT": "x"})[-1].startswith("WELLBEING_LOG_FORMAT")
+
+
 def test_without_anything_there_are_defaults() -> None:
     assert load_config(None, {}) == Config()
 

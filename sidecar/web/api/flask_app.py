@@ -97,10 +97,11 @@ class _Views:
     def reload(self) -> Response:
         """``POST /-/reload``."""
         try:
-            self._service.reload()
+            at_start = self._service.reload()
         except ConfigError as error:
             raise Problem("invalid-config", str(error)) from error
-        return Response("Reloaded.\n", content_type="text/plain; charset=utf-8")
+        later = f" At the next start only: {', '.join(at_start)}." if at_start else ""
+        return Response(f"Reloaded.{later}\n", content_type="text/plain; charset=utf-8")
 
     def handle_problem(self, problem: Problem) -> Response:
         """The response to a problem that a view raised."""
