@@ -106,9 +106,11 @@ class Alerting:
         await self._reconciler.stop()
 
     async def receive(
-        self, notification: Notification, interpretation: Interpretation, actor: str = ""
+        self, notification: Notification, interpretation: Interpretation, actor: str = "", peer: str = ""
     ) -> dict[str, int]:
         """Apply ``notification``, interpreted as ``interpretation``. Returns the number of alerts by outcome.
+
+        ``actor`` and ``peer`` are the name of the sender's credential and its address, for history and log.
 
         Raises:
             CoreError: a limit would be exceeded; nothing was applied.
@@ -136,6 +138,7 @@ class Alerting:
             self._controller.clock.monotonic(),
             receiver=notification.receiver,
             sender=actor,
+            peer=peer,
         )
         return interpretation.count(outcome, counters, self._controller.clock.now())
 

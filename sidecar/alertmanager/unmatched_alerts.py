@@ -85,7 +85,13 @@ class UnmatchedAlertLog:
         self._left_out = 0
 
     def log(
-        self, alerts: Iterable[UnmatchedAlert], now: float, *, receiver: str = "", sender: str = ""
+        self,
+        alerts: Iterable[UnmatchedAlert],
+        now: float,
+        *,
+        receiver: str = "",
+        sender: str = "",
+        peer: str = "",
     ) -> None:
         """Log the ``alerts`` that were not logged before.
 
@@ -94,6 +100,7 @@ class UnmatchedAlertLog:
             now: monotonic seconds.
             receiver: the receiver that the notification names; empty: the alerts come from a query.
             sender: name of the credential of the sender; empty: no credential was needed.
+            peer: address of the sender; empty: the alerts come from a query.
         """
         for alert in alerts:
             if alert.no_match.cause is NoMatchCause.IGNORED_BY_RULE or not self._is_due(alert, now):
@@ -105,7 +112,7 @@ class UnmatchedAlertLog:
             self._logged_at.move_to_end(alert.key)
             if len(self._logged_at) > _MAX_REMEMBERED:
                 self._logged_at.popitem(last=False)
-            self._log_line(alert, receiver, sender)
+            self._log_line(alert, receiver, sender, peer)
 
     def _is_due(self, alert: UnmatchedAlert, now: float) -> bool:
         logged_at = self._logged_at.get(alert.key)
@@ -119,13 +126,14 @@ class UnmatchedAlertLog:
         self._lines += 1
         return self._lines <= _LINES_PER_WINDOW
 
-    def _log_line(self, alert: UnmatchedAlert, receiver: str, sender: str) -> None:
+    def _log_line(self, alert: UnmatchedAlert, receiver: str, sender: str, peer: str) -> None:
         no_match = alert.no_match
         fields: dict[str, object] = {"alertname": alert.alertname, "why": no_match.cause.value}
         optional = {
             "label": no_match.label,
             "receiver": clean_text(receiver, MAX_NAME_LENGTH),
             "sender": sender,
+            "peer": peer,
             "lines_left_out": self._left_out,
         }
         fields["labels"] = list(alert.labels)

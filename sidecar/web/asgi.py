@@ -219,7 +219,7 @@ class Application:
             identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
             if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
                 return await self._commands.explain(body, identity)
-            return await self._commands.respond(route, scope["path"], body, identity)
+            return await self._commands.respond(route, scope["path"], body, identity, _peer(scope))
         except Problem as problem:
             self._count(problem, route, scope)
             return problem_response(problem)

@@ -153,6 +153,7 @@ def test_an_unrelated_alert_is_ignored_and_logged_once(sidecar: Sidecar) -> None
     assert sidecar.status()["signals"] == []
     [line] = [one for one in sidecar.logs("alert_ignored") if one["alertname"] == "DiskFullHere"]
     assert line["labels"] == ["alertname", "instance", "severity"]
+    assert line["peer"] == "127.0.0.1"
     assert "wellbeing_scope" in line["why"]
     assert "not to be logged" not in json.dumps(line)
     resolve = built(labels, fingerprint="disk0", status="resolved")

@@ -38,7 +38,7 @@ _MAX_INLINE_BYTES = 16_384
 _MAX_INLINE_ALERTS = 30
 
 Handler = Callable[[], Awaitable[HttpResponse]]
-BodyParser = Callable[[str, bytes, Identity], Handler]
+BodyParser = Callable[[str, bytes, Identity, str], Handler]
 
 
 class _Route(NamedTuple):
@@ -72,7 +72,7 @@ class CommandRoutes:
             return None
         return found.method
 
-    async def respond(self, route: str, path: str, body: bytes, sender: Identity) -> HttpResponse:
+    async def respond(self, route: str, path: str, body: bytes, sender: Identity, peer: str) -> HttpResponse:
         """Run the command; return the response.
 
         Args:
@@ -80,6 +80,7 @@ class CommandRoutes:
             path: the route, followed by the scope.
             body: the whole body.
             sender: the identity of the client.
+            peer: the address of the client.
 
         Raises:
             Problem: the request was refused, and nothing changed.
@@ -89,9 +90,9 @@ class CommandRoutes:
         counters = self._service.controller.counters
         try:
             if len(body) <= _MAX_INLINE_BYTES:
-                handle = read(scope, body, sender)
+                handle = read(scope, body, sender, peer)
             else:
-                handle = await asyncio.to_thread(read, scope, body, sender)
+                handle = await asyncio.to_thread(read, scope, body, sender, peer)
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
@@ -134,7 +135,7 @@ class CommandRoutes:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _notification(self, _: str, body: bytes, sender: Identity) -> Handler:
+    def _notification(self, _: str, body: bytes, sender: Identity, peer: str) -> Handler:
         service = self._service
         notification = self._parse_notification(body)
         now = service.clock.now()
@@ -143,7 +144,7 @@ class CommandRoutes:
         async def take() -> HttpResponse:
             try:
                 taken = await service.await_result(
-                    service.alerting.receive(notification, interpretation, sender.name)
+                    service.alerting.receive(notification, interpretation, sender.name, peer)
                 )
             except Problem:
                 service.controller.counters.notifications["unavailable"] += 1
@@ -152,7 +153,7 @@ class CommandRoutes:
 
         return take
 
-    def _claim(self, scope: str, data: bytes, sender: Identity) -> Handler:
+    def _claim(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data, ("state", "reason", "source", "ttl_secs"))
         try:
             state = WellbeingState.parse(body.required("state"))
@@ -163,19 +164,19 @@ class CommandRoutes:
         ttl_secs = body.seconds("ttl_secs", positive=True)
         return self._submit_handler(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
 
-    def _pause(self, scope: str, data: bytes, sender: Identity) -> Handler:
+    def _pause(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
         reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
         return self._submit_handler(
             Pause(scope, reason, _by(sender), body.seconds("max_pause_secs")), scope, sender
         )
 
-    def _resume(self, scope: str, data: bytes, sender: Identity) -> Handler:
+    def _resume(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
         return self._submit_handler(Resume(scope, _by(sender), reason), scope, sender)
 
-    def _report(self, scope: str, data: bytes, _: Identity) -> Handler:
+    def _report(self, scope: str, data: bytes, _: Identity, _peer: str) -> Handler:
         report = report_of(data)
 
         async def count() -> HttpResponse:
