@@ -14,7 +14,7 @@ run: $(VENV)/.runtime ## start the sidecar; ARGS="--config sidecar.yaml" passes 
 	exec $(BIN)/wellbeing-sidecar serve $(ARGS)
 
 test: lint $(VENV)/.debian ## lint, type-check and run every test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
 real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)

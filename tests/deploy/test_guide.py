@@ -145,7 +145,7 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
             scope = environment(container_of(workload, "vllm"), "team-a", POD)["WELLBEING_SCOPE"]
             sidecar.wait_for_gate(scope, "closed")
             said = shell.paste(status, POD=POD)
-            assert "gate closed" in said
+            assert re.search(r"^\S+ +distressed +closed ", said, re.MULTILINE), said
             assert "trying it" in said
             shell.paste(resume, POD=POD)
             assert sidecar.status(scope)["gate"] == "open"
