@@ -121,7 +121,8 @@ class AdmissionControl:
             limiter.parent = line[index + 1] if index + 1 < len(line) else None
         before = gate.limiting
         gate.limiting = line[0] if line else None if limits else self._ramp_limiter(gate)
-        if before is not None and before is not gate.limiting:
+        if before is not None and (gate.closed or before is not gate.limiting):
+            # A closed gate grants nothing: its clients ask again.
             for demand in list(before.demands):
                 if isinstance(demand, ClientDemand) and demand.gate is gate:
                     demand.answer()
