@@ -326,7 +326,9 @@ _HOOK_KEYS: dict[str, Key | Section | SectionList] = {
     "url_file": Key(
         text, "path", "", "file with the URL instead, read for every request, for a URL that is a secret"
     ),
-    "events": Key(hook_events, "list of events", _HOOK.events, "what the endpoint is told of (default: all)"),
+    "events": Key(
+        hook_events, "list of events", _HOOK.events, "events that the endpoint receives (default: all)"
+    ),
     "scope": Key(
         scope, "scope", "", "only events that concern this scope, or scopes inside it (default: all)"
     ),
@@ -620,7 +622,7 @@ SCHEMA = Section(
         "imports": SectionList(
             Section(_IMPORT_KEYS), "other controllers whose counts and state are imported"
         ),
-        "hooks": SectionList(Section(_HOOK_KEYS), "HTTP endpoints that are told of events"),
+        "hooks": SectionList(Section(_HOOK_KEYS), "HTTP endpoints that receive events"),
         "external_url": Key(
             endpoint,
             "URL",

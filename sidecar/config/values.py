@@ -17,7 +17,7 @@ HOOK_EVENTS = (
     "pause", "resume", "advice", "advice_ended", "intervention", "blind", "sighted", "trial_failed",
     "store_down", "store_up",
 )  # fmt: skip
-"""What hooks can be told of."""
+"""The events that hooks can receive."""
 
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
 
@@ -210,7 +210,7 @@ class ImportConfig:
 
 @dataclass(frozen=True, slots=True)
 class HookConfig:
-    """An HTTP endpoint that is told of events.
+    """An HTTP endpoint that receives events.
 
     Attributes:
         name: name in log, metrics and store.
@@ -496,7 +496,7 @@ class Config:
         limits: the limits.
         engines: engines that are paused and resumed together with a gate.
         imports: controllers whose counts and state are imported.
-        hooks: HTTP endpoints that are told of events.
+        hooks: HTTP endpoints that receive events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
         ui_links: links of the status page to other programs.
         locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.

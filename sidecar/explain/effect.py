@@ -23,7 +23,7 @@ _ADVISED = {
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """Whom a pause of a scope would stop now.
+    """The scopes and requests that a pause of a scope would stop now.
 
     Attributes:
         scopes: known scopes whose gates are open and would close, the scope itself included.

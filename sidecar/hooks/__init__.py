@@ -1,4 +1,4 @@
-"""Hooks: HTTP endpoints that are told of events.
+"""Hooks: HTTP endpoints that receive events.
 
 Data flows one way. `dispatcher` reads new entries of the durable history and puts their events into the
 queue of each hook (`queue`). Each hook has its own task (`delivery`), which sends one event at a time by a

@@ -98,7 +98,7 @@ class HookDelivery:
         self._reconfigured.set()
 
     def offer(self, event: HookEvent) -> None:
-        """Queue ``event`` if the hook is told of such events and has not been told of this one."""
+        """Queue ``event`` if the hook receives such events and has not received this one."""
         entry_id = event.entry.id
         if (entry_id and entry_id <= self.position.entry_id) or not wants(self.config, event):
             return

@@ -92,7 +92,7 @@ class Hooks:
         Args:
             configs: one for each hook.
             base: URL at which people reach the sidecar; empty: it is not known.
-            newest: new hooks are told of what comes after this history entry.
+            newest: new hooks receive the events after this history entry.
         """
         self._apply(configs, base, newest, {})
 

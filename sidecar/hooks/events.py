@@ -1,4 +1,4 @@
-"""The events that hooks are told of, derived from history entries."""
+"""The events that hooks receive, derived from history entries."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
 
 
 def wants(config: HookConfig, event: HookEvent) -> bool:
-    """Whether a hook is told of ``event``.
+    """Whether a hook receives ``event``.
 
-    A hook with a scope is also told of what happens to the scopes around it, because a pause of these closes
+    A hook with a scope also receives the events of the scopes around it, because a pause of these closes
     its gates as well.
     """
     scope = event.entry.scope

@@ -316,7 +316,7 @@ class Service:
         changed = [key for key, value in _fixed_at_start(self.config).items() if value != fixed[key]]
         if changed:
             logger.warning("restart_needed", extra={"fields": {"keys": ", ".join(changed)}})
-        # A hook that is new is told of what the new policies change.
+        # A new hook receives the events that the new policies cause.
         newest = await self.hooks.end_of_history() if self._hooks_run else 0
         core_state = self.controller.core_state
         before = core_state.max_scopes

@@ -45,7 +45,7 @@ async def explain_alerts(service: Service, notification: Notification, sender: I
 
 
 async def _affected(service: Service, tree: GateTree, scope: str, time_slice: TimeSlice) -> Affected:
-    """Whom a pause of ``scope`` would stop now."""
+    """The scopes and requests that a pause of ``scope`` would stop now."""
     if scope not in tree.gates:
         return Affected(0, 0, None)
     names: list[str] = []

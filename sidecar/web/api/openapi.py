@@ -319,7 +319,7 @@ def _alerts() -> Json:
             _query(
                 "dry_run",
                 {"enum": ["true", "false"], "default": "false"},
-                "Say for each alert which rule matches, state, scope, policy, effect and whom a pause would "
+                "Say for each alert which rule matches, state, scope, policy, effect and what a pause would "
                 "stop now, and change nothing.",
             )
         ],
