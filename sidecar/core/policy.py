@@ -15,7 +15,7 @@ DENY_STATUSES = (401, 403, 429, 503)
 """The statuses that a refusal at a closed gate may have."""
 
 
-class TimeInterval(Protocol):
+class RecurringTime(Protocol):
     """A recurring time, as the config describes it."""
 
     def contains(self, at: float) -> bool:
@@ -81,8 +81,8 @@ class Policy:
     deny_status: int = 503
     max_paused_share: float = 0.0
     resume: str = "auto"
-    mute_time_intervals: tuple[TimeInterval, ...] = ()
-    active_time_intervals: tuple[TimeInterval, ...] = ()
+    mute_time_intervals: tuple[RecurringTime, ...] = ()
+    active_time_intervals: tuple[RecurringTime, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("max_pause_secs", "wait_timeout_secs", "min_pause_secs", "resume_ramp_per_sec"):

@@ -20,7 +20,7 @@ from sidecar.supervision import run_supervised
 from .endpoint import DeliveryFailed, Endpoint
 from .events import HookEvent, wants
 from .formats import Notes, make_format
-from .position import Position
+from .position import HookPosition
 from .queue import HookQueue
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class HookDelivery:
         controller: Controller,
         config: HookConfig,
         base: str,
-        position: Position,
+        position: HookPosition,
         on_progress: Callable[[], None],
         *,
         is_new: bool,
@@ -113,7 +113,7 @@ class HookDelivery:
     def skip_to(self, entry_id: int) -> None:
         """All entries up to ``entry_id`` were offered: if nothing waits, the hook has them all."""
         if not self._queue and entry_id > self.position.entry_id:
-            self.position = Position(entry_id, self.position.notes)
+            self.position = HookPosition(entry_id, self.position.notes)
             self._on_progress()
 
     def cancel(self) -> None:
@@ -134,9 +134,9 @@ class HookDelivery:
             following = self._queue.first
             if following is None or following.entry.id != event.entry.id:
                 # An entry with two events is done when both have arrived.
-                self.position = Position(max(self.position.entry_id, event.entry.id), notes)
+                self.position = HookPosition(max(self.position.entry_id, event.entry.id), notes)
             else:
-                self.position = Position(self.position.entry_id, notes)
+                self.position = HookPosition(self.position.entry_id, notes)
             self._on_progress()
 
     async def _deliver(self, event: HookEvent) -> Notes:

@@ -14,7 +14,7 @@ from sidecar.supervision import run_supervised
 
 from .delivery import HookDelivery
 from .events import events_of
-from .position import Position
+from .position import HookPosition
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Hooks:
         positions = {}
         for reader, text in self._saved.items():
             try:
-                positions[reader.removeprefix(_PREFIX)] = Position.from_text(text)
+                positions[reader.removeprefix(_PREFIX)] = HookPosition.from_text(text)
             except ValueError as error:
                 fields = {"hook": reader.removeprefix(_PREFIX), "error": str(error)}
                 logger.warning("hook_position_lost", extra={"fields": fields})
@@ -103,14 +103,14 @@ class Hooks:
                 hook.configure(hook.config, base)
 
     def _apply(
-        self, configs: tuple[HookConfig, ...], base: str, newest: int, positions: dict[str, Position]
+        self, configs: tuple[HookConfig, ...], base: str, newest: int, positions: dict[str, HookPosition]
     ) -> None:
         known = {hook.config.name: hook for hook in self.all}
         hooks: list[HookDelivery] = []
         for config in configs:
             hook = known.pop(config.name, None)
             if hook is None:
-                position = positions.get(config.name, Position(newest))
+                position = positions.get(config.name, HookPosition(newest))
                 if not self.all:
                     self._read_to = min(position.entry_id, *(one.position.entry_id for one in hooks), newest)
                 hook = HookDelivery(

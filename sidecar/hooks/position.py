@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class HookPosition:
     """The position of a hook.
 
     Attributes:
@@ -24,7 +24,7 @@ class Position:
         return json.dumps({"entry_id": self.entry_id, "notes": dict(self.notes)})
 
     @classmethod
-    def from_text(cls, text: str) -> Position:
+    def from_text(cls, text: str) -> HookPosition:
         """The position that `to_text` returned. Raises `ValueError`."""
         try:
             members = json.loads(text)

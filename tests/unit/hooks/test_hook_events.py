@@ -7,7 +7,7 @@ import pytest
 from sidecar.config import HOOK_EVENTS, Config, HookConfig, Listener, TlsConfig
 from sidecar.hooks.events import HookEvent, events_of, wants
 from sidecar.hooks.links import base_url, scope_link
-from sidecar.hooks.position import Position
+from sidecar.hooks.position import HookPosition
 from sidecar.hooks.slack import slack_message
 from sidecar.hooks.text import details_of, title_of
 from sidecar.hooks.trial import made_up_event
@@ -85,11 +85,11 @@ def test_links_lead_to_the_sidecar(config: Config, url: str) -> None:
 
 
 def test_a_position_comes_back_from_its_text() -> None:
-    position = Position(7, {"pause a": 3})
-    assert Position.from_text(position.to_text()) == position
+    position = HookPosition(7, {"pause a": 3})
+    assert HookPosition.from_text(position.to_text()) == position
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"entry_id": 1, "notes": 3}', "null"])
 def test_text_that_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - JSON errors are ValueErrors
-        Position.from_text(text)
+        HookPosition.from_text(text)
