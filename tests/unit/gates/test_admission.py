@@ -352,6 +352,42 @@ def test_a_gate_that_closes_holds_everybody_back_and_its_clients_are_told() -> N
     sim.check_conservation()
 
 
+SLOW = Restriction(10, "slow", 0.0, "agent:x")
+CLOSINGS = {
+    "its own hold": ({"a": ScopeRecord(restriction=SLOW)}, {"a": ScopeRecord(manual=HOLD, restriction=SLOW)}),
+    "a hold above": (
+        {"a": ScopeRecord(restriction=SLOW)},
+        {"root": ScopeRecord(manual=HOLD), "a": ScopeRecord(restriction=SLOW)},
+    ),
+    "a hold below the restriction": (
+        {"root": ScopeRecord(restriction=SLOW), "a": ScopeRecord()},
+        {"root": ScopeRecord(restriction=SLOW), "a": ScopeRecord(manual=HOLD)},
+    ),
+    "a hold in a trial": (
+        {"a": ScopeRecord(trial=Trial(20, 1000.0, 1030.0, HOLD))},
+        {"a": ScopeRecord(manual=HOLD, trial=Trial(20, 1000.0, 1030.0, HOLD))},
+    ),
+    "a hold in a ramp": ({"a": ScopeRecord()}, {"a": ScopeRecord(manual=HOLD)}),
+}
+
+
+@pytest.mark.parametrize("which", list(CLOSINGS))
+def test_a_client_that_had_asked_gets_nothing_while_the_gate_is_closed(which: str) -> None:
+    before, after = CLOSINGS[which]
+    for steps in range(1, 40):
+        sim = Sim(Policy(resume_ramp_per_sec=10, wait_timeout_secs=1e6))
+        sim.update(**{**before, "a": ScopeRecord(manual=HOLD)})
+        client = SimClient(sim, 30, "a", pause=0.07)
+        sim.update(**before)
+        client.ask()
+        sim.loop.run(steps * 0.03)
+        sim.update(**after)
+        passed = len(sim.admitted)
+        assert client.demand is None
+        sim.loop.run(10)
+        assert len(sim.admitted) == passed
+
+
 def test_a_scope_that_gets_known_takes_its_waiters_along_under_both_restrictions() -> None:
     sim = Sim()
     sim.restrict(10)
