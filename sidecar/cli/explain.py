@@ -141,7 +141,7 @@ def _lines(one: Json) -> Iterator[str]:
     until = f", until {one['until']}" if one["until"] else ""
     yield f"  effect: {one['effect']} ({one['why']}): {one['text']}{until}"
     if one["affects"]:
-        yield f"  whom: {_affects(one['affects'])}"
+        yield f"  affects: {_affects(one['affects'])}"
 
 
 def _rule(rule: Json) -> str:

@@ -64,8 +64,17 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         one["gate"],
         short_time(one["until"]) or ("operator" if one["gate"] == "closed" else ""),
         str(one["counters"]["waiters"]),
-        (one["reason"] or "") + (f" (held by {scope_name(held_by)})" if other else ""),
+        _reason(one) + (f" (held by {scope_name(held_by)})" if other else ""),
     )
+
+
+def _reason(one: dict[str, Any]) -> str:
+    advice = one.get("advice")
+    if advice and not one["reason"]:
+        return (
+            f"advice only, until {short_time(advice['until']) or 'an operator resumes'}: {advice['reason']}"
+        )
+    return one["reason"] or ""
 
 
 def _heading(status: dict[str, Any], shown: int) -> str:
@@ -100,6 +109,8 @@ def _lines(one: dict[str, Any], max_signals: int) -> Iterator[str]:
         span = f"since {hold['since']} until {until}"
         by = source_name(hold["by"], hold.get("alertname"))
         yield f"    {hold['kind']} hold by {by} {span}: {hold['reason']}"
+        if hold.get("waits_for_operator"):
+            yield "    well again; by resume: manual the gate stays closed until an operator resumes"
     counts = ", ".join(f"{name} {value}" for name, value in one["counters"].items() if value)
     if counts:
         yield f"    {counts}"

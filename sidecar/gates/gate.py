@@ -175,6 +175,13 @@ class Gate:
         return self.state.limits if self.policy.enabled else ()
 
     @property
+    def waits_for_operator(self) -> bool:
+        """Whether the scope has recovered, and its policy leaves it to an operator to lift the auto hold."""
+        auto = self.record.auto
+        standing = auto is not None and auto.advised is None and self.record.episode is None
+        return standing and self.policy.resume == "manual"
+
+    @property
     def is_restricted(self) -> bool:
         """Whether the gate is neither open nor closed: under a restriction or on trial."""
         return not self.closed and bool(self.limits)

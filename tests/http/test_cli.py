@@ -211,6 +211,27 @@ def test_a_watchdog_that_was_never_received_is_shown() -> None:
         assert "never received" not in own.get("/").text + ask(own, "status")
 
 
+def test_a_pause_that_waits_for_an_operator_is_shown() -> None:
+    with Sidecar({"defaults": {"pause_on_distressed": True, "resume": "manual"}}) as own:
+        own.claim("a", "distressed")
+        assert "until an operator resumes" not in ask(own, "status", "a").partition("auto hold")[2]
+        assert "waits for an operator" not in own.get("/ui/scope/a").text
+        own.claim("a", "healthy")
+        assert "the gate stays closed until an operator resumes" in ask(own, "status")
+        assert "the pause waits for an operator" in own.get("/ui/scope/a").text
+
+
+def test_advice_is_shown_with_its_reason() -> None:
+    share = [{"match": "pool", "pause_on_distressed": True, "max_paused_share": 0.5}]
+    with Sidecar({"policies": share}) as own:
+        own.claim("alone", "distressed")
+        assert "advice only, until " in ask(own, "status")
+        assert "The policy only observes: no gate is closed." in own.get("/ui/scope/alone").text
+        for scope in ("pool/a", "pool/b"):
+            own.claim(scope, "distressed")
+        assert "max_paused_share admits were paused: no gate is closed." in own.get("/ui/scope/pool/b").text
+
+
 def test_an_entry_without_a_reason_ends_without_a_colon(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     sidecar.resume(scope)

@@ -81,7 +81,7 @@ def test_a_dry_run_changes_nothing(own: Sidecar, tmp_path: Path, name: str, scop
     assert before == after
 
 
-def test_it_says_whom_a_pause_would_stop_now(own: Sidecar) -> None:
+def test_it_says_what_a_pause_would_stop_now(own: Sidecar) -> None:
     own.claim("busy/one", "cautious")
     own.claim("busy", "cautious")
     for _ in range(3):

@@ -313,7 +313,7 @@ sys.exit(main(["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log-
         Process.__init__(self, [sys.executable, "-c", self._PROGRAM], folder, env)
 
 
-def test_what_was_only_frozen_goes_on_with_whom_it_had_parked(tmp_path: Path) -> None:
+def test_what_was_only_frozen_goes_on_with_the_requests_that_it_had_parked(tmp_path: Path) -> None:
     with Impatient(tmp_path) as own:
         own.pause("a")
         answers = []

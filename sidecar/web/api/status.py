@@ -154,9 +154,7 @@ def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
         "until": None if hold.until is None else rfc3339(hold.until),
         "by": hold.by,
         "alertname": hold.alertname or None,
-        "waits_for_operator": hold is gate.record.auto
-        and gate.policy.resume == "manual"
-        and gate.record.episode is None,
+        "waits_for_operator": hold is gate.record.auto and gate.waits_for_operator,
     }
 
 

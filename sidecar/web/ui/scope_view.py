@@ -47,6 +47,7 @@ class ScopeView:
         restricted: whether the gate is neither open nor closed.
         rate: requests per second that the gate admits; None: as many as come, or none.
         restricting: the ancestors whose restriction or trial the gate is under.
+        waits_for_operator: whether the scope is well again, and its pause waits for an operator.
     """
 
     scope: str
@@ -64,6 +65,7 @@ class ScopeView:
     restricted: bool
     rate: float | None
     restricting: list[str]
+    waits_for_operator: bool
 
     @property
     def gate(self) -> str:
@@ -138,6 +140,7 @@ def read_scope(controller: Controller, scope: str, engines: Iterable[tuple[str, 
         gate.is_restricted,
         gate.admit_per_sec,
         list(dict.fromkeys(one.gate.scope for one in gate.limits if one.gate.scope != scope)),
+        known and gate.waits_for_operator,
     )
 
 

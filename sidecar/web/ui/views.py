@@ -43,6 +43,7 @@ from .scope_view import (
 )
 from .security_headers import PAGE_HEADERS
 from .static_files import static_file
+from .wording import WHY_ADVISED
 
 _MAX_HOLDERS = 20
 _MAX_CLOSED_NAMES = 12
@@ -138,6 +139,7 @@ class PageViews:
             signals_page=_number("signals"),
             signals_last=max(1, -(-len(view.record.signals) // SIGNALS_SHOWN)),
             kind=kind_words,
+            why_advised=WHY_ADVISED,
             tracks=timeline_of(view, self._service.history, now),
             history=history[:_HISTORY_SIZE],
             older=history[_HISTORY_SIZE - 1].id if len(history) > _HISTORY_SIZE else None,

@@ -12,6 +12,13 @@ from sidecar.core.text import clean_text
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SECS_BELOW = 100
 _DAY = 86_400.0
+WHY_ADVISED = {
+    "observes": "The policy only observes",
+    "dry_run": "The policy is a dry run",
+    "time_intervals": "The policy's time intervals let it only advise",
+    "max_paused_share": "As many scopes beside it as max_paused_share admits were paused",
+}
+"""Why a pause is advised only, by `AdviceCause`."""
 
 
 def duration_words(secs: float) -> str:
