@@ -10,7 +10,7 @@ from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, LiftCause, ScopeRecord
 
-from .limits import ActiveLimit, Limits, rate_of
+from .limits import ActiveLimit, GateLimit, Limits, rate_of, tightest
 
 if TYPE_CHECKING:
     from .admission import Limiter
@@ -38,6 +38,7 @@ class GateState(NamedTuple):
         advised: whether requests would have to wait if the advised hold were a hold.
         advised_at: monotonic time when that began.
         advised_secs: seconds that requests would have had to wait, without the current advice.
+        advised_limits: the restrictions of this scope and its ancestors that are advised only.
     """
 
     record: ScopeRecord = EMPTY
@@ -55,6 +56,7 @@ class GateState(NamedTuple):
     advised: bool = False
     advised_at: float = 0.0
     advised_secs: float = 0.0
+    advised_limits: Limits = ()
 
     @property
     def hold(self) -> Hold | None:
@@ -163,6 +165,12 @@ class Gate:
     def advice(self) -> Hold | None:
         """The advised hold that would close the gate; None: there is none."""
         return self.state.advice
+
+    @property
+    def advised_restriction(self) -> GateLimit | None:
+        """The advised restriction with the lowest rate; None: there is none, or a pause is advised."""
+        found = self.state.advised_limits
+        return tightest(found) if found and self.policy.enabled and self.advice is None else None
 
     @property
     def paused_secs(self) -> float:

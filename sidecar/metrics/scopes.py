@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.utils import floatToGoString
 
 from sidecar.core.state import WellbeingState
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import Gate
 from sidecar.gates.limits import trial_of
 
@@ -65,6 +66,10 @@ def families() -> list[Metric]:
         GaugeMetricFamily("wellbeing_trial", "1 while the gate is on trial after a recovery."),
         CounterMetricFamily("wellbeing_admitted", "Outcomes of admitted requests, as clients reported them."),
         GaugeMetricFamily("wellbeing_advised", "1 while the policy advises a pause and does not pause."),
+        GaugeMetricFamily(
+            "wellbeing_advised_admit_per_second",
+            "Requests per second that an advised restriction would admit. Present only while one is advised.",
+        ),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by cause."),
         CounterMetricFamily("wellbeing_resumes", "Resumes, by cause."),
@@ -176,6 +181,9 @@ def _render_state(gate: Gate) -> Iterator[bytes]:
         for outcome, count in (("succeeded", gate.succeeded), ("failed", gate.failed))
     ).encode()
     yield f"wellbeing_advised{label} {float(gate.advice is not None)}\n".encode()
+    advice = advice_of(gate)
+    rate = None if advice is None else advice.admit_per_sec
+    yield b"" if rate is None else f"wellbeing_advised_admit_per_second{label} {_number(rate)}\n".encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
     yield _by_cause("wellbeing_pauses_total", scope, gate.pauses)
     yield _by_cause("wellbeing_resumes_total", scope, gate.resumes)

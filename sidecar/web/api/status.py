@@ -6,8 +6,9 @@ from typing import Any
 
 from sidecar.clock import rfc3339
 from sidecar.core.values import Hold, Signal, Trial
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import Gate
-from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.snapshot import advice_json, snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
@@ -160,17 +161,15 @@ def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
 
 def _advice(gate: Gate) -> dict[str, object] | None:
     """The advice of the snapshot, with what else is known about it."""
-    hold = gate.advice
-    if hold is None or hold.advised is None:
+    advice = advice_of(gate)
+    if advice is None:
         return None
     return {
-        "reason": hold.reason,
-        "since": rfc3339(hold.since),
-        "until": None if hold.until is None else rfc3339(hold.until),
-        "advised_by": gate.state.advised_by,
-        "why": hold.advised.value,
-        "by": hold.by,
-        "alertname": hold.alertname or None,
+        **(advice_json(advice) or {}),
+        "advised_by": advice.advised_by,
+        "why": advice.why.value,
+        "by": advice.by,
+        "alertname": advice.alertname or None,
     }
 
 
