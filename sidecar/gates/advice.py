@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sidecar.core.values import AdviceCause, Restriction
 
-from .gate import Gate
+from .gate import ScopeGate
 
 
 class Advice(NamedTuple):
@@ -33,7 +33,7 @@ class Advice(NamedTuple):
     alertname: str
 
 
-def advice_of(gate: Gate) -> Advice | None:
+def advice_of(gate: ScopeGate) -> Advice | None:
     """The advised pause of ``gate``, else its advised restriction; None: nothing is advised."""
     hold, restriction = gate.advice, gate.advised_restriction
     if hold is not None and hold.advised is not None:
