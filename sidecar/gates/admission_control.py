@@ -12,9 +12,10 @@ from itertools import count, islice
 from sidecar.core.values import Restriction, Trial
 from sidecar.supervision import Failures
 
-from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, TokenBucket, admit
+from .admission import Demand, Limiter, QueuedWaiter, TokenBucket, admit
 from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
+from .priorities import DEFAULT_PRIORITY
 
 _STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
@@ -215,7 +216,7 @@ class AdmissionControl:
         demand.trial = trial_of(gate.limits)
         if (ramp := self._ramps.get(gate)) is not None:
             ramp.used_at = self._loop.time()
-        limiter.register(demand)
+        limiter.register(demand, self._loop.time())
         self._activate(limiter, at_once=True)
         return True
 
@@ -280,6 +281,7 @@ class AdmissionControl:
             del self._active[limiter]
             if not limiter.is_idle:
                 self._active[limiter] = None
+                limiter.note_waiting(now)
                 families.setdefault(limiter.root, []).append(limiter)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():

@@ -203,6 +203,18 @@ class ScopeGate:
             return rate_of(self.limits)
         return None if self.limiting is None else self.limiting.tokens.rate
 
+    def starved(self, now: float) -> dict[int, float]:
+        """The priorities that wait here while only higher ones pass, and for how many seconds they have."""
+        limiters = [one.limiter for one in self.limiters.values()]
+        if not self.limits and self.limiting is not None:
+            # A resume ramp.
+            limiters = [self.limiting]
+        found: dict[int, float] = {}
+        for limiter in limiters:
+            for priority, secs in limiter.starved(now).items():
+                found[priority] = max(secs, found.get(priority, 0.0))
+        return found
+
     @property
     def parent(self) -> ScopeGate | None:
         """The gate of the nearest known ancestor; None for the root."""

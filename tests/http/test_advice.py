@@ -127,7 +127,7 @@ def test_a_dry_run_advises_a_restriction_to_the_scope_and_those_inside() -> None
                 "admit_per_sec": 20,
             }
         advice = sidecar.get("/v1/status/slow").json()["advice"]
-        assert (advice["advised_by"], advice["why"], advice["by"]) == ("slow", "dry_run", "agent:me")
+        assert (advice["advised_by"], advice["why"], advice["by"]) == ("slow", "dry_run", "agent:default")
         assert 'wellbeing_advised_admit_per_second{scope="slow"} 20.0' in sidecar.get("/metrics").text
         page = sidecar.get("/", headers={"Accept": "text/html"}).text
         assert "Would admit" in page

@@ -8,11 +8,12 @@ from dataclasses import asdict
 import pytest
 from test_engine import Run
 
-import demo.loop
+import demo.loop_subjects
 from demo.load import Load
-from demo.loop import Patience, Result, Subject, planted_rule
-from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, Case
+from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, WAYS_AT_THE_GATE, Case
 from demo.loop_report import tables
+from demo.loop_rules import planted_rule
+from demo.loop_subjects import Patience, Result, Subject
 from demo.stage import _scaled, shipped_rules
 
 STUCK = Case("vllm", "stuck", "kept")
@@ -34,7 +35,7 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
                     assert found >= {"none", "both"}
     assert {case.setting for case in GRID if case.way == "gate"} == set(SETTINGS)
     assert {case.way for case in GRID if "resume_ramp_per_sec" in case.policy} == {"gate"}
-    assert all(any(case.name == one.name for case in GRID) for one in SHORT)
+    assert all(any(case.name == one.name for case in [*GRID, *WAYS_AT_THE_GATE]) for one in SHORT)
 
 
 def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() -> None:
@@ -44,7 +45,7 @@ def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() 
 
 
 def test_the_planted_rule_is_the_shipped_one_without_its_mask() -> None:
-    (rule,) = planted_rule()["rules"]
+    (rule,) = planted_rule("planted")["rules"]
     shipped = next(
         one
         for group in shipped_rules(20, "vllm")
@@ -67,7 +68,7 @@ def test_times_of_rules_are_divided_and_nothing_else_is() -> None:
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr(demo.loop, "put_fault", lambda _, fault: told.append(fault))
+    monkeypatch.setattr(demo.loop_subjects, "put_fault", lambda _, fault: told.append(fault))
     return told
 
 
