@@ -193,9 +193,12 @@ class Loop:
             for one in subjects:
                 one.see_to_it()
             now = time.time()
-            if all(one.is_settled(now) for one in self._tried) and self.planted_holds:
+            awaited = [one for one in self._tried if one.case.way not in self._patience.unawaited]
+            if all(one.is_settled(now) for one in awaited) and self.planted_holds:
                 break
         self.ended_at = time.time()
+        for one in subjects:
+            one.note_answers()
         return [self._result(one) for one in self._tried]
 
     @property
@@ -276,10 +279,8 @@ class Loop:
             result.recovered = one.recovered_secs
         ends = [*resumes, *([self.ended_at] if one.is_closed else [])]
         result.paused = round(sum(end - start for start, end in zip(pauses, ends, strict=True)), 1)
-        result.goodput, result.goodput_closed = (
-            one.goodput(one.mended_at),
-            one.goodput(resumes[-1] if resumes else None),
-        )
+        result.goodput = one.goodput(one.mended_at)
+        result.goodput_closed = one.goodput(resumes[-1] if resumes and not one.is_closed else self.ended_at)
         if one.lost_before is not None:
             result.lost_unmended = one.load.lost - one.lost_before
         result.lost, result.answered = one.load.lost, one.load.statuses[200]
@@ -290,7 +291,7 @@ class Loop:
 
 def short_loop() -> Loop:
     """A few cases, watched only until a gate has closed, opened, and stayed open."""
-    patience = Patience(hold_secs=25.0, calm_secs=30.0, until_served=False)
+    patience = Patience(hold_secs=25.0, calm_secs=30.0, until_served=False, unawaited=("restricted",))
     return Loop(SHORT, patience, {"pods-share": PAUSED_SHARE})
 
 

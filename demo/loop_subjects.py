@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .engine.model import Fault
 from .load import Load
-from .loop_cases import BUSY_HOLD_SECS, HOLD_SECS, Case
+from .loop_cases import BUSY_HOLD_SECS, HOLD_SECS, Case, Way
 from .stage import put_fault, restart
 
 BACKLOG_SECS = 5.0
@@ -24,11 +24,13 @@ class Patience:
         hold_secs: how long a cause stays at least; at a busy engine perhaps shorter.
         calm_secs: a gate that stays open for so long has settled: longer than any rule needs to fire again.
         until_served: whether it has settled only when the backlog of its pauses is served.
+        unawaited: ways of which no case is waited for until it has settled.
     """
 
     hold_secs: float = HOLD_SECS
     calm_secs: float = 60.0
     until_served: bool = True
+    unawaited: tuple[Way, ...] = ()
 
 
 PATIENCE = Patience()
@@ -50,7 +52,7 @@ class Result:
         ended_by_max_pause: pauses that nothing else has ended.
         settled: the gate opened by itself after the cause was gone, stayed open, and the backlog was served.
         goodput: requests answered per second, from when the gate first closed or was restricted to the end of the cause.
-        goodput_closed: the same, until the gate opened for good.
+        goodput_closed: the same, until the gate opened for good, or the end of the run.
         lost_unmended: requests lost because the gate opened before the engine was mended.
     """
 
@@ -127,11 +129,11 @@ class Subject:
         """End the cause."""
         self._turn("none", self.case.usual_per_sec)
         self.mended_at = time.time()
-        self._note_answers()
+        self.note_answers()
 
     def take_turn(self, at: float, kind: str) -> None:
         """The gate has closed or was restricted (``pause``), or has opened (``resume``)."""
-        self._note_answers()
+        self.note_answers()
         self.turns.append((at, kind))
 
     def goodput(self, until: float | None) -> float | None:
@@ -142,7 +144,8 @@ class Subject:
         (began, before), (ended, after) = self.answered_at[0], later[0]
         return (after - before) / (ended - began) if ended > began else None
 
-    def _note_answers(self) -> None:
+    def note_answers(self) -> None:
+        """Record how many requests were answered so far."""
         self.answered_at.append((time.time(), self.load.statuses[200]))
 
     def _restart(self) -> None:
