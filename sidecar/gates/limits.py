@@ -9,7 +9,7 @@ from sidecar.core.values import Restriction, Trial
 from .admission import Limiter, TokenBucket, TokenCount
 
 if TYPE_CHECKING:
-    from .gate import Gate
+    from .gate import ScopeGate
 
 
 class GateLimit(NamedTuple):
@@ -20,7 +20,7 @@ class GateLimit(NamedTuple):
         limit: the restriction or the trial of that scope.
     """
 
-    gate: Gate
+    gate: ScopeGate
     limit: Restriction | Trial
 
 

@@ -175,7 +175,7 @@ def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
     [
         ("core", "import time"),
         ("core", "from sidecar.store import Store"),
-        ("store", "def f():\n    from sidecar.runtime.gate import Gate"),
+        ("store", "def f():\n    from sidecar.gates.gate import ScopeGate"),
         ("client", "import sidecar.core"),
         ("gates", "from sidecar import runtime"),
         ("runtime", "from sidecar import alertmanager"),

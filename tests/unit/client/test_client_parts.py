@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import threading
 from collections import Counter
 from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from sidecar.client import Agent, Gate, InferencePaused, Settings, fork_safety
 from sidecar.client import settings as settings_module
+from sidecar.client.admission import AdmissionThread
 from sidecar.client.asgi import GateMiddleware as AsgiMiddleware
 from sidecar.client.closing import CloseBudget
 from sidecar.client.connection import Connection
@@ -22,12 +25,14 @@ from sidecar.client.endpoint import parse_endpoint, proxy_for
 from sidecar.client.errors import Misconfigured, Unreachable
 from sidecar.client.fork_safety import PerProcess, flag_cleared_by_fork
 from sidecar.client.pacing import PollPacer, backoff_secs
+from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
 from sidecar.client.scope_path import segment_of
 from sidecar.client.snapshot import GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment
+from sidecar.supervision import Failures
 
 
 def wsgi(**settings):
@@ -457,3 +462,36 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
             connection.close()
             stop.set()
             thread.join()
+
+
+class _RefusingReporter:
+    client = "host:1:abc"
+
+    def send(self, *_: object) -> bool:
+        return False
+
+
+def test_a_report_of_an_outcome_that_is_refused_is_tried_again_ever_more_seldom() -> None:
+    thread = AdmissionThread(
+        Settings.of({"url": "http://127.0.0.1:1"}),
+        cast("Reporter", _RefusingReporter()),
+        lambda: None,
+        lambda *_: None,
+        Failures(logging.getLogger("test"), "failed"),
+    )
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            if len(pauses) == 6:
+                self.set()
+            return self.is_set()
+
+    class Longest(Random):
+        def uniform(self, _: float, b: float) -> float:
+            return b
+
+    thread._stop, thread._random, thread._outcome = Stop(), Longest(), True
+    thread._work(cast("Connection", None))
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
