@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .health import Health
     from .settings import Settings
-    from .snapshot import GateSnapshot
+    from .snapshot import Advice, GateSnapshot
     from .snapshot import GateSnapshot as Snapshot
 
 __all__ = [
+    "Advice",
     "Agent",
     "Gate",
     "GateSnapshot",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Advice": "snapshot",
     "Agent": "agent",
     "Gate": "gate",
     "GateSnapshot": "snapshot",
