@@ -41,8 +41,13 @@ class Advice:
             return None
         if isinstance(members, Mapping):
             reason, since, until, rate = (members.get(name) for name in cls.__slots__)
-            is_text = isinstance(reason, str) and isinstance(since, str) and isinstance(until, str | None)
-            if is_text and _has_type("admit_per_sec", rate):
+            is_rate = _has_type("admit_per_sec", rate)
+            if (
+                isinstance(reason, str)
+                and isinstance(since, str)
+                and isinstance(until, str | None)
+                and is_rate
+            ):
                 return cls(reason, since, until, rate)
         raise ValueError(f"the answer is not a snapshot of a gate: advice is {str(members)[:50]!r}")
 
