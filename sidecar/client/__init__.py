@@ -1,6 +1,6 @@
 """The client for inference workers: the gate, and agents' own claims. It needs only Python."""
 
-# ruff: noqa: E402 - first of all, whether this is the package that it should be.
+# ruff: noqa: E402 - the check for the other package of this name has to come first.
 from sidecar.import_clash import refuse_another_sidecar
 
 refuse_another_sidecar()

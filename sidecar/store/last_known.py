@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 def save_last_known(path: Path, state: StoredState) -> None:
-    """Write ``state`` to ``path``: the old file or the new one exists, never a part. Raises `OSError`."""
+    """Write ``state`` to ``path`` atomically: a reader finds the old or the new file. Raises `OSError`."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(
         os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
