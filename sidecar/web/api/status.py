@@ -58,7 +58,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -93,7 +93,7 @@ def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -161,7 +161,7 @@ def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
 
 
 def _advice(gate: ScopeGate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
+    """The advice of the snapshot, with further details."""
     hold = gate.advice
     if hold is None or hold.advised is None:
         return None
