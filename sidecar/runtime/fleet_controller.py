@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -29,8 +30,10 @@ from sidecar.core.commands import (
     ReconcileAlerts,
     RevertResolves,
 )
+from sidecar.core.events import HistoryNoted
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import EMPTY, ScopeRecord
@@ -66,6 +69,9 @@ _MAX_ARRIVED = 1_000
 _OTHERS_WAIT_SECS = (1.0, 2.0)
 """After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
 
+_MAX_UNANSWERED = 1_000
+"""Commits without an answer whose outcomes are remembered, so that they are counted if they were carried out."""
+
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -91,6 +97,10 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
+        # Commits whose answer was lost, by their token. The store may carry them out all the same.
+        self._unanswered: OrderedDict[str, list[CommandOutcome]] = OrderedDict()
+        # The token of the last commit with history notes, and how many it contains.
+        self._sent_notes = ("", 0)
         store.on_status = self._status_changed
 
     @property
@@ -182,6 +192,7 @@ class FleetController(Controller):
         """Apply those ``changes`` that are new, in their order."""
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
+        outcomes: list[CommandOutcome] = []
         applied, gap = 0, False
         for change in changes:
             if self._replica.is_known(change):
@@ -191,11 +202,12 @@ class FleetController(Controller):
                 break
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
             self._replica.apply(self.core_state, [change], delta)
+            outcomes += self._take_unanswered(change.position.token)
             applied += 1
         if applied:
             self._fleet.changes += applied
             self._fleet.applied = self._replica.position.seq
-            await self._apply(delta, [])
+            await self._apply(delta, outcomes)
             self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
@@ -215,6 +227,7 @@ class FleetController(Controller):
             went_back = stored.position.epoch != self._replica.position.epoch
         before = self._replica.position
         delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
+        outcomes = [one for token in stored.tokens.values() for one in self._take_unanswered(token)]
         self._fleet.loads += 1
         self._fleet.applied = stored.position.seq
         fields: dict[str, object] = {
@@ -228,10 +241,22 @@ class FleetController(Controller):
             logger.error("store_went_back", extra={"fields": fields})
         else:
             logger.warning("loaded_again", extra={"fields": fields})
-        await self._apply(delta, [])
+        await self._apply(delta, outcomes)
         self._plan_offer()
         if went_back:
             self.on_went_back()
+
+    def _take_unanswered(self, token: str) -> list[CommandOutcome]:
+        """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
+        self._forget_notes(token)
+        return self._unanswered.pop(token, [])
+
+    def _forget_notes(self, token: str) -> None:
+        """Forget the notes that the commit with ``token`` has stored."""
+        sent, count = self._sent_notes
+        if token == sent:
+            del self._unsaved_events[:count]
+            self._sent_notes = ("", 0)
 
     # -- offering again what the store lost ----------------------------------------------------------
 
@@ -292,7 +317,7 @@ class FleetController(Controller):
     ) -> CommitResult:
         """Commit ``transaction``, and apply it if it was stored."""
         outcomes = [outcome for _, outcome in decided]
-        events = tuple(event for outcome in outcomes for event in outcome.events)
+        events = (*self._unsaved_events, *(event for outcome in outcomes for event in outcome.events))
         commands = [pending.command for pending, _ in decided]
         only_leader = any(
             isinstance(one, ReconcileAlerts | AcceptResolves | RevertResolves) for one in commands
@@ -316,7 +341,15 @@ class FleetController(Controller):
             batch = make_batch()
         result: CommitResult = Committed(self._replica.position)
         if batch is not None:
-            result = await self._commit_batch(batch)
+            self._sent_notes = (batch.token, len(self._unsaved_events))
+            try:
+                result = await self._commit_batch(batch)
+            except StoreUnavailable:
+                if batch.writes:
+                    self._unanswered[batch.token] = outcomes
+                    while len(self._unanswered) > _MAX_UNANSWERED:
+                        self._unanswered.popitem(last=False)
+                raise
         if not isinstance(result, Committed):
             return result
         heard, decided_at = self.core_state.seen_watchdog, self._replica.position
@@ -337,6 +370,8 @@ class FleetController(Controller):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         await self._apply(delta, outcomes)
+        if batch is not None:
+            self._forget_notes(batch.token)
         if events:
             self._call(self.on_history, "on_history")
         self._overdue -= transaction.records.keys()
@@ -445,9 +480,17 @@ class FleetController(Controller):
             if status.up:
                 fleet.last_known = False
                 logger.warning("store_up")
+                if self._unsaved_events:
+                    self._unsaved_events.append(
+                        HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "Redis answers")
+                    )
+                    self._submit_and_forget(Expire(()))
                 self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
+                if was_leader:
+                    # One sidecar tells it: the one whose hooks run.
+                    self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"
             logger.info(name, extra={"fields": {"term": fleet.term}})
