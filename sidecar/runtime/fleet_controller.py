@@ -16,10 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -54,7 +54,9 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, run_supervised
 
 from .controller import Controller, PendingCommand, fail
+from .rate_leases import RateLeases
 from .replica import Replica
+from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +70,6 @@ _MAX_ARRIVED = 1_000
 
 _OTHERS_WAIT_SECS = (1.0, 2.0)
 """After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
-
-_MAX_UNANSWERED = 1_000
-"""Commits without an answer whose outcomes are remembered, so that they are counted if they were carried out."""
 
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
@@ -97,11 +96,11 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
-        # Commits whose answer was lost, by their token. The store may carry them out all the same.
-        self._unanswered: OrderedDict[str, list[CommandOutcome]] = OrderedDict()
+        self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
         store.on_status = self._status_changed
+        self.waiting_room.admission.shared = True
 
     @property
     def is_leader(self) -> bool:
@@ -115,6 +114,8 @@ class FleetController(Controller):
             StoreError: the store cannot be used, and there is no last known state.
         """
         await super().start()
+        failures = self.counters.task_failures
+        self._leases = RateLeases(self.loop, self.waiting_room.admission, self._shared, failures)
         self._follower = self.loop.create_task(
             run_supervised("fleet_follower", self._follow, self.counters.task_failures)
         )
@@ -131,6 +132,7 @@ class FleetController(Controller):
         self._follower.cancel()
         self._heart.cancel()
         self._saver.stop()
+        self._leases.stop()
         await super().stop()
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
@@ -249,7 +251,7 @@ class FleetController(Controller):
     def _take_unanswered(self, token: str) -> list[CommandOutcome]:
         """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
         self._forget_notes(token)
-        return self._unanswered.pop(token, [])
+        return self._unanswered.take(token)
 
     def _forget_notes(self, token: str) -> None:
         """Forget the notes that the commit with ``token`` has stored."""
@@ -317,28 +319,7 @@ class FleetController(Controller):
     ) -> CommitResult:
         """Commit ``transaction``, and apply it if it was stored."""
         outcomes = [outcome for _, outcome in decided]
-        events = (*self._unsaved_events, *(event for outcome in outcomes for event in outcome.events))
-        commands = [pending.command for pending, _ in decided]
-        only_leader = any(
-            isinstance(one, ReconcileAlerts | AcceptResolves | RevertResolves) for one in commands
-        )
-        offering = self._offering
-
-        def make_batch() -> Batch | None:
-            return self._replica.batch(
-                self.core_state,
-                transaction,
-                events,
-                at=self.clock.now(),
-                token=uuid4().hex[:16],
-                term=self._fleet.term if only_leader else None,
-                offering=offering,
-            )
-
-        if len(transaction.records) > _LARGE_BATCH:
-            batch = await self.loop.run_in_executor(None, make_batch)
-        else:
-            batch = make_batch()
+        batch = await self._make_batch(transaction, decided)
         result: CommitResult = Committed(self._replica.position)
         if batch is not None:
             self._sent_notes = (batch.token, len(self._unsaved_events))
@@ -346,9 +327,7 @@ class FleetController(Controller):
                 result = await self._commit_batch(batch)
             except StoreUnavailable:
                 if batch.writes:
-                    self._unanswered[batch.token] = outcomes
-                    while len(self._unanswered) > _MAX_UNANSWERED:
-                        self._unanswered.popitem(last=False)
+                    self._unanswered.add(batch.token, outcomes)
                 raise
         if not isinstance(result, Committed):
             return result
@@ -372,11 +351,31 @@ class FleetController(Controller):
         await self._apply(delta, outcomes)
         if batch is not None:
             self._forget_notes(batch.token)
-        if events:
             self._call(self.on_history, "on_history")
         self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result
+
+    async def _make_batch(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> Batch | None:
+        decisions = (event for _, outcome in decided for event in outcome.events)
+        events = (*self._unsaved_events, *decisions)
+        for_leader = (ReconcileAlerts, AcceptResolves, RevertResolves)
+        only_leader = any(isinstance(pending.command, for_leader) for pending, _ in decided)
+        make_batch = partial(
+            self._replica.batch,
+            self.core_state,
+            transaction,
+            events,
+            at=self.clock.now(),
+            token=uuid4().hex[:16],
+            term=self._fleet.term if only_leader else None,
+            offering=self._offering,
+        )
+        if len(transaction.records) > _LARGE_BATCH:
+            return await self.loop.run_in_executor(None, make_batch)
+        return make_batch()
 
     async def _commit_batch(self, batch: Batch) -> CommitResult:
         """Commit ``batch``. Meanwhile the gates show what time changes."""

@@ -155,6 +155,9 @@ class SharedMemoryStore:
     async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
         """There is no watchdog."""
 
+    async def lease(self, needs) -> list:
+        raise StoreUnavailable("nothing is leased here")
+
     async def load(self, now: float) -> StoredState:
         if not self.data.up:
             raise StoreUnavailable("the store is down")
