@@ -169,7 +169,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, limit=st.sampled_from([0.5, 10.0, 1000.0]))
 def test_shares_never_add_up_to_more_than_the_rate(
     server: RedisServer, steps: list[tuple[int, int, int, bool]], limit: float
