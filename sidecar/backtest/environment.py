@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sidecar.clock import rfc3339
-from sidecar.config import parse_duration
+from sidecar.durations import parse_duration
 
 from .errors import BacktestError
 from .expressions import names_in

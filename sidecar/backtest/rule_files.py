@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.config import ConfigError, parse_duration, suggestion_for
+from sidecar.config import ConfigError, suggestion_for
 from sidecar.config.source import Value, read_file
 from sidecar.core.errors import short_repr
+from sidecar.durations import parse_duration
 
 from .errors import InvalidInput
 from .templates import InvalidTemplate, Template

@@ -16,6 +16,7 @@ from sidecar.supervision import Failures, run_thread_supervised
 
 from .connection import Connection, SidecarResponse
 from .errors import Unreachable
+from .pacing import backoff_secs
 from .reporter import Reporter
 from .settings import Settings
 from .status_check import check_status
@@ -68,6 +69,7 @@ class AdmissionThread:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._outcome = False
+        self._tries_failed = 0
         self._share = 0.0
         self._lacking = 1.0
         self._failed_at = 0.0
@@ -114,13 +116,16 @@ class AdmissionThread:
         while not self._stop.is_set():
             if self._outcome:
                 self._outcome = False
-                if not self._reporter.send(connection, _SLACK_SECS):
+                if self._reporter.send(connection, _SLACK_SECS):
+                    self._tries_failed = 0
+                else:
                     self._outcome = True
+                    self._tries_failed += 1
             waiting = self._waiting()
             if waiting is None or not any(waiting):
                 if not self._outcome:
                     return
-                self._stop.wait(self._random.uniform(*_FAILED_SECS))
+                self._stop.wait(backoff_secs(self._tries_failed, self._random))
                 continue
             self._stop.wait(self._ask(connection, waiting))
 

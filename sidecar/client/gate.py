@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
-import inspect
 import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar
 
 from .closing import CLOSE_BUDGET
 from .fork_safety import PerProcess, flag_cleared_by_fork
 from .gate_follower import GateFollower
+from .guarded import guarded
 from .health import Health
 from .link import Link
 from .notifier import Callback
@@ -174,22 +173,12 @@ class Gate:
         return Admission(self, timeout, check_priority(priority))
 
     def guard(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
-        """Decorate a function or coroutine function: each call waits until the gate is open."""
-        if inspect.iscoroutinefunction(function):
+        """Decorate a function: each call runs as in the block of `admitted`, and counts like it.
 
-            @functools.wraps(function)
-            async def guarded_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:  # noqa: ANN401
-                await self.wait_async()
-                return await function(*args, **kwargs)
-
-            return cast("Callable[_P, _T]", guarded_async)
-
-        @functools.wraps(function)
-        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            self.wait()
-            return function(*args, **kwargs)
-
-        return guarded
+        Coroutine functions, generator functions and asynchronous generator functions may be decorated, too. A
+        generator waits when its first item is asked for.
+        """
+        return guarded(function, self.admitted)
 
     # -- state ------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from sidecar.core.values import Restriction, Trial
 from sidecar.supervision import Failures
 
 from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, admit
-from .gate import Gate, Waiter
+from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
 from .tokens import TokenBucket
 
@@ -45,7 +45,9 @@ class ClientDemand(Demand):
 
     __slots__ = ("_answered", "gate", "share", "trial")
 
-    def __init__(self, client: str, waiting: list[int], gate: Gate, answered: Callable[[], object]) -> None:
+    def __init__(
+        self, client: str, waiting: list[int], gate: ScopeGate, answered: Callable[[], object]
+    ) -> None:
         super().__init__((client, gate.scope), waiting)
         self.gate = gate
         self.trial = ""
@@ -79,14 +81,14 @@ class AdmissionControl:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        admit_waiter: Callable[[Gate, Waiter], None],
+        admit_waiter: Callable[[ScopeGate, Waiter], None],
         failures: Failures,
     ) -> None:
         self._loop = loop
         self._admit_waiter = admit_waiter
         self._failures = failures
         self._active: dict[Limiter, None] = {}
-        self._ramps: dict[Gate, ActiveLimit] = {}
+        self._ramps: dict[ScopeGate, ActiveLimit] = {}
         self._tickets = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -94,12 +96,12 @@ class AdmissionControl:
         self.shared = False
         self.limits: dict[Limiter, ActiveLimit] = {}
         self.on_demand: Callable[[], None] = lambda: None
-        self.on_change: Callable[[Gate], None] = lambda _: None
-        self.on_trial_end: Callable[[Gate, Trial, str], None] = lambda *_: None
+        self.on_change: Callable[[ScopeGate], None] = lambda _: None
+        self.on_trial_end: Callable[[ScopeGate, Trial, str], None] = lambda *_: None
 
     # -- limits -----------------------------------------------------------------------------------
 
-    def set_limits(self, gate: Gate, limits: Limits) -> None:
+    def set_limits(self, gate: ScopeGate, limits: Limits) -> None:
         """Create and remove the limiters of the scope of ``gate``. Then call `link` for all changed gates."""
         own = {type(one.limit): one.limit for one in limits if one.gate is gate}
         now = self._loop.time()
@@ -119,7 +121,7 @@ class AdmissionControl:
                 if isinstance(active.limiter.tokens, TokenBucket):
                     active.limiter.tokens.set_limit(rate, now)
 
-    def link(self, gate: Gate, limits: Limits) -> None:
+    def link(self, gate: ScopeGate, limits: Limits) -> None:
         """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
         if limits:
             self.end_ramp(gate)
@@ -134,7 +136,7 @@ class AdmissionControl:
                 if isinstance(demand, ClientDemand) and demand.gate is gate:
                     demand.answer()
 
-    def begin_ramp(self, gate: Gate) -> None:
+    def begin_ramp(self, gate: ScopeGate) -> None:
         """``gate`` is open: its parked requests pass at its policy's rate."""
         if gate not in self._ramps:
             ramp = self._begin(gate, None, gate.policy.resume_ramp_per_sec)
@@ -145,7 +147,7 @@ class AdmissionControl:
             gate.limiting = ramp.limiter
         self._activate(self._ramps[gate].limiter)
 
-    def end_ramp(self, gate: Gate) -> None:
+    def end_ramp(self, gate: ScopeGate) -> None:
         """Stop the ramp of ``gate``, if it has one; parked requests stay parked."""
         ramp = self._ramps.pop(gate, None)
         if ramp is not None:
@@ -153,16 +155,16 @@ class AdmissionControl:
                 gate.limiting = None
             self._end(ramp)
 
-    def ramp_rate(self, gate: Gate) -> float | None:
+    def ramp_rate(self, gate: ScopeGate) -> float | None:
         """Requests per second of the ramp of ``gate``; None: none is active."""
         ramp = self._ramps.get(gate)
         return None if ramp is None else ramp.limiter.tokens.limit
 
-    def _ramp_limiter(self, gate: Gate) -> Limiter | None:
+    def _ramp_limiter(self, gate: ScopeGate) -> Limiter | None:
         ramp = self._ramps.get(gate)
         return None if ramp is None else ramp.limiter
 
-    def _begin(self, gate: Gate, limit: Restriction | Trial | None, rate: float) -> ActiveLimit:
+    def _begin(self, gate: ScopeGate, limit: Restriction | Trial | None, rate: float) -> ActiveLimit:
         active = ActiveLimit(gate, limit, rate, self._loop.time(), shared=self.shared)
         self.limits[active.limiter] = active
         return active
@@ -181,12 +183,12 @@ class AdmissionControl:
 
     # -- the sidecar's own waiters ----------------------------------------------------------------
 
-    def pass_now(self, gate: Gate, priority: int = DEFAULT_PRIORITY) -> bool:
+    def pass_now(self, gate: ScopeGate, priority: int = DEFAULT_PRIORITY) -> bool:
         """Whether a request that arrives at a restricted gate passes at once."""
         limiter = gate.limiting
         return limiter is None or (not self.suspended and limiter.pass_now(priority, self._loop.time()))
 
-    def queue(self, waiter: Waiter, gate: Gate) -> None:
+    def queue(self, waiter: Waiter, gate: ScopeGate) -> None:
         """Queue ``waiter``, which is parked at ``gate``."""
         limiter = gate.limiting
         if waiter.limiter is not None and waiter.limiter is not limiter:
@@ -195,7 +197,7 @@ class AdmissionControl:
             limiter.queue(waiter, next(self._tickets))
             self._activate(limiter)
 
-    def queue_all(self, gate: Gate) -> Iterator[None]:
+    def queue_all(self, gate: ScopeGate) -> Iterator[None]:
         """Queue the waiters of ``gate``, a few in each step."""
         for number, waiter in enumerate(list(gate.waiters)):
             if waiter.gate is gate and not waiter.watching and not gate.closed:
@@ -203,7 +205,7 @@ class AdmissionControl:
             if number % _STEP_WAITERS == 0:
                 yield
 
-    def unqueue_all(self, gate: Gate) -> Iterator[None]:
+    def unqueue_all(self, gate: ScopeGate) -> Iterator[None]:
         """``gate`` has closed: remove its waiters from the queues, a few in each step."""
         for number, waiter in enumerate(list(gate.waiters)):
             if waiter.limiter is not None and gate.closed:
@@ -239,7 +241,7 @@ class AdmissionControl:
         if demand.limiter is not None:
             demand.limiter.withdraw(demand)
 
-    def report_outcomes(self, gate: Gate, trial: str, succeeded: int, failed: int) -> None:
+    def report_outcomes(self, gate: ScopeGate, trial: str, succeeded: int, failed: int) -> None:
         """A client reported the outcomes of requests that passed in the trial with the id ``trial``."""
         if not trial or trial != trial_of(gate.limits):
             return
@@ -356,7 +358,7 @@ class AdmissionControl:
             demand.share = rate * (demand.total + demand.granted) / waiting
             demand.answer()
 
-    def _check_ramp(self, gate: Gate, ramp: ActiveLimit, now: float) -> None:
+    def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
         """Follow the policy, and end the ramp when it has done its work."""
         rate = gate.policy.resume_ramp_per_sec
         tokens = ramp.limiter.tokens

@@ -67,7 +67,7 @@ class GateState(NamedTuple):
         return self.nearest_advice if self.advised else None
 
 
-class Gate:
+class ScopeGate:
     """The gate of one known scope. `GateTree` sets its state, `WaitingRoom` parks requests at it.
 
     Args:
@@ -196,11 +196,11 @@ class Gate:
         return None if self.limiting is None else self.limiting.tokens.limit
 
     @property
-    def parent(self) -> Gate | None:
+    def parent(self) -> ScopeGate | None:
         """The gate of the nearest known ancestor; None for the root."""
         return None if self.node is None else self.node.gate_above()
 
-    def ancestors(self) -> Iterator[Gate]:
+    def ancestors(self) -> Iterator[ScopeGate]:
         """The known gates above, nearest first."""
         gate = self.parent
         while gate is not None:
@@ -253,8 +253,8 @@ class Waiter:
         "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
     )  # fmt: skip
 
-    gate: Gate | None
-    account: Gate | None
+    gate: ScopeGate | None
+    account: ScopeGate | None
     path: str | None
     seen: int
     watching: bool
@@ -264,7 +264,7 @@ class Waiter:
     limiter: Limiter | None
     ticket: int
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.
 
         Args:

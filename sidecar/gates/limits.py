@@ -10,7 +10,7 @@ from .admission import Limiter
 from .tokens import LeasedBucket, LeasedCount, TokenBucket, TokenCount
 
 if TYPE_CHECKING:
-    from .gate import Gate
+    from .gate import ScopeGate
 
 
 class GateLimit(NamedTuple):
@@ -21,7 +21,7 @@ class GateLimit(NamedTuple):
         limit: the restriction or the trial of that scope.
     """
 
-    gate: Gate
+    gate: ScopeGate
     limit: Restriction | Trial
 
 
@@ -67,7 +67,7 @@ class ActiveLimit:
     __slots__ = ("gate", "limit", "limiter", "name", "succeeded", "used_at")
 
     def __init__(
-        self, gate: Gate, limit: Restriction | Trial | None, rate: float, now: float, *, shared: bool
+        self, gate: ScopeGate, limit: Restriction | Trial | None, rate: float, now: float, *, shared: bool
     ) -> None:
         self.gate = gate
         self.limit = limit

@@ -42,7 +42,7 @@ from sidecar.core.transaction import Transaction
 from sidecar.core.values import ScopeRecord, Tombstone, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
@@ -153,7 +153,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending: list[PendingCommand] = []
-        self._ended_ramps: dict[Gate, None] = {}
+        self._ended_ramps: dict[ScopeGate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         # What time alone did while the store was down: it has to be stored as soon as it is up.
@@ -479,7 +479,7 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
             self.counters.task_failures.record(name)
 
-    def _ramp_ended(self, gate: Gate) -> None:
+    def _ramp_ended(self, gate: ScopeGate) -> None:
         self._ended_ramps[gate] = None
         self._wake.set()
 
@@ -492,7 +492,7 @@ class Controller:
                 self.tree.renew_version(gate)
                 await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
-    def _trial_ended(self, gate: Gate, trial: Trial, failure: str) -> None:
+    def _trial_ended(self, gate: ScopeGate, trial: Trial, failure: str) -> None:
         """The outcome of a trial is known."""
         self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
@@ -552,7 +552,7 @@ class Controller:
             self._heartbeat_due = True
             self._submit_and_forget(Expire(()))
 
-    def _is_idle(self, gate: Gate, now: float) -> bool:
+    def _is_idle(self, gate: ScopeGate, now: float) -> bool:
         if gate.waiting or not gate.record.is_empty:
             gate.active_at = now
         return now - gate.active_at >= self._scope_idle_secs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from sidecar.auth import Role
 from sidecar.clock import Clock
 from sidecar.gates.admission_control import ClientDemand
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.trace_context import parse_traceparent
 from sidecar.web.api.admit import AdmitRequest, admit_response
 from sidecar.web.api.command_routes import CommandRoutes
@@ -465,7 +465,7 @@ class _AsgiWaiter(Waiter):
         self._request = request
         self._clock = clock
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Wake the handler, which sends the response. The gate may be in another state by then."""
         if self.ended.done():
             return

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from sidecar.clock import SharedClock
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
 from sidecar.store.redis import RedisSettings
 from sidecar.store.redis.store import RedisStore
@@ -36,7 +36,7 @@ async def controllers(
 
 
 class Requests:
-    """Gate requests at controllers, and when each passed at which of them."""
+    """ScopeGate requests at controllers, and when each passed at which of them."""
 
     def __init__(self) -> None:
         self.passed: list[tuple[float, FleetController]] = []
@@ -69,6 +69,6 @@ class _Request(Waiter):
         self._requests = requests
         self._controller = controller
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         if ending is Ending.OPENED:
             self._requests.passed.append((time.monotonic(), self._controller))

@@ -11,7 +11,7 @@ import httptools
 
 from sidecar.auth import Identity, Role
 from sidecar.config import LimitsConfig
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import RepeatingTimer
 from sidecar.trace_context import parse_traceparent
@@ -211,7 +211,7 @@ class GateFastPath:
             plan.answer_version = gate.version
         return plan.answer
 
-    def render_gate(self, gate: Gate) -> bytes:
+    def render_gate(self, gate: ScopeGate) -> bytes:
         """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
         if rest is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.auth import Identity
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 
 from .requests import GateRequest
 
@@ -32,7 +32,7 @@ class RequestPlan:
     )  # fmt: skip
 
     def __init__(
-        self, request: GateRequest, gate: Gate, path: str | None, identity: Identity, *, head: bool
+        self, request: GateRequest, gate: ScopeGate, path: str | None, identity: Identity, *, head: bool
     ) -> None:
         self.request = request
         self.gate = gate

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sidecar.core.scope import ROOT, lies_within, parent_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, Restriction, Trial
-from sidecar.gates.gate import Gate, GateState
+from sidecar.gates.gate import GateState, ScopeGate
 from sidecar.gates.tree import GateTree
 from sidecar.web.api.unwell import CallInLoop, in_slices
 
@@ -189,7 +189,7 @@ def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> li
     """``scope``, if it is known, and all known scopes inside it. Call it in a thread."""
     gates = call_in_loop(lambda: list(tree.gates.values()))
 
-    def rows_of(chunk: list[Gate]) -> list[ScopeRow]:
+    def rows_of(chunk: list[ScopeGate]) -> list[ScopeRow]:
         return [
             ScopeRow(
                 gate.scope,

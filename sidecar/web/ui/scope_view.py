@@ -9,7 +9,7 @@ from sidecar.config import UiLink
 from sidecar.core.scope import ancestors_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
-from sidecar.gates.gate import Gate, GateState
+from sidecar.gates.gate import GateState, ScopeGate
 from sidecar.runtime.controller import Controller
 from sidecar.store import HistoryEntry, HistoryQuery
 from sidecar.web.api.status import suppressed_pause
@@ -144,7 +144,7 @@ def read_scope(controller: Controller, scope: str, engines: Iterable[tuple[str, 
     )
 
 
-def _counters(gate: Gate) -> list[tuple[str, int]]:
+def _counters(gate: ScopeGate) -> list[tuple[str, int]]:
     return [
         ("Requests", gate.requests),
         ("had to wait", gate.blocked),

@@ -15,7 +15,7 @@ from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
 from sidecar.store import HistoryQuery, StoreUnavailable
 
@@ -31,7 +31,7 @@ class Parked(Waiter):
         self.gate = None
         self.told: list[Ending] = []
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         self.told.append(ending)
 
 
