@@ -124,8 +124,8 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     names = ", ".join(result.name for result in report.configs)
     lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses, faint bars restrictions and trials; they '
-        "name their cause when pointed at. The line "
+        f'<p class="faint">{escape(lanes)}Bars are pauses, faint bars restrictions and trials; hover over '
+        "one to see its cause. The line "
         "below is the state: yellow cautious, orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:

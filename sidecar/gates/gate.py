@@ -184,7 +184,7 @@ class ScopeGate:
 
     @property
     def waits_for_operator(self) -> bool:
-        """Whether the scope has recovered, and its policy leaves it to an operator to lift the auto hold."""
+        """Whether the scope has recovered, but its policy requires an operator to lift the auto hold."""
         auto = self.record.auto
         standing = auto is not None and auto.advised is None and self.record.episode is None
         return standing and self.policy.resume == "manual"
@@ -196,12 +196,12 @@ class ScopeGate:
 
     @property
     def admit_per_sec(self) -> float | None:
-        """Requests per second that a restriction or a ramp admits; None: as many as come, or none."""
+        """Requests per second that a restriction or a ramp admits; None: not limited, or closed."""
         if self.closed:
             return None
         if self.limits:
             return rate_of(self.limits)
-        return None if self.limiting is None else self.limiting.tokens.rate
+        return None if self.limiting is None else self.limiting.tokens.limit
 
     def starved(self, now: float) -> dict[int, float]:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have."""
@@ -264,7 +264,7 @@ class Waiter:
         watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
-        priority: 0 to 9; a higher one goes first where requests pass at a rate.
+        priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
         ticket: its place there.
     """

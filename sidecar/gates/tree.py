@@ -199,7 +199,7 @@ class GateTree:
     # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, a few gates per step. They are not visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -239,7 +239,7 @@ class GateTree:
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
-        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        """Derive the gate at ``node``, and the gates inside it that change."""
         todo = [(node, update.inherited_from(update.gate_above(node)))]
         records, added, gate_changes, inherited = (
             update.records,
@@ -358,13 +358,18 @@ class GateTree:
             gate.closed = closed
             gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
             gate.answer = gate.answer_rest = None
+        self._apply_limits(limited, update.forgotten)
+        if update.structure_changed:
+            self.waiting_room.reassigning = True
+
+    def _apply_limits(self, limited: list[ScopeGate], forgotten: list[ScopeGate]) -> None:
         admission = self.waiting_room.admission
+        for gate in forgotten:
+            admission.set_limits(gate, ())
         for gate in limited:
             admission.set_limits(gate, gate.state.limits)
         for gate in limited:
             admission.link(gate, gate.limits)
-        if update.structure_changed:
-            self.waiting_room.reassigning = True
 
     def reassign(self, update: TreeUpdate) -> Iterator[None]:
         """Move the parked requests that belong to another gate now, one per step."""
@@ -431,7 +436,7 @@ def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherite
 
 
 def _limits_of(gate: ScopeGate, record: ScopeRecord) -> Limits:
-    """The limits of the scope itself. A restriction that is advised only is none."""
+    """The limits of the scope itself, without restrictions that are advised only."""
     found = [GateLimit(gate, record.trial)] if record.trial is not None else []
     if record.restriction is not None and not record.restriction.advised:
         found.append(GateLimit(gate, record.restriction))

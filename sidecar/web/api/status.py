@@ -59,7 +59,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -94,7 +94,7 @@ def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -162,7 +162,7 @@ def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
 
 
 def _advice(gate: ScopeGate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
+    """The advice of the snapshot, with further details."""
     advice = advice_of(gate)
     if advice is None:
         return None

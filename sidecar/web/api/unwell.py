@@ -80,8 +80,8 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
     """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
-    by name.
+    Worst first: sorted by own state, then scopes with their own hold, then scopes that an ancestor closes,
+    then by name.
     """
     found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
