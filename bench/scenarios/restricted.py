@@ -26,7 +26,7 @@ _ASK = request("GET", f"/v1/gate/{SCOPE}?wait=600")
 _CLAIM = request("PUT", f"/v1/state/{SCOPE}", b'{"state": "concerned", "reason": "a benchmark"}')
 _ABORT = struct.pack("ii", 1, 0)
 _SETTLED = 10
-"""A client takes part once so many of its requests have passed: it takes seconds until all of a thousand wait."""
+"""A client takes part once so many of its requests have passed. It takes seconds until all of them wait."""
 _DEADLINE_SECS = 60.0
 _POLL_SECS = 0.05
 _STEP_SECS = 0.05
