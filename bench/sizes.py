@@ -30,6 +30,9 @@ class Sizes:
         checks: of the client's own gate, a round.
         trips: to the sidecar's, a round.
         tasks: that wait at the client's.
+        stalled: scopes, parked requests and alerts of one event, in two sizes.
+        streams: event streams that are open meanwhile.
+        ramp_per_sec: waiters that a ramp lets through.
     """
 
     rounds: int
@@ -49,6 +52,9 @@ class Sizes:
     checks: int
     trips: int
     tasks: int
+    stalled: tuple[int, int]
+    streams: int
+    ramp_per_sec: int
 
     @property
     def most_waiters(self) -> int:
@@ -79,6 +85,9 @@ FULL = Sizes(
     checks=200_000,
     trips=2_000,
     tasks=10_000,
+    stalled=(1_000, 10_000),
+    streams=1_000,
+    ramp_per_sec=5_000,
 )
 
 SHORT = Sizes(
@@ -99,4 +108,7 @@ SHORT = Sizes(
     checks=5_000,
     trips=100,
     tasks=100,
+    stalled=(10, 40),
+    streams=12,
+    ramp_per_sec=100,
 )

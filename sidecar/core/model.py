@@ -72,9 +72,9 @@ class CoreState:
         self.sweep_at = delta.sweep_at
         self.seen_watchdog = delta.seen_watchdog
         _merge(self.records, delta.records)
-        for source in delta.tombstones:
+        for source in self.tombstones.keys() & delta.tombstones.keys():
             # A tombstone that is put again becomes the newest.
-            self.tombstones.pop(source, None)
+            del self.tombstones[source]
         _merge(self.tombstones, delta.tombstones)
         _merge(self.scope_by_alert, delta.scope_by_alert)
 
@@ -216,8 +216,7 @@ class StateDelta:
 
 
 def _merge(into: dict[str, _V], changes: Mapping[str, _V | None]) -> None:
-    for key, value in changes.items():
-        if value is None:
-            into.pop(key, None)
-        else:
-            into[key] = value
+    # `update` is faster than a loop, and a delta may change ten thousand keys.
+    into.update(changes)  # type: ignore[arg-type]
+    for key in [key for key, value in changes.items() if value is None]:
+        del into[key]

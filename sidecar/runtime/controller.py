@@ -47,7 +47,7 @@ from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
-from sidecar.time_slice import TimeSlice, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 
 from .clock_steps import ClockSteps
 from .event_log import EventLog
@@ -64,8 +64,10 @@ _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
 
 _SLICE_SECS = 0.0015
-"""How long a batch holds the loop before other work has its turn."""
+"""How long a batch holds the loop at most before other work has its turn."""
 
+_MIN_SLICE_SECS = 0.00005
+"""How long it holds the loop at least, and how often it looks whether a client has sent something."""
 
 _AGAIN_SECS = 1.0
 """After this time what failed is tried again."""
@@ -152,6 +154,7 @@ class Controller:
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
+        self._pending_input = PendingInput(self.loop)
         self._pending: list[PendingCommand] = []
         self._ended_ramps: dict[Gate, None] = {}
         self._wake = asyncio.Event()
@@ -443,7 +446,7 @@ class Controller:
     async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         update = await self._gate_updater.apply(update, self._full_update, time_slice)
         await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
@@ -459,6 +462,10 @@ class Controller:
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
         return records
+
+    def _time_slice(self) -> TimeSlice:
+        """The time slice of a batch, which the steps of the batch share."""
+        return TimeSlice(_MIN_SLICE_SECS, _SLICE_SECS, self._pending_input)
 
     def _full_update(self) -> TreeUpdate:
         """The update that derives all gates from all records."""
@@ -486,7 +493,7 @@ class Controller:
     async def _publish_ended_ramps(self) -> None:
         """Publish that ramps have ended, with a new version of each snapshot."""
         gates, self._ended_ramps = self._ended_ramps, {}
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in gates:
             if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
@@ -540,7 +547,7 @@ class Controller:
     async def _sweep(self) -> None:
         """Forget the scopes that have been idle for long enough."""
         idle = []
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in list(self.tree.gates.values()):
             if self._is_idle(gate, self.clock.monotonic()):
                 idle.append(gate.scope)
