@@ -1,4 +1,4 @@
-"""Thousands of connections with parked requests and event streams, read by one loop while an event happens."""
+"""Thousands of connections with parked requests and event streams, all read while an event happens."""
 
 from __future__ import annotations
 

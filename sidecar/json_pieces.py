@@ -1,7 +1,7 @@
 """Parses and writes large JSON in pieces, so that threads do not block the event loop.
 
-The functions of ``json`` keep the interpreter for the whole text: 50 ms for a notification of 10,000 alerts.
-Here the members of the top-level object, and the elements of its lists, are handled one by one. Between two of
+The functions of ``json`` keep the interpreter for the whole text: 50 ms for a notification of 10,000
+alerts. Here the members of the top-level object, and the elements of its lists, are handled one by one. Between two of
 them another thread gets the interpreter.
 
 A faster library would parse in 15 ms, and keep the interpreter for all of them.
@@ -34,8 +34,7 @@ def loads_in_pieces(
         if whole[start : start + 1] == "[":
             found: tuple[Any, int] = JSONArray((whole, start + 1), scan)
             return found
-        found = scan(whole, start)
-        return found
+        return scan(whole, start)  # type: ignore[no-any-return]
 
     begin = _skip_whitespace(text, 0)
     if text[begin : begin + 1] == "{":

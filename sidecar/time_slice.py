@@ -16,8 +16,8 @@ _RELEASED_AT_ONCE = 64
 class PendingInput:
     """Whether clients have sent something that the event loop has not read yet.
 
-    The loop waits for its sockets with a file descriptor of its own, which is readable when one of them is. To
-    look at it takes a microsecond, a pass of the loop ten.
+    The loop waits for its sockets with a file descriptor of its own, which is readable when one of them is.
+    To look at it takes a microsecond, a pass of the loop ten.
 
     Args:
         loop: uvloop's, or asyncio's own. For another loop, the answer is always yes.

@@ -82,7 +82,7 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
 
 
 @contextmanager
-def _scene(stage: Stage, scopes: Sequence[str], **settings: Any) -> Iterator[_Scene]:
+def _scene(stage: Stage, scopes: Sequence[str], **settings: Any) -> Iterator[_Scene]:  # noqa: ANN401
     policies = [{"match": PROBED, "enabled": False}, *({"match": one} for one in scopes)]
     limits = {"max_scopes": 3 * max(len(scopes), stage.sizes.stalled[-1]) + 100}
     config = {"limits": limits, **settings, "policies": [*settings.get("policies", []), *policies]}

@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sidecar.clock import Clock
 from sidecar.core.commands import (
@@ -384,8 +385,8 @@ class Controller:
     async def _commit(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
     ) -> None:
-        events = tuple(event for _, outcome in decided for event in outcome.events)
-        forgotten = any(record is None for record in transaction.records.values())
+        events = tuple(chain.from_iterable(outcome.events for _, outcome in decided))
+        forgotten = transaction.forgets
         beat = self._heartbeat_due or not self.counters.store_up
         heard = transaction.seen_watchdog
         newly_seen = heard != self.core_state.seen_watchdog
@@ -433,7 +434,9 @@ class Controller:
         """Apply what is durable. Raises `GatesBehind`."""
         policies = delta.policies
         policies_changed = policies is not self.core_state.policies
-        self.core_state.apply(delta)
+        time_slice = self._time_slice()
+        # Only the writer decides, and it waits here.
+        await run_in_slices(self.core_state.apply_in_steps(delta), time_slice)
         await self._change_gates(
             TreeUpdate(
                 self._shown_records(delta.records),
@@ -441,12 +444,14 @@ class Controller:
                 policies if policies_changed else None,
             ),
             outcomes,
+            time_slice,
         )
 
-    async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
+    async def _change_gates(
+        self, update: TreeUpdate, outcomes: list[CommandOutcome], time_slice: TimeSlice
+    ) -> None:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
-        time_slice = self._time_slice()
         update = await self._gate_updater.apply(update, self._full_update, time_slice)
         await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
@@ -458,6 +463,7 @@ class Controller:
             self._event_log.log(outcomes)
         except Exception:  # noqa: BLE001 - recorded; the history has the events
             self.counters.task_failures.record("event_log")
+        await run_in_slices(update.release(), time_slice)
 
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
