@@ -60,6 +60,9 @@ class TimeSlice:
 
     __slots__ = ("_check_at", "_max_secs", "_min_secs", "_pending", "_until")
 
+    _check_at: float
+    _until: float
+
     def __init__(
         self,
         min_secs: float = _MIN_SECS,

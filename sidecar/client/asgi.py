@@ -59,9 +59,7 @@ class GateMiddleware:
         Raises:
             RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
-        if scope["type"] == "lifespan":
-            require_asyncio()
-        if scope["type"] not in ("http", "websocket") or not self._is_held(scope):
+        if not self._is_held(scope):
             await self._app(scope, receive, send)
             return
         gate = self.gate
@@ -69,12 +67,13 @@ class GateMiddleware:
         if not self._selector.has_one_gate:
             reader = _RequestReader(receive)
             gate = self._selector.gate_for(await self._scope_of(scope, reader))
-        trial: str | None = ""
+        trial = ""
         if not gate.pass_if_open():
             reader = reader or _RequestReader(receive)
-            trial = await self._wait(scope, reader, send, gate)
-            if trial is None:
+            waited = await self._wait(scope, reader, send, gate)
+            if waited is None:
                 return
+            trial = waited
         if reader is not None and reader.has_read_ahead:
             receive = reader.receive
         # The outcome: a status of 500 or above, or an exception, failed.
@@ -112,6 +111,11 @@ class GateMiddleware:
         return priority_of_header(values[0].decode("latin-1") if values else "")
 
     def _is_held(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a closed gate holds a request; no other kind of connection scope is held."""
+        if scope["type"] not in ("http", "websocket"):
+            if scope["type"] == "lifespan":
+                require_asyncio()
+            return False
         path, prefix = scope["path"], scope.get("root_path", "")
         if prefix and path.startswith(f"{prefix}/"):
             path = path[len(prefix) :]
