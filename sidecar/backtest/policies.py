@@ -1,4 +1,4 @@
-"""Selects the policies to simulate, and writes them for a report."""
+"""Selects the policies to simulate, and describes them for a report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 
 _NOT_SHOWN = ("wait_timeout_secs",)
-"""The keys that do not decide when a scope is paused."""
+"""Keys that do not affect when a scope is paused."""
 
 
 def pausing(policies: PolicyTable) -> PolicyTable:
-    """``policies``, where those that only observe pause as they advise."""
+    """``policies`` in which policies that only observe pause instead."""
     return PolicyTable(
         _pausing(policies.defaults),
         tuple((match, _pausing(policy)) for match, policy in policies.rules),
@@ -30,12 +30,12 @@ def _pausing(policy: Policy) -> Policy:
 
 
 def observes_only(policies: PolicyTable, scope: str) -> bool:
-    """Whether the config does not pause ``scope`` whatever happens."""
+    """Whether the config never pauses ``scope``."""
     return not policies.policy_for(scope).pauses
 
 
 def settings_of(config: Config) -> dict[str, str]:
-    """What decides about pauses, by key of the config; defaults of policies included."""
+    """The settings that affect pauses, by config key, including the policies' defaults."""
     settings = {f"defaults.{key}": value for key, value in _policy(config.policies.defaults).items()}
     defaults = _policy(config.policies.defaults)
     for match, policy in config.policies.rules:

@@ -120,7 +120,7 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     names = ", ".join(result.name for result in report.configs)
     lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses, and name their alert when pointed at; the line '
+        f'<p class="faint">{escape(lanes)}Bars are pauses; hover over one to see its alert. The line '
         "below is the state: yellow cautious, orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:

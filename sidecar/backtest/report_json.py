@@ -10,7 +10,7 @@ from .summary import AlertSummary, BacktestReport, ConfigResult, ScopeSummary, T
 
 
 def json_report(report: BacktestReport) -> dict[str, Any]:
-    """The report's members; times are RFC 3339, durations seconds."""
+    """The members of the report. Times are in RFC 3339, durations in seconds."""
     return {
         "prometheus": report.prometheus,
         "alerts_from": report.alerts_from,

@@ -1,9 +1,10 @@
-"""One config through the alerts of the range: the interpreter, watchdog and core of the service, by a
-simulated clock.
+"""Runs one config on the alerts of the range.
 
-Rules of this file: what pauses what is decided by `sidecar.alertmanager.notifications`,
-`sidecar.alertmanager.watchdog` and `sidecar.core` alone. Here stands only when they are asked, which in
-service the event loop decides.
+It uses the sidecar's interpreter, watchdog and core, with a simulated clock.
+
+Rules of this file: only `sidecar.alertmanager.notifications`, `sidecar.alertmanager.watchdog` and
+`sidecar.core` decide about pauses. This file only decides when they run, as the event loop does in a running
+sidecar.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _WATCHDOG_ROUTE = AlertmanagerSettings(
 
 
 class SimulatedClock(Clock):
-    """Shows the time that the simulation has reached."""
+    """A clock that shows the simulated time."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -57,12 +58,12 @@ class Simulation:
     """A sidecar in simulated time.
 
     Args:
-        config: of the sidecar.
-        policies: of the config, or what is assumed in their place.
-        alerts: that fired, in order of their beginning.
+        config: the config of the sidecar.
+        policies: the policies of the config, or the policies that are assumed instead.
+        alerts: the alerts that fired, sorted by beginning.
         settings: how Alertmanager sends them.
-        start: seconds since the epoch; nothing is known before.
-        end: likewise.
+        start: start of the simulation, seconds since the epoch.
+        end: end of the simulation, seconds since the epoch.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Simulation:
         self._reconciliation = Reconciliation(config.alerts, self._interpreter, self._watchdog, alerts, start)
 
     def run(self) -> None:
-        """Go through the whole range; `recorder` has what happened."""
+        """Simulate the whole range. `recorder` has the results."""
         while True:
             at, act = min(
                 (

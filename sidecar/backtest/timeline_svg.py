@@ -15,7 +15,7 @@ _WIDTH = 1000
 _LANE = 26
 _AXIS = 18
 _LEAST_WIDTH = 1.5
-"""A short pause of a long range is still seen."""
+"""The minimum width, so that a short pause in a long range stays visible."""
 _TICKS_SECS = (60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)
 _MOST_TICKS = 10
 _DAY = 86_400
@@ -25,9 +25,9 @@ def timeline(report: BacktestReport, scope: str, results: Sequence[ConfigResult]
     """The SVG of ``scope``: a lane for each config.
 
     Args:
-        report: has the range.
-        scope: whose.
-        results: a lane each.
+        report: the report, which has the range.
+        scope: the scope.
+        results: one lane for each.
     """
     start, end = report.start, report.end
     height = _LANE * len(results) + _AXIS

@@ -1,5 +1,8 @@
 """ASGI middleware: requests wait at the gate, except for a few harmless ones.
 
+`sidecar.client.wsgi` has a class of the same name for WSGI applications: import the one from the module that
+fits your server.
+
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """
 
@@ -33,7 +36,7 @@ _TRY_AGAIN_LATER = 1013
 
 
 class GateMiddleware:
-    """Puts the gate before an application.
+    """ASGI middleware that puts the gate before an application.
 
     An admitted request is never interrupted: a streaming response continues when the gate closes. If a client
     disconnects while its request waits, the request counts as abandoned and the application never sees it.

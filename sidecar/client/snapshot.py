@@ -15,6 +15,36 @@ _RETRY_SPREAD_SECS = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A pause that the policy advises without closing the gate.
+
+    Attributes:
+        reason: why.
+        since: RFC 3339.
+        until: RFC 3339; None: there is no time limit.
+    """
+
+    reason: str
+    since: str
+    until: str | None
+
+    @classmethod
+    def of(cls, members: object) -> Advice | None:
+        """Parse the member ``advice`` of a snapshot; None: there is none.
+
+        Raises:
+            ValueError: it is no advice.
+        """
+        if members is None:
+            return None
+        if isinstance(members, Mapping):
+            reason, since, until = (members.get(name) for name in cls.__slots__)
+            if isinstance(reason, str) and isinstance(since, str) and isinstance(until, str | None):
+                return cls(reason, since, until)
+        raise ValueError(f"the answer is not a snapshot of a gate: advice is {str(members)[:50]!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class GateSnapshot:
     """The sidecar's snapshot of a gate.
 
@@ -29,6 +59,7 @@ class GateSnapshot:
         held_by: the scope whose hold, restriction or trial it is.
         admit_per_sec: how many requests per second a restriction or ramp admits, in all; None: neither does.
         version: grows with each change.
+        advice: the pause that the policy advises without closing the gate; None: it advises none.
     """
 
     scope: str
@@ -41,6 +72,7 @@ class GateSnapshot:
     held_by: str | None
     admit_per_sec: float | None
     version: int
+    advice: Advice | None = None
 
     @classmethod
     def of(cls, members: object) -> GateSnapshot:
@@ -54,11 +86,11 @@ class GateSnapshot:
         """
         if not isinstance(members, Mapping) or members.get("gate") not in _GATES:
             raise ValueError("the answer is not a snapshot of a gate")
-        values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__}
+        values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__ if name != "advice"}
         for name, value in values.items():
             if not _has_type(name, value):
                 raise ValueError(f"the answer is not a snapshot of a gate: {name} is {str(value)[:50]!r}")
-        return cls(**values)
+        return cls(**values, advice=Advice.of(members.get("advice")))
 
     @property
     def is_open(self) -> bool:

@@ -70,7 +70,7 @@ class GateState(NamedTuple):
         return self.nearest_advice if self.advised else None
 
 
-class Gate:
+class ScopeGate:
     """The gate of one known scope. `GateTree` sets its state, `WaitingRoom` parks requests at it.
 
     Args:
@@ -179,7 +179,7 @@ class Gate:
 
     @property
     def waits_for_operator(self) -> bool:
-        """Whether the scope has recovered, and its policy leaves it to an operator to lift the auto hold."""
+        """Whether the scope has recovered, but its policy requires an operator to lift the auto hold."""
         auto = self.record.auto
         standing = auto is not None and auto.advised is None and self.record.episode is None
         return standing and self.policy.resume == "manual"
@@ -191,19 +191,19 @@ class Gate:
 
     @property
     def admit_per_sec(self) -> float | None:
-        """Requests per second that a restriction or a ramp admits; None: as many as come, or none."""
+        """Requests per second that a restriction or a ramp admits; None: not limited, or closed."""
         if self.closed:
             return None
         if self.limits:
             return rate_of(self.limits)
-        return None if self.limiting is None else self.limiting.tokens.rate
+        return None if self.limiting is None else self.limiting.tokens.limit
 
     @property
-    def parent(self) -> Gate | None:
+    def parent(self) -> ScopeGate | None:
         """The gate of the nearest known ancestor; None for the root."""
         return None if self.node is None else self.node.gate_above()
 
-    def ancestors(self) -> Iterator[Gate]:
+    def ancestors(self) -> Iterator[ScopeGate]:
         """The known gates above, nearest first."""
         gate = self.parent
         while gate is not None:
@@ -247,7 +247,7 @@ class Waiter:
         watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
-        priority: 0 to 9; a higher one goes first where requests pass at a rate.
+        priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
         ticket: its place there.
     """
@@ -256,8 +256,8 @@ class Waiter:
         "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
     )  # fmt: skip
 
-    gate: Gate | None
-    account: Gate | None
+    gate: ScopeGate | None
+    account: ScopeGate | None
     path: str | None
     seen: int
     watching: bool
@@ -267,7 +267,7 @@ class Waiter:
     limiter: Limiter | None
     ticket: int
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.
 
         Args:

@@ -8,12 +8,12 @@ from sidecar.clock import rfc3339
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, Restriction, Trial
 
-from .gate import Gate
+from .gate import ScopeGate
 from .limits import tightest
 
 
 @dataclass(frozen=True, slots=True)
-class GateSnapshot:
+class ScopeSnapshot:
     """The public state of a scope. `to_json` returns its members."""
 
     scope: str
@@ -33,7 +33,7 @@ class GateSnapshot:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
+def snapshot_of(gate: ScopeGate, path: str | None = None) -> ScopeSnapshot:
     """The snapshot of ``gate``, or of the unknown scope ``path`` that follows it."""
     hold: Hold | Restriction | Trial | None = gate.hold
     held_by = gate.held_by
@@ -46,7 +46,7 @@ def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
         hold, held_by = limiting.limit, limiting.gate.scope
     until = None if hold is None or isinstance(hold, Restriction) else hold.until
     own = gate.record.state if path is None else WellbeingState.HEALTHY
-    return GateSnapshot(
+    return ScopeSnapshot(
         scope=gate.scope if path is None else path,
         gate=word,
         state=own.label,

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.utils import floatToGoString
 
 from sidecar.core.state import WellbeingState
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.limits import trial_of
 
 _MAX_REASON = 120
@@ -98,7 +98,7 @@ class CachedScopeLines:
         self.lines: Lines = ()
         self.size = 0
 
-    def refresh(self, gate: Gate, now: float, imported_pause_secs: float) -> None:
+    def refresh(self, gate: ScopeGate, now: float, imported_pause_secs: float) -> None:
         """Render the changed parts again.
 
         Args:
@@ -141,7 +141,7 @@ class CachedScopeLines:
         self.size = sum(map(len, self.lines))
 
 
-def _render_state(gate: Gate) -> Iterator[bytes]:
+def _render_state(gate: ScopeGate) -> Iterator[bytes]:
     scope = gate.scope
     label = f'{{scope="{scope}"}}'
     yield "".join(
@@ -182,7 +182,7 @@ def _render_state(gate: Gate) -> Iterator[bytes]:
     yield f"wellbeing_advised_pauses_total{label} {_number(gate.advised_pauses)}\n".encode()
 
 
-def _signals(gate: Gate) -> dict[tuple[str, str], int]:
+def _signals(gate: ScopeGate) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for signal in gate.record.signals.values():
         key = (signal.kind, signal.state.label)

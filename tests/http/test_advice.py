@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from pathlib import Path
 
 import pytest
 
 from harness.sidecar import Sidecar
+from sidecar.client import Advice, Gate
 
 WATCHING = {"defaults": {}, "policies": [{"match": "brief", "max_pause_secs": 0.2}]}
 DRY_RUN = {"defaults": {"pause_on_distressed": True, "dry_run": True}}
@@ -40,6 +43,18 @@ def test_the_default_config_advises_and_closes_no_gate(watching: Sidecar, scope:
     assert watching.metric(f'wellbeing_paused{{scope="{scope}"}}') == 0
     assert watching.metric(f'wellbeing_advised_pauses_total{{scope="{scope}"}}') == 1
     watching.wait_for_metric(f'wellbeing_advised_paused_seconds_total{{scope="{scope}"}}', 0.001)
+
+
+def test_a_client_is_told_of_the_advice_and_of_its_end(watching: Sidecar, scope: str) -> None:
+    told: queue.SimpleQueue[Advice | None] = queue.SimpleQueue()
+    with contextlib.closing(Gate(watching.url, scope=scope)) as gate:
+        gate.wait()
+        gate.on_change(lambda _, snapshot: told.put(snapshot.advice))
+        advised = watching.claim(scope, "distressed", reason="slow")["advice"]
+        assert told.get(timeout=30) == Advice(**advised)
+        assert gate.snapshot.advice == Advice(**advised)
+        watching.claim(scope, "healthy")
+        assert told.get(timeout=30) is None
 
 
 def test_advice_ends_with_the_state_and_the_history_has_both(watching: Sidecar, scope: str) -> None:

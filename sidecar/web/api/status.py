@@ -6,7 +6,7 @@ from typing import Any
 
 from sidecar.clock import rfc3339
 from sidecar.core.values import Hold, Signal, Trial
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.runtime.controller import Controller
 
@@ -48,7 +48,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
         status = _status(gate, now)
     else:
         # Requests for an unknown scope are counted at the gate that it follows.
-        empty = Gate(scope, None, gate.policy, 0)
+        empty = ScopeGate(scope, None, gate.policy, 0)
         status = {**_status(empty, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
     alertname, heard = controller.counters.watchdog
@@ -58,7 +58,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -75,7 +75,9 @@ def _fleet(controller: Controller) -> dict[str, Any] | None:
     }
 
 
-def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
+def _statuses(
+    call_in_loop: CallInLoop, controller: Controller, gates: list[ScopeGate]
+) -> list[dict[str, Any]]:
     now = controller.clock.monotonic()
     known = controller.tree.gates
     made = in_slices(
@@ -85,13 +87,13 @@ def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate
     return [status for status in made if status is not None]
 
 
-def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
+def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     """Why a scope is not paused although its policy would pause it: its pause of this episode is over.
 
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -110,7 +112,7 @@ def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
     }
 
 
-def _status(gate: Gate, now: float) -> dict[str, Any]:
+def _status(gate: ScopeGate, now: float) -> dict[str, Any]:
     record = gate.record
     return {
         **snapshot_of(gate).to_json(),
@@ -146,7 +148,7 @@ def _trial(trial: Trial | None) -> dict[str, object] | None:
     }
 
 
-def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
+def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
     return {
         "kind": hold.kind.value,
         "reason": hold.reason,
@@ -158,8 +160,8 @@ def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
     }
 
 
-def _advice(gate: Gate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
+def _advice(gate: ScopeGate) -> dict[str, object] | None:
+    """The advice of the snapshot, with further details."""
     hold = gate.advice
     if hold is None or hold.advised is None:
         return None
@@ -174,7 +176,7 @@ def _advice(gate: Gate) -> dict[str, object] | None:
     }
 
 
-def _counters(gate: Gate, now: float) -> dict[str, object]:
+def _counters(gate: ScopeGate, now: float) -> dict[str, object]:
     return {
         "interventions_total": gate.interventions,
         "pauses_total": sum(gate.pauses.values()),

@@ -14,10 +14,10 @@ from harness.simulated_loop import Loop
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.values import Hold, HoldKind, Restriction, ScopeRecord, Trial
-from sidecar.gates.admission import TokenBucket, TokenCount
 from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.counters import Counters
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
+from sidecar.gates.tokens import TokenBucket, TokenCount
 from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
 
@@ -35,7 +35,7 @@ class Sim:
         self.room = WaitingRoom(self.loop, self.counters)
         self.tree = GateTree(PolicyTable(policy or Policy(wait_timeout_secs=1e6)), 0, self.room)
         self.admitted: list[tuple[float, str]] = []
-        self.changes: list[Gate] = []
+        self.changes: list[ScopeGate] = []
         self.trials: list[str] = []
         self.room.admission.on_change = self.changes.append
         self.room.admission.on_trial_end = lambda gate, trial, why: self.trials.append(why)
@@ -90,7 +90,7 @@ class SimWaiter(Waiter):
         self.scope = scope
         self.ended: list[Ending] = []
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         self.ended.append(ending)
         if ending is Ending.OPENED:
             self.sim.admitted.append((self.sim.loop.now, self.scope))
