@@ -33,6 +33,7 @@ class Sizes:
         stalled: scopes, parked requests and alerts of one event, in two sizes.
         streams: event streams that are open meanwhile.
         ramp_per_sec: waiters that a ramp lets through.
+        quiet_secs: how long nothing happens beside an event, at least.
     """
 
     rounds: int
@@ -55,6 +56,7 @@ class Sizes:
     stalled: tuple[int, int]
     streams: int
     ramp_per_sec: int
+    quiet_secs: float
 
     @property
     def most_waiters(self) -> int:
@@ -88,6 +90,7 @@ FULL = Sizes(
     stalled=(1_000, 10_000),
     streams=1_000,
     ramp_per_sec=5_000,
+    quiet_secs=0.5,
 )
 
 SHORT = Sizes(
@@ -111,4 +114,5 @@ SHORT = Sizes(
     stalled=(10, 40),
     streams=12,
     ramp_per_sec=100,
+    quiet_secs=0.05,
 )

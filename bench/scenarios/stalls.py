@@ -23,9 +23,8 @@ from harness.monitoring import Alertmanager
 _MIDDLES = 100
 _ROOT_STREAMS = 10
 _AFTER_SECS = 0.05
-_LEAST_QUIET_SECS = 0.5
 _MOST_QUIET_SECS = 3.0
-_START_SECS = 2.0
+_START_QUIETS = 4
 _POLL_SECS = 0.05
 _REASON = b'{"reason": "a benchmark"}'
 
@@ -37,12 +36,15 @@ class _Scene:
         found: the measurements.
     """
 
-    def __init__(self, server: Ours, prober: Prober, operator: Connection, crowd: Crowd) -> None:
+    def __init__(
+        self, server: Ours, prober: Prober, operator: Connection, crowd: Crowd, quiet_secs: float
+    ) -> None:
         self.server = server
         self.crowd = crowd
         self.found: dict[str, float] = {}
         self._prober = prober
         self._operator = operator
+        self._quiet_secs = quiet_secs
 
     def send(self, name: str, data: bytes, *, woken: int = 0) -> None:
         """Measure while the event ``data`` happens, which wakes ``woken`` parked requests."""
@@ -63,7 +65,7 @@ class _Scene:
         during = self._prober.end()
         self.crowd.drain()
         settle(self.server.pid)
-        quiet = self._prober.quiet(min(max(secs, _LEAST_QUIET_SECS), _MOST_QUIET_SECS))
+        quiet = self._prober.quiet(min(max(secs, self._quiet_secs), _MOST_QUIET_SECS))
         for what, probed in (("during", during), ("quiet", quiet)):
             self.found[f"stall.{name}.p99.{what}"] = probed.p99
             self.found[f"stall.{name}.worst.{what}"] = probed.worst
@@ -92,7 +94,7 @@ def _scene(stage: Stage, scopes: Sequence[str], **settings: Any) -> Iterator[_Sc
         Connection(server.where) as operator,
         Crowd(server.where) as crowd,
     ):
-        yield _Scene(server, prober, operator, crowd)
+        yield _Scene(server, prober, operator, crowd, stage.sizes.quiet_secs)
 
 
 def _leaves(count: int) -> list[str]:
@@ -120,7 +122,7 @@ def _pauses_and_notifications(stage: Stage, many: int) -> dict[str, float]:
             if count == many:
                 _reads(scene)
             scene.send(f"resolve_{count}", notification_at(some, firing=False), woken=count)
-        return scene.found | _start(scene, leaves)
+        return scene.found | _start(scene, leaves, _START_QUIETS * stage.sizes.quiet_secs)
 
 
 def _reads(scene: _Scene) -> None:
@@ -138,8 +140,8 @@ def _reads(scene: _Scene) -> None:
     scene.send("reload", request("POST", "/-/reload"))
 
 
-def _start(scene: _Scene, leaves: Sequence[str]) -> dict[str, float]:
-    """Start with a signal and a hold in each scope; measure while the rest is loaded."""
+def _start(scene: _Scene, leaves: Sequence[str], secs: float) -> dict[str, float]:
+    """Start with a signal and a hold in each scope; measure the first ``secs`` seconds."""
     server = scene.server
     with Connection(server.where) as sender:
         sender.ask(notification_at(leaves, firing=True))
@@ -149,10 +151,10 @@ def _start(scene: _Scene, leaves: Sequence[str]) -> dict[str, float]:
     with probing(server.where) as prober:
         prober.begin()
         took = time.perf_counter() - began
-        time.sleep(_START_SECS)
+        time.sleep(secs)
         during = prober.end()
         settle(server.pid)
-        quiet = prober.quiet(_START_SECS)
+        quiet = prober.quiet(secs)
     found = {"stall.start.took": took * 1e3}
     for what, probed in (("during", during), ("quiet", quiet)):
         found[f"stall.start.p99.{what}"] = probed.p99

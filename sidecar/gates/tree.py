@@ -360,8 +360,8 @@ class GateTree:
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
         for gate, state, closed, blocks, _ in update.states:
-            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the old
-            # states, because to release them takes as long as to replace them.
+            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
+            # old states, because to release them takes as long as to replace them.
             gate.state = state
             gate.closed = closed
             gate.blocks = blocks
