@@ -239,7 +239,8 @@ class Watchdog:
 
     def mark_blind(self, command: ReceiveAlerts) -> ReceiveAlerts:
         """``command`` with its flag ``blind`` set, so that its resolves are not accepted while blind."""
-        return replace(command, blind=self._blind and self._config.hold_while_blind)
+        blind = self._blind and self._config.hold_while_blind
+        return command if blind == command.blind else replace(command, blind=blind)
 
     def record_ended(self, outcome: CommandOutcome, sources: Container[str] | None = None) -> None:
         """Remember which alerts have just ended: the resolve of the watchdog may follow.

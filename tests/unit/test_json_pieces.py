@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sidecar import json_pieces
 from sidecar.json_pieces import dump_in_pieces, loads_in_pieces
 
 _VALUES = st.recursive(
@@ -16,6 +17,11 @@ _VALUES = st.recursive(
     max_leaves=12,
 )
 _BROKEN = st.text('{}[]",:\\ \n01truefalsenull.eE-x\ufeff', max_size=14)
+
+
+@pytest.fixture(autouse=True)
+def all_text_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_pieces, "_SMALL_CHARACTERS", -1)
 
 
 def _outcome(parse: object, text: str) -> object:
@@ -28,7 +34,7 @@ def _outcome(parse: object, text: str) -> object:
 
 
 @given(_VALUES, st.sampled_from([None, 1]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_value_is_the_same_as_parsed_at_once(value: object, indent: int | None) -> None:
     text = f" {json.dumps(value, indent=indent)}\n"
     assert _outcome(loads_in_pieces, text) == _outcome(json.loads, text)
@@ -37,7 +43,7 @@ def test_a_value_is_the_same_as_parsed_at_once(value: object, indent: int | None
 @given(
     _BROKEN | _VALUES.map(lambda value: json.dumps(value)[:-1]) | _VALUES.map(lambda v: json.dumps(v) + "]")
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_error_is_the_same_and_at_the_same_place(text: str) -> None:
     assert _outcome(loads_in_pieces, text) == _outcome(json.loads, text)
 
@@ -59,7 +65,7 @@ def test_hooks_are_called_as_at_once() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_the_same(value: dict[str, object]) -> None:
     assert b"".join(dump_in_pieces(value)) == json.dumps(value).encode()
 

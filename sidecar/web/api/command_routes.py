@@ -142,10 +142,11 @@ class CommandRoutes:
         now = service.clock.now()
         interpreter = service.alerting.interpreter
         interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
-        # The rest is not needed any more, and is released here: the event loop would take longer.
-        alerts: list[object] = list(notification.alerts)
-        notification = interpreter.only_watchdog(notification)
-        release_in_pieces(alerts)
+        if len(notification.alerts) > _MAX_INLINE_ALERTS:
+            # The rest is not needed any more. It is released here, because the event loop would wait for it.
+            alerts: list[object] = list(notification.alerts)
+            notification = interpreter.only_watchdog(notification)
+            release_in_pieces(alerts)
 
         async def take() -> HttpResponse:
             try:
