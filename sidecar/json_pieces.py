@@ -54,7 +54,11 @@ def loads_in_pieces(
 
 
 def dump_in_pieces(value: Mapping[str, Any]) -> Iterator[bytes]:
-    """The JSON of ``value``, the same as of `json.dumps`, in chunks of about 64 kB."""
+    """The JSON of ``value``, the same as of `json.dumps`, in chunks of about 64 kB.
+
+    The elements of its lists are released as they are written: all at once, that would keep the interpreter
+    for as long as it takes.
+    """
     parts: list[str] = []
     size = 0
     for piece in _pieces(value):
@@ -73,9 +77,10 @@ def _pieces(value: Mapping[str, Any]) -> Iterator[str]:
         before = ", "
         if isinstance(member, list) and member:
             bracket = "["
-            for element in member:
+            for index, element in enumerate(member):
                 yield bracket + json.dumps(element)
                 bracket = ", "
+                member[index] = None
             yield "]"
         else:
             yield json.dumps(member)

@@ -249,6 +249,13 @@ class Watchdog:
             outcome: outcome of a command that was submitted while the sidecar was not blind.
             sources: only alerts of these sources, which ended because they were missing; None: all.
         """
+        for _ in self.record_ended_in_steps(outcome, sources):
+            pass
+
+    def record_ended_in_steps(
+        self, outcome: CommandOutcome, sources: Container[str] | None = None
+    ) -> Iterator[None]:
+        """`record_ended`, one event in each step."""
         if not (self.alertname and self._config.hold_while_blind):
             return
         now = self._clock.monotonic()
@@ -258,6 +265,7 @@ class Watchdog:
             if isinstance(event, HoldLifted) and event.hold.kind is HoldKind.AUTO
         }
         for event in outcome.events:
+            yield
             if not isinstance(event, SignalDropped) or event.expired or event.signal.kind != "alert":
                 continue
             if sources is None or event.signal.source in sources:

@@ -67,12 +67,14 @@ def test_hooks_are_called_as_at_once() -> None:
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=5))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_the_same(value: dict[str, object]) -> None:
-    assert b"".join(dump_in_pieces(value)) == json.dumps(value).encode()
+    expected = json.dumps(value).encode()
+    assert b"".join(dump_in_pieces(value)) == expected
 
 
 def test_a_large_object_is_written_in_chunks() -> None:
     value = {"below": [{"scope": f"s/{number}", "text": "x" * 500} for number in range(1_000)]}
+    expected = json.dumps(value).encode()
     chunks = list(dump_in_pieces(value))
-    assert b"".join(chunks) == json.dumps(value).encode()
+    assert b"".join(chunks) == expected
     assert len(chunks) > 4
     assert max(map(len, chunks)) < 100_000
