@@ -178,6 +178,7 @@ def figures(sizes: Sizes) -> Iterator[Figure]:
         "g", "round trip to the open gate", "ns", "client.trip", "a check", "client.check", least=200
     )
     yield Figure("g", f"{sizes.tasks:,} tasks woken in one client", "ms", "client.woken")
+    yield from _restricted(sizes)
     yield from _stalls(sizes)
 
 
@@ -313,6 +314,25 @@ def _disturbed(sizes: Sizes) -> Iterator[Figure]:
     )
 
 
+def _restricted(sizes: Sizes) -> Iterator[Figure]:
+    count, waiting = sizes.clients
+    where = f"{sizes.restricted:,.0f}/s, {sizes.restricted_waiters:,} parked, {count} clients of {waiting:,}"
+    window = f"the worst {sizes.window_secs:g} s, off the rate"
+    yield Figure("h", f"{where}: {window}", "%", "restricted.off", most=2.0)
+    yield Figure(
+        "h", f"{where}: the client farthest from its fair share, off it", "%", "restricted.unfair", most=10.0
+    )
+    yield Figure(
+        "h",
+        "the open gate's p99 beside that gate",
+        "µs",
+        "restricted.p99.during",
+        "quiet",
+        "restricted.p99.quiet",
+        most=3.0,
+    )
+
+
 def _webhooks(sizes: Sizes) -> Iterator[Figure]:
     for count in sizes.alerts:
         alerts = f"webhook of {count:,} alert{'s' if count > 1 else ''}"
@@ -345,7 +365,7 @@ def _stalls(sizes: Sizes) -> Iterator[Figure]:
     for name, what in _stall_events(few, many):
         key = f"stall.{name}"
         yield Figure(
-            "h",
+            "i",
             f"worst during {what}",
             "ms",
             f"{key}.worst.during",
@@ -354,15 +374,15 @@ def _stalls(sizes: Sizes) -> Iterator[Figure]:
             most_over=5.0,
         )
         yield Figure(
-            "h", f"p99 during {what}", "ms", f"{key}.p99.during", "quiet", f"{key}.p99.quiet", most=3.0
+            "i", f"p99 during {what}", "ms", f"{key}.p99.during", "quiet", f"{key}.p99.quiet", most=3.0
         )
         if name == f"name_{many}":
             # The scopes are ten times as many.
             least = f"{few:,} parents"
             most = 1.2 * many / few
-            yield Figure("h", what, "ms", f"{key}.took", least, f"stall.name_{few}.took", most=most)
+            yield Figure("i", what, "ms", f"{key}.took", least, f"stall.name_{few}.took", most=most)
         else:
-            yield Figure("h", what, "ms", f"{key}.took")
+            yield Figure("i", what, "ms", f"{key}.took")
 
 
 def _stall_events(few: int, many: int) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,9 @@ class Ours(Sidecar):
         machine: whose core it keeps to.
         scopes: how many policies name one, ``s/0`` and on.
         rules: how many rules are looked through for each alert; 0: the built-in ones.
-        port: to listen on; 0: any.
+        port: of loopback; 0: any.
+        restricted: requests per second that the scope ``restricted`` admits while it is concerned; 0: it is
+            not restricted.
         settings: of the config, instead of ``scopes`` and ``rules``.
     """
 
@@ -45,7 +47,9 @@ class Ours(Sidecar):
         machine: Machine,
         scopes: int = 1,
         rules: int = 0,
+        *,
         port: int = 0,
+        restricted: float = 0.0,
         settings: dict[str, Any] | None = None,
     ) -> None:
         matching = [
@@ -62,6 +66,8 @@ class Ours(Sidecar):
             "alerts": {"rules": matching},
             **(settings or {}),
         }
+        if restricted:
+            config["policies"].append({"match": "restricted", "restrict": {"concerned": restricted}})
         self._config = config
         env = {"BENCH_TOKEN": TOKEN}
         super().__init__(config, env, "sqlite:state.db", port=port, inside=machine.pinned)

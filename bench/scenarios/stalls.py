@@ -1,4 +1,4 @@
-"""h. What an honest client notices while one event concerns thousands of scopes, waiters and streams."""
+"""i. What an honest client notices while one event concerns thousands of scopes, waiters and streams."""
 
 from __future__ import annotations
 

@@ -79,19 +79,31 @@ class GateMiddleware:
             trial = waited
         if reader is not None and reader.has_read_ahead:
             receive = reader.receive
-        # The outcome: a status of 500 or above, or an exception, failed.
-        status = 0
+        await self._run(scope, receive, send, gate, trial)
 
-        def observe(message: Message) -> Awaitable[None]:
-            nonlocal status
+    async def _run(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, gate: Gate, trial: str
+    ) -> None:
+        """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
+        status = 0
+        left = False
+
+        async def observe(message: Message) -> None:
+            nonlocal status, left
             if message["type"] == "http.response.start":
                 status = message["status"]
-            return send(message)
+            try:
+                await send(message)
+            except OSError:
+                # So a server says that the client has left, which says nothing about the application.
+                left = True
+                raise
 
         try:
             await self._app(scope, receive, observe)
         except Exception:
-            gate.record_outcome(succeeded=False, trial=trial)
+            if not left:
+                gate.record_outcome(succeeded=False, trial=trial)
             raise
         if status:
             gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)

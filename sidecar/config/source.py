@@ -87,8 +87,11 @@ def read_yaml(data: bytes | str, name: str) -> Value:
             loader.dispose()
 
 
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 def _release(loader: yaml.SafeLoader, node: yaml.Node) -> None:
-    """Release the nodes one by one: all at once, ten thousand policies would stop the other threads for long."""
+    """Release the nodes one by one: all at once, many policies would stop the other threads for long."""
     while loader.constructed_objects:
         loader.constructed_objects.popitem()
     left: list[Any] = [node]
@@ -118,6 +121,9 @@ class _Reader:
             return Value(self._mapping(node), location)
         if isinstance(node, yaml.SequenceNode):
             return Value([self.read(one) for one in node.value], location)
+        if node.tag in _NUMBER_TAGS and ":" in node.value:
+            # YAML 1.1 reads 17:00 as 1020, in base 60. In YAML 1.2, and for Alertmanager, it is text.
+            return Value(node.value, location)
         return Value(self._loader.construct_object(node, deep=True), location)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:
