@@ -26,6 +26,7 @@ _SOURCES = {
     "tgi_": "tgi",
     "llamacpp:": "llamacpp",
     "nv_": "triton",
+    "dynamo_": "dynamo",
     "litellm_": "litellm",
     "wellbeing_": "sidecar",
 }

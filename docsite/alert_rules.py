@@ -24,6 +24,7 @@ _TITLES = {
     "tgi": "TGI",
     "llamacpp": "llama.cpp",
     "triton": "Triton",
+    "dynamo": "NVIDIA Dynamo",
     "litellm": "LiteLLM",
     "sidecar": "The sidecar",
     "masks": "Masks",

@@ -1,7 +1,7 @@
 {
   _config+:: {
     // The engines whose rules are wanted. Masks, thresholds and the rules about the sidecar always come along.
-    engines: ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'litellm'],
+    engines: ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'dynamo', 'litellm'],
 
     // Label matchers for every series of a source, such as 'job="vllm"' or 'job="vllm",namespace=~"team-.+"'.
     selectors: {
@@ -10,6 +10,7 @@
       tgi: '',
       llamacpp: '',
       triton: '',
+      dynamo: '',
       litellm: '',
       sidecar: '',
     },

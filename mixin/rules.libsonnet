@@ -6,6 +6,7 @@ local files = {
   tgi: import 'rules/tgi.libsonnet',
   llamacpp: import 'rules/llamacpp.libsonnet',
   triton: import 'rules/triton.libsonnet',
+  dynamo: import 'rules/dynamo.libsonnet',
   litellm: import 'rules/litellm.libsonnet',
   masks: import 'rules/masks.libsonnet',
   sidecar: import 'rules/sidecar.libsonnet',

@@ -1,5 +1,5 @@
 // The texts that the generated files have from the config.
-local sources = ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'litellm', 'sidecar'];
+local sources = ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'dynamo', 'litellm', 'sidecar'];
 
 function(config)
   local unknown = std.setDiff(std.set(std.objectFields(config.selectors)), std.set(sources));

@@ -1008,6 +1008,61 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
+   "description": "How long requests of a priority have waited while only requests of higher priorities passed.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "s"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 12,
+    "y": 30
+   },
+   "id": 14,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "max by (priority) (wellbeing_priority_starved_seconds{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",scope=~\"$scope\"})",
+     "instant": false,
+     "legendFormat": "priority {{priority}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Starved priorities",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
    "description": "Requests that wait.",
    "fieldConfig": {
     "defaults": {
@@ -1024,10 +1079,10 @@ function(t) {
    "gridPos": {
     "h": 8,
     "w": 12,
-    "x": 12,
-    "y": 30
+    "x": 0,
+    "y": 38
    },
-   "id": 14,
+   "id": 15,
    "options": {
     "legend": {
      "calcs": [],
@@ -1067,10 +1122,10 @@ function(t) {
    "gridPos": {
     "h": 8,
     "w": 12,
-    "x": 0,
+    "x": 12,
     "y": 38
    },
-   "id": 15,
+   "id": 16,
    "options": {
     "calculate": false,
     "cellGap": 1,
@@ -1140,10 +1195,10 @@ function(t) {
    "gridPos": {
     "h": 8,
     "w": 12,
-    "x": 12,
-    "y": 38
+    "x": 0,
+    "y": 46
    },
-   "id": 16,
+   "id": 17,
    "options": {
     "legend": {
      "calcs": [],
@@ -1209,10 +1264,10 @@ function(t) {
    "gridPos": {
     "h": 8,
     "w": 12,
-    "x": 0,
+    "x": 12,
     "y": 46
    },
-   "id": 17,
+   "id": 18,
    "options": {
     "legend": {
      "calcs": [],
@@ -1265,10 +1320,10 @@ function(t) {
    "gridPos": {
     "h": 8,
     "w": 12,
-    "x": 12,
-    "y": 46
+    "x": 0,
+    "y": 54
    },
-   "id": 18,
+   "id": 19,
    "options": {
     "legend": {
      "calcs": [],
@@ -1305,9 +1360,9 @@ function(t) {
     "h": 1,
     "w": 24,
     "x": 0,
-    "y": 54
+    "y": 62
    },
-   "id": 19,
+   "id": 20,
    "panels": [],
    "title": "Would have paused",
    "type": "row"
@@ -1341,9 +1396,9 @@ function(t) {
     "h": 4,
     "w": 4,
     "x": 0,
-    "y": 55
+    "y": 63
    },
-   "id": 20,
+   "id": 21,
    "options": {
     "colorMode": "background",
     "graphMode": "none",
@@ -1391,9 +1446,9 @@ function(t) {
     "h": 4,
     "w": 4,
     "x": 4,
-    "y": 55
+    "y": 63
    },
-   "id": 21,
+   "id": 22,
    "options": {
     "colorMode": "value",
     "graphMode": "none",
@@ -1441,9 +1496,9 @@ function(t) {
     "h": 4,
     "w": 4,
     "x": 8,
-    "y": 55
+    "y": 63
    },
-   "id": 22,
+   "id": 23,
    "options": {
     "colorMode": "value",
     "graphMode": "none",
@@ -1508,9 +1563,9 @@ function(t) {
     "h": 4,
     "w": 4,
     "x": 12,
-    "y": 55
+    "y": 63
    },
-   "id": 23,
+   "id": 24,
    "options": {
     "colorMode": "background",
     "graphMode": "none",
@@ -1565,9 +1620,9 @@ function(t) {
     "h": 4,
     "w": 8,
     "x": 16,
-    "y": 55
+    "y": 63
    },
-   "id": 24,
+   "id": 25,
    "options": {
     "legend": {
      "calcs": [],
@@ -1631,9 +1686,9 @@ function(t) {
     "h": 6,
     "w": 24,
     "x": 0,
-    "y": 59
+    "y": 67
    },
-   "id": 25,
+   "id": 26,
    "options": {
     "alignValue": "left",
     "legend": {
@@ -1675,9 +1730,9 @@ function(t) {
     "h": 1,
     "w": 24,
     "x": 0,
-    "y": 65
+    "y": 73
    },
-   "id": 26,
+   "id": 27,
    "panels": [],
    "title": "The engine: vLLM",
    "type": "row"
@@ -1704,9 +1759,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 66
+    "y": 74
    },
-   "id": 27,
+   "id": 28,
    "options": {
     "legend": {
      "calcs": [],
@@ -1770,9 +1825,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 66
+    "y": 74
    },
-   "id": 28,
+   "id": 29,
    "options": {
     "legend": {
      "calcs": [],
@@ -1857,9 +1912,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 74
+    "y": 82
    },
-   "id": 29,
+   "id": 30,
    "options": {
     "legend": {
      "calcs": [],
@@ -1915,9 +1970,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 74
+    "y": 82
    },
-   "id": 30,
+   "id": 31,
    "options": {
     "legend": {
      "calcs": [],
@@ -1970,9 +2025,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 82
+    "y": 90
    },
-   "id": 31,
+   "id": 32,
    "options": {
     "legend": {
      "calcs": [],
@@ -2025,9 +2080,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 82
+    "y": 90
    },
-   "id": 32,
+   "id": 33,
    "options": {
     "legend": {
      "calcs": [],

@@ -200,7 +200,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ $labels.model_name }} at {{ $labels.instance }} cannot be scraped",
-      "description": "{{ $labels.model_name }} at {{ $labels.instance }} cannot be scraped. Its other alerts see nothing. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model_name }}{{ with $labels.pod }}/{{ . }}{{ end }}, instance {{ $labels.instance }}.",
+      "description": "{{ $labels.model_name }} at {{ $labels.instance }} cannot be scraped. Its other alerts have no data. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model_name }}{{ with $labels.pod }}/{{ . }}{{ end }}, instance {{ $labels.instance }}.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sglang.md#sglangdown"
      }
     }

@@ -54,7 +54,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The wellbeing sidecar at {{ $labels.instance }} cannot be scraped",
-      "description": "The wellbeing sidecar at {{ $labels.instance }} cannot be scraped. Requests that ask its gates directly fail. Clients go on with the last state that they know, and then as their setting unreachable says.",
+      "description": "The wellbeing sidecar at {{ $labels.instance }} cannot be scraped. Requests that ask its gates directly fail. Clients follow the last state that they know, and then their setting unreachable.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingsidecardown"
      }
     },
@@ -96,7 +96,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The wellbeing sidecar at {{ $labels.instance }} cannot write its state",
-      "description": "The wellbeing sidecar at {{ $labels.instance }} cannot write its state. It refuses changes with 503. The gates go on with the state in memory.",
+      "description": "The wellbeing sidecar at {{ $labels.instance }} cannot write its state. It refuses changes with 503. The gates continue with the state in memory.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingstoredown"
      }
     },
@@ -137,7 +137,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits",
-      "description": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits that were acknowledged. The sidecars write again what they had applied.",
+      "description": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits that were acknowledged. The sidecars write the changes that they had applied again.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingfleetstorewentback"
      }
     },
@@ -192,7 +192,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused {{ $value | humanize }} times in 15 minutes",
-      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused {{ $value | humanize }} times in 15 minutes. The pause changes what its own alert sees: the engine drains, the alert resolves, all waiting requests arrive at once, and the alert fires again.",
+      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused {{ $value | humanize }} times in 15 minutes. The pause changes the metrics that its own alert uses: the engine drains, the alert resolves, all waiting requests arrive at once, and the alert fires again.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingflapping"
      }
     },
@@ -222,6 +222,21 @@ function(t) {
       "summary": "{{ $value }} requests wait at {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }}",
       "description": "{{ $value }} requests wait at {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }}. They hold memory and connections in the sidecar and in the servers in front of it.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingwaiterspileup"
+     }
+    },
+    {
+     "alert": "WellbeingPriorityStarved",
+     "expr": "max by (" + t["cluster,"] + "scope, priority) (wellbeing_priority_starved_seconds" + t["{sidecar}"] + ") > scalar(wellbeing:threshold{name=\"priority_starved_seconds\"})\n",
+     "for": "1m",
+     "keep_firing_for": "5m",
+     "labels": {
+      "severity": "warning",
+      "wellbeing": "ignore"
+     },
+     "annotations": {
+      "summary": "Requests of priority {{ $labels.priority }} at {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} starve",
+      "description": "Requests of priority {{ $labels.priority }} at {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} have waited for {{ $value | humanizeDuration }} while only higher priorities passed. The rate is not enough for both.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingprioritystarved"
      }
     },
     {
@@ -304,7 +319,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The wellbeing sidecar at {{ $labels.instance }} rejected its last config",
-      "description": "The wellbeing sidecar at {{ $labels.instance }} rejected its last config. It goes on with the config that it had.",
+      "description": "The wellbeing sidecar at {{ $labels.instance }} rejected its last config. It continues with its earlier config.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingconfigreloadfailed"
      }
     },
@@ -331,7 +346,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The hook {{ $labels.hook }} of the wellbeing sidecar at {{ $labels.instance }} drops events",
-      "description": "The hook {{ $labels.hook }} of the wellbeing sidecar at {{ $labels.instance }} drops events. Its receiver does not know what happened to some scopes.",
+      "description": "The hook {{ $labels.hook }} of the wellbeing sidecar at {{ $labels.instance }} drops events. Its receiver misses these events.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeinghookdropsevents"
      }
     },
@@ -359,7 +374,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ $value | humanize }} clients of the wellbeing sidecar at {{ $labels.instance }} stopped reporting in 10 minutes",
-      "description": "{{ $value | humanize }} clients of the wellbeing sidecar at {{ $labels.instance }} stopped reporting in 10 minutes. Their processes ended without saying so, or cannot reach the sidecar and go on with the last state that they know.",
+      "description": "{{ $value | humanize }} clients of the wellbeing sidecar at {{ $labels.instance }} stopped reporting in 10 minutes. Their processes ended without a last report, or cannot reach the sidecar and follow the last state that they know.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingclientsgone"
      }
     },
@@ -373,13 +388,13 @@ function(t) {
      },
      "annotations": {
       "summary": "The import {{ $labels.import }} of {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} cannot be read",
-      "description": "The import {{ $labels.import }} of {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} cannot be read. Its counters stand still, and its state no longer counts. Reported by:{{ range printf \"wellbeing_import_up{scope=%q,import=%q} == 0\" $labels.scope $labels.import | query | sortByLabel \"instance\" }} {{ .Labels.instance }}{{ end }}.",
+      "description": "The import {{ $labels.import }} of {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} cannot be read. Its counters do not change, and its state no longer counts. Reported by:{{ range printf \"wellbeing_import_up{scope=%q,import=%q} == 0\" $labels.scope $labels.import | query | sortByLabel \"instance\" }} {{ .Labels.instance }}{{ end }}.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingimportdown"
      }
     },
     {
      "alert": "WellbeingThresholdsMissing",
-     "expr": "absent(wellbeing:threshold{name=\"error_ratio\"})\nor absent(wellbeing:threshold{name=\"abort_ratio\"})\nor absent(wellbeing:threshold{name=\"repetition_ratio\"})\nor absent(wellbeing:threshold{name=\"corrupted_requests\"})\nor absent(wellbeing:threshold{name=\"traffic_floor\"})\nor absent(wellbeing:threshold{name=\"requests_waiting\"})\nor absent(wellbeing:threshold{name=\"requests_deferred\"})\nor absent(wellbeing:threshold{name=\"queue_seconds\"})\nor absent(wellbeing:threshold{name=\"kv_cache_usage\"})\nor absent(wellbeing:threshold{name=\"preemptions_per_second\"})\nor absent(wellbeing:threshold{name=\"latency_times_baseline\"})\nor absent(wellbeing:threshold{name=\"first_token_seconds\"})\nor absent(wellbeing:threshold{name=\"inter_token_seconds\"})\nor absent(wellbeing:threshold{name=\"answer_share_times_baseline\"})\nor absent(wellbeing:threshold{name=\"cut_ratio\"})\nor absent(wellbeing:threshold{name=\"empty_ratio\"})\nor absent(wellbeing:threshold{name=\"short_answer_ratio\"})\nor absent(wellbeing:threshold{name=\"paused_seconds\"})\nor absent(wellbeing:threshold{name=\"pauses_per_quarter_hour\"})\nor absent(wellbeing:threshold{name=\"waiters\"})\nor absent(wellbeing:threshold{name=\"timed_out_ratio\"})\nor absent(wellbeing:threshold{name=\"pause_budget\"})\nor absent(wellbeing:threshold{name=\"advised_pauses_per_day\"})\nor count by (" + t["cluster,"] + "name) (wellbeing:threshold) > 1\n",
+     "expr": "absent(wellbeing:threshold{name=\"error_ratio\"})\nor absent(wellbeing:threshold{name=\"abort_ratio\"})\nor absent(wellbeing:threshold{name=\"repetition_ratio\"})\nor absent(wellbeing:threshold{name=\"corrupted_requests\"})\nor absent(wellbeing:threshold{name=\"traffic_floor\"})\nor absent(wellbeing:threshold{name=\"requests_waiting\"})\nor absent(wellbeing:threshold{name=\"requests_deferred\"})\nor absent(wellbeing:threshold{name=\"queue_seconds\"})\nor absent(wellbeing:threshold{name=\"kv_cache_usage\"})\nor absent(wellbeing:threshold{name=\"preemptions_per_second\"})\nor absent(wellbeing:threshold{name=\"latency_times_baseline\"})\nor absent(wellbeing:threshold{name=\"first_token_seconds\"})\nor absent(wellbeing:threshold{name=\"inter_token_seconds\"})\nor absent(wellbeing:threshold{name=\"answer_share_times_baseline\"})\nor absent(wellbeing:threshold{name=\"cut_ratio\"})\nor absent(wellbeing:threshold{name=\"empty_ratio\"})\nor absent(wellbeing:threshold{name=\"short_answer_ratio\"})\nor absent(wellbeing:threshold{name=\"paused_seconds\"})\nor absent(wellbeing:threshold{name=\"pauses_per_quarter_hour\"})\nor absent(wellbeing:threshold{name=\"waiters\"})\nor absent(wellbeing:threshold{name=\"priority_starved_seconds\"})\nor absent(wellbeing:threshold{name=\"timed_out_ratio\"})\nor absent(wellbeing:threshold{name=\"pause_budget\"})\nor absent(wellbeing:threshold{name=\"advised_pauses_per_day\"})\nor count by (" + t["cluster,"] + "name) (wellbeing:threshold) > 1\n",
      "for": "5m",
      "labels": {
       "severity": "warning",
@@ -415,7 +430,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 1h",
-      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 1h. That is at least 14.4 times what its pause budget allows.",
+      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 1h. That is at least 14.4 times its pause budget.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingpausebudgetburnsfast"
      }
     },
@@ -429,7 +444,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 6h",
-      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 6h. That is at least 6 times what its pause budget allows.",
+      "description": "{{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} was paused for {{ $value | humanizePercentage }} of the last 6h. That is at least 6 times its pause budget.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingpausebudgetburnsslowly"
      }
     },

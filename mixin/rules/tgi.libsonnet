@@ -164,7 +164,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ $labels.instance }} cannot be scraped",
-      "description": "{{ $labels.instance }} cannot be scraped. Its other alerts see nothing. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ with $labels.pod }}{{ . }}{{ else }}{{ $labels.job }}{{ end }}, instance {{ $labels.instance }}.",
+      "description": "{{ $labels.instance }} cannot be scraped. Its other alerts have no data. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ with $labels.pod }}{{ . }}{{ else }}{{ $labels.job }}{{ end }}, instance {{ $labels.instance }}.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/tgi.md#tgidown"
      }
     }

@@ -123,7 +123,7 @@ function(t) {
      },
      "annotations": {
       "summary": "{{ $labels.model }} at {{ $labels.instance }} cannot be scraped",
-      "description": "{{ $labels.model }} at {{ $labels.instance }} cannot be scraped. Its other alerts see nothing. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model }}{{ with $labels.pod }}/{{ . }}{{ end }}, instance {{ $labels.instance }}.",
+      "description": "{{ $labels.model }} at {{ $labels.instance }} cannot be scraped. Its other alerts have no data. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model }}{{ with $labels.pod }}/{{ . }}{{ end }}, instance {{ $labels.instance }}.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/triton.md#tritondown"
      }
     },

@@ -29,7 +29,7 @@ from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
 from sidecar.client.scope_path import segment_of
-from sidecar.client.snapshot import GateSnapshot, spread_retry_after
+from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment
 from sidecar.supervision import Failures
@@ -349,6 +349,8 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
         {"effective_state": 1},
         {"held_by": 0},
         {"since": []},
+        {"advice": "yes"},
+        {"advice": {"reason": "slow", "since": None, "until": None}},
     ],
 )
 def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
@@ -356,6 +358,13 @@ def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
     assert GateSnapshot.of(members).is_open
     with pytest.raises(ValueError, match=next(iter(changed))):
         GateSnapshot.of({**members, **changed})
+
+
+def test_a_snapshot_has_the_advice_of_the_policy() -> None:
+    members = {"scope": "", "gate": "open", "state": "healthy", "effective_state": "healthy", "version": 1}
+    assert GateSnapshot.of(members).advice is None
+    given = {"reason": "slow", "since": "2026-11-27T12:00:00.000Z", "until": None}
+    assert GateSnapshot.of({**members, "advice": {**given, "new": 1}}).advice == Advice(**given)
 
 
 def test_no_such_setting() -> None:
