@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 from sidecar.alerts import Rule
 from sidecar.config import Config
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope import ROOT
 
 _NOT_SHOWN = ("wait_timeout_secs",)
@@ -64,7 +64,19 @@ def _policy(policy: Policy) -> dict[str, str]:
 def _spelled(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, TrialPolicy):
+        return f"{value.requests} requests, {value.secs:g} s" if value.requests else "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(_spelled_item, value)) or "none"
     return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
+def _spelled_item(item: object) -> str:
+    if isinstance(item, tuple):
+        # An entry of ``restrict``.
+        state, rate = item
+        return f"{state.label} {rate:g}/s"
+    return "a time interval"
 
 
 def _rule(rule: Rule) -> str:

@@ -14,6 +14,7 @@ from .alertmanager_delays import FiringAlert, firing_alerts
 from .alerts_series import read_alerts
 from .environment import Environment, absent_names, look_at, require_data
 from .errors import InvalidInput
+from .limits import guard_notes, limits_within, summarize_limits
 from .periods import AlertPeriod
 from .policies import observes_only, pausing, settings_of
 from .progress import Progress
@@ -170,6 +171,8 @@ def _simulate(named: NamedConfig, alerts: list[FiringAlert], request: BacktestRe
     advised = {scope: observes_only(config.policies, scope) for scope in scopes}
     pauses = timed_pauses(recorder.pauses, labels, advised, start, end)
     notes = [f"the core refused a notification: {why}" for why in sorted(simulation.refused)]
+    notes += guard_notes(simulation.limits.guarded, start, end)
+    limits = limits_within(simulation.limits.limits, start, end)
     watchdog = config.alerts.watchdog.alertname
     if watchdog and not simulation.watchdog_seen:
         notes.append(
@@ -184,6 +187,8 @@ def _simulate(named: NamedConfig, alerts: list[FiringAlert], request: BacktestRe
         pauses=tuple(pauses),
         alerts=tuple(_alert_summaries(alerts, config.alerts.rules, watchdog, pauses, start=start, end=end)),
         notes=tuple(notes),
+        limits=tuple(summarize_limits(limits, recorder.pauses, start, end)),
+        limit_spans=tuple(limits),
     )
 
 

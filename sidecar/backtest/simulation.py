@@ -27,6 +27,7 @@ from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
 
 from .alertmanager_delays import FiringAlert, SentNotification, notifications_of
+from .limits import LimitRecorder
 from .reconciliation import Reconciliation
 from .recorder import Recorder
 from .repeats import without_repeats
@@ -77,6 +78,7 @@ class Simulation:
         end: float,
     ) -> None:
         self.recorder = Recorder()
+        self.limits = LimitRecorder()
         self.refused: set[str] = set()
         self._end = end
         self._clock = SimulatedClock(start)
@@ -165,4 +167,6 @@ class Simulation:
             if due is not None:
                 heapq.heappush(self._deadlines, (due, scope))
         self.recorder.record(outcome.events)
+        for event in outcome.events:
+            self.limits.record(event)
         return outcome

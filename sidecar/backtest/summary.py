@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.core.state import WellbeingState
 
+from .limits import LimitSummary, RecordedLimit
 from .recorder import RecordedPause
 
 FLAP_SECS = 600.0
@@ -106,6 +107,8 @@ class ConfigResult:
         pauses: the pauses, sorted by time.
         alerts: the alerts, sorted by name.
         notes: notes for the reader.
+        limits: the restrictions and trials of each scope that had any.
+        limit_spans: these restrictions and trials, in order of time.
     """
 
     name: str
@@ -115,6 +118,8 @@ class ConfigResult:
     pauses: tuple[TimedPause, ...]
     alerts: tuple[AlertSummary, ...]
     notes: tuple[str, ...]
+    limits: tuple[LimitSummary, ...] = ()
+    limit_spans: tuple[RecordedLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

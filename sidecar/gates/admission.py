@@ -20,23 +20,26 @@ rate, and no shares have to be added up.
 A client asks again after each answer, so its demand is absent for a moment. It may catch up on the tokens
 that it missed in `_CATCH_UP_SECS`, but not more, so a client that was silent for long does not delay the
 others.
+
+A lower priority may starve. That is reported, not prevented: see `priorities`.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from .priorities import PRIORITIES, PriorityTimes
 from .tokens import TokenBucket, TokenCount
 
-PRIORITIES = 10
-"""Priorities are 0 to 9; a higher one goes first."""
-DEFAULT_PRIORITY = 5
 _CATCH_UP_SECS = 0.3
 _MAX_PASSES = 4_096
 """Above this, the passes of clients that have no demand are forgotten."""
 _FEW_STALE = 64
+_NOTE_SECS = 0.5
+"""How often the waiting priorities are recorded."""
 
 
 class QueuedWaiter(Protocol):
@@ -93,7 +96,7 @@ class Limiter:
         demands: the demands of clients.
     """
 
-    __slots__ = ("_heaps", "_passes", "_virtual", "demands", "own", "parent", "tokens")
+    __slots__ = ("_heaps", "_noted_at", "_passes", "_virtual", "demands", "own", "parent", "times", "tokens")
 
     def __init__(self, tokens: TokenBucket | TokenCount) -> None:
         self.tokens = tokens
@@ -104,6 +107,8 @@ class Limiter:
         # State of the stride scheduling; used only in a limiter without a parent.
         self._passes: dict[object, float] = {}
         self._virtual = 0.0
+        self.times = PriorityTimes()
+        self._noted_at = -math.inf
 
     @property
     def line(self) -> Iterator[Limiter]:
@@ -144,7 +149,7 @@ class Limiter:
                 return False
         if not self.has_token(now):
             return False
-        self._take()
+        self.take(priority, now)
         return True
 
     def queue(self, waiter: QueuedWaiter, ticket: int) -> None:
@@ -164,10 +169,13 @@ class Limiter:
         waiter.limiter = None
         self.own[waiter.priority] -= 1
 
-    def register(self, demand: Demand) -> None:
+    def register(self, demand: Demand, now: float) -> None:
         """Register ``demand``."""
         demand.limiter = self
         self.demands[demand] = None
+        for priority, count in enumerate(demand.waiting):
+            if count:
+                self.times.see(priority, now)
 
     def withdraw(self, demand: Demand) -> None:
         """Remove ``demand``, which is registered here."""
@@ -191,9 +199,27 @@ class Limiter:
         _, ticket, waiter = entry
         return waiter.limiter is self and waiter.ticket == ticket
 
-    def _take(self) -> None:
+    def take(self, priority: int, now: float) -> None:
+        """Take a token of each limiter of the line, for a request with ``priority``."""
+        self.times.served_at[priority] = now
         for limiter in self.line:
             limiter.tokens.take()
+            limiter.times.passed_at[priority] = now
+
+    # -- starvation -------------------------------------------------------------------------------
+
+    def note_waiting(self, now: float) -> None:
+        """Record which priorities wait. Called often while something waits."""
+        if now - self._noted_at < _NOTE_SECS:
+            return
+        self._noted_at = now
+        for priority in range(PRIORITIES):
+            if self.own[priority] or any(demand.waiting[priority] for demand in self.demands):
+                self.times.see(priority, now)
+
+    def starved(self, now: float) -> dict[int, float]:
+        """The priorities that wait while only higher ones pass, and for how many seconds they have."""
+        return self.times.starved((one.times for one in self.line), now)
 
     # -- for the limiter without a parent ---------------------------------------------------------
 
@@ -295,7 +321,7 @@ def _take_own(
         if not limiter.has_token(now):
             heapq.heappop(heads)
             continue
-        limiter._take()  # noqa: SLF001 - of this file
+        limiter.take(priority, now)
         waiter = limiter.pop(priority)
         head = limiter.head(priority)
         if head is None:
@@ -310,7 +336,7 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
     limiter = demand.limiter
     if limiter is None or not limiter.has_token(now):
         return None
-    limiter._take()  # noqa: SLF001 - of this file
+    limiter.take(priority, now)
     demand.waiting[priority] -= 1
     demand.granted += 1
     return demand

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
 
-from .admission import PRIORITIES
+from .priorities import PRIORITIES
 
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)

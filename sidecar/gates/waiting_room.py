@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from sidecar.core.scope import lies_within
 from sidecar.supervision import supervised_steps
 
-from .admission import DEFAULT_PRIORITY
 from .admission_control import AdmissionControl
 from .counters import Counters
 from .gate import Ending, ScopeGate, Waiter
 from .path_index import PathIndex
+from .priorities import DEFAULT_PRIORITY
 from .wait_timeouts import WaitTimeouts
 
 logger = logging.getLogger(__name__)

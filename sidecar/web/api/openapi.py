@@ -7,7 +7,7 @@ from typing import Any
 from sidecar import __version__
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
-from sidecar.gates.admission import DEFAULT_PRIORITY
+from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
 from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
@@ -327,11 +327,11 @@ def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
         "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
-        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        f"whose gate is not open, or whose policy advises something, worst first, at most {MAX_UNWELL}. "
         "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. `advice`: the pause that the policy advises without closing the gate; "
-        "`why` is `observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "of this episode is over. `advice`: the pause, or the restriction (with `admit_per_sec`), "
+        "that the policy only advises; `why` is the reason, `advised_by` the scope whose policy advises it. "
         "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [

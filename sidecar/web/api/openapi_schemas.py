@@ -23,6 +23,7 @@ _NAME: Json = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _NUMBER: Json = {"type": "integer"}
 _SECONDS: Json = {"type": "number", "minimum": 0, "maximum": 1e9}
+_ALWAYS_ADVISED = ["reason", "since", "until"]
 _STATE: Json = {"enum": [state.label for state in WellbeingState]}
 
 
@@ -55,7 +56,7 @@ def schemas() -> Json:
 
 
 def _advice() -> Json:
-    return {"reason": _TEXT, "since": _TIME, "until": _or_null(_TIME)}
+    return {"reason": _TEXT, "since": _TIME, "until": _or_null(_TIME), "admit_per_sec": {"type": "number"}}
 
 
 def _snapshot() -> Json:
@@ -69,7 +70,7 @@ def _snapshot() -> Json:
         "until": _or_null(_TIME),
         "held_by": _or_null(_TEXT),
         "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
-        "advice": _or_null(_object(_advice())),
+        "advice": _or_null(_object(_advice(), _ALWAYS_ADVISED)),
         "version": _COUNT,
     }
 
@@ -95,7 +96,7 @@ def _status() -> Json:
         **_snapshot(),
         "signals": _list(_object(_signal())),
         "trial": _or_null(_object(trial)),
-        "advice": _or_null(_object(advice)),
+        "advice": _or_null(_object(advice, [*_ALWAYS_ADVISED, "advised_by", "why", "by", "alertname"])),
         "holds": _list(_object(_hold())),
         "suppressed": _or_null(_object(suppressed)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},

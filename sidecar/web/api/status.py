@@ -6,8 +6,9 @@ from typing import Any
 
 from sidecar.clock import rfc3339
 from sidecar.core.values import Hold, Signal, Trial
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import ScopeGate
-from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.snapshot import advice_json, snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
@@ -162,17 +163,15 @@ def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
 
 def _advice(gate: ScopeGate) -> dict[str, object] | None:
     """The advice of the snapshot, with further details."""
-    hold = gate.advice
-    if hold is None or hold.advised is None:
+    advice = advice_of(gate)
+    if advice is None:
         return None
     return {
-        "reason": hold.reason,
-        "since": rfc3339(hold.since),
-        "until": None if hold.until is None else rfc3339(hold.until),
-        "advised_by": gate.state.advised_by,
-        "why": hold.advised.value,
-        "by": hold.by,
-        "alertname": hold.alertname or None,
+        **(advice_json(advice) or {}),
+        "advised_by": advice.advised_by,
+        "why": advice.why.value,
+        "by": advice.by,
+        "alertname": advice.alertname or None,
     }
 
 

@@ -95,7 +95,7 @@ def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[S
 
 
 def is_unwell(gate: ScopeGate) -> bool:
-    """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
+    """Whether its own state is not healthy, its gate is not open, or its policy advises something."""
     record = gate.record
     return gate.blocks or record.state is not WellbeingState.HEALTHY or record.advice is not None
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.policy import DENY_STATUSES, Policy
 from sidecar.core.scope import parse_scope
-from sidecar.gates.admission import DEFAULT_PRIORITY, PRIORITIES
+from sidecar.gates.priorities import DEFAULT_PRIORITY, PRIORITIES
 from sidecar.web.problems import Problem
 
 from .authz import AUTHZ, split_authz

@@ -67,9 +67,21 @@ class ScopeRow:
         return None if found is None or found.advised else found
 
     @property
+    def advised_restriction(self) -> Restriction | None:
+        """The scope's own restriction that is advised only."""
+        found = self.state.record.restriction if self.enabled else None
+        return found if found is not None and found.advised else None
+
+    @property
     def trial(self) -> Trial | None:
         """The scope's own trial."""
         return self.state.record.trial if self.enabled else None
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether the gate is open, and its own policy advises something."""
+        has_advice = self.advice is not None or self.advised_restriction is not None
+        return has_advice and not self.state.closed
 
     @property
     def own(self) -> WellbeingState:
@@ -85,7 +97,7 @@ class ScopeRow:
             return 6
         if self.restriction is not None or self.trial is not None:
             return 5
-        if self.advice is not None:
+        if self.advice is not None or self.advised_restriction is not None:
             return 4
         if self.own > WellbeingState.HEALTHY:
             return 1 + self.own
@@ -101,7 +113,7 @@ class ScopeRow:
             case "restricted":
                 return self.restricted
             case "advised":
-                return self.state.advised and not self.state.closed
+                return (self.state.advised or bool(self.state.advised_limits)) and not self.state.closed
             case "waiting":
                 return self.waiting > 0
             case "unwell":
@@ -216,7 +228,7 @@ def count_rows(rows: Iterable[ScopeRow]) -> Counts:
         held += row.hold is not None
         paused += row.state.closed
         restricted += row.restricted
-        advised += row.advice is not None and not row.state.closed
+        advised += row.is_advised
     return Counts(total, held, paused, restricted, advised, waiting)
 
 
@@ -332,6 +344,6 @@ def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> li
 
 
 def advised_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of open scopes with their own advised hold, sorted by the number of scopes inside."""
-    advised = (entries[row.scope] for row in rows if row.advice is not None and not row.state.closed)
+    """The entries of open scopes with advice of their own, those with the most inside first."""
+    advised = (entries[row.scope] for row in rows if row.is_advised)
     return list(in_order(advised, lambda one: (-one.known, one.path)))

@@ -80,6 +80,12 @@ class ScopeView:
         return self.record.restriction if self.enabled else None
 
     @property
+    def advised_above(self) -> list[str]:
+        """The ancestors that advise a restriction."""
+        found = self.state.advised_limits if self.enabled else ()
+        return [one.gate.scope for one in found if one.gate.scope != self.scope]
+
+    @property
     def trial(self) -> Trial | None:
         """The trial of the scope itself."""
         return self.record.trial if self.enabled else None
