@@ -293,14 +293,14 @@ class Store(Protocol):
     async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
 
-    async def load_positions(self) -> dict[str, str]:
-        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store how far readers of the history have come; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Args:
-            positions: text by the name of the reader. Readers that it does not name stay as they are.
+            values: text by key. Other keys stay as they are.
 
         Raises:
             StoreUnavailable: nothing was stored.

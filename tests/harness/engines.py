@@ -16,7 +16,7 @@ class EngineStub:
     Attributes:
         paused: whether it is paused.
         requests: all requests: method, path with query, JSON body.
-        fault: ``refuse`` answers 500, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
+        fault: ``refuse`` answers 500, ``locked`` 401, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
     """
 
     def __init__(self, kind: str, port: int = 0) -> None:
@@ -88,6 +88,8 @@ class EngineStub:
         """Status and JSON of the response, by the contract of the kind."""
         if self.fault == "refuse":
             return 500, {}
+        if self.fault == "locked":
+            return 401, {}
         if self.fault == "slow":
             time.sleep(1.0)
         parts = urlsplit(path)

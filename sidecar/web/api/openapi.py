@@ -496,6 +496,9 @@ def _schemas() -> Json:
         "suppressed": _or_null(_object(suppressed)),
         "counters": {"type": "object", "additionalProperties": {"type": "number"}},
     }
+    left_paused = {
+        "engine": text, "scope": text, "url": text, "since": time, "error": _or_null(text), "remedy": text,
+    }  # fmt: skip
     top_level = {
         "blind": {"type": "boolean"},
         "watchdog": _or_null(watchdog),
@@ -503,6 +506,7 @@ def _schemas() -> Json:
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": count,
         "closed_total": count,
+        "engines_left_paused": _list(_object(left_paused)),
     }
     below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
     alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
