@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime, timedelta
 
+from sidecar.durations import parse_duration
+
 
 def duration(text: str) -> float:
     """Seconds: a number, or a duration such as ``5m``."""
-    # Most commands have no duration, and the config modules are slow to import.
-    from sidecar.config import parse_duration  # noqa: PLC0415
-
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -33,8 +32,6 @@ def timestamp(text: str) -> str:
         pass
     else:
         return text
-    from sidecar.config import parse_duration  # noqa: PLC0415
-
     try:
         ago = timedelta(seconds=parse_duration(text))
         return (datetime.now(UTC) - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .arguments import duration, positive_duration, timestamp
 from .exit_statuses import OK, USAGE, CommandFailed
 from .output import print_json, print_line
 from .serve import config_path
@@ -22,6 +23,102 @@ if TYPE_CHECKING:
 
 _SHORTEST_SECS = 1.0
 _GARBAGE_THRESHOLD = 1_000_000
+
+EXAMPLES = (
+    "backtest --prometheus http://prometheus:9090 --since 7d --html report.html",
+    "backtest --prometheus http://prometheus:9090 --config a.yaml --config b.yaml",
+    "backtest --prometheus http://prometheus:9090 --rules new.rules.yml   # before the rules are loaded",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument(
+        "--prometheus",
+        metavar="URL",
+        required=True,
+        help="of the Prometheus, with its path prefix if it has one",
+    )
+    parser.add_argument(
+        "--since",
+        type=timestamp,
+        default="7d",
+        metavar="TIME",
+        help="as in 2026-11-23T09:00:00Z, or how long ago, as 12h, 7d (default: 7d)",
+    )
+    parser.add_argument(
+        "--until", type=timestamp, default="0s", metavar="TIME", help="the same (default: now)"
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        metavar="FILE",
+        help="of a sidecar; given several times, all are tested on the same alerts "
+        "(WELLBEING_CONFIG; default: the default config)",
+    )
+    parser.add_argument(
+        "--rules",
+        action="extend",
+        nargs="+",
+        metavar="FILE",
+        help="evaluate the alerts of these rule files (default: those that fired, from the series ALERTS)",
+    )
+    parser.add_argument(
+        "--assume-pause",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show what a config that only observes would pause (default: yes)",
+    )
+    parser.add_argument(
+        "--step",
+        type=positive_duration,
+        metavar="DURATION",
+        help="time between two looks at ALERTS (default: 15s, or the shortest evaluation interval); "
+        "of rule files the evaluation interval of groups that have none (default: that of Prometheus)",
+    )
+    _add_alertmanager(
+        parser.add_argument_group("Alertmanager", "the route and receiver that lead to the sidecar")
+    )
+    connection = parser.add_argument_group("connection to Prometheus")
+    connection.add_argument("--token-file", metavar="FILE", help="file with a bearer token")
+    connection.add_argument("--username", metavar="NAME", help="for basic authentication")
+    connection.add_argument("--password-file", metavar="FILE", help="file with its password")
+    connection.add_argument("--ca-file", metavar="FILE", help="CA bundle (default: the system's trust store)")
+    connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a report with timelines: one file without scripts"
+    )
+
+
+def _add_alertmanager(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--group-by",
+        default="alertname",
+        metavar="LABELS",
+        help="joined by commas; ...: all labels (default: alertname)",
+    )
+    for flag, default in (("wait", "30s"), ("interval", "5m")):
+        group.add_argument(
+            f"--group-{flag}",
+            type=duration if flag == "wait" else positive_duration,
+            default=default,
+            metavar="DURATION",
+            help=f"(default: {default})",
+        )
+    group.add_argument(
+        "--repeat-interval",
+        type=positive_duration,
+        default="4h",
+        metavar="DURATION",
+        help="(default: 4h)",
+    )
+    group.add_argument(
+        "--send-resolved",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether the webhook receives resolved alerts (default: yes)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,6 +10,26 @@ from .exit_statuses import OK, CommandFailed
 from .output import print_line
 from .serve import config_path
 
+EXAMPLES = (
+    "check-config sidecar.yaml",
+    "check-config --no-files sidecar.yaml   # where secrets and certificates are not mounted",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument(
+        "config",
+        metavar="FILE",
+        nargs="?",
+        help="YAML file (WELLBEING_CONFIG; default: the environment only)",
+    )
+    parser.add_argument(
+        "--no-files",
+        action="store_true",
+        help="do not check the files that the config names: secrets, certificates, the store, sockets",
+    )
+
 
 def run(options: argparse.Namespace) -> int:
     """Check the config; print what it comes to."""

@@ -11,6 +11,17 @@ from .output import print_text
 
 _PROGRAM = "wellbeing-sidecar"
 
+EXAMPLES = (
+    "completion bash > ~/.local/share/bash-completion/completions/wellbeing-sidecar",
+    'completion zsh > "${fpath[1]}/_wellbeing-sidecar"',
+    "completion fish > ~/.config/fish/completions/wellbeing-sidecar.fish",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
 
 def run(options: argparse.Namespace) -> int:
     """Print the script."""

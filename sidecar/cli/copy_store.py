@@ -10,6 +10,20 @@ from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
 from .output import print_line
 from .serve import config_path
 
+EXAMPLES = (
+    "copy-store sqlite:wellbeing.db redis://redis:6379",
+    "copy-store --config sidecar.yaml redis://redis:6379 sqlite:backup.db",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument("source", metavar="FROM", help="the store to read; its sidecar must not run")
+    parser.add_argument("target", metavar="TO", help="the store to write; a fleet may be running on it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
+    )
+
 
 def run(options: argparse.Namespace) -> int:
     """Copy what the target does not have."""

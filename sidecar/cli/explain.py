@@ -11,12 +11,34 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .client_arguments import add_connection, add_output
 from .exit_statuses import OK, USAGE, CommandFailed
 from .output import print_json, print_line, scope_name
 from .sidecar_requests import refusal, send
 
 _OK = 200
 Json = Mapping[str, Any]
+
+EXAMPLES = (
+    "explain --label alertname=QueueGrows --label severity=critical --label wellbeing_scope=llama",
+    "explain --file notification.json --config sidecar.yaml",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.set_defaults(scope="")
+    add_connection(parser)
+    add_output(parser)
+    pair: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
+    parser.add_argument("--label", help="a label of the alert; may be given several times", **pair)
+    parser.add_argument("--annotation", help="an annotation of the alert; likewise", **pair)
+    parser.add_argument("--file", metavar="FILE", help="a captured body of the webhook; -: standard input")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="decide by this config and an empty state, without a running sidecar",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

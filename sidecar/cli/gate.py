@@ -6,6 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from .arguments import duration
+from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
 from .output import print_error, print_snapshot, print_value
 from .sidecar_requests import PAUSED, is_problem, members, refusal, send
@@ -17,6 +19,21 @@ _LONGEST_SECS = 86_400.0
 _LEAST_SECS = 0.5
 """What is left of a wait below this is not worth another request; above it, requests are this far apart."""
 _OK, _UNAVAILABLE = 200, 503
+
+EXAMPLES = ("gate team-a/llama --wait 5m && start-the-batch",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument(
+        "--wait",
+        type=duration,
+        metavar="DURATION",
+        help="wait this long at most, as in 90, 5m (default: wait_timeout_secs of the policy)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from .arguments import timestamp
+from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import OK
 from .output import print_items, print_json, print_note, print_text, scope_name, source_name
 from .scope_check import note_unknown_scope
@@ -16,6 +18,32 @@ from .tables import Table, short_time
 _PARAMETERS = ("kind", "since", "until", "cursor", "limit")
 _HEADINGS = ("TIME", "SCOPE", "EVENT", "CHANGE", "BY", "REASON")
 _LARGEST_PAGE = 1_000
+
+EXAMPLES = (
+    "history team-a --since 2h --kind pause,resume",
+    "history --all --output jsonl",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument("--all", action="store_true", help="print all entries, not one page")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
+    parser.add_argument(
+        "--kind",
+        help="intervention, pause, resume, hold, lift, engine, blind, store; joined by commas (default: all)",
+    )
+    parser.add_argument(
+        "--since",
+        type=timestamp,
+        metavar="TIME",
+        help="a time such as 2026-11-23T09:00:00Z, or how long ago, such as 90s, 5m, 1d",
+    )
+    parser.add_argument("--until", type=timestamp, metavar="TIME", help="same format as --since")
+    parser.add_argument("--cursor", help="continue after the previous page")
 
 
 def run(options: argparse.Namespace) -> int:

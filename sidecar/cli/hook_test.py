@@ -19,6 +19,22 @@ EVENTS = (
 
 _PAUSE_SECS = 300.0
 
+EXAMPLES = (
+    "hook-test slack --config sidecar.yaml --event pause",
+    "hook-test slack --config sidecar.yaml --dry-run   # print what would be sent",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument("name", metavar="NAME", help="the name of the hook")
+    parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
+    parser.add_argument(
+        "--event", choices=EVENTS, metavar="EVENT", help=f"{', '.join(EVENTS)} (default: all of the hook)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the requests and send nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
 
 def run(options: argparse.Namespace) -> int:
     """Send the events, and say what the endpoint answered."""

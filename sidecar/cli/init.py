@@ -19,6 +19,21 @@ _MEANINGS = {
     "pause": "pause what is distressed",
 }
 
+EXAMPLES = (
+    "init",
+    "init --engine vllm --place local --mode advise --directory wellbeing",
+    "init --engine sglang --place kubernetes --mode pause   # values of the Helm chart",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument("--engine", choices=tuple(ENGINES), help="the engine that serves the model")
+    parser.add_argument("--place", choices=PLACES, help="where the sidecar runs")
+    parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
+    parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+
 
 def run(options: argparse.Namespace) -> int:
     """Write the files; print what to do with them."""

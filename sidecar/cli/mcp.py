@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 
+from .client_arguments import add_connection, add_scope
 from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
 from .sidecar_requests import client_settings
 
@@ -16,6 +17,26 @@ _NO_MCP = (
 )
 _LISTEN = re.compile(r"(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5})", re.ASCII)
 _MAX_PORT = 65_535
+
+EXAMPLES = (
+    "mcp team-a/llama/agent-7 --name planner",
+    "mcp team-a/llama --listen 127.0.0.1:9478",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        help="serve streamable HTTP at http://ADDRESS/mcp, on loopback (default: standard input and output)",
+    )
+    parser.add_argument(
+        "--name",
+        help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,10 +5,34 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .arguments import duration
+from .client_arguments import add_all, add_connection, add_output, add_scope
 from .exit_statuses import OK, USAGE, CommandFailed
 from .output import print_snapshot, scope_name
 from .scope_check import note_unknown_scope
 from .sidecar_requests import request
+
+EXAMPLES = (
+    'pause team-a/llama --reason "checking the model"',
+    'pause --all --reason "maintenance" --max-pause-secs 1h',
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser, without_scope="--all is needed")
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument(
+        "--reason", required=True, help="the reason; waiting requests get it in their responses"
+    )
+    parser.add_argument(
+        "--max-pause-secs",
+        type=duration,
+        metavar="DURATION",
+        help="the pause ends by itself after this time, like 5m or 1h30m; 0: never (default: the policy's)",
+    )
+    add_all(parser, "close every gate")
 
 
 def run(options: argparse.Namespace) -> int:

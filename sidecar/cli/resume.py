@@ -5,12 +5,23 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import OK, CommandFailed
 from .output import describe_hold, print_line, print_note, print_snapshot, scope_name, snapshot_line
 from .scope_check import status_if_allowed, unknown_scope_message
 from .sidecar_requests import request
 
 _MAX_SHOWN = 10
+
+EXAMPLES = ("resume team-a/llama",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument("--reason", default="", help="the reason, for the history")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
 from .interrupts import InterruptsRaised
 from .output import print_error
-from .parser import make_parser
+from .parser import parse
 
 _NO_SERVER = (
     "this command needs the server's packages ({} is not installed): "
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal without UTF-8 shows \\xe9 for a letter that it cannot show.
             stream.reconfigure(errors="backslashreplace")
-    options = make_parser().parse_args(arguments)
+    options = parse(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         with InterruptsRaised():

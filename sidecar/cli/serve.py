@@ -10,6 +10,25 @@ from pathlib import Path
 
 from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
 
+EXAMPLES = (
+    "serve --config sidecar.yaml",
+    "serve --listen 127.0.0.1:9477 --listen unix:/run/wellbeing.sock --store sqlite:/data/wellbeing.db",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS",
+        help="HOST:PORT or unix:/path; may be given several times (default: 127.0.0.1:9477)",
+    )
+    parser.add_argument("--store", help="memory: or sqlite:PATH (default: sqlite:wellbeing.db)")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default: info)")
+    parser.add_argument("--log-format", metavar="FORMAT", help="console or json (default: console)")
+
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal stops the process."""

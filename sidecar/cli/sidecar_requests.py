@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sidecar.client.errors import Unreachable
     from sidecar.client.settings import Settings
 
-DEFAULT_URL = "http://127.0.0.1:9477"
 _OPTIONS = ServerOptions(
     url="--url (WELLBEING_URL)",
     ca_file="--ca-file (WELLBEING_CLIENT_CA_FILE)",

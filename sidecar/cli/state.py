@@ -5,11 +5,35 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .arguments import positive_duration
+from .client_arguments import add_all, add_connection, add_output, add_scope
 from .exit_statuses import OK
 from .output import print_snapshot
 from .pause import check_target
 from .scope_check import note_unknown_scope
 from .sidecar_requests import request
+
+EXAMPLES = (
+    'state team-a/agent-7 concerned --reason "answers repeat" --ttl-secs 10m',
+    "state team-a/agent-7 healthy",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser, without_scope="--all is needed")
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
+    parser.add_argument("--reason", default="", help="the reason")
+    parser.add_argument("--source", help="the agent's name (default: default)")
+    parser.add_argument(
+        "--ttl-secs",
+        type=positive_duration,
+        metavar="DURATION",
+        help="the report expires after this time, such as 90, 5m (default: never)",
+    )
+    add_all(parser, "report the state of everything")
 
 
 def run(options: argparse.Namespace) -> int:

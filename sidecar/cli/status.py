@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import OK
 from .output import print_line, print_note, print_text, print_value, scope_name, snapshot_line, source_name
 from .scope_check import unknown_scope_message
@@ -16,6 +17,19 @@ from .tables import Table, short_time
 _MAX_SIGNALS = 5
 _HEADINGS = ("SCOPE", "STATE", "GATE", "UNTIL", "WAITING", "REASON")
 _UNHEARD_REMEDY = "check its rule in Prometheus, and its route in Alertmanager"
+
+EXAMPLES = (
+    "status",
+    "status team-a/llama --json",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
+    parser.add_argument("--below", action="store_true", help="show every known scope inside it")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,6 +91,8 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 def _reason(one: dict[str, Any]) -> str:
     advice = one.get("advice")
     if advice and not one["reason"]:
+        if "admit_per_sec" in advice:
+            return f"advice only, {advice['admit_per_sec']:g} requests per second: {advice['reason']}"
         return (
             f"advice only, until {short_time(advice['until']) or 'an operator resumes'}: {advice['reason']}"
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import CommandFailed
 from .output import print_items, print_json, print_note, print_text, scope_name
 from .scope_check import note_unknown_scope
@@ -23,6 +24,15 @@ _QUIET_SECS = 40.0
 _AGAIN_SECS = 1.0
 _OK, _NOT_MODIFIED, _FORBIDDEN = 200, 304, 403
 """A worker may watch one scope, and not read events."""
+
+EXAMPLES = ("watch team-a/llama --json",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags and arguments of this command."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> NoReturn:

@@ -1,5 +1,8 @@
 """ASGI middleware: requests wait at the gate, except for a few harmless ones.
 
+`sidecar.client.wsgi` has a class of the same name for WSGI applications: import the one from the module that
+fits your server.
+
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """
 
@@ -32,7 +35,7 @@ _TRY_AGAIN_LATER = 1013
 
 
 class GateMiddleware:
-    """Puts the gate before an application.
+    """ASGI middleware that puts the gate before an application.
 
     An admitted request is never interrupted: a streaming response continues when the gate closes. If a client
     disconnects while its request waits, the request counts as abandoned and the application never sees it.
@@ -84,17 +87,24 @@ class GateMiddleware:
     ) -> None:
         """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
         status = 0
+        left = False
 
         async def observe(message: Message) -> None:
-            nonlocal status
+            nonlocal status, left
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                # So a server says that the client has left, which says nothing about the application.
+                left = True
+                raise
 
         try:
             await self._app(scope, receive, observe)
         except Exception:
-            gate.record_outcome(succeeded=False, trial=trial)
+            if not left:
+                gate.record_outcome(succeeded=False, trial=trial)
             raise
         if status:
             gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)

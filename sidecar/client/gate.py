@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
-import inspect
 import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar
 
 from .closing import CLOSE_BUDGET
 from .fork_safety import PerProcess, flag_cleared_by_fork
 from .gate_follower import GateFollower
+from .guarded import guarded
 from .health import Health
 from .link import Link
 from .notifier import Callback
@@ -103,7 +102,7 @@ class Gate:
             priority: 0 to 9; where requests pass at a rate, a higher one goes first.
 
         Raises:
-            InferencePaused: it did not get through.
+            InferencePaused: the wait timed out.
             ValueError: there is no such priority.
         """
         if self._flag[0]:
@@ -126,7 +125,7 @@ class Gate:
         """Like `wait`, without blocking the event loop.
 
         Raises:
-            InferencePaused: it did not get through.
+            InferencePaused: the wait timed out.
             RuntimeError: no asyncio event loop runs.
             ValueError: there is no such priority.
         """
@@ -168,28 +167,18 @@ class Gate:
     def admitted(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> Admission:
         """A context manager for ``with`` and ``async with``. It enters the block once the request may pass.
 
-        A block that raises an exception counts as a failed request, another one as a successful request. The
-        value of ``as`` says otherwise: `Admission.failed`.
+        A block that raises an exception counts as a failed request, another one as a successful request.
+        `Admission.failed` of the ``as`` value overrides that.
         """
         return Admission(self, timeout, check_priority(priority))
 
     def guard(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
-        """Decorate a function or coroutine function: each call waits until the gate is open."""
-        if inspect.iscoroutinefunction(function):
+        """Decorate a function: each call runs as in the block of `admitted`, and counts like it.
 
-            @functools.wraps(function)
-            async def guarded_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:  # noqa: ANN401
-                await self.wait_async()
-                return await function(*args, **kwargs)
-
-            return cast("Callable[_P, _T]", guarded_async)
-
-        @functools.wraps(function)
-        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-            self.wait()
-            return function(*args, **kwargs)
-
-        return guarded
+        Coroutine functions, generator functions and asynchronous generator functions may be decorated, too. A
+        generator waits when its first item is asked for.
+        """
+        return guarded(function, self.admitted)
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -304,7 +293,7 @@ class Admission:
 
     def _end(self, kind: type[BaseException] | None) -> None:
         if kind is not None and not issubclass(kind, Exception):
-            # Cancelled or interrupted: that says nothing about the engine.
+            # Cancelled or interrupted, which says nothing about the engine.
             return
         self._gate.record_outcome(succeeded=kind is None and not self._failed, trial=self._trial)
 

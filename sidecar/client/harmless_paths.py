@@ -35,7 +35,7 @@ _VLLM = (
 )  # fmt: skip
 
 _SGLANG = (
-    # /health_generate generates one token. It is a health check all the same.
+    # /health_generate generates one token, but it is a health check.
     "/health_generate", "/model_info", "/get_model_info", "/v1/model_info", "/server_info",
     "/get_server_info",
     "/v1/list_loras", "/api/tags", "/api/show",
@@ -74,7 +74,13 @@ _RAY = (
     "/collective_rpc",
 )
 _LLAMACPP = ("/props", "/slots", "/lora-adapters", "/models/load", "/models/unload", "/models/sse")
-_TGI = ("/info",)
+_TGI = ("/info", "/v2")
+# Paths with a model's name in them are held, those of its statistics too: `pass_paths` names them.
+_TRITON = ("/v2", "/v2/models/stats", "/v2/logging", "/v2/trace/setting", "/v2/repository/index",
+    "/v2/systemsharedmemory/status", "/v2/systemsharedmemory/register", "/v2/systemsharedmemory/unregister",
+    "/v2/cudasharedmemory/status", "/v2/cudasharedmemory/register", "/v2/cudasharedmemory/unregister",
+)  # fmt: skip
+_DYNAMO = ("/busy_threshold",)
 
 HARMLESS_PATHS: Mapping[str, tuple[str, ...]] = {
     "common": _COMMON,
@@ -84,6 +90,8 @@ HARMLESS_PATHS: Mapping[str, tuple[str, ...]] = {
     "ray": _RAY,
     "llamacpp": _LLAMACPP,
     "tgi": _TGI,
+    "triton": _TRITON,
+    "dynamo": _DYNAMO,
 }
 """Health, readiness, metrics, documentation, lists of models, and the server's own control routes."""
 

@@ -194,7 +194,7 @@ def check_token(token: str, name: str) -> None:
     """Check that a token is valid in a header. The message does not contain it.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it is not.
     """
     if not isinstance(token, str) or not all("!" <= character <= "~" for character in token):
         raise ValueError(f"{name}: must be text without blanks, line breaks or characters outside of ASCII")

@@ -15,6 +15,44 @@ _RETRY_SPREAD_SECS = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A pause or a restriction that the policy advises without closing or restricting the gate.
+
+    Attributes:
+        reason: why.
+        since: RFC 3339.
+        until: RFC 3339; None: there is no time limit.
+        admit_per_sec: how many requests per second the restriction would admit; None: it is a pause.
+    """
+
+    reason: str
+    since: str
+    until: str | None
+    admit_per_sec: float | None = None
+
+    @classmethod
+    def of(cls, members: object) -> Advice | None:
+        """Parse the member ``advice`` of a snapshot; None: there is none.
+
+        Raises:
+            ValueError: it is no advice.
+        """
+        if members is None:
+            return None
+        if isinstance(members, Mapping):
+            reason, since, until, rate = (members.get(name) for name in cls.__slots__)
+            is_rate = _has_type("admit_per_sec", rate)
+            if (
+                isinstance(reason, str)
+                and isinstance(since, str)
+                and isinstance(until, str | None)
+                and is_rate
+            ):
+                return cls(reason, since, until, rate)
+        raise ValueError(f"the answer is not a snapshot of a gate: advice is {str(members)[:50]!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class GateSnapshot:
     """The sidecar's snapshot of a gate.
 
@@ -29,6 +67,7 @@ class GateSnapshot:
         held_by: the scope whose hold, restriction or trial it is.
         admit_per_sec: how many requests per second a restriction or ramp admits, in all; None: neither does.
         version: grows with each change.
+        advice: the pause, else the restriction, that the policy advises only; None: it advises neither.
     """
 
     scope: str
@@ -41,6 +80,7 @@ class GateSnapshot:
     held_by: str | None
     admit_per_sec: float | None
     version: int
+    advice: Advice | None = None
 
     @classmethod
     def of(cls, members: object) -> GateSnapshot:
@@ -54,11 +94,11 @@ class GateSnapshot:
         """
         if not isinstance(members, Mapping) or members.get("gate") not in _GATES:
             raise ValueError("the answer is not a snapshot of a gate")
-        values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__}
+        values: dict[str, Any] = {name: members.get(name) for name in cls.__slots__ if name != "advice"}
         for name, value in values.items():
             if not _has_type(name, value):
                 raise ValueError(f"the answer is not a snapshot of a gate: {name} is {str(value)[:50]!r}")
-        return cls(**values)
+        return cls(**values, advice=Advice.of(members.get("advice")))
 
     @property
     def is_open(self) -> bool:

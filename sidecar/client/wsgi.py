@@ -1,5 +1,8 @@
 """WSGI middleware: requests wait at the gate, except for a few harmless ones.
 
+`sidecar.client.asgi` has a class of the same name for ASGI applications: import the one from the module that
+fits your server.
+
 A waiting request occupies its thread and cannot detect a disconnected client: keep ``wait_secs`` short, and
 provide enough threads.
 """
@@ -24,7 +27,7 @@ App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class GateMiddleware:
-    """Puts the gate before an application.
+    """WSGI middleware that puts the gate before an application.
 
     Args:
         app: the application.
@@ -133,5 +136,5 @@ def _variable(header: str) -> str:
 
 
 def _traceparent(environ: dict[str, Any]) -> str | None:
-    # Of a header that came twice, servers join the values, so that it is not valid.
+    # If a header came twice, servers join the values, so that the result is not valid.
     return parse_traceparent([environ.get("HTTP_TRACEPARENT", "")])

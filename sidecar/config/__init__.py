@@ -1,7 +1,6 @@
 """The config: a YAML file, environment variables for every key, and a few command-line flags."""
 
 from .checks import is_endpoint
-from .durations import parse_duration
 from .errors import ConfigError
 from .files import store_problem
 from .load import check_files, load_config
@@ -56,7 +55,6 @@ __all__ = [
     "describe_pausing",
     "is_endpoint",
     "load_config",
-    "parse_duration",
     "store_problem",
     "suggestion_for",
 ]

@@ -17,8 +17,8 @@ from sidecar.alerts import Matcher
 from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
 from sidecar.core.state import WellbeingState
+from sidecar.durations import ALLOWED, MAX_SECS, parse_duration
 
-from .durations import ALLOWED, MAX_SECS, parse_duration
 from .time_intervals import TimeInterval, parse_time_interval
 from .values import HOOK_EVENTS, ROLES, Listener
 

@@ -14,7 +14,7 @@ _REFUSALS = (401, 403)
 
 
 class DriverFailed(Exception):
-    """The engine did not obey, or its answer is not valid."""
+    """The engine refused a command, or its answer is not valid."""
 
 
 class AccessRefused(DriverFailed):
@@ -42,7 +42,7 @@ class EngineDriver(Protocol):
 
 
 class CannotSleep:
-    """The driver of an engine without sleep that keeps its requests."""
+    """Base of drivers whose engine cannot sleep without losing requests."""
 
     repeats_pause = False
 

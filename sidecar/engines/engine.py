@@ -90,7 +90,7 @@ class EngineSync:
         self._paused_for_gate = remembered.has(self.record)
         self._releasing = False
         self._failures = 0
-        # When to put it to sleep, in the time of the loop; None: it runs, sleeps already, or never sleeps.
+        # When to put it to sleep, by the loop's clock; None: it runs, already sleeps, or never sleeps.
         self._sleep_at: float | None = None
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task: asyncio.Task[None] | None = None
@@ -242,7 +242,7 @@ class EngineSync:
         await self._remembered.add(self.record)
 
     def _plan_sleep(self, *, paused: bool, restarted: bool) -> None:
-        """The engine is ``paused`` now; ``restarted``: since this moment."""
+        """Schedule the sleep of an engine that is ``paused``; ``restarted``: its pause begins now."""
         if not paused or restarted:
             self.asleep, self._sleep_at = False, None
         if paused and self.config.sleep_after_secs and not self.asleep and self._sleep_at is None:
@@ -255,7 +255,7 @@ class EngineSync:
         try:
             await self._call("sleep", self._driver.sleep)
         except (DriverFailed, CallHangs) as error:
-            # It stays paused. It may have gone to sleep all the same, which is safe.
+            # It stays paused. It may be asleep despite the error, which is safe.
             self._sleep_at = now + max(_SLEEP_RETRY_SECS, self.config.check_secs)
             logger.error("engine_not_asleep", extra={"fields": {**self._fields, "error": str(error)}})
             return

@@ -12,9 +12,11 @@ from itertools import count, islice
 from sidecar.core.values import Restriction, Trial
 from sidecar.supervision import Failures
 
-from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, TokenBucket, admit
-from .gate import Gate, Waiter
+from .admission import Demand, Limiter, QueuedWaiter, admit
+from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
+from .priorities import DEFAULT_PRIORITY
+from .tokens import TokenBucket
 
 _STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
@@ -44,7 +46,9 @@ class ClientDemand(Demand):
 
     __slots__ = ("_answered", "gate", "share", "trial")
 
-    def __init__(self, client: str, waiting: list[int], gate: Gate, answered: Callable[[], object]) -> None:
+    def __init__(
+        self, client: str, waiting: list[int], gate: ScopeGate, answered: Callable[[], object]
+    ) -> None:
         super().__init__((client, gate.scope), waiting)
         self.gate = gate
         self.trial = ""
@@ -68,6 +72,9 @@ class AdmissionControl:
 
     Attributes:
         suspended: no one is admitted, because parked requests are moving between gates.
+        shared: whether the limits are shared with other sidecars: their tokens are leased.
+        limits: all limits that are in force, by their limiter.
+        on_demand: called when something begins to wait at a limit, or an outcome of a trial was reported.
         on_change: called with a gate whose ramp has ended, so that its snapshot differs.
         on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
     """
@@ -75,24 +82,27 @@ class AdmissionControl:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        admit_waiter: Callable[[Gate, Waiter], None],
+        admit_waiter: Callable[[ScopeGate, Waiter], None],
         failures: Failures,
     ) -> None:
         self._loop = loop
         self._admit_waiter = admit_waiter
         self._failures = failures
         self._active: dict[Limiter, None] = {}
-        self._ramps: dict[Gate, ActiveLimit] = {}
+        self._ramps: dict[ScopeGate, ActiveLimit] = {}
         self._tickets = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self.suspended = False
-        self.on_change: Callable[[Gate], None] = lambda _: None
-        self.on_trial_end: Callable[[Gate, Trial, str], None] = lambda *_: None
+        self.shared = False
+        self.limits: dict[Limiter, ActiveLimit] = {}
+        self.on_demand: Callable[[], None] = lambda: None
+        self.on_change: Callable[[ScopeGate], None] = lambda _: None
+        self.on_trial_end: Callable[[ScopeGate, Trial, str], None] = lambda *_: None
 
     # -- limits -----------------------------------------------------------------------------------
 
-    def set_limits(self, gate: Gate, limits: Limits) -> None:
+    def set_limits(self, gate: ScopeGate, limits: Limits) -> None:
         """Create and remove the limiters of the scope of ``gate``. Then call `link` for all changed gates."""
         own = {type(one.limit): one.limit for one in limits if one.gate is gate}
         now = self._loop.time()
@@ -100,19 +110,19 @@ class AdmissionControl:
             limit, active = own.get(kind), gate.limiters.get(kind)
             if active is not None and not _continues(active.limit, limit):
                 del gate.limiters[kind]
-                self._dismiss(active.limiter)
+                self._end(active)
                 active = None
             if limit is None:
                 continue
             rate = limit.rate if isinstance(limit, Restriction) else 0.0
             if active is None:
-                gate.limiters[kind] = ActiveLimit(limit, rate, now)
+                gate.limiters[kind] = self._begin(gate, limit, rate)
             else:
                 active.limit = limit
                 if isinstance(active.limiter.tokens, TokenBucket):
-                    active.limiter.tokens.set_rate(rate, now)
+                    active.limiter.tokens.set_limit(rate, now)
 
-    def link(self, gate: Gate, limits: Limits) -> None:
+    def link(self, gate: ScopeGate, limits: Limits) -> None:
         """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
         if limits:
             self.end_ramp(gate)
@@ -127,10 +137,10 @@ class AdmissionControl:
                 if isinstance(demand, ClientDemand) and demand.gate is gate:
                     demand.answer()
 
-    def begin_ramp(self, gate: Gate) -> None:
+    def begin_ramp(self, gate: ScopeGate) -> None:
         """``gate`` is open: its parked requests pass at its policy's rate."""
         if gate not in self._ramps:
-            ramp = ActiveLimit(None, gate.policy.resume_ramp_per_sec, self._loop.time())
+            ramp = self._begin(gate, None, gate.policy.resume_ramp_per_sec)
             if not gate.clients:
                 # No client has to hear of the opening.
                 ramp.used_at -= _RAMP_IDLE_SECS
@@ -138,22 +148,32 @@ class AdmissionControl:
             gate.limiting = ramp.limiter
         self._activate(self._ramps[gate].limiter)
 
-    def end_ramp(self, gate: Gate) -> None:
+    def end_ramp(self, gate: ScopeGate) -> None:
         """Stop the ramp of ``gate``, if it has one; parked requests stay parked."""
         ramp = self._ramps.pop(gate, None)
         if ramp is not None:
             if gate.limiting is ramp.limiter:
                 gate.limiting = None
-            self._dismiss(ramp.limiter)
+            self._end(ramp)
 
-    def ramp_rate(self, gate: Gate) -> float | None:
+    def ramp_rate(self, gate: ScopeGate) -> float | None:
         """Requests per second of the ramp of ``gate``; None: none is active."""
         ramp = self._ramps.get(gate)
-        return None if ramp is None else ramp.limiter.tokens.rate
+        return None if ramp is None else ramp.limiter.tokens.limit
 
-    def _ramp_limiter(self, gate: Gate) -> Limiter | None:
+    def _ramp_limiter(self, gate: ScopeGate) -> Limiter | None:
         ramp = self._ramps.get(gate)
         return None if ramp is None else ramp.limiter
+
+    def _begin(self, gate: ScopeGate, limit: Restriction | Trial | None, rate: float) -> ActiveLimit:
+        active = ActiveLimit(gate, limit, rate, self._loop.time(), shared=self.shared)
+        self.limits[active.limiter] = active
+        return active
+
+    def _end(self, active: ActiveLimit) -> None:
+        self._dismiss(active.limiter)
+        self.limits.pop(active.limiter, None)
+        self.on_demand()
 
     def _dismiss(self, limiter: Limiter) -> None:
         """``limiter`` is not used any more. Clients ask again."""
@@ -164,12 +184,12 @@ class AdmissionControl:
 
     # -- the sidecar's own waiters ----------------------------------------------------------------
 
-    def pass_now(self, gate: Gate, priority: int = DEFAULT_PRIORITY) -> bool:
+    def pass_now(self, gate: ScopeGate, priority: int = DEFAULT_PRIORITY) -> bool:
         """Whether a request that arrives at a restricted gate passes at once."""
         limiter = gate.limiting
         return limiter is None or (not self.suspended and limiter.pass_now(priority, self._loop.time()))
 
-    def queue(self, waiter: Waiter, gate: Gate) -> None:
+    def queue(self, waiter: Waiter, gate: ScopeGate) -> None:
         """Queue ``waiter``, which is parked at ``gate``."""
         limiter = gate.limiting
         if waiter.limiter is not None and waiter.limiter is not limiter:
@@ -178,7 +198,7 @@ class AdmissionControl:
             limiter.queue(waiter, next(self._tickets))
             self._activate(limiter)
 
-    def queue_all(self, gate: Gate) -> Iterator[None]:
+    def queue_all(self, gate: ScopeGate) -> Iterator[None]:
         """Queue the waiters of ``gate``, a few in each step."""
         for number, waiter in enumerate(list(gate.waiters)):
             if waiter.gate is gate and not waiter.watching and not gate.closed:
@@ -186,7 +206,7 @@ class AdmissionControl:
             if number % _STEP_WAITERS == 0:
                 yield
 
-    def unqueue_all(self, gate: Gate) -> Iterator[None]:
+    def unqueue_all(self, gate: ScopeGate) -> Iterator[None]:
         """``gate`` has closed: remove its waiters from the queues, a few in each step."""
         for number, waiter in enumerate(list(gate.waiters)):
             if waiter.limiter is not None and gate.closed:
@@ -213,7 +233,7 @@ class AdmissionControl:
         demand.trial = trial_of(gate.limits)
         if (ramp := self._ramps.get(gate)) is not None:
             ramp.used_at = self._loop.time()
-        limiter.register(demand)
+        limiter.register(demand, self._loop.time())
         self._activate(limiter, at_once=True)
         return True
 
@@ -222,7 +242,7 @@ class AdmissionControl:
         if demand.limiter is not None:
             demand.limiter.withdraw(demand)
 
-    def report_outcomes(self, gate: Gate, trial: str, succeeded: int, failed: int) -> None:
+    def report_outcomes(self, gate: ScopeGate, trial: str, succeeded: int, failed: int) -> None:
         """A client reported the outcomes of requests that passed in the trial with the id ``trial``."""
         if not trial or trial != trial_of(gate.limits):
             return
@@ -230,11 +250,38 @@ class AdmissionControl:
             if isinstance(one.limit, Trial):
                 active = one.gate.limiters[Trial]
                 active.succeeded += succeeded
+                self.on_demand()
                 if failed:
                     many = "a request" if failed == 1 else f"{failed} requests"
                     self.on_trial_end(one.gate, one.limit, f"{many} of the trial failed")
-                elif active.succeeded >= one.limit.requests:
-                    self.on_trial_end(one.gate, one.limit, "")
+                else:
+                    self.check_trial(active, active.succeeded)
+
+    def check_trial(self, active: ActiveLimit, succeeded: int) -> None:
+        """End a trial that is in force if as many requests as it admits have ``succeeded``."""
+        trial = active.limit
+        if isinstance(trial, Trial) and active.limiter in self.limits and succeeded >= trial.requests:
+            self.on_trial_end(active.gate, trial, "")
+
+    # -- tokens that are shared ---------------------------------------------------------------------
+
+    def waiting(self, most: int) -> dict[Limiter, list[int]]:
+        """How many requests need a token of each limiter, by priority; they wait at ``most`` limiters."""
+        found: dict[Limiter, list[int]] = {}
+        for limiter in islice(self._active, most):
+            if limiter.is_idle:
+                continue
+            here = list(limiter.own)
+            for demand in limiter.demands:
+                here = [before + more for before, more in zip(here, demand.waiting, strict=True)]
+            for one in limiter.line:
+                before = found.get(one)
+                found[one] = here if before is None else [x + y for x, y in zip(before, here, strict=True)]
+        return found
+
+    def use_tokens(self) -> None:
+        """Admit what the tokens allow that were just granted."""
+        self._schedule(self._loop.time())
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -249,6 +296,7 @@ class AdmissionControl:
     def _activate(self, limiter: Limiter, *, at_once: bool = False) -> None:
         self._active[limiter] = None
         now = self._loop.time()
+        self.on_demand()
         self._schedule(now if at_once else now + _STEP_SECS)
 
     def _schedule(self, due: float) -> None:
@@ -278,6 +326,7 @@ class AdmissionControl:
             del self._active[limiter]
             if not limiter.is_idle:
                 self._active[limiter] = None
+                limiter.note_waiting(now)
                 families.setdefault(limiter.root, []).append(limiter)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
@@ -311,12 +360,12 @@ class AdmissionControl:
             demand.share = rate * (demand.total + demand.granted) / waiting
             demand.answer()
 
-    def _check_ramp(self, gate: Gate, ramp: ActiveLimit, now: float) -> None:
+    def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
         """Follow the policy, and end the ramp when it has done its work."""
         rate = gate.policy.resume_ramp_per_sec
         tokens = ramp.limiter.tokens
-        if rate and isinstance(tokens, TokenBucket) and rate != tokens.rate:
-            tokens.set_rate(rate, now)
+        if rate and isinstance(tokens, TokenBucket) and rate != tokens.limit:
+            tokens.set_limit(rate, now)
         if not rate:
             for waiter in list(islice(gate.waiters, _MAX_BATCH)):
                 self._admit_waiter(gate, waiter)

@@ -1,7 +1,7 @@
 """Adds the counts of client-side gates to the counters of the sidecar's gates.
 
 A client reports its totals since it started, and the totals of its last acknowledged report. So a lost or
-repeated report does no harm, and a sidecar that has just started knows what was already counted.
+repeated report is harmless, and a sidecar that has just started knows which requests were already counted.
 
 The conservation law holds for the sum of both: a client's waiters count as waiters of the gate. A client that
 does not report for three of its intervals is gone, and its waiters count as abandoned.
@@ -18,7 +18,7 @@ from sidecar.supervision import run_supervised
 from sidecar.time_slice import TimeSlice
 
 from .counters import WAIT_BOUNDS, Counters
-from .gate import Gate
+from .gate import ScopeGate
 from .tree import GateTree
 
 GONE_INTERVALS = 3
@@ -158,7 +158,7 @@ class _Client:
         "waits",
     )
 
-    def __init__(self, account: Gate, counts: ReportedCounts) -> None:
+    def __init__(self, account: ScopeGate, counts: ReportedCounts) -> None:
         self.account = account
         self.gate = account
         self.counts = counts
@@ -252,7 +252,7 @@ class ClientReports:
         if known is not None and not known.gone:
             self._mark_gone(key, known)
 
-    def _follow(self, key: tuple[str, str], client: _Client, home: Gate, *, waiting: bool) -> None:
+    def _follow(self, key: tuple[str, str], client: _Client, home: ScopeGate, *, waiting: bool) -> None:
         """Record that ``client`` follows ``home``, and whether it holds waiters."""
         if client.gate is not home:
             client.gate.clients.pop(key, None)
@@ -279,10 +279,10 @@ class ClientReports:
             admission = self._tree.waiting_room.admission
             admission.report_outcomes(client.gate, trial.id, max(0, succeeded), max(0, failed))
 
-    def _add_client(self, key: tuple[str, str], home: Gate, counts: ReportedCounts) -> _Client:
+    def _add_client(self, key: tuple[str, str], home: ScopeGate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that are gone must not block new ones. If they return, their reports say what was
-            # acknowledged.
+            # Clients that are gone must not block new ones. If they return, their reports have the
+            # acknowledged counts.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")
@@ -324,7 +324,7 @@ class ClientReports:
         self._gone.pop(key, None)
 
 
-def _add(gate: Gate, before: ReportedCounts, after: ReportedCounts) -> None:
+def _add(gate: ScopeGate, before: ReportedCounts, after: ReportedCounts) -> None:
     gate.requests += after.requests - before.requests
     gate.blocked += after.blocked - before.blocked
     gate.waited += after.waited - before.waited

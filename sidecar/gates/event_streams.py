@@ -2,7 +2,7 @@
 
 Streams of the same scope share one topic, which stores and renders each change once. A change goes to the
 topics of its own scope and of its ancestors, so a stream costs nothing while other subtrees change. In each
-pass of the event loop only a few streams send, however many have pending changes.
+pass of the event loop only a few streams send, regardless of how many have pending changes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from sidecar.core.scope import ancestors_of, lies_within
 from sidecar.supervision import Failures, run_supervised
 
-from .gate import Gate
+from .gate import ScopeGate
 from .tree import GateTree
 
 _STREAMS_PER_PASS = 6
 _CHUNK_BYTES = 12_288
 _SPARE_ENTRIES = 64
 
-Render = Callable[[Gate, str | None], bytes]
+Render = Callable[[ScopeGate, str | None], bytes]
 """Renders the change of a gate, or of an unknown scope that follows it."""
 
 
@@ -40,11 +40,11 @@ class Topic:
         self.streams: dict[EventStream, None] = {}
         self.last = 0
         self._behind = 0
-        self._latest: dict[Gate, int] = {}
-        self._log: list[tuple[int, Gate]] = []
+        self._latest: dict[ScopeGate, int] = {}
+        self._log: list[tuple[int, ScopeGate]] = []
         self._chunks: dict[int, tuple[bytes, int]] = {}
 
-    def add(self, gate: Gate) -> None:
+    def add(self, gate: ScopeGate) -> None:
         """Record a change of ``gate``."""
         self.last += 1
         self._latest[gate] = self.last
@@ -53,17 +53,17 @@ class Topic:
         if len(self._log) > 2 * len(self._latest) + _SPARE_ENTRIES:
             self._log = [(number, one) for number, one in self._log if self._latest.get(one) == number]
 
-    def drop(self, gate: Gate) -> None:
-        """Remove ``gate``, which is forgotten: nothing more is sent about it."""
+    def drop(self, gate: ScopeGate) -> None:
+        """Remove ``gate``, which is forgotten: no further change of it is sent."""
         if self._latest.pop(gate, None) is not None:
             self._chunks.clear()
 
     def fell_behind(self) -> None:
-        """Count one more stream, or publisher, that is not done with the changes."""
+        """Count one more stream, or publisher, that still needs the changes."""
         self._behind += 1
 
     def caught_up(self) -> None:
-        """Count one less: a stream has sent everything or has ended, or the publisher is done."""
+        """Count one fewer: a stream has sent everything or has ended, or the publisher is done."""
         self._behind -= 1
         if not self._behind:
             self._latest.clear()
@@ -97,7 +97,7 @@ class Topic:
         return b"".join(parts), self.last
 
 
-def _number(entry: tuple[int, Gate]) -> int:
+def _number(entry: tuple[int, ScopeGate]) -> int:
     return entry[0]
 
 
@@ -234,7 +234,9 @@ class EventStreams:
                 if not self._inside[path]:
                     del self._inside[path]
 
-    def publish(self, changed: Iterable[Gate], forgotten: Iterable[Gate], tree: GateTree) -> Iterator[None]:
+    def publish(
+        self, changed: Iterable[ScopeGate], forgotten: Iterable[ScopeGate], tree: GateTree
+    ) -> Iterator[None]:
         """Publish changed and forgotten gates. Each step handles a few gates or streams."""
         if not self._topics:
             return
@@ -260,14 +262,14 @@ class EventStreams:
             for topic in changed_topics:
                 topic.caught_up()
 
-    def _topics_of(self, gate: Gate, tree: GateTree) -> Iterator[Topic]:
+    def _topics_of(self, gate: ScopeGate, tree: GateTree) -> Iterator[Topic]:
         """The topics that a change of ``gate`` belongs to."""
         yield from self._topics_above(gate)
         for topic in list(self._inside.get(gate.scope, ())):
             if tree.find(topic.scope)[0] is gate:
                 yield topic
 
-    def _topics_above(self, gate: Gate) -> Iterator[Topic]:
+    def _topics_above(self, gate: ScopeGate) -> Iterator[Topic]:
         topic = self._topics.get(gate.scope)
         if topic is not None:
             yield topic

@@ -8,12 +8,13 @@ from sidecar.clock import rfc3339
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, Restriction, Trial
 
-from .gate import Gate
+from .advice import Advice, advice_of
+from .gate import ScopeGate
 from .limits import tightest
 
 
 @dataclass(frozen=True, slots=True)
-class GateSnapshot:
+class ScopeSnapshot:
     """The public state of a scope. `to_json` returns its members."""
 
     scope: str
@@ -25,7 +26,7 @@ class GateSnapshot:
     until: str | None
     held_by: str | None
     admit_per_sec: float | None
-    advice: dict[str, str | None] | None
+    advice: dict[str, str | float | None] | None
     version: int
 
     def to_json(self) -> dict[str, object]:
@@ -33,7 +34,7 @@ class GateSnapshot:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
+def snapshot_of(gate: ScopeGate, path: str | None = None) -> ScopeSnapshot:
     """The snapshot of ``gate``, or of the unknown scope ``path`` that follows it."""
     hold: Hold | Restriction | Trial | None = gate.hold
     held_by = gate.held_by
@@ -46,7 +47,7 @@ def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
         hold, held_by = limiting.limit, limiting.gate.scope
     until = None if hold is None or isinstance(hold, Restriction) else hold.until
     own = gate.record.state if path is None else WellbeingState.HEALTHY
-    return GateSnapshot(
+    return ScopeSnapshot(
         scope=gate.scope if path is None else path,
         gate=word,
         state=own.label,
@@ -56,16 +57,19 @@ def snapshot_of(gate: Gate, path: str | None = None) -> GateSnapshot:
         until=None if until is None else rfc3339(until),
         held_by=held_by if hold else None,
         admit_per_sec=gate.admit_per_sec,
-        advice=_advice_json(gate.advice),
+        advice=advice_json(advice_of(gate)),
         version=gate.version,
     )
 
 
-def _advice_json(advice: Hold | None) -> dict[str, str | None] | None:
+def advice_json(advice: Advice | None) -> dict[str, str | float | None] | None:
+    """The member ``advice`` of a snapshot. Only a restriction has a rate."""
     if advice is None:
         return None
-    return {
+    until = None if advice.until is None else rfc3339(advice.until)
+    told: dict[str, str | float | None] = {
         "reason": advice.reason,
         "since": rfc3339(advice.since),
-        "until": None if advice.until is None else rfc3339(advice.until),
+        "until": until,
     }
+    return told if advice.admit_per_sec is None else {**told, "admit_per_sec": advice.admit_per_sec}

@@ -23,18 +23,18 @@ from sidecar.core.scope import ROOT, ancestors_of, parent_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, ScopeRecord
 
-from .gate import Gate, GateState
+from .gate import GateState, ScopeGate
 from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits]
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits, Limits]
 """What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
-and its scope, limits."""
+and its scope, limits, advised restrictions."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, ())
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, (), ())
 
 
 class TreeNode:
@@ -53,9 +53,9 @@ class TreeNode:
         self.path = path
         self.parent = parent
         self.children: dict[str, TreeNode] = {}
-        self.gate: Gate | None = None
+        self.gate: ScopeGate | None = None
 
-    def gate_above(self) -> Gate | None:
+    def gate_above(self) -> ScopeGate | None:
         """The gate of the nearest known ancestor."""
         node = self.parent
         while node is not None and node.gate is None:
@@ -86,26 +86,26 @@ class TreeUpdate:
     records: Mapping[str, ScopeRecord | None]
     now: float
     policies: PolicyTable | None = None
-    opened: dict[Gate, None] = field(default_factory=dict)
-    closed: dict[Gate, None] = field(default_factory=dict)
-    changed: dict[Gate, None] = field(default_factory=dict)
-    added: dict[str, Gate] = field(default_factory=dict)
-    forgotten: list[Gate] = field(default_factory=list)
-    gate_changes: dict[TreeNode, Gate | None] = field(default_factory=dict)
-    inherited: dict[Gate, Inherited] = field(default_factory=dict)
-    states: list[tuple[Gate, GateState, bool]] = field(default_factory=list)
-    new_policies: dict[Gate, Policy] = field(default_factory=dict)
+    opened: dict[ScopeGate, None] = field(default_factory=dict)
+    closed: dict[ScopeGate, None] = field(default_factory=dict)
+    changed: dict[ScopeGate, None] = field(default_factory=dict)
+    added: dict[str, ScopeGate] = field(default_factory=dict)
+    forgotten: list[ScopeGate] = field(default_factory=list)
+    gate_changes: dict[TreeNode, ScopeGate | None] = field(default_factory=dict)
+    inherited: dict[ScopeGate, Inherited] = field(default_factory=dict)
+    states: list[tuple[ScopeGate, GateState, bool]] = field(default_factory=list)
+    new_policies: dict[ScopeGate, Policy] = field(default_factory=dict)
 
     @property
     def structure_changed(self) -> bool:
         """Whether a scope was added or forgotten, so that paths may belong to other gates."""
         return bool(self.added or self.forgotten)
 
-    def gate_at(self, node: TreeNode) -> Gate | None:
+    def gate_at(self, node: TreeNode) -> ScopeGate | None:
         """The gate at ``node`` after the change."""
         return self.gate_changes.get(node, node.gate)
 
-    def gate_above(self, node: TreeNode) -> Gate | None:
+    def gate_above(self, node: TreeNode) -> ScopeGate | None:
         """The gate of the nearest ancestor that is known after the change."""
         above = node.parent
         while above is not None:
@@ -115,7 +115,7 @@ class TreeUpdate:
             above = above.parent
         return None
 
-    def inherited_from(self, gate: Gate | None) -> Inherited:
+    def inherited_from(self, gate: ScopeGate | None) -> Inherited:
         """What scopes inherit from ``gate`` after the change."""
         if gate is None:
             return _NOTHING_INHERITED
@@ -145,15 +145,15 @@ class GateTree:
         self.waiting_room = waiting_room
         root = TreeNode(ROOT, None)
         self._nodes: dict[str, TreeNode] = {ROOT: root}
-        self.root = root.gate = Gate(ROOT, root, policies.policy_for(ROOT), self._next_version())
-        self.gates: dict[str, Gate] = {ROOT: self.root}
+        self.root = root.gate = ScopeGate(ROOT, root, policies.policy_for(ROOT), self._next_version())
+        self.gates: dict[str, ScopeGate] = {ROOT: self.root}
 
     @property
     def version(self) -> int:
         """The highest version so far."""
         return self._version
 
-    def find(self, scope: str) -> tuple[Gate, str | None]:
+    def find(self, scope: str) -> tuple[ScopeGate, str | None]:
         """The gate of ``scope``, or of its nearest known ancestor; then also ``scope``, else None."""
         gate = self.gates.get(scope)
         if gate is not None:
@@ -164,7 +164,7 @@ class GateTree:
                 return gate, scope
         return self.root, scope
 
-    def below(self, scope: str) -> Iterator[Gate]:
+    def below(self, scope: str) -> Iterator[ScopeGate]:
         """The gates of ``scope``, if it is known, and of everything inside it, in no particular order."""
         node = self._nodes.get(scope)
         todo = [] if node is None else [node]
@@ -174,7 +174,7 @@ class GateTree:
                 yield node.gate
             todo += node.children.values()
 
-    def children(self, gate: Gate) -> Iterator[Gate]:
+    def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
         todo = [] if gate.node is None else [*gate.node.children.values()]
         while todo:
@@ -199,7 +199,7 @@ class GateTree:
     # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, a few gates per step. They are not visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -227,7 +227,7 @@ class GateTree:
             if record is not None:
                 node = self._node(scope)
                 if gate is None:
-                    gate = Gate(scope, node, policies.policy_for(scope), 0)
+                    gate = ScopeGate(scope, node, policies.policy_for(scope), 0)
                     gate.active_at = update.now
                     update.gate_changes[node] = update.added[scope] = gate
                 touched[node] = None
@@ -239,7 +239,7 @@ class GateTree:
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
-        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        """Derive the gate at ``node``, and the gates inside it that change."""
         todo = [(node, update.inherited_from(update.gate_above(node)))]
         records, added, gate_changes, inherited = (
             update.records,
@@ -267,11 +267,19 @@ class GateTree:
             if number % _AT_ONCE == 0:
                 yield
 
-    def _compute_state(self, update: TreeUpdate, gate: Gate, *, renew: bool) -> None:
+    def _compute_state(self, update: TreeUpdate, gate: ScopeGate, *, renew: bool) -> None:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by, nearest_advice, advised_by, limits = update.inherited[gate]
+        (
+            effective,
+            nearest_hold,
+            held_by,
+            nearest_advice,
+            advised_by,
+            limits,
+            advised_limits,
+        ) = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -299,6 +307,7 @@ class GateTree:
             held_by if closed else None,
             effective_limits,
             nearest_advice if advised else None,
+            advised_limits,
         )
         old_snapshot = (
             old.closed,
@@ -308,6 +317,7 @@ class GateTree:
             old.held_by if old.closed else None,
             gate.limits,
             old.advice,
+            old.advised_limits,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
@@ -315,7 +325,7 @@ class GateTree:
             update.changed[gate] = None
         state = GateState(
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
-            limits, nearest_advice, advised_by, advised, advised_at, advised_secs,
+            limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
         )  # fmt: skip
         update.states.append((gate, state, closed))
 
@@ -339,27 +349,32 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
-        limited: list[Gate] = []
+        limited: list[ScopeGate] = []
         for gate, state, closed in update.states:
-            # Inlined `Gate.set_state`: there may be twenty thousand gates.
+            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates.
             if state.limits or gate.state.limits:
                 limited.append(gate)
             gate.state = state
             gate.closed = closed
             gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
             gate.answer = gate.answer_rest = None
+        self._apply_limits(limited, update.forgotten)
+        if update.structure_changed:
+            self.waiting_room.reassigning = True
+
+    def _apply_limits(self, limited: list[ScopeGate], forgotten: list[ScopeGate]) -> None:
         admission = self.waiting_room.admission
+        for gate in forgotten:
+            admission.set_limits(gate, ())
         for gate in limited:
             admission.set_limits(gate, gate.state.limits)
         for gate in limited:
             admission.link(gate, gate.limits)
-        if update.structure_changed:
-            self.waiting_room.reassigning = True
 
     def reassign(self, update: TreeUpdate) -> Iterator[None]:
         """Move the parked requests that belong to another gate now, one per step."""
         room = self.waiting_room
-        homes: dict[Gate, None] = {}
+        homes: dict[ScopeGate, None] = {}
         try:
             for gate in update.forgotten:
                 home = gate.parent or self.root
@@ -383,7 +398,7 @@ class GateTree:
                 del node.parent.children[node.path]
             node = node.parent
 
-    def renew_version(self, gate: Gate) -> None:
+    def renew_version(self, gate: ScopeGate) -> None:
         """Give ``gate`` a new version, because a header of its snapshot response has changed."""
         gate.set_state(gate.state._replace(version=self._next_version()))
 
@@ -400,12 +415,13 @@ def _inherited_from(state: GateState) -> Inherited:
         state.nearest_advice,
         state.advised_by,
         state.limits,
+        state.advised_limits,
     )
 
 
-def _derived(record: ScopeRecord, gate: Gate, above: Inherited) -> Inherited:
+def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherited:
     """What scopes inherit from ``gate``, whose ancestors have ``above``."""
-    effective, hold, held_by, advice, advised_by, limits = above
+    effective, hold, held_by, advice, advised_by, limits, advised_limits = above
     if record.auto is not None and record.auto.advised is not None:
         advice, advised_by = record.auto, gate.scope
     elif record.auto is not None:
@@ -414,11 +430,13 @@ def _derived(record: ScopeRecord, gate: Gate, above: Inherited) -> Inherited:
         hold, held_by = record.manual, gate.scope
     if record.restriction is not None or record.trial is not None:
         limits = _limits_of(gate, record) + limits
-    return max(effective, record.state), hold, held_by, advice, advised_by, limits
+        if record.restriction is not None and record.restriction.advised:
+            advised_limits = (GateLimit(gate, record.restriction), *advised_limits)
+    return max(effective, record.state), hold, held_by, advice, advised_by, limits, advised_limits
 
 
-def _limits_of(gate: Gate, record: ScopeRecord) -> Limits:
-    """The limits of the scope itself. A restriction that is advised only is none."""
+def _limits_of(gate: ScopeGate, record: ScopeRecord) -> Limits:
+    """The limits of the scope itself, without restrictions that are advised only."""
     found = [GateLimit(gate, record.trial)] if record.trial is not None else []
     if record.restriction is not None and not record.restriction.advised:
         found.append(GateLimit(gate, record.restriction))

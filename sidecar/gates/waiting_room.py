@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from sidecar.core.scope import lies_within
 from sidecar.supervision import supervised_steps
 
-from .admission import DEFAULT_PRIORITY
 from .admission_control import AdmissionControl
 from .counters import Counters
-from .gate import Ending, Gate, Waiter
+from .gate import Ending, ScopeGate, Waiter
 from .path_index import PathIndex
+from .priorities import DEFAULT_PRIORITY
 from .wait_timeouts import WaitTimeouts
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class WaitingRoom:
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
         closing: the sidecar shuts down, and no more requests are parked.
-        admission: admits parked requests where they pass at a rate.
+        admission: admits parked requests while the rate is limited.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -75,11 +75,11 @@ class WaitingRoom:
     # -- arriving and leaving ---------------------------------------------------------------------
 
     def request(
-        self, waiter: Waiter, gate: Gate, path: str | None, wait: float, priority: int = DEFAULT_PRIORITY
+        self, waiter: Waiter, gate: ScopeGate, path: str | None, wait: float, priority: int = DEFAULT_PRIORITY
     ) -> Ending | None:
-        """Park a gate request that met a gate that blocks, unless the gate is restricted and has a token.
+        """Park a gate request at a gate that blocks, unless the gate is restricted and has a token.
 
-        The gate has counted it among its requests.
+        The gate has already counted the request.
 
         Args:
             waiter: gets the response when the wait ends.
@@ -112,7 +112,7 @@ class WaitingRoom:
             self.admission.queue(waiter, gate)
         return None
 
-    def watch(self, waiter: Waiter, gate: Gate, path: str | None, wait: float) -> Ending | None:
+    def watch(self, waiter: Waiter, gate: ScopeGate, path: str | None, wait: float) -> Ending | None:
         """Park a watch whose client has the current snapshot. Arguments and result as for `request`."""
         if self.closing:
             return Ending.SHUTTING_DOWN
@@ -135,8 +135,8 @@ class WaitingRoom:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    def release(self, gate: Gate) -> Iterator[None]:
-        """``gate`` has opened, or its limits have changed: admit its waiters, at a rate if there is one.
+    def release(self, gate: ScopeGate) -> Iterator[None]:
+        """``gate`` has opened, or its limits have changed: admit its waiters, as fast as the limits allow.
 
         Each step handles a few waiters.
         """
@@ -152,21 +152,21 @@ class WaitingRoom:
             self.admission.end_ramp(gate)
             yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
-    def hold_back(self, gate: Gate) -> Iterator[None]:
-        """``gate`` has closed: stop its ramp. The remaining waiters stay parked. A few in each step."""
+    def hold_back(self, gate: ScopeGate) -> Iterator[None]:
+        """``gate`` has closed: stop its ramp. The remaining waiters stay parked. Each step handles a few."""
         self.admission.end_ramp(gate)
         yield from self.admission.unqueue_all(gate)
 
-    def notify_watchers(self, gate: Gate) -> Iterator[None]:
+    def notify_watchers(self, gate: ScopeGate) -> Iterator[None]:
         """The snapshot of ``gate`` has changed: respond to its watchers. Each step handles a few watchers."""
         version = gate.version
         outdated = [waiter for waiter in gate.watchers if waiter.seen != version]
         yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
-    def _admit_one(self, gate: Gate, waiter: Waiter) -> None:
+    def _admit_one(self, gate: ScopeGate, waiter: Waiter) -> None:
         self._admit(gate, [waiter])
 
-    def _admit(self, gate: Gate, waiters: list[Waiter]) -> None:
+    def _admit(self, gate: ScopeGate, waiters: list[Waiter]) -> None:
         if self.reassigning:
             waiters = [waiter for waiter in waiters if not _may_move(waiter, gate)]
         for _ in self._wake(gate, gate.waiters, waiters, Ending.OPENED):
@@ -174,7 +174,7 @@ class WaitingRoom:
 
     # -- moving -----------------------------------------------------------------------------------
 
-    def move_in(self, gate: Gate) -> Iterator[None]:
+    def move_in(self, gate: ScopeGate) -> Iterator[None]:
         """The scope of ``gate`` has become known: move the requests for it and below it to ``gate``."""
         for waiter in self._unnamed.at(gate.scope):
             # Between two steps its connection may have begun to wait for something else.
@@ -182,7 +182,7 @@ class WaitingRoom:
                 self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield
 
-    def move_out(self, gate: Gate, home: Gate) -> Iterator[None]:
+    def move_out(self, gate: ScopeGate, home: ScopeGate) -> Iterator[None]:
         """The scope of ``gate`` is forgotten: move its parked requests to ``home``."""
         self.admission.end_ramp(gate)
         for waiter in [*gate.waiters, *gate.watchers]:
@@ -191,11 +191,11 @@ class WaitingRoom:
             yield
 
     def supervised(self, steps: Iterator[None]) -> Iterator[None]:
-        """Do ``steps`` at one gate; if one raises, the other gates go on."""
+        """Do ``steps`` at one gate; if one raises, the other gates are not affected."""
         return supervised_steps("waiting_room", steps, self._failures)
 
-    def _move(self, waiter: Waiter, gate: Gate, path: str | None) -> None:
-        """Park ``waiter`` at ``gate`` from now on. The gate that counted it first still counts it."""
+    def _move(self, waiter: Waiter, gate: ScopeGate, path: str | None) -> None:
+        """Park ``waiter`` at ``gate`` from now on. The gate that first counted it still counts it."""
         old = waiter.gate
         if old is None:
             return
@@ -226,7 +226,7 @@ class WaitingRoom:
             self._observe("rejected", waiter)
         self._end(waiter, ending)
 
-    def shut_down(self, gates: Iterable[Gate]) -> None:
+    def shut_down(self, gates: Iterable[ScopeGate]) -> None:
         """Reject all requests parked at ``gates``, and park no more."""
         self.closing = True
         self.admission.stop()
@@ -236,13 +236,15 @@ class WaitingRoom:
 
     # -- the smallest steps -----------------------------------------------------------------------
 
-    def _is_full(self, gate: Gate) -> bool:
+    def _is_full(self, gate: ScopeGate) -> bool:
         full = self.waiting >= self.max_waiters or len(gate.waiters) >= self.max_waiters_per_scope
         if full:
             self._refusals["too-many-waiters"] += 1
         return full
 
-    def _park(self, waiter: Waiter, gate: Gate, path: str | None, wait: float, *, watching: bool) -> None:
+    def _park(
+        self, waiter: Waiter, gate: ScopeGate, path: str | None, wait: float, *, watching: bool
+    ) -> None:
         now = self._loop.time()
         waiter.gate = gate
         waiter.account = None if watching else gate
@@ -258,7 +260,7 @@ class WaitingRoom:
         if path is not None:
             self._unnamed.add(waiter, gate.scope)
 
-    def _unpark(self, waiter: Waiter) -> Gate | None:
+    def _unpark(self, waiter: Waiter) -> ScopeGate | None:
         gate = waiter.gate
         if gate is None:
             return None
@@ -292,7 +294,7 @@ class WaitingRoom:
         self._by_priority[waiter.priority][outcome] += 1
 
     def _wake(
-        self, gate: Gate, parked: dict[Waiter, None], waiters: Iterable[Waiter], ending: Ending
+        self, gate: ScopeGate, parked: dict[Waiter, None], waiters: Iterable[Waiter], ending: Ending
     ) -> Iterator[None]:
         """Respond to ``waiters`` of ``gate``, a few per step. Gate requests count as waited.
 
@@ -340,7 +342,7 @@ class WaitingRoom:
         if gate is None:
             return
         if self.reassigning and _may_move(waiter, gate):
-            # It may move to another gate in a moment. That gate decides how the wait ends.
+            # It is about to move to another gate. That gate decides how the wait ends.
             self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.blocks:
@@ -351,19 +353,20 @@ class WaitingRoom:
             account.timed_out += 1
             self._observe("timed_out", waiter)
         elif waiter.seen != gate.version:
-            # It is about to be told. To call its snapshot current would hide the change for ever.
+            # Its client is about to get the change. To call the client's snapshot current would hide the
+            # change forever.
             self._end(waiter, Ending.CHANGED)
             return
         self._end(waiter, Ending.TIMED_OUT)
 
 
-def _may_move(waiter: Waiter, gate: Gate) -> bool:
+def _may_move(waiter: Waiter, gate: ScopeGate) -> bool:
     """Whether ``waiter``, parked at ``gate``, may belong to another gate after the change of the tree."""
     return waiter.path is not None or gate.node is None or gate.node.gate is not gate
 
 
-def _obeys(waiter: Waiter, gate: Gate) -> bool:
-    """Whether ``waiter`` is parked above ``gate`` for a path that leads to ``gate``."""
+def _obeys(waiter: Waiter, gate: ScopeGate) -> bool:
+    """Whether ``waiter`` is parked above ``gate``, for a path that now belongs to ``gate``."""
     home, path = waiter.gate, waiter.path
     if home is None or path is None:
         return False

@@ -19,7 +19,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.samples import Sample
 
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.time_slice import TimeSlice
 
 from .process import MetricsSource, ProcessMetrics
@@ -61,7 +61,7 @@ class Exposition:
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
         GCCollector(registry=self._runtime)
-        self._cached: dict[Gate, CachedScopeLines] = {}
+        self._cached: dict[ScopeGate, CachedScopeLines] = {}
         self._formats: dict[str, _Format] = {}
 
     async def scrape(self, accept: str) -> Scrape:
@@ -187,7 +187,7 @@ def _encoded(encode: Encode, family: Metric) -> bytes:
     return encode(_SingleFamily(family)).removesuffix(_END)
 
 
-def _is_own(gate: Gate) -> bool:
+def _is_own(gate: ScopeGate) -> bool:
     """Whether this sidecar was asked about the gate, or decided on it."""
     asked = gate.requests or gate.clients or gate.watchers
     return bool(asked or gate.interventions or any(gate.pauses.values()) or any(gate.resumes.values()))

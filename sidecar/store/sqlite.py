@@ -39,7 +39,7 @@ _PRUNE_EVERY = 1_000
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
-# The statements that migrate each schema version to the next. The first ones set up an empty file.
+# The statements that migrate each schema version to the next. The first entry sets up an empty file.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -155,7 +155,7 @@ class SqliteStore:
         """What `save_values` has stored, by key.
 
         Raises:
-            StoreUnavailable: it cannot be read.
+            StoreUnavailable: the positions cannot be read.
         """
         return await self._run(self._load_values)
 

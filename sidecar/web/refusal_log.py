@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from itertools import islice
 
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import Failures
 
@@ -86,7 +86,7 @@ class RefusalLog:
         }
         logger.warning("webhook_refused", extra={"fields": fields})
 
-    def check_spelling(self, scope: str, gate: Gate, peer: Callable[[], str]) -> None:
+    def check_spelling(self, scope: str, gate: ScopeGate, peer: Callable[[], str]) -> None:
         """Log ``scope``, which is unknown, if it looks misspelt.
 
         A thread compares the names. A scope is not logged again while it is remembered.
@@ -109,7 +109,7 @@ class RefusalLog:
         job.add_done_callback(lambda done: self._log_misspelling(done, scope, gate, client))
 
     def _log_misspelling(
-        self, job: asyncio.Future[tuple[str, str | None] | None], scope: str, gate: Gate, peer: str
+        self, job: asyncio.Future[tuple[str, str | None] | None], scope: str, gate: ScopeGate, peer: str
     ) -> None:
         try:
             found = job.result()
@@ -138,7 +138,7 @@ class RefusalLog:
 
 
 def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
-    """The part of ``scope`` that looks misspelt, and a known scope that may be meant; None: nothing does.
+    """The part of ``scope`` that looks misspelt, and a known scope that may be meant; None: there is none.
 
     A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first
     segment looks misspelt even if nothing similar is known.

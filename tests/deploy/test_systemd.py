@@ -12,7 +12,7 @@ import pytest
 from harness.kubernetes import ROOT
 from harness.process import program
 from sidecar.cli.exit_statuses import USAGE
-from sidecar.cli.parser import make_parser
+from sidecar.cli.parser import parse
 
 UNIT = ROOT / "deploy" / "systemd" / "wellbeing-sidecar.service"
 
@@ -51,7 +51,7 @@ def test_it_exposes_little() -> None:
 
 def test_the_command_is_one_of_ours() -> None:
     (line,) = re.findall(r"^ExecStart=\S+ (.*)$", UNIT.read_text(), re.MULTILINE)
-    options = make_parser().parse_args(line.split())
+    options = parse(line.split())
     assert options.store == "sqlite:/var/lib/wellbeing-sidecar/wellbeing.db"
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,7 +148,11 @@ def test_a_cancelled_task_has_gone(sidecar: Sidecar, gate: Gate) -> None:
     added_up(sidecar, gate)
 
 
-def test_functions_are_guarded(sidecar: Sidecar, gate: Gate) -> None:
+def test_functions_are_guarded(gate: Gate) -> None:
+    class Model:
+        async def __call__(self, number: int) -> int:
+            return number + 3
+
     @gate.guard
     def work(number: int) -> int:
         return number + 1
@@ -157,8 +161,50 @@ def test_functions_are_guarded(sidecar: Sidecar, gate: Gate) -> None:
     async def work_async(number: int) -> int:
         return number + 2
 
-    assert (work(1), asyncio.run(work_async(1))) == (2, 3)
-    assert gate.counts["requests"] == 2
+    assert (work(1), asyncio.run(work_async(1)), asyncio.run(gate.guard(Model())(1))) == (2, 3, 4)
+    assert (gate.counts["requests"], gate.counts["succeeded"]) == (3, 3)
+
+
+def test_a_guarded_function_that_raises_counts_as_a_failed_request(gate: Gate) -> None:
+    @gate.guard
+    def work() -> None:
+        raise OSError("the engine is gone")
+
+    @gate.guard
+    def generate() -> Iterator[int]:
+        yield 1
+        raise OSError("the engine is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        work()
+    with pytest.raises(OSError, match="gone"):
+        list(generate())
+    assert (gate.counts["succeeded"], gate.counts["failed"]) == (0, 2)
+
+
+def test_a_guarded_generator_waits_without_holding_its_loop(sidecar: Sidecar, gate: Gate) -> None:
+    @gate.guard
+    def tokens(number: int) -> Iterator[int]:
+        yield from range(number)
+
+    @gate.guard
+    async def tokens_async(number: int) -> AsyncIterator[int]:
+        for token in range(number):
+            yield token
+
+    async def read() -> list[int]:
+        return [token async for token in tokens_async(3)]
+
+    async def read_at_a_closed_gate() -> list[int]:
+        reading = asyncio.ensure_future(read())
+        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"] == 1, "it waits")
+        await asyncio.to_thread(sidecar.resume, gate.settings.scope)
+        return await reading
+
+    assert list(tokens(3)) == [0, 1, 2]
+    closed(sidecar, gate)
+    assert asyncio.run(read_at_a_closed_gate()) == [0, 1, 2]
+    assert (gate.counts["requests"], gate.counts["waited"], gate.counts["succeeded"]) == (2, 1, 2)
 
 
 def test_changes_are_told(sidecar: Sidecar, gate: Gate) -> None:

@@ -110,8 +110,15 @@ def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path
             command("pause", "team-a", "--reason", "checking the model")
             assert "checking the model" in worker.stdout.readline(), worker.communicate()
             command("resume", "team-a")
+            command("gate", "team-a", "--wait", "5m")
             assert worker.communicate(timeout=90) == ("open again\n", "")
         assert worker.returncode == 0
+
+
+def test_a_mistyped_command_gets_a_hint_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:
+    done = run(str(light / "wellbeing-sidecar"), "statsu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean status?" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", [("serve",), ("check-config", "sidecar.yaml"), ("hash-password",)])

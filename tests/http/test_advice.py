@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from pathlib import Path
 
 import pytest
 
 from harness.sidecar import Sidecar
+from sidecar.client import Advice, Gate
 
 WATCHING = {"defaults": {}, "policies": [{"match": "brief", "max_pause_secs": 0.2}]}
 DRY_RUN = {"defaults": {"pause_on_distressed": True, "dry_run": True}}
@@ -40,6 +43,18 @@ def test_the_default_config_advises_and_closes_no_gate(watching: Sidecar, scope:
     assert watching.metric(f'wellbeing_paused{{scope="{scope}"}}') == 0
     assert watching.metric(f'wellbeing_advised_pauses_total{{scope="{scope}"}}') == 1
     watching.wait_for_metric(f'wellbeing_advised_paused_seconds_total{{scope="{scope}"}}', 0.001)
+
+
+def test_a_client_is_told_of_the_advice_and_of_its_end(watching: Sidecar, scope: str) -> None:
+    told: queue.SimpleQueue[Advice | None] = queue.SimpleQueue()
+    with contextlib.closing(Gate(watching.url, scope=scope)) as gate:
+        gate.wait()
+        gate.on_change(lambda _, snapshot: told.put(snapshot.advice))
+        advised = watching.claim(scope, "distressed", reason="slow")["advice"]
+        assert told.get(timeout=30) == Advice(**advised)
+        assert gate.snapshot.advice == Advice(**advised)
+        watching.claim(scope, "healthy")
+        assert told.get(timeout=30) is None
 
 
 def test_advice_ends_with_the_state_and_the_history_has_both(watching: Sidecar, scope: str) -> None:
@@ -111,3 +126,32 @@ def test_advice_survives_a_kill_and_a_reload_turns_it_into_a_pause_and_back(tmp_
         own.configure(PAUSING)
         own.restart()
         assert own.gate("a", wait=0).status_code == 503, "a restart with the new config does the same"
+
+
+def test_a_dry_run_advises_a_restriction_to_the_scope_and_those_inside() -> None:
+    policies = [{"match": "slow", "dry_run": True, "restrict": {"concerned": 20}}]
+    with Sidecar({"policies": policies}) as sidecar:
+        sidecar.claim("slow", "concerned", reason="many wait")
+        for scope in ("slow", "slow/inside"):
+            snapshot = sidecar.get(f"/v1/gate/{scope}").json()
+            assert (snapshot["gate"], snapshot["admit_per_sec"]) == ("open", None)
+            assert {**snapshot["advice"], "since": None} == {
+                "reason": "many wait",
+                "since": None,
+                "until": None,
+                "admit_per_sec": 20,
+            }
+        advice = sidecar.get("/v1/status/slow").json()["advice"]
+        assert (advice["advised_by"], advice["why"], advice["by"]) == ("slow", "dry_run", "agent:default")
+        assert 'wellbeing_advised_admit_per_second{scope="slow"} 20.0' in sidecar.get("/metrics").text
+        page = sidecar.get("/", headers={"Accept": "text/html"}).text
+        assert "Would admit" in page
+        assert "1 advised" in page
+        inside = sidecar.get("/ui/scope/slow", headers={"Accept": "text/html"}).text
+        assert "A restriction is advised" in inside
+        # A pause that is advised goes before: at a closed gate nothing passes at a rate.
+        sidecar.claim("slow", "distressed", reason="worse")
+        assert "admit_per_sec" not in sidecar.get("/v1/status/slow").json()["advice"]
+        sidecar.claim("slow", "healthy")
+        assert sidecar.get("/v1/status/slow").json()["advice"] is None
+        assert "wellbeing_advised_admit_per_second{" not in sidecar.get("/metrics").text

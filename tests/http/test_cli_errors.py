@@ -14,8 +14,8 @@ from harness.process import free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.cli import main
-from sidecar.cli.parser import make_parser
-from sidecar.cli.sidecar_requests import DEFAULT_URL
+from sidecar.cli.client_arguments import DEFAULT_URL
+from sidecar.cli.parser import parse
 
 HTML = b"<html>nginx</html>"
 
@@ -203,4 +203,4 @@ def test_credentials(capsys, tmp_path: Path, monkeypatch) -> None:
 def test_an_empty_variable_counts_as_none(capsys, monkeypatch) -> None:
     monkeypatch.setenv("WELLBEING_URL", "")
     monkeypatch.setenv("WELLBEING_TOKEN", "")
-    assert make_parser().parse_args(["status"]).url == DEFAULT_URL
+    assert parse(["status"]).url == DEFAULT_URL

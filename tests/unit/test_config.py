@@ -16,10 +16,10 @@ from sidecar.config import (
     describe,
     describe_pausing,
     load_config,
-    parse_duration,
 )
 from sidecar.config.__main__ import rows
 from sidecar.core.state import WellbeingState
+from sidecar.durations import parse_duration
 
 EXAMPLE = """\
 listen: 127.0.0.1:9477

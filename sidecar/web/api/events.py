@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from sidecar.gates.event_streams import EventStream, EventStreams
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import GateTree
 from sidecar.web.problems import Problem
@@ -62,11 +62,11 @@ async def _send_events(stream: EventStream, tree: GateTree, send: Send) -> None:
         await _send(send, events or b": still here\n\n")
 
 
-def _change(gate: Gate, path: str | None) -> bytes:
+def _change(gate: ScopeGate, path: str | None) -> bytes:
     return _event("change", gate, path)
 
 
-def _event(name: str, gate: Gate, path: str | None) -> bytes:
+def _event(name: str, gate: ScopeGate, path: str | None) -> bytes:
     snapshot = snapshot_of(gate, path)
     return f"event: {name}\nid: {snapshot.version}\ndata: {json.dumps(snapshot.to_json())}\n\n".encode()
 

@@ -8,8 +8,9 @@ from sidecar.clock import rfc3339
 from sidecar.core.scope import lies_within
 from sidecar.core.values import Hold, Signal, Trial
 from sidecar.engines.engine_syncs import EngineSyncs
-from sidecar.gates.gate import Gate
-from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.advice import advice_of
+from sidecar.gates.gate import ScopeGate
+from sidecar.gates.snapshot import advice_json, snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
@@ -58,7 +59,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
         status = _status(gate, now)
     else:
         # Requests for an unknown scope are counted at the gate that it follows.
-        empty = Gate(scope, None, gate.policy, 0)
+        empty = ScopeGate(scope, None, gate.policy, 0)
         status = {**_status(empty, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
     alertname, heard = controller.counters.watchdog
@@ -84,7 +85,7 @@ def _left_paused(engines: EngineSyncs, scope: str) -> list[dict[str, object]]:
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -101,7 +102,9 @@ def _fleet(controller: Controller) -> dict[str, Any] | None:
     }
 
 
-def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate]) -> list[dict[str, Any]]:
+def _statuses(
+    call_in_loop: CallInLoop, controller: Controller, gates: list[ScopeGate]
+) -> list[dict[str, Any]]:
     now = controller.clock.monotonic()
     known = controller.tree.gates
     made = in_slices(
@@ -111,13 +114,13 @@ def _statuses(call_in_loop: CallInLoop, controller: Controller, gates: list[Gate
     return [status for status in made if status is not None]
 
 
-def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
+def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     """Why a scope is not paused although its policy would pause it: its pause of this episode is over.
 
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -136,7 +139,7 @@ def suppressed_pause(gate: Gate) -> dict[str, Any] | None:
     }
 
 
-def _status(gate: Gate, now: float) -> dict[str, Any]:
+def _status(gate: ScopeGate, now: float) -> dict[str, Any]:
     record = gate.record
     return {
         **snapshot_of(gate).to_json(),
@@ -172,7 +175,7 @@ def _trial(trial: Trial | None) -> dict[str, object] | None:
     }
 
 
-def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
+def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
     return {
         "kind": hold.kind.value,
         "reason": hold.reason,
@@ -184,23 +187,21 @@ def _hold(hold: Hold, gate: Gate) -> dict[str, object]:
     }
 
 
-def _advice(gate: Gate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
-    hold = gate.advice
-    if hold is None or hold.advised is None:
+def _advice(gate: ScopeGate) -> dict[str, object] | None:
+    """The advice of the snapshot, with further details."""
+    advice = advice_of(gate)
+    if advice is None:
         return None
     return {
-        "reason": hold.reason,
-        "since": rfc3339(hold.since),
-        "until": None if hold.until is None else rfc3339(hold.until),
-        "advised_by": gate.state.advised_by,
-        "why": hold.advised.value,
-        "by": hold.by,
-        "alertname": hold.alertname or None,
+        **(advice_json(advice) or {}),
+        "advised_by": advice.advised_by,
+        "why": advice.why.value,
+        "by": advice.by,
+        "alertname": advice.alertname or None,
     }
 
 
-def _counters(gate: Gate, now: float) -> dict[str, object]:
+def _counters(gate: ScopeGate, now: float) -> dict[str, object]:
     return {
         "interventions_total": gate.interventions,
         "pauses_total": sum(gate.pauses.values()),

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from sidecar.core.scope import lies_within, parent_of
 from sidecar.core.state import WellbeingState
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.tree import GateTree
 
 MAX_UNWELL = 100
@@ -48,7 +48,7 @@ class Unwell:
         closed: how many of them are not open.
     """
 
-    worst: list[Gate]
+    worst: list[ScopeGate]
     total: int
     closed: int
 
@@ -80,22 +80,22 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
     """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
-    by name.
+    Worst first: sorted by own state, then scopes with their own hold, then scopes that an ancestor closes,
+    then by name.
     """
     found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
     return Unwell(worst, len(found), sum(gate.closed for gate in found))
 
 
-def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[Gate]:
+def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[ScopeGate]:
     """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
     found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
     return sorted(found, key=lambda gate: gate.scope)
 
 
-def is_unwell(gate: Gate) -> bool:
-    """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
+def is_unwell(gate: ScopeGate) -> bool:
+    """Whether its own state is not healthy, its gate is not open, or its policy advises something."""
     record = gate.record
     return gate.blocks or record.state is not WellbeingState.HEALTHY or record.advice is not None
 
@@ -119,14 +119,14 @@ def _common_length(one: str, other: str) -> int:
     return begin + len(os.path.commonprefix((one[:begin:-1], other[:begin:-1])))  # noqa: RUF071 - by characters
 
 
-def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[Gate], bool]) -> list[Gate]:
+def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[ScopeGate], bool]) -> list[ScopeGate]:
     gates = call_in_loop(lambda: list(tree.gates.values()))
     chunks = (gates[start : start + _CHUNK_SIZE] for start in range(0, len(gates), _CHUNK_SIZE))
-    found: list[Gate] = []
+    found: list[ScopeGate] = []
     for some in in_slices(call_in_loop, chunks, lambda chunk: [gate for gate in chunk if wanted(gate)]):
         found += some
     return found
 
 
-def _rank(gate: Gate) -> tuple[object, ...]:
+def _rank(gate: ScopeGate) -> tuple[object, ...]:
     return -gate.record.state, gate.record.hold is None, not gate.closed, not gate.blocks, gate.scope

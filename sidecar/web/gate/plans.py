@@ -1,9 +1,9 @@
-"""Cached plans for request heads: a keep-alive client sends the same bytes again and again."""
+"""Cached plans for request heads: a keep-alive client usually sends the same bytes for each request."""
 
 from __future__ import annotations
 
 from sidecar.auth import Identity
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 
 from .requests import GateRequest
 
@@ -32,7 +32,7 @@ class RequestPlan:
     )  # fmt: skip
 
     def __init__(
-        self, request: GateRequest, gate: Gate, path: str | None, identity: Identity, *, head: bool
+        self, request: GateRequest, gate: ScopeGate, path: str | None, identity: Identity, *, head: bool
     ) -> None:
         self.request = request
         self.gate = gate
@@ -53,8 +53,8 @@ class ListenerAccess:
 
     Attributes:
         identity: the identity of requests without a credential.
-        plans: the plans of requests that were admitted, by their whole head. Those of authorization requests
-            are by the operator's part of the target.
+        plans: the plans of requests that were admitted, by their whole head; for authorization requests, by
+            the operator's part of the target.
     """
 
     __slots__ = ("__weakref__", "identity", "plans")

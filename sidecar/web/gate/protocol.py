@@ -1,10 +1,10 @@
 """The protocol of gate, watch and authorization requests. A connection is one small object, even if it waits.
 
 It serves complete requests without a body: ``GET`` and ``HEAD`` of gate and watch, and any method of
-authorization. At any other bytes it hands the connection, with all unanswered bytes, to `ApiProtocol`, which
-serves the same gates through ASGI. So this file does not decide how an invalid request is refused.
+authorization. For any other bytes it hands the connection, with all unanswered bytes, to `ApiProtocol`, which
+serves the same gates through ASGI. So all invalid requests are refused there.
 
-A keep-alive client sends the same bytes again and again, so plans are looked up by the bytes.
+A keep-alive client usually sends the same bytes for each request, so plans are looked up by the bytes.
 
 Flow control: the first request is served as soon as it arrives. Pipelined requests share the event loop with
 those of other connections (`FairQueue`). Reading pauses while more than `_MAX_PIPELINED_BYTES` are buffered,
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sidecar.config import Listener
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, problem_response
 from sidecar.web.retry_after import retry_after
@@ -108,7 +108,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> bool:
-        """The client will send no more; return whether the connection stays open.
+        """The client has sent everything; return whether the connection stays open.
 
         A parked request is abandoned, because a closed socket looks the same. Buffered requests are answered
         first.
@@ -289,14 +289,14 @@ class GateProtocol(Waiter, asyncio.Protocol):
         else:
             self._write_snapshot(plan)
 
-    def _request(self, plan: RequestPlan, gate: Gate) -> None:
+    def _request(self, plan: RequestPlan, gate: ScopeGate) -> None:
         ending = self.fast_path.waiting_room.request(self, gate, plan.path, plan.wait, plan.request.priority)
         if ending is Ending.OPENED:
             self._write_snapshot(plan)
         else:
             self._park_or_respond(plan, gate, ending)
 
-    def _watch(self, plan: RequestPlan, gate: Gate) -> None:
+    def _watch(self, plan: RequestPlan, gate: ScopeGate) -> None:
         if plan.request.knows(gate.version):
             self._park_or_respond(
                 plan, gate, self.fast_path.waiting_room.watch(self, gate, plan.path, plan.wait)
@@ -318,7 +318,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         else:
             self.transport.write(fast_path.render_plan(plan))
 
-    def _park_or_respond(self, plan: RequestPlan, gate: Gate, ending: Ending | None) -> None:
+    def _park_or_respond(self, plan: RequestPlan, gate: ScopeGate, ending: Ending | None) -> None:
         """Keep the plan if the request was parked, else respond."""
         if ending is not None:
             self._write(plan, self._ended(plan, ending, gate, plan.path))
@@ -329,7 +329,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.plan = plan
             self.at_request_start = False
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         """The wait has ended: respond, and continue with the pipelined requests."""
         plan = self.plan
         if plan is None:
@@ -344,7 +344,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         except Exception:  # noqa: BLE001 - recorded; only this connection ends
             self._fail()
 
-    def _ended(self, plan: RequestPlan, ending: Ending, gate: Gate, path: str | None) -> HttpResponse:
+    def _ended(self, plan: RequestPlan, ending: Ending, gate: ScopeGate, path: str | None) -> HttpResponse:
         fast_path = self.fast_path
         if ending is Ending.REVOKED:
             problem = fast_path.guard.revoked_problem(self.access, plan.identity, plan.request.scope)

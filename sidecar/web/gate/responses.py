@@ -7,7 +7,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from sidecar.gates.gate import Ending, Gate
+from sidecar.gates.gate import Ending, ScopeGate
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.trace_context import HEADER
 from sidecar.web.problems import TITLES, Problem
@@ -22,16 +22,16 @@ REASON_HEADER = "Wellbeing-Reason"
 """A header of a refusal: the reason of the pause, escaped as in a JSON string, in ASCII."""
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
-"""A header of an open gate's snapshot: requests that wait in a client pass at this rate, all together."""
+"""A header of an open gate's snapshot: requests that wait in a client pass at this total rate."""
 
 _MAX_HEADER_REASON = 300
-"""Characters. A header can be longer, but proxies limit all headers together."""
+"""In characters. A header can be longer, but proxies limit the total size of the headers."""
 _PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
-"""The longest time, before it is randomized: a pause may end earlier than expected."""
+"""The longest time before it is randomized, because a pause may end earlier than expected."""
 
 
-def snapshot_response(gate: Gate, path: str | None = None) -> HttpResponse:
+def snapshot_response(gate: ScopeGate, path: str | None = None) -> HttpResponse:
     """200 with the snapshot of ``gate``, or of the unnamed ``path`` that follows it."""
     snapshot = snapshot_of(gate, path)
     headers = [
@@ -50,7 +50,7 @@ def not_modified_response(version: int) -> HttpResponse:
 
 
 def ended_response(
-    request: GateRequest, ending: Ending, gate: Gate, path: str | None, now: float
+    request: GateRequest, ending: Ending, gate: ScopeGate, path: str | None, now: float
 ) -> HttpResponse:
     """The response to a request whose wait has ended or never began.
 
@@ -81,7 +81,7 @@ def ended_response(
     return _paused_response(gate, path, now, request)
 
 
-def ready_response(gate: Gate, path: str | None, now: float) -> HttpResponse:
+def ready_response(gate: ScopeGate, path: str | None, now: float) -> HttpResponse:
     """Whether ``gate`` lets requests through now: 200 with the snapshot, or 503 with the reason.
 
     Args:
@@ -94,7 +94,7 @@ def ready_response(gate: Gate, path: str | None, now: float) -> HttpResponse:
     return _paused_response(gate, path, now)
 
 
-def _turned_away(name: str, detail: str, request: GateRequest, gate: Gate) -> HttpResponse:
+def _turned_away(name: str, detail: str, request: GateRequest, gate: ScopeGate) -> HttpResponse:
     status = TITLES[name][0] if request.watch else request.denial_status(gate.policy)
     trace = _trace_of(request)
     members: dict[str, Any] = {**trace}
@@ -103,9 +103,9 @@ def _turned_away(name: str, detail: str, request: GateRequest, gate: Gate) -> Ht
 
 
 def _paused_response(
-    gate: Gate, path: str | None, now: float, request: GateRequest | None = None
+    gate: ScopeGate, path: str | None, now: float, request: GateRequest | None = None
 ) -> HttpResponse:
-    """A refusal with the reason; ``request``: the one whose wait timed out."""
+    """A refusal with the reason; ``request``: the request whose wait timed out, if any."""
     waited, status, trace = "", _PAUSED_STATUS, {}
     if request is not None:
         waited = f" (timeout after {request.wait_secs(gate.policy.wait_timeout_secs):g}s)"
@@ -143,7 +143,7 @@ def _trace_of(request: GateRequest) -> dict[str, str]:
     return {} if request.traceparent is None else {HEADER: request.traceparent}
 
 
-def _log_refusal(request: GateRequest, ending: Ending, gate: Gate, path: str | None) -> None:
+def _log_refusal(request: GateRequest, ending: Ending, gate: ScopeGate, path: str | None) -> None:
     if request.watch or not logger.isEnabledFor(logging.DEBUG):
         return
     fields = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import threading
 from collections import Counter
 from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from sidecar.client import Agent, Gate, InferencePaused, Settings, fork_safety
 from sidecar.client import settings as settings_module
+from sidecar.client.admission import AdmissionThread
 from sidecar.client.asgi import GateMiddleware as AsgiMiddleware
 from sidecar.client.closing import CloseBudget
 from sidecar.client.connection import Connection
@@ -22,12 +25,14 @@ from sidecar.client.endpoint import parse_endpoint, proxy_for
 from sidecar.client.errors import Misconfigured, Unreachable
 from sidecar.client.fork_safety import PerProcess, flag_cleared_by_fork
 from sidecar.client.pacing import PollPacer, backoff_secs
+from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
 from sidecar.client.scope_path import segment_of
-from sidecar.client.snapshot import GateSnapshot, spread_retry_after
+from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment
+from sidecar.supervision import Failures
 
 
 def wsgi(**settings):
@@ -344,6 +349,8 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
         {"effective_state": 1},
         {"held_by": 0},
         {"since": []},
+        {"advice": "yes"},
+        {"advice": {"reason": "slow", "since": None, "until": None}},
     ],
 )
 def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
@@ -351,6 +358,13 @@ def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
     assert GateSnapshot.of(members).is_open
     with pytest.raises(ValueError, match=next(iter(changed))):
         GateSnapshot.of({**members, **changed})
+
+
+def test_a_snapshot_has_the_advice_of_the_policy() -> None:
+    members = {"scope": "", "gate": "open", "state": "healthy", "effective_state": "healthy", "version": 1}
+    assert GateSnapshot.of(members).advice is None
+    given = {"reason": "slow", "since": "2026-11-27T12:00:00.000Z", "until": None}
+    assert GateSnapshot.of({**members, "advice": {**given, "new": 1}}).advice == Advice(**given)
 
 
 def test_no_such_setting() -> None:
@@ -457,3 +471,36 @@ def test_an_answer_that_drips_is_given_up_in_time() -> None:
             connection.close()
             stop.set()
             thread.join()
+
+
+class _RefusingReporter:
+    client = "host:1:abc"
+
+    def send(self, *_: object) -> bool:
+        return False
+
+
+def test_a_report_of_an_outcome_that_is_refused_is_tried_again_ever_more_seldom() -> None:
+    thread = AdmissionThread(
+        Settings.of({"url": "http://127.0.0.1:1"}),
+        cast("Reporter", _RefusingReporter()),
+        lambda: None,
+        lambda *_: None,
+        Failures(logging.getLogger("test"), "failed"),
+    )
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            if len(pauses) == 6:
+                self.set()
+            return self.is_set()
+
+    class Longest(Random):
+        def uniform(self, _: float, b: float) -> float:
+            return b
+
+    thread._stop, thread._random, thread._outcome = Stop(), Longest(), True
+    thread._work(cast("Connection", None))
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]

@@ -10,7 +10,7 @@ from sidecar.core.scope import ROOT
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStream, EventStreams
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
 
@@ -34,7 +34,7 @@ class World:
         for _ in self.streams.publish(update.changed, update.forgotten, self.tree):
             pass
 
-    def render(self, gate: Gate, path: str | None) -> bytes:
+    def render(self, gate: ScopeGate, path: str | None) -> bytes:
         line = f"{gate.scope if path is None else path}={'closed' if gate.closed else 'open'}"
         self.rendered.append(line)
         return f"{line};".encode()

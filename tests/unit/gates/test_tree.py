@@ -21,7 +21,7 @@ from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause, Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.gate import Ending, Gate, GateState, Waiter
+from sidecar.gates.gate import Ending, GateState, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
@@ -52,7 +52,7 @@ class Parked(Waiter):
         self.asked = asked
         self.told: list[tuple[Ending, dict]] = []
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         self.told.append((ending, snapshot_of(gate, self.path).to_json()))
 
 

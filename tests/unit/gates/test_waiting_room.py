@@ -12,7 +12,7 @@ from sidecar import time_slice
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
@@ -25,7 +25,7 @@ class One(Waiter):
         self.gate = None
         self.ended: list[Ending] = []
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         self.ended.append(ending)
 
 
@@ -112,7 +112,7 @@ def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> 
     tree.update({"": PAUSED}, 0.0)
     waiters = [park(tree, "") for _ in range(3)]
 
-    def broken(ending: Ending, gate: Gate) -> None:
+    def broken(ending: Ending, gate: ScopeGate) -> None:
         raise OSError("gone")
 
     waiters[1].end = broken

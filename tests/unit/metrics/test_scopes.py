@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause, Hold, HoldKind, Signal
-from sidecar.gates.gate import Gate
+from sidecar.gates.gate import ScopeGate
 from sidecar.metrics.scopes import CachedScopeLines, chunks, families
 
 HOLD = Hold(HoldKind.MANUAL, 'a "reason" \\ with\nlines', 1.0, 99.0, "an operator", 'An "alert"')
@@ -24,45 +24,45 @@ COUNTS = (
 )  # fmt: skip
 
 
-def show(gate: Gate, **changes: object) -> None:
+def show(gate: ScopeGate, **changes: object) -> None:
     gate.set_state(gate.state._replace(**changes))
 
 
-def signal(gate: Gate) -> None:
+def signal(gate: ScopeGate) -> None:
     one = Signal("agent:a", WellbeingState.CONCERNED, "slow", 1.0, None)
     signals = {**gate.record.signals, f"agent:{len(gate.record.signals)}": one}
     show(gate, record=replace(gate.record, signals=signals))
 
 
-def rise(gate: Gate) -> None:
+def rise(gate: ScopeGate) -> None:
     show(gate, effective=WellbeingState.DISTRESSED, version=gate.version + 1)
 
 
-def close(gate: Gate) -> None:
+def close(gate: ScopeGate) -> None:
     show(gate, closed=True, nearest_hold=HOLD, held_by="", version=gate.version + 1)
 
 
-def open_again(gate: Gate) -> None:
+def open_again(gate: ScopeGate) -> None:
     show(gate, closed=False, nearest_hold=None, held_by=None, version=gate.version + 1)
 
 
-def advise(gate: Gate) -> None:
+def advise(gate: ScopeGate) -> None:
     show(gate, advised=True, nearest_advice=ADVICE, advised_by="", version=gate.version + 1)
 
 
-def was_advised(gate: Gate) -> None:
+def was_advised(gate: ScopeGate) -> None:
     show(gate, advised_secs=gate.state.advised_secs + 1)
 
 
-def was_paused(gate: Gate) -> None:
+def was_paused(gate: ScopeGate) -> None:
     show(gate, paused_secs=gate.paused_secs + 1)
 
 
-def count(name: str) -> Callable[[Gate], None]:
+def count(name: str) -> Callable[[ScopeGate], None]:
     return lambda gate: setattr(gate, name, getattr(gate, name) + 1)
 
 
-def cause(name: str, key: str) -> Callable[[Gate], None]:
+def cause(name: str, key: str) -> Callable[[ScopeGate], None]:
     return lambda gate: getattr(gate, name).update({key: getattr(gate, name).get(key, 0) + 1})
 
 
@@ -87,7 +87,7 @@ def text_of(kept: CachedScopeLines) -> str:
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
 def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]]) -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
+    gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     for now, (name, elsewhere) in enumerate(steps):
         CHANGES[name](gate)
@@ -100,7 +100,7 @@ def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]])
 
 @pytest.mark.parametrize("name", sorted(set(CHANGES) - {"open"}))
 def test_every_change_is_seen(name: str) -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
+    gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines
     CHANGES[name](gate)
@@ -109,7 +109,7 @@ def test_every_change_is_seen(name: str) -> None:
 
 
 def test_what_did_not_change_is_not_made_anew() -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
+    gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines
     kept.refresh(gate, 100.0, 0.0)
@@ -121,7 +121,7 @@ def test_what_did_not_change_is_not_made_anew() -> None:
 
 
 def test_what_a_label_may_hold_is_escaped() -> None:
-    gate, kept = Gate("team-a/llama", None, Policy(), 1), CachedScopeLines()
+    gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     close(gate)
     kept.refresh(gate, 0.0, 0.0)
     samples = [sample for family in parse(text_of(kept)) for sample in family.samples]

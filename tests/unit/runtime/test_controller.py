@@ -19,7 +19,7 @@ from sidecar.core.commands import (
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
-from sidecar.gates.gate import Ending, Gate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.gates.tree import TreeUpdate
 from sidecar.runtime import controller as controller_module
@@ -49,7 +49,7 @@ class One(Waiter):
         self.told: list[tuple[Ending, str, str | None]] = []
         self.ended = asyncio.Event()
 
-    def end(self, ending: Ending, gate: Gate) -> None:
+    def end(self, ending: Ending, gate: ScopeGate) -> None:
         self.ended.set()
         shot = snapshot_of(gate, self.path)
         self.told.append((ending, shot.gate, shot.reason))
