@@ -40,6 +40,7 @@ ENGINES = {
     ),
     "tgi": Engine("Text Generation Inference", 8080, "tgi", _JOB.format("tgi")),
     "triton": Engine("Triton Inference Server", 8002, "triton", _MODEL),
+    "dynamo": Engine("NVIDIA Dynamo", 8000, "dynamo", _MODEL),
     "litellm": Engine(
         "LiteLLM proxy", 4000, "litellm", _MODEL, "set litellm_settings.callbacks: [prometheus] in its config"
     ),

@@ -74,7 +74,13 @@ _RAY = (
     "/collective_rpc",
 )
 _LLAMACPP = ("/props", "/slots", "/lora-adapters", "/models/load", "/models/unload", "/models/sse")
-_TGI = ("/info",)
+_TGI = ("/info", "/v2")
+# Paths with a model's name in them are held, those of its statistics too: `pass_paths` names them.
+_TRITON = ("/v2", "/v2/models/stats", "/v2/logging", "/v2/trace/setting", "/v2/repository/index",
+    "/v2/systemsharedmemory/status", "/v2/systemsharedmemory/register", "/v2/systemsharedmemory/unregister",
+    "/v2/cudasharedmemory/status", "/v2/cudasharedmemory/register", "/v2/cudasharedmemory/unregister",
+)  # fmt: skip
+_DYNAMO = ("/busy_threshold",)
 
 HARMLESS_PATHS: Mapping[str, tuple[str, ...]] = {
     "common": _COMMON,
@@ -84,6 +90,8 @@ HARMLESS_PATHS: Mapping[str, tuple[str, ...]] = {
     "ray": _RAY,
     "llamacpp": _LLAMACPP,
     "tgi": _TGI,
+    "triton": _TRITON,
+    "dynamo": _DYNAMO,
 }
 """Health, readiness, metrics, documentation, lists of models, and the server's own control routes."""
 

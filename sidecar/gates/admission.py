@@ -24,11 +24,11 @@ in `_CATCH_UP_SECS`, not more: a client that was silent for long does not delay 
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-BURST_SECS = 0.1
+from .tokens import TokenBucket, TokenCount
+
 PRIORITIES = 10
 """Priorities are 0 to 9; a higher one goes first."""
 DEFAULT_PRIORITY = 5
@@ -36,75 +36,6 @@ _CATCH_UP_SECS = 0.3
 _MAX_PASSES = 4_096
 """Above this, the passes of clients that have no demand are forgotten."""
 _FEW_STALE = 64
-
-
-class TokenBucket:
-    """A token bucket. It starts with one token.
-
-    Args:
-        rate: tokens per second, above 0.
-        now: the time in seconds.
-    """
-
-    def __init__(self, rate: float, now: float) -> None:
-        self.rate = rate
-        self._tokens = 1.0
-        self._at = now
-
-    @property
-    def burst(self) -> float:
-        """The capacity of the bucket: the tokens of a tenth of a second, at least one."""
-        return max(1.0, self.rate * BURST_SECS)
-
-    def set_rate(self, rate: float, now: float) -> None:
-        """Set the rate to ``rate`` tokens per second from ``now`` on."""
-        self._fill(now)
-        self.rate = rate
-        self._tokens = min(self._tokens, self.burst)
-
-    def available(self, now: float) -> int:
-        """Whole tokens that can be taken."""
-        self._fill(now)
-        # A timer that fires on time must not miss its token by a rounding error.
-        return int(self._tokens + 1e-9)
-
-    def take(self) -> None:
-        """Take one of the `available` tokens."""
-        self._tokens = max(0.0, self._tokens - 1.0)
-
-    def secs_until_token(self, now: float) -> float:
-        """Seconds until a whole token is available."""
-        self._fill(now)
-        return max(0.0, (1.0 - self._tokens) / self.rate)
-
-    def _fill(self, now: float) -> None:
-        self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
-        self._at = max(now, self._at)
-
-
-class TokenCount:
-    """So many tokens in all: those of a trial.
-
-    Args:
-        tokens: how many.
-    """
-
-    rate = 0.0
-
-    def __init__(self, tokens: int) -> None:
-        self.left = tokens
-
-    def available(self, now: float) -> int:  # noqa: ARG002 - as a bucket
-        """Tokens that can be taken."""
-        return self.left
-
-    def take(self) -> None:
-        """Take one of the `available` tokens."""
-        self.left -= 1
-
-    def secs_until_token(self, now: float) -> float:  # noqa: ARG002 - as a bucket
-        """0 while there are tokens, else infinite."""
-        return 0.0 if self.left else math.inf
 
 
 class QueuedWaiter(Protocol):

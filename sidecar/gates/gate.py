@@ -193,7 +193,7 @@ class ScopeGate:
             return None
         if self.limits:
             return rate_of(self.limits)
-        return None if self.limiting is None else self.limiting.tokens.rate
+        return None if self.limiting is None else self.limiting.tokens.limit
 
     @property
     def parent(self) -> ScopeGate | None:

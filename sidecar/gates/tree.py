@@ -348,13 +348,18 @@ class GateTree:
             gate.closed = closed
             gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
             gate.answer = gate.answer_rest = None
+        self._apply_limits(limited, update.forgotten)
+        if update.structure_changed:
+            self.waiting_room.reassigning = True
+
+    def _apply_limits(self, limited: list[ScopeGate], forgotten: list[ScopeGate]) -> None:
         admission = self.waiting_room.admission
+        for gate in forgotten:
+            admission.set_limits(gate, ())
         for gate in limited:
             admission.set_limits(gate, gate.state.limits)
         for gate in limited:
             admission.link(gate, gate.limits)
-        if update.structure_changed:
-            self.waiting_room.reassigning = True
 
     def reassign(self, update: TreeUpdate) -> Iterator[None]:
         """Move the parked requests that belong to another gate now, one per step."""

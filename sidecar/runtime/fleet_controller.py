@@ -19,6 +19,7 @@ import random
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +30,10 @@ from sidecar.core.commands import (
     ReconcileAlerts,
     RevertResolves,
 )
+from sidecar.core.events import HistoryNoted
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import EMPTY, ScopeRecord
@@ -51,7 +54,9 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, run_supervised
 
 from .controller import Controller, PendingCommand, fail
+from .rate_leases import RateLeases
 from .replica import Replica
+from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +96,11 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
+        self._unanswered = UnansweredCommits()
+        # The token of the last commit with history notes, and how many it contains.
+        self._sent_notes = ("", 0)
         store.on_status = self._status_changed
+        self.waiting_room.admission.shared = True
 
     @property
     def is_leader(self) -> bool:
@@ -105,6 +114,8 @@ class FleetController(Controller):
             StoreError: the store cannot be used, and there is no last known state.
         """
         await super().start()
+        failures = self.counters.task_failures
+        self._leases = RateLeases(self.loop, self.waiting_room.admission, self._shared, failures)
         self._follower = self.loop.create_task(
             run_supervised("fleet_follower", self._follow, self.counters.task_failures)
         )
@@ -121,6 +132,7 @@ class FleetController(Controller):
         self._follower.cancel()
         self._heart.cancel()
         self._saver.stop()
+        self._leases.stop()
         await super().stop()
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
@@ -182,6 +194,7 @@ class FleetController(Controller):
         """Apply those ``changes`` that are new, in their order."""
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
+        outcomes: list[CommandOutcome] = []
         applied, gap = 0, False
         for change in changes:
             if self._replica.is_known(change):
@@ -191,11 +204,12 @@ class FleetController(Controller):
                 break
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
             self._replica.apply(self.core_state, [change], delta)
+            outcomes += self._take_unanswered(change.position.token)
             applied += 1
         if applied:
             self._fleet.changes += applied
             self._fleet.applied = self._replica.position.seq
-            await self._apply(delta, [])
+            await self._apply(delta, outcomes)
             self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
@@ -215,6 +229,7 @@ class FleetController(Controller):
             went_back = stored.position.epoch != self._replica.position.epoch
         before = self._replica.position
         delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
+        outcomes = [one for token in stored.tokens.values() for one in self._take_unanswered(token)]
         self._fleet.loads += 1
         self._fleet.applied = stored.position.seq
         fields: dict[str, object] = {
@@ -228,10 +243,22 @@ class FleetController(Controller):
             logger.error("store_went_back", extra={"fields": fields})
         else:
             logger.warning("loaded_again", extra={"fields": fields})
-        await self._apply(delta, [])
+        await self._apply(delta, outcomes)
         self._plan_offer()
         if went_back:
             self.on_went_back()
+
+    def _take_unanswered(self, token: str) -> list[CommandOutcome]:
+        """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
+        self._forget_notes(token)
+        return self._unanswered.take(token)
+
+    def _forget_notes(self, token: str) -> None:
+        """Forget the notes that the commit with ``token`` has stored."""
+        sent, count = self._sent_notes
+        if token == sent:
+            del self._unsaved_events[:count]
+            self._sent_notes = ("", 0)
 
     # -- offering again what the store lost ----------------------------------------------------------
 
@@ -292,31 +319,16 @@ class FleetController(Controller):
     ) -> CommitResult:
         """Commit ``transaction``, and apply it if it was stored."""
         outcomes = [outcome for _, outcome in decided]
-        events = tuple(event for outcome in outcomes for event in outcome.events)
-        commands = [pending.command for pending, _ in decided]
-        only_leader = any(
-            isinstance(one, ReconcileAlerts | AcceptResolves | RevertResolves) for one in commands
-        )
-        offering = self._offering
-
-        def make_batch() -> Batch | None:
-            return self._replica.batch(
-                self.core_state,
-                transaction,
-                events,
-                at=self.clock.now(),
-                token=uuid4().hex[:16],
-                term=self._fleet.term if only_leader else None,
-                offering=offering,
-            )
-
-        if len(transaction.records) > _LARGE_BATCH:
-            batch = await self.loop.run_in_executor(None, make_batch)
-        else:
-            batch = make_batch()
+        batch = await self._make_batch(transaction, decided)
         result: CommitResult = Committed(self._replica.position)
         if batch is not None:
-            result = await self._commit_batch(batch)
+            self._sent_notes = (batch.token, len(self._unsaved_events))
+            try:
+                result = await self._commit_batch(batch)
+            except StoreUnavailable:
+                if batch.writes:
+                    self._unanswered.add(batch.token, outcomes)
+                raise
         if not isinstance(result, Committed):
             return result
         heard, decided_at = self.core_state.seen_watchdog, self._replica.position
@@ -337,11 +349,33 @@ class FleetController(Controller):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         await self._apply(delta, outcomes)
-        if events:
+        if batch is not None:
+            self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
         self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result
+
+    async def _make_batch(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> Batch | None:
+        decisions = (event for _, outcome in decided for event in outcome.events)
+        events = (*self._unsaved_events, *decisions)
+        for_leader = (ReconcileAlerts, AcceptResolves, RevertResolves)
+        only_leader = any(isinstance(pending.command, for_leader) for pending, _ in decided)
+        make_batch = partial(
+            self._replica.batch,
+            self.core_state,
+            transaction,
+            events,
+            at=self.clock.now(),
+            token=uuid4().hex[:16],
+            term=self._fleet.term if only_leader else None,
+            offering=self._offering,
+        )
+        if len(transaction.records) > _LARGE_BATCH:
+            return await self.loop.run_in_executor(None, make_batch)
+        return make_batch()
 
     async def _commit_batch(self, batch: Batch) -> CommitResult:
         """Commit ``batch``. Meanwhile the gates show what time changes."""
@@ -445,9 +479,17 @@ class FleetController(Controller):
             if status.up:
                 fleet.last_known = False
                 logger.warning("store_up")
+                if self._unsaved_events:
+                    self._unsaved_events.append(
+                        HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "Redis answers")
+                    )
+                    self._submit_and_forget(Expire(()))
                 self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
+                if was_leader:
+                    # One sidecar tells it: the one whose hooks run.
+                    self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"
             logger.info(name, extra={"fields": {"term": fleet.term}})

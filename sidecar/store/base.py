@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from sidecar.core.events import CoreEvent, SignalDropped
 from sidecar.core.values import ScopeRecord, Tombstone
 
 from .entries import HistoryEntry, HistoryQuery
+from .leases import Lease, Need
 
 
 class StoreError(Exception):
@@ -83,6 +84,7 @@ class StoredState:
         offers: scopes whose record was offered again, with its first commit.
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
+        sidecars: how many sidecars there were when that file was written.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class StoredState:
     offers: Mapping[str, Offer] = field(default_factory=dict)
     tokens: Mapping[int, str] = field(default_factory=dict)
     is_last_known: bool = False
+    sidecars: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,7 @@ class FleetStatus:
         leader: whether this sidecar is the leader.
         leader_id: the sidecar that is the leader; empty: not known.
         term: the term of the leader.
+        sidecars: how many sidecars follow the store.
         known_seq: the newest commit that this sidecar has heard of.
         lag_secs: seconds from the last commit of another sidecar to its arrival here.
         went_back: how often the store went back in time.
@@ -262,6 +266,7 @@ class FleetStatus:
     leader: bool = False
     leader_id: str = ""
     term: int = 0
+    sidecars: int = 1
     known_seq: int = 0
     lag_secs: float = 0.0
     went_back: int = 0
@@ -328,6 +333,9 @@ class SharedStore(Store, Protocol):
 
     async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
         """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
+
+    async def lease(self, needs: Sequence[Need]) -> list[Lease]:
+        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
         """The commits after ``position``, in their order, by whichever sidecar; waits for the next ones.

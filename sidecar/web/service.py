@@ -171,6 +171,9 @@ class Service:
         if self.controller.is_leader == self._hooks_run:
             return
         if self._hooks_run:
+            if not self.controller.counters.store_up:
+                # Nobody else can lead meanwhile, and the hooks have to be told that the store is down.
+                raise StoreUnavailable("the store is down")
             self._hooks_run = False
             await self.hooks.stop()
             self.hooks = Hooks(self.controller)

@@ -34,3 +34,8 @@ class RedisKeys:
         self.watchdog = tag + "watchdog"
         self.positions = tag + "positions"
         self.channel = tag + "changes"
+        self._tag = tag
+
+    def limit(self, name: str) -> str:
+        """Hash: what each sidecar has of the limit ``name``."""
+        return f"{self._tag}limit:{name}"

@@ -16,7 +16,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from sidecar.store.base import (
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
 from sidecar.store.last_known import load_last_known, save_last_known
+from sidecar.store.leases import Lease, Need
 
 from . import scripts
 from .check import check_server
@@ -46,6 +47,8 @@ from .connection import RedisConnection, execute
 from .history import RedisHistory
 from .keys import RedisKeys
 from .log import RedisLog
+from .rates import GAP_SECS, RedisRates
+from .rates import LEASE_SECS as RATE_LEASE_SECS
 from .records import SCHEMA, RecordTexts, entry_texts, to_text
 from .settings import RedisSettings
 
@@ -95,6 +98,7 @@ class RedisStore:
         self._schema = SCHEMA
         self._epoch = ""
         self._log = RedisLog(self._connection, self._keys, self._texts, self.status)
+        self._rates = RedisRates(self._connection, self._keys, self.status.sidecar_id)
         self._lease_until = 0.0
         self._trim_at = 0.0
         self._loaded = False
@@ -122,6 +126,7 @@ class RedisStore:
             if last is None:
                 raise
             stored = last
+            self.status.sidecars = last.sidecars
         self._loaded = True
         version = (int(now * 1000) << _VERSION_BITS) + self._number
         return replace(stored, version=version, version_step=1 << _VERSION_BITS)
@@ -138,7 +143,7 @@ class RedisStore:
         texts = await self._connection.run(
             scripts.LOAD,
             [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log],
-            [SCHEMA, uuid4().hex, _TOKENS],
+            [SCHEMA, uuid4().hex, _TOKENS, self._epoch, self.status.known_seq, repr(RATE_LEASE_SECS)],
         )
         try:
             stored = await asyncio.get_running_loop().run_in_executor(None, self._texts.state_of, texts)
@@ -263,7 +268,13 @@ class RedisStore:
             answer = await self._connection.run(
                 scripts.BEAT,
                 [self._keys.meta, self._keys.lease, self._keys.watchdog],
-                [self.status.sidecar_id, int(LEASE_SECS * 1000)],
+                [
+                    self.status.sidecar_id,
+                    int(LEASE_SECS * 1000),
+                    self._keys.channel,
+                    repr(RATE_LEASE_SECS),
+                    repr(GAP_SECS),
+                ],
             )
         except (StoreUnavailable, StoreError) as error:
             self._down(error)
@@ -271,7 +282,7 @@ class RedisStore:
                 raise
             return
         ended = time.monotonic()
-        seconds, micros, epoch, seq, holder, term, *heard = answer
+        seconds, micros, epoch, seq, holder, term, sidecars, *heard = answer
         if ended - began <= _GOOD_ROUND_TRIP_SECS:
             now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
             self.status.clock_offset_secs = now - time.time()
@@ -281,6 +292,7 @@ class RedisStore:
         before = (status.up, status.leader, status.leader_id, status.term)
         status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
+        status.sidecars = max(1, int(sidecars))
         status.leader = status.leader_id == status.sidecar_id
         self._lease_until = began + LEASE_SECS
         if epoch.decode() != self._epoch or int(seq) != status.known_seq:
@@ -296,6 +308,14 @@ class RedisStore:
         """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
         word = "firing" if firing else "resolved"
         await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], [alertname, word])
+
+    async def lease(self, needs: Sequence[Need]) -> list[Lease]:
+        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        try:
+            return await self._rates.lease(needs)
+        except StoreUnavailable as error:
+            self._down(error)
+            raise
 
     async def _trim(self) -> None:
         async def trim(client: Any) -> None:  # noqa: ANN401 - redis-py has no types for it
@@ -366,7 +386,7 @@ class RedisStore:
 
     def _save(self, path: Path, state: StoredState) -> None:
         try:
-            save_last_known(path, state)
+            save_last_known(path, state, self.status.sidecars)
         except OSError as error:
             fields = {"file": str(path), "error": str(error)}
             logger.warning("last_known_not_written", extra={"fields": fields})

@@ -23,6 +23,7 @@ HERE = {
     "tgi": 'tgi_queue_size{namespace="ns",job="j",instance="i"}',
     "llamacpp": 'llamacpp:requests_processing{namespace="ns",job="j",instance="i"}',
     "triton": 'nv_inference_pending_request_count{namespace="ns",model="m",version="1",job="j",instance="i"}',
+    "dynamo": 'dynamo_frontend_queued_requests{namespace="ns",model="m",job="j",instance="i"}',
     "litellm": 'litellm_deployment_state{namespace="ns",litellm_model_name="m",job="j",instance="i",model_id="1"}',
 }
 
@@ -94,6 +95,8 @@ TOLD = [
     *((subject, "wellbeing_paused", "wellbeing:engine_shut") for subject in HERE if subject != "litellm"),
     ("litellm", "wellbeing_paused", "wellbeing:litellm_paused"),
 ]
+MANY_MODELS = ("dynamo", "triton")
+"""Engines that serve many models in one pod."""
 ENGINES_TOLD = [one for one in TOLD if one[0] != "litellm"]
 
 
@@ -164,8 +167,8 @@ def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) 
             for own in scopes_of(told[0], place)
             for scope in up_to_the_root(own)
         ]
-        if told[2] == "wellbeing:engine_held" and told[0] != "triton":
-            # Whatever the scope is called: a name that had to be made valid. Triton has many models in a pod.
+        if told[2] == "wellbeing:engine_held" and told[0] not in MANY_MODELS:
+            # Whatever the scope is called: a name that had to be made valid.
             cases.append(Told(place, "x~0123abcd", in_pod(place)))
     found(tmp_path, told, cases, there=True)
 
@@ -209,13 +212,13 @@ def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: P
     found(tmp_path, told, cases, there=False)
 
 
-@pytest.mark.parametrize("told", [one for one in TOLD if one[0] == "triton"], ids="-".join)
+@pytest.mark.parametrize("told", [one for one in TOLD if one[0] in MANY_MODELS], ids="-".join)
 def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
         other = Place(place.namespace, place.pod, "other")
-        (scope,) = scopes_of("triton", other)
-        also = {at(other, HERE["triton"]): "1x1"}
+        (scope,) = scopes_of(told[0], other)
+        also = {at(other, HERE[told[0]]): "1x1"}
         cases += [Told(place, scope, sidecar, also) for sidecar in ({}, in_pod(place))]
     found(tmp_path, told, cases, there=False)
 

@@ -30,6 +30,9 @@ GENERATING = {
     "ray": "/v1/chat/completions /v1/completions /v1/embeddings /v1/score /v1/audio/transcriptions",
     "llamacpp": "/completion /completions /v1/completions /chat/completions /v1/chat/completions /v1/responses "
     "/v1/messages /infill /embedding /embeddings /v1/embeddings /rerank /v1/reranking /v1/audio/transcriptions",
+    "triton": "/v2/models/{}/infer /v2/models/{}/generate /v2/models/{}/generate_stream /v2/models/{}/versions/{}/infer",
+    "dynamo": "/v1/chat/completions /v1/completions /v1/responses /v1/messages /v1/embeddings /v1/classify /v1/pooling "
+    "/v1/rerank /v1/realtime /v1/audio/speech /v1/images/generations /v1/images/edits /v1/videos /v1/videos/stream",
     "tgi": "/ /generate /generate_stream /v1/chat/completions /v1/completions /vertex /invocations",
 }
 

@@ -14,10 +14,10 @@ from harness.simulated_loop import Loop
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.values import Hold, HoldKind, Restriction, ScopeRecord, Trial
-from sidecar.gates.admission import TokenBucket, TokenCount
 from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
+from sidecar.gates.tokens import TokenBucket, TokenCount
 from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
 
