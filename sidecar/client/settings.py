@@ -28,8 +28,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .access import check_access
 from .endpoint import parse_endpoint
-from .scope_path import scope_error
 
 PREFIX = "WELLBEING_CLIENT_"
 MIDDLEWARE_SETTINGS = (
@@ -87,13 +87,7 @@ class Settings:
     report_secs: float = 10.0
 
     def __post_init__(self) -> None:
-        endpoint = parse_endpoint(self.url)
-        if why := scope_error(self.scope):
-            raise ValueError(f"scope: {why}")
-        if self.token is not None:
-            check_token(self.token, "token")
-        if endpoint.basic_auth and (self.token or self.token_file):
-            raise ValueError("url: has a user and a password, and a token is given too; give one of them")
+        check_access(self)
         if self.unreachable not in ("open", "closed"):
             raise ValueError(f"unreachable: must be open or closed, got {self.unreachable!r}")
         for name, least in _LEAST.items():
@@ -193,16 +187,6 @@ def _nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
 
     return next(iter(get_close_matches(name, list(known), 1, least)), "")
-
-
-def check_token(token: str, name: str) -> None:
-    """Check that a token is valid in a header. The message does not contain it.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if not isinstance(token, str) or not all("!" <= character <= "~" for character in token):
-        raise ValueError(f"{name}: must be text without blanks, line breaks or characters outside of ASCII")
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
