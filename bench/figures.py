@@ -158,6 +158,7 @@ def figures(sizes: Sizes) -> Iterator[Figure]:
         "g", "round trip to the open gate", "ns", "client.trip", "a check", "client.check", least=200
     )
     yield Figure("g", f"{sizes.tasks:,} tasks woken in one client", "ms", "client.woken")
+    yield from _restricted(sizes)
 
 
 _ANSWERED = (
@@ -289,6 +290,25 @@ def _disturbed(sizes: Sizes) -> Iterator[Figure]:
         "prometheus_client",
         "scrape.objects",
         most=1.0,
+    )
+
+
+def _restricted(sizes: Sizes) -> Iterator[Figure]:
+    count, waiting = sizes.clients
+    where = f"{sizes.restricted:,.0f}/s, {sizes.restricted_waiters:,} parked, {count} clients of {waiting:,}"
+    window = f"the worst {sizes.window_secs:g} s, off the rate"
+    yield Figure("h", f"{where}: {window}", "%", "restricted.off", most=2.0)
+    yield Figure(
+        "h", f"{where}: the client farthest from its fair share, off it", "%", "restricted.unfair", most=10.0
+    )
+    yield Figure(
+        "h",
+        "the open gate's p99 beside that gate",
+        "µs",
+        "restricted.p99.during",
+        "quiet",
+        "restricted.p99.quiet",
+        most=3.0,
     )
 
 

@@ -36,9 +36,14 @@ class Ours(Sidecar):
         machine: whose core it keeps to.
         scopes: how many policies name one, ``s/0`` and on.
         rules: how many rules are looked through for each alert; 0: the built-in ones.
+        port: of loopback; 0: any.
+        restricted: requests per second that the scope ``restricted`` admits while it is concerned; 0: it is
+            not restricted.
     """
 
-    def __init__(self, machine: Machine, scopes: int = 1, rules: int = 0, port: int = 0) -> None:
+    def __init__(
+        self, machine: Machine, scopes: int = 1, rules: int = 0, port: int = 0, restricted: float = 0.0
+    ) -> None:
         matching = [
             {"matchers": [f'alertname="Rule{number}"'], "state": "concerned"} for number in range(rules)
         ]
@@ -52,6 +57,8 @@ class Ours(Sidecar):
             "policies": [{"match": f"s/{number}"} for number in range(scopes)],
             "alerts": {"rules": matching},
         }
+        if restricted:
+            config["policies"].append({"match": "restricted", "restrict": {"concerned": restricted}})
         env = {"BENCH_TOKEN": TOKEN}
         super().__init__(config, env, "sqlite:state.db", port=port, inside=machine.pinned)
 

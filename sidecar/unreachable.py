@@ -24,7 +24,7 @@ class ServerOptions(NamedTuple):
     Attributes:
         url: the option for the URL.
         ca_file: the option for the CA bundle.
-        start: what to do where no server runs; empty: nothing is advised.
+        start: what to do if no server runs; empty: no advice.
     """
 
     url: str
@@ -33,7 +33,7 @@ class ServerOptions(NamedTuple):
 
 
 def without_credentials(url: str) -> str:
-    """``url`` without the credentials, the query and the last slash that it may have."""
+    """``url`` without credentials, query and trailing slash."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -42,7 +42,7 @@ def without_credentials(url: str) -> str:
 
 
 def why_unreachable(url: str, error: BaseException, timeout: float, options: ServerOptions) -> str:
-    """Return the sentence.
+    """The sentence that says why ``url`` could not be reached.
 
     Args:
         url: the URL of the server. It appears in the sentence, so it must not have credentials.

@@ -147,7 +147,7 @@ class Alerting:
         self._reconciler.request()
 
     def leadership_changed(self) -> None:
-        """Act on it that this sidecar became the leader of its fleet, or is no longer."""
+        """Handle that this sidecar became the leader of its fleet, or lost the leadership."""
         if self._controller.is_leader:
             self.watchdog.take_over()
             self._reconciler.request()

@@ -1,4 +1,4 @@
-"""Numbers as Go and Prometheus' templates print them. The source is Prometheus' ``template/template.go``."""
+"""Formats numbers as Go and Prometheus' templates do. The source is Prometheus' ``template/template.go``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from decimal import Decimal
 
 _GO_LARGEST_EXPONENT = 6
-"""From this exponent on, strconv prints the shortest form of a number with an exponent."""
+"""From this exponent on, strconv prints a number with an exponent."""
 _GO_SMALLEST_EXPONENT = -4
 _LARGE = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 _SMALL = ("m", "u", "n", "p", "f", "a", "z", "y")
@@ -14,7 +14,7 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 
 
 def go_number(value: float) -> str:
-    """``value`` as Go's ``%v`` prints a float64: the shortest digits that give it back."""
+    """``value`` as Go's ``%v`` prints a float64: with the fewest digits that identify it."""
     if not math.isfinite(value):
         return _not_finite(value)
     sign = "-" if math.copysign(1.0, value) < 0 else ""

@@ -78,6 +78,13 @@ def describe_hold(snapshot: Json) -> str:
     return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
 
 
+def describe_advice(advice: Json) -> str:
+    """What is advised."""
+    if "admit_per_sec" in advice:
+        return f"a restriction to {advice['admit_per_sec']:g} requests per second is advised"
+    return "a pause is advised"
+
+
 def snapshot_line(snapshot: Json) -> str:
     """One line with the scope, state and gate."""
     line = f"{scope_name(snapshot['scope'])}: {snapshot['state']}, gate {snapshot['gate']}"
@@ -87,8 +94,10 @@ def snapshot_line(snapshot: Json) -> str:
         line += f" by {describe_hold(snapshot)}"
     advice = snapshot.get("advice")
     if advice:
-        until = advice["until"] or "an operator resumes"
-        line += f", a pause is advised since {advice['since']} until {until}: {advice['reason']}"
+        line += f", {describe_advice(advice)} since {advice['since']}"
+        if "admit_per_sec" not in advice:
+            line += f" until {advice['until'] or 'an operator resumes'}"
+        line += f": {advice['reason']}"
     return line
 
 

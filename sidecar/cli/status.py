@@ -85,6 +85,8 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 def _reason(one: dict[str, Any]) -> str:
     advice = one.get("advice")
     if advice and not one["reason"]:
+        if "admit_per_sec" in advice:
+            return f"advice only, {advice['admit_per_sec']:g} requests per second: {advice['reason']}"
         return (
             f"advice only, until {short_time(advice['until']) or 'an operator resumes'}: {advice['reason']}"
         )

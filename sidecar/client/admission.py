@@ -1,7 +1,7 @@
-"""Asks the sidecar how many waiting requests may pass, where they pass at a rate or in a trial.
+"""Asks the sidecar how many waiting requests may pass while the rate is limited or a trial runs.
 
-A thread of its own, which exists only while it is needed. While the sidecar does not answer, and until the
-last known state is too old, it lets requests through at the share that the client had last.
+This happens in a separate thread, which exists only while it is needed. While the sidecar does not answer,
+and until the last known state is too old, it admits requests at the client's last share.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _PAUSE_SECS = 0.03, 0.07
 _NOTHING_SECS = 0.2, 0.4
 _FAILED_SECS = 0.2, 0.6
 _MOST = 99_999
-"""How many waiting requests of one priority the sidecar takes at most."""
+"""The most waiting requests of one priority that the sidecar accepts."""
 
 
 class Allowance(NamedTuple):
-    """What the sidecar answered: how many requests may pass, the share per second, the id of the trial."""
+    """The sidecar's answer: how many requests may pass, the share per second, the id of the trial."""
 
     admitted: int
     share: float
@@ -42,12 +42,12 @@ class Allowance(NamedTuple):
 
 
 class AdmissionThread:
-    """Asks for as long as requests wait at a gate where they pass at a rate or in a trial.
+    """Asks for as long as requests wait at a gate that limits the rate or runs a trial.
 
     Args:
         settings: the settings of the gate.
         reporter: knows the id of the client; also sends the outcomes of trials.
-        waiting: returns how many requests wait, by priority; None: they do not pass at a rate.
+        waiting: returns how many requests wait, by priority; None: the rate is not limited.
         release: called with how many may pass, and the id of their trial.
         failures: counts and logs unexpected exceptions.
     """
@@ -130,7 +130,7 @@ class AdmissionThread:
             self._stop.wait(self._ask(connection, waiting))
 
     def _ask(self, connection: Connection, waiting: list[int]) -> float:
-        """Ask once, and release what may pass; return the seconds until the next request."""
+        """Ask once, and release the admitted requests; return the seconds until the next request."""
         params = {
             "client": self._reporter.client,
             "waiting": ",".join(

@@ -87,17 +87,24 @@ class GateMiddleware:
     ) -> None:
         """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
         status = 0
+        left = False
 
         async def observe(message: Message) -> None:
-            nonlocal status
+            nonlocal status, left
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                # So a server says that the client has left, which says nothing about the application.
+                left = True
+                raise
 
         try:
             await self._app(scope, receive, observe)
         except Exception:
-            gate.record_outcome(succeeded=False, trial=trial)
+            if not left:
+                gate.record_outcome(succeeded=False, trial=trial)
             raise
         if status:
             gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)

@@ -129,7 +129,7 @@ class ClaimReporter:
         if not before.reachable:
             self._health = Health(True, time.time(), "", fallback=False, snapshot=None)
         if before.reachable is False:
-            logger.warning("the wellbeing sidecar takes what %s reports again", self._name)
+            logger.warning("the wellbeing sidecar accepts reports of %s again", self._name)
         return True
 
     def _handle_failure(self, error: Unreachable) -> None:
@@ -141,10 +141,10 @@ class ClaimReporter:
         self._health = Health(False, since, str(error), False, None, misconfigured)
         if misconfigured and not before.misconfigured:
             logger.error(
-                "the wellbeing client is misconfigured: %s. Until this is mended the sidecar does not know "
-                "what %s reports",
+                "the wellbeing client is misconfigured: %s. Until this is corrected, the sidecar gets no "
+                "reports of %s",
                 error,
                 self._name,
             )
         elif before.reachable is not False or (before.misconfigured and not misconfigured):
-            logger.warning("the wellbeing sidecar does not take what %s reports: %s", self._name, error)
+            logger.warning("the wellbeing sidecar does not accept reports of %s: %s", self._name, error)

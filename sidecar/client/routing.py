@@ -65,7 +65,7 @@ class GateSelector:
         settings: those of `Settings`.
 
     Raises:
-        TypeError: there is no such setting, or settings of a gate beside ``gate``.
+        TypeError: there is no such setting, or both ``gate`` and settings of a gate are given.
         ValueError: an argument or a variable is not allowed.
     """
 

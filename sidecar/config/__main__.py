@@ -1,4 +1,4 @@
-"""Writes what is generated from the schema: the reference of all keys, and the JSON Schema.
+"""Generates files from the schema: the reference of all keys, and the JSON Schema.
 
 A path that ends in ``.json`` gets the JSON Schema. Any other is a Markdown file; the rows of its table are
 replaced. Without paths the rows are printed.

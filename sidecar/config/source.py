@@ -84,6 +84,9 @@ def read_yaml(data: bytes | str, name: str) -> Value:
             loader.dispose()
 
 
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 class _Reader:
     """Converts YAML nodes to values. An alias counts each time it is used, to detect an alias bomb."""
 
@@ -101,6 +104,9 @@ class _Reader:
             return Value(self._mapping(node), location)
         if isinstance(node, yaml.SequenceNode):
             return Value([self.read(one) for one in node.value], location)
+        if node.tag in _NUMBER_TAGS and ":" in node.value:
+            # YAML 1.1 reads 17:00 as 1020, in base 60. In YAML 1.2, and for Alertmanager, it is text.
+            return Value(node.value, location)
         return Value(self._loader.construct_object(node, deep=True), location)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:

@@ -53,7 +53,7 @@ class PendingUpdates:
         return tuple(events)
 
     def _refuse_pause(self, scope: str) -> str:
-        """Why ``scope`` must not be paused by its policy: too many scopes beside it are; empty: it may."""
+        """Why its policy must not pause ``scope``: too many sibling scopes are paused; empty: it may."""
         if not scope:
             return ""
         parent = parent_of(scope)
@@ -62,7 +62,7 @@ class PendingUpdates:
             return ""
         beside = self._beside.get(parent)
         if beside is None:
-            # With those that the same command names: a wrong rule may fire for all of them at once.
+            # Includes the scopes that the same command names: a wrong rule may fire for all of them at once.
             named = self._delta.known_scopes() | self._updates.keys()
             beside = self._beside[parent] = [one for one in named if one and parent_of(one) == parent]
         known = [one for one in beside if one in self._updates or self._delta.record(one) is not None]

@@ -28,8 +28,8 @@ class TrialPolicy:
 
     Attributes:
         requests: how many requests are admitted; 0: there is no trial.
-        secs: after so many seconds without a failure the gate opens. After a first failure, the next trial
-            begins so many seconds later.
+        secs: seconds without a failure after which the gate opens. After a first failure, the next trial
+            begins this many seconds later.
     """
 
     requests: int = 0
@@ -61,8 +61,8 @@ class Policy:
             without a rate has that of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
-        max_paused_share: of the scopes directly inside, at most this share (rounded up, at least one) is
-            under auto holds at a time; 0: any number.
+        max_paused_share: at most this share of the scopes directly inside (rounded up, at least one) is under
+            auto holds at a time; 0: any number.
         resume: ``auto``, or ``manual``: a recovery lifts no auto hold.
         mute_time_intervals: auto holds are advised only in these.
         active_time_intervals: auto holds are advised only outside of these, if there are any.
@@ -111,7 +111,7 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The lowest own state for which a hold is put, be it advised only; None: for no state."""
+        """The lowest own state for which a hold is put, including advised ones; None: no state."""
         if not self.enabled:
             return None
         return WellbeingState.CONCERNED if self.pause_on_concerned else WellbeingState.DISTRESSED
@@ -137,7 +137,7 @@ class Policy:
 
     @property
     def has_time_intervals(self) -> bool:
-        """Whether it depends on the time whether auto holds are advised only."""
+        """Whether time intervals decide if auto holds are advised only."""
         return bool(self.mute_time_intervals or self.active_time_intervals)
 
     @property
@@ -149,7 +149,7 @@ class Policy:
         """Requests per second that are admitted at the own ``state``; None: any number."""
         if not self.enabled:
             return None
-        # What is missing widens nothing: a worse state is restricted at least as a better one.
+        # A worse state is restricted at least as much as a better one, even if its rate is missing.
         rates = [(at, rate) for at, rate in self.restrict if at <= state]
         return max(rates)[1] if rates else None
 

@@ -31,9 +31,9 @@ reached meanwhile, or an operator resumes, the trial and the failures are forgot
 
 The restriction follows from the own state alone.
 
-An auto hold whose policy only observes is advised: it is a hold with a mark, for which the same decisions are
-made, and it closes no gate. If the policy changes from advice to pauses, a standing advice is replaced by a
-hold that begins now, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
+An auto hold whose policy only observes is advised: it is a hold with a mark. The same decisions are made for
+it, but it closes no gate. If the policy changes from advice to pauses, a hold that begins now replaces the
+advice, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ class ScopeUpdate:
         record: its record before the command.
         policy: its policy.
         now: seconds since the epoch.
-        refuse_pause: returns why the scope must not be paused, because of the scopes beside it; empty: it
-            may be.
+        refuse_pause: returns why sibling scopes prevent a pause of the scope; empty: they do not.
     """
 
     def __init__(
@@ -214,7 +213,7 @@ class ScopeUpdate:
             self.suppress()
             self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
         elif self._now < hold.since + self._policy.min_pause_secs:
-            # A recovery cannot lift a hold so early, so an operator did.
+            # A recovery cannot lift a hold this early, so an operator did.
             self.suppress()
         elif self._threshold_reached:
             self._put(hold, self._now)
@@ -362,7 +361,7 @@ class ScopeUpdate:
     def _follow_policy(self, hold: Hold, at: float) -> bool:
         """Replace the auto ``hold`` if it is advised and the policy pauses now, or vice versa.
 
-        The new hold begins ``at``, since the gate closes or opens then. Returns whether it was replaced.
+        The new hold begins at ``at``, because the gate closes or opens then. Returns whether it was replaced.
         """
         advised = self._policy.advises_at(at)
         if hold.advised is AdviceCause.PAUSED_SHARE and advised is None:
@@ -375,7 +374,7 @@ class ScopeUpdate:
         return True
 
     def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
-        """Lift the auto hold as of ``when``, if it has reached its minimum duration at ``at``."""
+        """Lift the auto hold with the time ``when``, if it has reached its minimum duration at ``at``."""
         hold = self._auto
         if hold is None:
             return
@@ -387,7 +386,7 @@ class ScopeUpdate:
             self._begin_trial(hold, lift_at)
 
     def _restrict(self, at: float, by: _Cause) -> None:
-        """Begin, change or end the restriction by the own state."""
+        """Begin, change or end the restriction that belongs to the own state."""
         rate = self._policy.rate_at(self._state)
         old = self._restriction
         advised = self._policy.dry_run

@@ -13,7 +13,7 @@ SUCCESS = range(200, 300)
 
 
 class DriverFailed(Exception):
-    """The engine did not obey, or its answer is not valid."""
+    """The engine refused a command, or its answer is not valid."""
 
 
 class EngineDriver(Protocol):
@@ -37,7 +37,7 @@ class EngineDriver(Protocol):
 
 
 class CannotSleep:
-    """The driver of an engine without sleep that keeps its requests."""
+    """Base of drivers whose engine cannot sleep without losing requests."""
 
     repeats_pause = False
 

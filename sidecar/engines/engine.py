@@ -76,11 +76,11 @@ class EngineSync:
         self._gate_changed = asyncio.Event()
         self._commanded: bool | None = None
         self._wanted: bool | None = None
-        # Whether the sidecar paused the engine: then it must be resumed when it leaves the config.
+        # Whether the sidecar paused the engine, so that it must resume it when the engine leaves the config.
         self._paused_for_gate = False
         self._releasing = False
         self._failures = 0
-        # When to put it to sleep, in the time of the loop; None: it runs, sleeps already, or never sleeps.
+        # When to put it to sleep, by the loop's clock; None: it runs, already sleeps, or never sleeps.
         self._sleep_at: float | None = None
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
         self._task = controller.loop.create_task(
@@ -180,7 +180,7 @@ class EngineSync:
         self._plan_sleep(paused=paused, restarted=actual != paused)
 
     def _plan_sleep(self, *, paused: bool, restarted: bool) -> None:
-        """The engine is ``paused`` now; ``restarted``: since this moment."""
+        """Schedule the sleep of an engine that is ``paused``; ``restarted``: its pause begins now."""
         if not paused or restarted:
             self.asleep, self._sleep_at = False, None
         if paused and self.config.sleep_after_secs and not self.asleep and self._sleep_at is None:
@@ -193,7 +193,7 @@ class EngineSync:
         try:
             await self._call("sleep", self._driver.sleep)
         except (DriverFailed, CallHangs) as error:
-            # It stays paused. It may have gone to sleep all the same, which is safe.
+            # It stays paused. It may be asleep despite the error, which is safe.
             self._sleep_at = now + max(_SLEEP_RETRY_SECS, self.config.check_secs)
             logger.error("engine_not_asleep", extra={"fields": {**self._fields, "error": str(error)}})
             return

@@ -27,14 +27,14 @@ from .gate import GateState, ScopeGate
 from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits]
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits, Limits]
 """What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
-and its scope, limits."""
+and its scope, limits, advised restrictions."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, ())
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, (), ())
 
 
 class TreeNode:
@@ -199,7 +199,7 @@ class GateTree:
     # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, a few gates per step. They are not visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -239,7 +239,7 @@ class GateTree:
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
-        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        """Derive the gate at ``node``, and the gates inside it that change."""
         todo = [(node, update.inherited_from(update.gate_above(node)))]
         records, added, gate_changes, inherited = (
             update.records,
@@ -271,7 +271,15 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by, nearest_advice, advised_by, limits = update.inherited[gate]
+        (
+            effective,
+            nearest_hold,
+            held_by,
+            nearest_advice,
+            advised_by,
+            limits,
+            advised_limits,
+        ) = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -299,6 +307,7 @@ class GateTree:
             held_by if closed else None,
             effective_limits,
             nearest_advice if advised else None,
+            advised_limits,
         )
         old_snapshot = (
             old.closed,
@@ -308,6 +317,7 @@ class GateTree:
             old.held_by if old.closed else None,
             gate.limits,
             old.advice,
+            old.advised_limits,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
@@ -315,7 +325,7 @@ class GateTree:
             update.changed[gate] = None
         state = GateState(
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
-            limits, nearest_advice, advised_by, advised, advised_at, advised_secs,
+            limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
         )  # fmt: skip
         update.states.append((gate, state, closed))
 
@@ -405,12 +415,13 @@ def _inherited_from(state: GateState) -> Inherited:
         state.nearest_advice,
         state.advised_by,
         state.limits,
+        state.advised_limits,
     )
 
 
 def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherited:
     """What scopes inherit from ``gate``, whose ancestors have ``above``."""
-    effective, hold, held_by, advice, advised_by, limits = above
+    effective, hold, held_by, advice, advised_by, limits, advised_limits = above
     if record.auto is not None and record.auto.advised is not None:
         advice, advised_by = record.auto, gate.scope
     elif record.auto is not None:
@@ -419,11 +430,13 @@ def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherite
         hold, held_by = record.manual, gate.scope
     if record.restriction is not None or record.trial is not None:
         limits = _limits_of(gate, record) + limits
-    return max(effective, record.state), hold, held_by, advice, advised_by, limits
+        if record.restriction is not None and record.restriction.advised:
+            advised_limits = (GateLimit(gate, record.restriction), *advised_limits)
+    return max(effective, record.state), hold, held_by, advice, advised_by, limits, advised_limits
 
 
 def _limits_of(gate: ScopeGate, record: ScopeRecord) -> Limits:
-    """The limits of the scope itself. A restriction that is advised only is none."""
+    """The limits of the scope itself, without restrictions that are advised only."""
     found = [GateLimit(gate, record.trial)] if record.trial is not None else []
     if record.restriction is not None and not record.restriction.advised:
         found.append(GateLimit(gate, record.restriction))

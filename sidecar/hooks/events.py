@@ -17,7 +17,7 @@ _BY_NEW_VALUE = {
     ("store", "up"): "store_up",
 }
 ENDS = {"pause": "resume", "advice": "advice_ended", "blind": "sighted", "store_down": "store_up"}
-"""The event that ends what another event began."""
+"""For each event that ends something: the event that began it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class HookEvent:
     Attributes:
         name: one of `HOOK_EVENTS`.
         entry: the history entry. Its id is 0 if the history does not have it yet.
-        test: whether it was made up by ``hook-test``.
+        test: whether ``hook-test`` made it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class HookEvent:
         at = round(self.entry.at * 1000)
         if self.test:
             return f"test-{self.name}-{at}"
-        # The event store_down is delivered before the history has it, and so before it has an id.
+        # The event store_down is delivered before it is in the history, and so before it has an id.
         return f"{self.name}-{at}" if self.entry.kind == "store" else f"{self.entry.id}-{self.name}-{at}"
 
     def fields(self, link: str) -> dict[str, object]:
@@ -70,7 +70,10 @@ class HookEvent:
 
 
 def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
-    """The events of a history entry. Most entries have one; holds beside another hold have none."""
+    """The events of a history entry.
+
+    Most entries have one event; a hold of a scope that already has a hold has none.
+    """
     name = _BY_NEW_VALUE.get((entry.kind, entry.new), entry.kind)
     if name in HOOK_EVENTS:
         yield HookEvent(name, entry)
@@ -81,8 +84,8 @@ def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
 def wants(config: HookConfig, event: HookEvent) -> bool:
     """Whether a hook receives ``event``.
 
-    A hook with a scope also receives the events of the scopes around it, because a pause of these closes
-    its gates as well.
+    A hook with a scope also receives the events of its ancestors, because their pauses close its gates as
+    well.
     """
     scope = event.entry.scope
     return event.name in config.events and (

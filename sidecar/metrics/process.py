@@ -28,7 +28,7 @@ class HasConnections(Protocol):
 
 
 class MetricsSource(Protocol):
-    """The parts of the running sidecar that provide metrics."""
+    """The parts of the running sidecar that the metrics are read from."""
 
     controller: Controller
     engines: EngineSyncs
@@ -303,7 +303,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
     yield errors
 
 
-# Attributes of the counters of a fleet by sample name: whether it is a counter, and the help text.
+# For each sample name: the attribute of `FleetCounters`, whether it is a counter, and the help text.
 _FLEET_METRICS = {
     "wellbeing_fleet_leader": ("leader", False, "1 while this sidecar is the leader of its fleet."),
     "wellbeing_fleet_term": ("term", False, "Term of the leader; grows with each change of the leader."),

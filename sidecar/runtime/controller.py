@@ -1,8 +1,8 @@
 """The controller: the one writer of all state.
 
 The writer takes all pending commands, decides them in order in one transaction, commits the transaction to
-the store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a
-commit share the next transaction.
+the store, applies it and wakes waiters. Only then does it complete the commands. Commands that arrive during
+a commit share the next transaction.
 
 A batch may affect ten thousand scopes and as many parked requests. Everything that grows with a batch runs in
 time slices; `gate_updates` says how the gates change.
@@ -64,15 +64,15 @@ _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
 
 _SLICE_SECS = 0.0015
-"""How long a batch holds the loop before other work has its turn."""
+"""Seconds that a batch may hold the loop before other work runs."""
 
 
 _AGAIN_SECS = 1.0
-"""After this time what failed is tried again."""
+"""Seconds after which failed work is tried again."""
 
 
 class ShuttingDown(Exception):
-    """The command came after the shutdown began."""
+    """The command arrived after the shutdown began."""
 
 
 class _DecisionFailed(Exception):
@@ -108,7 +108,7 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
-        on_leadership: called when this sidecar becomes the leader of its fleet, or is no longer.
+        on_leadership: called when this sidecar becomes the leader of its fleet, or stops being it.
         on_went_back: called after a shared store lost commits.
         on_alerts_ended: called with scope, record before and source of each alert signal that another sidecar
             ended other than by time.
@@ -156,7 +156,7 @@ class Controller:
         self._ended_ramps: dict[ScopeGate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        # What time alone did while the store was down: it has to be stored as soon as it is up.
+        # Changes by time alone while the store was down: they have to be stored as soon as it is up.
         self._unsaved_scopes: set[str] = set()
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
         self._unsaved_events: list[CoreEvent] = []
@@ -164,7 +164,7 @@ class Controller:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this sidecar does what only one of a fleet should do."""
+        """Whether this sidecar does the work that only one sidecar of a fleet should do."""
         return True
 
     async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
@@ -227,7 +227,12 @@ class Controller:
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
-        """Remember what of ``stored`` the first commit has to change; ``records`` are the valid ones."""
+        """Remember which parts of ``stored`` the first commit has to change.
+
+        Args:
+            stored: the state as it was read.
+            records: the valid records in it.
+        """
         # The first commit removes the other records from the store.
         self._unsaved_scopes |= stored.records.keys() - records.keys()
         self._heartbeat_due = bool(self._unsaved_scopes)
@@ -303,7 +308,7 @@ class Controller:
                     self._try_again_later(pending.command)
 
     def _try_again_later(self, command: Command) -> None:
-        """Repeat what time alone asked for; a client repeats its own command."""
+        """Retry changes by time alone later. A client repeats its own command."""
         if isinstance(command, ShiftTime):
             # Nothing was shifted, so the step is reported again.
             self._clock_steps.put_back(command.secs)
@@ -312,7 +317,7 @@ class Controller:
             self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
 
     async def _prepare_for_batch(self) -> None:
-        """Change the gates by what is no command."""
+        """Apply changes to the gates that are not commands."""
         if self._ended_ramps:
             await self._publish_ended_ramps()
 
@@ -340,9 +345,10 @@ class Controller:
     async def _decide(
         self, batch: list[PendingCommand]
     ) -> tuple[list[tuple[PendingCommand, CommandOutcome]], Transaction]:
-        """Decide ``batch``. A command that raises what it should not fails alone.
+        """Decide ``batch``.
 
-        What it had changed is discarded with its transaction: the others are decided in a new one.
+        A command that raises an unexpected exception fails alone. Its changes are discarded with the
+        transaction, and the other commands are decided in a new one.
         """
         while True:
             transaction = Transaction(self.core_state)
@@ -350,10 +356,10 @@ class Controller:
                 return await self._decide_in(batch, transaction), transaction
             except _DecisionFailed as failed:
                 if isinstance(failed.pending.command, ShiftTime):
-                    # The others would be decided on times that are not shifted.
+                    # Otherwise the others would be decided on times that are not shifted.
                     raise
                 self.counters.task_failures.record("writer")
-                # In place: the caller would otherwise try it again if a later step fails.
+                # In place: otherwise the caller would try it again if a later step fails.
                 batch.remove(failed.pending)
                 fail(failed.pending, failed.error)
                 self._try_again_later(failed.pending.command)
@@ -427,7 +433,7 @@ class Controller:
         self._call(lambda: self.on_store_down(note), "on_store_down")
 
     async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
-        """Apply what is durable. Raises `GatesBehind`."""
+        """Apply a durable transaction. Raises `GatesBehind`."""
         policies = delta.policies
         policies_changed = policies is not self.core_state.policies
         self.core_state.apply(delta)

@@ -39,7 +39,7 @@ _PRUNE_EVERY = 1_000
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
-# The statements that migrate each schema version to the next. The first ones set up an empty file.
+# The statements that migrate each schema version to the next. The first entry sets up an empty file.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -152,15 +152,15 @@ class SqliteStore:
         return await self._run(lambda: self._entries(_ENTRIES_AFTER, [after_id, limit]))
 
     async def load_positions(self) -> dict[str, str]:
-        """What `save_positions` has stored, by reader.
+        """The positions that `save_positions` stored, by reader.
 
         Raises:
-            StoreUnavailable: it cannot be read.
+            StoreUnavailable: the positions cannot be read.
         """
         return await self._run(self._load_positions)
 
     async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store how far readers of the history have come; None: the reader is gone.
+        """Store the positions of readers of the history; None: the reader is gone.
 
         Raises:
             StoreUnavailable: nothing was stored.

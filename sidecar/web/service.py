@@ -156,7 +156,7 @@ class Service:
         self._leadership_changed.set()
 
     async def _follow_leadership(self) -> None:
-        """The leader of a fleet delivers to hooks, and goes on where the previous one stopped."""
+        """The leader of a fleet delivers to hooks, and continues where the previous leader stopped."""
         while True:
             await self._leadership_changed.wait()
             self._leadership_changed.clear()
@@ -189,14 +189,14 @@ class Service:
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
-        """Every second: reload changed secret and certificate files."""
+        """Once a second: reload changed secret and certificate files."""
         if self.guard.keyring.refresh(self.clock.monotonic()):
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
     def set_addresses(self, addresses: Sequence[str]) -> None:
-        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        """Use the first address for links in hooks, unless ``external_url`` is set."""
         self._addresses = tuple(addresses)
         self.hooks.set_base(base_url(self.config, self._addresses))
 
@@ -233,7 +233,7 @@ class Service:
         """Call ``function`` in the loop; return its result."""
 
         async def call() -> T:
-            # One at a time, with other work in between: with many scopes it may take long.
+            # One call at a time, with other work in between, because a call may take long with many scopes.
             async with self._read_lock:
                 try:
                     return function()

@@ -107,7 +107,7 @@ class CommandRoutes:
             raise Problem("too-many-clients", str(error), headers=retry_after(60)) from error
 
     async def explain(self, body: bytes, sender: Identity) -> HttpResponse:
-        """Say what a notification would do. Nothing is changed or counted.
+        """Explain what a notification would do. Nothing is changed or counted.
 
         Raises:
             Problem: it is not a notification.
@@ -194,7 +194,7 @@ class CommandRoutes:
 
 
 def _by(sender: Identity) -> str:
-    """The name of the credential. A name that nothing proves is only the actor of an event."""
+    """The name of the credential. An unproven name is used only as the actor of an event."""
     return _OPERATOR if not sender.name or sender.name.startswith(LOCAL) else sender.name
 
 

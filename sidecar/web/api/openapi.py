@@ -9,8 +9,8 @@ from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause
-from sidecar.gates.admission import DEFAULT_PRIORITY
 from sidecar.gates.counters import WAIT_BOUNDS
+from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
 from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
@@ -36,7 +36,7 @@ WAITS = ("waited", "timed_out", "abandoned")
 """The wait outcomes that clients report."""
 
 _PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
-_PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
+_PRIORITY_TEXT = "If the rate is limited, a higher priority goes first."
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
@@ -218,9 +218,9 @@ def _authz(*, head: bool = False) -> Json:
     return {
         "summary": "Wait until the gate is open, for a proxy that repeats its client's request",
         "description": "The whole path is `/v1/authz[/deny_status=STATUS][/SCOPE][/-/ANYTHING]`. Every "
-        "method is served. The segment `-` ends the scope. What follows it, the query, the headers and a "
-        "body are the client's, and change nothing. The wait is `wait_timeout_secs`. STATUS is 401, 403, "
-        "429 or 503.",
+        "method is served. The segment `-` ends the scope. The rest of the path, the query, the "
+        "headers and a body come from the client, and change nothing. The wait is "
+        "`wait_timeout_secs`. STATUS is 401, 403, 429 or 503.",
         "responses": _gate_responses(head=head),
     }
 
@@ -331,11 +331,11 @@ def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
         "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
-        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        f"whose gate is not open, or whose policy advises something, worst first, at most {MAX_UNWELL}. "
         "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. `advice`: the pause that the policy advises and does not put; `why` is "
-        "`observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "of this episode is over. `advice`: the pause, or the restriction (with `admit_per_sec`), "
+        "that the policy only advises; `why` is the reason, `advised_by` the scope whose policy advises it. "
         "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
@@ -407,7 +407,7 @@ def _paused(description: str, *, head: bool) -> Json:
         },
         "traceparent": {
             "schema": {"type": "string"},
-            "description": "The request's own, if it is valid; the problem has it as a member, too",
+            "description": "That of the request, if it is valid; the problem has it as a member, too",
         },
     }
     if head:
@@ -424,7 +424,8 @@ def _schemas() -> Json:
     state = {"enum": _STATES}
     count = {"type": "integer", "minimum": 0}
     seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
-    advice = {"reason": text, "since": time, "until": _or_null(time)}
+    advice = {"reason": text, "since": time, "until": _or_null(time), "admit_per_sec": {"type": "number"}}
+    always_advised = ["reason", "since", "until"]
     snapshot = {
         "scope": text,
         "gate": {"enum": ["open", "restricted", "closed"]},
@@ -435,7 +436,7 @@ def _schemas() -> Json:
         "until": _or_null(time),
         "held_by": _or_null(text),
         "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
-        "advice": _or_null(_object(advice)),
+        "advice": _or_null(_object(advice, always_advised)),
         "version": count,
     }
     counts = dict.fromkeys(
@@ -489,7 +490,8 @@ def _schemas() -> Json:
                     "why": {"enum": [one.value for one in AdviceCause]},
                     "by": text,
                     "alertname": _or_null(text),
-                }
+                },
+                [*always_advised, "advised_by", "why", "by", "alertname"],
             )
         ),
         "holds": _list(_object(hold)),
@@ -566,7 +568,7 @@ def _waits(count: Json) -> Json:
 
 
 def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
-    """What the dry run says of one alert."""
+    """The dry run's explanation of one alert."""
     maybe = _or_null(text)
     failed = _object({"matcher": text, "label": text, "value": maybe})
     rule = {"rule": text, "at": maybe, "matched": {"type": "boolean"}, "failed": _list(failed)}

@@ -6,8 +6,9 @@ from typing import Any
 
 from sidecar.clock import rfc3339
 from sidecar.core.values import Hold, Signal, Trial
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import ScopeGate
-from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.snapshot import advice_json, snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
@@ -58,7 +59,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -93,7 +94,7 @@ def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -161,18 +162,16 @@ def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
 
 
 def _advice(gate: ScopeGate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
-    hold = gate.advice
-    if hold is None or hold.advised is None:
+    """The advice of the snapshot, with further details."""
+    advice = advice_of(gate)
+    if advice is None:
         return None
     return {
-        "reason": hold.reason,
-        "since": rfc3339(hold.since),
-        "until": None if hold.until is None else rfc3339(hold.until),
-        "advised_by": gate.state.advised_by,
-        "why": hold.advised.value,
-        "by": hold.by,
-        "alertname": hold.alertname or None,
+        **(advice_json(advice) or {}),
+        "advised_by": advice.advised_by,
+        "why": advice.why.value,
+        "by": advice.by,
+        "alertname": advice.alertname or None,
     }
 
 

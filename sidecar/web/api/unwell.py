@@ -80,8 +80,8 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
     """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
-    by name.
+    Worst first: sorted by own state, then scopes with their own hold, then scopes that an ancestor closes,
+    then by name.
     """
     found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
@@ -95,7 +95,7 @@ def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[S
 
 
 def is_unwell(gate: ScopeGate) -> bool:
-    """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
+    """Whether its own state is not healthy, its gate is not open, or its policy advises something."""
     record = gate.record
     return gate.blocks or record.state is not WellbeingState.HEALTHY or record.advice is not None
 
