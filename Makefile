@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs format lock clean proxies routes
+.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,8 +75,12 @@ manifests: $(VENV)/.dev ## build the generated parts of deploy/: rules, the inje
 	$(BIN)/python -m deploy.build
 	$(BIN)/python -m deploy.chart_readme
 
-docs: $(VENV)/.dev ## write the generated parts of docs/reference
-	$(BIN)/python -m sidecar.config docs/reference/configuration.md docs/reference/config.schema.json
+docs: $(VENV)/.dev ## write the generated pages, and build the documentation site into build/site
+	$(BIN)/python -m docsite.build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+diagrams: $(VENV)/.dev $(VENV)/.debian ## draw the diagrams of the documentation with Mermaid, which npm fetches
+	$(BIN)/python -m docsite.diagrams
 
 man: $(VENV)/.dev ## write the manual page from the help of the commands
 	$(BIN)/python -m sidecar.cli.manual docs/man/wellbeing-sidecar.1
@@ -113,7 +117,7 @@ lock: $(VENV)/.dev ## update the lock files from pyproject.toml
 	    -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra server --extra mcp --extra redis \
-	    --extra dev \
+	    --extra dev --extra docs \
 	    -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

@@ -25,7 +25,9 @@ SCOPE = "restricted"
 _ASK = request("GET", f"/v1/gate/{SCOPE}?wait=600")
 _CLAIM = request("PUT", f"/v1/state/{SCOPE}", b'{"state": "concerned", "reason": "a benchmark"}')
 _ABORT = struct.pack("ii", 1, 0)
-_SETTLE_SECS = 1.0
+_SETTLED = 10
+"""A client takes part once so many of its requests have passed. It takes seconds until all of them wait."""
+_DEADLINE_SECS = 60.0
 _POLL_SECS = 0.05
 _STEP_SECS = 0.05
 """From the beginning of one window to that of the next."""
@@ -42,7 +44,7 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
         with Connection(server.where) as agent:
             agent.ask(_CLAIM)
         with _waiting(server, sizes.restricted_waiters) as own, _clients(server, *sizes.clients) as clients:
-            time.sleep(_SETTLE_SECS)
+            _settled(clients)
             began = time.monotonic()
             during = wrk(server.where, GATE, 1, sizes.secs, worker=server.worker_pid)
             ends = began + sizes.restricted_secs
@@ -60,6 +62,14 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
         "restricted.p99.quiet": quiet.p99,
         "restricted.p99.during": during.p99,
     }
+
+
+def _settled(clients: Sequence[list[float]]) -> None:
+    deadline = time.monotonic() + _DEADLINE_SECS
+    while any(len(times) < _SETTLED for times in clients):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"a client gets nothing: {[len(times) for times in clients]} passed")
+        time.sleep(_POLL_SECS)
 
 
 def worst_window(times: Sequence[float], began: float, ended: float, secs: float, rate: float) -> float:

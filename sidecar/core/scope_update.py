@@ -188,7 +188,7 @@ class ScopeUpdate:
         longest = self._policy.max_pause_secs or _MAX_TRIAL_DISTANCE_SECS
         secs = min(self._policy.resume_trial.secs * 2.0 ** min(failed - 1, 30), longest)
         hold = replace(trial.hold, since=self._now, until=self._now + secs, failed_trials=failed)
-        self._put(hold, self._now)
+        self._put(self._guarded(hold, self._now), self._now)
 
     def suppress(self) -> None:
         """Begin a suppressed episode: the current signals do not pause, because their pause has ended."""
@@ -352,11 +352,15 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
+        self._put(self._guarded(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at), at)
+
+    def _guarded(self, hold: Hold, at: float) -> Hold:
+        """``hold``, advised only if the policy or a guard says so."""
         advised = self._policy.advises_at(at)
         if advised is None and (refusal := self._refuse_pause()):
             advised = AdviceCause.PAUSED_SHARE
-            reason = f"{reason} ({refusal})"
-        self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname, advised), at)
+            hold = replace(hold, reason=f"{hold.reason} ({refusal})")
+        return replace(hold, advised=advised)
 
     def _follow_policy(self, hold: Hold, at: float) -> bool:
         """Replace the auto ``hold`` if it is advised and the policy pauses now, or vice versa.
