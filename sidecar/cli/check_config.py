@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .exit_statuses import OK, CommandFailed
+from .exit_statuses import OK, USAGE, CommandFailed
 from .output import print_line
 from .serve import config_path
 
@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="YAML file (WELLBEING_CONFIG; default: the environment only)",
     )
     parser.add_argument(
+        "--config", dest="config_option", metavar="FILE", help="the same as FILE, as serve has it"
+    )
+    parser.add_argument(
         "--no-files",
         action="store_true",
         help="do not check the files that the config names: secrets, certificates, the store, sockets",
@@ -40,6 +43,10 @@ def run(options: argparse.Namespace) -> int:
         load_config,
     )
 
+    if options.config is None:
+        options.config = options.config_option
+    elif options.config_option not in (None, options.config):
+        raise CommandFailed("give the file once, as FILE or with --config", USAGE)
     path = config_path(options)
     try:
         config = load_config(path, os.environ)

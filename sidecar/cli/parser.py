@@ -62,6 +62,11 @@ class _Parser(argparse.ArgumentParser):
             near = closest_match(got, self.flags())
         return f" (did you mean {near}?)" if near else ""
 
+    @property
+    def flags_before_command(self) -> list[str]:
+        """The flags of this parser itself."""
+        return list(self._option_string_actions)
+
     def flags(self) -> list[str]:
         """All flags of this parser and its commands."""
         found = list(self._option_string_actions)
@@ -81,10 +86,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser = _Parser(prog=f"{_PROGRAM} {name}", **_texts(name))
         _add_arguments(parser, name)
         return parser.parse_args(rest)
-    return make_parser().parse_args(arguments)
+    parser = make_parser()
+    command = next((one for one in rest if one in SUMMARIES), None)
+    if name.startswith("-") and name not in parser.flags_before_command and command:
+        parser.error(f"{name} comes after the command: {_PROGRAM} {command} {name} ...")
+    return parser.parse_args(arguments)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> _Parser:
     """The parser of all commands."""
     parser = _Parser(
         prog=_PROGRAM,

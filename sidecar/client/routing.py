@@ -41,6 +41,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
 _DEFAULT_MAX_SCOPES = 32
 _MAX_PARSED_BYTES = 512
 _MODEL = b'"model"'
+_BACKSLASH = ord("\\")
 _ESCAPED_MODEL = re.compile(rb"\\u00(?:6[4-6cdfCDF])")
 """A letter of ``model``, written as an escape: another member may have the same name."""
 _TEXT_MEMBER = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*"[^"\\\x00-\x1f]*"')
@@ -208,7 +209,7 @@ def _part_with_model(body: bytes) -> bytes:
         return body
     # The quotes show that it is no text inside of a string. Where the object ends, or begins, at the part's
     # other end, it is a member of the outermost object and no other.
-    if start > len(body) // 2:
+    if start > len(body) // 2 and body[start - 1] != _BACKSLASH:
         return b"{" + body[start:]
     value = _TEXT_MEMBER.match(body, start)
     if value is None:

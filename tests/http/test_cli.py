@@ -136,6 +136,9 @@ def test_check_config_and_serve_name_every_mistake(tmp_path: Path) -> None:
         assert "bad.yaml:3: store.url: must be memory:" in done.stderr
     path.write_text("")
     assert run("check-config", str(path)).returncode == 0
+    assert run("check-config", "--config", str(path)).returncode == 0
+    done = run("check-config", "--config", str(path), "other.yaml")
+    assert (done.returncode, "give the file once" in done.stderr) == (2, True)
 
 
 def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
@@ -457,6 +460,12 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"(did you mean {hint}?)" in done.stderr or "--reason" in done.stderr
+
+
+def test_a_flag_before_its_command_is_told_where_it_belongs() -> None:
+    done = run("--url", "http://127.0.0.1:1", "status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--url comes after the command: wellbeing-sidecar status --url ..." in done.stderr
 
 
 def test_the_docs_have_every_exit_status_and_command() -> None:

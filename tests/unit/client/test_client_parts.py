@@ -418,6 +418,8 @@ def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
 
 def test_the_model_names_a_scope() -> None:
     assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
+    # A member whose name only ends like it.
+    assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
         assert scope_of_model(nothing) == ""
 
