@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 import requests
 
-from .stage import Sidecar, eventually
+from .environment import Sidecar, eventually
 
-from harness.redis_server import RedisServer  # isort: skip # demo.stage makes the harness importable
+from harness.redis_server import RedisServer  # isort: skip # demo.environment makes the harness importable
 
 SIZE = 5
 _CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}

@@ -23,6 +23,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from .environment import (
+    Alertmanager,
+    Engines,
+    Prometheus,
+    Sidecar,
+    eventually,
+    free_port,
+    is_up,
+    quiet_ports,
+)
 from .load import Clients, Load
 from .loop_cases import (
     AT_THE_GATE,
@@ -41,16 +51,6 @@ from .loop_cases import (
 )
 from .loop_rules import bad_rule, loop_rules, planted_rule
 from .loop_subjects import PATIENCE, Patience, PodsResult, Result, Subject
-from .stage import (
-    Alertmanager,
-    Engines,
-    Prometheus,
-    Sidecar,
-    eventually,
-    free_port,
-    is_up,
-    quiet_ports,
-)
 
 MOST_SECS = 480.0
 PROCESSES = 4
