@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run man test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
+.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -64,6 +64,9 @@ loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, w
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's data
 	$(BIN)/python -m demo.previews docs/previews
+
+screenshots: $(VENV)/.dev $(VENV)/.debian ## take the pictures of the status page in docs/images, in Chromium
+	$(BIN)/python -m demo.screenshots docs/images
 
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build
