@@ -22,7 +22,8 @@ real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' curr
 	$(BIN)/python -m pytest tests/real $(ARGS)
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
-	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
+	SOAK_SECS=600 SOAK_KILLS=1000 SOAK_FLEET_KILLS=60 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py \
+	    tests/e2e/test_fleet.py::test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged $(ARGS)
 
 fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests, try each property on 20 times as many examples
 	FUZZ_CASES=34000 HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -s tests/http/test_fuzz.py tests/http/test_openapi.py tests/unit $(ARGS)
