@@ -35,6 +35,10 @@ class Sizes:
         clients: how many clients it has, and how many requests wait in each.
         restricted_secs: for how long it is watched.
         window_secs: the rate is compared in every window of so many seconds.
+        stalled: scopes, parked requests and alerts of one event, in two sizes.
+        streams: event streams that are open meanwhile.
+        ramp_per_sec: waiters that a ramp lets through.
+        quiet_secs: how long nothing happens beside an event, at least.
     """
 
     rounds: int
@@ -59,6 +63,10 @@ class Sizes:
     clients: tuple[int, int]
     restricted_secs: float
     window_secs: float
+    stalled: tuple[int, int]
+    streams: int
+    ramp_per_sec: int
+    quiet_secs: float
 
     @property
     def most_waiters(self) -> int:
@@ -94,6 +102,10 @@ FULL = Sizes(
     clients=(8, 1_000),
     restricted_secs=15.0,
     window_secs=5.0,
+    stalled=(1_000, 10_000),
+    streams=1_000,
+    ramp_per_sec=5_000,
+    quiet_secs=0.5,
 )
 
 SHORT = Sizes(
@@ -119,4 +131,8 @@ SHORT = Sizes(
     clients=(2, 20),
     restricted_secs=2.0,
     window_secs=1.0,
+    stalled=(10, 40),
+    streams=12,
+    ramp_per_sec=100,
+    quiet_secs=0.05,
 )

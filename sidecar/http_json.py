@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from sidecar.json_pieces import loads_in_pieces
+
 _CHUNK_BYTES = 65_536
 _SCHEMES = ("http", "https")
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
@@ -336,7 +338,7 @@ def _read(response: Any, deadline: _Deadline, max_bytes: int) -> bytes:  # noqa:
 
 def _json(data: bytes) -> Any:  # noqa: ANN401
     try:
-        return json.loads(data)
+        return loads_in_pieces(data.decode(json.detect_encoding(data), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from decimal import Decimal
 
 _GO_LARGEST_EXPONENT = 6
@@ -34,15 +35,7 @@ def humanize(value: float) -> str:
     """``value`` with a metric prefix, such as ``1.234k``."""
     if value == 0 or not math.isfinite(value):
         return four_digits(value)
-    prefix = ""
-    if abs(value) >= 1:
-        for one in _LARGE:
-            if abs(value) < 1000:  # noqa: PLR2004 - the step of metric prefixes
-                break
-            prefix = one
-            value /= 1000
-        return four_digits(value) + prefix
-    value, prefix = _enlarged(value)
+    value, prefix = _reduced(value, 1000, _LARGE) if abs(value) >= 1 else _enlarged(value)
     return four_digits(value) + prefix
 
 
@@ -50,12 +43,7 @@ def humanize_binary(value: float) -> str:
     """``value`` with a binary prefix, such as ``1.5Ki``."""
     if abs(value) <= 1 or not math.isfinite(value):
         return four_digits(value)
-    prefix = ""
-    for one in _BINARY:
-        if abs(value) < 1024:  # noqa: PLR2004 - the step of binary prefixes
-            break
-        prefix = one
-        value /= 1024
+    value, prefix = _reduced(value, 1024, _BINARY)
     return four_digits(value) + prefix
 
 
@@ -89,6 +77,16 @@ def humanize_percentage(value: float) -> str:
 def four_digits(value: float) -> str:
     """``value`` as ``%.4g`` prints it."""
     return f"{value:.4g}" if math.isfinite(value) else _not_finite(value)
+
+
+def _reduced(value: float, step: int, prefixes: Iterable[str]) -> tuple[float, str]:
+    prefix = ""
+    for one in prefixes:
+        if abs(value) < step:
+            break
+        prefix = one
+        value /= step
+    return value, prefix
 
 
 def _enlarged(value: float) -> tuple[float, str]:

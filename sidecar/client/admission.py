@@ -12,9 +12,10 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from sidecar.supervision import Failures, run_thread_supervised
+from sidecar.supervision import Failures
 
 from .connection import Connection, SidecarResponse
+from .connection_thread import ConnectionThread
 from .errors import Unreachable
 from .pacing import backoff_secs
 from .reporter import Reporter
@@ -64,26 +65,22 @@ class AdmissionThread:
         self._reporter = reporter
         self._waiting = waiting
         self._release = release
-        self._failures = failures
         self._random = Random()  # noqa: S311 - spreads out requests
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._thread = ConnectionThread("wellbeing-admission", _NAME, settings, self._run, failures)
+        self._stop = self._thread.stopping
         self._outcome = False
         self._tries_failed = 0
         self._share = 0.0
         self._lacking = 1.0
         self._failed_at = 0.0
-        self._connection: Connection | None = None
-        self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """Requests wait, or an outcome is to be reported: begin to ask."""
         if self._stop.is_set():
             return
         self._wake.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="wellbeing-admission", daemon=True)
-            self._thread.start()
+        self._thread.start()
 
     def report_outcome(self) -> None:
         """The outcome of a request that passed in a trial is known."""
@@ -92,25 +89,16 @@ class AdmissionThread:
 
     def stop(self) -> None:
         """End the thread. Returns at once."""
-        self._stop.set()
+        self._thread.stop()
         self._wake.set()
-        if (connection := self._connection) is not None:
-            connection.interrupt()
 
     # -- in the thread ----------------------------------------------------------------------------
 
-    def _main(self) -> None:
-        run_thread_supervised(_NAME, self._run, self._failures, self._stop)
-
-    def _run(self) -> None:
-        connection = self._connection = Connection(self._settings)
-        try:
-            while not self._stop.is_set():
-                self._wake.wait()
-                self._wake.clear()
-                self._work(connection)
-        finally:
-            connection.close()
+    def _run(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._work(connection)
 
     def _work(self, connection: Connection) -> None:
         while not self._stop.is_set():

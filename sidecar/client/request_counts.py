@@ -43,6 +43,9 @@ class RequestCounts:
         self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
         self._waited_secs = dict.fromkeys(OUTCOMES, 0.0)
         self._succeeded = self._failed = 0
+        # Most outcomes: counted as `passed` is.
+        self._succeeded_tally = itertools.count()
+        self._succeeded_untried: Callable[[], int] = self._succeeded_tally.__next__
         self._trial = _NO_TRIAL
 
     @property
@@ -80,6 +83,9 @@ class RequestCounts:
             succeeded: whether it succeeded.
             trial: the id of the trial in which it passed; empty: none.
         """
+        if succeeded and not trial:
+            self._succeeded_untried()
+            return False
         with self._lock:
             if succeeded:
                 self._succeeded += 1
@@ -109,6 +115,7 @@ class RequestCounts:
         with self._lock:
             # Reading the tally also increases it.
             passed = next(self._tally) - self._reads
+            untried = next(self._succeeded_tally) - self._reads
             self._reads += 1
-            outcomes = {"succeeded": self._succeeded, "failed": self._failed}
+            outcomes = {"succeeded": self._succeeded + untried, "failed": self._failed}
             return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended, **outcomes}

@@ -50,6 +50,10 @@ class PendingUpdates:
         for event in events:
             if isinstance(event, SignalDropped) and event.expired and event.signal.kind == "alert":
                 self._clear_alert_scope(event.signal.source, event.scope)
+        # The updates and this object refer to each other. Left alone, they would stay until a full garbage
+        # collection.
+        while self._updates:
+            self._updates.popitem()
         return tuple(events)
 
     def _refuse_pause(self, scope: str) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .tree import TreeNode
 
 
+_NO_RESUMES = {cause.value: 0 for cause in LiftCause}
+
+
 class GateState(NamedTuple):
     """The state of a gate. It is replaced as a whole, so no reader sees a partial change.
 
@@ -122,7 +125,7 @@ class ScopeGate:
         self.interventions = 0
         self.pauses = {"auto": 0, "manual": 0, "trial_failed": 0}
         self.advised_pauses = 0
-        self.resumes = {cause.value: 0 for cause in LiftCause}
+        self.resumes = dict(_NO_RESUMES)
 
     def set_state(self, state: GateState) -> None:
         """Replace the state, and drop the cached response."""

@@ -34,6 +34,8 @@ and its scope, limits, advised restrictions."""
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
+_RELEASED_AT_ONCE = 32
+
 _NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, (), ())
 
 
@@ -79,7 +81,8 @@ class TreeUpdate:
         forgotten: gates whose scope is forgotten.
         gate_changes: the new gates of nodes; None: the node loses its gate.
         inherited: what scopes inherit from each affected gate after the change.
-        states: the new states, each with whether the gate is closed.
+        states: each gate with its new state, whether it is closed, whether it blocks, and its old state.
+        limited: gates that have or had limits.
         new_policies: the new policies by gate.
     """
 
@@ -93,8 +96,19 @@ class TreeUpdate:
     forgotten: list[ScopeGate] = field(default_factory=list)
     gate_changes: dict[TreeNode, ScopeGate | None] = field(default_factory=dict)
     inherited: dict[ScopeGate, Inherited] = field(default_factory=dict)
-    states: list[tuple[ScopeGate, GateState, bool]] = field(default_factory=list)
+    states: list[tuple[ScopeGate, GateState, bool, bool, GateState]] = field(default_factory=list)
+    limited: list[ScopeGate] = field(default_factory=list)
     new_policies: dict[ScopeGate, Policy] = field(default_factory=dict)
+
+    def release(self) -> Iterator[None]:
+        """Release what the change was made with, a little in each step: all at once would take long."""
+        while self.states:
+            del self.states[-_RELEASED_AT_ONCE:]
+            yield
+        for some in (self.inherited, self.new_policies, self.gate_changes, self.added):
+            while some:
+                some.popitem()
+                yield
 
     @property
     def structure_changed(self) -> bool:
@@ -209,11 +223,15 @@ class GateTree:
                 yield
         for node in touched:
             yield from self._derive(update, node)
+            yield
         # A version is never reused: the version of a forgotten scope may be newer than that of its home.
-        homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
-        for home in homes:
+        homes: set[ScopeGate] = set()
+        for gate in update.forgotten:
+            home = update.gate_above(self._nodes[gate.scope])
             if home is not None:
+                homes.add(home)
                 update.inherited.setdefault(home, update.inherited_from(home))
+            yield
         for number, gate in enumerate(update.inherited):
             self._compute_state(update, gate, renew=gate in homes)
             if number % _AT_ONCE == 0:
@@ -327,7 +345,9 @@ class GateTree:
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
             limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
         )  # fmt: skip
-        update.states.append((gate, state, closed))
+        if limits or old.limits:
+            update.limited.append(gate)
+        update.states.append((gate, state, closed, closed or bool(effective_limits), old))
 
     def _node(self, path: str) -> TreeNode:
         node = self._nodes.get(path)
@@ -349,16 +369,14 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
-        limited: list[ScopeGate] = []
-        for gate, state, closed in update.states:
-            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates.
-            if state.limits or gate.state.limits:
-                limited.append(gate)
+        for gate, state, closed, blocks, _ in update.states:
+            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
+            # old states, because to release them takes as long as to replace them.
             gate.state = state
             gate.closed = closed
-            gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
+            gate.blocks = blocks
             gate.answer = gate.answer_rest = None
-        self._apply_limits(limited, update.forgotten)
+        self._apply_limits(update.limited, update.forgotten)
         if update.structure_changed:
             self.waiting_room.reassigning = True
 
@@ -381,9 +399,11 @@ class GateTree:
                 homes[home] = None
                 yield from room.supervised(room.move_out(gate, home))
                 self._prune(gate.node)
+                yield
             for gate in update.added.values():
                 homes[gate] = None
                 yield from room.supervised(room.move_in(gate))
+                yield
         finally:
             room.reassigning = False
         for gate in homes:

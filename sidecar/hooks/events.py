@@ -49,24 +49,30 @@ class HookEvent:
         Args:
             link: URL of the page of its scope; empty: none.
         """
-        entry = self.entry
         fields: dict[str, object] = {
             "event": self.name,
             "id": self.id,
-            "at": rfc3339(entry.at),
-            "scope": entry.scope,
-            "scope_name": entry.scope or "(root)",
-            "from": entry.old,
-            "to": entry.new,
-            "source": entry.source,
-            "alertname": entry.alertname or None,
-            "reason": entry.reason,
-            "cause": entry.cause or None,
-            "until": None if entry.until is None else rfc3339(entry.until),
-            "actor": entry.actor or None,
+            "scope_name": self.entry.scope or "(root)",
+            **entry_members(self.entry),
             "link": link or None,
         }
         return {**fields, "test": True} if self.test else fields
+
+
+def entry_members(entry: HistoryEntry) -> dict[str, object]:
+    """What a history entry says, for JSON, without its id and kind."""
+    return {
+        "at": rfc3339(entry.at),
+        "scope": entry.scope,
+        "from": entry.old,
+        "to": entry.new,
+        "source": entry.source,
+        "alertname": entry.alertname or None,
+        "reason": entry.reason,
+        "cause": entry.cause or None,
+        "until": None if entry.until is None else rfc3339(entry.until),
+        "actor": entry.actor or None,
+    }
 
 
 def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:

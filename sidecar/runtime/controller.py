@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sidecar.clock import Clock
 from sidecar.core.commands import (
@@ -47,7 +48,7 @@ from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
-from sidecar.time_slice import TimeSlice, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 
 from .clock_steps import ClockSteps
 from .event_log import EventLog
@@ -64,8 +65,10 @@ _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
 
 _SLICE_SECS = 0.0015
-"""Seconds that a batch may hold the loop before other work runs."""
+"""Seconds that a batch may hold the loop at most before other work runs."""
 
+_MIN_SLICE_SECS = 0.00005
+"""Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
 
 _AGAIN_SECS = 1.0
 """Seconds after which failed work is tried again."""
@@ -152,6 +155,7 @@ class Controller:
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
+        self._pending_input = PendingInput(self.loop)
         self._pending: list[PendingCommand] = []
         self._ended_ramps: dict[ScopeGate, None] = {}
         self._wake = asyncio.Event()
@@ -387,8 +391,8 @@ class Controller:
     async def _commit(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
     ) -> None:
-        events = tuple(event for _, outcome in decided for event in outcome.events)
-        forgotten = any(record is None for record in transaction.records.values())
+        events = tuple(chain.from_iterable(outcome.events for _, outcome in decided))
+        forgotten = transaction.forgets
         beat = self._heartbeat_due or not self.counters.store_up
         heard = transaction.seen_watchdog
         newly_seen = heard != self.core_state.seen_watchdog
@@ -436,7 +440,9 @@ class Controller:
         """Apply a durable transaction. Raises `GatesBehind`."""
         policies = delta.policies
         policies_changed = policies is not self.core_state.policies
-        self.core_state.apply(delta)
+        time_slice = self._time_slice()
+        # Only the writer decides, and it waits here.
+        await run_in_slices(self.core_state.apply_in_steps(delta), time_slice)
         await self._change_gates(
             TreeUpdate(
                 self._shown_records(delta.records),
@@ -444,12 +450,14 @@ class Controller:
                 policies if policies_changed else None,
             ),
             outcomes,
+            time_slice,
         )
 
-    async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
+    async def _change_gates(
+        self, update: TreeUpdate, outcomes: list[CommandOutcome], time_slice: TimeSlice
+    ) -> None:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         update = await self._gate_updater.apply(update, self._full_update, time_slice)
         await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
@@ -461,10 +469,15 @@ class Controller:
             self._event_log.log(outcomes)
         except Exception:  # noqa: BLE001 - recorded; the history has the events
             self.counters.task_failures.record("event_log")
+        await run_in_slices(update.release(), time_slice)
 
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
         return records
+
+    def _time_slice(self) -> TimeSlice:
+        """The time slice of a batch, which the steps of the batch share."""
+        return TimeSlice(_MIN_SLICE_SECS, _SLICE_SECS, self._pending_input)
 
     def _full_update(self) -> TreeUpdate:
         """The update that derives all gates from all records."""
@@ -492,7 +505,7 @@ class Controller:
     async def _publish_ended_ramps(self) -> None:
         """Publish that ramps have ended, with a new version of each snapshot."""
         gates, self._ended_ramps = self._ended_ramps, {}
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in gates:
             if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
@@ -546,7 +559,7 @@ class Controller:
     async def _sweep(self) -> None:
         """Forget the scopes that have been idle for long enough."""
         idle = []
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in list(self.tree.gates.values()):
             if self._is_idle(gate, self.clock.monotonic()):
                 idle.append(gate.scope)

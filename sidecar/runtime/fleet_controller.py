@@ -446,7 +446,9 @@ class FleetController(Controller):
             records = {
                 scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
             }
-            await self._change_gates(TreeUpdate(self._shown_records(records), self.clock.monotonic()), [])
+            await self._change_gates(
+                TreeUpdate(self._shown_records(records), self.clock.monotonic()), [], self._time_slice()
+            )
 
     def _commit_overdue(self) -> None:
         """Commit the changes by time that no sidecar has committed yet."""

@@ -52,7 +52,7 @@ def environment(sidecar: Sidecar, scope: str) -> dict[str, str]:
 
 
 PRELUDE = """
-import os, sys, threading, time, requests
+import os, select, sys, threading, time, requests
 from sidecar.client import Agent, Gate, InferencePaused
 URL, SCOPE = os.environ["WELLBEING_URL"], os.environ["WELLBEING_SCOPE"]
 def pause(): requests.post(f"{URL}/v1/pause/{SCOPE}", json={"reason": "x"}).raise_for_status()
@@ -89,14 +89,14 @@ def in_child(work):
             os._exit(status)
     return pid
 def ended_well(pid):
-    deadline = time.monotonic() + 30
-    while (found := os.waitpid(pid, os.WNOHANG))[0] == 0:
-        if time.monotonic() > deadline:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-            raise AssertionError("the child hangs")
-        time.sleep(0.01)
-    assert os.waitstatus_to_exitcode(found[1]) == 0, found
+    child = os.pidfd_open(pid)
+    ended, _, _ = select.select([child], [], [], 30)
+    os.close(child)
+    if not ended:
+        os.kill(pid, 9)
+    status = os.waitpid(pid, 0)[1]
+    assert ended, "the child hangs"
+    assert os.waitstatus_to_exitcode(status) == 0, status
 """
 
 

@@ -18,6 +18,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
+from sidecar.time_slice import release_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
 from sidecar.web.local_actor import PREFIX as LOCAL
@@ -139,7 +140,13 @@ class CommandRoutes:
         service = self._service
         notification = self._parse_notification(body)
         now = service.clock.now()
-        interpretation = service.alerting.interpreter.interpret(notification, now, sender_scope=sender.scope)
+        interpreter = service.alerting.interpreter
+        interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
+        if len(notification.alerts) > _MAX_INLINE_ALERTS:
+            # The rest is not needed any more. It is released here, because the event loop would wait for it.
+            alerts: list[object] = list(notification.alerts)
+            notification = interpreter.only_watchdog(notification)
+            release_in_pieces(alerts)
 
         async def take() -> HttpResponse:
             try:

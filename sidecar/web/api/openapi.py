@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar import __version__
-from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import AdviceCause
-from sidecar.gates.counters import WAIT_BOUNDS
 from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
@@ -18,6 +15,7 @@ from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
 from .openapi_pages import page_items
+from .openapi_schemas import schemas
 from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
@@ -32,8 +30,6 @@ _SCOPE = {
     "description": "Up to 8 segments joined by `/`. Without it the request is about the root.",
     "schema": _SCOPE_SCHEMA,
 }
-WAITS = ("waited", "timed_out", "abandoned")
-"""The wait outcomes that clients report."""
 
 _PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
 _PRIORITY_TEXT = "If the rate is limited, a higher priority goes first."
@@ -59,7 +55,7 @@ def openapi() -> Json:
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas(),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "password": {"type": "http", "scheme": "basic"},
@@ -414,239 +410,3 @@ def _paused(description: str, *, head: bool) -> Json:
         return {"description": description, "headers": headers}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": description, "headers": headers, "content": content}
-
-
-# -- schemas ------------------------------------------------------------------------------------------
-
-
-def _schemas() -> Json:
-    text, time = {"type": "string"}, {"type": "string", "format": "date-time"}
-    state = {"enum": _STATES}
-    count = {"type": "integer", "minimum": 0}
-    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
-    advice = {"reason": text, "since": time, "until": _or_null(time), "admit_per_sec": {"type": "number"}}
-    always_advised = ["reason", "since", "until"]
-    snapshot = {
-        "scope": text,
-        "gate": {"enum": ["open", "restricted", "closed"]},
-        "state": state,
-        "effective_state": state,
-        "reason": _or_null(text),
-        "since": _or_null(time),
-        "until": _or_null(time),
-        "held_by": _or_null(text),
-        "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
-        "advice": _or_null(_object(advice, always_advised)),
-        "version": count,
-    }
-    counts = dict.fromkeys(
-        ("requests", "blocked", "waited", "timed_out", "abandoned", "succeeded", "failed"), count
-    )
-    signal = {
-        "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
-        "expires_at": _or_null(time), "ended_at": _or_null(time),
-    }  # fmt: skip
-    hold = {
-        "kind": {"enum": ["auto", "manual"]},
-        "reason": text,
-        "since": time,
-        "until": _or_null(time),
-        "by": text,
-        "alertname": _or_null(text),
-        "waits_for_operator": {"type": "boolean"},
-    }
-    entry = {
-        "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
-        "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
-        "actor": _or_null(text),
-    }  # fmt: skip
-    suppressed = {
-        "since": time, "ended_at": _or_null(time), "cause": _or_null(text), "advised": {"type": "boolean"},
-        "text": text,
-    }  # fmt: skip
-    watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
-    fleet = _object(
-        {
-            "sidecar": text,
-            "leader": _or_null(text),
-            "term": {"type": "integer"},
-            "store_up": {"type": "boolean"},
-            "applied_commit": {"type": "integer"},
-            "known_commit": {"type": "integer"},
-            "lag_secs": {"type": "number"},
-            "from_last_known": {"type": "boolean"},
-            "owed_records": {"type": "integer"},
-        }
-    )
-    status = {
-        **snapshot,
-        "signals": _list(_object(signal)),
-        "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
-        "advice": _or_null(
-            _object(
-                {
-                    **advice,
-                    "advised_by": text,
-                    "why": {"enum": [one.value for one in AdviceCause]},
-                    "by": text,
-                    "alertname": _or_null(text),
-                },
-                [*always_advised, "advised_by", "why", "by", "alertname"],
-            )
-        ),
-        "holds": _list(_object(hold)),
-        "suppressed": _or_null(_object(suppressed)),
-        "counters": {"type": "object", "additionalProperties": {"type": "number"}},
-    }
-    top_level = {
-        "blind": {"type": "boolean"},
-        "watchdog": _or_null(watchdog),
-        "fleet": _or_null(fleet),
-        "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
-        "unwell_total": count,
-        "closed_total": count,
-    }
-    below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
-    alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
-    name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
-    explained = _explained(text, time, count, state)
-    return {
-        "Problem": {
-            **_object({"type": text, "title": text, "status": {"type": "integer"}, "detail": text}),
-            "additionalProperties": True,
-        },
-        "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
-        "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
-        "Admitted": _object(
-            {
-                "admitted": count,
-                "share_per_sec": {"type": "number", "minimum": 0},
-                "trial": _or_null(text),
-            }
-        ),
-        "Accepted": _object({"accepted": {"type": "boolean"}}),
-        "AlertCounts": _object({"alerts": _object(alerts)}),
-        "Explanation": _object({"dry_run": {"const": True}, "alerts": _list(explained)}),
-        "ClaimState": _object(
-            {
-                "state": state,
-                "reason": _or_null(text),
-                "source": _or_null(name),
-                "ttl_secs": _or_null({**seconds, "exclusiveMinimum": 0}),
-            },
-            required=["state"],
-        ),
-        "Pause": _object(
-            {"reason": {"type": "string", "pattern": "\\S"}, "max_pause_secs": _or_null(seconds)},
-            required=["reason"],
-        ),
-        "Resume": _object({"reason": _or_null(text)}, required=[]),
-        "Report": _object(
-            {
-                "client": name,
-                "sequence": count,
-                "interval_secs": _or_null({**seconds, "exclusiveMinimum": 0, "maximum": 3600}),
-                **counts,
-                "acknowledged": _or_null(_object(counts, required=[])),
-                "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
-                "trial": _or_null(
-                    _object({"id": _or_null(text), "succeeded": count, "failed": count}, required=[])
-                ),
-            },
-            required=["client", "sequence"],
-        ),
-        "Notification": _notification(text, time),
-    }
-
-
-def _waits(count: Json) -> Json:
-    length = len(WAIT_BOUNDS) + 1
-    counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
-    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
-    return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
-
-
-def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
-    """The dry run's explanation of one alert."""
-    maybe = _or_null(text)
-    failed = _object({"matcher": text, "label": text, "value": maybe})
-    rule = {"rule": text, "at": maybe, "matched": {"type": "boolean"}, "failed": _list(failed)}
-    source = {
-        "labels": _list(_object({"label": text, "value": maybe})),
-        "missing": maybe,
-        "cleaned": _list(_object({"value": text, "segment": text})),
-        "problem": maybe,
-    }
-    policy = {
-        "name": text, "match": maybe, "at": maybe, "acts_from": _or_null(state),
-        "pauses": {"type": "boolean"}, "settings": {"type": "object"},
-    }  # fmt: skip
-    affects = {
-        "scopes": count, "waiters": count, "requests_last_minute": _or_null(count), "names": _list(text),
-    }  # fmt: skip
-    return _object(
-        {
-            "fingerprint": text,
-            "alertname": maybe,
-            "status": {"enum": ["firing", "resolved"]},
-            "rules": _list(_object({**rule, "label": text, "value": maybe}, required=list(rule))),
-            "state": _or_null(state),
-            "reason": maybe,
-            "scope": maybe,
-            "scope_from": _or_null(_object(source)),
-            "policy": _or_null(_object(policy)),
-            "affects": _or_null(_object(affects)),
-            "outcome": text,
-            "effect": {
-                "enum": [
-                    "pauses",
-                    "advises",
-                    "resumes",
-                    "ends_advice",
-                    "restricts",
-                    "ends_restriction",
-                    "nothing",
-                ]
-            },
-            "why": text,
-            "text": text,
-            "until": _or_null(time),
-        }
-    )
-
-
-def _notification(text: Json, time: Json) -> Json:
-    labels = {"type": "object", "additionalProperties": {"type": "string"}}
-    common = {
-        "labels": labels,
-        "annotations": _or_null(labels),
-        "startsAt": time,
-        "fingerprint": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
-    }
-    required = ["status", "labels", "startsAt", "fingerprint"]
-    firing = _object({**common, "status": {"const": "firing"}}, required=required)
-    ended = {**common, "status": {"const": "resolved"}, "endsAt": time}
-    resolved = _object(ended, required=[*required, "endsAt"])
-    alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
-    members = {
-        "version": {"enum": ["4", "1"]},
-        "receiver": text,
-        "groupKey": text,
-        "truncatedAlerts": {"type": "integer", "minimum": 0},
-        "alerts": _list(alert),
-    }
-    return {**_object(members, required=["version", "alerts"]), "additionalProperties": True}
-
-
-def _object(properties: Json, required: list[str] | None = None) -> Json:
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: Json) -> Json:
-    return {"anyOf": [schema, {"type": "null"}]}

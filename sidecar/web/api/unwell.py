@@ -22,8 +22,9 @@ from sidecar.gates.tree import GateTree
 MAX_UNWELL = 100
 """The most scopes that a status lists. Its total counts all of them."""
 
-_SLICE_SECS = 0.002
+_SLICE_SECS = 0.001
 _CHUNK_SIZE = 64
+_SORTED_AT_ONCE = 1_000
 _CANDIDATES = 200
 _MIN_SIMILARITY = 0.75
 
@@ -91,7 +92,16 @@ def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
 def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[ScopeGate]:
     """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
     found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
-    return sorted(found, key=lambda gate: gate.scope)
+    # Sorted at once, twenty thousand names would keep the interpreter for several milliseconds.
+    parts = [
+        sorted(found[start : start + _SORTED_AT_ONCE], key=_scope_of)
+        for start in range(0, len(found), _SORTED_AT_ONCE)
+    ]
+    return list(heapq.merge(*parts, key=_scope_of))
+
+
+def _scope_of(gate: ScopeGate) -> str:
+    return gate.scope
 
 
 def is_unwell(gate: ScopeGate) -> bool:
