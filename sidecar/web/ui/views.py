@@ -251,6 +251,9 @@ class PageViews:
         behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
         if behind:
             warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
+        left = [one.name for one in service.engines.left_paused]
+        if left:
+            warnings.append(f"Engines that left the config and are still paused: {', '.join(left)}.")
         if not service.reload_ok:
             warnings.append("The last reload failed: the previous config is in use.")
         return warnings
