@@ -53,7 +53,7 @@ lint: $(VENV)/.dev ## run ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: $(VENV)/.dev $(VENV)/.debian ## play the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
+demo: $(VENV)/.dev $(VENV)/.debian ## run the whole loop with a simulated engine, in ten scenes; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
 
 fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redis: pauses, a killed leader, a killed and a wiped Redis
