@@ -1,7 +1,8 @@
 """Measures a fleet on one real Redis: how soon a pause at one sidecar has closed the gates of a thousand.
 
 The followers are the product's own controllers and Redis stores, over real sockets, many in each of a few
-processes. ``python -m bench.fleet`` prints each figure beside its bar; ``--short`` takes few of everything.
+processes. ``python -m bench.fleet`` prints each figure beside its bar; ``--short`` takes few of everything,
+``--only pauses,commands,start,outage,gate`` some of the parts.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import uvloop
 
 from sidecar.clock import SharedClock
 from sidecar.core.commands import ClaimState, Pause, Resume
@@ -30,24 +35,33 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from harness.redis_server import RedisServer  # noqa: E402 - found by the line above
+from harness.sidecar import Sidecar  # noqa: E402
+
+from .load import wrk  # noqa: E402
 
 _PROCESSES = 4
 _PAUSES = 20
 _SETTLE_SECS = 1.0
 _AT_ONCE = 500
+_STARTED_AT_ONCE = 20
+_DOWN_SECS = 30.0
 
 
 async def start_sidecars(url: str, count: int) -> list[FleetController]:
     """So many sidecars without a web server, on the Redis at ``url``."""
-    controllers = []
-    for _ in range(count):
-        clock = SharedClock()
-        store = RedisStore(RedisSettings(url, timeout_secs=10.0))
-        store.on_time = clock.follow
-        controller = FleetController(PolicyTable(), store, clock=clock)
-        await controller.start()
-        controllers.append(controller)
+    controllers: list[FleetController] = []
+    while len(controllers) < count:
+        some = [_new_sidecar(url) for _ in range(min(_STARTED_AT_ONCE, count - len(controllers)))]
+        await asyncio.gather(*(one.start() for one in some))
+        controllers += some
     return controllers
+
+
+def _new_sidecar(url: str) -> FleetController:
+    clock = SharedClock()
+    store = RedisStore(RedisSettings(url, timeout_secs=10.0))
+    store.on_time = clock.follow
+    return FleetController(PolicyTable(), store, clock=clock)
 
 
 async def follow(url: str, count: int) -> None:
@@ -147,7 +161,8 @@ async def measure_start(url: str, scopes: int) -> float:
     names = [f"many/{number}" for number in range(scopes)]
     for first in range(0, scopes, _AT_ONCE):
         claims = [
-            ClaimState(name, "agent:bench", WellbeingState.CAUTIOUS) for name in names[first : first + 500]
+            ClaimState(name, "agent:bench", WellbeingState.CAUTIOUS)
+            for name in names[first : first + _AT_ONCE]
         ]
         await asyncio.gather(*(one.submit(claim) for claim in claims))
     await one.stop()
@@ -156,6 +171,81 @@ async def measure_start(url: str, scopes: int) -> float:
     secs = time.perf_counter() - began
     await one.stop()
     return secs
+
+
+async def measure_outage(redis: RedisServer, sidecars: int, secs: float, how: str) -> tuple[float, int]:
+    """Redis is away: seconds from its return until all sidecars have caught up, and wrong gates meanwhile.
+
+    Args:
+        redis: the server.
+        sidecars: how many there are.
+        secs: for how long it is away.
+        how: ``suspend`` (SIGSTOP), ``kill``, or ``wipe`` (killed, its data deleted).
+    """
+    controllers = await start_sidecars(redis.url, sidecars)
+    await controllers[0].submit(Pause("stays", "measured", "bench", 0.0))
+    await controllers[0].submit(Pause("ends", "measured", "bench", secs / 2))
+    await _until(lambda: all(_closed(one, "stays") and _closed(one, "ends") for one in controllers))
+    loop = asyncio.get_running_loop()
+    if how == "suspend":
+        redis.suspend()
+    else:
+        redis.kill()
+    if how == "wipe":
+        redis.wipe()
+    await asyncio.sleep(secs)
+    wrong = sum(not _closed(one, "stays") or _closed(one, "ends") for one in controllers)
+    began = time.perf_counter()
+    if how == "suspend":
+        redis.resume()
+    else:
+        await loop.run_in_executor(None, redis.restart)
+    began = time.perf_counter()
+    await _until(lambda: all(one.counters.store_up for one in controllers))
+    await _until(lambda: "stays" in redis.cli("hkeys", "{wellbeing}:scopes"))
+    await controllers[-1].submit(Resume("stays", "bench"))
+    await _until(lambda: not any(_closed(one, "stays") for one in controllers))
+    found = time.perf_counter() - began
+    for one in controllers:
+        await one.stop()
+    return found, wrong
+
+
+def _closed(controller: FleetController, scope: str) -> bool:
+    gate = controller.tree.gates.get(scope)
+    return gate is not None and gate.closed
+
+
+async def _until(condition: Callable[[], bool], secs: float = 60.0) -> None:
+    deadline = time.monotonic() + secs
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError("it did not happen within a minute")
+        await asyncio.sleep(0.02)
+
+
+def measure_gate(url: str, rounds: int) -> float:
+    """Requests a second at an open gate on Redis, as a part of those on SQLite; measured in turn."""
+    with Sidecar({}, store="sqlite:bench.db") as file, Sidecar({}, store=url) as fleet:
+        addresses = [(host, int(port)) for one in (file, fleet) for host, _, port in [_address(one)]]
+        workers = [_worker(one) for one in (file, fleet)]
+        found: list[list[float]] = [[], []]
+        for turn in range(2 * rounds):
+            which = turn % 2 if turn // 2 % 2 else 1 - turn % 2
+            load = wrk(addresses[which], "/v1/gate", 8, 1, worker=workers[which])
+            found[which].append(load.per_sec)
+    return statistics.median(found[1]) / statistics.median(found[0])
+
+
+def _address(sidecar: Sidecar) -> tuple[str, str, str]:
+    return sidecar.url.removeprefix("http://").rpartition(":")
+
+
+def _worker(sidecar: Sidecar) -> int:
+    """The process that serves: the child of gunicorn's arbiter."""
+    pid = sidecar._popen.pid  # noqa: SLF001 - of the harness
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return int(children[0]) if children else pid
 
 
 def _send(process: subprocess.Popen[str], line: str) -> None:
@@ -170,29 +260,31 @@ def _read(process: subprocess.Popen[str]) -> str:
 
 
 def _show(what: str, value: float, unit: str, bar: float) -> None:
-    print(f"{what:<64} {value:8.2f} {unit:<3} bar {bar:g} {unit}  {'met' if value <= bar else 'NOT MET'}")
+    met = "met" if value <= bar else "NOT MET"
+    print(f"{what:<64} {value:8.2f} {unit:<3} bar {bar:g} {unit}  {met}", flush=True)
 
 
-def main() -> None:
-    """Run the benchmark with the options of the command line."""
-    parser = argparse.ArgumentParser(prog="bench.fleet", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
-    parser.add_argument("--follow", nargs=2, metavar=("URL", "COUNT"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.follow:
-        asyncio.run(follow(options.follow[0], int(options.follow[1])))
-        return
-    followers, pauses, sidecars, scopes, many = (
-        (40, 5, 10, 50, 500) if options.short else (1_000, _PAUSES, 100, 1_000, 10_000)
-    )
-    random.seed(1)
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    followers: int = 1_000
+    pauses: int = _PAUSES
+    sidecars: int = 100
+    claims: int = 1_000
+    scopes: int = 10_000
+    down_secs: float = _DOWN_SECS
+    rounds: int = 8
+
+
+_SHORT = _Sizes(40, 5, 10, 50, 500, 4.0, 2)
+
+
+def _pauses(redis: RedisServer, sizes: _Sizes) -> None:
+    each = sizes.followers // _PROCESSES
     with ExitStack() as stack:
-        url = stack.enter_context(RedisServer({"maxclients": "4000"})).url
-        each = followers // _PROCESSES
         processes = [
             stack.enter_context(
                 subprocess.Popen(  # noqa: S603 - this program
-                    [sys.executable, "-m", "bench.fleet", "--follow", url, str(each)],
+                    [sys.executable, "-m", "bench.fleet", "--follow", redis.url, str(each)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -201,25 +293,65 @@ def main() -> None:
             )
             for _ in range(_PROCESSES)
         ]
+        began = time.perf_counter()
         for process in processes:
             _read(process)
-        found = sorted(asyncio.run(measure_pauses(url, processes, pauses)))
+        print(f"{sizes.followers} followers started in {time.perf_counter() - began:.1f} s", file=sys.stderr)
+        found = sorted(uvloop.run(measure_pauses(redis.url, processes, sizes.pauses)))
         for process in processes:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             process.stdin.close()
             process.wait(60)
-        _show(f"pause -> the last of {followers} closed, p50", statistics.median(found), "ms", 30)
-        _show(f"pause -> the last of {followers} closed, p99", found[-1], "ms", 60)
-        figures = asyncio.run(measure_commands(url, sidecars, scopes))
-        _show(
-            f"{scopes} claims at once from {sidecars} sidecars",
-            figures["claims_secs"],
-            "s",
-            0.5,
-        )
-        _show(f"{sidecars} sidecars command one scope at once", figures["one_scope_secs"], "s", 1.0)
-        _show("claims of those that are missing afterwards", figures["lost"], "", 0)
-        _show(f"start of a sidecar on {many} scopes", asyncio.run(measure_start(url, many)), "s", 2.0)
+    _show(f"pause -> the last of {sizes.followers} closed, p50", statistics.median(found), "ms", 30)
+    _show(f"pause -> the last of {sizes.followers} closed, p99", found[-1], "ms", 60)
+
+
+def _commands(redis: RedisServer, sizes: _Sizes) -> None:
+    figures = uvloop.run(measure_commands(redis.url, sizes.sidecars, sizes.claims))
+    what = f"{sizes.claims} claims at once from {sizes.sidecars} sidecars"
+    _show(what, figures["claims_secs"], "s", 0.5)
+    _show(f"{sizes.sidecars} sidecars command one scope at once", figures["one_scope_secs"], "s", 1.0)
+    _show("claims of those that are missing afterwards", figures["lost"], "", 0)
+
+
+def _start(redis: RedisServer, sizes: _Sizes) -> None:
+    secs = uvloop.run(measure_start(redis.url, sizes.scopes))
+    _show(f"start of a sidecar on {sizes.scopes} scopes", secs, "s", 2.0)
+
+
+def _outage(redis: RedisServer, sizes: _Sizes) -> None:
+    for how, what in (("suspend", "SIGSTOP"), ("kill", "SIGKILL"), ("wipe", "wiped")):
+        secs, wrong = uvloop.run(measure_outage(redis, 5, sizes.down_secs, how))
+        _show(f"Redis back after {sizes.down_secs:g} s ({what}) -> all caught up", secs, "s", 5.0)
+        _show("  gates that were wrong meanwhile", wrong, "", 0)
+        redis.cli("flushall")
+
+
+def _gate(redis: RedisServer, sizes: _Sizes) -> None:
+    ratio = measure_gate(redis.url, sizes.rounds)
+    print(f"{'a gate request on Redis, compared with SQLite':<64} {ratio:8.3f}     bar 1.0 +- 0.05")
+
+
+_PARTS = {"pauses": _pauses, "commands": _commands, "start": _start, "outage": _outage, "gate": _gate}
+
+
+def main() -> None:
+    """Run the benchmark with the options of the command line."""
+    parser = argparse.ArgumentParser(prog="bench.fleet", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
+    parser.add_argument("--only", default=",".join(_PARTS), help="parts, as pauses,commands")
+    parser.add_argument("--follow", nargs=2, metavar=("URL", "COUNT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.follow:
+        uvloop.run(follow(options.follow[0], int(options.follow[1])))
+        return
+    parts = options.only.split(",")
+    if unknown := set(parts) - _PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
+    random.seed(1)
+    for name in parts:
+        with RedisServer({"maxclients": "4000"}) as redis:
+            _PARTS[name](redis, _SHORT if options.short else _Sizes())
 
 
 if __name__ == "__main__":

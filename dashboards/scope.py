@@ -107,6 +107,12 @@ SCOPE = Board(
             ((f"sum by (outcome) (rate(wellbeing_admitted_total{{{S}}}[$__rate_interval]))", "{{outcome}}"),),
             unit="reqps",
         ),
+        Panel(
+            "Starved priorities",
+            "How long requests of a priority have waited while only requests of higher priorities passed.",
+            ((f"max by (priority) (wellbeing_priority_starved_seconds{{{S}}})", "priority {{priority}}"),),
+            unit="s",
+        ),
         line("Waiting over time", "Requests that wait.", f"sum(wellbeing_waiters{{{S}}})", "waiting"),
         Panel(
             "Waits, all scopes",

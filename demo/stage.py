@@ -130,6 +130,11 @@ def put_fault(url: str, fault: str) -> None:
     requests.post(f"{url}/fault", data=fault, timeout=10).raise_for_status()
 
 
+def restart(url: str) -> None:
+    """Restart the engine at ``url``: it loses its requests, and keeps its fault."""
+    requests.post(f"{url}/restart", timeout=10).raise_for_status()
+
+
 def is_up(engines: Engines, url: str) -> bool:
     """Whether the engine at ``url`` answers."""
     engines.alive()

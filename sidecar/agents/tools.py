@@ -1,7 +1,7 @@
 """The tools of an agent, carried out by requests to its sidecar.
 
-Rules of this file: an agent claims, and asks. Nothing here pauses or resumes as an operator, so no tool can
-lift a hold of an operator. Every claim ends by itself.
+Rules of this file: an agent only makes claims and asks questions. Nothing here pauses or resumes as an
+operator does, so no tool can lift an operator's hold. Every claim ends by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AgentTools:
     """Carries out tool calls of agents.
 
     Args:
-        settings: the URL of the sidecar, the credentials, and the scope that the agents may speak about.
+        settings: the URL of the sidecar, the credentials, and the scope for which the agents may make claims.
         name: the source of the claims is ``agent:NAME``, or ``agent:NAME/AGENT`` if the agent gives one.
 
     Raises:
@@ -54,7 +54,7 @@ class AgentTools:
         self._name = name
 
     def call(self, tool: str, arguments: object, *, name: str | None = None) -> dict[str, Any]:
-        """Carry out one call; return what the model is told.
+        """Execute one call; return the result text for the model.
 
         Args:
             tool: the name of the tool.
@@ -62,7 +62,7 @@ class AgentTools:
             name: replaces the name of the source.
 
         Raises:
-            ToolFailed: an argument is not valid, or the sidecar did not do it.
+            ToolFailed: an argument is not valid, or the sidecar refused or did not answer.
         """
         given = check_call(tool, arguments)
         settings = self._settings_for(tool, given)

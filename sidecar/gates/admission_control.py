@@ -12,9 +12,11 @@ from itertools import count, islice
 from sidecar.core.values import Restriction, Trial
 from sidecar.supervision import Failures
 
-from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, TokenBucket, admit
+from .admission import Demand, Limiter, QueuedWaiter, admit
 from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
+from .priorities import DEFAULT_PRIORITY
+from .tokens import TokenBucket
 
 _STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
@@ -70,6 +72,9 @@ class AdmissionControl:
 
     Attributes:
         suspended: no one is admitted, because parked requests are moving between gates.
+        shared: whether the limits are shared with other sidecars: their tokens are leased.
+        limits: all limits that are in force, by their limiter.
+        on_demand: called when something begins to wait at a limit, or an outcome of a trial was reported.
         on_change: called with a gate whose ramp has ended, so that its snapshot differs.
         on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
     """
@@ -89,6 +94,9 @@ class AdmissionControl:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self.suspended = False
+        self.shared = False
+        self.limits: dict[Limiter, ActiveLimit] = {}
+        self.on_demand: Callable[[], None] = lambda: None
         self.on_change: Callable[[ScopeGate], None] = lambda _: None
         self.on_trial_end: Callable[[ScopeGate, Trial, str], None] = lambda *_: None
 
@@ -102,17 +110,17 @@ class AdmissionControl:
             limit, active = own.get(kind), gate.limiters.get(kind)
             if active is not None and not _continues(active.limit, limit):
                 del gate.limiters[kind]
-                self._dismiss(active.limiter)
+                self._end(active)
                 active = None
             if limit is None:
                 continue
             rate = limit.rate if isinstance(limit, Restriction) else 0.0
             if active is None:
-                gate.limiters[kind] = ActiveLimit(limit, rate, now)
+                gate.limiters[kind] = self._begin(gate, limit, rate)
             else:
                 active.limit = limit
                 if isinstance(active.limiter.tokens, TokenBucket):
-                    active.limiter.tokens.set_rate(rate, now)
+                    active.limiter.tokens.set_limit(rate, now)
 
     def link(self, gate: ScopeGate, limits: Limits) -> None:
         """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
@@ -132,7 +140,7 @@ class AdmissionControl:
     def begin_ramp(self, gate: ScopeGate) -> None:
         """``gate`` is open: its parked requests pass at its policy's rate."""
         if gate not in self._ramps:
-            ramp = ActiveLimit(None, gate.policy.resume_ramp_per_sec, self._loop.time())
+            ramp = self._begin(gate, None, gate.policy.resume_ramp_per_sec)
             if not gate.clients:
                 # No client has to hear of the opening.
                 ramp.used_at -= _RAMP_IDLE_SECS
@@ -146,16 +154,26 @@ class AdmissionControl:
         if ramp is not None:
             if gate.limiting is ramp.limiter:
                 gate.limiting = None
-            self._dismiss(ramp.limiter)
+            self._end(ramp)
 
     def ramp_rate(self, gate: ScopeGate) -> float | None:
         """Requests per second of the ramp of ``gate``; None: none is active."""
         ramp = self._ramps.get(gate)
-        return None if ramp is None else ramp.limiter.tokens.rate
+        return None if ramp is None else ramp.limiter.tokens.limit
 
     def _ramp_limiter(self, gate: ScopeGate) -> Limiter | None:
         ramp = self._ramps.get(gate)
         return None if ramp is None else ramp.limiter
+
+    def _begin(self, gate: ScopeGate, limit: Restriction | Trial | None, rate: float) -> ActiveLimit:
+        active = ActiveLimit(gate, limit, rate, self._loop.time(), shared=self.shared)
+        self.limits[active.limiter] = active
+        return active
+
+    def _end(self, active: ActiveLimit) -> None:
+        self._dismiss(active.limiter)
+        self.limits.pop(active.limiter, None)
+        self.on_demand()
 
     def _dismiss(self, limiter: Limiter) -> None:
         """``limiter`` is not used any more. Clients ask again."""
@@ -215,7 +233,7 @@ class AdmissionControl:
         demand.trial = trial_of(gate.limits)
         if (ramp := self._ramps.get(gate)) is not None:
             ramp.used_at = self._loop.time()
-        limiter.register(demand)
+        limiter.register(demand, self._loop.time())
         self._activate(limiter, at_once=True)
         return True
 
@@ -232,11 +250,38 @@ class AdmissionControl:
             if isinstance(one.limit, Trial):
                 active = one.gate.limiters[Trial]
                 active.succeeded += succeeded
+                self.on_demand()
                 if failed:
                     many = "a request" if failed == 1 else f"{failed} requests"
                     self.on_trial_end(one.gate, one.limit, f"{many} of the trial failed")
-                elif active.succeeded >= one.limit.requests:
-                    self.on_trial_end(one.gate, one.limit, "")
+                else:
+                    self.check_trial(active, active.succeeded)
+
+    def check_trial(self, active: ActiveLimit, succeeded: int) -> None:
+        """End a trial that is in force if as many requests as it admits have ``succeeded``."""
+        trial = active.limit
+        if isinstance(trial, Trial) and active.limiter in self.limits and succeeded >= trial.requests:
+            self.on_trial_end(active.gate, trial, "")
+
+    # -- tokens that are shared ---------------------------------------------------------------------
+
+    def waiting(self, most: int) -> dict[Limiter, list[int]]:
+        """How many requests need a token of each limiter, by priority; they wait at ``most`` limiters."""
+        found: dict[Limiter, list[int]] = {}
+        for limiter in islice(self._active, most):
+            if limiter.is_idle:
+                continue
+            here = list(limiter.own)
+            for demand in limiter.demands:
+                here = [before + more for before, more in zip(here, demand.waiting, strict=True)]
+            for one in limiter.line:
+                before = found.get(one)
+                found[one] = here if before is None else [x + y for x, y in zip(before, here, strict=True)]
+        return found
+
+    def use_tokens(self) -> None:
+        """Admit what the tokens allow that were just granted."""
+        self._schedule(self._loop.time())
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -251,6 +296,7 @@ class AdmissionControl:
     def _activate(self, limiter: Limiter, *, at_once: bool = False) -> None:
         self._active[limiter] = None
         now = self._loop.time()
+        self.on_demand()
         self._schedule(now if at_once else now + _STEP_SECS)
 
     def _schedule(self, due: float) -> None:
@@ -280,6 +326,7 @@ class AdmissionControl:
             del self._active[limiter]
             if not limiter.is_idle:
                 self._active[limiter] = None
+                limiter.note_waiting(now)
                 families.setdefault(limiter.root, []).append(limiter)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
@@ -317,8 +364,8 @@ class AdmissionControl:
         """Follow the policy, and end the ramp when it has done its work."""
         rate = gate.policy.resume_ramp_per_sec
         tokens = ramp.limiter.tokens
-        if rate and isinstance(tokens, TokenBucket) and rate != tokens.rate:
-            tokens.set_rate(rate, now)
+        if rate and isinstance(tokens, TokenBucket) and rate != tokens.limit:
+            tokens.set_limit(rate, now)
         if not rate:
             for waiter in list(islice(gate.waiters, _MAX_BATCH)):
                 self._admit_waiter(gate, waiter)

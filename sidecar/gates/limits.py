@@ -1,4 +1,4 @@
-"""The limits of gates: what restrictions and trials mean for the gates of a scope and inside it."""
+"""The limits of gates: how restrictions and trials apply to the gates of a scope and inside it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sidecar.core.values import Restriction, Trial
 
-from .admission import Limiter, TokenBucket, TokenCount
+from .admission import Limiter
+from .tokens import LeasedBucket, LeasedCount, TokenBucket, TokenCount
 
 if TYPE_CHECKING:
     from .gate import ScopeGate
 
 
 class GateLimit(NamedTuple):
-    """One limit under which a gate lies.
+    """One limit that applies to a gate.
 
     Attributes:
         gate: the gate of the scope that has the limit.
@@ -25,7 +26,7 @@ class GateLimit(NamedTuple):
 
 
 Limits = tuple[GateLimit, ...]
-"""All limits of a gate, the nearest first; of one scope, the trial first."""
+"""All limits of a gate, the nearest first; within one scope, the trial first."""
 
 
 def rate_of(limits: Limits) -> float | None:
@@ -45,20 +46,39 @@ def trial_of(limits: Limits) -> str:
 
 
 class ActiveLimit:
-    """A limiter of a gate, and the limit that it stands for.
+    """A limiter of a gate, and the limit that it enforces.
+
+    Args:
+        gate: the gate of the scope that has the limit.
+        limit: the restriction or trial; None: it is a resume ramp.
+        rate: requests per second.
+        now: monotonic time.
+        shared: whether the limit is shared with other sidecars.
 
     Attributes:
-        limit: the restriction or trial; None: it is a resume ramp.
+        gate: from the arguments.
+        name: identifies the limit in a fleet.
+        limit: from the arguments.
         limiter: admits the requests.
         used_at: monotonic time when a client last asked it.
-        succeeded: requests of a trial that succeeded.
+        succeeded: requests of a trial that succeeded, as far as reported to this sidecar.
     """
 
-    __slots__ = ("limit", "limiter", "succeeded", "used_at")
+    __slots__ = ("gate", "limit", "limiter", "name", "succeeded", "used_at")
 
-    def __init__(self, limit: Restriction | Trial | None, rate: float, now: float) -> None:
+    def __init__(
+        self, gate: ScopeGate, limit: Restriction | Trial | None, rate: float, now: float, *, shared: bool
+    ) -> None:
+        self.gate = gate
         self.limit = limit
-        tokens = TokenCount(limit.requests) if isinstance(limit, Trial) else TokenBucket(rate, now)
+        scope = gate.scope
+        tokens: TokenBucket | TokenCount
+        if isinstance(limit, Trial):
+            self.name = f"trial {limit.since:.6f} {scope}"
+            tokens = LeasedCount() if shared else TokenCount(limit.requests)
+        else:
+            self.name = f"{'ramp' if limit is None else 'restriction'} {scope}"
+            tokens = LeasedBucket(rate, now) if shared else TokenBucket(rate, now)
         self.limiter = Limiter(tokens)
         self.used_at = now
         self.succeeded = 0

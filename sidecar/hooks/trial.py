@@ -1,4 +1,4 @@
-"""A made-up event, for trying out a hook."""
+"""A sample event, to test a hook."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SCOPE = "test/hook"
 
 
 class LoggedSender:
-    """Sends requests, and keeps what was sent. URL, credentials and headers are not kept.
+    """Sends requests, and records them without URL, credentials and headers.
 
     Args:
         endpoint: sends the requests.
-        dry_run: send nothing, and pretend that each request succeeded.
+        dry_run: send nothing, and report each request as successful.
 
     Attributes:
         requests: method, path below the URL, content type and body of each request.
@@ -64,7 +64,7 @@ def made_up_event(name: str, scope: str, at: float, secs: float) -> HookEvent:
         name: the name of the event.
         scope: its scope; empty: a scope that does not exist.
         at: when it happened.
-        secs: how long the made-up pause lasts.
+        secs: how long the sample pause lasts.
     """
     kind, old, new, cause = _VALUES[name]
     entry = HistoryEntry(

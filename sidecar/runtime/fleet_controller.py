@@ -1,14 +1,14 @@
 """The controller of a sidecar that shares its store with others.
 
 Decisions are replicated, not commands: a command is decided here, on the state that this sidecar has applied,
-and committed only if what it read is still current. If not, the newer commits are applied and the command is
-decided again. What others commit is applied without being decided, counted or logged again.
+and committed only if the versions that it read are still current. If not, the newer commits are applied and
+the command is decided again. Commits of others are applied without being decided, counted or logged again.
 
 A change by time alone (a hold that ends, a signal that expires) follows from the record and the time. So each
 sidecar shows it at its gates at once, whether the store can be reached or not. The record itself changes when
-the change is committed: by the leader at once, by another sidecar if nobody did within a jittered second.
+the change is committed: by the leader at once, or by another sidecar if none did within a jittered second.
 
-Rules of this file: the core state is what was committed. Only what gates show is ahead of it.
+Rules of this file: the core state has only committed changes. Only the gates may be ahead of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import random
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +30,10 @@ from sidecar.core.commands import (
     ReconcileAlerts,
     RevertResolves,
 )
+from sidecar.core.events import HistoryNoted
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
+from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import EMPTY, ScopeRecord
@@ -51,12 +54,14 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, run_supervised
 
 from .controller import Controller, PendingCommand, fail
+from .rate_leases import RateLeases
 from .replica import Replica
+from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
 
 _MAX_TRY_SECS = 5.0
-"""How long a batch is decided again after conflicts."""
+"""Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.05
@@ -64,7 +69,8 @@ _MAX_ARRIVED = 1_000
 """Commits of others that wait to be applied. Above this, no more are read from the store."""
 
 _OTHERS_WAIT_SECS = (1.0, 2.0)
-"""After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
+"""Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
+lost."""
 
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
@@ -91,7 +97,11 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
+        self._unanswered = UnansweredCommits()
+        # The token of the last commit with history notes, and how many it contains.
+        self._sent_notes = ("", 0)
         store.on_status = self._status_changed
+        self.waiting_room.admission.shared = True
 
     @property
     def is_leader(self) -> bool:
@@ -99,12 +109,14 @@ class FleetController(Controller):
         return self._fleet.leader
 
     async def start(self) -> None:
-        """Load the state, show what has expired since, and start to follow the fleet.
+        """Load the state, show expiries since then at the gates, and start to follow the fleet.
 
         Raises:
             StoreError: the store cannot be used, and there is no last known state.
         """
         await super().start()
+        failures = self.counters.task_failures
+        self._leases = RateLeases(self.loop, self.waiting_room.admission, self._shared, failures)
         self._follower = self.loop.create_task(
             run_supervised("fleet_follower", self._follow, self.counters.task_failures)
         )
@@ -117,10 +129,11 @@ class FleetController(Controller):
         self._status_changed()
 
     async def stop(self) -> None:
-        """Stop to follow, finish the submitted commands, and close the store."""
+        """Stop following, finish the submitted commands, and close the store."""
         self._follower.cancel()
         self._heart.cancel()
         self._saver.stop()
+        self._leases.stop()
         await super().stop()
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
@@ -182,6 +195,7 @@ class FleetController(Controller):
         """Apply those ``changes`` that are new, in their order."""
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
+        outcomes: list[CommandOutcome] = []
         applied, gap = 0, False
         for change in changes:
             if self._replica.is_known(change):
@@ -191,11 +205,12 @@ class FleetController(Controller):
                 break
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
             self._replica.apply(self.core_state, [change], delta)
+            outcomes += self._take_unanswered(change.position.token)
             applied += 1
         if applied:
             self._fleet.changes += applied
             self._fleet.applied = self._replica.position.seq
-            await self._apply(delta, [])
+            await self._apply(delta, outcomes)
             self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
@@ -215,6 +230,7 @@ class FleetController(Controller):
             went_back = stored.position.epoch != self._replica.position.epoch
         before = self._replica.position
         delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
+        outcomes = [one for token in stored.tokens.values() for one in self._take_unanswered(token)]
         self._fleet.loads += 1
         self._fleet.applied = stored.position.seq
         fields: dict[str, object] = {
@@ -228,15 +244,27 @@ class FleetController(Controller):
             logger.error("store_went_back", extra={"fields": fields})
         else:
             logger.warning("loaded_again", extra={"fields": fields})
-        await self._apply(delta, [])
+        await self._apply(delta, outcomes)
         self._plan_offer()
         if went_back:
             self.on_went_back()
 
+    def _take_unanswered(self, token: str) -> list[CommandOutcome]:
+        """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
+        self._forget_notes(token)
+        return self._unanswered.take(token)
+
+    def _forget_notes(self, token: str) -> None:
+        """Forget the notes that the commit with ``token`` has stored."""
+        sent, count = self._sent_notes
+        if token == sent:
+            del self._unsaved_events[:count]
+            self._sent_notes = ("", 0)
+
     # -- offering again what the store lost ----------------------------------------------------------
 
     def _plan_offer(self) -> None:
-        """Offer what the store has lost: the leader at once, others if nobody has done so meanwhile."""
+        """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
         self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
         if not self._fleet.owed:
             self._offer_at = None
@@ -276,7 +304,10 @@ class FleetController(Controller):
             wait = min(2 * wait, _MAX_WAIT_SECS)
 
     async def _catch_up(self, result: Conflict | Outdated, give_up_at: float) -> None:
-        """Apply what is newer than the decision. Raises `StoreUnavailable` after the time ``give_up_at``."""
+        """Apply the commits that are newer than the decision.
+
+        Raises `StoreUnavailable` after the time ``give_up_at``.
+        """
         self._fleet.conflicts += 1
         if self.loop.time() > give_up_at:
             raise StoreUnavailable(
@@ -292,31 +323,16 @@ class FleetController(Controller):
     ) -> CommitResult:
         """Commit ``transaction``, and apply it if it was stored."""
         outcomes = [outcome for _, outcome in decided]
-        events = tuple(event for outcome in outcomes for event in outcome.events)
-        commands = [pending.command for pending, _ in decided]
-        only_leader = any(
-            isinstance(one, ReconcileAlerts | AcceptResolves | RevertResolves) for one in commands
-        )
-        offering = self._offering
-
-        def make_batch() -> Batch | None:
-            return self._replica.batch(
-                self.core_state,
-                transaction,
-                events,
-                at=self.clock.now(),
-                token=uuid4().hex[:16],
-                term=self._fleet.term if only_leader else None,
-                offering=offering,
-            )
-
-        if len(transaction.records) > _LARGE_BATCH:
-            batch = await self.loop.run_in_executor(None, make_batch)
-        else:
-            batch = make_batch()
+        batch = await self._make_batch(transaction, decided)
         result: CommitResult = Committed(self._replica.position)
         if batch is not None:
-            result = await self._commit_batch(batch)
+            self._sent_notes = (batch.token, len(self._unsaved_events))
+            try:
+                result = await self._commit_batch(batch)
+            except StoreUnavailable:
+                if batch.writes:
+                    self._unanswered.add(batch.token, outcomes)
+                raise
         if not isinstance(result, Committed):
             return result
         heard, decided_at = self.core_state.seen_watchdog, self._replica.position
@@ -337,14 +353,36 @@ class FleetController(Controller):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         await self._apply(delta, outcomes)
-        if events:
+        if batch is not None:
+            self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
         self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result
 
+    async def _make_batch(
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+    ) -> Batch | None:
+        decisions = (event for _, outcome in decided for event in outcome.events)
+        events = (*self._unsaved_events, *decisions)
+        for_leader = (ReconcileAlerts, AcceptResolves, RevertResolves)
+        only_leader = any(isinstance(pending.command, for_leader) for pending, _ in decided)
+        make_batch = partial(
+            self._replica.batch,
+            self.core_state,
+            transaction,
+            events,
+            at=self.clock.now(),
+            token=uuid4().hex[:16],
+            term=self._fleet.term if only_leader else None,
+            offering=self._offering,
+        )
+        if len(transaction.records) > _LARGE_BATCH:
+            return await self.loop.run_in_executor(None, make_batch)
+        return make_batch()
+
     async def _commit_batch(self, batch: Batch) -> CommitResult:
-        """Commit ``batch``. Meanwhile the gates show what time changes."""
+        """Commit ``batch``. Meanwhile the gates show changes by time."""
         if not self._shared.status.up:
             raise StoreUnavailable(self._shared.status.error)
         began = self.clock.monotonic()
@@ -377,7 +415,7 @@ class FleetController(Controller):
         return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
 
     def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
-        """``record`` as it is by time, whether or not that is committed."""
+        """``record`` with its changes by time, committed or not."""
         policy = self.core_state.policies.policy_for(scope)
         due = next_deadline(record, policy, self.clock.now())
         if due is None or due > now:
@@ -392,7 +430,7 @@ class FleetController(Controller):
         return due is not None and due <= now
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
-        """Show what time changes in ``scopes``, and have it committed."""
+        """Show the changes by time in ``scopes``, and get them committed."""
         self._due.update(scopes)
         self._wake.set()
         if self.is_leader and self._shared.status.up:
@@ -408,10 +446,12 @@ class FleetController(Controller):
             records = {
                 scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
             }
-            await self._change_gates(TreeUpdate(self._shown_records(records), self.clock.monotonic()), [])
+            await self._change_gates(
+                TreeUpdate(self._shown_records(records), self.clock.monotonic()), [], self._time_slice()
+            )
 
     def _commit_overdue(self) -> None:
-        """Commit the changes by time that nobody has committed yet."""
+        """Commit the changes by time that no sidecar has committed yet."""
         if self._shared.status.up and not self._stopping:
             now = self.clock.now()
             overdue = tuple(scope for scope in self._overdue if self._is_overdue(scope, now))
@@ -426,7 +466,7 @@ class FleetController(Controller):
             self._commit_overdue()
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
-        """Times go by the clock of the store, which does not depend on this machine's."""
+        """Times follow the clock of the store, which does not depend on this machine's clock."""
 
     async def _sweep(self) -> None:
         if self.is_leader and self._shared.status.up:
@@ -445,9 +485,17 @@ class FleetController(Controller):
             if status.up:
                 fleet.last_known = False
                 logger.warning("store_up")
+                if self._unsaved_events:
+                    self._unsaved_events.append(
+                        HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "Redis answers")
+                    )
+                    self._submit_and_forget(Expire(()))
                 self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
+                if was_leader:
+                    # One sidecar tells it: the one whose hooks run.
+                    self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"
             logger.info(name, extra={"fields": {"term": fleet.term}})

@@ -19,8 +19,11 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1
 
 
-def save_last_known(path: Path, state: StoredState) -> None:
-    """Write ``state`` to ``path``: the old file or the new one exists, never a part. Raises `OSError`."""
+def save_last_known(path: Path, state: StoredState, sidecars: int) -> None:
+    """Write ``state`` to ``path`` atomically: a reader finds the old or the new file. Raises `OSError`.
+
+    ``sidecars`` is the size of the fleet.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(
         os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
@@ -30,6 +33,7 @@ def save_last_known(path: Path, state: StoredState) -> None:
             "at": state.last_written_at,
             "position": encode(state.position),
             "seen_watchdog": state.seen_watchdog,
+            "sidecars": sidecars,
         }
         file.write(json.dumps(head) + "\n")
         # Line by line: other threads run in between.
@@ -85,4 +89,5 @@ def _state_of(head: Mapping[str, Any], lines: list[Any]) -> StoredState:
         versions=Versions(scopes, sources),
         offers=offers,
         is_last_known=True,
+        sidecars=int(head.get("sidecars", 1)),
     )

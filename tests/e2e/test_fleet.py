@@ -22,6 +22,7 @@ from harness.redis_server import RedisServer, wait_equal
 from harness.sidecar import Sidecar
 
 CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
+KILLS = int(os.environ.get("SOAK_FLEET_KILLS", "3"))
 
 
 class Fleet:
@@ -150,8 +151,8 @@ def test_a_suspended_redis_changes_no_gate_but_by_time(fleet: Fleet) -> None:
         return [sum(entry["kind"] == "resume" for entry in page) for page in pages]
 
     eventually(lambda: lapses() == [1, 1, 1], "the lapse is in the history once")
-    # A commit that Redis carries out after its sidecar gave it up is counted by nobody.
-    assert fleet.total('wellbeing_resumes_total{cause="max_pause",scope="ends"}') <= 1
+    series = 'wellbeing_resumes_total{cause="max_pause",scope="ends"}'
+    eventually(lambda: fleet.total(series) == 1, "the lapse is counted once")
 
 
 def test_another_sidecar_leads_after_the_leader_was_killed(fleet: Fleet) -> None:
@@ -277,7 +278,7 @@ def test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged() -> None:
         workers = [FleetClient(f"c{number}", random.Random(rng.random())) for number in range(3)]
         for worker in workers:
             worker.urls = lambda: [one.url for one in fleet.sidecars]
-        for round_number in range(6):
+        for round_number in range(KILLS):
             stop = threading.Event()
             threads = [threading.Thread(target=one.work, args=("", stop)) for one in workers]
             for thread in threads:

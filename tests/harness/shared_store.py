@@ -131,6 +131,7 @@ class SharedMemoryStore:
         self.held = False
         self.filled = asyncio.Event()
         self.delay = 0.0
+        self.loses_answer = False
         self.last_known: StoredState | None = None
         data.subscribers.append(self)
 
@@ -153,6 +154,9 @@ class SharedMemoryStore:
 
     async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
         """There is no watchdog."""
+
+    async def lease(self, needs) -> list:
+        raise StoreUnavailable("nothing is leased here")
 
     async def load(self, now: float) -> StoredState:
         if not self.data.up:
@@ -180,6 +184,9 @@ class SharedMemoryStore:
         if isinstance(result, Committed) and batch.writes:
             await self.data.history.commit(replace(batch))
         await asyncio.sleep(self.delay)
+        if self.loses_answer:
+            self.loses_answer = False
+            raise StoreUnavailable("the answer was lost")
         return result
 
     async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
@@ -212,11 +219,11 @@ class SharedMemoryStore:
     async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         return await self.data.history.history_after(after_id, limit)
 
-    async def load_positions(self) -> dict[str, str]:
-        return await self.data.history.load_positions()
+    async def load_values(self) -> dict[str, str]:
+        return await self.data.history.load_values()
 
-    async def save_positions(self, positions) -> None:
-        await self.data.history.save_positions(positions)
+    async def save_values(self, positions) -> None:
+        await self.data.history.save_values(positions)
 
     async def close(self) -> None:
         self.data.subscribers.remove(self)

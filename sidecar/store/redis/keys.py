@@ -18,7 +18,7 @@ class RedisKeys:
         history: stream: the history entries, by their id.
         lease: the id of the leader, until its lease expires.
         watchdog: hash: when the watchdog alert was received.
-        positions: hash: how far each reader of the history has come.
+        positions: hash: how far each reader of the history has come, and other values by key.
         channel: channel on which commits are published.
     """
 
@@ -34,3 +34,8 @@ class RedisKeys:
         self.watchdog = tag + "watchdog"
         self.positions = tag + "positions"
         self.channel = tag + "changes"
+        self._tag = tag
+
+    def limit(self, name: str) -> str:
+        """Hash: what each sidecar has of the limit ``name``."""
+        return f"{self._tag}limit:{name}"

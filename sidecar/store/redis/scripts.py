@@ -8,6 +8,23 @@ from __future__ import annotations
 
 import hashlib
 
+ALIVE = """
+-- Notes that a sidecar has asked. Returns the time, and whether leases may be older than those in use.
+local function alive(meta, lease_secs, gap_secs)
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+  local known = redis.call('HMGET', meta, 'epoch', 'alive', 'calm_until')
+  if not known[1] then return now, true end
+  local last, calm_until = tonumber(known[2] or now), tonumber(known[3] or 0)
+  if now - last > tonumber(gap_secs) then
+    calm_until = now + tonumber(lease_secs)
+    redis.call('HSET', meta, 'calm_until', string.format('%.6f', calm_until))
+  end
+  if not known[2] or now - last > 1 then redis.call('HSET', meta, 'alive', string.format('%.6f', now)) end
+  return now, now < calm_until
+end
+"""
+
 COMMIT = """
 -- KEYS meta scopes sources tombstones log history lease
 -- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body
@@ -68,9 +85,12 @@ redis.call('PUBLISH', ARGV[8], message)
 return {'committed', seq, newer}
 """
 
-BEAT = """
+BEAT = (
+    ALIVE
+    + """
 -- KEYS meta lease watchdog
--- ARGV sidecar lease-ms
+-- ARGV sidecar lease-ms channel rate-lease-secs gap-secs
+alive(KEYS[1], ARGV[4], ARGV[5])
 local holder = redis.call('GET', KEYS[2])
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema')
 if holder == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2])
@@ -82,9 +102,11 @@ end
 local time = redis.call('TIME')
 local term = redis.call('HGET', KEYS[1], 'term') or '0'
 local heard = redis.call('HMGET', KEYS[3], 'alertname', 'firing', 'resolved')
-return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term,
+local sidecars = redis.call('PUBSUB', 'NUMSUB', ARGV[3])[2]
+return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term, sidecars,
   heard[1] or '', heard[2] or '', heard[3] or ''}
 """
+)
 
 WATCHDOG = """
 -- KEYS watchdog
@@ -104,9 +126,14 @@ return 'OK'
 
 LOAD = """
 -- KEYS meta scopes sources tombstones log
--- ARGV schema new-epoch tokens
+-- ARGV schema new-epoch tokens, epoch and number of the last commit that the sidecar knows, lease-secs
 if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
   redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
+end
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+if ARGV[4] ~= '' and (known[1] ~= ARGV[4] or tonumber(known[2] or 0) < tonumber(ARGV[5])) then
+  -- The leases of rates were lost as well.
+  redis.call('HSET', KEYS[1], 'calm_until', string.format('%.0f', redis.call('TIME')[1] + 1 + ARGV[6]))
 end
 local function text(key) return table.concat(redis.call('HGETALL', key), '\\n') end
 local tokens = {}

@@ -1,12 +1,13 @@
 """The store on Redis, which the sidecars of a fleet share.
 
 A commit is one script call: it checks the versions that the decision read, writes, appends to the log and
-publishes. Other sidecars follow the published messages. A message may be lost, so the log is the truth: a gap
-in the numbers of the commits, a new connection or the heartbeat make a sidecar read the log.
+publishes. Other sidecars follow the published messages. A message may be lost, so the log is authoritative:
+after a gap in the commit numbers, after a new connection, or when the heartbeat shows newer commits, a
+sidecar reads the log.
 
 Theory of time travel. Every commit has a number and a random token. A store that lost commits has a lower
 number than a sidecar has applied, or another token at that number, or another epoch. Each commit and each
-heartbeat checks this, so a sidecar never decides on commits that the store does not have.
+heartbeat checks this, so no commit is based on commits that the store has lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from sidecar.store.base import (
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
 from sidecar.store.last_known import load_last_known, save_last_known
+from sidecar.store.leases import Lease, Need
 
 from . import scripts
 from .check import check_server
@@ -46,6 +48,8 @@ from .connection import RedisConnection, execute
 from .history import RedisHistory
 from .keys import RedisKeys
 from .log import RedisLog
+from .rates import GAP_SECS, RedisRates
+from .rates import LEASE_SECS as RATE_LEASE_SECS
 from .records import SCHEMA, RecordTexts, entry_texts, to_text
 from .settings import RedisSettings
 
@@ -72,7 +76,7 @@ class RedisStore:
         settings: the settings.
 
     Attributes:
-        status: what is known about the fleet.
+        status: the known state of the fleet.
         on_status: called when the status changed.
         on_time: called with the time of Redis, seconds since the epoch.
 
@@ -91,10 +95,13 @@ class RedisStore:
         self._keys = RedisKeys(settings.prefix)
         self._texts = RecordTexts()
         self._history = RedisHistory(self._connection, self._keys, settings)
-        self._number = random.getrandbits(_VERSION_BITS)  # tells snapshots of sidecars apart; no secret
+        self._number = random.getrandbits(
+            _VERSION_BITS
+        )  # distinguishes the snapshots of sidecars; not a secret
         self._schema = SCHEMA
         self._epoch = ""
         self._log = RedisLog(self._connection, self._keys, self._texts, self.status)
+        self._rates = RedisRates(self._connection, self._keys, self.status.sidecar_id)
         self._lease_until = 0.0
         self._trim_at = 0.0
         self._loaded = False
@@ -122,6 +129,7 @@ class RedisStore:
             if last is None:
                 raise
             stored = last
+            self.status.sidecars = last.sidecars
         self._loaded = True
         version = (int(now * 1000) << _VERSION_BITS) + self._number
         return replace(stored, version=version, version_step=1 << _VERSION_BITS)
@@ -138,7 +146,7 @@ class RedisStore:
         texts = await self._connection.run(
             scripts.LOAD,
             [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log],
-            [SCHEMA, uuid4().hex, _TOKENS],
+            [SCHEMA, uuid4().hex, _TOKENS, self._epoch, self.status.known_seq, repr(RATE_LEASE_SECS)],
         )
         try:
             stored = await asyncio.get_running_loop().run_in_executor(None, self._texts.state_of, texts)
@@ -157,7 +165,7 @@ class RedisStore:
         """Store ``batch`` if the versions that it read are current.
 
         Raises:
-            StoreUnavailable: it is not known to be stored.
+            StoreUnavailable: the batch may not be stored.
         """
         args = self._commit_args(batch)
         keys = self._keys
@@ -234,7 +242,7 @@ class RedisStore:
             case b"conflict":
                 newer = self._log.changes_of(batch.position.epoch, answer[2])
                 if not newer:
-                    # The versions differ, but there is no commit that says why.
+                    # The versions differ, but no commit explains it.
                     return Outdated(went_back=False)
                 return Conflict(tuple(newer))
             case b"trimmed":
@@ -251,7 +259,7 @@ class RedisStore:
     # -- following ---------------------------------------------------------------------------------
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
-        """The commits after ``position``, in their order; see `SharedStore`."""
+        """The commits after ``position``, in order; see `SharedStore`."""
         return self._log.follow(position)
 
     # -- heartbeat ---------------------------------------------------------------------------------
@@ -263,7 +271,13 @@ class RedisStore:
             answer = await self._connection.run(
                 scripts.BEAT,
                 [self._keys.meta, self._keys.lease, self._keys.watchdog],
-                [self.status.sidecar_id, int(LEASE_SECS * 1000)],
+                [
+                    self.status.sidecar_id,
+                    int(LEASE_SECS * 1000),
+                    self._keys.channel,
+                    repr(RATE_LEASE_SECS),
+                    repr(GAP_SECS),
+                ],
             )
         except (StoreUnavailable, StoreError) as error:
             self._down(error)
@@ -271,7 +285,7 @@ class RedisStore:
                 raise
             return
         ended = time.monotonic()
-        seconds, micros, epoch, seq, holder, term, *heard = answer
+        seconds, micros, epoch, seq, holder, term, sidecars, *heard = answer
         if ended - began <= _GOOD_ROUND_TRIP_SECS:
             now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
             self.status.clock_offset_secs = now - time.time()
@@ -281,6 +295,7 @@ class RedisStore:
         before = (status.up, status.leader, status.leader_id, status.term)
         status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
+        status.sidecars = max(1, int(sidecars))
         status.leader = status.leader_id == status.sidecar_id
         self._lease_until = began + LEASE_SECS
         if epoch.decode() != self._epoch or int(seq) != status.known_seq:
@@ -296,6 +311,14 @@ class RedisStore:
         """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
         word = "firing" if firing else "resolved"
         await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], [alertname, word])
+
+    async def lease(self, needs: Sequence[Need]) -> list[Lease]:
+        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        try:
+            return await self._rates.lease(needs)
+        except StoreUnavailable as error:
+            self._down(error)
+            raise
 
     async def _trim(self) -> None:
         async def trim(client: Any) -> None:  # noqa: ANN401 - redis-py has no types for it
@@ -326,31 +349,31 @@ class RedisStore:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
         return await self._history.read_after(after_id, limit)
 
-    async def load_positions(self) -> dict[str, str]:
-        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
         async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
             return await client.hgetall(self._keys.positions)
 
         return {key.decode(): text.decode() for key, text in (await self._connection.call(read)).items()}
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store how far readers of the history have come; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Raises:
-            StoreUnavailable: it is not known to be stored.
+            StoreUnavailable: the batch may not be stored.
         """
 
         async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
             pipeline = client.pipeline(transaction=True)
-            for reader, text in positions.items():
+            for key, text in values.items():
                 if text is None:
-                    pipeline.hdel(self._keys.positions, reader)
+                    pipeline.hdel(self._keys.positions, key)
                 else:
-                    pipeline.hset(self._keys.positions, reader, text)
+                    pipeline.hset(self._keys.positions, key, text)
             await pipeline.execute()
 
-        if positions:
+        if values:
             await self._connection.call(write)
 
     async def append_history(self, entries: list[HistoryEntry]) -> None:
@@ -366,7 +389,7 @@ class RedisStore:
 
     def _save(self, path: Path, state: StoredState) -> None:
         try:
-            save_last_known(path, state)
+            save_last_known(path, state, self.status.sidecars)
         except OSError as error:
             fields = {"file": str(path), "error": str(error)}
             logger.warning("last_known_not_written", extra={"fields": fields})

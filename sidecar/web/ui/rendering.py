@@ -26,11 +26,11 @@ _TEMPLATES.globals.update(
 
 
 class Viewer:
-    """Who looks at the page, and what the page offers them.
+    """The person who opened the page, and the actions that the page offers.
 
     Args:
         identity: the identity of the request.
-        signs_in: whether the sidecar has credentials that the client may still send.
+        signs_in: whether the sidecar has credentials, and the client may still sign in.
     """
 
     def __init__(self, identity: Identity, *, signs_in: bool) -> None:
@@ -39,7 +39,7 @@ class Viewer:
         self._signs_in = signs_in and not identity.name
 
     def may_act(self, scope: str) -> bool:
-        """Whether to offer actions on ``scope``: the client may act, or may sign in as one that may."""
+        """Whether to offer actions on ``scope``: the client may act, or can still sign in to act."""
         return self._identity.may(Role.OPERATOR, scope) or self._signs_in
 
     def may_see(self, scope: str) -> bool:
@@ -52,10 +52,10 @@ def render(template: str, viewer: Viewer, base: str, now: float, **values: Any) 
 
     Args:
         template: the name of the file.
-        viewer: who looks at it.
+        viewer: the person who opened the page.
         base: the relative URL of the page ``/``.
         now: wall time, seconds since the epoch.
-        values: what the template needs.
+        values: further values of the template.
     """
     return _TEMPLATES.get_template(template).render(
         viewer=viewer,

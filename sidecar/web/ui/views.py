@@ -166,7 +166,7 @@ class PageViews:
         return self._ask("pause", scope, form, problem, 400 if problem else 200)
 
     def extend(self, _scope: str = "") -> Response:
-        """``GET`` asks how long, ``POST`` replaces the operator's hold by a longer or shorter one."""
+        """``GET`` asks how long, ``POST`` gives the operator's hold a new end."""
         scope = scope_of(request.path, "/ui/extend")
         view = self._read_scope(scope)
         form = _sent_form("secs")
@@ -174,7 +174,7 @@ class PageViews:
         if form is not None:
             status = 400
             if not view.holds:
-                problem, status = "It is not paused any more: there is nothing to extend.", 409
+                problem, status = "The scope is no longer paused: there is nothing to extend.", 409
             elif form.secs is None:
                 problem = "Choose how long."
             else:
@@ -251,6 +251,9 @@ class PageViews:
         behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
         if behind:
             warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
+        left = [one.name for one in service.engines.left_paused]
+        if left:
+            warnings.append(f"Engines that left the config and are still paused: {', '.join(left)}.")
         if not service.reload_ok:
             warnings.append("The last reload failed: the previous config is in use.")
         return warnings
@@ -284,7 +287,7 @@ def _tree_values(top: TreeEntry, text: str, state: str, number: int) -> dict[str
 
 
 def _inside(entry: TreeEntry) -> list[TreeEntry]:
-    """Entries inside ``entry``, nearest first, as many as could be shown."""
+    """Entries inside ``entry``, nearest first, at most as many as a page can show."""
     found: list[TreeEntry] = []
     level = entry.children
     while level and len(found) < _MAX_CLOSED_NAMES:
@@ -294,7 +297,7 @@ def _inside(entry: TreeEntry) -> list[TreeEntry]:
 
 
 def _effect_of_resume(rows: list[ScopeRow], view: ScopeView) -> tuple[int, int]:
-    """How many scopes a resume opens, and how many stay closed by holds of their own or above."""
+    """How many scopes a resume opens, and how many stay closed by their own or an ancestor's hold."""
     closed = [row for row in rows if row.state.closed]
     if any(gate == "closed" for gate in view.gates_above.values()):
         return 0, len(closed)
@@ -331,7 +334,7 @@ def _sent_form(*names: str) -> ActionForm | None:
 
 def _missing(form: ActionForm) -> str:
     if not form.reason:
-        return "Say why: everybody who waits is told."
+        return "Enter a reason: every waiting client gets it."
     return "" if form.secs is not None else "Choose how long."
 
 

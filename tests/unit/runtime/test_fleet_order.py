@@ -17,7 +17,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
-from sidecar.store import StoreUnavailable
+from sidecar.store import HistoryQuery, StoreUnavailable
 
 SCOPES = ("", "team", "team/one", "team/two", "other")
 POLICIES = PolicyTable(
@@ -104,6 +104,8 @@ class Fleet:
                 self.stores[number % len(self.stores)].held ^= True
             case "delay", number, secs:
                 self.stores[number % len(self.stores)].delay = secs
+            case "unanswered", number:
+                self.stores[number % len(self.stores)].loses_answer = True
             case "lose", number:
                 self.stores[number % len(self.stores)].inbox.clear()
             case "down", secs:
@@ -141,7 +143,7 @@ class Fleet:
 
     async def settle(self) -> None:
         for store in self.stores:
-            store.held, store.delay = False, 0.0
+            store.held, store.delay, store.loses_answer = False, 0.0, False
         await self.pass_time(60.0)
 
     def verify(self) -> None:
@@ -202,6 +204,7 @@ together = st.lists(commands, min_size=2, max_size=5).map(lambda some: ("togethe
 troubles = st.one_of(
     st.tuples(st.just("hold"), numbers),
     st.tuples(st.just("lose"), numbers),
+    st.tuples(st.just("unanswered"), numbers),
     st.tuples(st.just("delay"), numbers, st.sampled_from([0.01, 0.5])),
     st.tuples(st.just("down"), st.sampled_from([0.5, 4.0, 40.0])),
     st.tuples(st.just("lead"), numbers),
@@ -249,3 +252,27 @@ def test_what_the_store_lost_comes_back(
     size: int, before: list[tuple], loss: tuple, after: list[tuple]
 ) -> None:
     play(size, [*before, loss, *after])
+
+
+def test_a_commit_whose_answer_was_lost_is_counted_once() -> None:
+    steps = [("unanswered", 0), ("pause", 0, "team"), ("time", 1.5), ("resume", 1, "team")]
+    play(2, [*steps, ("unanswered", 0), ("pause", 0, "other"), ("trim",), ("time", 1.5)])
+
+
+def test_the_leader_notes_once_that_the_store_was_down() -> None:
+    async def main() -> None:
+        fleet = Fleet(3)
+        await fleet.start()
+        told = []
+        for number, controller in enumerate(fleet.controllers):
+            controller.on_store_down = lambda note, number=number: told.append((number, note.new))
+        await fleet.step(("down", 40.0))
+        await fleet.settle()
+        assert told == [(0, "down")]
+        notes = [e for e in await fleet.controllers[1].history(HistoryQuery()) if e.kind == "store"]
+        assert [(note.old, note.new) for note in notes] == [("down", "up"), ("up", "down")]
+        assert notes[0].at - notes[1].at >= 39.0
+        for controller in fleet.controllers:
+            await controller.stop()
+
+    run_virtual(main)

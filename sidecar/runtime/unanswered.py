@@ -1,0 +1,26 @@
+"""Commits whose answer was lost: the store may carry them out all the same."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sidecar.core.commands import CommandOutcome
+
+_MAX_REMEMBERED = 1_000
+
+
+class UnansweredCommits:
+    """Remembers what was decided in such commits, so that it is counted and logged if they are in the log."""
+
+    def __init__(self) -> None:
+        self._by_token: OrderedDict[str, list[CommandOutcome]] = OrderedDict()
+
+    def add(self, token: str, outcomes: list[CommandOutcome]) -> None:
+        """The commit with ``token`` got no answer; ``outcomes`` were decided in it."""
+        self._by_token[token] = outcomes
+        if len(self._by_token) > _MAX_REMEMBERED:
+            self._by_token.popitem(last=False)
+
+    def take(self, token: str) -> list[CommandOutcome]:
+        """What was decided in the commit with ``token``, if its answer was lost. The store has it."""
+        return self._by_token.pop(token, [])
