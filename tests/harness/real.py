@@ -62,6 +62,19 @@ class RealServer(Process):
             return False
 
 
+def await_answer(url: str) -> None:
+    """Wait until a server answers, whatever it is."""
+
+    def answers() -> bool:
+        try:
+            requests.get(url, timeout=5)
+        except requests.ConnectionError:
+            return False
+        return True
+
+    eventually(answers, f"{url} answers")
+
+
 def series_of(text: str) -> dict[str, set[str]]:
     """The label names of each series in a scrape."""
     found: dict[str, set[str]] = {}

@@ -19,7 +19,7 @@ import requests
 
 from harness.process import eventually, free_port
 from harness.proxies import Proxy
-from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
+from harness.real import PARTS, REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
 
 pytestmark = needs("dynamo", "dynamo/ready-1.6.1")
@@ -83,6 +83,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         eventually(lambda: requests.get(f"{url}/v1/models", timeout=5).json()["data"], "the worker is known")
         proxy = Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], front))
         stack.enter_context(proxy)
+        await_answer(proxy.url)
         yield Parts(sidecar, url, proxy.url)
 
 

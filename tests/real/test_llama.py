@@ -15,7 +15,7 @@ from demo.stage import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
 from harness.process import eventually, free_port
 from harness.proxies import Proxy
-from harness.real import REAL, RealServer, assert_rules_find, needs
+from harness.real import REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
 
 pytestmark = needs("llama", "llama-server")
@@ -75,6 +75,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
             )
         )
         proxy = stack.enter_context(Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], port)))
+        await_answer(proxy.url)
         yield Parts(sidecar, prometheus, url, proxy.url)
 
 

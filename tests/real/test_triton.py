@@ -13,7 +13,7 @@ import requests
 
 from harness.process import free_port
 from harness.proxies import Proxy
-from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
+from harness.real import PARTS, REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
 from sidecar.client.harmless_paths import HARMLESS_PATHS
 
@@ -46,6 +46,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         sidecar = stack.enter_context(Sidecar({"defaults": {"max_pause_secs": 0}}))
         proxy = Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], port))
         stack.enter_context(proxy)
+        await_answer(proxy.url)
         yield Parts(sidecar, url, f"http://127.0.0.1:{metrics}/metrics", proxy.url)
 
 
