@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from demo.stage import shipped_rules
+from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
 from harness.process import eventually, free_port
 from harness.proxies import Proxy
