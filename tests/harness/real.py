@@ -58,7 +58,7 @@ class RealServer(Process):
         self.alive()
         try:
             return requests.get(self.url, timeout=5).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
 

@@ -109,22 +109,8 @@ def test_the_rules_series_are_in_a_scrape_by_name(parts: Parts) -> None:
     )
 
 
-def test_a_closed_gate_holds_a_request_and_leaves_the_stream_that_runs_alone(parts: Parts) -> None:
-    with chat(parts.gated, 24, stream=True) as stream, ThreadPoolExecutor(1) as pool:
-        chunks = stream.iter_lines()
-        next(chunks)
-        parts.sidecar.pause(SCOPE, "look at it")
-        second = pool.submit(chat, parts.gated, 2)
-        parts.sidecar.wait_for_waiters(SCOPE, 1)
-        rest = [json.loads(line[6:]) for line in chunks if line.startswith(b"data: {")]
-        assert rest[-1]["choices"][0]["finish_reason"] == "length", "it ended while the gate was closed"
-        assert not second.done()
-        assert requests.get(f"{parts.gated}/health", timeout=30).ok
-        parts.sidecar.resume(SCOPE)
-        assert written(second.result()) == 2
-
-
 def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Parts) -> None:
+    # Before the test that pauses: after a pause the rules are masked while the queue falls.
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         crowd = [pool.submit(chat, parts.gated, TOKENS) for _ in range(CLIENTS)]
         eventually(
@@ -139,3 +125,18 @@ def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Par
         assert written(late.result()) == 2
         assert [written(one.result()) for one in crowd] == [TOKENS] * CLIENTS
     assert parts.sidecar.status(SCOPE)["state"] == "healthy"
+
+
+def test_a_closed_gate_holds_a_request_and_leaves_the_stream_that_runs_alone(parts: Parts) -> None:
+    with chat(parts.gated, 24, stream=True) as stream, ThreadPoolExecutor(1) as pool:
+        chunks = stream.iter_lines()
+        next(chunks)
+        parts.sidecar.pause(SCOPE, "look at it")
+        second = pool.submit(chat, parts.gated, 2)
+        parts.sidecar.wait_for_waiters(SCOPE, 1)
+        rest = [json.loads(line[6:]) for line in chunks if line.startswith(b"data: {")]
+        assert rest[-1]["choices"][0]["finish_reason"] == "length", "it ended while the gate was closed"
+        assert not second.done()
+        assert requests.get(f"{parts.gated}/health", timeout=30).ok
+        parts.sidecar.resume(SCOPE)
+        assert written(second.result()) == 2
