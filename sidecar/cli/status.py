@@ -61,6 +61,12 @@ def run(options: argparse.Namespace) -> int:
     watchdog = status.get("watchdog")
     if watchdog and not watchdog["heard"]:
         print_line(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
+    for one in status.get("engines_left_paused", ()):
+        failed = f" ({one['error']})" if one["error"] else ""
+        print_line(
+            f"the engine {one['engine']} at {one['url']} left the config and is still paused{failed}: "
+            f"{one['remedy']}"
+        )
     for line in _lines(status, max_signals=len(status["signals"])):
         print_line(line)
     listed = _listed(options, status)
