@@ -137,7 +137,7 @@ def test_the_worst_comes_first_and_a_filter_finds_it(sidecar: Sidecar) -> None:
             assert scope in tree, state
             assert ("a-well" in tree) == (state == "cautious")
         assert "No scope matches." in sidecar.get("/?q=nothing-like-it").text
-        assert "The policy would pause these" in sidecar.get("/").text
+        assert "The policy would pause or restrict these" in sidecar.get("/").text
     finally:
         sidecar.claim("order/z-sick", "healthy", source="agent-9")
         sidecar.claim("observed/m", "healthy")
