@@ -71,6 +71,7 @@ _MAX_ARRIVED = 1_000
 _OTHERS_WAIT_SECS = (1.0, 2.0)
 """After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
 
+_LOAD_AGAIN_SECS = (0.5, 1.5)
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -96,6 +97,7 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
+        self._load_failed = False
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -161,6 +163,8 @@ class FleetController(Controller):
                 if isinstance(item, Outdated) or len(self._arrived) > _MAX_ARRIVED:
                     self._taken.clear()
                     await self._taken.wait()
+                if self._load_failed:
+                    await asyncio.sleep(random.uniform(*_LOAD_AGAIN_SECS))  # noqa: S311 - no secret
 
     async def _beat_forever(self) -> None:
         while True:
@@ -222,7 +226,9 @@ class FleetController(Controller):
             stored = await self._store.load(self.clock.now())
         except StoreError as error:
             logger.error("load_failed", extra={"fields": {"error": str(error)}})
+            self._load_failed = True
             return
+        self._load_failed = False
         if not isinstance(stored, StoredState) or stored.is_last_known:
             return
         if not went_back:
