@@ -166,9 +166,10 @@ class Reconciler:
             None, _combine, replies, config, interpreter, queried_at
         )
         self._unmatched_log.log(listed.unmatched, clock.monotonic())
-        self._watchdog.record_listing(
-            any(answer.watchdog for answer in replies), complete=listed.complete, queried_at=monotonic_at
-        )
+        found = any(answer.watchdog for answer in replies)
+        if self._watchdog.record_listing(found, complete=listed.complete, queried_at=monotonic_at):
+            # The other sidecars of a fleet do not query.
+            await self._controller.share_watchdog(self._watchdog.alertname, firing=True)
         may_end_missing = listed.complete and not self._watchdog.ignores_missing_alerts
         reasons = {
             source: self._end_reason(source, signal, listed, may_end_missing)

@@ -199,7 +199,7 @@ class FleetController(Controller):
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
         outcomes: list[CommandOutcome] = []
-        applied, gap = 0, False
+        applied, gap, held = 0, False, False
         for change in changes:
             if self._replica.is_known(change):
                 continue
@@ -209,6 +209,7 @@ class FleetController(Controller):
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
             self._replica.apply(self.core_state, [change], delta)
             outcomes += self._take_unanswered(change.position.token)
+            held = held or _has_held_resolves(change)
             applied += 1
         if applied:
             self._fleet.changes += applied
@@ -217,6 +218,8 @@ class FleetController(Controller):
             self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
+            if held:
+                self.on_resolves_held()
             self._plan_offer()
         if gap:
             await self._load_again(went_back=False)
@@ -519,3 +522,9 @@ class FleetController(Controller):
                 offers=dict(self._replica.offers),
             )
         )
+
+
+def _has_held_resolves(change: Change) -> bool:
+    """Whether ``change`` has signals whose resolve was received and not accepted."""
+    records = (record for record in change.records.values() if record is not None)
+    return any(signal.ended_at is not None for record in records for signal in record.signals.values())
