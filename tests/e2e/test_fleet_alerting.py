@@ -57,7 +57,7 @@ class Fleet:
                 "alertmanager_urls": [one.url for one in self.alertmanagers],
                 "reconcile_secs": 1,
                 "alertmanager": {"min_uptime_secs": 0},
-                "watchdog": {"alertname": "Watchdog", "timeout_secs": 5},
+                "watchdog": {"alertname": "Watchdog", "timeout_secs": 60, "grace_secs": 1},
             },
             "hooks": [
                 {
