@@ -25,6 +25,7 @@ class Figure:
         theirs: the name that was measured by.
         least: the ratio to the peer is to be at least this.
         most: it is to be at most this; without a peer, the value is.
+        most_over: the value is to exceed the peer's by at most this.
     """
 
     scenario: str
@@ -35,6 +36,7 @@ class Figure:
     theirs: str = ""
     least: float | None = None
     most: float | None = None
+    most_over: float | None = None
 
     @property
     def bar(self) -> str:
@@ -42,6 +44,8 @@ class Figure:
         unit = "" if self.peer else f" {self.unit}"
         if self.least is not None:
             return f"at least {self.least:g}{unit}"
+        if self.most_over is not None:
+            return f"at most {self.most_over:g} {self.unit} over {self.peer}"
         return "" if self.most is None else f"at most {self.most:g}{unit}"
 
 
@@ -71,28 +75,40 @@ class Told:
         ours: over the rounds.
         theirs: the peer's; None without one.
         ratio: ours to the peer's, in the same round.
+        over: ours less the peer's, in the same round; None: no target is about that.
     """
 
     figure: Figure
     ours: Spread
     theirs: Spread | None
     ratio: Spread | None
+    over: Spread | None = None
+
+    @property
+    def borne(self) -> Spread:
+        """What the target is about."""
+        return self.over or self.ratio or self.ours
 
     @property
     def met(self) -> bool | None:
         """Whether the median meets the target; None: there is no target."""
-        value = (self.ratio or self.ours).median
+        value = self.borne.median
         if self.figure.least is not None:
             return value >= self.figure.least
-        return None if self.figure.most is None else value <= self.figure.most
+        most = self._most
+        return None if most is None else value <= most
+
+    @property
+    def _most(self) -> float | None:
+        return self.figure.most if self.figure.most_over is None else self.figure.most_over
 
     @property
     def verdict(self) -> str:
         """`met` in words, and whether all rounds agree."""
         if self.met is None:
             return ""
-        spread = self.ratio or self.ours
-        bar = self.figure.least if self.figure.least is not None else self.figure.most or 0.0
+        spread = self.borne
+        bar = self.figure.least if self.figure.least is not None else self._most or 0.0
         agreed = spread.most < bar or spread.least > bar
         word = "met" if self.met else "**not met**"
         return (
@@ -136,7 +152,11 @@ def _told(figure: Figure, rounds: Rounds) -> Told:
         return Told(figure, Spread.of(ours), None, None)
     theirs = [each[figure.theirs] for each in rounds]
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
-    return Told(figure, Spread.of(ours), Spread.of(theirs), Spread.of(ratios))
+    over = [one - other for one, other in zip(ours, theirs, strict=True)]
+    is_over = figure.most_over is not None
+    return Told(
+        figure, Spread.of(ours), Spread.of(theirs), Spread.of(ratios), Spread.of(over) if is_over else None
+    )
 
 
 def figures(sizes: Sizes) -> Iterator[Figure]:
@@ -158,6 +178,8 @@ def figures(sizes: Sizes) -> Iterator[Figure]:
         "g", "round trip to the open gate", "ns", "client.trip", "a check", "client.check", least=200
     )
     yield Figure("g", f"{sizes.tasks:,} tasks woken in one client", "ms", "client.woken")
+    yield from _restricted(sizes)
+    yield from _stalls(sizes)
 
 
 _ANSWERED = (
@@ -292,6 +314,25 @@ def _disturbed(sizes: Sizes) -> Iterator[Figure]:
     )
 
 
+def _restricted(sizes: Sizes) -> Iterator[Figure]:
+    count, waiting = sizes.clients
+    where = f"{sizes.restricted:,.0f}/s, {sizes.restricted_waiters:,} parked, {count} clients of {waiting:,}"
+    window = f"the worst {sizes.window_secs:g} s, off the rate"
+    yield Figure("h", f"{where}: {window}", "%", "restricted.off", most=2.0)
+    yield Figure(
+        "h", f"{where}: the client farthest from its fair share, off it", "%", "restricted.unfair", most=10.0
+    )
+    yield Figure(
+        "h",
+        "the open gate's p99 beside that gate",
+        "µs",
+        "restricted.p99.during",
+        "quiet",
+        "restricted.p99.quiet",
+        most=3.0,
+    )
+
+
 def _webhooks(sizes: Sizes) -> Iterator[Figure]:
     for count in sizes.alerts:
         alerts = f"webhook of {count:,} alert{'s' if count > 1 else ''}"
@@ -317,3 +358,54 @@ def _webhooks(sizes: Sizes) -> Iterator[Figure]:
             f"{key}.fsync.p99",
             most=3.0 if count == sizes.alerts[0] else None,
         )
+
+
+def _stalls(sizes: Sizes) -> Iterator[Figure]:
+    few, many = sizes.stalled
+    for name, what in _stall_events(few, many):
+        key = f"stall.{name}"
+        yield Figure(
+            "i",
+            f"worst during {what}",
+            "ms",
+            f"{key}.worst.during",
+            "quiet",
+            f"{key}.worst.quiet",
+            most_over=5.0,
+        )
+        yield Figure(
+            "i", f"p99 during {what}", "ms", f"{key}.p99.during", "quiet", f"{key}.p99.quiet", most=3.0
+        )
+        if name == f"name_{many}":
+            # The scopes are ten times as many.
+            least = f"{few:,} parents"
+            most = 1.2 * many / few
+            yield Figure("i", what, "ms", f"{key}.took", least, f"stall.name_{few}.took", most=most)
+        else:
+            yield Figure("i", what, "ms", f"{key}.took")
+
+
+def _stall_events(few: int, many: int) -> Iterator[tuple[str, str]]:
+    yield "pause_root", f"a pause of the root over {many:,} watched scopes"
+    yield "resume_root", f"a resume of the root with {many:,} waiters"
+    yield "pause_middle", f"a pause of a middle scope over {many:,} watched scopes"
+    yield "resume_middle", f"a resume of a middle scope with {many:,} waiters"
+    for count in (few, many):
+        yield f"alerts_{count}", f"a notification of {count:,} alerts that pause"
+        yield f"alerts_again_{count}", f"the same notification of {count:,} alerts again"
+        yield f"resolve_{count}", f"a notification of {count:,} resolved alerts, with as many waiters"
+    yield "status", f"a status with {many:,} scopes below"
+    yield "page", f"the status page with {many:,} closed scopes"
+    yield "history", "a history of 1,000 entries"
+    yield "metrics", f"a scrape of {many:,} scopes"
+    yield "reload", f"a reload with {many:,} policies"
+    yield "start", f"the first seconds after a start with {many:,} signals and holds"
+    yield "ramp", f"a ramp over {many:,} waiters"
+    yield "name_above_watches", f"a scope that is named above {many:,} watches"
+    yield "claims", f"the first claims of {many:,} agents"
+    yield "reports", f"the reports of {many:,} clients"
+    for count in (few, many):
+        yield f"name_{count}", f"{count:,} parents named over {count:,} known scopes"
+        yield f"unname_{count}", f"{count:,} parents resolved"
+        yield f"forget_{count}", f"{count:,} parents forgotten"
+    yield "reconcile", f"a reconciliation with {many:,} alerts"

@@ -6,12 +6,14 @@ import os
 import platform
 import resource
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _PAGE = b"x" * 4096
 _QUIET_SECS = 0.15
 _DEADLINE_SECS = 60.0
+_PRIORITY = -20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,15 @@ class Machine:
 
     @classmethod
     def take(cls) -> Machine:
-        """Pin this process to the core of the load, and allow as many open files as possible."""
+        """Pin this process to the core of the load, and allow as many open files as possible.
+
+        All that is measured gets the highest priority that the system permits, so that other programs of the
+        machine disturb it less.
+        """
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+            # Linux may share the processors between sessions first, and then between the processes of each.
+            Path("/proc/self/autogroup").write_text(str(_PRIORITY))
         allowed = sorted(os.sched_getaffinity(0))
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

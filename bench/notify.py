@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from .talk import request
@@ -15,6 +16,12 @@ def notification(
     count: int, *, firing: bool, scopes: int, prefix: str = "e", state: str = "distressed"
 ) -> bytes:
     """A request with ``count`` alerts, spread over ``scopes`` scopes, and newer than all earlier ones."""
+    named = [f"{prefix}/{number % scopes}" for number in range(count)]
+    return notification_at(named, firing=firing, state=state)
+
+
+def notification_at(scopes: Sequence[str], *, firing: bool, state: str = "distressed") -> bytes:
+    """A request with an alert for each of ``scopes``, and newer than all earlier ones."""
     now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="microseconds")
     status = "firing" if firing else "resolved"
     alerts = [
@@ -28,7 +35,7 @@ def notification(
                 "namespace": "inference",
                 "pod": f"llama-{number}",
                 "wellbeing": state,
-                "wellbeing_scope": f"{prefix}/{number % scopes}",
+                "wellbeing_scope": scope,
             },
             "annotations": {"summary": f"{number} requests wait in meta-llama/Llama-3.1-8B"},
             "startsAt": now,
@@ -36,7 +43,7 @@ def notification(
             "generatorURL": "http://prometheus:9090/graph?g0.expr=vllm%3Anum_requests_waiting+%3E+100&g0.tab=1",
             "fingerprint": f"{number:016x}",
         }
-        for number in range(count)
+        for number, scope in enumerate(scopes)
     ]
     body = {
         "receiver": "wellbeing-sidecar",

@@ -36,9 +36,22 @@ class Ours(Sidecar):
         machine: whose core it keeps to.
         scopes: how many policies name one, ``s/0`` and on.
         rules: how many rules are looked through for each alert; 0: the built-in ones.
+        port: of loopback; 0: any.
+        restricted: requests per second that the scope ``restricted`` admits while it is concerned; 0: it is
+            not restricted.
+        settings: of the config, instead of ``scopes`` and ``rules``.
     """
 
-    def __init__(self, machine: Machine, scopes: int = 1, rules: int = 0, port: int = 0) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        scopes: int = 1,
+        rules: int = 0,
+        *,
+        port: int = 0,
+        restricted: float = 0.0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         matching = [
             {"matchers": [f'alertname="Rule{number}"'], "state": "concerned"} for number in range(rules)
         ]
@@ -51,7 +64,11 @@ class Ours(Sidecar):
             },
             "policies": [{"match": f"s/{number}"} for number in range(scopes)],
             "alerts": {"rules": matching},
+            **(settings or {}),
         }
+        if restricted:
+            config["policies"].append({"match": "restricted", "restrict": {"concerned": restricted}})
+        self._config = config
         env = {"BENCH_TOKEN": TOKEN}
         super().__init__(config, env, "sqlite:state.db", port=port, inside=machine.pinned)
 
@@ -60,6 +77,11 @@ class Ours(Sidecar):
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
         settle(self.pid)
         return self
+
+    def touch_config(self) -> None:
+        """Change a setting of all policies, for the next reload."""
+        defaults = {**self._config["defaults"], "min_pause_secs": 1}
+        self.configure({**self._config, "defaults": defaults})
 
     @property
     def folder(self) -> Path:

@@ -53,9 +53,16 @@ def bars(lines: Sequence[Told]) -> str:
     for one in lines:
         if one.met is not None:
             figure = one.figure
-            measured = f"{one.ratio} times {figure.peer}" if one.ratio else f"{one.ours} {figure.unit}"
+            measured = _measured(one)
             rows.append(f"| {figure.what}, {figure.unit} | {measured} | {figure.bar} | {one.verdict} |")
     return "\n".join(rows)
+
+
+def _measured(one: Told) -> str:
+    figure = one.figure
+    if one.over:
+        return f"{one.over} {figure.unit} over {figure.peer}"
+    return f"{one.ratio} times {figure.peer}" if one.ratio else f"{one.ours} {figure.unit}"
 
 
 def draw(result: dict[str, Any], path: Path) -> None:

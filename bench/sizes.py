@@ -30,6 +30,15 @@ class Sizes:
         checks: of the client's own gate, a round.
         trips: to the sidecar's, a round.
         tasks: that wait at the client's.
+        restricted: requests per second that a restricted gate admits.
+        restricted_waiters: how many wait at it.
+        clients: how many clients it has, and how many requests wait in each.
+        restricted_secs: for how long it is watched.
+        window_secs: the rate is compared in every window of so many seconds.
+        stalled: scopes, parked requests and alerts of one event, in two sizes.
+        streams: event streams that are open meanwhile.
+        ramp_per_sec: waiters that a ramp lets through.
+        quiet_secs: how long nothing happens beside an event, at least.
     """
 
     rounds: int
@@ -49,6 +58,15 @@ class Sizes:
     checks: int
     trips: int
     tasks: int
+    restricted: float
+    restricted_waiters: int
+    clients: tuple[int, int]
+    restricted_secs: float
+    window_secs: float
+    stalled: tuple[int, int]
+    streams: int
+    ramp_per_sec: int
+    quiet_secs: float
 
     @property
     def most_waiters(self) -> int:
@@ -79,6 +97,15 @@ FULL = Sizes(
     checks=200_000,
     trips=2_000,
     tasks=10_000,
+    restricted=1_000.0,
+    restricted_waiters=10_000,
+    clients=(8, 1_000),
+    restricted_secs=15.0,
+    window_secs=5.0,
+    stalled=(1_000, 10_000),
+    streams=1_000,
+    ramp_per_sec=5_000,
+    quiet_secs=0.5,
 )
 
 SHORT = Sizes(
@@ -99,4 +126,13 @@ SHORT = Sizes(
     checks=5_000,
     trips=100,
     tasks=100,
+    restricted=100.0,
+    restricted_waiters=50,
+    clients=(2, 20),
+    restricted_secs=2.0,
+    window_secs=1.0,
+    stalled=(10, 40),
+    streams=12,
+    ramp_per_sec=100,
+    quiet_secs=0.05,
 )

@@ -1,11 +1,11 @@
-"""Runs the closed loop: does a pause end when its cause does, whatever the way of pausing?
+"""Runs the closed loop: does a pause end when its cause ends, in every way of pausing?
 
 Each cause and each way of pausing has its own engine. All are behind one sidecar, one Prometheus with the shipped
 rules (times divided, nothing else changed) and one Alertmanager. The cause begins and the gate closes; the cause
 ends while the gate is closed; then the gate has to open by itself, and to stay open.
 
-One more engine has a planted rule: progress without a mask, with the engine's own pause. Its gate has to stay
-closed; otherwise the experiment could not see such loops.
+One more engine has a deliberately wrong rule: progress without a mask, with the engine's own pause. Its gate
+has to stay closed; otherwise the experiment could not detect such loops.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from .engine.model import Fault
-from .load import Clients, Load
-from .loop_cases import BUSY_HOLD_SECS, FASTER, GRID, HOLD_SECS, MAX_PAUSE_SECS, MODES, SHORT, WAIT_SECS, Case
-from .stage import (
+from .environment import (
     Alertmanager,
     Engines,
     Prometheus,
@@ -34,146 +31,55 @@ from .stage import (
     eventually,
     free_port,
     is_up,
-    put_fault,
     quiet_ports,
-    shipped_rules,
 )
+from .load import Clients, Load
+from .loop_cases import (
+    AT_THE_GATE,
+    FASTER,
+    GRID,
+    MAX_PAUSE_SECS,
+    MODES,
+    PAUSED_SHARE,
+    POD_GROUPS,
+    POD_PER_SEC,
+    PODS,
+    SHORT,
+    WAIT_SECS,
+    WAYS_AT_THE_GATE,
+    Case,
+)
+from .loop_rules import bad_rule, loop_rules, planted_rule
+from .loop_subjects import PATIENCE, Patience, PodsResult, Result, Subject
 
-BACKLOG_SECS = 5.0
-"""The backlog of a pause is gone when the unanswered requests amount to this many seconds of load or fewer."""
 MOST_SECS = 480.0
 PROCESSES = 4
 PLANTED = "planted"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long each case is watched.
-
-    Attributes:
-        hold_secs: how long a cause stays at least; at a busy engine perhaps shorter.
-        calm_secs: a gate that stays open for so long has settled: longer than any rule needs to fire again.
-        until_served: whether it has settled only when the backlog of its pauses is served.
-    """
-
-    hold_secs: float = HOLD_SECS
-    calm_secs: float = 60.0
-    until_served: bool = True
-
-
-@dataclass
-class Result:
-    """The result of a case, in seconds of real time.
-
-    Attributes:
-        closed: from the cause to the first closed gate.
-        mended: from the cause to its end, which came while the gate was closed.
-        pauses: how often the gate closed in all.
-        pauses_after: of them, after the cause was gone.
-        recovered: from the end of the cause until the gate opened for good.
-        paused: how long the gate was closed in all.
-        lost: requests that were not answered as they should be.
-        answered: those that were.
-        ended_by_max_pause: pauses that nothing else has ended.
-        settled: the gate opened by itself after the cause was gone, stayed open, and the backlog was served.
-    """
-
-    name: str
-    kind: str
-    cause: str
-    way: str
-    setting: str
-    busy: bool
-    closed: float | None = None
-    mended: float = 0.0
-    pauses: int = 0
-    pauses_after: int = 0
-    recovered: float | None = None
-    paused: float = 0.0
-    lost: int = 0
-    answered: int = 0
-    ended_by_max_pause: int = 0
-    settled: bool = False
-
-
-@dataclass
-class Subject:
-    """A running case."""
-
-    case: Case
-    url: str
-    load: Load
-    caused_at: float = 0.0
-    mended_at: float | None = None
-    patience: Patience = Patience()
-    turns: list[tuple[float, str]] = field(default_factory=list)
-
-    @property
-    def is_closed(self) -> bool:
-        """As of the last look."""
-        return bool(self.turns) and self.turns[-1][1] == "pause"
-
-    def was_closed_at(self, when: float) -> bool:
-        """As of the last look."""
-        kinds = [kind for at, kind in self.turns if at <= when]
-        return kinds[-1:] == ["pause"]
-
-    def begin(self) -> None:
-        """Start the cause."""
-        self.caused_at = self.caused_at or time.time()
-        self.mended_at = None
-        self._turn(self.case.fault, self.case.caused_per_sec)
-
-    def mend(self) -> None:
-        """End the cause."""
-        self._turn("none", self.case.usual_per_sec)
-        self.mended_at = time.time()
-
-    def see_to_it(self) -> None:
-        """End the cause when it is time and the gate is closed."""
-        if self.mended_at is None:
-            hold = min(self.patience.hold_secs, BUSY_HOLD_SECS if self.case.busy else HOLD_SECS)
-            if self.is_closed and time.time() - self.caused_at > hold:
-                self.mend()
-        elif not self.was_closed_at(self.mended_at):
-            # The gate opened between the last look at it and the end of the cause.
-            self.begin()
-
-    def is_settled(self, now: float) -> bool:
-        """Whether the cause has ended, the gate has been open for long enough, and the backlog is served."""
-        if self.mended_at is None or self.is_closed or not self.was_closed_at(self.mended_at):
-            return False
-        is_served = self.load.pending <= BACKLOG_SECS * self.case.usual_per_sec
-        return (is_served or not self.patience.until_served) and now - self.turns[-1][
-            0
-        ] > self.patience.calm_secs
-
-    @property
-    def recovered_secs(self) -> float | None:
-        """From the end of the cause until the gate last opened; below 0 where it opened first. Not rounded.
-
-        The mask of a kept engine ends the alert some seconds after the pause, so the gate may open a moment after the end
-        of the cause: rounded, these would be one.
-        """
-        resumes = [when for when, kind in self.turns if kind == "resume"]
-        return resumes[-1] - self.mended_at if resumes and self.mended_at is not None else None
-
-    def _turn(self, fault: Fault, per_sec: float) -> None:
-        put_fault(self.url, fault)
-        self.load.per_sec = per_sec
 
 
 class Loop:
     """Runs all cases at once.
 
     Args:
-        cases: with an engine each.
+        cases: the cases; each has its own engine.
         patience: with each.
+        pod_groups: groups of healthy engines that a bad rule pauses, each with its ``max_paused_share``.
     """
 
-    def __init__(self, cases: Iterable[Case], patience: Patience = Patience()) -> None:
+    def __init__(
+        self,
+        cases: Iterable[Case],
+        patience: Patience = PATIENCE,
+        pod_groups: Mapping[str, float] | None = None,
+    ) -> None:
         self._cases = list(cases)
         self._patience = patience
+        self._pod_groups = dict(pod_groups or {})
+        self._pods = {
+            f"{group}/p{number}": Case("vllm", "bad", "gate")
+            for group in self._pod_groups
+            for number in range(PODS)
+        }
         self._stack = ExitStack()
         self._rest = threading.Event()
         self._known: set[int] = set()
@@ -194,7 +100,7 @@ class Loop:
         enter = self._stack.enter_context
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-loop-")))
         stuck = Case("vllm", "stuck", "kept")
-        named = [*((case.name, case) for case in self._cases), (PLANTED, stuck)]
+        named = [*((case.name, case) for case in self._cases), (PLANTED, stuck), *self._pods.items()]
         ports = dict(zip((name for name, _ in named), quiet_ports(len(named)), strict=True))
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         port = free_port()
@@ -202,7 +108,7 @@ class Loop:
         config = self._config(urls, dict(named))
         self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:loop.db", folder=folder, port=port))
         tolds = [
-            f"{ports[name]}:{name}:{case.kind}" + (":gate" if case.way == "gate" else "")
+            f"{ports[name]}:{name}:{case.kind}" + (":gate" if case.way in AT_THE_GATE else "")
             for name, case in named
         ]
         # In several processes: one that shares its core would answer too few scrapes.
@@ -216,7 +122,11 @@ class Loop:
         self.prometheus: Prometheus = enter(
             Prometheus(
                 {"sidecar": self.sidecar.address, **targets},
-                [*_rules(), planted_rule()],
+                [
+                    *loop_rules(),
+                    planted_rule(PLANTED),
+                    *([bad_rule(self._pod_groups)] if self._pod_groups else []),
+                ],
                 self.alertmanager.address,
                 # The longest interval that the shortest windows allow, so that no scrape fails on a busy machine.
                 scrape={"scrape_interval": "2s", "scrape_timeout": "2s"},
@@ -225,8 +135,10 @@ class Loop:
         self._subjects = {
             name: Subject(case, urls[name], Load(ports[name]), patience=self._patience)
             for name, case in named
+            if name not in self._pods
         }
-        enter(Clients(*(one.load for one in self._subjects.values())))
+        self._pod_loads = {name: Load(ports[name]) for name in self._pods}
+        enter(Clients(*(one.load for one in self._subjects.values()), *self._pod_loads.values()))
 
     def _config(self, urls: dict[str, str], cases: dict[str, Case]) -> dict[str, Any]:
         return {
@@ -238,6 +150,10 @@ class Loop:
             "policies": [
                 # Otherwise max_pause_secs alone would end the pause.
                 {"match": PLANTED, "max_pause_secs": 0},
+                *(
+                    {"match": group, "max_pause_secs": 0, "max_paused_share": share}
+                    for group, share in self._pod_groups.items()
+                ),
                 *({"match": name, **case.policy} for name, case in cases.items() if case.policy),
             ],
             "engines": [
@@ -249,7 +165,7 @@ class Loop:
                     "check_secs": 2,
                 }
                 for name, case in cases.items()
-                if case.way != "gate"
+                if case.way not in AT_THE_GATE
             ],
             "alerts": {
                 "alertmanager_urls": [self.alertmanager.url],
@@ -264,6 +180,8 @@ class Loop:
         self.began_at = time.time()
         for one in subjects:
             one.load.per_sec = one.case.usual_per_sec
+        for load in self._pod_loads.values():
+            load.per_sec = POD_PER_SEC
         # Latencies are compared with those of (scaled) 15 minutes before, of which there have to be 30.
         self._rest.wait(15 * 60 / FASTER + 40 if any(case.needs_baseline for case in self._cases) else 10)
         for one in subjects:
@@ -275,9 +193,12 @@ class Loop:
             for one in subjects:
                 one.see_to_it()
             now = time.time()
-            if all(one.is_settled(now) for one in self._tried) and self.planted_holds:
+            awaited = [one for one in self._tried if one.case.way not in self._patience.unawaited]
+            if all(one.is_settled(now) for one in awaited) and self.planted_holds:
                 break
         self.ended_at = time.time()
+        for one in subjects:
+            one.note_answers()
         return [self._result(one) for one in self._tried]
 
     @property
@@ -304,6 +225,7 @@ class Loop:
         """By case: whether its gate was closed, requests in its engine, requests at its gate; seconds since the cause."""
         queries = {
             "closed": "max by (scope) (wellbeing_paused)",
+            "restricted": "max by (scope) (wellbeing_restricted)",
             "inside": 'sum by (model_name) ({__name__=~"vllm:num_requests_(running|waiting)|sglang:num_(running|queue)_reqs"})',
             "at_gate": "max by (scope) (wellbeing_waiters)",
         }
@@ -321,12 +243,26 @@ class Loop:
         # The last half minute is read again, because a loaded machine writes late.
         since = (self._seen_until - timedelta(seconds=30)).isoformat()
         self._seen_until = datetime.now(UTC)
-        params: dict[str, str | int] = {"kind": "pause,resume", "since": since, "limit": 1000}
+        params: dict[str, str | int] = {"kind": "pause,resume,restriction", "since": since, "limit": 1000}
         for entry in reversed(self.sidecar.get("/v1/history", params=params).json()["entries"]):
             if entry["id"] not in self._known and entry["scope"] in self._subjects:
                 self._known.add(entry["id"])
                 at = datetime.fromisoformat(entry["at"]).timestamp()
-                self._subjects[entry["scope"]].turns.append((at, entry["kind"]))
+                kind = entry["kind"]
+                if kind == "restriction":
+                    kind = "resume" if entry["to"] == "unrestricted" else "pause"
+                self._subjects[entry["scope"]].take_turn(at, kind)
+
+    def pods(self) -> list[PodsResult]:
+        """What the bad rule did to each group of pods."""
+        found = []
+        for group in self._pod_groups:
+            names = [name for name in self._pods if name.startswith(f"{group}/")]
+            loads = [self._pod_loads[name] for name in names]
+            paused = sum(self.sidecar.metric(f'wellbeing_paused{{scope="{name}"}}') for name in names)
+            answered = sum(load.statuses[200] for load in loads) / max(1, sum(load.asked for load in loads))
+            found.append(PodsResult(group, len(names), int(paused), round(answered, 3)))
+        return found
 
     def _result(self, one: Subject) -> Result:
         case, turns = one.case, one.turns
@@ -343,6 +279,10 @@ class Loop:
             result.recovered = one.recovered_secs
         ends = [*resumes, *([self.ended_at] if one.is_closed else [])]
         result.paused = round(sum(end - start for start, end in zip(pauses, ends, strict=True)), 1)
+        result.goodput = one.goodput(one.mended_at)
+        result.goodput_closed = one.goodput(resumes[-1] if resumes and not one.is_closed else self.ended_at)
+        if one.lost_before is not None:
+            result.lost_unmended = one.load.lost - one.lost_before
         result.lost, result.answered = one.load.lost, one.load.statuses[200]
         cause = f'wellbeing_resumes_total{{cause="max_pause",scope="{case.name}"}}'
         result.ended_by_max_pause = int(self.sidecar.metric(cause))
@@ -351,48 +291,30 @@ class Loop:
 
 def short_loop() -> Loop:
     """A few cases, watched only until a gate has closed, opened, and stayed open."""
-    return Loop(SHORT, Patience(hold_secs=25.0, calm_secs=30.0, until_served=False))
-
-
-def _rules() -> list[dict[str, Any]]:
-    """The shipped rules, without those for an engine that cannot be scraped.
-
-    What has to be so for a minute is three seconds here, in which a busy machine looks like a dead engine.
-    """
-    groups = shipped_rules(FASTER, "vllm", "sglang")
-    for group in groups:
-        group["rules"] = [rule for rule in group["rules"] if not rule.get("alert", "").endswith("Down")]
-    return groups
-
-
-def planted_rule() -> dict[str, Any]:
-    """VllmStuck without its mask, for the planted engine only."""
-    rules = next(group for group in shipped_rules(FASTER, "vllm") if group["name"] == "wellbeing-vllm")[
-        "rules"
-    ]
-    rule = next(rule for rule in rules if rule.get("alert") == "VllmStuck")
-    bare = rule["expr"].partition("unless")[0]
-    return {
-        "name": PLANTED,
-        "rules": [{**rule, "alert": "PlantedStuck", "expr": f'({bare}) and on (job) up{{job="{PLANTED}"}}'}],
-    }
+    patience = Patience(hold_secs=25.0, calm_secs=30.0, until_served=False, unawaited=("restricted",))
+    return Loop(SHORT, patience, {"pods-share": PAUSED_SHARE})
 
 
 def main() -> int:
     """Run all cases, and write the results as JSON into the named file."""
     parser = argparse.ArgumentParser(prog="python -m demo.loop", description=main.__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--short", action="store_true", help="a few cases")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--short", action="store_true", help="a few cases")
+    form.add_argument("--ways", action="store_true", help="restriction, trial and max_paused_share only")
     told = parser.parse_args()
-    with short_loop() if told.short else Loop(GRID) as loop:
+    cases = WAYS_AT_THE_GATE if told.ways else [*GRID, *(one for one in WAYS_AT_THE_GATE if one not in GRID)]
+    with short_loop() if told.short else Loop(cases, pod_groups=POD_GROUPS) as loop:
         results = loop.run()
         came = {
             "faster": FASTER,
             "short": told.short,
+            "ways": told.ways,
             "planted_holds": loop.planted_holds,
             "failed_scrapes": loop.failed_scrapes,
             "secs": round(loop.ended_at - loop.began_at),
             "results": [asdict(result) for result in results],
+            "pods": [asdict(group) for group in loop.pods()],
             "series": loop.series(),
         }
     told.results.parent.mkdir(exist_ok=True)

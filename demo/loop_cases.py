@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .engine.dialects import Kind
 from .engine.model import Fault
@@ -20,11 +20,18 @@ WAIT_SECS = 115.0
 HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
 """How long a cause lasts at least: long enough to see a gate close and open, but short where a backlog drains slowly."""
 
-Cause = Literal["overload", "stuck", "slow", "bad"]
-Way = Literal["gate", "kept", "aborting"]
+RESTRICT_PER_SEC = 4.5
+"""The rate of a restriction: above the usual load, and 85 % of what a full engine can do, so that its queue falls."""
+TRIAL_REQUESTS, TRIAL_SECS = 5, 600 / FASTER
+"""The time is longer than the alert about a stuck engine takes: a request that is stuck has no outcome."""
+PODS, PAUSED_SHARE, POD_PER_SEC = 4, 0.5, 1.0
+
+Cause = Literal["overload", "stuck", "slow", "bad", "restarted"]
+Way = Literal["gate", "kept", "aborting", "restricted", "trial"]
 Setting = Literal["none", "damping", "ramp", "both"]
 CAUSES: tuple[Cause, ...] = ("overload", "stuck", "slow", "bad")
 WAYS: tuple[Way, ...] = ("gate", "kept", "aborting")
+AT_THE_GATE: tuple[Way, ...] = ("gate", "restricted", "trial")
 SETTINGS: tuple[Setting, ...] = ("none", "damping", "ramp", "both")
 MODES: dict[Kind, dict[Way, str]] = {
     "vllm": {"kept": "keep", "aborting": "abort"},
@@ -65,6 +72,7 @@ class Case:
             "stuck": "stuck",
             "slow": "slow",
             "bad": BAD[self.kind],
+            "restarted": "stuck",
         }
         return faults[self.cause]
 
@@ -79,9 +87,13 @@ class Case:
         return OVERLOAD_PER_SEC if self.cause == "overload" else self.usual_per_sec
 
     @property
-    def policy(self) -> dict[str, float]:
-        """The part of the sidecar's config for its setting."""
-        policy: dict[str, float] = {}
+    def policy(self) -> dict[str, Any]:
+        """The part of the sidecar's config for its way and its setting."""
+        policy: dict[str, Any] = {}
+        if self.way == "restricted":
+            policy = {"pause_on_concerned": False, "restrict": {"concerned": RESTRICT_PER_SEC}}
+        if self.way == "trial":
+            policy["resume_trial"] = {"requests": TRIAL_REQUESTS, "secs": TRIAL_SECS}
         if self.setting in ("damping", "both"):
             policy["min_pause_secs"] = MIN_PAUSE_SECS
         if self.setting in ("ramp", "both"):
@@ -114,6 +126,15 @@ GRID = [
     for way in WAYS
     for setting in settings_of(kind, way, busy=busy)
 ]
+WAYS_AT_THE_GATE = [
+    Case("vllm", "overload", "gate"),
+    Case("vllm", "overload", "restricted"),
+    Case("vllm", "restarted", "gate"),
+    Case("vllm", "restarted", "trial"),
+]
+"""What a gate can do besides closing, beside a gate that closes."""
+POD_GROUPS = {"pods-all": 0.0, "pods-share": PAUSED_SHARE}
+"""Groups of healthy engines that a bad rule pauses, each with its ``max_paused_share``; 0: any number."""
 SHORT = [
     Case("vllm", "stuck", "gate"),
     Case("vllm", "stuck", "kept", "damping"),
@@ -121,4 +142,6 @@ SHORT = [
     Case("vllm", "bad", "aborting"),
     Case("vllm", "bad", "kept", busy=True),
     Case("sglang", "stuck", "kept"),
+    Case("vllm", "overload", "restricted"),
+    Case("vllm", "restarted", "trial"),
 ]

@@ -19,9 +19,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from .engine.dialects import Kind
-from .loop_cases import CAUSES, SETTINGS, WAYS, Cause, settings_of
+from .loop_cases import CAUSES, POD_GROUPS, SETTINGS, WAYS, WAYS_AT_THE_GATE, Cause, settings_of
 
 MARKERS = "<!-- results: written by demo.loop_report -->", "<!-- end of results -->"
+WAYS_MARKERS = "<!-- ways: written by demo.loop_report -->", "<!-- end of ways -->"
+WAY_NAMES = {"gate": "pause", "restricted": "restriction", "trial": "pause, then trial"}
 TITLES: dict[Kind, str] = {"vllm": "vLLM", "sglang": "SGLang"}
 
 Told = dict[str, Any]
@@ -53,6 +55,43 @@ def tables(told: Told) -> str:
                 lines.append(f"| {name} | {way} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
+
+
+def ways_table(told: Told) -> str:
+    """Markdown: what a gate can do besides closing, and what a bad rule did to groups of engines."""
+    minutes, failed = told["secs"] / 60, told["failed_scrapes"]
+    lines = [
+        f"{minutes:.1f} minutes; {failed:.1%} of the scrapes failed.",
+        "",
+        "| cause | way | closed or restricted | recovered | answered/s until then | lost | of them, not mended |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in WAYS_AT_THE_GATE:
+        found = _result(told, case.kind, case.cause, case.way, case.setting, busy=case.busy)
+        if found is None:
+            continue
+        before = found["pauses"] - found["pauses_after"]
+        goodput, unmended = found["goodput_closed"], found["lost_unmended"]
+        cells = (
+            case.cause,
+            WAY_NAMES[case.way],
+            f"{before}+{found['pauses_after']}",
+            _secs(found["recovered"]),
+            "" if goodput is None or case.cause != "overload" else f"{goodput:.1f}",
+            str(found["lost"]),
+            "" if unmended is None else str(unmended),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| `max_paused_share` | engines | paused to the end | requests answered |",
+        "| --- | --- | --- | --- |",
+    ]
+    for group in told["pods"]:
+        share = POD_GROUPS[group["name"]]
+        name = f"{share:g}" if share else "0: any number"
+        lines.append(f"| {name} | {group['pods']} | {group['paused']} | {group['answered']:.0%} |")
+    return "\n".join([*lines, ""])
 
 
 def _rows(told: Told) -> list[tuple[Cause, bool]]:
@@ -106,10 +145,28 @@ def draw(told: Told, kind: Kind, path: Path, *, fully: bool) -> None:
     plt.close(figure)
 
 
+def draw_ways(told: Told, path: Path) -> None:
+    """The same for each case of `WAYS_AT_THE_GATE`."""
+    figure, rows = plt.subplots(2, 2, figsize=(13, 5), squeeze=False)
+    for case, axes in zip(WAYS_AT_THE_GATE, rows.flat, strict=True):
+        result = _result(told, case.kind, case.cause, case.way, case.setting, busy=case.busy)
+        if result is not None:
+            _panel(axes, told["series"][result["name"]], result)
+        axes.set_title(f"{case.cause}, {WAY_NAMES[case.way]}", fontsize=10)
+    rows[0][0].legend(loc="upper right", fontsize=8)
+    figure.suptitle("Grey: the gate is closed; yellow: it is restricted or on trial; red: the cause is there")
+    figure.tight_layout(rect=(0, 0, 1, 0.98))
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
 def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> None:
     for when, value in series.get("closed", []):
         if value:
             axes.axvspan(when, when + 1, color="#bbbbbb", linewidth=0)
+    for when, value in series.get("restricted", []):
+        if value:
+            axes.axvspan(when, when + 1, color="#f2e3a0", linewidth=0)
     for name, label, colour in (
         ("inside", "in the engine", "#3274d9"),
         ("at_gate", "at the gate", "#ff780a"),
@@ -128,6 +185,14 @@ def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> No
     axes.set_ylim(bottom=0)
 
 
+def _write(page: Path, markers: tuple[str, str], table: str) -> None:
+    begin, end = markers
+    text = f"{begin}\n\n{table}\n{end}"
+    page.write_text(
+        re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: text, page.read_text(), flags=re.DOTALL)
+    )
+
+
 def main() -> None:
     """Write the page's tables, and the pictures; of the short form, print the tables only."""
     told: Told = json.loads(Path(sys.argv[1]).read_text())
@@ -135,13 +200,13 @@ def main() -> None:
         print(tables(told))
         return
     page = Path(sys.argv[2])
-    begin, end = MARKERS
-    text = f"{begin}\n\n{tables(told)}\n{end}"
-    page.write_text(
-        re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: text, page.read_text(), flags=re.DOTALL)
-    )
     folder = page.parent / "loop"
     folder.mkdir(exist_ok=True)
+    _write(page, WAYS_MARKERS, ways_table(told))
+    draw_ways(told, folder / "ways.png")
+    if told["ways"]:
+        return
+    _write(page, MARKERS, tables(told))
     for kind in TITLES:
         for fully in (False, True):
             draw(told, kind, folder / f"{kind}{'-settings' if fully else ''}.png", fully=fully)

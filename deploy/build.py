@@ -1,7 +1,7 @@
 """Writes the manifests that repeat what stands elsewhere; with ``--check``, says whether they are up to date.
 
 A PrometheusRule is a file of ``alerts/``; the policy that injects the sidecar adds the container of the
-Component.
+Component; the mixin has rules and dashboards as JSON.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from . import mixin
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -174,14 +176,15 @@ def built() -> dict[Path, Callable[[], str]]:
         target: lambda file=file: prometheus_rule(file)  # type: ignore[misc]
         for file, target in rule_files().items()
     }
-    return {**rules, RULES / "kustomization.yaml": rules_kustomization, POLICY: policy}
+    return {**rules, RULES / "kustomization.yaml": rules_kustomization, POLICY: policy, **mixin.files()}
 
 
 def stale() -> list[Path]:
     """What is not as it would be built, or would not be built any more."""
     wanted = built()
     wrong = [path for path, build in wanted.items() if not path.exists() or path.read_text() != build()]
-    return wrong + [path for path in sorted(RULES.glob("*.yaml")) if path not in wanted]
+    written = [*RULES.glob("*.yaml"), *mixin.MIXIN.glob("*/*")]
+    return wrong + [path for path in sorted(written) if path not in wanted]
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ DISTRIBUTION = "wellbeing-sidecar"
 
 def __getattr__(name: str) -> object:
     if name == "Sidecar":
-        # What PyPI's package `sidecar` has.
+        # Names of PyPI's package `sidecar`.
         raise ImportError(
             "this `sidecar` is wellbeing-sidecar, no JupyterLab widget: both packages have the same import "
             "name; install them into different environments"

@@ -36,7 +36,7 @@ class BodyTemplate:
     """
 
     def __init__(self, text: str) -> None:
-        # Flask has it, too, but a sidecar without such a hook does not need it at its start.
+        # Imported here: a sidecar without such a hook does not need Jinja2 at the start.
         from jinja2 import StrictUndefined, TemplateError  # noqa: PLC0415
         from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 

@@ -21,7 +21,7 @@ class Clock:
 
 
 class SharedClock(Clock):
-    """A clock that goes by the time of a server, so that all its clients agree.
+    """A clock that follows the time of a server, so that all clients of the server agree.
 
     It continues by the monotonic clock, so a change of this machine's wall clock does not matter.
     """

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from sidecar.json_pieces import loads_in_pieces
+
 _CHUNK_BYTES = 65_536
 _SCHEMES = ("http", "https")
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
@@ -269,12 +271,13 @@ def _proxies(url: str) -> dict[str, str]:
     import requests  # noqa: PLC0415
 
     host = urlsplit(url).hostname or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         return {}
     return dict(requests.utils.get_environ_proxies(url, no_proxy=None))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine's own address or name."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -336,7 +339,7 @@ def _read(response: Any, deadline: _Deadline, max_bytes: int) -> bytes:  # noqa:
 
 def _json(data: bytes) -> Any:  # noqa: ANN401
     try:
-        return json.loads(data)
+        return loads_in_pieces(data.decode(json.detect_encoding(data), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
 

@@ -1,10 +1,10 @@
-"""Notices that another project's package ``sidecar`` has overwritten this one's."""
+"""Detects that another project's package ``sidecar`` has overwritten this one."""
 
 import sidecar
 
 
 def refuse_another_sidecar() -> None:
-    """Raise `ImportError` where ``sidecar`` is another project's package with this one's files in it."""
+    """Raise `ImportError` if ``sidecar`` is another project's package that contains files of this one."""
     if getattr(sidecar, "DISTRIBUTION", None) != "wellbeing-sidecar":
         raise ImportError(
             f"{sidecar.__file__} belongs to another project with the same import name (PyPI's `sidecar`, a "

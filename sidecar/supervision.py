@@ -29,7 +29,7 @@ class Failures:
 
     Args:
         log: where the failures are logged.
-        message: what the log line says.
+        message: the text of the log line.
 
     Attributes:
         counts: failures by the name of the task, timer or thread.
@@ -126,7 +126,7 @@ def run_thread_supervised(
 
 
 def supervised_steps(name: str, steps: Iterable[None], failures: Failures) -> Iterator[None]:
-    """Do ``steps``; an exception ends these steps only, and not the work that they are a part of.
+    """Do ``steps``; an exception ends only these steps, not the work that they are a part of.
 
     Args:
         name: for the counter and the log.

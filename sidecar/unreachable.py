@@ -10,7 +10,7 @@ import errno
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 _MAX_CAUSES = 50
@@ -18,14 +18,13 @@ _NOT_TLS = ("wrong version number", "record layer failure", "unknown protocol", 
 _NO_PEM = ("pem lib", "no certificate or crl found", "no start line", "")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(NamedTuple):
     """The options that say where a server is, as the sentences name them.
 
     Attributes:
         url: the option for the URL.
         ca_file: the option for the CA bundle.
-        start: what to do where no server runs; empty: nothing is advised.
+        start: what to do if no server runs; empty: no advice.
     """
 
     url: str
@@ -34,7 +33,7 @@ class ServerOptions:
 
 
 def without_credentials(url: str) -> str:
-    """``url`` without the credentials, the query and the last slash that it may have."""
+    """``url`` without credentials, query and trailing slash."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -43,7 +42,7 @@ def without_credentials(url: str) -> str:
 
 
 def why_unreachable(url: str, error: BaseException, timeout: float, options: ServerOptions) -> str:
-    """Return the sentence.
+    """The sentence that says why ``url`` could not be reached.
 
     Args:
         url: the URL of the server. It appears in the sentence, so it must not have credentials.

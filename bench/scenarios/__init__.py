@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.stage import Stage
 
-from . import alerts, client, disturbed, fanout, growth, opened, start
+from . import alerts, client, disturbed, fanout, growth, opened, restricted, stalls, start
 
 Measured = dict[str, float]
 
@@ -18,5 +18,7 @@ SCENARIOS: Mapping[str, Callable[[Stage, int], Measured]] = {
     "e": alerts.measure,
     "f": start.measure,
     "g": client.measure,
+    "h": restricted.measure,
+    "i": stalls.measure,
 }
 """By letter: the function that measures one round. Its number decides which server comes first."""

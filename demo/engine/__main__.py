@@ -30,7 +30,7 @@ def _server(told: str) -> uvicorn.Server:
     port, name, kind, gated, *_ = [*told.split(":"), "", ""]
     application: Any = Application(name, cast("Kind", kind or "vllm"))
     if gated:
-        application = GateMiddleware(application, scope=name, pass_paths=["/fault"])
+        application = GateMiddleware(application, scope=name, pass_paths=["/fault", "/restart"])
     config = uvicorn.Config(
         application,
         host="127.0.0.1",

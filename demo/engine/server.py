@@ -1,7 +1,8 @@
 """The simulated engine over HTTP.
 
 ``POST /v1/chat/completions`` takes as long as the model does. ``POST /fault`` with a fault's name puts it in, ``none``
-takes it out; one that is ``dead`` answers nothing but that: its connections stay open, and silent.
+takes it out; one that is ``dead`` answers nothing but that: its connections stay open, and silent. ``POST /restart``
+loses all requests and counts, as a restart does, and not the fault.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Application:
 
     def __init__(self, name: str, kind: Kind = "vllm") -> None:
         self.name = name
+        self._kind = kind
         self.dialect: Dialect = DIALECTS[kind](name)
         self._ticking: asyncio.Task[None] | None = None
 
@@ -46,6 +48,10 @@ class Application:
         body = await _body(receive)
         if path == "/fault":
             await _send(send, 200, self._put(body.decode()))
+            return
+        if path == "/restart":
+            self._restart()
+            await _send(send, 200, b"")
             return
         if self.dialect.model.fault == "dead":
             # uvicorn turns any exception into a response.
@@ -77,6 +83,12 @@ class Application:
             self.dialect.model.fault = fault
         return self.dialect.model.fault.encode()
 
+    def _restart(self) -> None:
+        before = self.dialect.model
+        self.dialect = DIALECTS[self._kind](self.name)
+        self.dialect.model.fault = before.fault
+        before.drop_all()
+
     async def _chat(self, receive: Receive) -> tuple[int, dict[str, Any]]:
         if self.dialect.refuses():
             return 503, {"error": "the engine is paused"}
@@ -87,14 +99,15 @@ class Application:
                 ended.set_result(end)
 
         sequence = Sequence(time.monotonic(), done=done)
-        self.dialect.model.add(sequence)
+        model = self.dialect.model
+        model.add(sequence)
         gone = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
             is_gone = not ended.done()
             gone.cancel()
-            self.dialect.model.drop(sequence)
+            model.drop(sequence)
         end = await ended
         if is_gone:
             # Nobody receives it. It is counted as the client's abort, as in SGLang.

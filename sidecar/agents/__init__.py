@@ -1,4 +1,4 @@
-"""Tools with which an agent speaks to a sidecar: over MCP, or as functions of a model's API."""
+"""Tools that let an agent report to its sidecar, over MCP or as functions of a model's API."""
 
 from .errors import ToolFailed
 from .tools import AgentTools, openai_tools

@@ -1,4 +1,7 @@
-"""Checks the arguments of a tool call against its schema. A model reads the errors, and tries again."""
+"""Checks the arguments of a tool call against its schema.
+
+A model reads the error messages and tries again.
+"""
 
 from __future__ import annotations
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class ToolFailed(Exception):
-    """The tool could not do what was asked; the message says why, for the model."""
+    """The tool call failed. The message tells the model why."""

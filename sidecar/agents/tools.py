@@ -1,7 +1,7 @@
 """The tools of an agent, carried out by requests to its sidecar.
 
-Rules of this file: an agent claims, and asks. Nothing here pauses or resumes as an operator, so no tool can
-lift a hold of an operator. Every claim ends by itself.
+Rules of this file: an agent only makes claims and asks questions. Nothing here pauses or resumes as an
+operator does, so no tool can lift an operator's hold. Every claim ends by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AgentTools:
     """Carries out tool calls of agents.
 
     Args:
-        settings: the URL of the sidecar, the credentials, and the scope that the agents may speak about.
+        settings: the URL of the sidecar, the credentials, and the scope for which the agents may make claims.
         name: the source of the claims is ``agent:NAME``, or ``agent:NAME/AGENT`` if the agent gives one.
 
     Raises:
@@ -54,7 +54,7 @@ class AgentTools:
         self._name = name
 
     def call(self, tool: str, arguments: object, *, name: str | None = None) -> dict[str, Any]:
-        """Carry out one call; return what the model is told.
+        """Execute one call; return the result text for the model.
 
         Args:
             tool: the name of the tool.
@@ -62,12 +62,12 @@ class AgentTools:
             name: replaces the name of the source.
 
         Raises:
-            ToolFailed: an argument is not valid, or the sidecar did not do it.
+            ToolFailed: an argument is not valid, or the sidecar refused or did not answer.
         """
         given = check_call(tool, arguments)
         settings = self._settings_for(tool, given)
         if tool == "check_pause":
-            return _told(self._request(settings, "GET", "watch"))
+            return _pause_state(self._request(settings, "GET", "watch"))
         asks = tool == "request_pause"
         reason = given["reason"].strip()
         source = (name or self._name)[:_MAX_NAME_LENGTH]
@@ -77,7 +77,7 @@ class AgentTools:
             "source": f"{source}/{given['agent'].strip()}" if "agent" in given else source,
             "ttl_secs": given.get("secs" if asks else "ttl_secs", _DEFAULT_SECS),
         }
-        told = _told(self._request(settings, "PUT", "state", body))
+        told = _pause_state(self._request(settings, "PUT", "state", body))
         told["claimed_as"] = f"agent:{body['source']}"
         if asks and not told["paused"]:
             told["note"] = "recorded, but the policy does not pause for it now: stop by yourself if you must"
@@ -117,6 +117,6 @@ def _check(answer: SidecarResponse) -> None:
     check_status(answer, (200,))
 
 
-def _told(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+def _pause_state(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     names = ("scope", "state", "effective_state", "reason", "since", "until", "held_by")
     return {"paused": snapshot["gate"] == "closed", **{name: snapshot.get(name) for name in names}}

@@ -20,6 +20,7 @@ from sidecar.core.values import ScopeRecord
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.time_slice import TimeSlice, run_in_slices
 
 from .client import AlertmanagerClient, QueryAlertmanagers
 from .notifications import AlertInterpreter, Interpretation
@@ -130,7 +131,7 @@ class Alerting:
         # Signals that the watchdog restores must be applied before a later notification.
         await self._queue_idle.wait()
         outcome = await self._controller.submit(self.watchdog.mark_blind(interpretation.command), actor)
-        self.watchdog.record_ended(outcome)
+        await run_in_slices(self.watchdog.record_ended_in_steps(outcome), TimeSlice())
         if AlertOutcome.STALE in outcome.alerts:
             # Either a late retry, or Prometheus was suspended and has continued. Alertmanager has the answer.
             self._reconciler.request()
@@ -148,7 +149,7 @@ class Alerting:
         self._reconciler.request()
 
     def leadership_changed(self) -> None:
-        """Act on it that this sidecar became the leader of its fleet, or is no longer."""
+        """Handle that this sidecar became the leader of its fleet, or lost the leadership."""
         if self._controller.is_leader:
             self.watchdog.take_over()
             self._reconciler.request()

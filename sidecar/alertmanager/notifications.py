@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.alerts import Alert, Matcher, NoMatch, Notification, RuleMatch, fingerprint_of
 from sidecar.config import AlertsConfig
@@ -107,6 +107,12 @@ class AlertInterpreter:
         firing = tuple(isinstance(alert, AlertFired) for alert in alerts)
         received = ReceiveAlerts(tuple(alerts), sender_scope=sender_scope)
         return Interpretation(received, firing, left_out, unmatched.all())
+
+    def only_watchdog(self, notification: Notification) -> Notification:
+        """A copy of ``notification`` that has no alerts but those of the watchdog."""
+        watchdog = self._watchdog
+        own = (alert for alert in notification.alerts if alert.labels.get("alertname") == watchdog)
+        return replace(notification, alerts=tuple(own) if watchdog else ())
 
     def match(self, alert: Alert) -> RuleMatch | NoMatch | None:
         """The scope and state of ``alert``, or why it has none; None: it is the watchdog alert."""

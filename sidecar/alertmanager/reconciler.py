@@ -23,13 +23,14 @@ from dataclasses import dataclass, replace
 
 from sidecar.alerts import ActiveAlert, NoMatch, RuleMatch
 from sidecar.config import AlertsConfig
-from sidecar.core.commands import AlertFired, AlertMissing, CommandOutcome, ReconcileAlerts
+from sidecar.core.commands import AlertFired, AlertMissing, AlertOutcome, CommandOutcome, ReconcileAlerts
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
-from sidecar.core.values import ALERT_PREFIX, Signal
+from sidecar.core.values import ALERT_PREFIX, ScopeRecord, Signal
 from sidecar.gates.counters import Counters
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
+from sidecar.time_slice import TimeSlice, release_in_pieces, run_in_slices
 
 from .client import AlertmanagerReply, QueryAlertmanagers, without_credentials
 from .notifications import AlertInterpreter
@@ -146,12 +147,10 @@ class Reconciler:
         """Query and correct once. Returns false if an alert was missing for the first time."""
         config, interpreter, clock = self._config, self._interpreter, self._controller.clock
         queried_at, monotonic_at = clock.now(), clock.monotonic()
-        before = {
-            signal.source: signal
-            for record in self._controller.core_state.records.values()
-            for signal in record.signals.values()
-            if signal.query and signal.query == interpreter.query_id
-        }
+        loop = self._controller.loop
+        # There may be ten thousand alerts: a thread goes through them. The records themselves never change.
+        records = list(self._controller.core_state.records.values())
+        before = await loop.run_in_executor(None, _signals_of, records, interpreter.query_id)
         answers = await self._query(config)
         if config is not self._config:
             # The query belongs to an old config, and a new one follows.
@@ -162,28 +161,24 @@ class Reconciler:
             self._absent = {}
             self._counters.reconciliations["unreachable"] += 1
             return True
-        listed = await self._controller.loop.run_in_executor(
-            None, _combine, replies, config, interpreter, queried_at
-        )
+        listed = await loop.run_in_executor(None, _combine, replies, config, interpreter, queried_at)
         self._unmatched_log.log(listed.unmatched, clock.monotonic())
         found = any(answer.watchdog for answer in replies)
         if self._watchdog.record_listing(found, complete=listed.complete, queried_at=monotonic_at):
             # The other sidecars of a fleet do not query.
             await self._controller.share_watchdog(self._watchdog.alertname, firing=True)
+        alerts: list[object] = [one for answer in answers for one in answer.alerts]
+        del answers, replies
+        await loop.run_in_executor(None, release_in_pieces, alerts)
         may_end_missing = listed.complete and not self._watchdog.ignores_missing_alerts
-        reasons = {
-            source: self._end_reason(source, signal, listed, may_end_missing)
-            for source, signal in before.items()
-        }
-        ended = tuple(
-            AlertMissing(source, before[source].since, before[source].expires_at, text)
-            for source, text in reasons.items()
-            if text
+        ended, absent = await loop.run_in_executor(
+            None, _compare, before, listed, self._absent, may_end_missing
         )
-        absent = before.keys() - listed.firing.keys() - listed.suppressed - listed.ignored
+        if config is not self._config:
+            return True
         self._absent = {source: before[source] for source in absent} if may_end_missing else {}
         outcome = await self._submit(ReconcileAlerts(tuple(listed.firing.values()), ended, queried_at))
-        self._watchdog.record_ended(outcome, absent)
+        await run_in_slices(self._watchdog.record_ended_in_steps(outcome, absent), TimeSlice())
         self._count(outcome, len(ended))
         return not self._absent.keys() - {one.source for one in ended}
 
@@ -203,15 +198,6 @@ class Reconciler:
                 alert for alert in command.firing if scope_by_alert.get(alert.source) == alert.scope
             )
             return await self._controller.submit(replace(command, firing=firing))
-
-    def _end_reason(self, source: str, signal: Signal, listed: _Listed, may_end_missing: bool) -> str:  # noqa: FBT001
-        if source in listed.suppressed:
-            return "silenced or inhibited"
-        if source in listed.ignored:
-            return "the rules ignore it now"
-        if source in listed.firing or not may_end_missing:
-            return ""
-        return "Alertmanager does not list it any more" if self._absent.get(source) == signal else ""
 
     def _log_availability(self, answers: list[AlertmanagerReply]) -> None:
         known = self._counters.alertmanagers
@@ -234,11 +220,49 @@ class Reconciler:
     def _count(self, outcome: CommandOutcome, ended: int) -> None:
         self._counters.reconciliations["done"] += 1
         self._counters.reconciled_at = self._controller.clock.now()
-        raised = sum(1 for one in outcome.alerts if one.value == "applied")
+        raised = outcome.alerts.count(AlertOutcome.APPLIED)
         self._counters.corrections["raised"] += raised
         self._counters.corrections["ended"] += ended
         if raised or ended:
             logger.warning("reconciled", extra={"fields": {"raised": raised, "ended": ended}})
+
+
+def _signals_of(records: list[ScopeRecord], query_id: str) -> dict[str, Signal]:
+    """The signals of alerts that the query ``query_id`` would list, by source."""
+    return {
+        signal.source: signal
+        for record in records
+        for signal in record.signals.values()
+        if signal.query and signal.query == query_id
+    }
+
+
+def _compare(
+    before: dict[str, Signal],
+    listed: _Listed,
+    absent: dict[str, Signal],
+    may_end_missing: bool,  # noqa: FBT001
+) -> tuple[tuple[AlertMissing, ...], set[str]]:
+    """The alerts to end, and the sources of those that no Alertmanager lists.
+
+    Args:
+        before: the signals before the query.
+        listed: the lists of all Alertmanagers.
+        absent: the signals that the previous query did not find.
+        may_end_missing: whether an alert that is not listed may end.
+    """
+    ended = []
+    for source, signal in before.items():
+        if source in listed.suppressed:
+            why = "silenced or inhibited"
+        elif source in listed.ignored:
+            why = "the rules ignore it now"
+        elif source not in listed.firing and may_end_missing and absent.get(source) == signal:
+            why = "Alertmanager does not list it any more"
+        else:
+            continue
+        ended.append(AlertMissing(source, signal.since, signal.expires_at, why))
+    return tuple(ended), before.keys() - listed.firing.keys() - listed.suppressed - listed.ignored
 
 
 def _combine(

@@ -1,6 +1,6 @@
 """Logs alerts that map to no scope: no rule matches them, or their labels do not name the scope.
 
-Of the label values only the name of the alert is logged: other values may be secret.
+The alert's name is the only label value that is logged, because other values may be secret.
 """
 
 from __future__ import annotations

@@ -249,7 +249,8 @@ class Watchdog:
 
     def mark_blind(self, command: ReceiveAlerts) -> ReceiveAlerts:
         """``command`` with its flag ``blind`` set, so that its resolves are not accepted while blind."""
-        return replace(command, blind=self._blind and self._config.hold_while_blind)
+        blind = self._blind and self._config.hold_while_blind
+        return command if blind == command.blind else replace(command, blind=blind)
 
     def record_ended(self, outcome: CommandOutcome, sources: Container[str] | None = None) -> None:
         """Remember which alerts have just ended: the resolve of the watchdog may follow.
@@ -258,6 +259,13 @@ class Watchdog:
             outcome: outcome of a command that was submitted while the sidecar was not blind.
             sources: only alerts of these sources, which ended because they were missing; None: all.
         """
+        for _ in self.record_ended_in_steps(outcome, sources):
+            pass
+
+    def record_ended_in_steps(
+        self, outcome: CommandOutcome, sources: Container[str] | None = None
+    ) -> Iterator[None]:
+        """`record_ended`, one event in each step."""
         if not (self.alertname and self._config.hold_while_blind):
             return
         now = self._clock.monotonic()
@@ -267,6 +275,7 @@ class Watchdog:
             if isinstance(event, HoldLifted) and event.hold.kind is HoldKind.AUTO
         }
         for event in outcome.events:
+            yield
             if not isinstance(event, SignalDropped) or event.expired or event.signal.kind != "alert":
                 continue
             if sources is None or event.signal.source in sources:

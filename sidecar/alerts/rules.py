@@ -25,7 +25,7 @@ ROOT_VALUE = "*"
 """The value of ``wellbeing_scope`` that means the root. A template over missing labels never produces it."""
 
 _NO_VALUES = ("", "<no value>", "[no value]")
-"""What a template gives for a label that is missing: Prometheus, Go's templates, Grafana."""
+"""The text that a template produces for a missing label, in Prometheus, Go's templates and Grafana."""
 
 _BY_SEVERITY: Mapping[str, WellbeingState | None] = {
     "critical": WellbeingState.DISTRESSED,
@@ -236,7 +236,7 @@ def scope_values(rule: Rule | None, alert: Alert) -> tuple[tuple[str, str | None
     found: list[tuple[str, str | None]] = []
     for name in names:
         value = alert.labels.get(name)
-        # The label wellbeing_scope is taken as it stands, so that its empty segments can be shown.
+        # The label wellbeing_scope is returned unchanged, so that its empty segments can be shown.
         missing = value is None or (value in _NO_VALUES and names != (SCOPE_LABEL,))
         found.append((name, None if missing else value))
         if missing:

@@ -1,4 +1,4 @@
-"""Credentials, identities and roles. Of HTTP it knows only the ``Authorization`` header."""
+"""Credentials, identities and roles. The ``Authorization`` header is the only part of HTTP that it uses."""
 
 from .files import Stamp, stamp_of
 from .keyring import CredentialsError, Keyring

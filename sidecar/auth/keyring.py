@@ -87,7 +87,7 @@ class Keyring:
     # -- identities -------------------------------------------------------------------------------
 
     def identify_fast(self, authorization: bytes | None) -> Identity | None:
-        """The identity of an ``Authorization`` header; None also where only `identify` can decide."""
+        """The identity of an ``Authorization`` header; None: unknown, or only `identify` can decide."""
         if not authorization:
             return None
         kind, _, secret = authorization.strip().partition(b" ")

@@ -1,9 +1,9 @@
 """The backtest: runs past alerts through the rules, policies and core of the sidecar.
 
-Data flows one way. `alerts_series` and `rule_evaluation` ask Prometheus (`prometheus`) and give periods in
-which alerts fired. `alertmanager_delays` makes notifications of them, as Alertmanager would have sent them.
-`simulation` gives these to the same interpreter and core as in service, by a simulated clock. `summary`
-counts, and the `report_…` modules print.
+Data flows one way. `alerts_series` and `rule_evaluation` query Prometheus (`prometheus`) and return the
+periods in which alerts fired. `alertmanager_delays` converts them to notifications, as Alertmanager would
+have sent them. `simulation` passes these to the interpreter and core of the running sidecar, with a simulated
+clock. `summary` counts, and the `report_…` modules print.
 """
 
 from .errors import BacktestError

@@ -1,14 +1,13 @@
-"""Simulates when Alertmanager would have notified the sidecar, and of which alerts.
+"""Simulates when Alertmanager would have notified the sidecar, and about which alerts.
 
-Rules of this file: times are seconds since the epoch; nothing here knows of scopes or policies.
+Rules of this file: times are seconds since the epoch; this file does not use scopes or policies.
 
 Theory of operation. An alert reaches Alertmanager at the evaluation that made it fire, or resolved it. A
-group is made with its first alert and flushed ``group_wait`` later, then each ``group_interval``. A flush
-notifies if an alert fires that the last notification did not have, if one is resolved that it did not have
-as resolved, or if ``repeat_interval`` has passed. Resolved alerts leave the group with the flush, and a
-group that is empty is removed by a maintenance that runs each 30 s. The sources are Alertmanager's
-``dispatch/dispatch.go`` and ``DedupStage`` of ``notify/notify.go``. Of the flushes that can change nothing,
-none is simulated.
+group is created with its first alert and flushed ``group_wait`` later, then every ``group_interval``. A flush
+sends a notification if a firing alert was not in the last notification, if a resolved alert was not resolved
+in it, or if ``repeat_interval`` has passed. Resolved alerts leave the group with the flush. A maintenance
+task that runs every 30 s removes empty groups. The sources are Alertmanager's ``dispatch/dispatch.go`` and
+``DedupStage`` of ``notify/notify.go``. Flushes that cannot change anything are not simulated.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .periods import AlertPeriod
 from .request import AlertmanagerSettings
 
 _MAINTENANCE_SECS = 15.0
-"""An empty group stays until the next maintenance, which runs each 30 s: 15 s on average."""
+"""An empty group stays until the next maintenance, which runs every 30 s: 15 s on average."""
 _ALL_LABELS = "..."
 
 
@@ -34,8 +33,8 @@ class FiringAlert:
     """An alert that fired, as Alertmanager stores it.
 
     Attributes:
-        alert: as in a notification while it fires.
-        ends_at: when it was resolved; infinite: not within the range.
+        alert: the alert as in a notification while it fires.
+        ends_at: when it was resolved; infinite: not resolved within the range.
     """
 
     alert: Alert
@@ -43,7 +42,7 @@ class FiringAlert:
 
     @property
     def resolved(self) -> Alert:
-        """The alert as a notification has it after it is resolved."""
+        """The alert as in a notification after it was resolved."""
         return replace(self.alert, firing=False, ends_at=self.ends_at)
 
 
@@ -56,7 +55,7 @@ class SentNotification:
 
 
 def firing_alerts(periods: Iterable[AlertPeriod]) -> list[FiringAlert]:
-    """The alerts of ``periods``, in the order in which they began to fire."""
+    """The alerts of ``periods``, by the time at which they began to fire."""
     alerts = []
     fingerprints: dict[tuple[tuple[str, str], ...], str] = {}
     for period in periods:
@@ -82,10 +81,10 @@ def notifications_of(
     """The notifications of all groups up to ``until``, in order of time.
 
     Args:
-        alerts: in order of their beginning.
-        settings: of the route and the receiver.
+        alerts: sorted by the time at which they began to fire.
+        settings: the settings of the route and the receiver.
         until: the end of the range.
-        receiver: its name, as notifications spell it.
+        receiver: the name of the receiver, as notifications spell it.
     """
     groups: dict[tuple[tuple[str, str], ...], list[FiringAlert]] = {}
     for one in alerts:
@@ -106,9 +105,9 @@ class _Group:
     """Simulates one group of alerts over the whole range.
 
     Args:
-        key: the group's name in notifications.
-        alerts: all that ever belong to it, in order of their beginning.
-        settings: of the route and the receiver.
+        key: the key of the group in notifications.
+        alerts: all alerts that ever belong to it, sorted by beginning.
+        settings: the settings of the route and the receiver.
         receiver: its name.
     """
 
@@ -136,7 +135,7 @@ class _Group:
                 yield SentNotification(flush_at, sent)
 
     def _first_flush(self, last: float) -> float:
-        """The flush after the next alert comes into an empty group, or makes a new group."""
+        """The flush after the next alert that enters an empty group, or creates a new one."""
         begins = self._coming[0].alert.starts_at
         if begins <= last + _MAINTENANCE_SECS:
             return self._tick_at(last, begins)

@@ -1,4 +1,4 @@
-"""Reads when alerts fired from the series ``ALERTS``, which Prometheus writes for each loaded rule."""
+"""Reads from the series ``ALERTS`` when alerts fired. Prometheus writes it for each loaded rule."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def read_alerts(
     """The periods in which alerts fired.
 
     Args:
-        api: of the Prometheus.
-        grid: an alert fires from the first point at which it is seen to the first one at which it is not.
-        external_labels: that Prometheus adds when it sends alerts; the series has them not.
+        api: the API of the Prometheus.
+        grid: the points to sample. An alert fires from the first point with a sample to the first point
+            without one.
+        external_labels: the labels that Prometheus adds when it sends alerts; the series does not have them.
         answered: called after each answer with the number of its points.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Chooses how many points a query asks for: within Prometheus' limit, and so that responses stay small."""
+"""Chooses the number of points of a query, within Prometheus' limit, so that responses stay small."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ MAX_POINTS = 11_000
 _MIN_POINTS = 50
 _FIRST_POINTS = 2_000
 _SAMPLES_PER_ANSWER = 250_000
-"""Some 8 MB of JSON, and 40 MB while it is read."""
+"""About 8 MB of JSON, and 40 MB of memory while it is parsed."""
 
 
 class ChunkSize:
-    """The number of points of the next query. It depends on the size of the last responses."""
+    """The number of points of the next query. It depends on the size of the latest responses."""
 
     def __init__(self) -> None:
         self.points = _FIRST_POINTS
 
     def answered(self, points: int, samples: int) -> None:
-        """Record that a query for ``points`` points returned ``samples`` samples, of all series together."""
+        """Record that a query for ``points`` points returned ``samples`` samples in total."""
         if not samples:
             self.points = MAX_POINTS
             return

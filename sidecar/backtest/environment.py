@@ -23,13 +23,13 @@ _QUOTED_LENGTH = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The part of a Prometheus' config that matters to its alerts.
+    """The part of a Prometheus config that affects alerts.
 
     Attributes:
-        evaluation_interval_ms: the global one; None: not known.
-        shortest_interval_ms: of the rule groups with alerts that are loaded; None: not known.
-        external_labels: added to every alert that is sent.
-        relabels: whether alerts are changed by ``alert_relabel_configs``.
+        evaluation_interval_ms: the global evaluation interval; None: not known.
+        shortest_interval_ms: the shortest interval of the loaded rule groups with alerts; None: not known.
+        external_labels: the labels that are added to every alert that is sent.
+        relabels: whether ``alert_relabel_configs`` change alerts.
     """
 
     evaluation_interval_ms: int | None = None
@@ -38,13 +38,15 @@ class Environment:
     relabels: bool = False
 
 
-def look_at(api: Api) -> Environment:
-    """Read the config from ``api``. APIs without these routes, such as Thanos and Mimir, give the defaults.
+def read_environment(api: Api) -> Environment:
+    """Read the config from ``api``.
+
+    For APIs without these routes, such as Thanos and Mimir, use the defaults.
 
     Raises:
         BacktestError: there is no Prometheus at all.
     """
-    # Any Prometheus-like API has this one: a wrong address is found here.
+    # Every Prometheus-like API has this route, so a wrong address is detected here.
     api.get("query", {"query": "1"})
     config = _config(api)
     globals_ = config.get("global")
@@ -84,10 +86,10 @@ def _shortest(api: Api) -> int | None:
 
 
 def require_data(api: Api, start: int, end: int) -> list[str]:
-    """Check that there is data from ``start`` to ``end``, milliseconds; notes on what is not there.
+    """Check that there is data from ``start`` to ``end``, in milliseconds; return notes on missing data.
 
     Raises:
-        BacktestError: there is none at all.
+        BacktestError: there is no data at all.
     """
     times = {"start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
     if not api.get("labels", times):
@@ -105,7 +107,7 @@ def require_data(api: Api, start: int, end: int) -> list[str]:
 
 
 def absent_names(api: Api, rules: Sequence[AlertingRule], grid: Grid) -> dict[str, list[str]]:
-    """The names of series that rules use but Prometheus does not have in the range, with the rules."""
+    """The names of series that rules use and that Prometheus does not have in the range, with the rules."""
     users: dict[str, list[str]] = {}
     for rule in rules:
         for name in names_in(rule.expression):

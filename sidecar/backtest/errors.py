@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class BacktestError(Exception):
-    """The backtest is not possible; the message says why, and what to do."""
+    """The backtest cannot be done; the message says why, and what to do."""
 
 
 class InvalidInput(BacktestError):
-    """The backtest's own input is wrong: an argument, a rule file."""
+    """The input of the backtest is wrong: an argument or a rule file."""
 
 
 class AnswerTooLarge(BacktestError):
-    """Prometheus cannot answer a query for so many points; fewer may work."""
+    """Prometheus cannot answer a query with this many points; fewer may work."""

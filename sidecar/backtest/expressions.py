@@ -28,7 +28,7 @@ _WORDS = frozenset(
 
 
 def names_in(expression: str) -> frozenset[str]:
-    """The names of the series that ``expression`` selects, as far as they are spelled out."""
+    """The names of the series that ``expression`` selects, except those that it selects by a pattern."""
     names = set()
     for match in _TOKEN.finditer(expression):
         if match["selector"]:

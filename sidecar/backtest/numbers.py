@@ -1,12 +1,13 @@
-"""Numbers as Go and Prometheus' templates print them. The source is Prometheus' ``template/template.go``."""
+"""Formats numbers as Go and Prometheus' templates do. The source is Prometheus' ``template/template.go``."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from decimal import Decimal
 
 _GO_LARGEST_EXPONENT = 6
-"""From this exponent on, strconv prints the shortest form of a number with an exponent."""
+"""From this exponent on, strconv prints a number with an exponent."""
 _GO_SMALLEST_EXPONENT = -4
 _LARGE = ("k", "M", "G", "T", "P", "E", "Z", "Y")
 _SMALL = ("m", "u", "n", "p", "f", "a", "z", "y")
@@ -14,7 +15,7 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 
 
 def go_number(value: float) -> str:
-    """``value`` as Go's ``%v`` prints a float64: the shortest digits that give it back."""
+    """``value`` as Go's ``%v`` prints a float64: with the fewest digits that identify it."""
     if not math.isfinite(value):
         return _not_finite(value)
     sign = "-" if math.copysign(1.0, value) < 0 else ""
@@ -34,15 +35,7 @@ def humanize(value: float) -> str:
     """``value`` with a metric prefix, such as ``1.234k``."""
     if value == 0 or not math.isfinite(value):
         return four_digits(value)
-    prefix = ""
-    if abs(value) >= 1:
-        for one in _LARGE:
-            if abs(value) < 1000:  # noqa: PLR2004 - the step of metric prefixes
-                break
-            prefix = one
-            value /= 1000
-        return four_digits(value) + prefix
-    value, prefix = _enlarged(value)
+    value, prefix = _reduced(value, 1000, _LARGE) if abs(value) >= 1 else _enlarged(value)
     return four_digits(value) + prefix
 
 
@@ -50,12 +43,7 @@ def humanize_binary(value: float) -> str:
     """``value`` with a binary prefix, such as ``1.5Ki``."""
     if abs(value) <= 1 or not math.isfinite(value):
         return four_digits(value)
-    prefix = ""
-    for one in _BINARY:
-        if abs(value) < 1024:  # noqa: PLR2004 - the step of binary prefixes
-            break
-        prefix = one
-        value /= 1024
+    value, prefix = _reduced(value, 1024, _BINARY)
     return four_digits(value) + prefix
 
 
@@ -89,6 +77,16 @@ def humanize_percentage(value: float) -> str:
 def four_digits(value: float) -> str:
     """``value`` as ``%.4g`` prints it."""
     return f"{value:.4g}" if math.isfinite(value) else _not_finite(value)
+
+
+def _reduced(value: float, step: int, prefixes: Iterable[str]) -> tuple[float, str]:
+    prefix = ""
+    for one in prefixes:
+        if abs(value) < step:
+            break
+        prefix = one
+        value /= step
+    return value, prefix
 
 
 def _enlarged(value: float) -> tuple[float, str]:

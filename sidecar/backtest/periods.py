@@ -1,13 +1,13 @@
-"""Derives when alerts fired from the grid points at which a series has a sample.
+"""Derives when alerts fired, from the grid points at which a series has a sample.
 
-Rules of this file: times are whole milliseconds since the epoch. A grid has a point each ``step``
-milliseconds; a run is an unbroken row of grid points with a sample, by its first and last one.
+Rules of this file: times are whole milliseconds since the epoch. A grid has a point every ``step``
+milliseconds. A run is a sequence of adjacent grid points with a sample, given by its first and last point.
 
-Theory of operation. Prometheus evaluates a rule at each grid point. An alert is pending from the first
-point of a run, and fires once ``for`` has passed since then. At the first point without a sample it is
-resolved, or ``keep_firing_for`` begins; a new run before that is over continues the same alert. The source
-is Prometheus' ``rules/alerting.go``, ``AlertingRule.Eval``. The series ``ALERTS`` has gone through all that
-already: with both durations 0 its runs become periods as they stand.
+Theory of operation. Prometheus evaluates a rule at each grid point. An alert is pending from the first point
+of a run, and fires once ``for`` has passed since then. At the first point without a sample it is resolved, or
+``keep_firing_for`` begins; a new run before its end continues the same alert. The source is Prometheus'
+``rules/alerting.go``, ``AlertingRule.Eval``. The series ``ALERTS`` is already the result of this: with both
+durations 0, its runs are the periods.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class AlertPeriod:
     """One time that an alert fired.
 
     Attributes:
-        labels: of the alert, ``alertname`` included.
-        starts_at: the evaluation at which it began to fire.
-        ends_at: the evaluation at which it was resolved; None: not within the range.
-        annotations: as they were when it began to fire.
+        labels: the labels of the alert, including ``alertname``.
+        starts_at: time of the evaluation at which it began to fire.
+        ends_at: time of the evaluation at which it was resolved; None: not resolved within the range.
+        annotations: the annotations when it began to fire.
     """
 
     labels: Mapping[str, str]
@@ -41,13 +41,13 @@ def runs_of(samples: Sequence[Sequence[Any]], step: int) -> list[Run]:
     """The runs of the samples of one series.
 
     Args:
-        samples: pairs of time, in seconds, and value, as Prometheus answers; in order.
-        step: of the grid.
+        samples: pairs of time, in seconds, and value, as Prometheus returns them; in order.
+        step: the step of the grid.
     """
     if not samples:
         return []
     runs: list[Run] = []
-    # A piece without a gap is known by its two ends; only a piece with a gap is looked into, by halves.
+    # If a part has no gap, its two ends are enough; a part with a gap is bisected.
     pieces = [(0, len(samples) - 1)]
     while pieces:
         low, high = pieces.pop()
@@ -65,7 +65,7 @@ def _ms(sample: Sequence[Any]) -> int:
 
 
 def extend_runs(runs: list[Run], more: Iterable[Run], step: int) -> None:
-    """Append later runs; one that continues the last run becomes a part of it."""
+    """Append later runs; a run that continues the last one is merged into it."""
     for first, last in more:
         if runs and first - runs[-1][1] <= step:
             runs[-1] = (runs[-1][0], last)
@@ -76,11 +76,13 @@ def extend_runs(runs: list[Run], more: Iterable[Run], step: int) -> None:
 def firing_periods(
     runs: Iterable[Run], step: int, hold: int, keep_firing: int, last_point: int
 ) -> list[tuple[int, int | None]]:
-    """When an alert fires: pairs of begin and end; None: not ended at ``last_point``.
+    """The periods in which an alert fires, as pairs of begin and end.
+
+    An end of None means that it still fires at ``last_point``.
 
     Args:
-        runs: of the alert's expression, in order.
-        step: of the grid: the evaluation interval.
+        runs: the runs of the alert's expression, in order.
+        step: the step of the grid, which is the evaluation interval.
         hold: the rule's ``for``.
         keep_firing: the rule's ``keep_firing_for``.
         last_point: the last grid point of the range.

@@ -1,4 +1,4 @@
-"""Selects the policies to simulate, and writes them for a report."""
+"""Selects the policies to simulate, and describes them for a report."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import fields, replace
 
 from sidecar.alerts import Rule
 from sidecar.config import Config
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope import ROOT
 
 _NOT_SHOWN = ("wait_timeout_secs",)
-"""The keys that do not decide when a scope is paused."""
+"""Keys that do not affect when a scope is paused."""
 
 
 def pausing(policies: PolicyTable) -> PolicyTable:
-    """``policies``, where those that only observe pause as they advise."""
+    """``policies`` in which policies that only observe pause instead."""
     return PolicyTable(
         _pausing(policies.defaults),
         tuple((match, _pausing(policy)) for match, policy in policies.rules),
@@ -30,12 +30,12 @@ def _pausing(policy: Policy) -> Policy:
 
 
 def observes_only(policies: PolicyTable, scope: str) -> bool:
-    """Whether the config does not pause ``scope`` whatever happens."""
+    """Whether the config never pauses ``scope``."""
     return not policies.policy_for(scope).pauses
 
 
 def settings_of(config: Config) -> dict[str, str]:
-    """What decides about pauses, by key of the config; defaults of policies included."""
+    """The settings that affect pauses, by config key, including the policies' defaults."""
     settings = {f"defaults.{key}": value for key, value in _policy(config.policies.defaults).items()}
     defaults = _policy(config.policies.defaults)
     for match, policy in config.policies.rules:
@@ -64,7 +64,19 @@ def _policy(policy: Policy) -> dict[str, str]:
 def _spelled(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, TrialPolicy):
+        return f"{value.requests} requests, {value.secs:g} s" if value.requests else "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(_spelled_item, value)) or "none"
     return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
+def _spelled_item(item: object) -> str:
+    if isinstance(item, tuple):
+        # An entry of ``restrict``.
+        state, rate = item
+        return f"{state.label} {rate:g}/s"
+    return "a time interval"
 
 
 def _rule(rule: Rule) -> str:

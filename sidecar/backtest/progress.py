@@ -12,11 +12,11 @@ _REDRAW_SECS = 0.1
 
 
 class Progress:
-    """Shows how far a long piece of work has come, in one line that is overwritten.
+    """Shows the progress of a long task in one line that is overwritten.
 
     Args:
-        stream: where to; nothing is written if it is no terminal.
-        clock: seconds that only grow.
+        stream: where to write; nothing is written if it is not a terminal.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class Progress:
         return cls(sys.stderr)
 
     def begin(self, what: str, total: int) -> None:
-        """Begin a piece of work of ``total`` units."""
+        """Begin a task of ``total`` units."""
         self._what, self._total, self._done = what, max(1, total), 0
         self._draw()
 

@@ -24,7 +24,7 @@ _REDIRECTS = range(300, 400)
 _MAX_ERROR_LENGTH = 300
 
 Series = tuple[dict[str, str], list[list[Any]]]
-"""Labels, and pairs of time in seconds and value."""
+"""A series: its labels, and pairs of time (in seconds) and value."""
 
 
 class QueryRefused(BacktestError):
@@ -36,9 +36,9 @@ class Api:
     """The HTTP API of a Prometheus.
 
     Attributes:
-        url: of Prometheus, with its path prefix where it has one.
+        url: the URL of Prometheus, with its path prefix, if any.
         access: credentials and TLS files.
-        request: asks for JSON; a test gives another one.
+        request: sends the requests; tests replace it.
     """
 
     url: str
@@ -54,13 +54,13 @@ class Api:
         """Send a request, and return the member ``data`` of the response.
 
         Args:
-            path: below ``/api/v1/``.
-            params: of the query.
+            path: the path below ``/api/v1/``.
+            params: the query parameters.
 
         Raises:
             QueryRefused: Prometheus refuses the parameters.
-            AnswerTooLarge: the query takes too long, or has too much of an answer.
-            BacktestError: there was no answer, or not a Prometheus'.
+            AnswerTooLarge: the query takes too long, or its result is too large.
+            BacktestError: there was no answer, or it is not Prometheus' answer.
         """
         try:
             status, answer = self.request(
@@ -105,7 +105,7 @@ class Api:
             )
         if status in _REDIRECTS:
             return f"{self.name} answered {status}, a redirect: give the address that it leads to"
-        # What a server in Go answers to a request without TLS.
+        # The answer of a Go server to a request without TLS.
         hint = " (does it want https://?)" if status == _BAD_REQUEST and self.url.startswith("http:") else ""
         return (
             f"{self.name} answered {status}, and not as a Prometheus does{hint}: "
@@ -121,14 +121,14 @@ class Api:
 def query_range(
     api: Api, expression: str, start: int, end: int, step: int, *, answered: Callable[[int], None]
 ) -> Iterator[list[Series]]:
-    """The series of ``expression``, one chunk of the range after the other.
+    """The series of ``expression``, chunk by chunk of the range.
 
     Args:
-        api: of the Prometheus.
-        expression: in PromQL.
+        api: the API of the Prometheus.
+        expression: the PromQL expression.
         start: the first grid point, milliseconds since the epoch.
-        end: no grid point is later.
-        step: between two grid points, milliseconds.
+        end: the end of the range; no grid point is later.
+        step: milliseconds between two grid points.
         answered: called after each chunk with the number of its points.
 
     Raises:

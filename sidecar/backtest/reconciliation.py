@@ -1,8 +1,8 @@
 """Simulates the reconciliation with Alertmanager (`alerts.alertmanager_urls`).
 
-The rules are those of `sidecar.alertmanager.reconciler`: what is listed counts; what is absent twice in a
-row ends. A round in which nothing can differ from the round before is left out, but for one each ten
-minutes, which renews expiries.
+The rules are those of `sidecar.alertmanager.reconciler`: a listed alert counts; an alert that is absent twice
+in a row ends. Rounds that cannot differ from the previous one are skipped, except for one every ten minutes,
+which renews expiries.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Reconciliation:
     """Polls the firing alerts at an interval.
 
     Args:
-        config: of alerts; without URLs nothing is asked.
-        interpreter: says what an alert claims.
-        watchdog: says whether an absence can be believed.
-        alerts: that fired, in order of their beginning.
-        start: of the simulated time.
+        config: the config of alerts; without URLs there are no queries.
+        interpreter: maps alerts to claims.
+        watchdog: says whether missing alerts may end.
+        alerts: the alerts that fired, sorted by beginning.
+        start: the beginning of the simulated time.
 
     Attributes:
         next_at: when the next round is due.

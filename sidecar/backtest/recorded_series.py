@@ -1,7 +1,7 @@
-"""Whether Prometheus has the series that alerts use and recording rules of the same files make.
+"""Checks that Prometheus has the series that alerts use and that recording rules of the same files record.
 
-A rule file that is not loaded records nothing: an alert on such a series would never fire, and a backtest
-of it would say that all was well.
+A rule file that is not loaded records nothing: an alert on such a series would never fire, and its backtest
+would show no problem.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from .rule_evaluation import Grid
 from .rule_files import AlertingRule, RecordingRule
 
 _LOOKS = 100
-"""Windows into which the range is cut to see from when on a series is there."""
+"""Number of windows into which the range is cut, to find when a series begins."""
 
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """Since when Prometheus has a recorded series, seconds since the epoch, and whether it is missing."""
+    """When a recorded series begins in Prometheus, seconds since the epoch, and whether it is missing."""
 
     since: float | None
     missing: bool
 
 
 class RecordedSeries:
-    """Looks for recorded series.
+    """Finds recorded series in Prometheus.
 
     Args:
-        api: of the Prometheus.
-        rules: that record them.
-        grid: of the evaluation.
+        api: the API of the Prometheus.
+        rules: the rules that record them.
+        grid: the grid of the evaluation.
     """
 
     def __init__(self, api: Api, rules: Sequence[RecordingRule], grid: Grid) -> None:
@@ -50,7 +50,7 @@ class RecordedSeries:
         self._found: dict[str, _Finding] = {}
 
     def check(self, alerts: Sequence[AlertingRule]) -> list[str]:
-        """Look for all that ``alerts`` use; what should be known about those that are there for a part only.
+        """Look for all series that ``alerts`` use; return notes on those that begin within the range.
 
         Raises: BacktestError: one is missing although its expression gives samples, or its own sources are
         missing.
@@ -114,7 +114,7 @@ class RecordedSeries:
         if since is None or since * 1000 <= self._grid.start + 2 * self._look_step:
             return ""
         return (
-            f"the recorded series {name} is in Prometheus since {rfc3339(since)} only: "
+            f"the recorded series {name} is in Prometheus only since {rfc3339(since)}: "
             f"{_listed(alerts)} cannot have fired before"
         )
 

@@ -14,12 +14,12 @@ class RecordedPause:
     """One pause of a scope.
 
     Attributes:
-        scope: which.
+        scope: the scope.
         began: seconds since the epoch.
-        ended: likewise; None: not ended within the range.
-        cause: why it ended, as in ``wellbeing_resumes_total``; empty: it has not.
+        ended: the same; None: not ended within the range.
+        cause: why it ended, as in ``wellbeing_resumes_total``; empty: it has not ended.
         source: the signal that caused it: ``alert:<fingerprint>``, or ``agent:…`` of the watchdog.
-        reason: as a request would have been told.
+        reason: the reason that a refused request would have got.
     """
 
     scope: str
@@ -34,8 +34,8 @@ class Recorder:
     """Collects pauses and changes of state, in order of time.
 
     Attributes:
-        pauses: all of them.
-        states: by scope, when the own state changed and what it became.
+        pauses: all pauses.
+        states: the changes of the own state by scope: time and new state.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Recorder:
 
     @property
     def pauses(self) -> list[RecordedPause]:
-        """In order of their beginning."""
+        """The pauses, sorted by beginning."""
         return sorted([*self._ended, *self._open.values()], key=lambda pause: (pause.began, pause.scope))
 
     def record(self, events: Iterable[CoreEvent]) -> None:

@@ -1,9 +1,9 @@
 """Removes the alerts of a notification that the core would treat as repetitions.
 
-A repetition changes nothing but the expiry of its signal. A group of 100 alerts that changes each minute
-repeats 99 of them each minute; deciding on all of these would take most of a backtest's time. A repetition is
-passed on once a twentieth of the signal's time to live has passed, so that an alert that is no longer
-repeated expires at most so much too early.
+A repetition changes only the expiry of its signal. A group of 100 alerts in which one changes every minute
+repeats the 99 others every minute; to decide on all of them would take most of a backtest's time. A
+repetition is passed on only after a twentieth of the signal's time to live, so an alert that is no longer
+repeated expires at most that much too early.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ RENEW_SHARE = 0.05
 
 
 def without_repeats(alerts: Iterable[Alert], core: CoreState, ttl_secs: float, now: float) -> list[Alert]:
-    """The alerts that are news, or whose signal is due to be renewed.
+    """The alerts that are new or changed, or whose signal has to be renewed.
 
     Args:
-        alerts: of a notification.
-        core: knows the signals.
-        ttl_secs: after which a signal expires.
+        alerts: the alerts of a notification.
+        core: has the signals.
+        ttl_secs: seconds after which a signal expires.
         now: seconds since the epoch.
     """
     return [alert for alert in alerts if not (alert.firing and _is_known(alert, core, ttl_secs, now))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from .report_text import compared_settings, scope_cells
+from .report_text import LIMIT_HEADER, compared_settings, limit_cells, scope_cells
 from .sentences import assumption, conclusion, heading
 from .spans import minute, scope_name, span
 from .summary import BacktestReport, ConfigResult, TimedPause
@@ -48,6 +48,7 @@ svg text { font-size: 11px; fill: var(--faint); }
 .lane { fill: var(--lane); }
 .tick { stroke: var(--line); }
 .pause { fill: var(--pause); }
+.limit { fill: var(--pause); fill-opacity: .25; }
 .advised { fill-opacity: .55; stroke: var(--pause); }
 .cautious { fill: var(--cautious); }
 .concerned { fill: var(--concerned); }
@@ -99,6 +100,9 @@ def _results(results: Sequence[ConfigResult]) -> Iterable[str]:
                 [scope_cells(scope, _alert_share) for scope in result.scopes],
                 numbers=(1, 2, 3, 4, 5),
             )
+        if result.limits:
+            header = [title.lower() for title in LIMIT_HEADER]
+            yield _table(header, [limit_cells(limits) for limits in result.limits], numbers=(1, 2, 3, 4, 5))
 
 
 def _alert_share(name: str, count: int, secs: float) -> str:
@@ -120,7 +124,8 @@ def _timelines(report: BacktestReport) -> Iterable[str]:
     names = ", ".join(result.name for result in report.configs)
     lanes = f"Lanes from the top: {names}. " if len(report.configs) > 1 else ""
     yield (
-        f'<p class="faint">{escape(lanes)}Bars are pauses, and name their alert when pointed at; the line '
+        f'<p class="faint">{escape(lanes)}Bars are pauses, faint bars restrictions and trials; hover over '
+        "one to see its cause. The line "
         "below is the state: yellow cautious, orange concerned, red distressed. Times are UTC.</p>"
     )
     for scope in scopes[:_MAX_TIMELINES]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from sidecar.clock import rfc3339
 
+from .limits import LimitSummary, RecordedLimit
 from .summary import AlertSummary, BacktestReport, ConfigResult, ScopeSummary, TimedPause
 
 
 def json_report(report: BacktestReport) -> dict[str, Any]:
-    """The report's members; times are RFC 3339, durations seconds."""
+    """The members of the report. Times are in RFC 3339, durations in seconds."""
     return {
         "prometheus": report.prometheus,
         "alerts_from": report.alerts_from,
@@ -31,6 +32,9 @@ def _config(result: ConfigResult) -> dict[str, Any]:
         "scopes": [_scope(scope) for scope in result.scopes],
         "pauses": [_pause(pause) for pause in result.pauses],
         "alerts": [_alert(alert) for alert in result.alerts],
+        "limits": [_limits(limits) for limits in result.limits],
+        "restrictions": [_limit(limit) for limit in result.limit_spans if limit.rate is not None],
+        "trials": [_limit(limit) for limit in result.limit_spans if limit.rate is None],
     }
 
 
@@ -64,6 +68,27 @@ def _pause(pause: TimedPause) -> dict[str, Any]:
         "labels": dict(pause.labels),
         "reason": pause.reason,
         "flap": pause.flap,
+    }
+
+
+def _limits(limits: LimitSummary) -> dict[str, Any]:
+    return {
+        "scope": limits.scope,
+        "restrictions": limits.restrictions,
+        "restricted_secs": _rounded(limits.restricted_secs),
+        "lowest_rate": limits.lowest_rate,
+        "trials": limits.trials,
+        "trial_secs": _rounded(limits.trial_secs),
+    }
+
+
+def _limit(limit: RecordedLimit) -> dict[str, Any]:
+    return {
+        "scope": limit.scope,
+        "since": rfc3339(limit.began),
+        "until": None if limit.ended is None else rfc3339(limit.ended),
+        **({} if limit.rate is None else {"admit_per_sec": limit.rate}),
+        "reason": limit.reason,
     }
 
 

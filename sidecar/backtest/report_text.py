@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from .limits import LimitSummary
 from .sentences import assumption, conclusion, heading
 from .spans import scope_name, share, span
 from .summary import BacktestReport, ConfigResult, ScopeSummary
 
 _SCOPE_HEADER = ("SCOPE", "PAUSES", "PAUSED", "LONGEST", "FLAPS", "SHARE", "BY")
+LIMIT_HEADER = ("SCOPE", "RESTRICTED", "FOR", "LOWEST RATE", "TRIALS", "ON TRIAL")
 _ALERT_HEADER = ("ALERT", "FIRED", "FOR", "STATE", "PAUSES", "SCOPES")
 _MAX_SCOPES_SHOWN = 3
 
@@ -35,6 +37,9 @@ def _config(result: ConfigResult) -> Iterator[str]:
         yield ""
         rows = [scope_cells(scope, _alert_count) for scope in result.scopes]
         yield from table(_SCOPE_HEADER, rows, numbers=(1, 2, 3, 4, 5))
+    if result.limits:
+        yield ""
+        yield from table(LIMIT_HEADER, [limit_cells(limits) for limits in result.limits], (1, 2, 3, 4, 5))
     if result.alerts:
         yield ""
         rows = [
@@ -49,6 +54,18 @@ def _config(result: ConfigResult) -> Iterator[str]:
             for alert in result.alerts
         ]
         yield from table(_ALERT_HEADER, rows, numbers=(1, 2, 4))
+
+
+def limit_cells(limits: LimitSummary) -> tuple[str, ...]:
+    """The cells of the row with a scope's restrictions and trials."""
+    return (
+        scope_name(limits.scope),
+        str(limits.restrictions),
+        span(limits.restricted_secs),
+        "-" if limits.lowest_rate is None else f"{limits.lowest_rate:g}/s",
+        str(limits.trials),
+        span(limits.trial_secs),
+    )
 
 
 def scope_cells(scope: ScopeSummary, alert_cell: Callable[[str, int, float], str]) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from sidecar.http_json import HttpAccess
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerSettings:
-    """The route and the receiver by which alerts reach the sidecar. The defaults are Alertmanager's own.
+    """The route and the receiver that deliver alerts to the sidecar. The defaults are Alertmanager's own.
 
     Attributes:
-        group_by: labels that make a group; ``...``: all labels.
-        group_wait_secs: from a group's first alert to its first notification.
-        group_interval_secs: between two notifications of a group with changes.
-        repeat_interval_secs: between two notifications of a group without changes.
+        group_by: labels by which alerts are grouped; ``...``: all labels.
+        group_wait_secs: seconds from a group's first alert to its first notification.
+        group_interval_secs: seconds between two notifications of a group with changes.
+        repeat_interval_secs: seconds between two notifications of a group without changes.
         send_resolved: whether the webhook receives resolved alerts.
     """
 
@@ -30,7 +30,7 @@ class AlertmanagerSettings:
 
 @dataclass(frozen=True, slots=True)
 class NamedConfig:
-    """A sidecar's config, and what to call it in the report."""
+    """A sidecar's config, and its name in the report."""
 
     name: str
     config: Config
@@ -38,18 +38,18 @@ class NamedConfig:
 
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
-    """What to test, on what.
+    """What to test, and on which data.
 
     Attributes:
-        prometheus: URL.
+        prometheus: the URL of Prometheus.
         access: credentials and TLS files for it.
-        start: of the range, seconds since the epoch.
-        end: of the range, likewise.
-        configs: at least one; each is simulated on the same alerts.
+        start: start of the range, seconds since the epoch.
+        end: end of the range, seconds since the epoch.
+        configs: the configs, at least one; each is simulated on the same alerts.
         rule_files: rule files to evaluate instead of the series ``ALERTS``; empty: use the series.
         step_secs: see `sidecar.backtest.run.choose_step`; None: the default.
         alertmanager: how alerts are sent.
-        assume_pause: what observes only is simulated as if it paused when distressed.
+        assume_pause: simulate policies that only observe as if they paused when distressed.
     """
 
     prometheus: str

@@ -1,8 +1,8 @@
 """Evaluates alerting rules over a range, as Prometheus would have, at each point of a grid.
 
-The expression is Prometheus' to evaluate, by range queries whose step is the evaluation interval. What a
-rule does with the result is done here: labels, ``for``, ``keep_firing_for``, annotations. The source is
-Prometheus' ``rules/alerting.go``, ``AlertingRule.Eval``.
+Prometheus evaluates the expression, by range queries whose step is the evaluation interval. The rest of the
+rule is applied here: labels, ``for``, ``keep_firing_for``, annotations. The source is Prometheus'
+``rules/alerting.go``, ``AlertingRule.Eval``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Grid:
     """The points at which a rule is evaluated.
 
     Attributes:
-        start: the first, milliseconds since the epoch.
-        end: no point is later.
-        step: between two, milliseconds.
+        start: the first point, milliseconds since the epoch.
+        end: the end of the range; no point is later.
+        step: milliseconds between two points.
     """
 
     start: int
@@ -39,7 +39,7 @@ class Grid:
 
     @classmethod
     def aligned(cls, start: int, end: int, step: int) -> Grid:
-        """The grid of the multiples of ``step``: the same range asked for twice gives the same points."""
+        """A grid of multiples of ``step``, so that the same range always has the same points."""
         return cls(-(-start // step) * step, end, step)
 
     @property
@@ -55,7 +55,7 @@ class Grid:
 
 @dataclass(slots=True)
 class _ActiveSeries:
-    """One alert of a rule: the runs of its series, and the value at each run's points."""
+    """One alert of a rule: the runs of its series, and values at points of the runs."""
 
     labels: Mapping[str, str]
     runs: list[Run] = field(default_factory=list)
@@ -63,12 +63,12 @@ class _ActiveSeries:
 
 
 class RuleEvaluation:
-    """The alerts that one rule raises. It takes the responses chunk by chunk.
+    """The alerts that one rule raises. Responses are added chunk by chunk.
 
     Args:
         rule: the rule.
-        grid: of its evaluations.
-        external_labels: of the Prometheus.
+        grid: the grid of its evaluations.
+        external_labels: the external labels of the Prometheus.
     """
 
     def __init__(self, rule: AlertingRule, grid: Grid, external_labels: Mapping[str, str]) -> None:
@@ -112,7 +112,7 @@ class RuleEvaluation:
             self._note_values(alert, samples, runs)
 
     def _note_values(self, alert: _ActiveSeries, samples: list[list[Any]], runs: list[Run]) -> None:
-        """Keep the values of the points at which the alert may begin to fire, and of no others."""
+        """Keep only the values of points at which the alert may begin to fire."""
         delay = -(-self._rule.hold_ms // self._grid.step) * self._grid.step
         starts = {first + delay for first, _ in alert.runs} | {first for first, _ in runs}
         for at, text in samples:
@@ -156,7 +156,7 @@ class RuleEvaluation:
 
 
 def _by_value(samples: list[list[Any]]) -> list[list[list[Any]]]:
-    """The samples of each value apart: a label that shows the value makes another alert of each."""
+    """The samples, separated by value: if a label contains the value, each value is another alert."""
     apart: dict[str, list[list[Any]]] = {}
     for sample in samples:
         apart.setdefault(sample[1], []).append(sample)
@@ -170,7 +170,7 @@ def _united(runs: list[Run], step: int) -> list[Run]:
 
 
 def _overlap(some: list[Run], others: list[Run]) -> bool:
-    """Whether a point lies in runs of both; each list is in order."""
+    """Whether a point lies in runs of both lists; each list is in order."""
     return any(
         first <= other_last and other_first <= last
         for first, last in some
@@ -192,10 +192,10 @@ def evaluate_rule(
     """Evaluate ``rule``, and return when its alerts fired.
 
     Args:
-        api: of the Prometheus that evaluates the expression.
+        api: the API of the Prometheus that evaluates the expression.
         rule: the rule.
-        grid: of its evaluations.
-        external_labels: of the Prometheus.
+        grid: the grid of its evaluations.
+        external_labels: the external labels of the Prometheus.
         answered: called after each answer with the number of its points.
 
     Raises:

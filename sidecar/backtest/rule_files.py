@@ -1,6 +1,6 @@
-"""Prometheus rule files: groups of alerting and recording rules, with the places where they stand.
+"""Reads Prometheus rule files: groups of alerting and recording rules, with their locations.
 
-The `groups` of a ``PrometheusRule`` of the Prometheus operator are taken too.
+A ``PrometheusRule`` of the Prometheus operator is accepted too.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class AlertingRule:
     """A rule that raises alerts.
 
     Attributes:
-        name: the alerts' ``alertname``.
-        expression: in PromQL.
+        name: the ``alertname`` of its alerts.
+        expression: the PromQL expression.
         hold_ms: ``for``, milliseconds.
         keep_firing_ms: ``keep_firing_for``, milliseconds.
-        labels: that the rule adds.
-        annotations: likewise.
-        not_filled: by annotation, why it cannot be filled in; with the place and the alert.
-        interval_ms: between two evaluations, milliseconds; None: Prometheus' own.
-        offset_ms: so much earlier is what the expression sees, milliseconds.
+        labels: the labels that the rule adds.
+        annotations: the annotations that the rule adds.
+        not_filled: for each annotation that cannot be filled in, why, with the location and the alert.
+        interval_ms: milliseconds between two evaluations; None: Prometheus' own interval.
+        offset_ms: ``query_offset``: how much earlier the data of the expression are, in milliseconds.
         place: ``FILE:LINE``.
     """
 
@@ -58,7 +58,7 @@ class AlertingRule:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRule:
-    """A rule that records a series; attributes as those of `AlertingRule`."""
+    """A rule that records a series. The attributes are as in `AlertingRule`."""
 
     name: str
     expression: str
@@ -74,7 +74,7 @@ def read_rule_files(paths: list[Path]) -> Rules:
     """The rules of all files.
 
     Raises:
-        InvalidInput: a file cannot be read, or is no rule file; with its line.
+        InvalidInput: a file cannot be read, or is not a rule file; the message has the line.
     """
     alerting: list[AlertingRule] = []
     recording: list[RecordingRule] = []
@@ -87,7 +87,7 @@ def read_rule_files(paths: list[Path]) -> Rules:
             _read_group(group, alerting, recording)
     if not alerting:
         names = ", ".join(str(path) for path in paths)
-        raise InvalidInput(f"{names}: no rule there raises an alert")
+        raise InvalidInput(f"{names}: no rule raises an alert")
     return alerting, recording
 
 
@@ -126,7 +126,7 @@ def _read_group(value: Value, alerting: list[AlertingRule], recording: list[Reco
         expression = _text(rule["expr"], "expr")
         if kind == "record":
             if not _SERIES_NAME.fullmatch(name):
-                raise _invalid(rule[kind].location, f"record: {short_repr(name)} is no name of a series")
+                raise _invalid(rule[kind].location, f"record: {short_repr(name)} is not the name of a series")
             recording.append(RecordingRule(name, expression, interval or None, one.location))
             continue
         alerting.append(
@@ -156,7 +156,7 @@ def _annotations(alert: str, texts: _Texts) -> tuple[dict[str, Template], dict[s
 
 
 def _templates(alert: str, kind: str, texts: _Texts) -> tuple[dict[str, Template], dict[str, str]]:
-    """The templates, and why others are none."""
+    """The parsed templates, and the errors of the others."""
     templates, not_filled = {}, {}
     for name, (text, location) in texts.items():
         try:
@@ -167,19 +167,19 @@ def _templates(alert: str, kind: str, texts: _Texts) -> tuple[dict[str, Template
 
 
 def _texts(value: Value | None, kind: str) -> dict[str, tuple[str, str]]:
-    """By name: the text and its place."""
+    """The texts by name, each with its location."""
     if value is None or value.value is None:
         return {}
     texts = {}
     for name, one in _mapping(value, kind).items():
         if not _LABEL_NAME.fullmatch(name) or (kind == "labels" and name == "__name__"):
-            raise _invalid(one.location, f"{kind}: {short_repr(name)} is no name of a label")
+            raise _invalid(one.location, f"{kind}: {short_repr(name)} is not the name of a label")
         texts[name] = (_text(one, f"{kind}.{name}"), one.location)
     return texts
 
 
 def _duration(keys: Mapping[str, Value], key: str) -> int | None:
-    """Milliseconds; None: the key is not there."""
+    """Milliseconds; None: the key is missing."""
     value = keys.get(key)
     if value is None or value.value is None:
         return None

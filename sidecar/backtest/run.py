@@ -12,8 +12,9 @@ from sidecar.core.values import ALERT_PREFIX
 
 from .alertmanager_delays import FiringAlert, firing_alerts
 from .alerts_series import read_alerts
-from .environment import Environment, absent_names, look_at, require_data
+from .environment import Environment, absent_names, read_environment, require_data
 from .errors import InvalidInput
+from .limits import guard_notes, limits_within, summarize_limits
 from .periods import AlertPeriod
 from .policies import observes_only, pausing, settings_of
 from .progress import Progress
@@ -38,7 +39,8 @@ _WATCHDOG = "it is the watchdog's"
 _DEFAULT_REASON = "summary"
 _ANNOTATION = re.compile(r"\{annotations\.([a-zA-Z_][a-zA-Z0-9_]*)\}", re.ASCII)
 _WARM_UP_MS = 3_600_000
-"""Before the range, so that what began before it is known as that, and its pause is over if it was."""
+"""Time before the range that is also simulated, so that alerts and pauses that began earlier are
+recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,11 @@ class _Alerts:
 
 
 def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> BacktestReport:
-    """What would have happened.
+    """Run the backtest.
 
     Args:
-        request: what to test, on what.
-        progress: told how far the work has come.
+        request: what to test, and on which data.
+        progress: shows the progress.
 
     Raises:
         BacktestError: it cannot be done; the message says why.
@@ -66,7 +68,7 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
     rules, recording = read_rule_files(list(request.rule_files)) if request.rule_files else ([], [])
     notes = _require_annotations(rules, request.configs)
     try:
-        environment = look_at(api)
+        environment = read_environment(api)
         notes += require_data(api, start, end)
         step = choose_step(request, environment)
         if rules:
@@ -97,9 +99,8 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
 def choose_step(request: BacktestRequest, environment: Environment) -> int:
     """The step of the grid in milliseconds.
 
-    Of ``ALERTS``: 15 s, or the shortest evaluation interval where that is shorter. Of rule files: for
-    groups that say nothing else, Prometheus' evaluation interval, or one minute where Prometheus does not
-    tell it.
+    For ``ALERTS``: 15 s, or the shortest evaluation interval if that is shorter. For rule files: the step of
+    groups without an interval, which is Prometheus' evaluation interval, or one minute if that is not known.
     """
     if request.step_secs is not None:
         return round(request.step_secs * 1000)
@@ -109,7 +110,7 @@ def choose_step(request: BacktestRequest, environment: Environment) -> int:
 
 
 def _require_annotations(rules: Sequence[AlertingRule], configs: Sequence[NamedConfig]) -> list[str]:
-    """Check that the annotations that make reasons can be filled in; notes on others that cannot."""
+    """Check that the annotations that reasons use can be filled in; return notes on others that cannot."""
     reasons = [rule.reason or "" for named in configs for rule in named.config.alerts.rules.rules]
     used = {_DEFAULT_REASON, *(name for reason in reasons for name in _ANNOTATION.findall(reason))}
     notes = []
@@ -117,7 +118,7 @@ def _require_annotations(rules: Sequence[AlertingRule], configs: Sequence[NamedC
         for name, why in rule.not_filled.items():
             if name in used:
                 raise InvalidInput(why)
-            notes.append(f"{why}; no reason has it, so it is left out")
+            notes.append(f"{why}; no reason uses it, so it is left out")
     return notes
 
 
@@ -170,9 +171,13 @@ def _simulate(named: NamedConfig, alerts: list[FiringAlert], request: BacktestRe
     advised = {scope: observes_only(config.policies, scope) for scope in scopes}
     pauses = timed_pauses(recorder.pauses, labels, advised, start, end)
     notes = [f"the core refused a notification: {why}" for why in sorted(simulation.refused)]
+    notes += guard_notes(simulation.limits.guarded, start, end)
+    limits = limits_within(simulation.limits.limits, start, end)
     watchdog = config.alerts.watchdog.alertname
     if watchdog and not simulation.watchdog_seen:
-        notes.append(f"the watchdog's alert {watchdog} never fired here: it is assumed that it was heard")
+        notes.append(
+            f"the watchdog's alert {watchdog} never fired in this range: it is assumed to have been received"
+        )
     return ConfigResult(
         name=named.name,
         settings=settings_of(config),
@@ -182,6 +187,8 @@ def _simulate(named: NamedConfig, alerts: list[FiringAlert], request: BacktestRe
         pauses=tuple(pauses),
         alerts=tuple(_alert_summaries(alerts, config.alerts.rules, watchdog, pauses, start=start, end=end)),
         notes=tuple(notes),
+        limits=tuple(summarize_limits(limits, recorder.pauses, start, end)),
+        limit_spans=tuple(limits),
     )
 
 

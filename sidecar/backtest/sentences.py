@@ -1,4 +1,4 @@
-"""Sentences that the text and the HTML report have in common."""
+"""Sentences that both the text report and the HTML report use."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from .summary import BacktestReport, ConfigResult
 
 
 def heading(report: BacktestReport) -> str:
-    """What was tested, and on which data."""
+    """The heading: what was tested, and on which data."""
     return (
         f"{span(report.end - report.start)} from {minute(report.start)} to {minute(report.end)} UTC, "
-        f"alerts from {report.alerts_from}, looked at each {report.step_secs:g} s, from {report.prometheus}"
+        f"alerts from {report.alerts_from}, sampled every {report.step_secs:g} s, from {report.prometheus}"
     )
 
 
 def assumption(result: ConfigResult) -> str:
-    """What is said of a config that observes only; empty: it pauses everything that is listed."""
+    """The remark about a config that only observes; empty: it pauses every listed scope."""
     if not result.assumed:
         return ""
     if all(scope.advised for scope in result.scopes):

@@ -1,9 +1,10 @@
-"""One config through the alerts of the range: the interpreter, watchdog and core of the service, by a
-simulated clock.
+"""Runs one config on the alerts of the range.
 
-Rules of this file: what pauses what is decided by `sidecar.alertmanager.notifications`,
-`sidecar.alertmanager.watchdog` and `sidecar.core` alone. Here stands only when they are asked, which in
-service the event loop decides.
+It uses the sidecar's interpreter, watchdog and core, with a simulated clock.
+
+Rules of this file: only `sidecar.alertmanager.notifications`, `sidecar.alertmanager.watchdog` and
+`sidecar.core` decide about pauses. This file only decides when they run, as the event loop does in a running
+sidecar.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
 
 from .alertmanager_delays import FiringAlert, SentNotification, notifications_of
+from .limits import LimitRecorder
 from .reconciliation import Reconciliation
 from .recorder import Recorder
 from .repeats import without_repeats
 from .request import AlertmanagerSettings
 
-_WATCHDOG_LOOK_SECS = 5.0
+_WATCHDOG_CHECK_SECS = 5.0
 _WATCHDOG_ROUTE = AlertmanagerSettings(
     group_wait_secs=0.0, group_interval_secs=15.0, repeat_interval_secs=60.0
 )
@@ -39,7 +41,7 @@ _WATCHDOG_ROUTE = AlertmanagerSettings(
 
 
 class SimulatedClock(Clock):
-    """Shows the time that the simulation has reached."""
+    """A clock that shows the simulated time."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -57,12 +59,12 @@ class Simulation:
     """A sidecar in simulated time.
 
     Args:
-        config: of the sidecar.
-        policies: of the config, or what is assumed in their place.
-        alerts: that fired, in order of their beginning.
+        config: the config of the sidecar.
+        policies: the policies of the config, or the policies that are assumed instead.
+        alerts: the alerts that fired, sorted by beginning.
         settings: how Alertmanager sends them.
-        start: seconds since the epoch; nothing is known before.
-        end: likewise.
+        start: start of the simulation, seconds since the epoch.
+        end: end of the simulation, seconds since the epoch.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Simulation:
         end: float,
     ) -> None:
         self.recorder = Recorder()
+        self.limits = LimitRecorder()
         self.refused: set[str] = set()
         self._end = end
         self._clock = SimulatedClock(start)
@@ -100,18 +103,18 @@ class Simulation:
             key=lambda sent: sent.at,
         )
         self._sent: SentNotification | None = next(self._notifications, None)
-        self._look_at = start if own else math.inf
+        self._next_check = start if own else math.inf
         self._reconciliation = Reconciliation(config.alerts, self._interpreter, self._watchdog, alerts, start)
 
     def run(self) -> None:
-        """Go through the whole range; `recorder` has what happened."""
+        """Simulate the whole range. `recorder` has the results."""
         while True:
             at, act = min(
                 (
                     (self._deadlines[0][0] if self._deadlines else math.inf, self._expire),
                     (self._sent.at if self._sent else math.inf, self._receive),
                     (self._reconciliation.next_at, self._reconcile),
-                    (self._look_at, self._look),
+                    (self._next_check, self._check_watchdog),
                 ),
                 key=lambda one: one[0],
             )
@@ -140,9 +143,9 @@ class Simulation:
     def _reconcile(self) -> None:
         self._reconciliation.round(self._clock.at, self._core, self._submit)
 
-    def _look(self) -> None:
+    def _check_watchdog(self) -> None:
         self._watchdog.check()
-        self._look_at = self._clock.at + _WATCHDOG_LOOK_SECS
+        self._next_check = self._clock.at + _WATCHDOG_CHECK_SECS
 
     def _expire(self) -> None:
         due = set()
@@ -164,4 +167,6 @@ class Simulation:
             if due is not None:
                 heapq.heappush(self._deadlines, (due, scope))
         self.recorder.record(outcome.events)
+        for event in outcome.events:
+            self.limits.record(event)
         return outcome

@@ -1,4 +1,4 @@
-"""Durations and times as reports show them."""
+"""Formats durations and times for reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def span(secs: float) -> str:
 
 
 def share(part: float) -> str:
-    """``part`` of 1 in per cent. Only zero is shown as zero."""
+    """``part`` (0 to 1) in per cent. Only zero is shown as zero."""
     if 0 < part < 0.0005:  # noqa: PLR2004 - what would be rounded to 0.0 %
         return "<0.1%"
     return f"{part:.1%}"

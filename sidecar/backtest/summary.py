@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sidecar.core.state import WellbeingState
 
+from .limits import LimitSummary, RecordedLimit
 from .recorder import RecordedPause
 
 FLAP_SECS = 600.0
-"""A pause that begins sooner than this after the scope's last one ended is a flap."""
+"""A pause that begins sooner than this after the end of the scope's previous pause is a flap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +19,15 @@ class TimedPause:
     """A pause, cut to the range.
 
     Attributes:
-        scope: which.
+        scope: the scope.
         began: seconds since the epoch; may be before the range.
-        ended: likewise; None: still paused at the end of the range.
-        secs: paused within the range.
-        cause: why it ended; empty: it has not.
-        alertname: of the alert that caused it; of the watchdog's claim its source.
-        labels: of that alert.
-        reason: as a request would have been told.
-        flap: it began soon after the last pause of the scope.
+        ended: the same; None: still paused at the end of the range.
+        secs: seconds of the pause within the range.
+        cause: why it ended; empty: it has not ended.
+        alertname: name of the alert that caused it; for the watchdog's claim, its source.
+        labels: labels of that alert.
+        reason: the reason that a refused request would have got.
+        flap: it began soon after the previous pause of the scope.
         advised: the config does not pause this scope; it was assumed to.
     """
 
@@ -44,19 +45,19 @@ class TimedPause:
 
 @dataclass(frozen=True, slots=True)
 class ScopeSummary:
-    """What would have happened to one scope.
+    """The results for one scope.
 
     Attributes:
-        scope: which.
+        scope: the scope.
         advised: the config does not pause it; it was assumed to.
-        pauses: in the range, those that began before it included.
-        paused_secs: paused within the range.
+        pauses: pauses in the range, including those that began before it.
+        paused_secs: seconds of all pauses within the range.
         longest_secs: the longest pause, within the range.
-        flaps: pauses that began soon after the last one ended.
+        flaps: pauses that began soon after the previous one ended.
         ended_by_limit: pauses that ``max_pause_secs`` ended.
-        share: of the range, 0 to 1.
-        by_alert: by alert name: pauses and seconds.
-        states: own states: when each began, from the range's start on.
+        share: paused share of the range, 0 to 1.
+        by_alert: number of pauses and seconds, by alert name.
+        states: the own states from the start of the range, each with its beginning.
     """
 
     scope: str
@@ -73,16 +74,16 @@ class ScopeSummary:
 
 @dataclass(frozen=True, slots=True)
 class AlertSummary:
-    """The effect of the alerts of one name.
+    """The effect of the alerts with one name.
 
     Attributes:
         alertname: their name.
-        firings: how often one fired in the range.
-        firing_secs: how long they fired in the range, added up.
-        state: the worst that they claim; None: the rules ignore them.
-        scopes: that they concern.
-        pauses: that they caused.
-        ignored: why some or all of them claim nothing; empty: each claims something.
+        firings: how often an alert fired in the range.
+        firing_secs: seconds for which they fired in the range, in total.
+        state: the worst state that they claim; None: the rules ignore them.
+        scopes: the scopes that they concern.
+        pauses: number of pauses that they caused.
+        ignored: why some or all of them claim no state; empty: each of them claims one.
     """
 
     alertname: str
@@ -99,13 +100,15 @@ class ConfigResult:
     """The effect of one config.
 
     Attributes:
-        name: of the config.
-        settings: what decides about pauses, by key.
-        assumed: some scopes or all are not paused by the config, and were assumed to be.
-        scopes: those with a pause or a state other than healthy, in order of their names.
-        pauses: in order of time.
-        alerts: in order of their names.
-        notes: what the reader should know.
+        name: name of the config.
+        settings: the settings that affect pauses, by key.
+        assumed: the config does not pause some of the scopes, and they were assumed to be paused.
+        scopes: the scopes with a pause or a state other than healthy, sorted by name.
+        pauses: the pauses, sorted by time.
+        alerts: the alerts, sorted by name.
+        notes: notes for the reader.
+        limits: the restrictions and trials of each scope that had any.
+        limit_spans: these restrictions and trials, in order of time.
     """
 
     name: str
@@ -115,20 +118,22 @@ class ConfigResult:
     pauses: tuple[TimedPause, ...]
     alerts: tuple[AlertSummary, ...]
     notes: tuple[str, ...]
+    limits: tuple[LimitSummary, ...] = ()
+    limit_spans: tuple[RecordedLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestReport:
-    """What would have happened.
+    """The results of a backtest.
 
     Attributes:
-        prometheus: the URL that was asked, without credentials.
+        prometheus: the URL of Prometheus, without credentials.
         alerts_from: ``ALERTS``, or the rule files.
-        start: of the range, seconds since the epoch.
-        end: likewise.
-        step_secs: between two looks at an alert.
-        configs: a result each.
-        notes: what the reader should know about the alerts.
+        start: start of the range, seconds since the epoch.
+        end: end of the range, seconds since the epoch.
+        step_secs: seconds between two samples of an alert.
+        configs: one result for each config.
+        notes: notes for the reader about the alerts.
     """
 
     prometheus: str
@@ -150,11 +155,11 @@ def timed_pauses(
     """The pauses that lie in the range, cut to it.
 
     Args:
-        pauses: in order of their beginning.
-        labels: of alerts, by source.
-        advised: by scope, whether the config does not pause it.
-        start: of the range, seconds since the epoch.
-        end: likewise.
+        pauses: the pauses, sorted by beginning.
+        labels: the labels of alerts, by source.
+        advised: for each scope, whether the config only advises its pauses.
+        start: start of the range, seconds since the epoch.
+        end: end of the range, seconds since the epoch.
     """
     timed = []
     last_end: dict[str, float] = {}
@@ -189,7 +194,10 @@ def summarize_scopes(
     start: float,
     end: float,
 ) -> list[ScopeSummary]:
-    """A summary of each scope that had a pause or a state other than healthy; arguments as `timed_pauses`."""
+    """A summary of each scope that had a pause or a state other than healthy.
+
+    Arguments as in `timed_pauses`.
+    """
     by_scope: dict[str, list[TimedPause]] = {}
     for pause in pauses:
         by_scope.setdefault(pause.scope, []).append(pause)

@@ -1,9 +1,9 @@
-"""Templates of rules' labels and annotations: the part of Go's templates that rule files mostly use.
+"""Expands templates in labels and annotations of rules: the common part of Go's templates.
 
 ``{{ $labels.NAME }}``, ``{{ .Labels.NAME }}``, ``{{ $value }}``, ``{{ .Value }}``, ``$externalLabels``,
 pipelines into ``humanize``, ``humanize1024``, ``humanizeDuration``, ``humanizePercentage``, ``toUpper``,
 ``toLower``, ``printf`` and ``reReplaceAll``, and ``if``, ``with``, ``else``, ``end`` around them. Any other
-form, such as a query, is refused: a guess would give an alert other labels than it had.
+form, such as a query, is refused, because a guess could give an alert labels that it did not have.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _VALUES = ("$value", ".Value", "$.Value")
 _GROUP = re.compile(r"\$\{?(\d+)\}?", re.ASCII)
 _VERB = re.compile(r"%(?:%|[-+ 0#]*\d*(?:\.\d+)?[vsfgeq])")
 _FORMS = (
-    "{{ $labels.NAME }}, {{ $value }}, humanize and its kin, printf, if, with, else and end can be filled in"
+    "{{ $labels.NAME }}, {{ $value }}, the humanize functions, printf, if, with, else and end "
+    "can be filled in"
 )
 
 
@@ -41,12 +42,12 @@ class InvalidTemplate(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class AlertData:
-    """What a template is filled from.
+    """The values for a template.
 
     Attributes:
-        labels: of the series that the expression gave.
-        value: of its sample.
-        external_labels: of the Prometheus.
+        labels: the labels of the series that the expression returned.
+        value: the value of its sample.
+        external_labels: the external labels of the Prometheus.
     """
 
     labels: Mapping[str, str]
@@ -63,8 +64,8 @@ class Template:
     """A template that can be filled in.
 
     Attributes:
-        text: as it stands in the rule file.
-        uses_value: whether what it gives depends on the sample's value.
+        text: the text in the rule file.
+        uses_value: whether the result depends on the sample's value.
     """
 
     text: str
@@ -73,7 +74,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """The template that ``text`` is. Raises `InvalidTemplate`."""
+        """Parse ``text``. Raises `InvalidTemplate`."""
         if "{{" not in text:
             return cls(text, uses_value=False, _nodes=(lambda _, __: text,))
         parser = _Parser(text)
@@ -81,7 +82,7 @@ class Template:
         return cls(text, parser.uses_value, nodes)
 
     def fill(self, data: AlertData) -> str:
-        """The text, filled in from ``data``."""
+        """The text with the values of ``data``."""
         return _joined(self._nodes, data, "")
 
 
@@ -97,7 +98,7 @@ class _Parser:
         self._next = 0
 
     def block(self, ends: tuple[str, ...]) -> tuple[_Node, ...]:
-        """The nodes up to one of the actions ``ends``; no ends: up to the end of the text."""
+        """The nodes up to one of the actions in ``ends``; if that is empty, up to the end of the text."""
         nodes: list[_Node] = []
         while self._next < len(self._parts):
             is_action, text = self._parts[self._next]
@@ -217,7 +218,7 @@ class _Parser:
 
 
 def _split(text: str) -> list[tuple[bool, str]]:
-    """Texts and actions in turn; ``{{-`` and ``-}}`` trim the texts beside them."""
+    """Texts and actions alternately; ``{{-`` and ``-}}`` trim the adjacent texts."""
     parts: list[tuple[bool, str]] = []
     end = 0
     trim = False
@@ -273,7 +274,7 @@ def _number(value: Operand) -> float:
         try:
             return float(value)
         except ValueError:
-            raise InvalidTemplate(f"{short_repr(value)} is no number") from None
+            raise InvalidTemplate(f"{short_repr(value)} is not a number") from None
     return value
 
 

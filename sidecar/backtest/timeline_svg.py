@@ -8,6 +8,7 @@ from html import escape
 
 from sidecar.core.state import WellbeingState
 
+from .limits import RecordedLimit
 from .spans import minute, span
 from .summary import BacktestReport, ConfigResult, TimedPause
 
@@ -15,7 +16,7 @@ _WIDTH = 1000
 _LANE = 26
 _AXIS = 18
 _LEAST_WIDTH = 1.5
-"""A short pause of a long range is still seen."""
+"""The minimum width, so that a short pause in a long range stays visible."""
 _TICKS_SECS = (60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)
 _MOST_TICKS = 10
 _DAY = 86_400
@@ -25,9 +26,9 @@ def timeline(report: BacktestReport, scope: str, results: Sequence[ConfigResult]
     """The SVG of ``scope``: a lane for each config.
 
     Args:
-        report: has the range.
-        scope: whose.
-        results: a lane each.
+        report: the report, which has the range.
+        scope: the scope.
+        results: one lane for each.
     """
     start, end = report.start, report.end
     height = _LANE * len(results) + _AXIS
@@ -37,6 +38,7 @@ def timeline(report: BacktestReport, scope: str, results: Sequence[ConfigResult]
         top = lane * _LANE
         parts.append(f'<rect class="lane" x="0" y="{top + 2}" width="{_WIDTH}" height="{_LANE - 4}"/>')
         parts += _states(result, scope, start, end, top)
+        parts += [_limit_bar(limit, start, end, top) for limit in result.limit_spans if limit.scope == scope]
         parts += [_bar(pause, start, end, top) for pause in result.pauses if pause.scope == scope]
     parts += _axis(start, end, height)
     parts.append("</svg>")
@@ -65,6 +67,15 @@ def _bar(pause: TimedPause, start: float, end: float, top: int) -> str:
     css = "pause advised" if pause.advised else "pause"
     location = _place(max(start, pause.began), end if pause.ended is None else pause.ended, start, end)
     return f'<rect class="{css}" {location} y="{top + 4}" height="13"><title>{title}</title></rect>'
+
+
+def _limit_bar(limit: RecordedLimit, start: float, end: float, top: int) -> str:
+    ended = end if limit.ended is None else limit.ended
+    what = "on trial" if limit.rate is None else f"restricted to {limit.rate:g} requests per second"
+    when = f"{minute(limit.began)} for {span(ended - limit.began)}"
+    title = escape(f"{what}: {when}. {limit.reason}", quote=True)
+    location = _place(max(start, limit.began), ended, start, end)
+    return f'<rect class="limit" {location} y="{top + 4}" height="13"><title>{title}</title></rect>'
 
 
 def _place(began: float, ended: float, start: float, end: float) -> str:

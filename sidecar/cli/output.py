@@ -75,7 +75,16 @@ def source_name(source: str, alertname: str | None) -> str:
 def describe_hold(snapshot: Json) -> str:
     """Which scope keeps a closed gate closed, since when, until when, and why."""
     until = snapshot["until"] or "an operator resumes"
+    if snapshot["gate"] == "restricted" and snapshot["until"] is None:
+        until = f"the state improves, at {snapshot['admit_per_sec']:g} requests per second"
     return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
+
+
+def describe_advice(advice: Json) -> str:
+    """What is advised."""
+    if "admit_per_sec" in advice:
+        return f"a restriction to {advice['admit_per_sec']:g} requests per second is advised"
+    return "a pause is advised"
 
 
 def snapshot_line(snapshot: Json) -> str:
@@ -87,8 +96,10 @@ def snapshot_line(snapshot: Json) -> str:
         line += f" by {describe_hold(snapshot)}"
     advice = snapshot.get("advice")
     if advice:
-        until = advice["until"] or "an operator resumes"
-        line += f", a pause is advised since {advice['since']} until {until}: {advice['reason']}"
+        line += f", {describe_advice(advice)} since {advice['since']}"
+        if "admit_per_sec" not in advice:
+            line += f" until {advice['until'] or 'an operator resumes'}"
+        line += f": {advice['reason']}"
     return line
 
 

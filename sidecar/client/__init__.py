@@ -4,7 +4,7 @@ A name is imported when it is first used. A program that needs one connection, s
 command line, does not load the threads and the event loop of the others.
 """
 
-# ruff: noqa: E402 - first of all, whether this is the package that it should be.
+# ruff: noqa: E402 - the check for the other package of this name has to come first.
 from sidecar.import_clash import refuse_another_sidecar
 
 refuse_another_sidecar()

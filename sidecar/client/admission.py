@@ -1,7 +1,7 @@
-"""Asks the sidecar how many waiting requests may pass, where they pass at a rate or in a trial.
+"""Asks the sidecar how many waiting requests may pass while the rate is limited or a trial runs.
 
-A thread of its own, which exists only while it is needed. While the sidecar does not answer, and until the
-last known state is too old, it lets requests through at the share that the client had last.
+This happens in a separate thread, which exists only while it is needed. While the sidecar does not answer,
+and until the last known state is too old, it admits requests at the client's last share.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from sidecar.supervision import Failures, run_thread_supervised
+from sidecar.supervision import Failures
 
 from .connection import Connection, SidecarResponse
+from .connection_thread import ConnectionThread
 from .errors import Unreachable
 from .pacing import backoff_secs
 from .reporter import Reporter
@@ -30,11 +31,11 @@ _PAUSE_SECS = 0.03, 0.07
 _NOTHING_SECS = 0.2, 0.4
 _FAILED_SECS = 0.2, 0.6
 _MOST = 99_999
-"""How many waiting requests of one priority the sidecar takes at most."""
+"""The most waiting requests of one priority that the sidecar accepts."""
 
 
 class Allowance(NamedTuple):
-    """What the sidecar answered: how many requests may pass, the share per second, the id of the trial."""
+    """The sidecar's answer: how many requests may pass, the share per second, the id of the trial."""
 
     admitted: int
     share: float
@@ -42,12 +43,12 @@ class Allowance(NamedTuple):
 
 
 class AdmissionThread:
-    """Asks for as long as requests wait at a gate where they pass at a rate or in a trial.
+    """Asks for as long as requests wait at a gate that limits the rate or runs a trial.
 
     Args:
         settings: the settings of the gate.
         reporter: knows the id of the client; also sends the outcomes of trials.
-        waiting: returns how many requests wait, by priority; None: they do not pass at a rate.
+        waiting: returns how many requests wait, by priority; None: the rate is not limited.
         release: called with how many may pass, and the id of their trial.
         failures: counts and logs unexpected exceptions.
     """
@@ -64,26 +65,22 @@ class AdmissionThread:
         self._reporter = reporter
         self._waiting = waiting
         self._release = release
-        self._failures = failures
         self._random = Random()  # noqa: S311 - spreads out requests
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._thread = ConnectionThread("wellbeing-admission", _NAME, settings, self._run, failures)
+        self._stop = self._thread.stopping
         self._outcome = False
         self._tries_failed = 0
         self._share = 0.0
         self._lacking = 1.0
         self._failed_at = 0.0
-        self._connection: Connection | None = None
-        self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """Requests wait, or an outcome is to be reported: begin to ask."""
         if self._stop.is_set():
             return
         self._wake.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="wellbeing-admission", daemon=True)
-            self._thread.start()
+        self._thread.start()
 
     def report_outcome(self) -> None:
         """The outcome of a request that passed in a trial is known."""
@@ -92,25 +89,16 @@ class AdmissionThread:
 
     def stop(self) -> None:
         """End the thread. Returns at once."""
-        self._stop.set()
+        self._thread.stop()
         self._wake.set()
-        if (connection := self._connection) is not None:
-            connection.interrupt()
 
     # -- in the thread ----------------------------------------------------------------------------
 
-    def _main(self) -> None:
-        run_thread_supervised(_NAME, self._run, self._failures, self._stop)
-
-    def _run(self) -> None:
-        connection = self._connection = Connection(self._settings)
-        try:
-            while not self._stop.is_set():
-                self._wake.wait()
-                self._wake.clear()
-                self._work(connection)
-        finally:
-            connection.close()
+    def _run(self, connection: Connection) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._work(connection)
 
     def _work(self, connection: Connection) -> None:
         while not self._stop.is_set():
@@ -130,7 +118,7 @@ class AdmissionThread:
             self._stop.wait(self._ask(connection, waiting))
 
     def _ask(self, connection: Connection, waiting: list[int]) -> float:
-        """Ask once, and release what may pass; return the seconds until the next request."""
+        """Ask once, and release the admitted requests; return the seconds until the next request."""
         params = {
             "client": self._reporter.client,
             "waiting": ",".join(
@@ -142,7 +130,7 @@ class AdmissionThread:
             response = connection.request("GET", "admit", params=params, timeout=_WAIT_SECS + _SLACK_SECS)
             allowance = _allowance(response)
         except Unreachable:
-            return self._go_on_alone()
+            return self._admit_by_last_share()
         self._failed_at = 0.0
         if not allowance.admitted:
             return self._random.uniform(*_NOTHING_SECS)
@@ -150,7 +138,7 @@ class AdmissionThread:
         self._release(allowance.admitted, allowance.trial)
         return self._random.uniform(*_PAUSE_SECS) if allowance.admitted < sum(waiting) else 0.0
 
-    def _go_on_alone(self) -> float:
+    def _admit_by_last_share(self) -> float:
         """The sidecar does not answer: release at the last share."""
         now = time.monotonic()
         if self._failed_at:

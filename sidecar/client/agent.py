@@ -111,7 +111,3 @@ class Agent:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the settings only. The copy has reported nothing yet."""
         return type(self).of, (self.name, self.settings, self._ttl_secs)
-
-    @property
-    def _thread(self) -> Any:  # noqa: ANN401 - of threading
-        return self._reporters.get().thread

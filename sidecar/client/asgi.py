@@ -9,6 +9,7 @@ fits your server.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -61,46 +62,63 @@ class GateMiddleware:
         Raises:
             RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
-        if scope["type"] == "lifespan":
-            require_asyncio()
-        if scope["type"] not in ("http", "websocket") or not self._is_held(scope):
+        if not self._is_held(scope):
             await self._app(scope, receive, send)
             return
-        reader = _RequestReader(receive)
         gate = self.gate
+        reader: _RequestReader | None = None
         if not self._selector.has_one_gate:
+            reader = _RequestReader(receive)
             gate = self._selector.gate_for(await self._scope_of(scope, reader))
-        trial: str | None = ""
-        try:
-            if not gate.pass_if_open():
-                with parent_from(*trace_headers(scope["headers"])):
-                    trial = await reader.wait_at(gate, self._priority_of(scope))
-        except InferencePaused as paused:
-            refusal = self._selector.refusal(scope["path"], paused)
-            await _refuse(scope, send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
-            return
-        if trial is not None:
-            await self._run(scope, reader.receive if reader.has_read_ahead else receive, send, gate, trial)
+        trial = ""
+        if not gate.pass_if_open():
+            reader = reader or _RequestReader(receive)
+            waited = await self._wait(scope, reader, send, gate)
+            if waited is None:
+                return
+            trial = waited
+        if reader is not None and reader.has_read_ahead:
+            receive = reader.receive
+        await self._run(scope, receive, send, gate, trial)
 
     async def _run(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, gate: Gate, trial: str
     ) -> None:
         """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
         status = 0
+        left = False
 
         async def observe(message: Message) -> None:
-            nonlocal status
+            nonlocal status, left
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                # So a server says that the client has left, which says nothing about the application.
+                left = True
+                raise
 
         try:
             await self._app(scope, receive, observe)
         except Exception:
-            gate.record_outcome(succeeded=False, trial=trial)
+            if not left:
+                gate.record_outcome(succeeded=False, trial=trial)
             raise
         if status:
             gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)
+
+    async def _wait(
+        self, scope: MutableMapping[str, Any], reader: _RequestReader, send: Send, gate: Gate
+    ) -> str | None:
+        """Wait at ``gate``; return the id of the trial, or an empty text; None: the request is over."""
+        try:
+            with parent_from(*trace_headers(scope["headers"])):
+                return await reader.wait_at(gate, self._priority_of(scope))
+        except InferencePaused as paused:
+            refusal = self._selector.refusal(scope["path"], paused)
+            await _refuse(scope, send, with_traceparent(refusal, trace_headers(scope["headers"])[0]))
+            return None
 
     def _priority_of(self, scope: MutableMapping[str, Any]) -> int:
         wanted = self._selector.priority_header.encode()
@@ -108,6 +126,11 @@ class GateMiddleware:
         return priority_of_header(values[0].decode("latin-1") if values else "")
 
     def _is_held(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a closed gate holds a request; no other kind of connection scope is held."""
+        if scope["type"] not in ("http", "websocket"):
+            if scope["type"] == "lifespan":
+                require_asyncio()
+            return False
         path, prefix = scope["path"], scope.get("root_path", "")
         if prefix and path.startswith(f"{prefix}/"):
             path = path[len(prefix) :]
@@ -129,7 +152,7 @@ class _RequestReader:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._messages: list[Message] = []
+        self._messages: deque[Message] = deque()
         self._pending: asyncio.Future[Message] | None = None
         self._size = 0
         self._whole = False
@@ -143,7 +166,7 @@ class _RequestReader:
     async def receive(self) -> Message:
         """The next message, for the application."""
         if self._messages:
-            return self._messages.pop(0)
+            return self._messages.popleft()
         if self._pending is not None:
             pending, self._pending = self._pending, None
             return await pending
@@ -153,6 +176,9 @@ class _RequestReader:
         """The body, read until it is complete or has ``most`` bytes."""
         while not self._whole and not self._left and self._size < most:
             self._take(await self._receive())
+        if len(self._messages) == 1:
+            body: bytes = self._messages[0].get("body", b"")
+            return body
         return b"".join(message.get("body", b"") for message in self._messages)
 
     async def wait_at(self, gate: Gate, priority: int) -> str | None:

@@ -8,9 +8,10 @@ import time
 from dataclasses import replace
 from random import Random
 
-from sidecar.supervision import Failures, run_thread_supervised
+from sidecar.supervision import Failures
 
 from .connection import Connection
+from .connection_thread import ConnectionThread
 from .errors import Misconfigured, Unreachable
 from .health import Health
 from .settings import Settings
@@ -36,7 +37,6 @@ class ClaimReporter:
 
     def __init__(self, name: str, settings: Settings, ttl_secs: float) -> None:
         self._name = name
-        self._settings = settings
         self._ttl_secs = ttl_secs
         # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
@@ -45,12 +45,10 @@ class ClaimReporter:
         self._claim = ("healthy", "")
         self._wanted = 0
         self._done = 0
-        self._stop = threading.Event()
-        self._connection: Connection | None = None
         self._random = Random()  # noqa: S311 - spreads out heartbeats
         self._failures = Failures(logger, "a background thread of the wellbeing client failed, and continues")
         self._health = Health(None, time.time(), "", fallback=False, snapshot=None)
-        self.thread: threading.Thread | None = None
+        self._thread = ConnectionThread("wellbeing-agent", _NAME, settings, self._run, self._failures)
 
     @property
     def health(self) -> Health:
@@ -64,10 +62,7 @@ class ClaimReporter:
                 return
             self._claim = (state, reason)
             self._wanted += 1
-            if self.thread is None and not self._stop.is_set():
-                thread = threading.Thread(target=self._main, name="wellbeing-agent", daemon=True)
-                thread.start()
-                self.thread = thread
+            self._thread.start()
         self._claim_changed.set()
 
     def flush(self, timeout: float) -> bool:
@@ -77,27 +72,18 @@ class ClaimReporter:
 
     def close(self, timeout: float) -> None:
         """Withdraw the claim, within ``timeout`` seconds, and end the thread."""
-        if self.thread is not None and not self._stop.is_set():
+        if self._thread.is_started and not self._thread.stopping.is_set():
             self.report("healthy", "the agent has ended")
             self.flush(timeout)
-        self._stop.set()
+        self._thread.stop()
         self._claim_changed.set()
-        if (connection := self._connection) is not None:
-            connection.interrupt()
 
     # -- in the thread ----------------------------------------------------------------------------
 
-    def _main(self) -> None:
-        run_thread_supervised(_NAME, self._run, self._failures, self._stop)
-
-    def _run(self) -> None:
-        connection = self._connection = Connection(self._settings)
-        try:
-            while not self._stop.is_set():
-                self._claim_changed.clear()
-                self._claim_changed.wait(self._send_if_due(connection) * self._random.uniform(0.8, 1.0))
-        finally:
-            connection.close()
+    def _run(self, connection: Connection) -> None:
+        while not self._thread.stopping.is_set():
+            self._claim_changed.clear()
+            self._claim_changed.wait(self._send_if_due(connection) * self._random.uniform(0.8, 1.0))
 
     def _send_if_due(self, connection: Connection) -> float:
         """Send the claim if it is due; return the seconds until the next time."""
@@ -129,11 +115,11 @@ class ClaimReporter:
         if not before.reachable:
             self._health = Health(True, time.time(), "", fallback=False, snapshot=None)
         if before.reachable is False:
-            logger.warning("the wellbeing sidecar takes what %s reports again", self._name)
+            logger.warning("the wellbeing sidecar accepts reports of %s again", self._name)
         return True
 
     def _handle_failure(self, error: Unreachable) -> None:
-        if self._stop.is_set():
+        if self._thread.stopping.is_set():
             return
         before = self._health
         misconfigured = isinstance(error, Misconfigured)
@@ -141,10 +127,10 @@ class ClaimReporter:
         self._health = Health(False, since, str(error), False, None, misconfigured)
         if misconfigured and not before.misconfigured:
             logger.error(
-                "the wellbeing client is misconfigured: %s. Until this is mended the sidecar does not know "
-                "what %s reports",
+                "the wellbeing client is misconfigured: %s. Until this is corrected, the sidecar gets no "
+                "reports of %s",
                 error,
                 self._name,
             )
         elif before.reachable is not False or (before.misconfigured and not misconfigured):
-            logger.warning("the wellbeing sidecar does not take what %s reports: %s", self._name, error)
+            logger.warning("the wellbeing sidecar does not accept reports of %s: %s", self._name, error)

@@ -102,7 +102,7 @@ class Gate:
             priority: 0 to 9; where requests pass at a rate, a higher one goes first.
 
         Raises:
-            InferencePaused: it did not get through.
+            InferencePaused: the wait timed out.
             ValueError: there is no such priority.
         """
         if self._flag[0]:
@@ -125,7 +125,7 @@ class Gate:
         """Like `wait`, without blocking the event loop.
 
         Raises:
-            InferencePaused: it did not get through.
+            InferencePaused: the wait timed out.
             RuntimeError: no asyncio event loop runs.
             ValueError: there is no such priority.
         """
@@ -167,8 +167,8 @@ class Gate:
     def admitted(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> Admission:
         """A context manager for ``with`` and ``async with``. It enters the block once the request may pass.
 
-        A block that raises an exception counts as a failed request, another one as a successful request. The
-        value of ``as`` says otherwise: `Admission.failed`.
+        A block that raises an exception counts as a failed request, another one as a successful request.
+        `Admission.failed` of the ``as`` value overrides that.
         """
         return Admission(self, timeout, check_priority(priority))
 
@@ -293,7 +293,7 @@ class Admission:
 
     def _end(self, kind: type[BaseException] | None) -> None:
         if kind is not None and not issubclass(kind, Exception):
-            # Cancelled or interrupted: that says nothing about the engine.
+            # Cancelled or interrupted, which says nothing about the engine.
             return
         self._gate.record_outcome(succeeded=kind is None and not self._failed, trial=self._trial)
 

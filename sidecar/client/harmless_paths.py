@@ -35,7 +35,7 @@ _VLLM = (
 )  # fmt: skip
 
 _SGLANG = (
-    # /health_generate generates one token. It is a health check all the same.
+    # /health_generate generates one token, but it is a health check.
     "/health_generate", "/model_info", "/get_model_info", "/v1/model_info", "/server_info",
     "/get_server_info",
     "/v1/list_loras", "/api/tags", "/api/show",

@@ -192,7 +192,7 @@ class Link:
         return changed
 
     def _handle_failure(self, error: Unreachable) -> float:
-        """Record that there was no answer; return the seconds until the next try."""
+        """Record that there was no answer; return the seconds until the next attempt."""
         if self._stop.is_set():
             return 0.0
         misconfigured = isinstance(error, Misconfigured)
@@ -210,7 +210,7 @@ class Link:
             after = self._health
         if misconfigured and not before.misconfigured:
             logger.error(
-                "the wellbeing client of %s is misconfigured: %s. Until this is mended %s",
+                "the wellbeing client of %s is misconfigured: %s. Until this is corrected, %s",
                 self._settings.shown_url,
                 error,
                 self._consequence(after),
@@ -275,5 +275,5 @@ def _etag_of(response: SidecarResponse) -> str:
 
 
 def _has_ramp(response: SidecarResponse) -> bool:
-    """Whether requests that wait here pass at a rate after the opening."""
+    """Whether waiting requests pass at a limited rate after the opening."""
     return "Wellbeing-Ramp-Per-Sec" in response.headers

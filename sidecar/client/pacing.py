@@ -14,7 +14,7 @@ _EARLY = 0.5
 
 
 def backoff_secs(failures: int, random: Random) -> float:
-    """Seconds until the next try after ``failures`` in a row; random, so that many clients spread out."""
+    """Seconds until the next attempt after ``failures`` in a row; random, so that clients spread out."""
     ceiling = min(_MAX_BACKOFF_SECS, _FIRST_BACKOFF_SECS * 2.0 ** min(failures, 10))
     return random.uniform(0.05, ceiling)
 

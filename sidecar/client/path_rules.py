@@ -1,4 +1,4 @@
-"""Which requests a closed gate holds: all but the harmless ones, unless the settings say otherwise."""
+"""Which requests a closed gate holds: by default, all except the harmless ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from .harmless_paths import HARMLESS
 
 _UNCLEAR = re.compile(r"//|/\.{1,2}(/|$)")
-"""In such a path a server may see another one than the pattern means."""
+"""A server may interpret such a path differently from the pattern."""
 
 
 class PathRules:
@@ -19,7 +19,7 @@ class PathRules:
 
     Args:
         hold_paths: paths that are held. ``*`` stands for any characters, slashes included.
-        pass_paths: paths that pass; written alike.
+        pass_paths: paths that pass, in the same form.
         paths: if given, only ``POST`` requests to paths with these ends are held.
     """
 

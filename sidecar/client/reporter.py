@@ -68,5 +68,5 @@ class Reporter:
                 self._refused = True
                 logger.error("the wellbeing client is misconfigured: its reports are refused: %s", error)
         except Unreachable as error:
-            logger.debug("a report was not taken: %s", error)
+            logger.debug("a report was not accepted: %s", error)
         return False

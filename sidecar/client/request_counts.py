@@ -1,4 +1,4 @@
-"""Counts the requests at a gate in one process, by the rules of the sidecar."""
+"""Counts the requests at a gate in one process, as the sidecar counts them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 OUTCOMES = ("waited", "timed_out", "abandoned")
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Upper bounds, in seconds, of the histogram of waits: the sidecar's."""
+"""Upper bounds, in seconds, of the histogram of waits; the same as the sidecar's."""
 
 
 class Trial(NamedTuple):
@@ -43,6 +43,9 @@ class RequestCounts:
         self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
         self._waited_secs = dict.fromkeys(OUTCOMES, 0.0)
         self._succeeded = self._failed = 0
+        # Most outcomes: counted as `passed` is.
+        self._succeeded_tally = itertools.count()
+        self._succeeded_untried: Callable[[], int] = self._succeeded_tally.__next__
         self._trial = _NO_TRIAL
 
     @property
@@ -80,6 +83,9 @@ class RequestCounts:
             succeeded: whether it succeeded.
             trial: the id of the trial in which it passed; empty: none.
         """
+        if succeeded and not trial:
+            self._succeeded_untried()
+            return False
         with self._lock:
             if succeeded:
                 self._succeeded += 1
@@ -107,8 +113,9 @@ class RequestCounts:
     def read(self) -> dict[str, int]:
         """``requests``, ``blocked``, how waits ended, and the outcomes of admitted requests."""
         with self._lock:
-            # Reading the tally increases it, too.
+            # Reading the tally also increases it.
             passed = next(self._tally) - self._reads
+            untried = next(self._succeeded_tally) - self._reads
             self._reads += 1
-            outcomes = {"succeeded": self._succeeded, "failed": self._failed}
+            outcomes = {"succeeded": self._succeeded + untried, "failed": self._failed}
             return {"requests": passed + self._blocked, "blocked": self._blocked, **self._ended, **outcomes}

@@ -30,7 +30,8 @@ from .errors import InferencePaused
 from .fork_safety import PerProcess
 from .gate import DEFAULT_PRIORITY, Gate, close_all
 from .path_rules import PathRules, split_paths
-from .scope_path import MAX_SEGMENTS, segment_of
+from .scope_path import MAX_SEGMENTS
+from .scope_segment import segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
 
 SERVER_ERROR = 500
@@ -38,6 +39,12 @@ SERVER_ERROR = 500
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
 _DEFAULT_MAX_SCOPES = 32
+_MAX_PARSED_BYTES = 512
+_MODEL = b'"model"'
+_ESCAPED_MODEL = re.compile(rb"\\u00(?:6[4-6cdfCDF])")
+"""A letter of ``model``, written as an escape: another member may have the same name."""
+_TEXT_MEMBER = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*"[^"\\\x00-\x1f]*"')
+_MAX_KNOWN_PATHS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class GateSelector:
         settings: those of `Settings`.
 
     Raises:
-        TypeError: there is no such setting, or settings of a gate beside ``gate``.
+        TypeError: there is no such setting, or both ``gate`` and settings of a gate are given.
         ValueError: an argument or a variable is not allowed.
     """
 
@@ -100,12 +107,21 @@ class GateSelector:
         # Last: it starts a thread.
         self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
+        self._gate_by_inner_scope: dict[str, Gate] = {}
+        self._held: dict[tuple[str, str], bool] = {}
         # One lock per process: a lock that a forking parent holds would block its child.
         self._locks = PerProcess(threading.Lock)
 
     def is_gated(self, method: str, path: str) -> bool:
         """Whether a closed gate holds a request; an empty ``method``: it opens a WebSocket."""
-        return self._rules.holds(method, path)
+        held = self._held.get((method, path))
+        if held is None:
+            held = self._rules.holds(method, path)
+            if len(self._held) >= _MAX_KNOWN_PATHS:
+                # A client may ask for any path.
+                self._held.clear()
+            self._held[method, path] = held
+        return held
 
     @property
     def has_one_gate(self) -> bool:
@@ -116,6 +132,9 @@ class GateSelector:
         """The gate of the scope ``inside`` the own one; empty: the own one."""
         if not inside:
             return self.gate
+        known = self._gate_by_inner_scope.get(inside)
+        if known is not None:
+            return known
         own = self.gate.settings.scope
         scope = f"{own}/{inside}" if own else inside
         if scope.count("/") >= MAX_SEGMENTS:
@@ -129,6 +148,7 @@ class GateSelector:
                         # Clients may name any scope, and each scope costs a thread and a connection.
                         return self.gate
                     gate = self._gates[scope] = Gate.of(replace(self.gate.settings, scope=scope))
+        self._gate_by_inner_scope[inside] = gate
         return gate
 
     def refusal(self, path: str, paused: InferencePaused) -> Refusal:
@@ -165,13 +185,35 @@ def priority_of_header(value: str) -> int:
 
 
 def scope_of_model(body: bytes) -> str:
-    """The scope that the member ``model`` of a request's JSON body names; empty where there is none."""
+    """The scope that the member ``model`` of a request's JSON body names; empty where there is none.
+
+    A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if its shorter part tells: that before
+    the member, or that after it. So of a body that is not JSON, which the application refuses, the member may
+    be taken all the same.
+    """
     try:
-        members = json.loads(body)
+        members = json.loads(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))
     except (ValueError, RecursionError):
         return ""
     model = members.get("model") if isinstance(members, dict) else None
     return segment_of(model) if isinstance(model, str) and model else ""
+
+
+def _part_with_model(body: bytes) -> bytes:
+    """A shorter JSON object than ``body`` with the same member ``model``; ``body`` where that is not sure."""
+    start = body.find(_MODEL)
+    if start < 0 or body.find(_MODEL, start + 1) >= 0:
+        return body
+    if b"\\u00" in body and _ESCAPED_MODEL.search(body):
+        return body
+    # The quotes show that it is no text inside of a string. Where the object ends, or begins, at the part's
+    # other end, it is a member of the outermost object and no other.
+    if start > len(body) // 2:
+        return b"{" + body[start:]
+    value = _TEXT_MEMBER.match(body, start)
+    if value is None:
+        return body
+    return body[: value.end()] + b"}"
 
 
 def _header(setting: str, given: str | None, environ: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ _APP_PATH = "SGLANG_HTTP_SERVER_APP_PATH"
 # As `python -m` runs this file, its name is __main__.
 _MODULE = "sidecar.client.sglang"
 _RUST_SERVER = "SGLANG_RUST_SERVER"
-# Each serves requests by another program than the application.
+# With each of these, another program than the application serves requests.
 _UNGATED = ("--encoder-only", "--smg-grpc-mode", "--grpc-mode", "--grpc-port")
 _FALSE = ("", "0", "false", "no", "n")
 
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     """Add the middleware, and run SGLang's main with ``arguments``.
 
     Raises:
-        SystemExit: SGLang is not installed, or would serve requests past the gate.
+        SystemExit: SGLang is not installed, or would serve requests without the gate.
     """
     problem = ungated(arguments, os.environ.get(_RUST_SERVER, ""))
     if problem:
@@ -38,14 +38,14 @@ def main(arguments: list[str]) -> None:
         if (error.name or "").partition(".")[0] != "sglang":
             raise
         sys.exit("sidecar.client.sglang: SGLang is not installed here: run this in SGLang's environment")
-    # Processes of --tokenizer-worker-num import the application anew, by this path.
+    # Processes of --tokenizer-worker-num import the application again, by this path.
     os.environ[_APP_PATH] = f"{_MODULE}:app"
     sys.argv = ["sglang.launch_server", *arguments]
     runpy.run_module("sglang.launch_server", run_name="__main__")
 
 
 def ungated(arguments: list[str], rust_server: str = "") -> str:
-    """Why SGLang would serve requests past the gate with these arguments; empty: it does not."""
+    """Why SGLang would serve requests without the gate with these arguments; empty: it would not."""
     for argument in arguments:
         if argument.split("=", 1)[0].replace("_", "-") in _UNGATED:
             return f"with {argument} SGLang serves requests that do not pass the gate: gate it by a proxy"

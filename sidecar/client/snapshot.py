@@ -16,17 +16,19 @@ _RETRY_SPREAD_SECS = 5
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A pause that the policy advises without closing the gate.
+    """A pause or a restriction that the policy advises without closing or restricting the gate.
 
     Attributes:
         reason: why.
         since: RFC 3339.
         until: RFC 3339; None: there is no time limit.
+        admit_per_sec: how many requests per second the restriction would admit; None: it is a pause.
     """
 
     reason: str
     since: str
     until: str | None
+    admit_per_sec: float | None = None
 
     @classmethod
     def of(cls, members: object) -> Advice | None:
@@ -38,9 +40,15 @@ class Advice:
         if members is None:
             return None
         if isinstance(members, Mapping):
-            reason, since, until = (members.get(name) for name in cls.__slots__)
-            if isinstance(reason, str) and isinstance(since, str) and isinstance(until, str | None):
-                return cls(reason, since, until)
+            reason, since, until, rate = (members.get(name) for name in cls.__slots__)
+            is_rate = _has_type("admit_per_sec", rate)
+            if (
+                isinstance(reason, str)
+                and isinstance(since, str)
+                and isinstance(until, str | None)
+                and is_rate
+            ):
+                return cls(reason, since, until, rate)
         raise ValueError(f"the answer is not a snapshot of a gate: advice is {str(members)[:50]!r}")
 
 
@@ -59,7 +67,7 @@ class GateSnapshot:
         held_by: the scope whose hold, restriction or trial it is.
         admit_per_sec: how many requests per second a restriction or ramp admits, in all; None: neither does.
         version: grows with each change.
-        advice: the pause that the policy advises without closing the gate; None: it advises none.
+        advice: the pause, else the restriction, that the policy advises only; None: it advises neither.
     """
 
     scope: str

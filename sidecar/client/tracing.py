@@ -1,8 +1,8 @@
 """The wait at a closed gate as an OpenTelemetry span, in programs that use OpenTelemetry.
 
 This file imports ``opentelemetry`` only if the program has imported ``opentelemetry.trace`` already: a
-program that has not has no tracer provider, so that its spans would go nowhere. Nothing is imported or looked
-up while the gate is open.
+program without that import has no tracer provider, and its spans would be discarded. Nothing is imported or
+looked up while the gate is open.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class WaitSpan:
 def parent_from(traceparent: str | None, tracestate: str = "") -> Iterator[None]:
     """Within this context, a wait's span is a child of the span that ``traceparent`` names.
 
-    A span that is current already, of the program's own instrumentation, stays the parent.
+    If the program's own instrumentation already has a current span, that span stays the parent.
 
     Args:
         traceparent: a valid trace context, or None.
@@ -99,7 +99,7 @@ def trace_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str | None, str]:
 
 
 def with_traceparent(refusal: Refusal, traceparent: str | None) -> Refusal:
-    """Keep the trace context of the refused request in its refusal: as a header, and in its ``error``."""
+    """Add the trace context of the refused request to its refusal, as a header and in ``error``."""
     if traceparent is None:
         return refusal
     document = json.loads(refusal.body)

@@ -12,7 +12,7 @@ from typing import TypeVar
 _A = TypeVar("_A")
 
 PRIORITIES = 10
-"""Priorities are 0 to 9; a higher one goes first where requests pass at a rate."""
+"""Priorities are 0 to 9; a higher one goes first if the rate is limited."""
 
 
 class LocalWaiter:
@@ -57,7 +57,7 @@ class WaiterQueue:
         self._listeners: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
 
     def __iter__(self) -> Iterator[LocalWaiter]:
-        """All waiters at this moment: those that are released first, then by priority and arrival."""
+        """All current waiters: released ones first, then by priority and arrival."""
         return iter([*self._released, *chain.from_iterable(reversed(self._parked))])
 
     @property
@@ -82,7 +82,7 @@ class WaiterQueue:
         """Undo `add_listener`."""
         self._listeners.pop(future, None)
 
-    def tell_listeners(self) -> None:
+    def notify_listeners(self) -> None:
         """The state of the gate is known."""
         listeners, self._listeners = self._listeners, {}
         for future, loop in listeners.items():

@@ -136,5 +136,5 @@ def _variable(header: str) -> str:
 
 
 def _traceparent(environ: dict[str, Any]) -> str | None:
-    # Of a header that came twice, servers join the values, so that it is not valid.
+    # If a header came twice, servers join the values, so that the result is not valid.
     return parse_traceparent([environ.get("HTTP_TRACEPARENT", "")])

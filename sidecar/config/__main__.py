@@ -1,4 +1,4 @@
-"""Writes what is generated from the schema: the reference of all keys, and the JSON Schema.
+"""Generates files from the schema: the reference of all keys, and the JSON Schema.
 
 A path that ends in ``.json`` gets the JSON Schema. Any other is a Markdown file; the rows of its table are
 replaced. Without paths the rows are printed.
@@ -40,17 +40,19 @@ def _default(value: object) -> str:
     return f"`{value}`"
 
 
+def written(path: Path) -> str:
+    """What the file at ``path`` has to have."""
+    if path.suffix == ".json":
+        return json.dumps(json_schema(), indent=2) + "\n"
+    return _ROWS.sub(lambda _: rows(), path.read_text(encoding="utf-8"), count=1)
+
+
 def main(paths: list[str]) -> None:
     """Write the files at ``paths``."""
     if not paths:
         sys.stdout.write(rows())
     for path in map(Path, paths):
-        if path.suffix == ".json":
-            path.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
-            continue
-        path.write_text(
-            _ROWS.sub(lambda _: rows(), path.read_text(encoding="utf-8"), count=1), encoding="utf-8"
-        )
+        path.write_text(written(path), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Checks the files that a config names: that they exist, can be read, and have the right content.
 
-The last word of a key decides what it names, so that a new key is checked like the others:
+The last word of a key determines the kind of its file, so a new key is checked like the others:
 
 ==================================  ==============================================================
 key                                 what it names

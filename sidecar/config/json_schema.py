@@ -42,7 +42,8 @@ _TYPES: dict[str, dict[str, Any]] = {
 def json_schema() -> dict[str, Any]:
     """The schema of a whole config file.
 
-    It finds misspelt keys, wrong types and unknown words. What depends on several keys, `check-config` finds.
+    It finds misspelt keys, wrong types and unknown words. `check-config` finds problems that involve several
+    keys.
     """
     return {"$schema": DIALECT, "title": "The config of the wellbeing sidecar", **_section(SCHEMA)}
 

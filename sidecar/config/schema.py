@@ -107,7 +107,7 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         boolean,
         "boolean",
         _POLICY.dry_run,
-        "true: what would close the gate is only advised; metrics, status and history show it",
+        "true: holds that would close the gate are only advised; metrics, status and history show them",
     ),
     "pause_on_distressed": Key(
         boolean,
@@ -154,15 +154,15 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
                 trial_requests,
                 "number",
                 _POLICY.resume_trial.requests,
-                "after a recovery so many requests are admitted first; if one fails, the scope is paused "
-                "again; 0: no trial",
+                "number of requests that are admitted first after a recovery; if one fails, the scope is "
+                "paused again; 0: no trial",
             ),
             "secs": Key(
                 positive_seconds,
                 "duration",
                 _POLICY.resume_trial.secs,
-                "the gate opens after this without a failure; after a failure the next trial begins this "
-                "much later, then twice as much, at most max_pause_secs",
+                "the gate opens after this time without a failure; after a failure the next trial begins "
+                "after this time, then after twice the time, at most after max_pause_secs",
             ),
         }
     ),
@@ -170,7 +170,7 @@ _POLICY_KEYS: dict[str, Key | Section | SectionList] = {
         share,
         "number",
         _POLICY.max_paused_share,
-        "of the scopes directly inside, at most this share (rounded up, at least one) is paused by policy at "
+        "at most this share of the scopes directly inside (rounded up, at least one) is paused by policy at "
         "a time; a further pause is advised only; 0: any number",
     ),
     "resume": Key(
@@ -276,7 +276,7 @@ _ENGINE_KEYS: dict[str, Key | Section | SectionList] = {
     ),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
-        positive_seconds, "duration", 10.0, "how often the engine is queried whether it is paused"
+        positive_seconds, "duration", 10.0, "how often the sidecar asks the engine whether it is paused"
     ),
     "bearer_token": Key(text, "text", "", "bearer token; a file is safer"),
     "bearer_token_file": Key(text, "path", "", "file with the bearer token, read for every request"),
@@ -343,7 +343,9 @@ _HOOK_KEYS: dict[str, Key | Section | SectionList] = {
     "content_type": Key(media_type, "text", _HOOK.content_type, "template only: content type of the body"),
     "method": Key(one_of("POST", "PUT", "PATCH"), "word", _HOOK.method, "template only: HTTP method"),
     "tags": Key(texts, "list of text", _HOOK.tags, "grafana only: tags of each annotation"),
-    "headers": Key(header_fields, "mapping", (), "further header fields; a secret belongs into token_file"),
+    "headers": Key(
+        header_fields, "mapping", (), "further header fields; put a secret into token_file instead"
+    ),
     "token_file": Key(text, "path", "", "file with a token, read for every request"),
     "token_header": Key(
         field_name,
@@ -358,7 +360,7 @@ _HOOK_KEYS: dict[str, Key | Section | SectionList] = {
         count,
         "number",
         _HOOK.max_pending,
-        "events that wait at most; above it the oldest are dropped",
+        "maximum number of waiting events; above it the oldest are dropped",
     ),
     "proxy_url": Key(
         endpoint, "URL", "", "proxy (default: HTTPS_PROXY and the like, except for loopback addresses)"
@@ -433,9 +435,7 @@ SCHEMA = Section(
                     False,
                     "allow requests from other machines without a credential",
                 ),
-                "credentials": SectionList(
-                    Section(_CREDENTIAL_KEYS), "who may do what, and how they authenticate"
-                ),
+                "credentials": SectionList(Section(_CREDENTIAL_KEYS), "credentials and their roles"),
             }
         ),
         "tls": Section(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -69,7 +70,9 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         node = loader.get_single_node()
         if node is None:
             return Value({}, f"{name}:1")
-        return _Reader(loader, name).read(node)
+        value = _Reader(loader, name).read(node)
+        _release(loader, node)
+        return value
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         hint = ' (quote text that contains a colon, such as "memory:", and check the indentation)'
@@ -82,6 +85,23 @@ def read_yaml(data: bytes | str, name: str) -> Value:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def _release(loader: yaml.SafeLoader, node: yaml.Node) -> None:
+    """Release the nodes one by one: all at once, many policies would stop the other threads for long."""
+    while loader.constructed_objects:
+        loader.constructed_objects.popitem()
+    left: list[Any] = [node]
+    while left:
+        one = left.pop()
+        if isinstance(one, tuple):
+            left += one
+        elif isinstance(one, yaml.CollectionNode):
+            left += one.value
+            one.value = []
 
 
 class _Reader:
@@ -101,6 +121,9 @@ class _Reader:
             return Value(self._mapping(node), location)
         if isinstance(node, yaml.SequenceNode):
             return Value([self.read(one) for one in node.value], location)
+        if node.tag in _NUMBER_TAGS and ":" in node.value:
+            # YAML 1.1 reads 17:00 as 1020, in base 60. In YAML 1.2, and for Alertmanager, it is text.
+            return Value(node.value, location)
         return Value(self._loader.construct_object(node, deep=True), location)
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:

@@ -1,7 +1,7 @@
 """Alertmanager's time intervals: parsing, and whether a moment lies in one.
 
 The syntax and the meaning are those of Alertmanager's ``timeinterval`` package (0.34): a moment lies in an
-interval if it lies in each of its parts that are given, and in a part if it lies in one of its ranges.
+interval if it lies in every given part, and it lies in a part if it lies in one of the part's ranges.
 
 Times are seconds since the epoch.
 """
@@ -30,12 +30,12 @@ class InvalidTimeInterval(ValueError):
 
 
 Range = tuple[int, int]
-"""The first and the last value. Of times of a day: minutes, and the last one does not belong to it."""
+"""The first and the last value. For times of a day: minutes, without the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeInterval:
-    """One time interval. A part without ranges holds always.
+    """One time interval. A part without ranges matches always.
 
     Attributes:
         times: minutes of the day.
@@ -152,7 +152,7 @@ def _range(name: str, value: object, parse: Callable[[str], int]) -> Range:
 
 
 def _check_days(first: int, last: int, text: str) -> None:
-    """Alertmanager's rule, which goes by the shortest month."""
+    """Alertmanager's rule, which assumes the shortest month."""
     if first < 0 < last:
         raise InvalidTimeInterval(f"days_of_month: {text}: the end must be negative if the start is")
     begin = _SHORTEST_MONTH_DAYS + first if first < 0 else first

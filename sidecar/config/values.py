@@ -471,7 +471,7 @@ class MetricsConfig:
     """What the metrics contain.
 
     Attributes:
-        scopes: ``all`` scopes, or the ``own`` ones: those at which this sidecar was asked or decided.
+        scopes: ``all`` scopes, or the ``own`` ones: those that this sidecar was asked about or decided on.
     """
 
     scopes: str = "all"
@@ -499,7 +499,7 @@ class Config:
         hooks: HTTP endpoints that receive events.
         external_url: URL at which people reach the sidecar; empty: the first address that it listens on.
         ui_links: links of the status page to other programs.
-        locations: where ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on stand: ``FILE:LINE``.
+        locations: ``FILE:LINE`` of ``defaults``, ``policies[0]``, ``alerts.rules[0]`` and so on.
     """
 
     listen: tuple[Listener, ...] = (Listener("127.0.0.1:9477"),)

@@ -22,6 +22,9 @@ _MAX_EXPIRED_AT_ONCE = 2_000
 """The most tombstones that one step removes, so that it does not block the event loop."""
 
 
+_MERGED_AT_ONCE = 32
+
+
 class CoreState:
     """The records of all scopes, and the tombstones of ended alerts.
 
@@ -68,15 +71,18 @@ class CoreState:
 
     def apply(self, delta: StateDelta) -> None:
         """Apply ``delta``."""
+        for _ in self.apply_in_steps(delta):
+            pass
+
+    def apply_in_steps(self, delta: StateDelta) -> Iterator[None]:
+        """Apply ``delta``, a few records or alerts in each step. Decide nothing between two steps."""
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
         self.seen_watchdog = delta.seen_watchdog
-        _merge(self.records, delta.records)
-        for source in delta.tombstones:
-            # A tombstone that is put again becomes the newest.
-            self.tombstones.pop(source, None)
-        _merge(self.tombstones, delta.tombstones)
-        _merge(self.scope_by_alert, delta.scope_by_alert)
+        yield from _merge(self.records, delta.records)
+        # A tombstone that is put again becomes the newest.
+        yield from _merge(self.tombstones, delta.tombstones, at_end=True)
+        yield from _merge(self.scope_by_alert, delta.scope_by_alert)
 
 
 class StateDelta:
@@ -90,6 +96,7 @@ class StateDelta:
         records: records that change; None: the scope is forgotten.
         tombstones: tombstones that change; None: removed.
         scope_by_alert: the scope of each alert signal that changes; None: the signal has ended.
+        forgets: whether a scope was forgotten.
         rewritten: scopes whose signals changed without an event for each signal; all of them must be stored.
         sweep_at: when tombstones are next checked, seconds since the epoch.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
@@ -104,6 +111,7 @@ class StateDelta:
         self.tombstones: dict[str, Tombstone | None] = {}
         self.scope_by_alert: dict[str, str | None] = {}
         self.rewritten: set[str] = set()
+        self.forgets = False
         self.read_scopes: set[str] = set()
         self.read_sources: set[str] = set()
         self.sweep_at = state.sweep_at
@@ -132,6 +140,7 @@ class StateDelta:
     def forget(self, scope: str) -> None:
         """Remove the record of a known ``scope``."""
         self.records[scope] = None
+        self.forgets = True
         self._scope_count -= 1
 
     def tombstone(self, source: str) -> Tombstone | None:
@@ -215,9 +224,12 @@ class StateDelta:
             raise TooManySignals(scope, self._state.max_signals)
 
 
-def _merge(into: dict[str, _V], changes: Mapping[str, _V | None]) -> None:
-    for key, value in changes.items():
-        if value is None:
+def _merge(into: dict[str, _V], changes: Mapping[str, _V | None], *, at_end: bool = False) -> Iterator[None]:
+    """Make ``changes``, a few in each step; ``at_end``: the changed keys come last from then on."""
+    for number, (key, value) in enumerate(changes.items(), 1):
+        if at_end or value is None:
             into.pop(key, None)
-        else:
+        if value is not None:
             into[key] = value
+        if number % _MERGED_AT_ONCE == 0:
+            yield

@@ -50,10 +50,14 @@ class PendingUpdates:
         for event in events:
             if isinstance(event, SignalDropped) and event.expired and event.signal.kind == "alert":
                 self._clear_alert_scope(event.signal.source, event.scope)
+        # The updates and this object refer to each other. Left alone, they would stay until a full garbage
+        # collection.
+        while self._updates:
+            self._updates.popitem()
         return tuple(events)
 
     def _refuse_pause(self, scope: str) -> str:
-        """Why ``scope`` must not be paused by its policy: too many scopes beside it are; empty: it may."""
+        """Why its policy must not pause ``scope``: too many sibling scopes are paused; empty: it may."""
         if not scope:
             return ""
         parent = parent_of(scope)
@@ -62,7 +66,7 @@ class PendingUpdates:
             return ""
         beside = self._beside.get(parent)
         if beside is None:
-            # With those that the same command names: a wrong rule may fire for all of them at once.
+            # Includes the scopes that the same command names: a wrong rule may fire for all of them at once.
             named = self._delta.known_scopes() | self._updates.keys()
             beside = self._beside[parent] = [one for one in named if one and parent_of(one) == parent]
         known = [one for one in beside if one in self._updates or self._delta.record(one) is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 from .errors import InvalidPolicy
@@ -28,8 +29,8 @@ class TrialPolicy:
 
     Attributes:
         requests: how many requests are admitted; 0: there is no trial.
-        secs: after so many seconds without a failure the gate opens. After a first failure, the next trial
-            begins so many seconds later.
+        secs: seconds without a failure after which the gate opens. After a first failure, the next trial
+            begins this many seconds later.
     """
 
     requests: int = 0
@@ -61,8 +62,8 @@ class Policy:
             without a rate has that of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
-        max_paused_share: of the scopes directly inside, at most this share (rounded up, at least one) is
-            under auto holds at a time; 0: any number.
+        max_paused_share: at most this share of the scopes directly inside (rounded up, at least one) is under
+            auto holds at a time; 0: any number.
         resume: ``auto``, or ``manual``: a recovery lifts no auto hold.
         mute_time_intervals: auto holds are advised only in these.
         active_time_intervals: auto holds are advised only outside of these, if there are any.
@@ -89,11 +90,7 @@ class Policy:
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
-        for state, rate in self.restrict:
-            if state is WellbeingState.HEALTHY:
-                raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
-            if not 0 < rate < float("inf"):
-                raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
+        _check_rates(self.restrict)
         if self.deny_status not in DENY_STATUSES:
             allowed = ", ".join(map(str, DENY_STATUSES))
             raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
@@ -111,7 +108,7 @@ class Policy:
 
     @property
     def threshold(self) -> WellbeingState | None:
-        """The lowest own state for which a hold is put, be it advised only; None: for no state."""
+        """The lowest own state for which a hold is put, including advised ones; None: no state."""
         if not self.enabled:
             return None
         return WellbeingState.CONCERNED if self.pause_on_concerned else WellbeingState.DISTRESSED
@@ -137,7 +134,7 @@ class Policy:
 
     @property
     def has_time_intervals(self) -> bool:
-        """Whether it depends on the time whether auto holds are advised only."""
+        """Whether time intervals decide if auto holds are advised only."""
         return bool(self.mute_time_intervals or self.active_time_intervals)
 
     @property
@@ -149,9 +146,28 @@ class Policy:
         """Requests per second that are admitted at the own ``state``; None: any number."""
         if not self.enabled:
             return None
-        # What is missing widens nothing: a worse state is restricted at least as a better one.
+        # A worse state is restricted at least as much as a better one, even if its rate is missing.
         rates = [(at, rate) for at, rate in self.restrict if at <= state]
         return max(rates)[1] if rates else None
+
+
+def _check_rates(restrict: tuple[tuple[WellbeingState, float], ...]) -> None:
+    """Check the rates of a restriction.
+
+    Raises:
+        InvalidPolicy: a rate is not above 0 and finite, or above that of a better state.
+    """
+    for state, rate in restrict:
+        if state is WellbeingState.HEALTHY:
+            raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
+        if not 0 < rate < float("inf"):
+            raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
+    for (better, upper), (worse, rate) in pairwise(sorted(restrict)):
+        if rate > upper:
+            raise InvalidPolicy(
+                f"restrict.{worse.label}",
+                f"must not be above the rate of {better.label} ({upper:g}), got {rate:g}",
+            )
 
 
 @dataclass(frozen=True, slots=True)

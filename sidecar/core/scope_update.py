@@ -31,9 +31,9 @@ reached meanwhile, or an operator resumes, the trial and the failures are forgot
 
 The restriction follows from the own state alone.
 
-An auto hold whose policy only observes is advised: it is a hold with a mark, for which the same decisions are
-made, and it closes no gate. If the policy changes from advice to pauses, a standing advice is replaced by a
-hold that begins now, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
+An auto hold whose policy only observes is advised: it is a hold with a mark. The same decisions are made for
+it, but it closes no gate. If the policy changes from advice to pauses, a hold that begins now replaces the
+advice, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ class ScopeUpdate:
         record: its record before the command.
         policy: its policy.
         now: seconds since the epoch.
-        refuse_pause: returns why the scope must not be paused, because of the scopes beside it; empty: it
-            may be.
+        refuse_pause: returns why sibling scopes prevent a pause of the scope; empty: they do not.
     """
 
     def __init__(
@@ -189,7 +188,7 @@ class ScopeUpdate:
         longest = self._policy.max_pause_secs or _MAX_TRIAL_DISTANCE_SECS
         secs = min(self._policy.resume_trial.secs * 2.0 ** min(failed - 1, 30), longest)
         hold = replace(trial.hold, since=self._now, until=self._now + secs, failed_trials=failed)
-        self._put(hold, self._now)
+        self._put(self._guarded(hold, self._now), self._now)
 
     def suppress(self) -> None:
         """Begin a suppressed episode: the current signals do not pause, because their pause has ended."""
@@ -214,7 +213,7 @@ class ScopeUpdate:
             self.suppress()
             self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
         elif self._now < hold.since + self._policy.min_pause_secs:
-            # A recovery cannot lift a hold so early, so an operator did.
+            # A recovery cannot lift a hold this early, so an operator did.
             self.suppress()
         elif self._threshold_reached:
             self._put(hold, self._now)
@@ -353,16 +352,20 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
+        self._put(self._guarded(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at), at)
+
+    def _guarded(self, hold: Hold, at: float) -> Hold:
+        """``hold``, advised only if the policy or a guard says so."""
         advised = self._policy.advises_at(at)
         if advised is None and (refusal := self._refuse_pause()):
             advised = AdviceCause.PAUSED_SHARE
-            reason = f"{reason} ({refusal})"
-        self._put(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname, advised), at)
+            hold = replace(hold, reason=f"{hold.reason} ({refusal})")
+        return replace(hold, advised=advised)
 
     def _follow_policy(self, hold: Hold, at: float) -> bool:
         """Replace the auto ``hold`` if it is advised and the policy pauses now, or vice versa.
 
-        The new hold begins ``at``, since the gate closes or opens then. Returns whether it was replaced.
+        The new hold begins at ``at``, because the gate closes or opens then. Returns whether it was replaced.
         """
         advised = self._policy.advises_at(at)
         if hold.advised is AdviceCause.PAUSED_SHARE and advised is None:
@@ -375,7 +378,7 @@ class ScopeUpdate:
         return True
 
     def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
-        """Lift the auto hold as of ``when``, if it has reached its minimum duration at ``at``."""
+        """Lift the auto hold with the time ``when``, if it has reached its minimum duration at ``at``."""
         hold = self._auto
         if hold is None:
             return
@@ -387,7 +390,7 @@ class ScopeUpdate:
             self._begin_trial(hold, lift_at)
 
     def _restrict(self, at: float, by: _Cause) -> None:
-        """Begin, change or end the restriction by the own state."""
+        """Begin, change or end the restriction that belongs to the own state."""
         rate = self._policy.rate_at(self._state)
         old = self._restriction
         advised = self._policy.dry_run

@@ -1,4 +1,4 @@
-"""Makes text from other programs safe to log and to display."""
+"""Makes text from other programs safe to log and display."""
 
 from __future__ import annotations
 

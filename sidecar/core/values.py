@@ -72,7 +72,7 @@ class AdviceCause(Enum):
     """Why an auto hold is advised only.
 
     ``OBSERVES``: the policy does not pause for the state. ``MUTED``: the time lies in a mute time interval,
-    or in no active one. ``PAUSED_SHARE``: as many scopes beside it as may be are paused already.
+    or in no active one. ``PAUSED_SHARE``: the maximum share of sibling scopes is already paused.
     """
 
     OBSERVES = "observes"
@@ -92,7 +92,7 @@ class Hold:
         until: when it ends; None: never.
         by: the source of the signal, or the name of the operator.
         alertname: name of the alert that caused it; empty: no alert did.
-        advised: why it closes no gate: it is advice; None: it closes the gate.
+        advised: why it is advice and closes no gate; None: it closes the gate.
         failed_trials: how many trials in a row failed. If not 0, the hold was put back by the last of them:
             at its end the next trial begins.
     """
@@ -114,7 +114,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The gate of a scope admits so many requests per second.
+    """A limit of the requests per second at the gate of a scope.
 
     Attributes:
         rate: requests per second, above 0.
@@ -135,7 +135,7 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """After a recovery the gate admits so many requests in all. Their outcome decides what follows.
+    """A limited number of requests after a recovery. Their outcome decides whether the gate opens.
 
     Attributes:
         requests: how many requests pass.

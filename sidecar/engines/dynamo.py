@@ -17,7 +17,9 @@ _SGLANG_MODES = ("in_place", "retract")
 
 
 class DynamoDriver(CannotSleep):
-    """Pauses one worker. The mode tells the backend: keep, wait, abort: vLLM; in_place, retract: SGLang.
+    """Pauses one worker.
+
+    The mode implies the backend: vLLM for keep, wait and abort; SGLang for in_place and retract.
 
     Args:
         http: sends requests to the worker.

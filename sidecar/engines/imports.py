@@ -44,7 +44,7 @@ _HANG_FACTOR = 3.0
 
 
 class ImportFailed(Exception):
-    """The controller did not answer, or its answer lacks what the config's fields name."""
+    """The controller did not answer, or its answer lacks a member that the config names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """vLLM's pause: ``/pause``, ``/resume``, ``/is_paused``; for long pauses ``/sleep`` and ``/wake_up``.
 
-Needs ``VLLM_SERVER_DEV_MODE=1``, and for sleep ``--enable-sleep-mode``. With each mode, new requests wait:
-``keep`` freezes what runs, ``wait`` lets it end first, ``abort`` ends it at once. Source: vLLM 0.32.
+Needs ``VLLM_SERVER_DEV_MODE=1``, and for sleep ``--enable-sleep-mode``. In every mode, new requests wait.
+``keep`` freezes running requests, ``wait`` lets them finish first, ``abort`` ends them at once. Source: vLLM
+0.32.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class VllmDriver:
         if paused:
             self._http.call("POST", f"/pause?mode={self._mode}&clear_cache=false")
             return
-        # Nothing says whether a paused engine is also asleep, and work without weights would crash it.
+        # No route says whether a paused engine is also asleep, and requests without weights would crash it.
         status, _ = self._http.request("POST", "/wake_up")
         if status not in SUCCESS and status != _NOT_FOUND:
             raise DriverFailed(f"POST /wake_up answered {status}")

@@ -1,6 +1,6 @@
 """Explains what an alert would do, without doing it: rule, state, scope, policy and effect.
 
-Everything is decided by the rules, the interpreter and the core of the service, in a transaction that is
+The rules, the interpreter and the core of the running sidecar decide everything, in a transaction that is
 discarded.
 """
 

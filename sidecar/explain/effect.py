@@ -1,4 +1,7 @@
-"""What an alert would do to the gate of its scope, by the core, in a transaction that is discarded."""
+"""The effect that an alert would have on the gate of its scope.
+
+The core decides it in a transaction that is discarded.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _ADVISED = {
     AdviceCause.OBSERVES: "the policy does not pause for this state",
     AdviceCause.DRY_RUN: "the policy says dry_run",
     AdviceCause.MUTED: "its time intervals let it only advise now",
-    AdviceCause.PAUSED_SHARE: "as many scopes beside it as max_paused_share admits are paused already",
+    AdviceCause.PAUSED_SHARE: "as many sibling scopes as max_paused_share allows are paused already",
 }
 
 
@@ -155,7 +158,8 @@ def _why_nothing(
     if record is not None and record.advice is not None:
         return "already_advised", f"a pause is advised already: {record.advice.reason}"
     return "spent", (
-        "the pause of this episode is over, and this alert is no news: it is known, or not bad enough"
+        "the pause of this episode is over, and this alert does not start another: "
+        "it is already known, or not bad enough"
     )
 
 

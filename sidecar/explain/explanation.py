@@ -1,4 +1,4 @@
-"""Explains one alert after the other."""
+"""Explains the alerts of a notification, one after the other."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def explain_rules(rules: RuleSet, alert: Alert, locations: Mapping[str, str]) ->
     Args:
         rules: the rules of the config.
         alert: the alert.
-        locations: where the rules stand in the config, by name.
+        locations: the locations of the rules in the config, by name.
 
     Returns:
         For each rule ``rule`` (its name), ``at`` (its location; None: built in), ``matched``, ``failed`` (the

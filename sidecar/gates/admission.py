@@ -1,41 +1,45 @@
-"""Admission at a rate or in a number: which parked requests may pass, here and in clients together.
+"""Admission by a rate or by a count: which parked requests may pass, in the sidecar and in clients.
 
 Rules of this file: it does not use the event loop, gates or connections. Time is an argument, in seconds of
 any monotonic clock.
 
 Theory of operation. A `Limiter` stands for one limit of one scope: a restriction, a resume ramp or a trial.
-Its parent is the next limit on the way to the root. A request passes with one token of its limiter and one of
-each limiter above. Clients have no tokens in stock: a client that holds waiters sends a *demand*, how many
-requests of each priority wait there, and receives tokens as they arise. A token that is given to a client is
-spent, whatever becomes of the client. So the admitted requests, here and in clients together, never exceed
-the rate: there is nothing to add up.
+Its parent is the next limit on the way to the root. A request needs one token of its limiter and one of each
+limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
+number of waiting requests by priority, and receives tokens as they become available. A token that is given to
+a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
+rate, and no shares have to be added up.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
 - A higher priority goes first, always. Lower priorities get what higher ones leave.
 - Within a priority each party gets tokens in proportion to the number of its waiters (stride scheduling: a
   party's *pass* grows by 1 / waiters for each token, and the smallest pass is next). So no party starves.
-- The own waiters pass in the order of their arrival.
+- The sidecar's own waiters pass in order of arrival.
 
-A client asks again after each answer, so its demand is absent for a moment. It may catch up on what it missed
-in `_CATCH_UP_SECS`, not more: a client that was silent for long does not delay the others.
+A client asks again after each answer, so its demand is absent for a moment. It may catch up on the tokens
+that it missed in `_CATCH_UP_SECS`, but not more, so a client that was silent for long does not delay the
+others.
+
+A lower priority may starve. That is reported, not prevented: see `priorities`.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from .priorities import PRIORITIES, PriorityTimes
 from .tokens import TokenBucket, TokenCount
 
-PRIORITIES = 10
-"""Priorities are 0 to 9; a higher one goes first."""
-DEFAULT_PRIORITY = 5
 _CATCH_UP_SECS = 0.3
 _MAX_PASSES = 4_096
 """Above this, the passes of clients that have no demand are forgotten."""
 _FEW_STALE = 64
+_NOTE_SECS = 0.5
+"""How often the waiting priorities are recorded."""
 
 
 class QueuedWaiter(Protocol):
@@ -81,7 +85,7 @@ class Demand:
 
 
 class Limiter:
-    """One limit of one scope, with what waits for it and for no other limit further inside.
+    """One limit of one scope, with the requests that wait for it and for no limit further inside.
 
     Args:
         tokens: the rate or the number.
@@ -92,7 +96,7 @@ class Limiter:
         demands: the demands of clients.
     """
 
-    __slots__ = ("_heaps", "_passes", "_virtual", "demands", "own", "parent", "tokens")
+    __slots__ = ("_heaps", "_noted_at", "_passes", "_virtual", "demands", "own", "parent", "times", "tokens")
 
     def __init__(self, tokens: TokenBucket | TokenCount) -> None:
         self.tokens = tokens
@@ -100,9 +104,11 @@ class Limiter:
         self.own = [0] * PRIORITIES
         self.demands: dict[Demand, None] = {}
         self._heaps: list[list[tuple[float, int, QueuedWaiter]]] = [[] for _ in range(PRIORITIES)]
-        # Of the stride scheduling; only those of a limiter without a parent are used.
+        # State of the stride scheduling; used only in a limiter without a parent.
         self._passes: dict[object, float] = {}
         self._virtual = 0.0
+        self.times = PriorityTimes()
+        self._noted_at = -math.inf
 
     @property
     def line(self) -> Iterator[Limiter]:
@@ -143,7 +149,7 @@ class Limiter:
                 return False
         if not self.has_token(now):
             return False
-        self._take()
+        self.take(priority, now)
         return True
 
     def queue(self, waiter: QueuedWaiter, ticket: int) -> None:
@@ -163,10 +169,13 @@ class Limiter:
         waiter.limiter = None
         self.own[waiter.priority] -= 1
 
-    def register(self, demand: Demand) -> None:
+    def register(self, demand: Demand, now: float) -> None:
         """Register ``demand``."""
         demand.limiter = self
         self.demands[demand] = None
+        for priority, count in enumerate(demand.waiting):
+            if count:
+                self.times.see(priority, now)
 
     def withdraw(self, demand: Demand) -> None:
         """Remove ``demand``, which is registered here."""
@@ -190,14 +199,32 @@ class Limiter:
         _, ticket, waiter = entry
         return waiter.limiter is self and waiter.ticket == ticket
 
-    def _take(self) -> None:
+    def take(self, priority: int, now: float) -> None:
+        """Take a token of each limiter of the line, for a request with ``priority``."""
+        self.times.served_at[priority] = now
         for limiter in self.line:
             limiter.tokens.take()
+            limiter.times.passed_at[priority] = now
+
+    # -- starvation -------------------------------------------------------------------------------
+
+    def note_waiting(self, now: float) -> None:
+        """Record which priorities wait. Called often while something waits."""
+        if now - self._noted_at < _NOTE_SECS:
+            return
+        self._noted_at = now
+        for priority in range(PRIORITIES):
+            if self.own[priority] or any(demand.waiting[priority] for demand in self.demands):
+                self.times.see(priority, now)
+
+    def starved(self, now: float) -> dict[int, float]:
+        """The priorities that wait while only higher ones pass, and for how many seconds they have."""
+        return self.times.starved((one.times for one in self.line), now)
 
     # -- for the limiter without a parent ---------------------------------------------------------
 
     def pass_of(self, party: object, least: float) -> float:
-        """The pass of ``party``, at least ``least``; of a new party, that of the last admission."""
+        """The pass of ``party``, at least ``least``; a new party has the pass of the last admission."""
         return max(self._passes.get(party, self._virtual), least)
 
     def advance(self, party: object, before: float, weight: int) -> float:
@@ -207,7 +234,7 @@ class Limiter:
         return after
 
     def catch_up_from(self, weight: int) -> float:
-        """The pass down to which a party may have fallen behind, where ``weight`` requests wait in all."""
+        """The lowest pass that a party may have, if ``weight`` requests wait in total."""
         return self._virtual - _CATCH_UP_SECS * self.tokens.rate / weight
 
     def forget_passes(self, present: Iterable[object]) -> None:
@@ -221,7 +248,7 @@ _OWN = "own"
 
 
 def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWaiter | Demand]:
-    """Spend the tokens of ``limiters``, which have the same root.
+    """Use the tokens of ``limiters``, which have the same root.
 
     Args:
         limiters: those at which something waits.
@@ -229,7 +256,7 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
         most: how many requests to admit at most.
 
     Returns:
-        The admitted waiters, and the demands, once for each token. The waiters are queued no more.
+        The admitted waiters, and the demands, once for each token. The waiters are no longer queued.
     """
     root = limiters[0].root
     admitted: list[QueuedWaiter | Demand] = []
@@ -288,13 +315,13 @@ def _admit_priority(  # noqa: PLR0917 - one step of `admit`
 def _take_own(
     heads: list[tuple[tuple[float, int], int]], limiters: Sequence[Limiter], priority: int, now: float
 ) -> QueuedWaiter | None:
-    """The first waiter whose limiters have tokens; limiters without are dropped from ``heads``."""
+    """The first waiter whose limiters have tokens; limiters without tokens are dropped from ``heads``."""
     while heads:
         limiter = limiters[heads[0][1]]
         if not limiter.has_token(now):
             heapq.heappop(heads)
             continue
-        limiter._take()  # noqa: SLF001 - of this file
+        limiter.take(priority, now)
         waiter = limiter.pop(priority)
         head = limiter.head(priority)
         if head is None:
@@ -309,7 +336,7 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
     limiter = demand.limiter
     if limiter is None or not limiter.has_token(now):
         return None
-    limiter._take()  # noqa: SLF001 - of this file
+    limiter.take(priority, now)
     demand.waiting[priority] -= 1
     demand.granted += 1
     return demand

@@ -12,9 +12,10 @@ from itertools import count, islice
 from sidecar.core.values import Restriction, Trial
 from sidecar.supervision import Failures
 
-from .admission import DEFAULT_PRIORITY, Demand, Limiter, QueuedWaiter, admit
+from .admission import Demand, Limiter, QueuedWaiter, admit
 from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
+from .priorities import DEFAULT_PRIORITY
 from .tokens import TokenBucket
 
 _STEP_SECS = 0.02
@@ -232,7 +233,7 @@ class AdmissionControl:
         demand.trial = trial_of(gate.limits)
         if (ramp := self._ramps.get(gate)) is not None:
             ramp.used_at = self._loop.time()
-        limiter.register(demand)
+        limiter.register(demand, self._loop.time())
         self._activate(limiter, at_once=True)
         return True
 
@@ -325,6 +326,7 @@ class AdmissionControl:
             del self._active[limiter]
             if not limiter.is_idle:
                 self._active[limiter] = None
+                limiter.note_waiting(now)
                 families.setdefault(limiter.root, []).append(limiter)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():

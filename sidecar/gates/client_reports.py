@@ -1,7 +1,7 @@
 """Adds the counts of client-side gates to the counters of the sidecar's gates.
 
 A client reports its totals since it started, and the totals of its last acknowledged report. So a lost or
-repeated report does no harm, and a sidecar that has just started knows what was already counted.
+repeated report is harmless, and a sidecar that has just started knows which requests were already counted.
 
 The conservation law holds for the sum of both: a client's waiters count as waiters of the gate. A client that
 does not report for three of its intervals is gone, and its waiters count as abandoned.
@@ -281,8 +281,8 @@ class ClientReports:
 
     def _add_client(self, key: tuple[str, str], home: ScopeGate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that are gone must not block new ones. If they return, their reports say what was
-            # acknowledged.
+            # Clients that are gone must not block new ones. If they return, their reports have the
+            # acknowledged counts.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.core.commands import AlertOutcome
 from sidecar.supervision import Failures
 
-from .admission import PRIORITIES
+from .priorities import PRIORITIES
 
 WAIT_BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 REACTION_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -50,7 +50,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class FleetCounters:
-    """What a sidecar of a fleet counts and knows about the fleet.
+    """The counters and the state of a sidecar as a member of a fleet.
 
     Attributes:
         sidecar_id: identifies this process.
@@ -64,8 +64,8 @@ class FleetCounters:
         conflicts: how often a batch was decided again, because another sidecar was first.
         loads: how often the state was loaded again as a whole.
         went_back: how often the store lost commits that were applied here.
-        offered: records that this sidecar offered again after that.
-        owed: records that still have to be offered again.
+        offered: records that this sidecar wrote again after that.
+        owed: records that still have to be written again.
         changes: commits of others that were applied.
         last_known: whether the state comes from the local file.
     """
@@ -113,7 +113,7 @@ class Counters:
         self.watchdog = ("", False)
         self.lags: deque[float] = deque(maxlen=15)
         self.reports: Counter[str] = Counter({"accepted": 0, "repeated": 0, "invalid": 0, "refused": 0})
-        # Refused requests by the name of the problem: too large, too many, too slow, not allowed.
+        # Refused requests by the name of the problem: for example too large, too many, too slow, not allowed.
         self.refusals: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.clients = 0
         self.clients_gone = 0

@@ -2,7 +2,7 @@
 
 Streams of the same scope share one topic, which stores and renders each change once. A change goes to the
 topics of its own scope and of its ancestors, so a stream costs nothing while other subtrees change. In each
-pass of the event loop only a few streams send, however many have pending changes.
+pass of the event loop only a few streams send, regardless of how many have pending changes.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class Topic:
             self._log = [(number, one) for number, one in self._log if self._latest.get(one) == number]
 
     def drop(self, gate: ScopeGate) -> None:
-        """Remove ``gate``, which is forgotten: nothing more is sent about it."""
+        """Remove ``gate``, which is forgotten: no further change of it is sent."""
         if self._latest.pop(gate, None) is not None:
             self._chunks.clear()
 
     def fell_behind(self) -> None:
-        """Count one more stream, or publisher, that is not done with the changes."""
+        """Count one more stream, or publisher, that still needs the changes."""
         self._behind += 1
 
     def caught_up(self) -> None:
-        """Count one less: a stream has sent everything or has ended, or the publisher is done."""
+        """Count one fewer: a stream has sent everything or has ended, or the publisher is done."""
         self._behind -= 1
         if not self._behind:
             self._latest.clear()

@@ -10,11 +10,14 @@ from sidecar.core.policy import Policy
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY, Hold, LiftCause, ScopeRecord
 
-from .limits import ActiveLimit, Limits, rate_of
+from .limits import ActiveLimit, GateLimit, Limits, rate_of, tightest
 
 if TYPE_CHECKING:
     from .admission import Limiter
     from .tree import TreeNode
+
+
+_NO_RESUMES = {cause.value: 0 for cause in LiftCause}
 
 
 class GateState(NamedTuple):
@@ -38,6 +41,7 @@ class GateState(NamedTuple):
         advised: whether requests would have to wait if the advised hold were a hold.
         advised_at: monotonic time when that began.
         advised_secs: seconds that requests would have had to wait, without the current advice.
+        advised_limits: the restrictions of this scope and its ancestors that are advised only.
     """
 
     record: ScopeRecord = EMPTY
@@ -55,6 +59,7 @@ class GateState(NamedTuple):
     advised: bool = False
     advised_at: float = 0.0
     advised_secs: float = 0.0
+    advised_limits: Limits = ()
 
     @property
     def hold(self) -> Hold | None:
@@ -120,7 +125,7 @@ class ScopeGate:
         self.interventions = 0
         self.pauses = {"auto": 0, "manual": 0, "trial_failed": 0}
         self.advised_pauses = 0
-        self.resumes = {cause.value: 0 for cause in LiftCause}
+        self.resumes = dict(_NO_RESUMES)
 
     def set_state(self, state: GateState) -> None:
         """Replace the state, and drop the cached response."""
@@ -165,6 +170,12 @@ class ScopeGate:
         return self.state.advice
 
     @property
+    def advised_restriction(self) -> GateLimit | None:
+        """The advised restriction with the lowest rate; None: there is none, or a pause is advised."""
+        found = self.state.advised_limits
+        return tightest(found) if found and self.policy.enabled and self.advice is None else None
+
+    @property
     def paused_secs(self) -> float:
         """Seconds that the gate was closed, without the current pause."""
         return self.state.paused_secs
@@ -176,7 +187,7 @@ class ScopeGate:
 
     @property
     def waits_for_operator(self) -> bool:
-        """Whether the scope has recovered, and its policy leaves it to an operator to lift the auto hold."""
+        """Whether the scope has recovered, but its policy requires an operator to lift the auto hold."""
         auto = self.record.auto
         standing = auto is not None and auto.advised is None and self.record.episode is None
         return standing and self.policy.resume == "manual"
@@ -188,12 +199,24 @@ class ScopeGate:
 
     @property
     def admit_per_sec(self) -> float | None:
-        """Requests per second that a restriction or a ramp admits; None: as many as come, or none."""
+        """Requests per second that a restriction or a ramp admits; None: not limited, or closed."""
         if self.closed:
             return None
         if self.limits:
             return rate_of(self.limits)
         return None if self.limiting is None else self.limiting.tokens.limit
+
+    def starved(self, now: float) -> dict[int, float]:
+        """The priorities that wait here while only higher ones pass, and for how many seconds they have."""
+        limiters = [one.limiter for one in self.limiters.values()]
+        if not self.limits and self.limiting is not None:
+            # A resume ramp.
+            limiters = [self.limiting]
+        found: dict[int, float] = {}
+        for limiter in limiters:
+            for priority, secs in limiter.starved(now).items():
+                found[priority] = max(secs, found.get(priority, 0.0))
+        return found
 
     @property
     def parent(self) -> ScopeGate | None:
@@ -244,7 +267,7 @@ class Waiter:
         watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
-        priority: 0 to 9; a higher one goes first where requests pass at a rate.
+        priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
         ticket: its place there.
     """

@@ -1,4 +1,4 @@
-"""The limits of gates: what restrictions and trials mean for the gates of a scope and inside it."""
+"""The limits of gates: how restrictions and trials apply to the gates of a scope and inside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GateLimit(NamedTuple):
-    """One limit under which a gate lies.
+    """One limit that applies to a gate.
 
     Attributes:
         gate: the gate of the scope that has the limit.
@@ -26,7 +26,7 @@ class GateLimit(NamedTuple):
 
 
 Limits = tuple[GateLimit, ...]
-"""All limits of a gate, the nearest first; of one scope, the trial first."""
+"""All limits of a gate, the nearest first; within one scope, the trial first."""
 
 
 def rate_of(limits: Limits) -> float | None:
@@ -46,7 +46,7 @@ def trial_of(limits: Limits) -> str:
 
 
 class ActiveLimit:
-    """A limiter of a gate, and the limit that it stands for.
+    """A limiter of a gate, and the limit that it enforces.
 
     Args:
         gate: the gate of the scope that has the limit.

@@ -1,6 +1,6 @@
-"""How many requests each gate had within the last minute.
+"""Counts the requests of each gate within the last minute.
 
-The counts of all gates are sampled every ten seconds, so that a request costs nothing more.
+The counters of all gates are sampled every ten seconds, so that a request has no extra cost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class RequestRates:
 
     Args:
         loop: runs the sampling.
-        gates: all gates by scope; read anew each time.
+        gates: all gates by scope; read at each sample.
         failures: counts and logs the exceptions of the sampling.
     """
 

@@ -8,6 +8,7 @@ from sidecar.clock import rfc3339
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, Restriction, Trial
 
+from .advice import Advice, advice_of
 from .gate import ScopeGate
 from .limits import tightest
 
@@ -25,7 +26,7 @@ class ScopeSnapshot:
     until: str | None
     held_by: str | None
     admit_per_sec: float | None
-    advice: dict[str, str | None] | None
+    advice: dict[str, str | float | None] | None
     version: int
 
     def to_json(self) -> dict[str, object]:
@@ -56,16 +57,19 @@ def snapshot_of(gate: ScopeGate, path: str | None = None) -> ScopeSnapshot:
         until=None if until is None else rfc3339(until),
         held_by=held_by if hold else None,
         admit_per_sec=gate.admit_per_sec,
-        advice=_advice_json(gate.advice),
+        advice=advice_json(advice_of(gate)),
         version=gate.version,
     )
 
 
-def _advice_json(advice: Hold | None) -> dict[str, str | None] | None:
+def advice_json(advice: Advice | None) -> dict[str, str | float | None] | None:
+    """The member ``advice`` of a snapshot. Only a restriction has a rate."""
     if advice is None:
         return None
-    return {
+    until = None if advice.until is None else rfc3339(advice.until)
+    told: dict[str, str | float | None] = {
         "reason": advice.reason,
         "since": rfc3339(advice.since),
-        "until": None if advice.until is None else rfc3339(advice.until),
+        "until": until,
     }
+    return told if advice.admit_per_sec is None else {**told, "admit_per_sec": advice.admit_per_sec}

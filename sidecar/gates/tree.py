@@ -27,14 +27,16 @@ from .gate import GateState, ScopeGate
 from .limits import GateLimit, Limits
 from .waiting_room import WaitingRoom
 
-Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits]
+Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits, Limits]
 """What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
-and its scope, limits."""
+and its scope, limits, advised restrictions."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
 
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, ())
+_RELEASED_AT_ONCE = 32
+
+_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, (), ())
 
 
 class TreeNode:
@@ -79,7 +81,8 @@ class TreeUpdate:
         forgotten: gates whose scope is forgotten.
         gate_changes: the new gates of nodes; None: the node loses its gate.
         inherited: what scopes inherit from each affected gate after the change.
-        states: the new states, each with whether the gate is closed.
+        states: each gate with its new state, whether it is closed, whether it blocks, and its old state.
+        limited: gates that have or had limits.
         new_policies: the new policies by gate.
     """
 
@@ -93,8 +96,19 @@ class TreeUpdate:
     forgotten: list[ScopeGate] = field(default_factory=list)
     gate_changes: dict[TreeNode, ScopeGate | None] = field(default_factory=dict)
     inherited: dict[ScopeGate, Inherited] = field(default_factory=dict)
-    states: list[tuple[ScopeGate, GateState, bool]] = field(default_factory=list)
+    states: list[tuple[ScopeGate, GateState, bool, bool, GateState]] = field(default_factory=list)
+    limited: list[ScopeGate] = field(default_factory=list)
     new_policies: dict[ScopeGate, Policy] = field(default_factory=dict)
+
+    def release(self) -> Iterator[None]:
+        """Release what the change was made with, a little in each step: all at once would take long."""
+        while self.states:
+            del self.states[-_RELEASED_AT_ONCE:]
+            yield
+        for some in (self.inherited, self.new_policies, self.gate_changes, self.added):
+            while some:
+                some.popitem()
+                yield
 
     @property
     def structure_changed(self) -> bool:
@@ -199,7 +213,7 @@ class GateTree:
     # -- step 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, a few gates a step. Nothing of it can be seen before `apply`."""
+        """Compute the new states, a few gates per step. They are not visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -209,11 +223,15 @@ class GateTree:
                 yield
         for node in touched:
             yield from self._derive(update, node)
+            yield
         # A version is never reused: the version of a forgotten scope may be newer than that of its home.
-        homes = {update.gate_above(self._nodes[gate.scope]) for gate in update.forgotten}
-        for home in homes:
+        homes: set[ScopeGate] = set()
+        for gate in update.forgotten:
+            home = update.gate_above(self._nodes[gate.scope])
             if home is not None:
+                homes.add(home)
                 update.inherited.setdefault(home, update.inherited_from(home))
+            yield
         for number, gate in enumerate(update.inherited):
             self._compute_state(update, gate, renew=gate in homes)
             if number % _AT_ONCE == 0:
@@ -239,7 +257,7 @@ class GateTree:
             yield
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
-        """Derive the gate at ``node``, and the gates inside as far as anything changes for them."""
+        """Derive the gate at ``node``, and the gates inside it that change."""
         todo = [(node, update.inherited_from(update.gate_above(node)))]
         records, added, gate_changes, inherited = (
             update.records,
@@ -271,7 +289,15 @@ class GateTree:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
         old, now = gate.state, update.now
         record = update.records.get(gate.scope) or old.record
-        effective, nearest_hold, held_by, nearest_advice, advised_by, limits = update.inherited[gate]
+        (
+            effective,
+            nearest_hold,
+            held_by,
+            nearest_advice,
+            advised_by,
+            limits,
+            advised_limits,
+        ) = update.inherited[gate]
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
@@ -299,6 +325,7 @@ class GateTree:
             held_by if closed else None,
             effective_limits,
             nearest_advice if advised else None,
+            advised_limits,
         )
         old_snapshot = (
             old.closed,
@@ -308,6 +335,7 @@ class GateTree:
             old.held_by if old.closed else None,
             gate.limits,
             old.advice,
+            old.advised_limits,
         )
         version = old.version
         if is_new or renew or new_snapshot != old_snapshot:
@@ -315,9 +343,11 @@ class GateTree:
             update.changed[gate] = None
         state = GateState(
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
-            limits, nearest_advice, advised_by, advised, advised_at, advised_secs,
+            limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
         )  # fmt: skip
-        update.states.append((gate, state, closed))
+        if limits or old.limits:
+            update.limited.append(gate)
+        update.states.append((gate, state, closed, closed or bool(effective_limits), old))
 
     def _node(self, path: str) -> TreeNode:
         node = self._nodes.get(path)
@@ -339,16 +369,14 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
-        limited: list[ScopeGate] = []
-        for gate, state, closed in update.states:
-            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates.
-            if state.limits or gate.state.limits:
-                limited.append(gate)
+        for gate, state, closed, blocks, _ in update.states:
+            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
+            # old states, because to release them takes as long as to replace them.
             gate.state = state
             gate.closed = closed
-            gate.blocks = closed or (bool(state.limits) and gate.policy.enabled)
+            gate.blocks = blocks
             gate.answer = gate.answer_rest = None
-        self._apply_limits(limited, update.forgotten)
+        self._apply_limits(update.limited, update.forgotten)
         if update.structure_changed:
             self.waiting_room.reassigning = True
 
@@ -371,9 +399,11 @@ class GateTree:
                 homes[home] = None
                 yield from room.supervised(room.move_out(gate, home))
                 self._prune(gate.node)
+                yield
             for gate in update.added.values():
                 homes[gate] = None
                 yield from room.supervised(room.move_in(gate))
+                yield
         finally:
             room.reassigning = False
         for gate in homes:
@@ -405,12 +435,13 @@ def _inherited_from(state: GateState) -> Inherited:
         state.nearest_advice,
         state.advised_by,
         state.limits,
+        state.advised_limits,
     )
 
 
 def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherited:
     """What scopes inherit from ``gate``, whose ancestors have ``above``."""
-    effective, hold, held_by, advice, advised_by, limits = above
+    effective, hold, held_by, advice, advised_by, limits, advised_limits = above
     if record.auto is not None and record.auto.advised is not None:
         advice, advised_by = record.auto, gate.scope
     elif record.auto is not None:
@@ -419,11 +450,13 @@ def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherite
         hold, held_by = record.manual, gate.scope
     if record.restriction is not None or record.trial is not None:
         limits = _limits_of(gate, record) + limits
-    return max(effective, record.state), hold, held_by, advice, advised_by, limits
+        if record.restriction is not None and record.restriction.advised:
+            advised_limits = (GateLimit(gate, record.restriction), *advised_limits)
+    return max(effective, record.state), hold, held_by, advice, advised_by, limits, advised_limits
 
 
 def _limits_of(gate: ScopeGate, record: ScopeRecord) -> Limits:
-    """The limits of the scope itself. A restriction that is advised only is none."""
+    """The limits of the scope itself, without restrictions that are advised only."""
     found = [GateLimit(gate, record.trial)] if record.trial is not None else []
     if record.restriction is not None and not record.restriction.advised:
         found.append(GateLimit(gate, record.restriction))

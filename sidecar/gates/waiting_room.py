@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from sidecar.core.scope import lies_within
 from sidecar.supervision import supervised_steps
 
-from .admission import DEFAULT_PRIORITY
 from .admission_control import AdmissionControl
 from .counters import Counters
 from .gate import Ending, ScopeGate, Waiter
 from .path_index import PathIndex
+from .priorities import DEFAULT_PRIORITY
 from .wait_timeouts import WaitTimeouts
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class WaitingRoom:
         waiting: gate requests that are parked now.
         watching: watches that are parked now.
         closing: the sidecar shuts down, and no more requests are parked.
-        admission: admits parked requests where they pass at a rate.
+        admission: admits parked requests while the rate is limited.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
@@ -77,9 +77,9 @@ class WaitingRoom:
     def request(
         self, waiter: Waiter, gate: ScopeGate, path: str | None, wait: float, priority: int = DEFAULT_PRIORITY
     ) -> Ending | None:
-        """Park a gate request that met a gate that blocks, unless the gate is restricted and has a token.
+        """Park a gate request at a gate that blocks, unless the gate is restricted and has a token.
 
-        The gate has counted it among its requests.
+        The gate has already counted the request.
 
         Args:
             waiter: gets the response when the wait ends.
@@ -136,7 +136,7 @@ class WaitingRoom:
     # -- waking -----------------------------------------------------------------------------------
 
     def release(self, gate: ScopeGate) -> Iterator[None]:
-        """``gate`` has opened, or its limits have changed: admit its waiters, at a rate if there is one.
+        """``gate`` has opened, or its limits have changed: admit its waiters, as fast as the limits allow.
 
         Each step handles a few waiters.
         """
@@ -153,7 +153,7 @@ class WaitingRoom:
             yield from self._wake(gate, gate.waiters, list(gate.waiters), Ending.OPENED)
 
     def hold_back(self, gate: ScopeGate) -> Iterator[None]:
-        """``gate`` has closed: stop its ramp. The remaining waiters stay parked. A few in each step."""
+        """``gate`` has closed: stop its ramp. The remaining waiters stay parked. Each step handles a few."""
         self.admission.end_ramp(gate)
         yield from self.admission.unqueue_all(gate)
 
@@ -191,11 +191,11 @@ class WaitingRoom:
             yield
 
     def supervised(self, steps: Iterator[None]) -> Iterator[None]:
-        """Do ``steps`` at one gate; if one raises, the other gates go on."""
+        """Do ``steps`` at one gate; if one raises, the other gates are not affected."""
         return supervised_steps("waiting_room", steps, self._failures)
 
     def _move(self, waiter: Waiter, gate: ScopeGate, path: str | None) -> None:
-        """Park ``waiter`` at ``gate`` from now on. The gate that counted it first still counts it."""
+        """Park ``waiter`` at ``gate`` from now on. The gate that first counted it still counts it."""
         old = waiter.gate
         if old is None:
             return
@@ -342,7 +342,7 @@ class WaitingRoom:
         if gate is None:
             return
         if self.reassigning and _may_move(waiter, gate):
-            # It may move to another gate in a moment. That gate decides how the wait ends.
+            # It is about to move to another gate. That gate decides how the wait ends.
             self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.blocks:
@@ -353,7 +353,8 @@ class WaitingRoom:
             account.timed_out += 1
             self._observe("timed_out", waiter)
         elif waiter.seen != gate.version:
-            # It is about to be told. To call its snapshot current would hide the change for ever.
+            # Its client is about to get the change. To call the client's snapshot current would hide the
+            # change forever.
             self._end(waiter, Ending.CHANGED)
             return
         self._end(waiter, Ending.TIMED_OUT)
@@ -365,7 +366,7 @@ def _may_move(waiter: Waiter, gate: ScopeGate) -> bool:
 
 
 def _obeys(waiter: Waiter, gate: ScopeGate) -> bool:
-    """Whether ``waiter`` is parked above ``gate`` for a path that leads to ``gate``."""
+    """Whether ``waiter`` is parked above ``gate``, for a path that now belongs to ``gate``."""
     home, path = waiter.gate, waiter.path
     if home is None or path is None:
         return False

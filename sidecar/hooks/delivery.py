@@ -1,8 +1,8 @@
-"""Delivers the events of one hook: one at a time, in order, until the endpoint has each.
+"""Delivers the events of one hook in order, one at a time, until the endpoint accepts each of them.
 
-A failed attempt is repeated after a backoff with jitter, for as long as it takes. An event is given up only
-if the queue is full, or if the endpoint has refused its content ten times. An event may arrive twice: after
-an attempt without a response, or after a crash. Its id is the same each time.
+A failed attempt is repeated after a backoff with jitter, without a limit. An event is dropped only if the
+queue is full, or if the endpoint has refused its content ten times. An event may arrive twice: after an
+attempt without a response, or after a crash. Its id is the same each time.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ class HookDelivery:
         base: URL at which people reach the sidecar.
         results: delivered events, failed attempts and dropped events.
         position: how far the hook has come.
-        failing_since: monotonic time of the first of the attempts that failed in a row; None: the last one
-            succeeded.
+        failing_since: monotonic time of the first failure in a row; None: the last attempt succeeded.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class HookDelivery:
         return len(self._queue)
 
     def configure(self, config: HookConfig, base: str) -> None:
-        """Use ``config`` from the next attempt on, which is made at once."""
+        """Use ``config`` from now on, and make the next attempt at once."""
         self.config = config
         self.base = base
         self._format = make_format(config, base)
@@ -103,7 +102,7 @@ class HookDelivery:
         if (entry_id and entry_id <= self.position.entry_id) or not wants(self.config, event):
             return
         if event.id in self._early:
-            # It was queued before the history had it.
+            # It was queued before it was in the history.
             self._early.remove(event.id)
             return
         if not entry_id:
@@ -121,7 +120,7 @@ class HookDelivery:
         self._task.cancel()
 
     async def stop(self) -> None:
-        """Stop the deliveries. What waits is delivered by the next run."""
+        """Stop the deliveries. The next run delivers the waiting events."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -140,7 +139,7 @@ class HookDelivery:
             self._on_progress()
 
     async def _deliver(self, event: HookEvent) -> Notes:
-        """Deliver ``event`` unless it is dropped meanwhile; return what the format remembers."""
+        """Deliver ``event`` unless it is dropped meanwhile; return the notes of the format."""
         attempts = refusals = 0
         while self._queue.first is event and wants(self.config, event):
             self._reconfigured.clear()
@@ -172,8 +171,8 @@ class HookDelivery:
         except CallHangs as error:
             raise DeliveryFailed(str(error)) from None
         except Exception as error:
-            # A fault in one event must not stop the events behind it.
-            logger.exception("a hook could not be told")
+            # An unexpected error for one event must not stop the later events.
+            logger.exception("a hook event could not be delivered")
             raise DeliveryFailed(f"{type(error).__name__}", is_refused=True) from error
         finally:
             self._queue.sending = False

@@ -1,4 +1,4 @@
-"""All hooks: reads the history, offers its events to each hook, and stores how far each has come."""
+"""All hooks: reads the history, offers its events to each hook, and stores the position of each hook."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _PAGE = 100
 _COALESCE_SECS = 0.02
 """Changes within this time are read from the history together."""
 _SAVE_SECS = 0.2
-"""Least time between two writes of positions. After a crash, what was delivered since is delivered again."""
+"""Minimum time between two writes of positions. After a crash, events that were delivered since the last
+write are delivered again."""
 _AGAIN_SECS = 1.0
 
 
@@ -63,7 +64,7 @@ class Hooks:
         Raises:
             StoreUnavailable: the positions cannot be read.
         """
-        stored = await self._store.load_positions()
+        stored = await self._store.load_values()
         self._saved = {reader: text for reader, text in stored.items() if reader.startswith(_PREFIX)}
         positions = {}
         for reader, text in self._saved.items():
@@ -87,7 +88,7 @@ class Hooks:
         return last[0].id if last else 0
 
     def configure(self, configs: tuple[HookConfig, ...], base: str, newest: int) -> None:
-        """Use ``configs`` from now on. A hook is known by its name, and keeps what waits for it.
+        """Use ``configs`` from now on. A hook is identified by its name, and keeps its waiting events.
 
         Args:
             configs: one for each hook.
@@ -131,7 +132,7 @@ class Hooks:
         self._progressed.set()
 
     async def stop(self) -> None:
-        """Stop all deliveries, and store how far each hook has come."""
+        """Stop all deliveries, and store the position of each hook."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *(hook.stop() for hook in self.all), return_exceptions=True)
@@ -196,5 +197,5 @@ class Hooks:
         }
         changed.update(dict.fromkeys(self._saved.keys() - now.keys()))
         if changed:
-            await self._store.save_positions(changed)
+            await self._store.save_values(changed)
             self._saved = now

@@ -23,11 +23,11 @@ _POOL = re.compile(r"^[\"']?\w+\((?:host=)?'[^']*', port=\d+\): ")
 
 
 class DeliveryFailed(Exception):
-    """The endpoint did not take an event. The message contains neither the URL nor a secret.
+    """The endpoint did not accept an event. The message contains neither the URL nor a secret.
 
     Attributes:
         is_refused: the endpoint refuses the content, so another attempt is unlikely to succeed.
-        retry_after: seconds that the endpoint wants to be left alone; 0: it does not say.
+        retry_after: seconds that the endpoint asks to wait before a retry; 0: it does not say.
         status: HTTP status of the response; 0: there was none.
     """
 
@@ -60,7 +60,7 @@ class HookRequest:
 
 
 class Endpoint:
-    """The endpoint of one hook. Only the config decides where a request goes: no event and no redirect does.
+    """The endpoint of one hook. Only the config decides where a request goes, never an event or a redirect.
 
     Args:
         config: the config of the hook.

@@ -17,7 +17,7 @@ _BY_NEW_VALUE = {
     ("store", "up"): "store_up",
 }
 ENDS = {"pause": "resume", "advice": "advice_ended", "blind": "sighted", "store_down": "store_up"}
-"""The event that ends what another event began."""
+"""For each event that ends something: the event that began it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class HookEvent:
     Attributes:
         name: one of `HOOK_EVENTS`.
         entry: the history entry. Its id is 0 if the history does not have it yet.
-        test: whether it was made up by ``hook-test``.
+        test: whether ``hook-test`` made it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class HookEvent:
         at = round(self.entry.at * 1000)
         if self.test:
             return f"test-{self.name}-{at}"
-        # The event store_down is delivered before the history has it, and so before it has an id.
+        # The event store_down is delivered before it is in the history, and so before it has an id.
         return f"{self.name}-{at}" if self.entry.kind == "store" else f"{self.entry.id}-{self.name}-{at}"
 
     def fields(self, link: str) -> dict[str, object]:
@@ -49,28 +49,37 @@ class HookEvent:
         Args:
             link: URL of the page of its scope; empty: none.
         """
-        entry = self.entry
         fields: dict[str, object] = {
             "event": self.name,
             "id": self.id,
-            "at": rfc3339(entry.at),
-            "scope": entry.scope,
-            "scope_name": entry.scope or "(root)",
-            "from": entry.old,
-            "to": entry.new,
-            "source": entry.source,
-            "alertname": entry.alertname or None,
-            "reason": entry.reason,
-            "cause": entry.cause or None,
-            "until": None if entry.until is None else rfc3339(entry.until),
-            "actor": entry.actor or None,
+            "scope_name": self.entry.scope or "(root)",
+            **entry_members(self.entry),
             "link": link or None,
         }
         return {**fields, "test": True} if self.test else fields
 
 
+def entry_members(entry: HistoryEntry) -> dict[str, object]:
+    """What a history entry says, for JSON, without its id and kind."""
+    return {
+        "at": rfc3339(entry.at),
+        "scope": entry.scope,
+        "from": entry.old,
+        "to": entry.new,
+        "source": entry.source,
+        "alertname": entry.alertname or None,
+        "reason": entry.reason,
+        "cause": entry.cause or None,
+        "until": None if entry.until is None else rfc3339(entry.until),
+        "actor": entry.actor or None,
+    }
+
+
 def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
-    """The events of a history entry. Most entries have one; holds beside another hold have none."""
+    """The events of a history entry.
+
+    Most entries have one event; a hold of a scope that already has a hold has none.
+    """
     name = _BY_NEW_VALUE.get((entry.kind, entry.new), entry.kind)
     if name in HOOK_EVENTS:
         yield HookEvent(name, entry)
@@ -81,8 +90,8 @@ def events_of(entry: HistoryEntry) -> Iterator[HookEvent]:
 def wants(config: HookConfig, event: HookEvent) -> bool:
     """Whether a hook receives ``event``.
 
-    A hook with a scope also receives the events of the scopes around it, because a pause of these closes
-    its gates as well.
+    A hook with a scope also receives the events of its ancestors, because their pauses close its gates as
+    well.
     """
     scope = event.entry.scope
     return event.name in config.events and (

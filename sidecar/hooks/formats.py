@@ -19,23 +19,23 @@ from .sender import Sender
 from .slack import slack_message
 
 Notes = Mapping[str, int]
-"""What a format has to remember of a hook, over restarts."""
+"""Notes that a format keeps for a hook, over restarts."""
 
 
 class HookFormat(Protocol):
     """Delivers events. All calls block."""
 
     def deliver(self, event: HookEvent, sender: Sender, notes: Notes, *, is_repeat: bool) -> Notes:
-        """Deliver ``event``; return what to remember.
+        """Deliver ``event``; return the notes to keep.
 
         Args:
             event: the event.
             sender: sends requests to the endpoint.
-            notes: what was remembered so far.
+            notes: the notes so far.
             is_repeat: whether an earlier attempt may have arrived.
 
         Raises:
-            DeliveryFailed: it did not arrive.
+            DeliveryFailed: the event did not arrive.
         """
 
 
@@ -50,7 +50,7 @@ class OneRequest:
         self._request_of = request_of
 
     def deliver(self, event: HookEvent, sender: Sender, notes: Notes, *, is_repeat: bool) -> Notes:  # noqa: ARG002
-        """Deliver ``event``. Receivers know a repeated event by its id."""
+        """Deliver ``event``. Receivers recognise a repeated event by its id."""
         sender.send(self._request_of(event))
         return notes
 

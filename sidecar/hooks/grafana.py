@@ -44,7 +44,7 @@ class GrafanaFormat:
         """Deliver ``event``; return the ids of open annotations, by scope and event.
 
         Raises:
-            DeliveryFailed: it did not arrive.
+            DeliveryFailed: the event did not arrive.
         """
         begin = _BEGINS.get(event.name)
         if begin is not None:
@@ -68,7 +68,7 @@ class GrafanaFormat:
         return number
 
     def _end(self, event: HookEvent, number: int, sender: Sender) -> bool:
-        """Set the end of an annotation. False: somebody deleted it."""
+        """Set the end of an annotation. False: the annotation was deleted."""
         body = json.dumps({"timeEnd": _millis(event)}).encode()
         try:
             sender.send(HookRequest(body, method="PATCH", path=f"{self._path}/{number}"))

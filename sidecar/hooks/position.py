@@ -1,4 +1,4 @@
-"""How far a hook has come in the history, and what its format remembers. Stored as JSON."""
+"""The position of a hook in the history, and the notes of its format. Stored as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class HookPosition:
 
     Attributes:
         entry_id: id of the last history entry whose events were delivered or dropped.
-        notes: what the format remembers.
+        notes: the notes of the format.
     """
 
     entry_id: int

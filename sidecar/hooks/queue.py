@@ -9,7 +9,7 @@ from .events import HookEvent
 
 
 class HookQueue:
-    """A bounded queue. If it is full, the oldest event is dropped that is not being sent at the moment.
+    """A bounded queue. If it is full, the oldest event that is not being sent is dropped.
 
     Args:
         most: the most events that wait.
@@ -34,7 +34,7 @@ class HookQueue:
         return self._drop()
 
     def limit(self, most: int) -> int:
-        """Change the most events that wait. Returns how many were dropped."""
+        """Change the limit of waiting events. Returns how many were dropped."""
         self._most = most
         return self._drop()
 

@@ -1,4 +1,4 @@
-"""What a format needs to send requests."""
+"""The interface that formats use to send requests."""
 
 from __future__ import annotations
 

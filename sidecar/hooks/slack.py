@@ -1,4 +1,4 @@
-"""Messages for Slack's incoming webhooks, and for chats that accept the same (Mattermost, Rocket.Chat)."""
+"""Messages for Slack's incoming webhooks, and for other chats that accept them (Mattermost, Rocket.Chat)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _EMOJI = {
 
 
 def slack_message(event: HookEvent, link: str) -> dict[str, object]:
-    """The message about ``event``. ``text`` has all of it, for notifications and for chats without blocks.
+    """The message about ``event``.
+
+    Its ``text`` has all details, for notifications and for chats without blocks.
 
     Args:
         event: the event.
@@ -55,7 +57,7 @@ def _local_time(event: HookEvent) -> str:
 
 
 def _escaped(text: str, most: int) -> str:
-    """``text`` so that Slack shows it as it is: no mentions, no links under another name, no formatting."""
+    """``text``, escaped so that Slack shows it literally: no mentions, no disguised links, no formatting."""
     text = text if len(text) <= most else text[: most - 1] + "…"
     for one, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(one, other)

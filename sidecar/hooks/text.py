@@ -28,19 +28,19 @@ _CAUSES = {
 
 
 def title_of(event: HookEvent) -> str:
-    """One line that says what happened to which scope."""
+    """One line: what happened, and to which scope."""
     entry = event.entry
     title = _TITLES[event.name].format(scope=entry.scope or "Everything (root)", new=entry.new, old=entry.old)
     return f"[test] {title}" if event.test else title
 
 
 def details_of(event: HookEvent) -> list[tuple[str, str]]:
-    """Labels and values: reason, who or what, until when."""
+    """Labels and values: the reason, the source, the end."""
     entry = event.entry
     source = f"{entry.alertname} ({entry.source})" if entry.alertname else entry.source
     cause = _CAUSES.get(entry.cause, entry.cause)
     if entry.cause == "manual":
-        # The name of the credential says more than the word operator.
+        # The name of the credential is more specific than the word operator.
         source, cause = entry.actor or source, ""
     details = [
         ("Reason", entry.reason),

@@ -14,7 +14,7 @@ from prometheus_client.core import (
 )
 
 from sidecar import __version__
-from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.engine_syncs import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.counters import Counters, Histogram
 from sidecar.hooks.dispatcher import Hooks
@@ -28,7 +28,7 @@ class HasConnections(Protocol):
 
 
 class MetricsSource(Protocol):
-    """The parts of the running sidecar that provide metrics."""
+    """The parts of the running sidecar that the metrics are read from."""
 
     controller: Controller
     engines: EngineSyncs
@@ -206,6 +206,18 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
         for (action, result), count in list(engine.requests.items()):
             requests.add_metric([*names, action, result], count)
     yield from (in_sync, paused, asleep, requests)
+    left = len(engines.left_paused)
+    yield _gauge(
+        "wellbeing_engines_left_paused", "Engines that left the config while paused, and still are.", left
+    )
+    released = CounterMetricFamily(
+        "wellbeing_engine_releases",
+        "Engines that left the config while paused, by result.",
+        labels=["result"],
+    )
+    for result, count in engines.releases.items():
+        released.add_metric([result], count)
+    yield released
 
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:
@@ -303,7 +315,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
     yield errors
 
 
-# Attributes of the counters of a fleet by sample name: whether it is a counter, and the help text.
+# For each sample name: the attribute of `FleetCounters`, whether it is a counter, and the help text.
 _FLEET_METRICS = {
     "wellbeing_fleet_leader": ("leader", False, "1 while this sidecar is the leader of its fleet."),
     "wellbeing_fleet_term": ("term", False, "Term of the leader; grows with each change of the leader."),

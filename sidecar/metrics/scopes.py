@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.utils import floatToGoString
 
 from sidecar.core.state import WellbeingState
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import ScopeGate
 from sidecar.gates.limits import trial_of
 
@@ -57,14 +58,24 @@ def families() -> list[Metric]:
             "wellbeing_pause_info",
             "1 while the gate is closed, with the hold's scope, kind, source, alert and reason.",
         ),
+        GaugeMetricFamily("wellbeing_restricted", "1 while the gate is under a restriction or on trial."),
         GaugeMetricFamily(
             "wellbeing_admit_per_second",
             "Requests per second that a restricted gate, or one with a resume ramp, admits. "
             "Present only while it does.",
         ),
+        GaugeMetricFamily(
+            "wellbeing_priority_starved_seconds",
+            "How long requests of this priority have waited while only higher priorities passed. "
+            "Present only while they do.",
+        ),
         GaugeMetricFamily("wellbeing_trial", "1 while the gate is on trial after a recovery."),
         CounterMetricFamily("wellbeing_admitted", "Outcomes of admitted requests, as clients reported them."),
         GaugeMetricFamily("wellbeing_advised", "1 while the policy advises a pause and does not pause."),
+        GaugeMetricFamily(
+            "wellbeing_advised_admit_per_second",
+            "Requests per second that an advised restriction would admit. Present only while one is advised.",
+        ),
         CounterMetricFamily("wellbeing_interventions", "Changes of the own state."),
         CounterMetricFamily("wellbeing_pauses", "Pauses, by cause."),
         CounterMetricFamily("wellbeing_resumes", "Resumes, by cause."),
@@ -106,7 +117,9 @@ class CachedScopeLines:
             now: monotonic seconds.
             imported_pause_secs: seconds that an imported controller has been paused.
         """
+        starved = gate.starved(now) if gate.limiters or gate.limiting else {}
         state = (
+            tuple(starved.items()),
             gate.record,
             gate.version,
             gate.admit_per_sec,
@@ -131,7 +144,7 @@ class CachedScopeLines:
         )
         if state != self._state:
             self._state = state
-            self._state_lines = tuple(_render_state(gate))
+            self._state_lines = tuple(_render_state(gate, starved))
         elif counts == self._counts:
             return
         if counts != self._counts:
@@ -141,7 +154,7 @@ class CachedScopeLines:
         self.size = sum(map(len, self.lines))
 
 
-def _render_state(gate: ScopeGate) -> Iterator[bytes]:
+def _render_state(gate: ScopeGate, starved: Mapping[int, float]) -> Iterator[bytes]:
     scope = gate.scope
     label = f'{{scope="{scope}"}}'
     yield "".join(
@@ -167,8 +180,13 @@ def _render_state(gate: ScopeGate) -> Iterator[bytes]:
             f'wellbeing_pause_info{{alertname="{alertname}",held_by="{held_by}",kind="{hold.kind.value}",'
             f'reason="{reason}",scope="{scope}",source="{source}"}} 1.0\n'
         ).encode()
+    yield f"wellbeing_restricted{label} {float(gate.is_restricted)}\n".encode()
     rate = gate.admit_per_sec
     yield b"" if rate is None else f"wellbeing_admit_per_second{label} {_number(rate)}\n".encode()
+    yield "".join(
+        f'wellbeing_priority_starved_seconds{{priority="{priority}",scope="{scope}"}} {_number(secs)}\n'
+        for priority, secs in sorted(starved.items())
+    ).encode()
     on_trial = not gate.closed and bool(trial_of(gate.limits))
     yield f"wellbeing_trial{label} {float(on_trial)}\n".encode()
     yield "".join(
@@ -176,6 +194,9 @@ def _render_state(gate: ScopeGate) -> Iterator[bytes]:
         for outcome, count in (("succeeded", gate.succeeded), ("failed", gate.failed))
     ).encode()
     yield f"wellbeing_advised{label} {float(gate.advice is not None)}\n".encode()
+    advice = advice_of(gate)
+    rate = None if advice is None else advice.admit_per_sec
+    yield b"" if rate is None else f"wellbeing_advised_admit_per_second{label} {_number(rate)}\n".encode()
     yield f"wellbeing_interventions_total{label} {_number(gate.interventions)}\n".encode()
     yield _by_cause("wellbeing_pauses_total", scope, gate.pauses)
     yield _by_cause("wellbeing_resumes_total", scope, gate.resumes)

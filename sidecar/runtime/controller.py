@@ -1,8 +1,8 @@
 """The controller: the one writer of all state.
 
 The writer takes all pending commands, decides them in order in one transaction, commits the transaction to
-the store, applies it and wakes waiters. Only then it completes the commands. Commands that arrive during a
-commit share the next transaction.
+the store, applies it and wakes waiters. Only then does it complete the commands. Commands that arrive during
+a commit share the next transaction.
 
 A batch may affect ten thousand scopes and as many parked requests. Everything that grows with a batch runs in
 time slices; `gate_updates` says how the gates change.
@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sidecar.clock import Clock
 from sidecar.core.commands import (
@@ -47,7 +48,7 @@ from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
-from sidecar.time_slice import TimeSlice, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 
 from .clock_steps import ClockSteps
 from .event_log import EventLog
@@ -64,15 +65,17 @@ _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
 
 _SLICE_SECS = 0.0015
-"""How long a batch holds the loop before other work has its turn."""
+"""Seconds that a batch may hold the loop at most before other work runs."""
 
+_MIN_SLICE_SECS = 0.00005
+"""Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
 
 _AGAIN_SECS = 1.0
-"""After this time what failed is tried again."""
+"""Seconds after which failed work is tried again."""
 
 
 class ShuttingDown(Exception):
-    """The command came after the shutdown began."""
+    """The command arrived after the shutdown began."""
 
 
 class _DecisionFailed(Exception):
@@ -108,7 +111,7 @@ class Controller:
     Attributes:
         on_structure_change: called in the step in which paths change their gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
-        on_leadership: called when this sidecar becomes the leader of its fleet, or is no longer.
+        on_leadership: called when this sidecar becomes the leader of its fleet, or stops being it.
         on_went_back: called after a shared store lost commits.
         on_alerts_ended: called with scope, record before and source of each alert signal that another sidecar
             ended other than by time.
@@ -155,11 +158,12 @@ class Controller:
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
+        self._pending_input = PendingInput(self.loop)
         self._pending: list[PendingCommand] = []
         self._ended_ramps: dict[ScopeGate, None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        # What time alone did while the store was down: it has to be stored as soon as it is up.
+        # Changes by time alone while the store was down: they have to be stored as soon as it is up.
         self._unsaved_scopes: set[str] = set()
         self._unsaved_tombstones: dict[str, Tombstone | None] = {}
         self._unsaved_events: list[CoreEvent] = []
@@ -167,7 +171,7 @@ class Controller:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this sidecar does what only one of a fleet should do."""
+        """Whether this sidecar does the work that only one sidecar of a fleet should do."""
         return True
 
     async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
@@ -230,7 +234,12 @@ class Controller:
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
-        """Remember what of ``stored`` the first commit has to change; ``records`` are the valid ones."""
+        """Remember which parts of ``stored`` the first commit has to change.
+
+        Args:
+            stored: the state as it was read.
+            records: the valid records in it.
+        """
         # The first commit removes the other records from the store.
         self._unsaved_scopes |= stored.records.keys() - records.keys()
         self._heartbeat_due = bool(self._unsaved_scopes)
@@ -306,7 +315,7 @@ class Controller:
                     self._try_again_later(pending.command)
 
     def _try_again_later(self, command: Command) -> None:
-        """Repeat what time alone asked for; a client repeats its own command."""
+        """Retry changes by time alone later. A client repeats its own command."""
         if isinstance(command, ShiftTime):
             # Nothing was shifted, so the step is reported again.
             self._clock_steps.put_back(command.secs)
@@ -315,7 +324,7 @@ class Controller:
             self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
 
     async def _prepare_for_batch(self) -> None:
-        """Change the gates by what is no command."""
+        """Apply changes to the gates that are not commands."""
         if self._ended_ramps:
             await self._publish_ended_ramps()
 
@@ -343,9 +352,10 @@ class Controller:
     async def _decide(
         self, batch: list[PendingCommand]
     ) -> tuple[list[tuple[PendingCommand, CommandOutcome]], Transaction]:
-        """Decide ``batch``. A command that raises what it should not fails alone.
+        """Decide ``batch``.
 
-        What it had changed is discarded with its transaction: the others are decided in a new one.
+        A command that raises an unexpected exception fails alone. Its changes are discarded with the
+        transaction, and the other commands are decided in a new one.
         """
         while True:
             transaction = Transaction(self.core_state)
@@ -353,10 +363,10 @@ class Controller:
                 return await self._decide_in(batch, transaction), transaction
             except _DecisionFailed as failed:
                 if isinstance(failed.pending.command, ShiftTime):
-                    # The others would be decided on times that are not shifted.
+                    # Otherwise the others would be decided on times that are not shifted.
                     raise
                 self.counters.task_failures.record("writer")
-                # In place: the caller would otherwise try it again if a later step fails.
+                # In place: otherwise the caller would try it again if a later step fails.
                 batch.remove(failed.pending)
                 fail(failed.pending, failed.error)
                 self._try_again_later(failed.pending.command)
@@ -384,8 +394,8 @@ class Controller:
     async def _commit(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
     ) -> None:
-        events = tuple(event for _, outcome in decided for event in outcome.events)
-        forgotten = any(record is None for record in transaction.records.values())
+        events = tuple(chain.from_iterable(outcome.events for _, outcome in decided))
+        forgotten = transaction.forgets
         beat = self._heartbeat_due or not self.counters.store_up
         heard = transaction.seen_watchdog
         newly_seen = heard != self.core_state.seen_watchdog
@@ -430,10 +440,12 @@ class Controller:
         self._call(lambda: self.on_store_down(note), "on_store_down")
 
     async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
-        """Apply what is durable. Raises `GatesBehind`."""
+        """Apply a durable transaction. Raises `GatesBehind`."""
         policies = delta.policies
         policies_changed = policies is not self.core_state.policies
-        self.core_state.apply(delta)
+        time_slice = self._time_slice()
+        # Only the writer decides, and it waits here.
+        await run_in_slices(self.core_state.apply_in_steps(delta), time_slice)
         await self._change_gates(
             TreeUpdate(
                 self._shown_records(delta.records),
@@ -441,12 +453,14 @@ class Controller:
                 policies if policies_changed else None,
             ),
             outcomes,
+            time_slice,
         )
 
-    async def _change_gates(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
+    async def _change_gates(
+        self, update: TreeUpdate, outcomes: list[CommandOutcome], time_slice: TimeSlice
+    ) -> None:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         update = await self._gate_updater.apply(update, self._full_update, time_slice)
         await self._gate_updater.notify(update, time_slice)
         counted = self._event_log.count(outcomes, self.tree, self.clock.now())
@@ -458,10 +472,15 @@ class Controller:
             self._event_log.log(outcomes)
         except Exception:  # noqa: BLE001 - recorded; the history has the events
             self.counters.task_failures.record("event_log")
+        await run_in_slices(update.release(), time_slice)
 
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
         return records
+
+    def _time_slice(self) -> TimeSlice:
+        """The time slice of a batch, which the steps of the batch share."""
+        return TimeSlice(_MIN_SLICE_SECS, _SLICE_SECS, self._pending_input)
 
     def _full_update(self) -> TreeUpdate:
         """The update that derives all gates from all records."""
@@ -489,7 +508,7 @@ class Controller:
     async def _publish_ended_ramps(self) -> None:
         """Publish that ramps have ended, with a new version of each snapshot."""
         gates, self._ended_ramps = self._ended_ramps, {}
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in gates:
             if self.tree.gates.get(gate.scope) is gate:
                 self.tree.renew_version(gate)
@@ -543,7 +562,7 @@ class Controller:
     async def _sweep(self) -> None:
         """Forget the scopes that have been idle for long enough."""
         idle = []
-        time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
+        time_slice = self._time_slice()
         for gate in list(self.tree.gates.values()):
             if self._is_idle(gate, self.clock.monotonic()):
                 idle.append(gate.scope)

@@ -88,7 +88,7 @@ class EventLog:
     def _observe_reaction(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
         if signal is None or signal.ended_at is not None:
-            # A signal with an end is only put back, because its resolve is not accepted.
+            # A signal with an end was only restored, because its resolve is not accepted.
             return
         if signal.kind == "alert" and signal.since <= now:
             self._counters.reaction.observe(now - signal.since)

@@ -11,7 +11,7 @@ from sidecar.clock import Clock
 from sidecar.supervision import Failures
 
 _MAX_SLEEP_SECS = 1.0
-"""The longest sleep of the timer: wall time can jump, and deadlines go by wall time."""
+"""The longest sleep of the timer: deadlines are in wall time, and wall time can jump."""
 
 _BATCH_SIZE = 500
 """The most scopes that are taken from the heap before other work runs."""

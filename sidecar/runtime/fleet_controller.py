@@ -1,14 +1,14 @@
 """The controller of a sidecar that shares its store with others.
 
 Decisions are replicated, not commands: a command is decided here, on the state that this sidecar has applied,
-and committed only if what it read is still current. If not, the newer commits are applied and the command is
-decided again. What others commit is applied without being decided, counted or logged again.
+and committed only if the versions that it read are still current. If not, the newer commits are applied and
+the command is decided again. Commits of others are applied without being decided, counted or logged again.
 
 A change by time alone (a hold that ends, a signal that expires) follows from the record and the time. So each
 sidecar shows it at its gates at once, whether the store can be reached or not. The record itself changes when
-the change is committed: by the leader at once, by another sidecar if nobody did within a jittered second.
+the change is committed: by the leader at once, or by another sidecar if none did within a jittered second.
 
-Rules of this file: the core state is what was committed. Only what gates show is ahead of it.
+Rules of this file: the core state has only committed changes. Only the gates may be ahead of it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ from .unanswered import UnansweredCommits
 logger = logging.getLogger(__name__)
 
 _MAX_TRY_SECS = 5.0
-"""How long a batch is decided again after conflicts."""
+"""Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.05
@@ -69,7 +69,8 @@ _MAX_ARRIVED = 1_000
 """Commits of others that wait to be applied. Above this, no more are read from the store."""
 
 _OTHERS_WAIT_SECS = (1.0, 2.0)
-"""After this time a sidecar that is not the leader commits what time has changed, or what the store lost."""
+"""Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
+lost."""
 
 _LOAD_AGAIN_SECS = (0.5, 1.5)
 _SAVE_SECS = 2.0
@@ -110,7 +111,7 @@ class FleetController(Controller):
         return self._fleet.leader
 
     async def start(self) -> None:
-        """Load the state, show what has expired since, and start to follow the fleet.
+        """Load the state, show expiries since then at the gates, and start to follow the fleet.
 
         Raises:
             StoreError: the store cannot be used, and there is no last known state.
@@ -130,7 +131,7 @@ class FleetController(Controller):
         self._status_changed()
 
     async def stop(self) -> None:
-        """Stop to follow, finish the submitted commands, and close the store."""
+        """Stop following, finish the submitted commands, and close the store."""
         self._follower.cancel()
         self._heart.cancel()
         self._saver.stop()
@@ -272,7 +273,7 @@ class FleetController(Controller):
     # -- offering again what the store lost ----------------------------------------------------------
 
     def _plan_offer(self) -> None:
-        """Offer what the store has lost: the leader at once, others if nobody has done so meanwhile."""
+        """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
         self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
         if not self._fleet.owed:
             self._offer_at = None
@@ -312,7 +313,10 @@ class FleetController(Controller):
             wait = min(2 * wait, _MAX_WAIT_SECS)
 
     async def _catch_up(self, result: Conflict | Outdated, give_up_at: float) -> None:
-        """Apply what is newer than the decision. Raises `StoreUnavailable` after the time ``give_up_at``."""
+        """Apply the commits that are newer than the decision.
+
+        Raises `StoreUnavailable` after the time ``give_up_at``.
+        """
         self._fleet.conflicts += 1
         if self.loop.time() > give_up_at:
             raise StoreUnavailable(
@@ -387,7 +391,7 @@ class FleetController(Controller):
         return make_batch()
 
     async def _commit_batch(self, batch: Batch) -> CommitResult:
-        """Commit ``batch``. Meanwhile the gates show what time changes."""
+        """Commit ``batch``. Meanwhile the gates show changes by time."""
         if not self._shared.status.up:
             raise StoreUnavailable(self._shared.status.error)
         began = self.clock.monotonic()
@@ -420,7 +424,7 @@ class FleetController(Controller):
         return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
 
     def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
-        """``record`` as it is by time, whether or not that is committed."""
+        """``record`` with its changes by time, committed or not."""
         policy = self.core_state.policies.policy_for(scope)
         due = next_deadline(record, policy, self.clock.now())
         if due is None or due > now:
@@ -435,7 +439,7 @@ class FleetController(Controller):
         return due is not None and due <= now
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
-        """Show what time changes in ``scopes``, and have it committed."""
+        """Show the changes by time in ``scopes``, and get them committed."""
         self._due.update(scopes)
         self._wake.set()
         if self.is_leader and self._shared.status.up:
@@ -451,10 +455,12 @@ class FleetController(Controller):
             records = {
                 scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
             }
-            await self._change_gates(TreeUpdate(self._shown_records(records), self.clock.monotonic()), [])
+            await self._change_gates(
+                TreeUpdate(self._shown_records(records), self.clock.monotonic()), [], self._time_slice()
+            )
 
     def _commit_overdue(self) -> None:
-        """Commit the changes by time that nobody has committed yet."""
+        """Commit the changes by time that no sidecar has committed yet."""
         if self._shared.status.up and not self._stopping:
             now = self.clock.now()
             overdue = tuple(scope for scope in self._overdue if self._is_overdue(scope, now))
@@ -469,7 +475,7 @@ class FleetController(Controller):
             self._commit_overdue()
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
-        """Times go by the clock of the store, which does not depend on this machine's."""
+        """Times follow the clock of the store, which does not depend on this machine's clock."""
 
     async def _sweep(self) -> None:
         if self.is_leader and self._shared.status.up:

@@ -21,11 +21,12 @@ from sidecar.supervision import Failures, RepeatingTimer
 logger = logging.getLogger(__name__)
 
 _CHECK_SECS = 30.0
-_YOUNG = 2_000
-_MIDDLE = 5
+_YOUNG = 1_000
+_MIDDLE = 2
+"""A batch makes a hundred thousand objects. So few at a time take much less than a millisecond."""
 _NEVER = 1_000_000_000
-_GROWTH = 1.5
-_LEAST_GROWTH_BYTES = 67_108_864
+_GROWTH = 2.0
+_LEAST_GROWTH_BYTES = 134_217_728
 
 
 def resident_bytes() -> int:
@@ -65,7 +66,7 @@ class GarbageCollection:
         gc.set_threshold(*self._before)
 
     def check(self) -> None:
-        """Run a full collection if the process has grown by half, and by 64 MB, since the last one."""
+        """Run a full collection if the process has doubled, and grown by 128 MB, since the last one."""
         used = self._memory()
         if used <= max(self._collected_at * _GROWTH, self._collected_at + _LEAST_GROWTH_BYTES):
             return

@@ -19,11 +19,14 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 logger = logging.getLogger(__name__)
 
 _LARGE_BATCH = 1_000
-"""With this many scopes, a step over all of them gets an event loop pass of its own."""
+"""With this many scopes, a step over all of them gets its own pass of the event loop."""
 
 
 class GatesBehind(Exception):
-    """The command is durable, but its gates do not show it yet: it is tried again, without a new command."""
+    """The command is durable, but its gates do not show it yet.
+
+    The change of the gates is retried automatically.
+    """
 
 
 class GateUpdater:
@@ -67,7 +70,7 @@ class GateUpdater:
         Args:
             update: the changes of a batch.
             full_update: returns the update that derives all gates from all records.
-            time_slice: when it has run out, other work has its turn.
+            time_slice: when it has run out, other work runs.
 
         Returns:
             The update that was applied.
@@ -103,13 +106,13 @@ class GateUpdater:
             await time_slice.yield_to_others()
         self._tree.apply(update)
         if update.structure_changed or update.policies is not None:
-            # In the same step: the same request leads to another gate from now on.
+            # In the same step, because the same request leads to another gate from now on.
             self._on_structure_change()
 
     async def notify(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
         """Wake the parked requests and watches that ``update`` concerns, and publish the changed gates.
 
-        A failure at one gate does not delay the requests at another one.
+        A failure at one gate does not delay the requests at other gates.
         """
         if len(update.states) >= _LARGE_BATCH:
             await time_slice.yield_to_others()

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sidecar.core.values import Trial
-from sidecar.gates.admission import PRIORITIES, Limiter
+from sidecar.gates.admission import Limiter
 from sidecar.gates.admission_control import AdmissionControl
 from sidecar.gates.limits import ActiveLimit
+from sidecar.gates.priorities import PRIORITIES
 from sidecar.gates.tokens import LeasedBucket, LeasedCount, burst_of
 from sidecar.store import SharedStore, StoreUnavailable
 from sidecar.store.leases import Lease, Need, RateLease, RateNeed, TrialLease, TrialNeed

@@ -1,4 +1,4 @@
-"""What a sidecar of a fleet knows about the commits of the fleet.
+"""The commits of a fleet that one of its sidecars has applied.
 
 Every commit has a number. Each scope and each alert source has a version: the number of the last commit that
 changed it. A decision is committed only if the versions that it read are current. The commits of others are
@@ -20,7 +20,7 @@ from sidecar.core.values import EMPTY, ScopeRecord
 from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
 
 _MAX_TOKENS = 10_000
-"""Commits whose tokens are remembered, to find where the store went back to."""
+"""Number of commits whose tokens are remembered, to find the commit that the store went back to."""
 
 
 class Replica:
@@ -31,7 +31,7 @@ class Replica:
 
     Attributes:
         position: the last commit that was applied.
-        owed: scopes whose record the store lost, with the first commit of the record. They are offered again.
+        owed: scopes whose record the store lost, with the first commit of the record. They are written again.
         owed_tombstones: the same for tombstones, by source.
     """
 
@@ -55,7 +55,7 @@ class Replica:
 
     @property
     def offers(self) -> Mapping[str, Offer]:
-        """The scopes that were offered again."""
+        """The scopes that were written again."""
         return self._offers
 
     # -- own decisions -----------------------------------------------------------------------------
@@ -80,7 +80,7 @@ class Replica:
             at: wall time.
             token: identifies the batch.
             term: the leader's term that the batch depends on.
-            offering: whether to offer again what the store has lost.
+            offering: whether to write the lost records again.
         """
         # An empty record that only the config names is not stored.
         records = {
@@ -137,7 +137,7 @@ class Replica:
     # -- commits of others -------------------------------------------------------------------------
 
     def is_before(self, position: Position) -> bool:
-        """Whether ``position`` is newer than everything that was applied."""
+        """Whether ``position`` is newer than all applied commits."""
         return position.epoch == self.position.epoch and position.seq > self.position.seq
 
     def is_next(self, change: Change) -> bool:
@@ -177,7 +177,7 @@ class Replica:
         scope: str,
         record: ScopeRecord | None,
     ) -> ScopeRecord | None:
-        """``record``, combined with what the store still has to get back of the same scope."""
+        """``record``, combined with the lost record of the same scope, if the store does not have it yet."""
         owed = self.owed.get(scope)
         if owed is None:
             return record
@@ -193,7 +193,7 @@ class Replica:
     def rebase(self, state: CoreState, stored: StoredState, *, went_back: bool) -> StateDelta:
         """The changes that lead from ``state`` to ``stored``.
 
-        If the store went back in time, records that it has lost stay as they are here, and are owed.
+        If the store went back in time, records that it has lost are kept here, and have to be written again.
 
         Args:
             state: the state of this sidecar.
@@ -203,7 +203,7 @@ class Replica:
         delta = StateDelta(state)
         common = self._common_seq(stored) if went_back else self.position.seq
         epoch = self.position.epoch
-        # Written by commits that both sequences have.
+        # Written by commits that are in both sequences.
         lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > common}
         lost_at |= self.owed
         lost_tombstones = self.owed_tombstones | {
@@ -236,13 +236,13 @@ class Replica:
         return delta
 
     def _common_seq(self, stored: StoredState) -> int:
-        """The last commit that both sequences have."""
+        """The last commit that is in both sequences."""
         if stored.position.epoch != self.position.epoch:
             return 0
         common = [seq for seq, token in stored.tokens.items() if self._tokens.get(seq) == token]
         if common:
             return max(common)
-        # The store's sequence is older than everything that is remembered here.
+        # The store's sequence is older than all remembered tokens.
         return min(stored.position.seq, next(iter(self._tokens), 0))
 
     # -- bookkeeping ---------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def _kept(
     scope: str,
     common: int,
 ) -> ScopeRecord | None:
-    """The record of a scope that the store changed back: that of here, of the store, or both combined."""
+    """The record of a scope for which the store went back: the local one, the store's, or both combined."""
     offered = stored.offers.get(scope)
     if offered is not None and offered.epoch == lost.epoch:
         if offered.seq >= lost.seq:
@@ -315,7 +315,7 @@ def _kept(
         if offered.is_original:
             return here
     if stored.versions.scopes.get(scope, 0) <= common:
-        # Nobody has changed the record since.
+        # The record has not changed since.
         return here
     return merge_lost(here, record, stored.tombstones)
 

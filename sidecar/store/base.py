@@ -41,7 +41,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Where a record was first committed, before the store lost it and it was offered again.
+    """The first commit of a record that the store lost and that was written again.
 
     Attributes:
         epoch: the epoch of that commit.
@@ -74,14 +74,14 @@ class StoredState:
     Attributes:
         records: records by scope.
         tombstones: tombstones by source.
-        version: no earlier snapshot has a higher version, and no snapshot of this run may have a lower one.
+        version: every earlier snapshot has at most this version; every snapshot of this run has at least it.
         last_written_at: wall time of the last write; None: never.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
         version_step: the difference between successive snapshot versions. Sidecars that share a store have
-            versions with different remainders, so that a client may go from one to another.
+            versions with different remainders, so that a client may change from one sidecar to another.
         position: the last commit that the state contains.
         versions: the version of each record and source.
-        offers: scopes whose record was offered again, with its first commit.
+        offers: scopes whose record was written again, with its first commit.
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
         sidecars: how many sidecars there were when that file was written.
@@ -115,7 +115,7 @@ class Batch:
         position: the last commit that the decision knew.
         read: the versions that the decision read; the batch is stored only if all of them are current.
         sources: alert sources that changed, with whether a signal or a tombstone of theirs remains.
-        offers: scopes whose record was lost by the store and is offered again, with its first commit.
+        offers: scopes whose record the store lost and which is written again, with its first commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
     """
@@ -181,7 +181,7 @@ class Committed:
 
     Attributes:
         position: the commit; the position of the batch's decision if nothing had to be written.
-        earlier: the commits of others since the decision, in their order. They touch other keys.
+        earlier: the commits of others since the decision, in order. They changed other keys.
     """
 
     position: Position
@@ -190,10 +190,10 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Nothing was stored, because others changed what the decision read.
+    """Nothing was stored, because other sidecars changed records that the decision had read.
 
     Attributes:
-        newer: the commits since the decision, in their order.
+        newer: the commits since the decision, in order.
     """
 
     newer: tuple[Change, ...]
@@ -201,7 +201,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """The state has to be loaded again; after a commit nothing was stored.
+    """The state has to be loaded again. If a commit returns this, nothing was stored.
 
     Attributes:
         went_back: the store lost commits that were known: it is another data set, or an older copy. False:
@@ -298,14 +298,14 @@ class Store(Protocol):
     async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
 
-    async def load_positions(self) -> dict[str, str]:
-        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store how far readers of the history have come; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Args:
-            positions: text by the name of the reader. Readers that it does not name stay as they are.
+            values: text by key. Other keys stay as they are.
 
         Raises:
             StoreUnavailable: nothing was stored.
@@ -338,7 +338,7 @@ class SharedStore(Store, Protocol):
         """What this sidecar gets of each need. Raises `StoreUnavailable`."""
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
-        """The commits after ``position``, in their order, by whichever sidecar; waits for the next ones.
+        """The commits of all sidecars after ``position``, in order; waits for the next ones.
 
         After `Outdated` the iterator ends: load the state, and follow from its position.
         """

@@ -26,7 +26,7 @@ class CopyReport:
 
     Attributes:
         scopes: scopes that were copied.
-        kept: scopes that the target had already; they stay as they are there.
+        kept: scopes that the target already had; they are not changed.
         tombstones: ended alerts that were copied.
         entries: history entries that were copied.
     """
@@ -38,7 +38,7 @@ class CopyReport:
 
 
 async def copy_store(source: Store, target: CopyTarget, now: float) -> CopyReport:
-    """Copy what ``target`` does not have. What it has stays, so a copy can be repeated.
+    """Copy everything that ``target`` does not have yet. Its own data stay, so a copy can be repeated.
 
     Raises:
         StoreError: a store cannot be read or written.

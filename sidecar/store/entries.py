@@ -16,7 +16,7 @@ from sidecar.core.events import (
     TrialEnded,
 )
 from sidecar.core.scope import lies_within
-from sidecar.core.values import Restriction
+from sidecar.core.values import Restriction, Trial
 
 KINDS = (
     "intervention", "pause", "hold", "resume", "lift", "advice", "advice_ended", "restriction", "trial",
@@ -100,95 +100,46 @@ def entries_of(events: Iterable[CoreEvent]) -> Iterator[HistoryEntry]:
     for event in events:
         match event:
             case StateChanged():
-                yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    "intervention",
-                    event.old.label,
-                    event.new.label,
-                    event.source,
-                    event.reason,
-                    actor=event.actor,
-                    alertname=event.alertname,
-                )
+                yield _entry(event, "intervention", event.old.label, event.new.label, event.alertname)
             case HistoryNoted():
-                yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    event.kind,
-                    event.old,
-                    event.new,
-                    event.source,
-                    event.reason,
-                    actor=event.actor,
-                )
+                yield _entry(event, event.kind, event.old, event.new)
             case HoldPut(hold=hold):
                 yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    *_put_words(event),
-                    hold.by,
-                    hold.reason,
-                    hold.cause,
-                    hold.until,
-                    event.actor,
-                    hold.alertname,
-                )
+                    0, event.at, event.scope, *_put_words(event), hold.by, hold.reason, hold.cause,
+                    hold.until, event.actor, hold.alertname,
+                )  # fmt: skip
             case HoldLifted():
                 yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    *_lift_words(event),
-                    event.by,
-                    event.reason,
-                    event.cause.value,
-                    actor=event.actor,
-                    alertname=event.alertname,
-                )
+                    0, event.at, event.scope, *_lift_words(event), event.by, event.reason, event.cause.value,
+                    actor=event.actor, alertname=event.alertname,
+                )  # fmt: skip
             case RestrictionChanged():
-                yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    "restriction",
-                    _rate(event.old),
-                    _rate(event.new),
-                    event.source,
-                    event.reason,
-                    actor=event.actor,
-                    alertname=event.alertname,
-                )
+                yield _entry(event, "restriction", _rate(event.old), _rate(event.new), event.alertname)
             case TrialBegan(trial=trial):
-                reason = f"{trial.requests} requests within {trial.until - trial.since:g} s"
                 yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    "trial",
-                    "closed",
-                    "trial",
-                    trial.hold.by,
-                    reason,
-                    until=trial.until,
-                    actor=event.actor,
-                    alertname=trial.hold.alertname,
-                )
+                    0, event.at, event.scope, "trial", "closed", "trial", trial.hold.by, _trial_text(trial),
+                    until=trial.until, actor=event.actor, alertname=trial.hold.alertname,
+                )  # fmt: skip
             case TrialEnded():
-                yield HistoryEntry(
-                    0,
-                    event.at,
-                    event.scope,
-                    "trial",
-                    "trial",
-                    "closed" if event.failed else "open",
-                    event.source,
-                    event.reason,
-                    actor=event.actor,
-                )
+                yield _entry(event, "trial", "trial", "closed" if event.failed else "open")
+
+
+def _entry(
+    event: StateChanged | HistoryNoted | RestrictionChanged | TrialEnded,
+    kind: str,
+    old: str,
+    new: str,
+    alertname: str = "",
+) -> HistoryEntry:
+    """The entry of an event that has its own source and reason."""
+    return HistoryEntry(
+        0, event.at, event.scope, kind, old, new, event.source, event.reason,
+        actor=event.actor, alertname=alertname,
+    )  # fmt: skip
+
+
+def _trial_text(trial: Trial) -> str:
+    return f"{trial.requests} requests within {trial.until - trial.since:g} s"
 
 
 def _rate(restriction: Restriction | None) -> str:

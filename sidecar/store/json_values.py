@@ -1,8 +1,7 @@
 """Values as JSON, by the types of their attributes.
 
-An attribute that a value class gains is stored and read without a change here. An attribute with its default
-is left out. What a newer version has added, and this one does not know, is returned separately, so that it
-can be written back.
+A new attribute of a value class is stored and read without a change here. An attribute with its default is
+left out. Members that a newer version has added are returned separately, so that they can be written back.
 """
 
 from __future__ import annotations
@@ -72,7 +71,10 @@ def unknown_members(kind: type, members: Json) -> dict[str, Json]:
 
 
 def with_unknown(members: dict[str, Json], unknown: Mapping[str, Json]) -> dict[str, Json]:
-    """``members`` with the ``unknown`` ones of the same value. Those of a nested value go with that value."""
+    """``members`` with the ``unknown`` members of the same value.
+
+    Those of a nested value are added to that value.
+    """
     for name, one in unknown.items():
         if name not in members:
             if not isinstance(one, dict):

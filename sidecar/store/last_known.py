@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 def save_last_known(path: Path, state: StoredState, sidecars: int) -> None:
-    """Write ``state`` to ``path``: the old file or the new one exists, never a part. Raises `OSError`.
+    """Write ``state`` to ``path`` atomically: a reader finds the old or the new file. Raises `OSError`.
 
     ``sidecars`` is the size of the fleet.
     """

@@ -28,10 +28,11 @@ BLOCKED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
-"""Blocked while the worker is forked, until the worker has its own handlers. None is lost or kills it."""
+"""Signals that are blocked from the fork until the worker has its own handlers, so that none is lost or kills
+it."""
 
 _MAX_CHECK_INTERVAL_SECS = 5.0
-"""The master checks every second. In a longer gap the master did not run either: the machine was
+"""The master checks every second. A longer gap means that the master itself did not run: the machine was
 suspended or the processes were frozen."""
 
 
@@ -165,7 +166,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
         for pid, worker in list(self.WORKERS.items()):
             heartbeat = worker.tmp.last_update()
             known, secs = self._silent.get(pid, (-1.0, 0.0))
-            # Zero before the first heartbeat: a large store may take long to load.
+            # Zero before the first heartbeat, because a large store may take long to load.
             secs = secs + passed if heartbeat == known and heartbeat else 0.0
             silent[pid] = (heartbeat, secs)
             if secs > self.timeout:

@@ -265,7 +265,7 @@ class Application:
             raise
         scope["state"]["identity"] = identity
         if repeats_client:
-            # Method, query and headers are those of the proxy's client, and nothing is changed.
+            # Method, query and headers come from the proxy's client, and the request changes nothing.
             return
         if scope["method"] not in ("GET", "HEAD"):
             refuse_cross_site(
@@ -367,7 +367,8 @@ class Application:
             self.service.fast_path.count_refusal(problem.name)
             response = problem_response(problem)
         if response is not None:
-            # A proxy may announce its client's body and not send it. The next request would be taken for it.
+            # A proxy may announce its client's body and not send it. Then the next request would be read as
+            # the body.
             await _send(send, response, "close" if route == AUTHZ and _has_body(scope) else None)
 
     def _gate_ready(self, scope: Scope) -> HttpResponse:
@@ -439,7 +440,7 @@ def _load_exposition(service: Service) -> Exposition:
 
 
 def _load_api(service: Service) -> Any:  # noqa: ANN401 - a2wsgi's types are narrower than those of ASGI
-    # Flask makes the process a third larger, and many sidecars never need it.
+    # Flask makes the process a third larger, and many sidecars never use it.
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415
 
     from sidecar.web.api.flask_app import create_api  # noqa: PLC0415

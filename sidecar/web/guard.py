@@ -93,7 +93,7 @@ class Guard:
         Args:
             keyring: as for the constructor.
             max_failures: as for the constructor.
-            listeners: as for the constructor. A missing listener no longer gives its own roles.
+            listeners: as for the constructor. A listener that is missing no longer grants its own roles.
         """
         self.keyring = keyring
         self.max_failures = max_failures
@@ -116,7 +116,7 @@ class Guard:
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
         """The access at ``listener`` with a certificate for ``names``."""
-        # Only names that a credential has matter. Any other certificate is the same as no certificate.
+        # Only names that are in a credential matter. Any other certificate counts as no certificate.
         known = next((name for name in names if self.keyring.by_certificate((name,))), "")
         access = self._certified.get((listener, known)) if known else self._accesses.get(listener)
         if access is None:
@@ -143,7 +143,7 @@ class Guard:
         same = [one.roles for one in self._listeners if one.address == listener.address]
         if len(same) == 1:
             return same[0]
-        # It left the config but still accepts, or is ambiguous: it gives no roles.
+        # It left the config but still accepts connections, or is ambiguous: it grants no roles.
         return None if listener.roles is None else ()
 
     # -- refusing ---------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def _origin_of(url: str) -> str:
 
 
 def _cross_site() -> Problem:
-    return Problem("cross-site", "a page of another site sent this request: it may not change anything")
+    return Problem("cross-site", "a page of another site sent this request: it must not change anything")
 
 
 def _is_address(host: str) -> bool:
@@ -319,7 +319,7 @@ def _is_address(host: str) -> bool:
 
 
 def scope_in(path: str, route: str | None) -> str | None:
-    """The scope after ``route`` in ``path``, not validated yet; None: it is elsewhere, or any will do."""
+    """The scope after ``route`` in ``path``, not validated yet; None: no scope, or any scope is allowed."""
     if route in ("/v1/alerts", "/"):
         return None
     if route is None or not route.startswith(("/v1/", "/ui/")):

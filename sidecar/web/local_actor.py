@@ -1,4 +1,4 @@
-"""The user of this machine who sent a command without a credential, as the command line says."""
+"""The user of this machine who sent a command without a credential, as reported by the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sidecar.auth import Identity
 
 HEADER = b"wellbeing-actor"
 PREFIX = "local:"
-"""Sets the names apart from those of credentials, because nothing proves them."""
+"""A prefix that distinguishes these names from those of credentials, because they are not verified."""
 
 _NAME = re.compile(rb"[A-Za-z0-9._@-]{1,64}")
 

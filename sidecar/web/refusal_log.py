@@ -138,7 +138,7 @@ class RefusalLog:
 
 
 def find_misspelling(scope: str, follows: str, names: list[str]) -> tuple[str, str | None] | None:
-    """The part of ``scope`` that looks misspelt, and a known scope that may be meant; None: nothing does.
+    """The part of ``scope`` that looks misspelt, and a known scope that may be meant; None: there is none.
 
     A segment looks misspelt if it is unknown but similar to a known one, digits aside. An unknown first
     segment looks misspelt even if nothing similar is known.

@@ -9,7 +9,7 @@ Draw = Callable[[int, int], int]
 
 
 def spread(secs: float, draw: Draw = random.randint) -> int:
-    """A random whole number of seconds, from ``secs`` (at least 1) to 1.5 times that (at least 1 more).
+    """A random whole number of seconds, from ``secs`` (at least 1) up to 1.5 times that.
 
     Args:
         secs: the shortest useful time to wait before a retry.

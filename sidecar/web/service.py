@@ -17,8 +17,9 @@ from sidecar.config import Config, ConfigError, LimitsConfig
 from sidecar.core.commands import Command, CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
-from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.engine_syncs import EngineSyncs
 from sidecar.engines.imports import CounterImports
+from sidecar.engines.paused_engines import PausedEngines
 from sidecar.gates.client_reports import ClientReports
 from sidecar.gates.request_rates import RequestRates
 from sidecar.hooks.dispatcher import Hooks
@@ -38,7 +39,7 @@ from sidecar.web.gate.fast_path import GateFastPath
 from .guard import Guard
 from .problems import Problem
 from .retry_after import retry_after
-from .stores import make_clock, make_controller
+from .stores import is_shared, make_clock, make_controller
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Service:
             self.clock,
             max_clients=self.config.limits.max_clients,
         )
-        self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.engines = EngineSyncs(self.controller, self.config.engines, await self._load_paused_engines())
         self.request_rates = RequestRates(
             self._loop, self.controller.tree.gates, self.controller.counters.task_failures
         )
@@ -132,6 +133,21 @@ class Service:
         self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
         # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
+
+    async def _load_paused_engines(self) -> PausedEngines:
+        remembered = PausedEngines(
+            self.controller.history_store,
+            self.clock.now,
+            host=os.uname().nodename,
+            address=self._listen[0].address,
+            is_shared=is_shared(self.config),
+        )
+        try:
+            await remembered.load()
+        except StoreUnavailable as error:
+            # Only a shared store can be unavailable here. It is read again later.
+            logger.warning("engine_records_not_read", extra={"fields": {"error": str(error)}})
+        return remembered
 
     async def _was_blind(self) -> bool:
         try:
@@ -156,7 +172,7 @@ class Service:
         self._leadership_changed.set()
 
     async def _follow_leadership(self) -> None:
-        """The leader of a fleet delivers to hooks, and goes on where the previous one stopped."""
+        """The leader of a fleet delivers to hooks, and continues where the previous leader stopped."""
         while True:
             await self._leadership_changed.wait()
             self._leadership_changed.clear()
@@ -189,14 +205,14 @@ class Service:
         self.controller.streams.max_streams = limits.max_event_streams
 
     def _tick(self) -> None:
-        """Every second: reload changed secret and certificate files."""
+        """Once a second: reload changed secret and certificate files."""
         if self.guard.keyring.refresh(self.clock.monotonic()):
             self.fast_path.check_access()
         if self.tls is not None and self.tls.refresh():
             self.fast_path.check_authorities(self.tls.authorities)
 
     def set_addresses(self, addresses: Sequence[str]) -> None:
-        """The sidecar listens: hooks link to the first address, unless ``external_url`` is set."""
+        """Use the first address for links in hooks, unless ``external_url`` is set."""
         self._addresses = tuple(addresses)
         self.hooks.set_base(base_url(self.config, self._addresses))
 
@@ -233,7 +249,7 @@ class Service:
         """Call ``function`` in the loop; return its result."""
 
         async def call() -> T:
-            # One at a time, with other work in between: with many scopes it may take long.
+            # One call at a time, with other work in between, because a call may take long with many scopes.
             async with self._read_lock:
                 try:
                     return function()

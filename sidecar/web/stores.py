@@ -25,7 +25,7 @@ def store_name(config: Config) -> str:
 
 
 def make_clock(config: Config) -> Clock:
-    """The clock that all times of this sidecar go by."""
+    """The clock for all times of this sidecar."""
     return SharedClock() if is_shared(config) else Clock()
 
 
@@ -82,7 +82,7 @@ def redis_settings(config: Config) -> RedisSettings:
 
 
 def check_shared_store(config: Config) -> tuple[str, tuple[str, ...]]:
-    """Connect to the Redis: why it cannot be used (empty: it can), and what it does not promise."""
+    """Connect to Redis; return why it cannot be used (empty: it can), and warnings about its durability."""
     from sidecar.store.redis.check import report_on  # noqa: PLC0415 - only fleets need it
 
     report = asyncio.run(report_on(redis_settings(config)))
@@ -90,7 +90,7 @@ def check_shared_store(config: Config) -> tuple[str, tuple[str, ...]]:
 
 
 def copy_stores(source: Config, target: Config) -> CopyReport:
-    """Copy what the store of ``source`` has, and that of ``target`` does not.
+    """Copy everything that is in the store of ``source`` and not in that of ``target``.
 
     Raises:
         StoreError: a store cannot be used.

@@ -65,7 +65,7 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
         for number in _MASTER_ONLY:
             signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-            # Until the server has its own handlers; nothing is open yet.
+            # In force until the server has its own handlers; nothing is open yet.
             signal.signal(number, _exit_at_once)
         signal.signal(signal.SIGHUP, self._request_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
@@ -169,7 +169,7 @@ class _Server(Server):
             sys.stderr.write(next_steps(self._service.page_url, addresses[0]))
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: return whether to stop. A missing master is a reason to stop."""
+        """Called ten times a second. Return whether to stop, for example because the master is gone."""
         if counter % _TICKS_PER_HEARTBEAT == 0:
             self._worker.notify()
         return await super().on_tick(counter) or os.getppid() != self._parent
@@ -193,7 +193,7 @@ class _Server(Server):
 
 
 def next_steps(page_url: str, address: str) -> str:
-    """What a person at a terminal needs next.
+    """The next steps for a person at a terminal.
 
     Args:
         page_url: URL of the status page; empty: there is none.

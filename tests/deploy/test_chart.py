@@ -11,38 +11,24 @@ import yaml
 from test_schemas import OPERATOR, VERSIONS, check, served
 
 from deploy import chart_readme
+from harness import manifest_checks
 from harness.helm import CHART, VALUES, helm, refusal, rendered, rendered_with
 from harness.kubernetes import KUBERNETES, Object, container_of, find, kustomize, pod_of
-from harness.manifest_checks import (
-    asks_about_itself,
-    asks_alertmanager,
-    config_accepted,
-    files_mounted,
-    images_pinned,
-    limits_set,
-    network_lets_through,
-    no_privilege,
-    nodes_drain,
-    non_root,
-    probes_set,
-    read_only_root,
-    selectors_match,
-)
 from sidecar import __version__
 
 NAMES = [file.name.removesuffix("-values.yaml") for file in VALUES]
 CHECKS = (
-    asks_about_itself,
-    asks_alertmanager,
-    images_pinned,
-    limits_set,
-    network_lets_through,
-    no_privilege,
-    nodes_drain,
-    non_root,
-    probes_set,
-    read_only_root,
-    selectors_match,
+    manifest_checks.asks_about_itself,
+    manifest_checks.asks_alertmanager,
+    manifest_checks.images_pinned,
+    manifest_checks.limits_set,
+    manifest_checks.network_lets_through,
+    manifest_checks.no_privilege,
+    manifest_checks.nodes_drain,
+    manifest_checks.non_root,
+    manifest_checks.probes_set,
+    manifest_checks.read_only_root,
+    manifest_checks.selectors_match,
 )
 GATEWAY = "gateway.networking.k8s.io/"
 
@@ -80,7 +66,7 @@ def test_what_is_rendered_is_as_safe_as_the_kustomize_bases(name) -> None:
 @pytest.mark.parametrize("name", ["default", "pausing", "operator"])
 def test_the_sidecar_takes_the_config_that_is_rendered(name) -> None:
     objects = rendered(name)
-    assert [*config_accepted(objects), *files_mounted(objects)] == []
+    assert [*manifest_checks.config_accepted(objects), *manifest_checks.files_mounted(objects)] == []
 
 
 def test_the_gates_container_is_that_of_the_kustomize_base() -> None:

@@ -54,7 +54,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # From a copy: the build leaves nothing in the checkout.
     source = folder / "source"
     source.mkdir()
-    must("cp", "-R", "sidecar", "alerts", "pyproject.toml", "README.md", "LICENSE", str(source), cwd=ROOT)
+    files = ("sidecar", "alerts", "docs/man", "pyproject.toml", "README.md", "LICENSE")
+    must("cp", "-R", "--parents", *files, str(source), cwd=ROOT)
     must(
         sys.executable,
         "-m",
@@ -92,6 +93,11 @@ def test_the_wheel_has_every_rule_file(light: Path) -> None:
     folder = light.parent / "share" / "wellbeing-sidecar" / "alerts"
     installed = {file.name: file.read_text() for file in folder.iterdir()}
     assert installed == {file.name: file.read_text() for file in (ROOT / "alerts").glob("*.rules.yml")}
+
+
+def test_the_wheel_has_the_manual_page(light: Path) -> None:
+    page = light.parent / "share" / "man" / "man1" / "wellbeing-sidecar.1"
+    assert page.read_text() == (ROOT / "docs" / "man" / "wellbeing-sidecar.1").read_text()
 
 
 def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import sys
 import venv
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -23,6 +22,7 @@ from harness.pages import Block, Running, Terminals, blocks, checkout, pages
 from harness.process import Process, eventually, free_port, program
 from harness.sidecar import Sidecar
 from sidecar.config import Config, load_config
+from sidecar.config.json_schema import json_schema
 
 ROOT = Path(__file__).parents[2]
 README, TUTORIAL = "README.md", "docs/tutorial/first-pause.md"
@@ -240,7 +240,7 @@ def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
         assert "DiskFull" not in told
 
 
-KEYS = {field.name for field in fields(Config)}
+KEYS = set(json_schema()["properties"])
 GUIDES = [page for page in pages() if page not in (README, TUTORIAL)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +15,7 @@ class EngineStub:
     Attributes:
         paused: whether it is paused.
         requests: all requests: method, path with query, JSON body.
-        fault: ``refuse`` answers 500, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
+        fault: ``refuse`` answers 500, ``locked`` 401, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
     """
 
     def __init__(self, kind: str, port: int = 0) -> None:
@@ -59,6 +58,7 @@ class EngineStub:
         self._serve(port)
 
     def _serve(self, port: int) -> None:
+        self._stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -75,6 +75,7 @@ class EngineStub:
 
     def stop(self) -> None:
         """Stop the server. The engine is no longer paused."""
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self.paused = self.asleep = False
@@ -88,8 +89,10 @@ class EngineStub:
         """Status and JSON of the response, by the contract of the kind."""
         if self.fault == "refuse":
             return 500, {}
+        if self.fault == "locked":
+            return 401, {}
         if self.fault == "slow":
-            time.sleep(1.0)
+            self._stopped.wait(1.0)
         parts = urlsplit(path)
         route = (method, parts.path)
         turns = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
 
@@ -78,10 +77,11 @@ class RedisServer(Process):
 
 def wait_equal(read, what: str, timeout: float = 30.0) -> object:
     """Wait until all values that ``read`` returns are equal, and return that value."""
-    deadline = time.monotonic() + timeout
-    while True:
-        values = read()
-        if all(value == values[0] for value in values):
-            return values[0]
-        assert time.monotonic() < deadline, f"{what} differ: {values}"
-        time.sleep(0.05)
+    values: list[object] = []
+
+    def are_equal() -> bool:
+        values[:] = read()
+        return all(value == values[0] for value in values)
+
+    eventually(are_equal, f"{what} are equal", timeout)
+    return values[0]

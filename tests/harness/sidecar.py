@@ -52,7 +52,15 @@ class Sidecar(Process):
             command += ["--listen", listen]
         command += ["--store", store, "--log-format", "json"]
         root = str(Path(__file__).parents[2])
-        super().__init__(command, folder, {**os.environ, "PYTHONPATH": root, **(env or {})})
+        super().__init__(
+            command,
+            folder,
+            {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+                **(env or {}),
+            },
+        )
 
     def configure(self, config: dict[str, Any]) -> None:
         self.config_path.write_text(yaml.safe_dump(config))

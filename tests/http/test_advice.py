@@ -126,3 +126,32 @@ def test_advice_survives_a_kill_and_a_reload_turns_it_into_a_pause_and_back(tmp_
         own.configure(PAUSING)
         own.restart()
         assert own.gate("a", wait=0).status_code == 503, "a restart with the new config does the same"
+
+
+def test_a_dry_run_advises_a_restriction_to_the_scope_and_those_inside() -> None:
+    policies = [{"match": "slow", "dry_run": True, "restrict": {"concerned": 20}}]
+    with Sidecar({"policies": policies}) as sidecar:
+        sidecar.claim("slow", "concerned", reason="many wait")
+        for scope in ("slow", "slow/inside"):
+            snapshot = sidecar.get(f"/v1/gate/{scope}").json()
+            assert (snapshot["gate"], snapshot["admit_per_sec"]) == ("open", None)
+            assert {**snapshot["advice"], "since": None} == {
+                "reason": "many wait",
+                "since": None,
+                "until": None,
+                "admit_per_sec": 20,
+            }
+        advice = sidecar.get("/v1/status/slow").json()["advice"]
+        assert (advice["advised_by"], advice["why"], advice["by"]) == ("slow", "dry_run", "agent:default")
+        assert 'wellbeing_advised_admit_per_second{scope="slow"} 20.0' in sidecar.get("/metrics").text
+        page = sidecar.get("/", headers={"Accept": "text/html"}).text
+        assert "Would admit" in page
+        assert "1 advised" in page
+        inside = sidecar.get("/ui/scope/slow", headers={"Accept": "text/html"}).text
+        assert "A restriction is advised" in inside
+        # A pause that is advised goes before: at a closed gate nothing passes at a rate.
+        sidecar.claim("slow", "distressed", reason="worse")
+        assert "admit_per_sec" not in sidecar.get("/v1/status/slow").json()["advice"]
+        sidecar.claim("slow", "healthy")
+        assert sidecar.get("/v1/status/slow").json()["advice"] is None
+        assert "wellbeing_advised_admit_per_second{" not in sidecar.get("/metrics").text

@@ -14,7 +14,7 @@ import pytest
 from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar
-from sidecar.gates.admission import DEFAULT_PRIORITY
+from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.web.gate.requests import GateRequest
 
 CLIENTS = ["POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]

@@ -229,7 +229,7 @@ def test_advice_is_shown_with_its_reason() -> None:
         assert "The policy only observes: no gate is closed." in own.get("/ui/scope/alone").text
         for scope in ("pool/a", "pool/b"):
             own.claim(scope, "distressed")
-        assert "max_paused_share admits were paused: no gate is closed." in own.get("/ui/scope/pool/b").text
+        assert "max_paused_share allows were paused: no gate is closed." in own.get("/ui/scope/pool/b").text
 
 
 def test_an_entry_without_a_reason_ends_without_a_colon(sidecar: Sidecar, scope: str) -> None:

@@ -241,8 +241,8 @@ def test_a_resume_below_a_paused_scope_says_what_keeps_it_closed(sidecar: Sideca
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"reason": " ", "secs": "300"}, "Say why"),
-        ({"secs": "300"}, "Say why"),
+        ({"reason": " ", "secs": "300"}, "Enter a reason"),
+        ({"secs": "300"}, "Enter a reason"),
         ({"reason": "x", "secs": "301"}, "Choose how long"),
         ({"reason": "x", "secs": "nan"}, "Choose how long"),
     ],

@@ -14,11 +14,11 @@ PACKAGE = Path(__file__).parents[2] / "sidecar"
 # What each part may import of the others.
 ALLOWED = {
     "core": set(),
-    "alerts": {"core"},
+    "alerts": {"core", "json_pieces"},
     "store": {"core"},
     "clock": set(),
     "durations": set(),
-    "http_json": set(),
+    "http_json": {"json_pieces"},
     "body_template": set(),
     "blocking_calls": set(),
     "config": {"alerts", "body_template", "core", "durations"},
@@ -26,6 +26,7 @@ ALLOWED = {
     "logs": set(),
     "supervision": set(),
     "time_slice": set(),
+    "json_pieces": set(),
     "unreachable": set(),
     "trace_context": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
@@ -40,6 +41,7 @@ ALLOWED = {
         "runtime",
         "store",
         "supervision",
+        "time_slice",
     },
     "engines": {
         "blocking_calls",
@@ -75,6 +77,7 @@ ALLOWED = {
         "explain",
         "gates",
         "hooks",
+        "json_pieces",
         "metrics",
         "runtime",
         "store",

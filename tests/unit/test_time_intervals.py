@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from sidecar.config import load_config
 from sidecar.config.time_intervals import InvalidTimeInterval, parse_time_interval
 
 
@@ -76,6 +78,60 @@ def test_a_location_counts_by_its_own_clock_summer_time_included() -> None:
     assert parsed.contains(at("2024-07-15T16:59", "Australia/Sydney"))
     assert parsed.contains(at("2024-01-14T22:00")), "UTC+11 in January"
     assert not parsed.contains(at("2024-07-14T22:00")), "UTC+10 in July"
+
+
+# The examples of Alertmanager's documentation, as they are written there: without quotes.
+DOCUMENTED = """
+time_intervals:
+  - name: sydney
+    time_intervals:
+      - times:
+          - start_time: 09:00
+            end_time: 17:00
+        weekdays: ['monday:friday']
+        location: 'Australia/Sydney'
+  - name: evening
+    time_intervals:
+      - times:
+          - start_time: 17:00
+            end_time: 24:00
+  - name: everything
+    time_intervals:
+      - weekdays: ['monday:wednesday', 'saturday', 'sunday']
+        days_of_month: ['1:5', '-3:-1']
+        months: ['1:3', 'may:august', 'december']
+        years: ['2020:2022', '2030']
+  - name: local
+    time_intervals:
+      - location: Local
+        days_of_month: [1:5]
+defaults:
+  mute_time_intervals: [sydney, evening, everything]
+  active_time_intervals: [local]
+"""
+
+
+def test_the_documented_examples_load_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "sidecar.yaml").write_text(DOCUMENTED)
+    policy = load_config(tmp_path / "sidecar.yaml", {}).policies.defaults
+    sydney, evening, everything = policy.mute_time_intervals
+    # 2022-01-03 is a Monday.
+    assert [sydney.contains(at(f"2022-01-03T{time}", "Australia/Sydney")) for time in ("09:00", "16:59")] == [
+        True
+    ] * 2
+    assert not sydney.contains(at("2022-01-03T17:00", "Australia/Sydney"))
+    assert [evening.contains(at(f"2022-01-03T{time}")) for time in ("16:59", "17:00", "23:59")] == [
+        False,
+        True,
+        True,
+    ]
+    assert everything.contains(at("2022-01-03T12:00"))
+    assert not everything.contains(at("2022-01-10T12:00")), (
+        "neither of the first five nor of the last three days"
+    )
+    assert not everything.contains(at("2022-04-04T12:00")), "April is not among the months"
+    assert not everything.contains(at("2023-01-02T12:00")), "nor 2023 among the years"
+    assert len(policy.active_time_intervals) == 1
 
 
 @pytest.mark.parametrize(

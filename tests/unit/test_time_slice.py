@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from sidecar import time_slice
-from sidecar.time_slice import TimeSlice
+from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces
 
 
 class Time:
@@ -50,3 +53,58 @@ def test_a_slice_is_a_share_of_what_the_others_took(
         assert one.expired
 
     asyncio.run(run())
+
+
+def test_a_slice_goes_on_while_nobody_waits_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, waits = Time(), [False]
+    monkeypatch.setattr(time_slice, "time", time)
+    one = TimeSlice(0.000_05, 0.001, lambda: waits[0])
+    time.now += 0.000_06
+    assert not one.expired
+    waits[0] = True
+    assert not one.expired, "it has just looked"
+    time.now += 0.000_06
+    assert one.expired
+    waits[0] = False
+    time.now = 0.000_9
+    assert not one.expired
+    time.now = 0.001_1
+    assert one.expired
+
+
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_input_is_pending_until_the_loop_has_read_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        pending = PendingInput(loop)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            read: asyncio.Future[bytes] = loop.create_future()
+            loop.add_reader(ours, lambda: read.done() or read.set_result(ours.recv(9)))
+            await asyncio.sleep(0)
+            assert not pending()
+            theirs.send(b"x")
+            assert pending()
+            assert await read == b"x"
+            assert not pending()
+            loop.remove_reader(ours)
+
+    loop = new_loop()
+    try:
+        loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+
+def test_another_loop_is_always_asked() -> None:
+    assert PendingInput(asyncio.AbstractEventLoop())()
+
+
+def test_values_are_released_in_pieces() -> None:
+    values: list[object] = list(range(1_000))
+    release_in_pieces(values)
+    assert values == []

@@ -1,4 +1,4 @@
-"""Checks what a Redis can promise: version, role, durability."""
+"""Checks a Redis server: version, role, durability."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MIN_VERSION = (6, 2)
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What was found.
+    """The result of the check.
 
     Attributes:
         problem: why this Redis cannot be used; empty: it can.
-        warnings: what it does not promise.
+        warnings: guarantees that are missing.
     """
 
     problem: str = ""

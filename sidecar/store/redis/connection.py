@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NextMessage = Callable[[float], Awaitable[bytes | None]]
-"""Waits up to so many seconds for a message; None: there was none."""
+"""Waits for a message, for at most the given seconds; None: there was none."""
 
 _MISSING = (
     "store redis: needs the package redis: install it with pip install 'wellbeing-sidecar[server,redis]'"
@@ -28,7 +28,7 @@ _MISSING = (
 
 
 class RedisConnection:
-    """Calls Redis. After a failure the next call connects again, to the master or node of that time.
+    """Calls Redis. After a failure the next call connects again, to the current master or node.
 
     Args:
         settings: the settings.
@@ -54,7 +54,7 @@ class RedisConnection:
         """Run ``script`` by its digest; Redis gets its text if it does not know it.
 
         Raises:
-            StoreUnavailable: the call failed. Whether the script has run is not known.
+            StoreUnavailable: the call failed. The script may have run.
         """
 
         async def call(client: Redis) -> Any:  # noqa: ANN401 - the same
@@ -93,10 +93,10 @@ class RedisConnection:
 
     @asynccontextmanager
     async def subscription(self, channel: str) -> AsyncIterator[NextMessage]:
-        """A subscription to ``channel`` that is in force: a function that waits for the next message.
+        """An active subscription to ``channel``: a function that waits for the next message.
 
         Raises:
-            StoreUnavailable: it could not be made, or the connection was lost.
+            StoreUnavailable: the subscription failed, or the connection was lost.
         """
         pubsub: Any = None
         failures = self.failures
@@ -125,7 +125,7 @@ class RedisConnection:
             client, self._client = self._client, None
             await _close(client)
         elif type(error).__name__ == "ReadOnlyError" and self._client is not None:
-            # The server became a replica. Sentinel knows the master of now.
+            # The server became a replica. Sentinel knows the current master.
             await self._client.connection_pool.disconnect()
 
     async def close(self) -> None:

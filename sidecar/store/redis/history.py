@@ -16,7 +16,7 @@ _PAGE = 100
 """Entries that are read in one call. Decoding them takes about a millisecond."""
 
 _LATE_SECS = 86_400.0
-"""An entry may tell of an earlier time than the entries before it: what time alone has changed is committed
+"""An entry may have an earlier time than the entries before it, because changes by time alone are committed
 later."""
 
 
@@ -89,7 +89,7 @@ class RedisHistory:
             await self._connection.call(write)
 
     async def trim(self, now: float) -> None:
-        """Remove what is above the limits. Raises `StoreUnavailable`."""
+        """Remove the entries above the limits. Raises `StoreUnavailable`."""
         settings = self._settings
 
         async def trim(client: Any) -> None:  # noqa: ANN401 - the same

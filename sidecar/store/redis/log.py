@@ -44,7 +44,7 @@ class RedisLog:
         self._status = status
 
     async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
-        """The commits after ``position``, in their order; see `SharedStore`."""
+        """The commits after ``position``, in order; see `SharedStore`."""
         backoff = _MIN_BACKOFF_SECS
         while True:
             try:
@@ -60,7 +60,7 @@ class RedisLog:
 
     async def _follow_once(self, position: Position) -> AsyncIterator[Change | Outdated]:
         """As `follow`, on one connection. Raises `StoreUnavailable` when it is lost."""
-        # Subscribe first: what is committed while the log is read arrives as a message.
+        # Subscribe first: commits that happen while the log is read arrive as messages.
         async with self._connection.subscription(self._keys.channel) as next_message:
             self.behind.set()
             while True:
@@ -84,7 +84,7 @@ class RedisLog:
                     position = arrived.position
 
     def _next_of(self, position: Position, message: bytes) -> Change | None:
-        """The commit in ``message``, if it is the one after ``position``. A gap is made good from the log."""
+        """The commit in ``message``, if it is the one after ``position``. A gap is filled from the log."""
         number, token, epoch, *body = message.split(b" ", 3)
         seq = int(number)
         if epoch.decode() != position.epoch:

@@ -1,7 +1,7 @@
 """Records, commits and history entries as text in Redis, and back.
 
-`SCHEMA` is the major number: a store with another one is read, not written. Within a major number members may
-be added; a sidecar that does not know them writes them back as they were.
+`SCHEMA` is the major number: a store with another number is read, but not written. Within a major number
+members may be added; a sidecar that does not know them writes them back as they were.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RecordTexts:
         return with_unknown(members, unknown) if unknown else members
 
     def record_of(self, scope: str, members: dict[str, Any]) -> tuple[ScopeRecord, Offer | None]:
-        """The record in ``members``, and whether it was offered again."""
+        """The record in ``members``, and whether it was written again."""
         offer = members.pop(_OFFER, None)
         unknown = unknown_members(ScopeRecord, members)
         if unknown:

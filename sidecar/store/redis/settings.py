@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    """How Redis is reached, and what is kept there.
+    """The connection to Redis, and the limits of the stored history.
 
     Attributes:
         url: the address; see `RedisAddress`.

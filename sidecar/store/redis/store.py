@@ -1,12 +1,13 @@
 """The store on Redis, which the sidecars of a fleet share.
 
 A commit is one script call: it checks the versions that the decision read, writes, appends to the log and
-publishes. Other sidecars follow the published messages. A message may be lost, so the log is the truth: a gap
-in the numbers of the commits, a new connection or the heartbeat make a sidecar read the log.
+publishes. Other sidecars follow the published messages. A message may be lost, so the log is authoritative:
+after a gap in the commit numbers, after a new connection, or when the heartbeat shows newer commits, a
+sidecar reads the log.
 
 Theory of time travel. Every commit has a number and a random token. A store that lost commits has a lower
 number than a sidecar has applied, or another token at that number, or another epoch. Each commit and each
-heartbeat checks this, so a sidecar never decides on commits that the store does not have.
+heartbeat checks this, so no commit is based on commits that the store has lost.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class RedisStore:
         settings: the settings.
 
     Attributes:
-        status: what is known about the fleet.
+        status: the known state of the fleet.
         on_status: called when the status changed.
         on_time: called with the time of Redis, seconds since the epoch.
 
@@ -94,7 +95,9 @@ class RedisStore:
         self._keys = RedisKeys(settings.prefix)
         self._texts = RecordTexts()
         self._history = RedisHistory(self._connection, self._keys, settings)
-        self._number = random.getrandbits(_VERSION_BITS)  # tells snapshots of sidecars apart; no secret
+        self._number = random.getrandbits(
+            _VERSION_BITS
+        )  # distinguishes the snapshots of sidecars; not a secret
         self._schema = SCHEMA
         self._epoch = ""
         self._log = RedisLog(self._connection, self._keys, self._texts, self.status)
@@ -162,7 +165,7 @@ class RedisStore:
         """Store ``batch`` if the versions that it read are current.
 
         Raises:
-            StoreUnavailable: it is not known to be stored.
+            StoreUnavailable: the batch may not be stored.
         """
         args = self._commit_args(batch)
         keys = self._keys
@@ -239,7 +242,7 @@ class RedisStore:
             case b"conflict":
                 newer = self._log.changes_of(batch.position.epoch, answer[2])
                 if not newer:
-                    # The versions differ, but there is no commit that says why.
+                    # The versions differ, but no commit explains it.
                     return Outdated(went_back=False)
                 return Conflict(tuple(newer))
             case b"trimmed":
@@ -256,7 +259,7 @@ class RedisStore:
     # -- following ---------------------------------------------------------------------------------
 
     def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
-        """The commits after ``position``, in their order; see `SharedStore`."""
+        """The commits after ``position``, in order; see `SharedStore`."""
         return self._log.follow(position)
 
     # -- heartbeat ---------------------------------------------------------------------------------
@@ -346,31 +349,31 @@ class RedisStore:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
         return await self._history.read_after(after_id, limit)
 
-    async def load_positions(self) -> dict[str, str]:
-        """What `save_positions` has stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
         async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
             return await client.hgetall(self._keys.positions)
 
         return {key.decode(): text.decode() for key, text in (await self._connection.call(read)).items()}
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store how far readers of the history have come; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Raises:
-            StoreUnavailable: it is not known to be stored.
+            StoreUnavailable: the batch may not be stored.
         """
 
         async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
             pipeline = client.pipeline(transaction=True)
-            for reader, text in positions.items():
+            for key, text in values.items():
                 if text is None:
-                    pipeline.hdel(self._keys.positions, reader)
+                    pipeline.hdel(self._keys.positions, key)
                 else:
-                    pipeline.hset(self._keys.positions, reader, text)
+                    pipeline.hset(self._keys.positions, key, text)
             await pipeline.execute()
 
-        if positions:
+        if values:
             await self._connection.call(write)
 
     async def append_history(self, entries: list[HistoryEntry]) -> None:

@@ -6,8 +6,8 @@ import re
 from urllib.parse import parse_qsl
 
 from sidecar.core.errors import short_repr
-from sidecar.gates.admission import PRIORITIES
 from sidecar.gates.admission_control import ClientDemand
+from sidecar.gates.priorities import PRIORITIES
 from sidecar.web.gate.requests import ADMIT, scope_of, seconds_of
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, json_response

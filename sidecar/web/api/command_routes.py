@@ -18,6 +18,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
+from sidecar.time_slice import release_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
 from sidecar.web.local_actor import PREFIX as LOCAL
@@ -107,7 +108,7 @@ class CommandRoutes:
             raise Problem("too-many-clients", str(error), headers=retry_after(60)) from error
 
     async def explain(self, body: bytes, sender: Identity) -> HttpResponse:
-        """Say what a notification would do. Nothing is changed or counted.
+        """Explain what a notification would do. Nothing is changed or counted.
 
         Raises:
             Problem: it is not a notification.
@@ -139,7 +140,13 @@ class CommandRoutes:
         service = self._service
         notification = self._parse_notification(body)
         now = service.clock.now()
-        interpretation = service.alerting.interpreter.interpret(notification, now, sender_scope=sender.scope)
+        interpreter = service.alerting.interpreter
+        interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
+        if len(notification.alerts) > _MAX_INLINE_ALERTS:
+            # The rest is not needed any more. It is released here, because the event loop would wait for it.
+            alerts: list[object] = list(notification.alerts)
+            notification = interpreter.only_watchdog(notification)
+            release_in_pieces(alerts)
 
         async def take() -> HttpResponse:
             try:
@@ -194,7 +201,7 @@ class CommandRoutes:
 
 
 def _by(sender: Identity) -> str:
-    """The name of the credential. A name that nothing proves is only the actor of an event."""
+    """The name of the credential. An unproven name is used only as the actor of an event."""
     return _OPERATOR if not sender.name or sender.name.startswith(LOCAL) else sender.name
 
 

@@ -1,4 +1,4 @@
-"""``POST /v1/alerts?dry_run=true``: says for each alert what it would do, and changes nothing."""
+"""``POST /v1/alerts?dry_run=true``: explains what each alert would do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SLICE_SECS = 0.0015
 
 
 async def explain_alerts(service: Service, notification: Notification, sender: Identity) -> Json:
-    """Explain every alert of ``notification``, each after the ones before it.
+    """Explain every alert of ``notification``, as if the alerts before it had been applied.
 
     It runs in the event loop in time slices, since it reads the state of the controller.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from werkzeug.routing import BaseConverter
 
 from sidecar.auth import Identity
 from sidecar.config import ConfigError
+from sidecar.json_pieces import dump_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.guard import route_of
 from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
@@ -80,6 +80,7 @@ class _Views:
         return read_status(
             service.call_in_loop,
             service.controller,
+            service.engines,
             scope,
             visible=viewer.scope,
             below=below,
@@ -134,7 +135,11 @@ def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:
 
 
 def _json(value: Mapping[str, Any]) -> Response:
-    return Response(json.dumps(value), content_type="application/json")
+    # It may have twenty thousand scopes.
+    chunks = list(dump_in_pieces(value))
+    response = Response(chunks, content_type="application/json")
+    response.content_length = sum(map(len, chunks))
+    return response
 
 
 def _problem_response(problem: Problem) -> Response:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sidecar.clock import rfc3339
 from sidecar.core.errors import short_repr
+from sidecar.hooks.events import entry_members
 from sidecar.store import KINDS, HistoryEntry, HistoryQuery
 from sidecar.web.problems import Problem
 
@@ -43,25 +43,8 @@ def page_of(entries: list[HistoryEntry], query: HistoryQuery) -> dict[str, Any]:
     """The response: the entries, and the cursor of the next page if there may be one."""
     more = len(entries) == query.limit
     return {
-        "entries": [_entry(entry) for entry in entries],
+        "entries": [{"id": entry.id, "kind": entry.kind, **entry_members(entry)} for entry in entries],
         "next_cursor": str(entries[-1].id) if more else None,
-    }
-
-
-def _entry(entry: HistoryEntry) -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "at": rfc3339(entry.at),
-        "scope": entry.scope,
-        "kind": entry.kind,
-        "from": entry.old,
-        "to": entry.new,
-        "source": entry.source,
-        "alertname": entry.alertname or None,
-        "reason": entry.reason,
-        "cause": entry.cause or None,
-        "until": None if entry.until is None else rfc3339(entry.until),
-        "actor": entry.actor or None,
     }
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar import __version__
-from sidecar.core.commands import AlertOutcome
 from sidecar.core.policy import DENY_STATUSES
 from sidecar.core.state import WellbeingState
-from sidecar.core.values import AdviceCause
-from sidecar.gates.admission import DEFAULT_PRIORITY
-from sidecar.gates.counters import WAIT_BOUNDS
+from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.store import KINDS
 from sidecar.web.gate.requests import WATCH_WAIT_CAP_SECS, WATCH_WAIT_SECS
 from sidecar.web.gate.responses import RAMP_HEADER, REASON_HEADER
@@ -18,6 +15,7 @@ from sidecar.web.guard import OPEN_ROUTES, ROUTE_ROLES
 from sidecar.web.problems import CONTENT_TYPE, TITLES
 
 from .openapi_pages import page_items
+from .openapi_schemas import schemas
 from .unwell import MAX_UNWELL
 
 Json = dict[str, Any]
@@ -32,11 +30,9 @@ _SCOPE = {
     "description": "Up to 8 segments joined by `/`. Without it the request is about the root.",
     "schema": _SCOPE_SCHEMA,
 }
-WAITS = ("waited", "timed_out", "abandoned")
-"""The wait outcomes that clients report."""
 
 _PRIORITY: Json = {"type": "integer", "minimum": 0, "maximum": 9, "default": DEFAULT_PRIORITY}
-_PRIORITY_TEXT = "Where requests pass at a rate, a higher priority goes first."
+_PRIORITY_TEXT = "If the rate is limited, a higher priority goes first."
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 _DENY_STATUS = {"enum": [str(status) for status in DENY_STATUSES]}
 _STATES = [state.label for state in WellbeingState]
@@ -59,7 +55,7 @@ def openapi() -> Json:
         },
         "paths": {path: _secured(path, item) for path, item in _paths().items()},
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas(),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "password": {"type": "http", "scheme": "basic"},
@@ -218,9 +214,9 @@ def _authz(*, head: bool = False) -> Json:
     return {
         "summary": "Wait until the gate is open, for a proxy that repeats its client's request",
         "description": "The whole path is `/v1/authz[/deny_status=STATUS][/SCOPE][/-/ANYTHING]`. Every "
-        "method is served. The segment `-` ends the scope. What follows it, the query, the headers and a "
-        "body are the client's, and change nothing. The wait is `wait_timeout_secs`. STATUS is 401, 403, "
-        "429 or 503.",
+        "method is served. The segment `-` ends the scope. The rest of the path, the query, the "
+        "headers and a body come from the client, and change nothing. The wait is "
+        "`wait_timeout_secs`. STATUS is 401, 403, 429 or 503.",
         "responses": _gate_responses(head=head),
     }
 
@@ -331,11 +327,11 @@ def _status() -> Json:
     return {
         "summary": "Everything that is known about a scope",
         "description": "`unwell`: the scope and the known scopes inside it whose own state is not healthy, "
-        f"whose gate is not open, or for which a pause is advised, worst first, at most {MAX_UNWELL}. "
+        f"whose gate is not open, or whose policy advises something, worst first, at most {MAX_UNWELL}. "
         "`unwell_total` counts all of them, "
         "`closed_total` the closed ones. `suppressed`: the policy would pause the scope, but its pause "
-        "of this episode is over. `advice`: the pause that the policy advises and does not put; `why` is "
-        "`observes` or `dry_run`, `advised_by` is the scope whose policy advises it. "
+        "of this episode is over. `advice`: the pause, or the restriction (with `admit_per_sec`), "
+        "that the policy only advises; `why` is the reason, `advised_by` the scope whose policy advises it. "
         "For an unknown scope: `follows` is the known scope that it follows, "
         "`nearest` is a known scope with a similar name.",
         "parameters": [
@@ -407,244 +403,10 @@ def _paused(description: str, *, head: bool) -> Json:
         },
         "traceparent": {
             "schema": {"type": "string"},
-            "description": "The request's own, if it is valid; the problem has it as a member, too",
+            "description": "That of the request, if it is valid; the problem has it as a member, too",
         },
     }
     if head:
         return {"description": description, "headers": headers}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": description, "headers": headers, "content": content}
-
-
-# -- schemas ------------------------------------------------------------------------------------------
-
-
-def _schemas() -> Json:
-    text, time = {"type": "string"}, {"type": "string", "format": "date-time"}
-    state = {"enum": _STATES}
-    count = {"type": "integer", "minimum": 0}
-    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
-    advice = {"reason": text, "since": time, "until": _or_null(time)}
-    snapshot = {
-        "scope": text,
-        "gate": {"enum": ["open", "restricted", "closed"]},
-        "state": state,
-        "effective_state": state,
-        "reason": _or_null(text),
-        "since": _or_null(time),
-        "until": _or_null(time),
-        "held_by": _or_null(text),
-        "admit_per_sec": _or_null({"type": "number", "exclusiveMinimum": 0}),
-        "advice": _or_null(_object(advice)),
-        "version": count,
-    }
-    counts = dict.fromkeys(
-        ("requests", "blocked", "waited", "timed_out", "abandoned", "succeeded", "failed"), count
-    )
-    signal = {
-        "source": text, "alertname": _or_null(text), "state": state, "reason": text, "since": time,
-        "expires_at": _or_null(time), "ended_at": _or_null(time),
-    }  # fmt: skip
-    hold = {
-        "kind": {"enum": ["auto", "manual"]},
-        "reason": text,
-        "since": time,
-        "until": _or_null(time),
-        "by": text,
-        "alertname": _or_null(text),
-        "waits_for_operator": {"type": "boolean"},
-    }
-    entry = {
-        "id": count, "at": time, "scope": text, "kind": text, "from": text, "to": text, "source": text,
-        "alertname": _or_null(text), "reason": text, "cause": _or_null(text), "until": _or_null(time),
-        "actor": _or_null(text),
-    }  # fmt: skip
-    suppressed = {
-        "since": time, "ended_at": _or_null(time), "cause": _or_null(text), "advised": {"type": "boolean"},
-        "text": text,
-    }  # fmt: skip
-    watchdog = _object({"alertname": text, "heard": {"type": "boolean"}})
-    fleet = _object(
-        {
-            "sidecar": text,
-            "leader": _or_null(text),
-            "term": {"type": "integer"},
-            "store_up": {"type": "boolean"},
-            "applied_commit": {"type": "integer"},
-            "known_commit": {"type": "integer"},
-            "lag_secs": {"type": "number"},
-            "from_last_known": {"type": "boolean"},
-            "owed_records": {"type": "integer"},
-        }
-    )
-    status = {
-        **snapshot,
-        "signals": _list(_object(signal)),
-        "trial": _or_null(_object({"requests": count, "since": time, "until": time, "reason": text})),
-        "advice": _or_null(
-            _object(
-                {
-                    **advice,
-                    "advised_by": text,
-                    "why": {"enum": [one.value for one in AdviceCause]},
-                    "by": text,
-                    "alertname": _or_null(text),
-                }
-            )
-        ),
-        "holds": _list(_object(hold)),
-        "suppressed": _or_null(_object(suppressed)),
-        "counters": {"type": "object", "additionalProperties": {"type": "number"}},
-    }
-    top_level = {
-        "blind": {"type": "boolean"},
-        "watchdog": _or_null(watchdog),
-        "fleet": _or_null(fleet),
-        "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
-        "unwell_total": count,
-        "closed_total": count,
-    }
-    below = {"follows": text, "nearest": _or_null(text), "below": _list(_object(status))}
-    alerts = dict.fromkeys((one.value for one in AlertOutcome), count)
-    name = {"type": "string", "pattern": "^[A-Za-z0-9._:~/@+-]{1,128}$"}
-    explained = _explained(text, time, count, state)
-    return {
-        "Problem": {
-            **_object({"type": text, "title": text, "status": {"type": "integer"}, "detail": text}),
-            "additionalProperties": True,
-        },
-        "GateSnapshot": _object(snapshot),
-        "Status": {**_object({**status, **top_level, **below}, required=[*status, *top_level])},
-        "History": _object({"entries": _list(_object(entry)), "next_cursor": _or_null(text)}),
-        "Admitted": _object(
-            {
-                "admitted": count,
-                "share_per_sec": {"type": "number", "minimum": 0},
-                "trial": _or_null(text),
-            }
-        ),
-        "Accepted": _object({"accepted": {"type": "boolean"}}),
-        "AlertCounts": _object({"alerts": _object(alerts)}),
-        "Explanation": _object({"dry_run": {"const": True}, "alerts": _list(explained)}),
-        "ClaimState": _object(
-            {
-                "state": state,
-                "reason": _or_null(text),
-                "source": _or_null(name),
-                "ttl_secs": _or_null({**seconds, "exclusiveMinimum": 0}),
-            },
-            required=["state"],
-        ),
-        "Pause": _object(
-            {"reason": {"type": "string", "pattern": "\\S"}, "max_pause_secs": _or_null(seconds)},
-            required=["reason"],
-        ),
-        "Resume": _object({"reason": _or_null(text)}, required=[]),
-        "Report": _object(
-            {
-                "client": name,
-                "sequence": count,
-                "interval_secs": _or_null({**seconds, "exclusiveMinimum": 0, "maximum": 3600}),
-                **counts,
-                "acknowledged": _or_null(_object(counts, required=[])),
-                "waits": _or_null(_object(dict.fromkeys(WAITS, _or_null(_waits(count))), required=[])),
-                "trial": _or_null(
-                    _object({"id": _or_null(text), "succeeded": count, "failed": count}, required=[])
-                ),
-            },
-            required=["client", "sequence"],
-        ),
-        "Notification": _notification(text, time),
-    }
-
-
-def _waits(count: Json) -> Json:
-    length = len(WAIT_BOUNDS) + 1
-    counts = {"type": "array", "items": count, "minItems": length, "maxItems": length}
-    seconds = {"type": "number", "minimum": 0, "maximum": 1e9}
-    return _object({"counts": _or_null(counts), "secs": _or_null(seconds)}, required=[])
-
-
-def _explained(text: Json, time: Json, count: Json, state: Json) -> Json:
-    """What the dry run says of one alert."""
-    maybe = _or_null(text)
-    failed = _object({"matcher": text, "label": text, "value": maybe})
-    rule = {"rule": text, "at": maybe, "matched": {"type": "boolean"}, "failed": _list(failed)}
-    source = {
-        "labels": _list(_object({"label": text, "value": maybe})),
-        "missing": maybe,
-        "cleaned": _list(_object({"value": text, "segment": text})),
-        "problem": maybe,
-    }
-    policy = {
-        "name": text, "match": maybe, "at": maybe, "acts_from": _or_null(state),
-        "pauses": {"type": "boolean"}, "settings": {"type": "object"},
-    }  # fmt: skip
-    affects = {
-        "scopes": count, "waiters": count, "requests_last_minute": _or_null(count), "names": _list(text),
-    }  # fmt: skip
-    return _object(
-        {
-            "fingerprint": text,
-            "alertname": maybe,
-            "status": {"enum": ["firing", "resolved"]},
-            "rules": _list(_object({**rule, "label": text, "value": maybe}, required=list(rule))),
-            "state": _or_null(state),
-            "reason": maybe,
-            "scope": maybe,
-            "scope_from": _or_null(_object(source)),
-            "policy": _or_null(_object(policy)),
-            "affects": _or_null(_object(affects)),
-            "outcome": text,
-            "effect": {
-                "enum": [
-                    "pauses",
-                    "advises",
-                    "resumes",
-                    "ends_advice",
-                    "restricts",
-                    "ends_restriction",
-                    "nothing",
-                ]
-            },
-            "why": text,
-            "text": text,
-            "until": _or_null(time),
-        }
-    )
-
-
-def _notification(text: Json, time: Json) -> Json:
-    labels = {"type": "object", "additionalProperties": {"type": "string"}}
-    common = {
-        "labels": labels,
-        "annotations": _or_null(labels),
-        "startsAt": time,
-        "fingerprint": {"type": "string", "pattern": "^[0-9A-Za-z_-]{1,64}$"},
-    }
-    required = ["status", "labels", "startsAt", "fingerprint"]
-    firing = _object({**common, "status": {"const": "firing"}}, required=required)
-    ended = {**common, "status": {"const": "resolved"}, "endsAt": time}
-    resolved = _object(ended, required=[*required, "endsAt"])
-    alert = {"oneOf": [{**one, "additionalProperties": True} for one in (firing, resolved)]}
-    members = {
-        "version": {"enum": ["4", "1"]},
-        "receiver": text,
-        "groupKey": text,
-        "truncatedAlerts": {"type": "integer", "minimum": 0},
-        "alerts": _list(alert),
-    }
-    return {**_object(members, required=["version", "alerts"]), "additionalProperties": True}
-
-
-def _object(properties: Json, required: list[str] | None = None) -> Json:
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: Json) -> Json:
-    return {"anyOf": [schema, {"type": "null"}]}

@@ -73,7 +73,10 @@ def _action(word: str, required: list[str]) -> Json:
             },
             "responses": {
                 "303": _SEE_OTHER,
-                "400": {"description": "A field is missing, or it is no form", "content": shown_again},
+                "400": {
+                    "description": "A field is missing, or the body is not a form",
+                    "content": shown_again,
+                },
                 "409": {"description": "There is no pause to extend", "content": {"text/html": _TEXT}},
             },
             "problems": _CHANGING,

@@ -1,10 +1,10 @@
 """uvicorn's protocol with limits. It serves everything except plain gate and watch requests.
 
-It decides what uvicorn leaves open:
+It adds to uvicorn's protocol:
 
 - One request at a time is parsed. Pipelined requests stay in a buffer until the response is sent and the
   client has read it. Then they share the event loop with those of other connections (`FairQueue`).
-- The size of a head and the time for sending it are limited.
+- The size of a head and the time to send it are limited.
 - An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
 - A client that half-closes its connection still gets its responses.
 """
@@ -137,7 +137,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._update_flow_control()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client will send no more; return whether the connection stays open.
+        """The client has sent everything; return whether the connection stays open.
 
         It stays open until all requests are answered. A waiting request is abandoned, because a closed socket
         looks the same.

@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.clock import rfc3339
+from sidecar.core.scope import lies_within
 from sidecar.core.values import Hold, Signal, Trial
+from sidecar.engines.engine_syncs import EngineSyncs
+from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import ScopeGate
-from sidecar.gates.snapshot import snapshot_of
+from sidecar.gates.snapshot import advice_json, snapshot_of
 from sidecar.runtime.controller import Controller
 
 from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_scope
 
 
 def read_status(
-    call_in_loop: CallInLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
+    call_in_loop: CallInLoop,
+    controller: Controller,
+    engines: EngineSyncs,
+    scope: str,
+    *,
+    visible: str,
+    below: bool = False,
 ) -> dict[str, object]:
     """The status of ``scope``. Call it in a thread.
 
@@ -23,6 +32,7 @@ def read_status(
     Args:
         call_in_loop: calls a function in the event loop.
         controller: has the scopes.
+        engines: has the engines that left the config.
         scope: may be unknown.
         visible: for an unknown scope, only names inside this scope are suggested.
         below: list all known scopes inside it as well.
@@ -31,6 +41,7 @@ def read_status(
     unwell = find_unwell(call_in_loop, controller.tree, scope)
     status["unwell"] = _statuses(call_in_loop, controller, unwell.worst)
     status["unwell_total"], status["closed_total"] = unwell.total, unwell.closed
+    status["engines_left_paused"] = call_in_loop(lambda: _left_paused(engines, scope))
     if follows is not None:
         status["follows"] = follows
         status["nearest"] = nearest_scope(call_in_loop, controller.tree, scope, visible)
@@ -57,8 +68,24 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     return status, None if unnamed is None else gate.scope
 
 
+def _left_paused(engines: EngineSyncs, scope: str) -> list[dict[str, object]]:
+    """The engines that left the config while they were paused for a gate inside ``scope``, and still are."""
+    return [
+        {
+            "engine": one.name,
+            "scope": one.scope,
+            "url": one.url,
+            "since": rfc3339(one.since),
+            "error": one.error or None,
+            "remedy": one.remedy,
+        }
+        for one in engines.left_paused
+        if lies_within(one.scope, scope)
+    ]
+
+
 def _fleet(controller: Controller) -> dict[str, Any] | None:
-    """What this sidecar knows about its fleet; None: its store is not shared."""
+    """The fleet as this sidecar knows it; None: its store is not shared."""
     fleet = controller.counters.fleet
     if fleet is None:
         return None
@@ -93,7 +120,7 @@ def suppressed_pause(gate: ScopeGate) -> dict[str, Any] | None:
     Returns:
         ``since``: when the episode began; ``ended_at``: when its pause ended, None if unknown; ``cause``: why
         it ended, None if unknown; ``advised``: the pause was advised only; ``text``: a sentence for people.
-        None where no pause is suppressed.
+        None if no pause is suppressed.
     """
     record = gate.record
     episode = record.episode
@@ -161,18 +188,16 @@ def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
 
 
 def _advice(gate: ScopeGate) -> dict[str, object] | None:
-    """The advice of the snapshot, with what else is known about it."""
-    hold = gate.advice
-    if hold is None or hold.advised is None:
+    """The advice of the snapshot, with further details."""
+    advice = advice_of(gate)
+    if advice is None:
         return None
     return {
-        "reason": hold.reason,
-        "since": rfc3339(hold.since),
-        "until": None if hold.until is None else rfc3339(hold.until),
-        "advised_by": gate.state.advised_by,
-        "why": hold.advised.value,
-        "by": hold.by,
-        "alertname": hold.alertname or None,
+        **(advice_json(advice) or {}),
+        "advised_by": advice.advised_by,
+        "why": advice.why.value,
+        "by": advice.by,
+        "alertname": advice.alertname or None,
     }
 
 

@@ -22,8 +22,9 @@ from sidecar.gates.tree import GateTree
 MAX_UNWELL = 100
 """The most scopes that a status lists. Its total counts all of them."""
 
-_SLICE_SECS = 0.002
+_SLICE_SECS = 0.001
 _CHUNK_SIZE = 64
+_SORTED_AT_ONCE = 1_000
 _CANDIDATES = 200
 _MIN_SIMILARITY = 0.75
 
@@ -80,8 +81,8 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
     """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
-    Worst first: by own state, then scopes with a hold of their own, then scopes that an ancestor closes, then
-    by name.
+    Worst first: sorted by own state, then scopes with their own hold, then scopes that an ancestor closes,
+    then by name.
     """
     found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
@@ -91,11 +92,20 @@ def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
 def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[ScopeGate]:
     """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
     found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
-    return sorted(found, key=lambda gate: gate.scope)
+    # Sorted at once, twenty thousand names would keep the interpreter for several milliseconds.
+    parts = [
+        sorted(found[start : start + _SORTED_AT_ONCE], key=_scope_of)
+        for start in range(0, len(found), _SORTED_AT_ONCE)
+    ]
+    return list(heapq.merge(*parts, key=_scope_of))
+
+
+def _scope_of(gate: ScopeGate) -> str:
+    return gate.scope
 
 
 def is_unwell(gate: ScopeGate) -> bool:
-    """Whether its own state is not healthy, its gate is not open, or a pause of it is advised."""
+    """Whether its own state is not healthy, its gate is not open, or its policy advises something."""
     record = gate.record
     return gate.blocks or record.state is not WellbeingState.HEALTHY or record.advice is not None
 

@@ -137,7 +137,7 @@ class GateFastPath:
         if identity is None:
             return None
         plan = self._new_plan(request, identity, seen, transport)
-        # A head with a trace context seldom comes again.
+        # A head with a trace context rarely repeats.
         if not request.watch and not seen.traceparents:
             self._remember(access, head, plan)
         return plan
@@ -147,7 +147,7 @@ class GateFastPath:
     ) -> RequestPlan | None:
         """The plan for an authorization request; None: only `ApiProtocol` can serve it.
 
-        Heads seldom repeat here, so plans are looked up by the part of the target that the operator wrote.
+        Heads rarely repeat here, so plans are looked up by the operator's part of the target.
         """
         target = seen.target.partition(b"?")[0].partition(_END_OF_SCOPE)[0]
         is_plain = (
@@ -163,7 +163,7 @@ class GateFastPath:
             return None
         role = Role.WORKER
         if access.identity.may(role, request.scope):
-            # The header is the one of the proxy's client.
+            # The header comes from the proxy's client.
             identity = access.identity
         else:
             found = self.guard.identify_fast(access, seen.authorization, role, request.scope)
@@ -192,7 +192,7 @@ class GateFastPath:
         return plan
 
     def _remember(self, access: ListenerAccess, key: bytes, plan: RequestPlan) -> None:
-        """Keep ``plan`` for the requests that ``key`` stands for."""
+        """Cache ``plan`` for the requests with ``key``."""
         if len(key) > _MAX_PLAN_BYTES:
             return
         # The size of the plan counts too: heads that never repeat must not fill the memory.
@@ -278,7 +278,7 @@ class _Head:
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade as upgrade:
-            # The parser stops after the head. It takes the following bytes for another protocol.
+            # The parser stops after the head, as if the following bytes were another protocol.
             return self._complete and not self._refused and upgrade.args[0] == len(head)
         except httptools.HttpParserError:
             return False

@@ -1,4 +1,4 @@
-"""Cached plans for request heads: a keep-alive client sends the same bytes again and again."""
+"""Cached plans for request heads: a keep-alive client usually sends the same bytes for each request."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class ListenerAccess:
 
     Attributes:
         identity: the identity of requests without a credential.
-        plans: the plans of requests that were admitted, by their whole head. Those of authorization requests
-            are by the operator's part of the target.
+        plans: the plans of requests that were admitted, by their whole head; for authorization requests, by
+            the operator's part of the target.
     """
 
     __slots__ = ("__weakref__", "identity", "plans")

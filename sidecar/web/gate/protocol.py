@@ -1,10 +1,10 @@
 """The protocol of gate, watch and authorization requests. A connection is one small object, even if it waits.
 
 It serves complete requests without a body: ``GET`` and ``HEAD`` of gate and watch, and any method of
-authorization. At any other bytes it hands the connection, with all unanswered bytes, to `ApiProtocol`, which
-serves the same gates through ASGI. So this file does not decide how an invalid request is refused.
+authorization. For any other bytes it hands the connection, with all unanswered bytes, to `ApiProtocol`, which
+serves the same gates through ASGI. So all invalid requests are refused there.
 
-A keep-alive client sends the same bytes again and again, so plans are looked up by the bytes.
+A keep-alive client usually sends the same bytes for each request, so plans are looked up by the bytes.
 
 Flow control: the first request is served as soon as it arrives. Pipelined requests share the event loop with
 those of other connections (`FairQueue`). Reading pauses while more than `_MAX_PIPELINED_BYTES` are buffered,
@@ -108,7 +108,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self._leave()
 
     def eof_received(self) -> bool:
-        """The client will send no more; return whether the connection stays open.
+        """The client has sent everything; return whether the connection stays open.
 
         A parked request is abandoned, because a closed socket looks the same. Buffered requests are answered
         first.

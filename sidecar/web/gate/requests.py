@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.policy import DENY_STATUSES, Policy
 from sidecar.core.scope import parse_scope
-from sidecar.gates.admission import DEFAULT_PRIORITY, PRIORITIES
+from sidecar.gates.priorities import DEFAULT_PRIORITY, PRIORITIES
 from sidecar.web.problems import Problem
 
 from .authz import AUTHZ, split_authz
@@ -43,7 +43,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
 }
 """The query parameters of each route. A misspelt parameter is refused, not ignored.
 
-The query of ``/v1/authz`` is not the operator's: it is ignored.
+The query of ``/v1/authz`` comes from the proxy's client and is ignored.
 """
 
 _DENY_STATUSES = {str(status): status for status in DENY_STATUSES}
@@ -63,7 +63,7 @@ class GateRequest:
         if_none_match: the ``If-None-Match`` header, with the version that the client has; None: it is
             missing.
         traceparent: the W3C trace context of the request; None: it has none.
-        priority: 0 to 9; of a parameter, else of the header ``Wellbeing-Priority``, else 5.
+        priority: 0 to 9; from the parameter, else from the header ``Wellbeing-Priority``, else 5.
     """
 
     __slots__ = ("deny_status", "if_none_match", "priority", "scope", "traceparent", "wait", "watch")
@@ -84,7 +84,7 @@ class GateRequest:
             self.scope = _scope(scope)
             self.wait = None
             self.deny_status = _deny_status(deny_status)
-            # The header is that of the proxy's client.
+            # The header comes from the proxy's client.
             self.priority = DEFAULT_PRIORITY
             return
         route = WATCH if self.watch else GATE
@@ -185,7 +185,10 @@ def _scope(text: str) -> str:
 
 
 def _priority(parameter: str | None, header: str | None) -> int:
-    """The priority of a request: of its parameter, else of its header, else the default. Both are checked."""
+    """The priority of a request: from its parameter, else from its header, else the default.
+
+    Both are checked.
+    """
     priority = DEFAULT_PRIORITY
     for name, text in (("Wellbeing-Priority", header), ("priority", parameter)):
         if text is None:

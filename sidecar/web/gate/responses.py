@@ -22,13 +22,13 @@ REASON_HEADER = "Wellbeing-Reason"
 """A header of a refusal: the reason of the pause, escaped as in a JSON string, in ASCII."""
 
 RAMP_HEADER = "Wellbeing-Ramp-Per-Sec"
-"""A header of an open gate's snapshot: requests that wait in a client pass at this rate, all together."""
+"""A header of an open gate's snapshot: requests that wait in a client pass at this total rate."""
 
 _MAX_HEADER_REASON = 300
-"""Characters. A header can be longer, but proxies limit all headers together."""
+"""In characters. A header can be longer, but proxies limit the total size of the headers."""
 _PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
-"""The longest time, before it is randomized: a pause may end earlier than expected."""
+"""The longest time before it is randomized, because a pause may end earlier than expected."""
 
 
 def snapshot_response(gate: ScopeGate, path: str | None = None) -> HttpResponse:
@@ -105,7 +105,7 @@ def _turned_away(name: str, detail: str, request: GateRequest, gate: ScopeGate) 
 def _paused_response(
     gate: ScopeGate, path: str | None, now: float, request: GateRequest | None = None
 ) -> HttpResponse:
-    """A refusal with the reason; ``request``: the one whose wait timed out."""
+    """A refusal with the reason; ``request``: the request whose wait timed out, if any."""
     waited, status, trace = "", _PAUSED_STATUS, {}
     if request is not None:
         waited = f" (timeout after {request.wait_secs(gate.policy.wait_timeout_secs):g}s)"

@@ -1,1 +1,1 @@
-"""The status page: what is paused, why and until when, and what an operator can do about it."""
+"""The status page: what is paused, why and until when, and forms to pause and resume."""

@@ -20,7 +20,7 @@ LENGTHS: Mapping[str, str] = {
     "86400": "1 day",
     "0": "until an operator resumes",
 }
-"""The choices of how long a pause takes: the seconds, and the words."""
+"""The lengths of a pause to choose from: the seconds, and the words."""
 
 _CONTENT_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
@@ -33,7 +33,7 @@ class ActionForm:
 
     Attributes:
         reason: the reason; may be empty.
-        secs: how long, one of `LENGTHS`; None: it is not one of them.
+        secs: the length, one of `LENGTHS`; None: it is not one of them.
     """
 
     reason: str
@@ -49,7 +49,7 @@ def read_form(content_type: str, body: bytes, names: tuple[str, ...]) -> ActionF
         names: the fields that the form has.
 
     Raises:
-        Problem: it is no form.
+        Problem: the body is not a form.
     """
     if content_type.partition(";")[0].strip().lower() != _CONTENT_TYPE:
         raise Problem("invalid-body", f"the content type must be {_CONTENT_TYPE}")

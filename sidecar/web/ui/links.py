@@ -12,7 +12,7 @@ _OF_ALERTS = ("{alertname}", "{fingerprint}")
 
 
 def scope_links(links: Iterable[UiLink], scope: str) -> list[tuple[str, str]]:
-    """Name and URL of each link that no alert is needed for."""
+    """Name and URL of each link that needs no alert."""
     return [(link.name, _filled(link.url, scope=scope)) for link in links if not _needs_alert(link)]
 
 

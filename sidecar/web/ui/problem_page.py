@@ -1,4 +1,4 @@
-"""Refusals as pages, for browsers. A page that asks for a credential needs no part of Flask or Jinja."""
+"""Refusals as pages, for browsers. These pages need neither Flask nor Jinja."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PAGE = """<!doctype html>
 _SIGN_IN = """<form id="sign-in" hidden>
 <p><label for="token">Token</label>
 <input id="token" type="password" autocomplete="current-password" required minlength="16"></p>
-<p class="hint" id="token-hint">It stays in this tab until the tab is closed.</p>
+<p class="hint" id="token-hint">This tab keeps it until the tab is closed.</p>
 <p><button>Sign in</button></p>
 </form>
 <noscript><p>Without script, sign in with a user and a password, or with a certificate.
@@ -45,7 +45,7 @@ A token needs script.</p></noscript>
 
 
 def is_page(route: str | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether ``route`` is a page, and the client takes HTML."""
+    """Whether ``route`` is a page, and the client accepts HTML."""
     return route in _ROUTES and any(name == b"accept" and b"text/html" in value for name, value in headers)
 
 
@@ -76,9 +76,9 @@ def problem_page(
 
 
 def _challenge(headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool) -> str:
-    """The challenge. A browser asks for user and password, but only where that can help.
+    """The challenge. A browser asks for user and password, but only if that can help.
 
-    The page's script shows the refusal itself: its requests do not navigate.
+    Requests of the page's script do not navigate: the script shows the refusal itself.
     """
     seen = dict(headers)
     navigates = seen.get(b"sec-fetch-mode", b"navigate") == b"navigate"

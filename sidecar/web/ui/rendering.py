@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sidecar import __version__
 from sidecar.auth import Identity, Role
 
-from .wording import count_words, duration_words, exact_words, foreign_text, scope_name, time_element
+from .wording import count_words, duration_words, exact_words, external_text, scope_name, time_element
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -21,16 +21,16 @@ _TEMPLATES = Environment(
     auto_reload=False,
 )
 _TEMPLATES.globals.update(
-    count=count_words, duration=duration_words, foreign=foreign_text, name=scope_name, version=__version__
+    count=count_words, duration=duration_words, foreign=external_text, name=scope_name, version=__version__
 )
 
 
 class Viewer:
-    """Who looks at the page, and what the page offers them.
+    """The person who opened the page, and the actions that the page offers.
 
     Args:
         identity: the identity of the request.
-        signs_in: whether the sidecar has credentials that the client may still send.
+        signs_in: whether the sidecar has credentials, and the client may still sign in.
     """
 
     def __init__(self, identity: Identity, *, signs_in: bool) -> None:
@@ -39,7 +39,7 @@ class Viewer:
         self._signs_in = signs_in and not identity.name
 
     def may_act(self, scope: str) -> bool:
-        """Whether to offer actions on ``scope``: the client may act, or may sign in as one that may."""
+        """Whether to offer actions on ``scope``: the client may act, or can still sign in to act."""
         return self._identity.may(Role.OPERATOR, scope) or self._signs_in
 
     def may_see(self, scope: str) -> bool:
@@ -52,10 +52,10 @@ def render(template: str, viewer: Viewer, base: str, now: float, **values: Any) 
 
     Args:
         template: the name of the file.
-        viewer: who looks at it.
+        viewer: the person who opened the page.
         base: the relative URL of the page ``/``.
         now: wall time, seconds since the epoch.
-        values: what the template needs.
+        values: further values of the template.
     """
     return _TEMPLATES.get_template(template).render(
         viewer=viewer,

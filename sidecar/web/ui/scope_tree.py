@@ -1,7 +1,8 @@
-"""The known scopes as a tree, worst first: counts, who holds, and the rows of one page.
+"""The known scopes as a tree, worst first: counts, the scopes with holds, and the rows of one page.
 
-Up to 20,000 scopes may be known. `read_rows` reads them in the event loop, in time slices. All else runs in
-the thread of the request. It sorts in pieces, because one long sort would keep the interpreter from the loop.
+Up to 20,000 scopes may be known. `read_rows` reads them in the event loop, in time slices. Everything else
+runs in the thread of the request. It sorts in pieces, because one long sort would block the interpreter for
+the loop.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ScopeRow:
         waiting: the requests that wait at the gate itself.
         enabled: whether its policy is enabled.
         restricted: whether the gate is neither open nor closed.
-        rate: requests per second that it admits; None: as many as come, or none.
+        rate: requests per second that it admits; None: not limited, or closed.
     """
 
     scope: str
@@ -66,9 +67,21 @@ class ScopeRow:
         return None if found is None or found.advised else found
 
     @property
+    def advised_restriction(self) -> Restriction | None:
+        """The scope's own restriction that is advised only."""
+        found = self.state.record.restriction if self.enabled else None
+        return found if found is not None and found.advised else None
+
+    @property
     def trial(self) -> Trial | None:
         """The scope's own trial."""
         return self.state.record.trial if self.enabled else None
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether the gate is open, and its own policy advises something."""
+        has_advice = self.advice is not None or self.advised_restriction is not None
+        return has_advice and not self.state.closed
 
     @property
     def own(self) -> WellbeingState:
@@ -76,15 +89,15 @@ class ScopeRow:
         return self.state.record.state
 
     @property
-    def badness(self) -> int:
-        """How much it needs attention; 0: not at all."""
+    def urgency(self) -> int:
+        """How urgently the scope needs attention; 0: not at all."""
         if self.hold is not None:
             return 7
         if self.own is WellbeingState.DISTRESSED:
             return 6
         if self.restriction is not None or self.trial is not None:
             return 5
-        if self.advice is not None:
+        if self.advice is not None or self.advised_restriction is not None:
             return 4
         if self.own > WellbeingState.HEALTHY:
             return 1 + self.own
@@ -100,11 +113,11 @@ class ScopeRow:
             case "restricted":
                 return self.restricted
             case "advised":
-                return self.state.advised and not self.state.closed
+                return (self.state.advised or bool(self.state.advised_limits)) and not self.state.closed
             case "waiting":
                 return self.waiting > 0
             case "unwell":
-                return self.badness > 0
+                return self.urgency > 0
         return self.own.label == wanted
 
     def mentions(self, text: str) -> bool:
@@ -125,8 +138,8 @@ class TreeEntry:
         path: the path.
         row: the scope; None: it is not known, but a scope inside it is.
         children: the paths one segment down that have known scopes.
-        badness: the greatest badness of the scope and all inside.
-        waiting: the requests that wait at the scope and all inside.
+        urgency: the greatest urgency of the scope and the scopes inside.
+        waiting: the requests that wait at the scope and the scopes inside.
         paused: how many of them are closed.
         known: how many of them are known.
         shown: how many rows of the filtered list belong to it.
@@ -135,7 +148,7 @@ class TreeEntry:
     path: str
     row: ScopeRow | None = None
     children: list[TreeEntry] = field(default_factory=list)
-    badness: int = 0
+    urgency: int = 0
     waiting: int = 0
     paused: int = 0
     known: int = 0
@@ -149,7 +162,7 @@ class TreeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many scopes are in which condition.
+    """The number of scopes in each condition.
 
     Attributes:
         total: known scopes.
@@ -215,14 +228,14 @@ def count_rows(rows: Iterable[ScopeRow]) -> Counts:
         held += row.hold is not None
         paused += row.state.closed
         restricted += row.restricted
-        advised += row.advice is not None and not row.state.closed
+        advised += row.is_advised
     return Counts(total, held, paused, restricted, advised, waiting)
 
 
 def build_tree(
     rows: Iterable[ScopeRow], scope: str = ROOT, *, text: str = "", state: str = ""
 ) -> dict[str, TreeEntry]:
-    """The entries of ``rows`` by path, each below its parent, with the totals of what is inside.
+    """The entries of ``rows`` by path, each under its parent, with the totals of the scopes inside.
 
     Args:
         rows: ``scope`` and scopes inside it.
@@ -255,15 +268,15 @@ def _entry(entries: dict[str, TreeEntry], path: str, top: str) -> TreeEntry:
 def _sum_up(entry: TreeEntry, text: str, state: str) -> None:
     row, matches = entry.row, False
     if row is not None:
-        entry.badness, entry.waiting, entry.paused, entry.known = (
-            row.badness,
+        entry.urgency, entry.waiting, entry.paused, entry.known = (
+            row.urgency,
             row.waiting,
             int(row.state.closed),
             1,
         )
         matches = row.has(state) and (not text or row.mentions(text))
     for child in entry.children:
-        entry.badness = max(entry.badness, child.badness)
+        entry.urgency = max(entry.urgency, child.urgency)
         entry.waiting += child.waiting
         entry.paused += child.paused
         entry.known += child.known
@@ -299,7 +312,7 @@ def _worst_first(entries: list[TreeEntry]) -> Iterator[TreeEntry]:
 
 
 def _rank(entry: TreeEntry) -> tuple[Any, ...]:
-    return -entry.badness, -entry.paused, -entry.waiting, entry.path
+    return -entry.urgency, -entry.paused, -entry.waiting, entry.path
 
 
 def in_order(items: Iterable[T], key: Callable[[T], tuple[Any, ...]]) -> Iterator[T]:
@@ -314,14 +327,14 @@ def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield piece
 
 
-def holders_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of scopes with a hold of their own, those that stop the most first."""
+def held_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of scopes with their own hold; those that stop the most come first."""
     held = (entries[row.scope] for row in rows if row.hold is not None)
     return list(in_order(held, lambda one: (-one.waiting, -one.paused, one.path)))
 
 
-def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of scopes with a restriction or a trial of their own, those where most wait first."""
+def restricted_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of scopes with their own restriction or trial, sorted by the number of waiting requests."""
     found = (
         entries[row.scope]
         for row in rows
@@ -330,7 +343,7 @@ def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> li
     return list(in_order(found, lambda one: (-one.waiting, one.path)))
 
 
-def advised_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of open scopes with an advised hold of their own, those with the most inside first."""
-    advised = (entries[row.scope] for row in rows if row.advice is not None and not row.state.closed)
+def advised_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+    """The entries of open scopes with advice of their own, those with the most inside first."""
+    advised = (entries[row.scope] for row in rows if row.is_advised)
     return list(in_order(advised, lambda one: (-one.known, one.path)))

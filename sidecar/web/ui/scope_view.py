@@ -1,4 +1,4 @@
-"""What the page of one scope shows, read in one call in the event loop."""
+"""The data of the page of one scope, read in one call in the event loop."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ScopeView:
         max_pause_secs: the longest pause by its policy.
         counters: requests by outcome: label and count, in order.
         waiting: the requests that wait at the gate.
-        suppressed: why it is not paused although its policy would pause it; None: that is not so.
+        suppressed: why it is not paused although its policy would pause it; None: no pause is suppressed.
         gates_above: ``open`` or ``closed`` of each known ancestor with a hold of its own, by scope.
         engines: name of each engine of the scope, and whether it agrees with the gate.
         restricted: whether the gate is neither open nor closed.
-        rate: requests per second that the gate admits; None: as many as come, or none.
-        restricting: the ancestors whose restriction or trial the gate is under.
+        rate: requests per second that the gate admits; None: not limited, or closed.
+        restricting: the ancestors whose restriction or trial applies to the gate.
         waits_for_operator: whether the scope is well again, and its pause waits for an operator.
     """
 
@@ -80,6 +80,12 @@ class ScopeView:
         return self.record.restriction if self.enabled else None
 
     @property
+    def advised_above(self) -> list[str]:
+        """The ancestors that advise a restriction."""
+        found = self.state.advised_limits if self.enabled else ()
+        return [one.gate.scope for one in found if one.gate.scope != self.scope]
+
+    @property
     def trial(self) -> Trial | None:
         """The trial of the scope itself."""
         return self.record.trial if self.enabled else None
@@ -101,7 +107,7 @@ class ScopeView:
 
     @property
     def suppressed_words(self) -> tuple[str, float | None, str] | None:
-        """What happened to a pause that is over: what it was, when it ended, and why."""
+        """A pause that is over, in words: its kind, when it ended, and why."""
         episode = self.record.episode
         if self.suppressed is None or episode is None:
             return None
@@ -150,7 +156,7 @@ def _counters(gate: ScopeGate) -> list[tuple[str, int]]:
         ("had to wait", gate.blocked),
         ("passed after a wait", gate.waited),
         ("timed out", gate.timed_out),
-        ("gone before the end of their wait", gate.abandoned),
+        ("disconnected while waiting", gate.abandoned),
         ("turned away", gate.rejected),
         ("wait now", gate.waiting),
         ("reported as succeeded", gate.succeeded),
@@ -172,14 +178,14 @@ class SignalView:
 
 
 def signals_of(view: ScopeView, links: Iterable[UiLink], first: int) -> list[SignalView]:
-    """The signals of ``view`` from number ``first`` on, as many as one page shows."""
+    """The signals on one page of ``view``, beginning with number ``first``."""
     chosen = sorted_signals(view.record)[first : first + SIGNALS_SHOWN]
     links = tuple(links)
     return [SignalView(one, alert_links(links, view.scope, one)) for one in chosen]
 
 
 def links_of(view: ScopeView, links: Iterable[UiLink]) -> list[tuple[str, str]]:
-    """The links of ``view`` for which no alert is needed."""
+    """The links of ``view`` that need no alert."""
     return scope_links(links, view.scope)
 
 
@@ -209,5 +215,5 @@ def timeline_of(
 
 
 def kind_words(hold: Hold) -> str:
-    """Who put ``hold``, in words."""
+    """Whether the policy or an operator put ``hold``, in words."""
     return "operator" if hold.kind is HoldKind.MANUAL else "policy"

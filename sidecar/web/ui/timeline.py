@@ -48,7 +48,7 @@ class Track:
 
     Attributes:
         name: what it shows.
-        spans: the times at which the value is not the usual one.
+        spans: the spans in which the value is not the usual one.
         words: the same in words.
     """
 
@@ -67,12 +67,12 @@ def tracks_of(
     entries: Sequence[HistoryEntry], above: Iterable[tuple[str, Sequence[HistoryEntry]]],
     current: dict[str, str], now: float,
 ) -> list[Track]:  # fmt: skip
-    """The tracks of a scope, without those on which nothing happened.
+    """The tracks of a scope, without tracks that have no change.
 
     Args:
         entries: the answer to `query_for`, newest first.
         above: the ancestors of the scope, each with its entries.
-        current: the current value of each track; of ancestors, ``Gate of SCOPE``.
+        current: the current value of each track; the track of an ancestor is ``Gate of SCOPE``.
         now: the end of the timeline, seconds since the epoch.
     """
     tracks = [
@@ -94,7 +94,7 @@ def _track(
     now: float,
 ) -> Track:
     changes = [entry for entry in reversed(entries) if entry.kind in kinds]
-    # Of more entries than were read, the older ones are not known.
+    # If there are more entries than were read, the older ones are unknown.
     begin = changes[0].at if changes and len(entries) >= MAX_ENTRIES else now - DAY_SECS
     value = changes[0].old if changes else value
     spans = []
@@ -110,7 +110,7 @@ def _span(begin: float, end: float, value: str, now: float) -> Span:
     start = now - DAY_SECS
     begin, end = max(begin, start), max(end, start)
     x = (begin - start) / DAY_SECS * _WIDTH
-    # What is shorter than two units could not be seen.
+    # A span shorter than two units would be invisible.
     width = max(2.0, (end - begin) / DAY_SECS * _WIDTH) if end > begin else 0.0
     return Span(begin, end, value, round(min(x, _WIDTH - 2), 1), round(width, 1))
 

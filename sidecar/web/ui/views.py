@@ -18,19 +18,19 @@ from sidecar.web.service import Service
 
 from .base_url import base_of, scope_url
 from .forms import LENGTHS, ActionForm, read_form
-from .history_rows import what_of, who_of
+from .history_rows import cause_words, event_words
 from .rendering import Viewer, render
 from .scope_tree import (
     FILTERS,
     ScopeRow,
     TreeEntry,
-    advised_of,
+    advised_entries,
     build_tree,
     count_rows,
-    holders_of,
+    held_entries,
     page_of,
     read_rows,
-    restricted_of,
+    restricted_entries,
 )
 from .scope_view import (
     SIGNALS_SHOWN,
@@ -89,8 +89,8 @@ class PageViews:
             return _redirect(scope_url(base, identity.scope))
         rows = self._read_rows(ROOT)
         entries = build_tree(rows, text=text, state=state)
-        holders, advised = holders_of(rows, entries), advised_of(rows, entries)
-        restricted = restricted_of(rows, entries)
+        holders, advised = held_entries(rows, entries), advised_entries(rows, entries)
+        restricted = restricted_entries(rows, entries)
         latest = self._service.history(HistoryQuery(limit=_LATEST_SIZE))
         return self._page(
             "overview.html",
@@ -105,8 +105,8 @@ class PageViews:
             more_advised=max(0, len(advised) - _MAX_HOLDERS),
             warnings=self._warnings(),
             latest=latest,
-            what=what_of,
-            who=who_of,
+            what=event_words,
+            who=cause_words,
             **_tree_values(entries[ROOT], text, state, number),
         )
 
@@ -146,8 +146,8 @@ class PageViews:
             before=before,
             done=request.args.get("done", ""),
             warnings=self._warnings(),
-            what=what_of,
-            who=who_of,
+            what=event_words,
+            who=cause_words,
             **_tree_values(entries[scope], text, state, number),
         )
 
@@ -166,7 +166,7 @@ class PageViews:
         return self._ask("pause", scope, form, problem, 400 if problem else 200)
 
     def extend(self, _scope: str = "") -> Response:
-        """``GET`` asks how long, ``POST`` replaces the operator's hold by a longer or shorter one."""
+        """``GET`` asks how long, ``POST`` gives the operator's hold a new end."""
         scope = scope_of(request.path, "/ui/extend")
         view = self._read_scope(scope)
         form = _sent_form("secs")
@@ -174,7 +174,7 @@ class PageViews:
         if form is not None:
             status = 400
             if not view.holds:
-                problem, status = "It is not paused any more: there is nothing to extend.", 409
+                problem, status = "The scope is no longer paused: there is nothing to extend.", 409
             elif form.secs is None:
                 problem = "Choose how long."
             else:
@@ -251,6 +251,9 @@ class PageViews:
         behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
         if behind:
             warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
+        left = [one.name for one in service.engines.left_paused]
+        if left:
+            warnings.append(f"Engines that left the config and are still paused: {', '.join(left)}.")
         if not service.reload_ok:
             warnings.append("The last reload failed: the previous config is in use.")
         return warnings
@@ -284,7 +287,7 @@ def _tree_values(top: TreeEntry, text: str, state: str, number: int) -> dict[str
 
 
 def _inside(entry: TreeEntry) -> list[TreeEntry]:
-    """Entries inside ``entry``, nearest first, as many as could be shown."""
+    """Entries inside ``entry``, nearest first, at most as many as a page can show."""
     found: list[TreeEntry] = []
     level = entry.children
     while level and len(found) < _MAX_CLOSED_NAMES:
@@ -294,7 +297,7 @@ def _inside(entry: TreeEntry) -> list[TreeEntry]:
 
 
 def _effect_of_resume(rows: list[ScopeRow], view: ScopeView) -> tuple[int, int]:
-    """How many scopes a resume opens, and how many stay closed by holds of their own or above."""
+    """How many scopes a resume opens, and how many stay closed by their own or an ancestor's hold."""
     closed = [row for row in rows if row.state.closed]
     if any(gate == "closed" for gate in view.gates_above.values()):
         return 0, len(closed)
@@ -331,7 +334,7 @@ def _sent_form(*names: str) -> ActionForm | None:
 
 def _missing(form: ActionForm) -> str:
     if not form.reason:
-        return "Say why: everybody who waits is told."
+        return "Enter a reason: every waiting client gets it."
     return "" if form.secs is not None else "Choose how long."
 
 

@@ -1,4 +1,4 @@
-"""Words on the page: times relative to now, durations, texts of other programs."""
+"""Texts on the page: times relative to now, durations, text from other programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHY_ADVISED = {
     "observes": "The policy only observes",
     "dry_run": "The policy is a dry run",
     "time_intervals": "The policy's time intervals let it only advise",
-    "max_paused_share": "As many scopes beside it as max_paused_share admits were paused",
+    "max_paused_share": "As many sibling scopes as max_paused_share allows were paused",
 }
 """Why a pause is advised only, by `AdviceCause`."""
 
@@ -41,7 +41,7 @@ def relative_words(at: float, now: float) -> str:
 
 
 def time_element(at: float, now: float) -> Markup:
-    """A ``time`` element: the time relative to ``now``; the exact one stands in its title."""
+    """A ``time`` element: the time relative to ``now``; its title has the exact time."""
     exact = rfc3339(at)
     title = f"{exact[:10]} {exact[11:19]} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, title, relative_words(at, now))
@@ -56,8 +56,8 @@ def exact_words(at: float, now: float) -> str:
     return moment.strftime("%H:%M:%S" if abs(now - at) < _DAY else "%Y-%m-%d %H:%M:%S")
 
 
-def foreign_text(value: str, limit: int = 1000) -> Markup:
-    """Text of another program: on one line, of ``limit`` characters, isolated from what stands around it."""
+def external_text(value: str, limit: int = 1000) -> Markup:
+    """Text from another program: one line of ``limit`` characters, isolated from the surrounding text."""
     return Markup('<bdi dir="auto">{}</bdi>').format(clean_text(value, limit))
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+from sidecar.backtest.limits import LimitSummary, RecordedLimit
 from sidecar.backtest.report_html import html_report
 from sidecar.backtest.report_json import json_report
 from sidecar.backtest.report_text import text_report
@@ -161,3 +163,22 @@ def test_json_has_all_pauses_with_times() -> None:
     assert config["scopes"][0]["by_alert"] == [{"alertname": "A", "pauses": 2, "paused_secs": 1_300.0}]
     assert [alert["state"] for alert in config["alerts"]] == ["distressed", None]
     assert [alert["ignored"] for alert in config["alerts"]] == [None, "no rule matches it"]
+
+
+def test_restrictions_and_trials_are_in_every_report() -> None:
+    spans = (
+        RecordedLimit("team/a", 2_000.0, 2_600.0, 20.0, HOSTILE),
+        RecordedLimit("team/a", 3_000.0, None, None, "trial"),
+    )
+    own = replace(result("one"), limits=(LimitSummary("team/a", 1, 600.0, 20.0, 1, 30.0),), limit_spans=spans)
+    lines = list(text_report(report(own)))
+    assert any(line.split() == ["team/a", "1", "10m", "20/s", "1", "30s"] for line in lines)
+    [config] = json_report(report(own))["configs"]
+    assert config["limits"][0]["restricted_secs"] == 600
+    assert config["restrictions"][0]["admit_per_sec"] == 20
+    assert config["trials"][0]["until"] is None
+    page = html_report(report(own))
+    Strict(page)
+    assert "lowest rate" in page
+    assert "restricted to 20 requests per second" in page
+    assert "<script>" not in page

@@ -4,7 +4,8 @@ import pytest
 
 from sidecar.backtest.policies import observes_only, pausing, settings_of
 from sidecar.config import Config
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
+from sidecar.core.state import WellbeingState
 
 TABLE = PolicyTable(
     Policy(),
@@ -36,3 +37,12 @@ def test_settings_name_what_differs_from_the_defaults() -> None:
     assert settings["policies[c].max_pause_secs"] == "7"
     assert "policies[c].min_pause_secs" not in settings
     assert settings["alerts.rules"] == "built-in"
+
+
+def test_restrictions_and_trials_are_spelled_for_people() -> None:
+    restrict = ((WellbeingState.CONCERNED, 20.0), (WellbeingState.DISTRESSED, 2.5))
+    policy = Policy(restrict=restrict, resume_trial=TrialPolicy(5, 30.0))
+    settings = settings_of(Config(policies=PolicyTable(policy)))
+    assert settings["defaults.restrict"] == "concerned 20/s, distressed 2.5/s"
+    assert settings["defaults.resume_trial"] == "5 requests, 30 s"
+    assert settings["defaults.mute_time_intervals"] == "none"

@@ -90,7 +90,7 @@ def test_an_offset_delays_what_is_seen() -> None:
 
 
 def test_a_template_that_fails_on_a_value_names_rule_and_label() -> None:
-    with pytest.raises(BacktestError, match=r"r\.yml:3: the alert 'A': labels\.x: 'p' is no number"):
+    with pytest.raises(BacktestError, match=r"r\.yml:3: the alert 'A': labels\.x: 'p' is not a number"):
         evaluated(rule({"x": "{{ humanize $labels.pod }}"}), [series({"pod": "p"}, 1, 1)])
 
 

@@ -91,14 +91,14 @@ def test_the_rules_that_are_shipped_can_be_read(path: Path) -> None:
         (
             "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up\n        labels:\n          a-b: c",
             7,
-            "no name of a label",
+            "not the name of a label",
         ),
         (
             "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up\n        labels:\n          a: '{{ query \"x\" }}'",
             7,
             "the alert 'A': labels.a: ",
         ),
-        ("groups:\n  - name: g\n    rules:\n      - {record: a-b, expr: up}", 4, "no name of a series"),
+        ("groups:\n  - name: g\n    rules:\n      - {record: a-b, expr: up}", 4, "not the name of a series"),
         ("groups:\n  - name: g\n   rules: []", 3, "not YAML"),
         ("groups: [{name: g, rules: [{alert: A, expr: [1]}]}]", 1, "must be text"),
     ],

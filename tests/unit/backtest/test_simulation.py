@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from sidecar.alerts import Rule, RuleSet
 from sidecar.backtest.alertmanager_delays import firing_alerts
+from sidecar.backtest.limits import LimitSummary, guard_notes, limits_within, summarize_limits
 from sidecar.backtest.periods import AlertPeriod
 from sidecar.backtest.request import AlertmanagerSettings
 from sidecar.backtest.simulation import Simulation
 from sidecar.config import AlertsConfig, Config, LimitsConfig, WatchdogConfig
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
+from sidecar.core.state import WellbeingState
 
 AT_ONCE = AlertmanagerSettings(group_wait_secs=0, group_interval_secs=1)
 END = 40_000
@@ -151,3 +153,34 @@ def test_what_the_core_refuses_is_told() -> None:
     simulation = simulate(alert(100, 200), alert(100, 200, "B", wellbeing_scope="t"), config=config)
     assert len(simulation.recorder.pauses) == 1
     assert any("limits.max_scopes" in why for why in simulation.refused)
+
+
+def test_a_restriction_is_recorded_with_its_rates_and_a_pause_within_it_is_not_counted_twice() -> None:
+    restrict = ((WellbeingState.CONCERNED, 20.0), (WellbeingState.DISTRESSED, 2.0))
+    found = simulate(
+        alert(100, 400, severity="warning"), alert(200, 300, "B"), restrict=restrict, max_pause_secs=60
+    )
+    limits = found.limits.limits
+    assert [(one.began, one.ended, one.rate) for one in limits] == [
+        (100, 200, 20),
+        (200, 300, 2),
+        (300, 400, 20),
+    ]
+    [summary] = summarize_limits(limits, found.recorder.pauses, 0, END)
+    assert summary == LimitSummary("s", 1, 240, 2, 0, 0)
+    [cut] = summarize_limits(limits_within(limits, 310, 350), found.recorder.pauses, 310, 350)
+    assert (cut.restrictions, cut.restricted_secs, cut.lowest_rate) == (1, 40, 20)
+
+
+def test_a_trial_after_a_recovery_ends_by_its_time_and_a_guarded_pause_is_noted() -> None:
+    found = simulate(alert(100, 160), resume_trial=TrialPolicy(5, 30.0))
+    [trial] = found.limits.limits
+    assert (trial.began, trial.ended, trial.rate) == (160, 190, None)
+    shared = simulate(
+        *(alert(100, 160, f"A{number}", wellbeing_scope=f"s/{number}") for number in range(4)),
+        max_paused_share=0.5,
+    )
+    assert len(shared.recorder.pauses) == 2
+    assert guard_notes(shared.limits.guarded, 0, END) == [
+        "2 pauses were advised only, because of max_paused_share"
+    ]

@@ -68,7 +68,7 @@ def test_whether_a_template_shows_the_value_is_known(text: str, uses: bool) -> N
 
 
 def test_a_label_that_is_no_number_is_not_humanized() -> None:
-    with pytest.raises(InvalidTemplate, match="is no number"):
+    with pytest.raises(InvalidTemplate, match="is not a number"):
         Template.parse("{{ humanize $labels.pod }}").fill(DATA)
 
 

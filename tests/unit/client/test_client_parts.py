@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -12,9 +13,10 @@ from random import Random
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from sidecar.client import Agent, Gate, InferencePaused, Settings, fork_safety
 from sidecar.client import settings as settings_module
 from sidecar.client.admission import AdmissionThread
@@ -28,7 +30,7 @@ from sidecar.client.pacing import PollPacer, backoff_secs
 from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
-from sidecar.client.scope_path import segment_of
+from sidecar.client.scope_segment import segment_of
 from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment
@@ -418,6 +420,33 @@ def test_the_model_names_a_scope() -> None:
     assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
         assert scope_of_model(nothing) == ""
+
+
+_MEMBERS = st.sampled_from(
+    ["model", "m", "messages", 'a"model"', "mod\\", "x{", "}", ']"', "m\u00f6del", "model2"]
+)
+_JSON = st.recursive(
+    st.none()
+    | st.integers()
+    | st.sampled_from(["llama", "a/b", 'x"y', "\u00fc", "", '"model"', '{"model": "q"}', "z" * 400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_MEMBERS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(st.tuples(_MEMBERS, _JSON), max_size=5),
+    st.booleans(),
+    st.sampled_from(["", ', "model": "other"', ', "mod\\u0065l": "other"', ', "\\u006Dodel": "other"']),
+)
+@settings(max_examples=examples(200), deadline=None)
+def test_the_model_of_a_large_body_is_that_of_the_whole(
+    members: list[tuple[str, object]], ascii_only: bool, last: str
+) -> None:
+    text = json.dumps({**dict(members), "pad": "p" * 600, **dict(members[:1])}, ensure_ascii=ascii_only)
+    body = (text[:-1] + last + "}").encode()
+    model = json.loads(body).get("model")
+    assert scope_of_model(body) == (segment_of(model) if isinstance(model, str) and model else "")
 
 
 def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:

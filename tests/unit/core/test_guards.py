@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.config.time_intervals import parse_time_interval
-from sidecar.core.commands import AlertFired, ClaimState, Command, Expire, ReceiveAlerts, Resume
+from sidecar.core.commands import AlertFired, ClaimState, Command, EndTrial, Expire, ReceiveAlerts, Resume
 from sidecar.core.model import CoreState
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
@@ -95,3 +95,29 @@ def test_outside_of_the_active_time_intervals_a_standing_hold_becomes_advice() -
     scopes.do(Expire(("a",)), 18 * 3600.0)
     assert scopes.paused() == set()
     assert scopes.state.records["a"].advice is not None
+
+
+def test_a_failed_trial_puts_no_hold_back_where_the_share_is_paused_meanwhile() -> None:
+    scopes = Scopes(max_paused_share=0.5, resume_trial=TrialPolicy(5, 30.0))
+    scopes.claim("t/b", H)
+    scopes.claim("t/a", D, 0.0)
+    trial = scopes.claim("t/a", H, 10.0).trial
+    assert scopes.claim("t/b", D, 11.0).hold is not None
+    scopes.do(EndTrial("t/a", trial.since, "a request of the trial failed"), 12.0)
+    record = scopes.state.records["t/a"]
+    assert scopes.paused() == {"t/b"}
+    assert record.advice.advised is AdviceCause.PAUSED_SHARE
+    assert "1 of 2 scopes in t are paused" in record.advice.reason
+    scopes.do(Expire(("t/a",)), 42.0)
+    assert (scopes.state.records["t/a"].auto, scopes.state.records["t/a"].trial) == (None, None)
+
+
+def test_a_trial_that_fails_in_a_mute_time_interval_is_advised_only() -> None:
+    noon = parse_time_interval({"times": [{"start_time": "12:00", "end_time": "13:00"}]})
+    scopes = Scopes(mute_time_intervals=(noon,), resume_trial=TrialPolicy(5, 3600.0))
+    before = 12 * 3600.0 - 10
+    scopes.claim("a", D, before - 1)
+    trial = scopes.claim("a", H, before).trial
+    scopes.do(EndTrial("a", trial.since, "a request of the trial failed"), before + 20)
+    assert scopes.state.records["a"].hold is None
+    assert scopes.state.records["a"].advice.advised is AdviceCause.MUTED

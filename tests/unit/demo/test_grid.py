@@ -8,12 +8,13 @@ from dataclasses import asdict
 import pytest
 from test_engine import Run
 
-import demo.loop
+import demo.loop_subjects
+from demo.environment import _scaled, shipped_rules
 from demo.load import Load
-from demo.loop import Patience, Result, Subject, planted_rule
-from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, Case
-from demo.loop_report import tables
-from demo.stage import _scaled, shipped_rules
+from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, WAYS_AT_THE_GATE, Case
+from demo.loop_report import tables, ways_table
+from demo.loop_rules import planted_rule
+from demo.loop_subjects import Patience, Result, Subject
 
 STUCK = Case("vllm", "stuck", "kept")
 
@@ -34,7 +35,7 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
                     assert found >= {"none", "both"}
     assert {case.setting for case in GRID if case.way == "gate"} == set(SETTINGS)
     assert {case.way for case in GRID if "resume_ramp_per_sec" in case.policy} == {"gate"}
-    assert all(any(case.name == one.name for case in GRID) for one in SHORT)
+    assert all(any(case.name == one.name for case in [*GRID, *WAYS_AT_THE_GATE]) for one in SHORT)
 
 
 def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() -> None:
@@ -44,7 +45,7 @@ def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() 
 
 
 def test_the_planted_rule_is_the_shipped_one_without_its_mask() -> None:
-    (rule,) = planted_rule()["rules"]
+    (rule,) = planted_rule("planted")["rules"]
     shipped = next(
         one
         for group in shipped_rules(20, "vllm")
@@ -67,7 +68,7 @@ def test_times_of_rules_are_divided_and_nothing_else_is() -> None:
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr(demo.loop, "put_fault", lambda _, fault: told.append(fault))
+    monkeypatch.setattr(demo.loop_subjects, "put_fault", lambda _, fault: told.append(fault))
     return told
 
 
@@ -140,3 +141,19 @@ def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
     table = tables({"results": came, "secs": 600, "failed_scrapes": 0.001, "planted_holds": True})
     assert table.startswith("2 cases in 10 minutes; 0.1% of the scrapes failed.")
     assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
+
+
+def test_the_table_of_ways_says_what_was_lost_to_an_engine_that_was_not_mended() -> None:
+    def result(case: Case, **more: object) -> dict[str, object]:
+        return {**asdict(Result(case.name, case.kind, case.cause, case.way, case.setting, case.busy)), **more}
+
+    overload, _, restarted, _ = WAYS_AT_THE_GATE
+    came = [
+        result(overload, pauses=3, pauses_after=2, recovered=93.4, goodput_closed=4.26),
+        result(restarted, pauses=2, recovered=3.5, lost=116, lost_unmended=47, goodput_closed=1.0),
+    ]
+    pods = [{"name": "pods-share", "pods": 4, "paused": 2, "answered": 0.513}]
+    lines = ways_table({"results": came, "secs": 210, "failed_scrapes": 0.0, "pods": pods}).splitlines()
+    assert "| overload | pause | 1+2 | 93 s | 4.3 | 0 |  |" in lines
+    assert "| restarted | pause | 2+0 | 4 s |  | 116 | 47 |" in lines
+    assert "| 0.5 | 4 | 2 | 51% |" in lines

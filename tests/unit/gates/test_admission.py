@@ -552,3 +552,41 @@ def test_a_count_is_never_refilled() -> None:
     tokens.take()
     assert tokens.available(1e9) == 0
     assert tokens.secs_until_token(1e9) == float("inf")
+
+
+def test_a_priority_that_waits_while_only_higher_ones_pass_starves_and_no_other_does() -> None:
+    sim = Sim()
+    sim.restrict(5)
+    gate = sim.tree.root
+    for _ in range(50):
+        sim.ask(priority=8)
+    sim.ask(priority=2)
+    client = SimClient(sim, 3, priority=0, pause=0.01)
+    sim.loop.run(6)
+    starved = gate.starved(sim.loop.now)
+    assert starved.keys() == {0, 2}
+    assert all(5.0 <= secs <= 6.0 for secs in starved.values())
+    sim.loop.run(sim.loop.now + 7)
+    assert client.admitted == 3
+    assert not gate.starved(sim.loop.now)
+
+
+def test_a_priority_starves_at_its_own_limit_by_what_passes_beside_it() -> None:
+    sim = Sim()
+    sim.restrict(10)
+    sim.restrict(5, "a")
+    for _ in range(60):
+        sim.ask("b", priority=9)
+    sim.ask("a", priority=1)
+    sim.loop.run(4)
+    assert sim.tree.gates["a"].starved(sim.loop.now).keys() == {1}
+    assert not sim.tree.root.starved(sim.loop.now), "only 9 waits there"
+
+
+def test_who_waits_for_an_equal_or_for_a_token_does_not_starve() -> None:
+    sim = Sim()
+    sim.restrict(0.1)
+    for _ in range(5):
+        sim.ask(priority=5)
+    sim.loop.run(30)
+    assert not sim.tree.root.starved(sim.loop.now)

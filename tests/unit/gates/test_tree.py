@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,7 @@ from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AdviceCause, Hold, HoldKind, ScopeRecord
+from sidecar.gates import tree as tree_module
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, GateState, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
@@ -331,3 +333,49 @@ def test_a_scope_that_is_not_enabled_is_given_no_advice(tree: GateTree) -> None:
     off = PolicyTable(rules=(("a", Policy(enabled=False)),))
     tree.update({"": ScopeRecord(auto=ADVICE), "a": ScopeRecord()}, 0.0, off)
     assert (tree.root.advice, tree.gates["a"].advice) == (ADVICE, None)
+
+
+@pytest.mark.parametrize("prefix", ["", "inside/"], ids=["gates far apart", "gates of one scope"])
+def test_no_step_of_a_change_computes_many_gates(
+    tree: GateTree, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, derived, most = 200, 0, 0
+    compute = tree_module._derived
+
+    def count(*arguments: Any) -> Any:
+        nonlocal derived
+        derived += 1
+        return compute(*arguments)
+
+    monkeypatch.setattr(tree_module, "_derived", count)
+    for records in (
+        {f"{prefix}ns-{number}/pod": ScopeRecord() for number in range(many)},
+        {f"{prefix}ns-{number}/pod": ScopeRecord(manual=HOLDS[0]) for number in range(many)},
+        {f"{prefix}ns-{number}": ScopeRecord() for number in range(many)},
+        {"": ScopeRecord(manual=HOLDS[1])},
+    ):
+        update = TreeUpdate(records, 1.0)
+        for _ in tree.prepare(update):
+            most, derived = max(most, derived), 0
+        tree.apply(update)
+        for _ in tree.reassign(update):
+            pass
+    assert most <= 8
+
+
+def test_no_step_moves_the_requests_of_many_gates(tree: GateTree) -> None:
+    many = 200
+    for record in (ScopeRecord(), None):
+        update = TreeUpdate({f"ns-{number}": record for number in range(many)}, 1.0)
+        for _ in tree.prepare(update):
+            pass
+        tree.apply(update)
+        assert sum(1 for _ in tree.reassign(update)) >= many
+
+
+def test_what_a_change_was_made_with_is_released_in_pieces(tree: GateTree) -> None:
+    update = tree.update({f"ns-{number}": ScopeRecord() for number in range(200)}, 1.0)
+    assert sum(1 for _ in update.release()) >= 200
+    assert not update.states
+    assert not update.inherited
+    assert tree.gates["ns-7"].state.version > 0

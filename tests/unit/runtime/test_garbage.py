@@ -38,11 +38,11 @@ def test_the_oldest_generation_is_collected_only_when_the_process_has_grown(gene
         assert len(kept) == 200_000
         assert set(generations) == {0, 1}, "young ones as usual, the oldest not"
         generations.clear()
-        for mb in (120, 149, 163):
+        for mb in (120, 199, 227):
             used[0] = mb * MB
             collection.check()
         assert 2 not in generations
-        used[0] = 165 * MB
+        used[0] = 229 * MB
         collection.check()
         assert generations.count(2) == 1
         collection.check()

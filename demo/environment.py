@@ -24,13 +24,13 @@ from harness.sidecar import Sidecar  # noqa: E402
 
 from .load import Clients, Load  # noqa: E402
 
-__all__ = ["SCOPE", "Alertmanager", "Prometheus", "Sidecar", "Stage", "eventually", "free_port"]
+__all__ = ["SCOPE", "Alertmanager", "DemoEnvironment", "Prometheus", "Sidecar", "eventually", "free_port"]
 
 SCOPE = "simulated"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class Stage:
+class DemoEnvironment:
     """Prometheus with the shipped rules, Alertmanager, the sidecar, the engine gated by the middleware, a load.
 
     Args:
@@ -128,6 +128,11 @@ def quiet_ports(count: int) -> list[int]:
 def put_fault(url: str, fault: str) -> None:
     """Set the fault of the engine at ``url``; ``none`` ends it."""
     requests.post(f"{url}/fault", data=fault, timeout=10).raise_for_status()
+
+
+def restart(url: str) -> None:
+    """Restart the engine at ``url``: it loses its requests, and keeps its fault."""
+    requests.post(f"{url}/restart", timeout=10).raise_for_status()
 
 
 def is_up(engines: Engines, url: str) -> bool:

@@ -1,4 +1,4 @@
-"""A made-up event, for trying out a hook."""
+"""A sample event, to test a hook."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _WITHOUT_SCOPE = ("blind", "sighted", "store_down", "store_up")
 _SCOPE = "test/hook"
 
 
-class LoggedSender:
-    """Sends requests, and keeps what was sent. URL, credentials and headers are not kept.
+class RecordingSender:
+    """Sends requests, and records them without URL, credentials and headers.
 
     Args:
         endpoint: sends the requests.
-        dry_run: send nothing, and pretend that each request succeeded.
+        dry_run: send nothing, and report each request as successful.
 
     Attributes:
         requests: method, path below the URL, content type and body of each request.
@@ -57,14 +57,14 @@ class LoggedSender:
         return HttpReply(200, {}, b'{"id": 1}') if self._dry_run else self._endpoint.send(request)
 
 
-def made_up_event(name: str, scope: str, at: float, secs: float) -> HookEvent:
+def sample_event(name: str, scope: str, at: float, secs: float) -> HookEvent:
     """The event ``name`` as if it had just happened.
 
     Args:
         name: the name of the event.
         scope: its scope; empty: a scope that does not exist.
         at: when it happened.
-        secs: how long the made-up pause lasts.
+        secs: how long the sample pause lasts.
     """
     kind, old, new, cause = _VALUES[name]
     entry = HistoryEntry(

@@ -1,0 +1,1 @@
+"""Builds the documentation site: its generated pages, and the hooks that MkDocs calls."""

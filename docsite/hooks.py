@@ -1,0 +1,46 @@
+"""What MkDocs calls while it builds the site: ``hooks`` of mkdocs.yml."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from docsite.diagrams import pictures
+from docsite.repository_links import COPIES, ROOT, copied, folder_page, rewritten
+
+_log = logging.getLogger("mkdocs.hooks.docsite")
+
+
+def _repository(config: MkDocsConfig) -> str:
+    """The address of the files of this version; empty where the repository's address is not known."""
+    address = (config.repo_url or "").rstrip("/")
+    return f"{address}/blob/{config.extra['revision']}" if address else ""
+
+
+def on_files(files: Files, /, *, config: MkDocsConfig) -> Files:
+    """Add what pages link to outside ``docs/``."""
+    pages = {file.src_uri: file.content_string for file in files.documentation_pages()}
+    for site_path, source in copied(pages, _repository(config)):
+        path = ROOT / source
+        content = folder_page(source).encode() if path.is_dir() else path.read_bytes()
+        files.append(File.generated(config, site_path, content=content))
+    return files
+
+
+def on_page_markdown(text: str, /, *, page: Page, config: MkDocsConfig, **_: object) -> str:
+    """Turn links into the site's, and diagrams into their pictures."""
+    uri = page.file.src_uri
+    if uri.startswith(f"{COPIES}/"):
+        # The repository's address, if it is known, has no page of these to edit below docs/.
+        page.edit_url = None
+    text, missing = pictures(text, uri)
+    for digest in missing:
+        _log.warning("%s: the diagram %s has no picture: run `make diagrams`", uri, digest)
+    return rewritten(text, uri, _repository(config))
