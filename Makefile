@@ -17,9 +17,9 @@ test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
-real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
-	PYTHON=$(BIN)/python tests/real/fetch-sources
-	$(BIN)/python -m pytest tests/real $(ARGS)
+real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton (8 GB, an hour the first time)
+	PYTHON=$(abspath $(BIN)/python) tests/real/prepare; prepared=$$?; \
+	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 SOAK_FLEET_KILLS=60 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py \
