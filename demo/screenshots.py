@@ -21,7 +21,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from .stage import Sidecar, eventually
+from .environment import Sidecar, eventually
 
 _DESK = (1280, 860)
 _PHONE = (390, 844)
