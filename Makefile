@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run man test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
+.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -22,7 +22,8 @@ real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' curr
 	$(BIN)/python -m pytest tests/real $(ARGS)
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
-	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py $(ARGS)
+	SOAK_SECS=600 SOAK_KILLS=1000 SOAK_FLEET_KILLS=60 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py \
+	    tests/e2e/test_fleet.py::test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged $(ARGS)
 
 fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests, try each property on 20 times as many examples
 	FUZZ_CASES=34000 HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -s tests/http/test_fuzz.py tests/http/test_openapi.py tests/unit $(ARGS)
@@ -52,7 +53,7 @@ lint: $(VENV)/.dev ## run ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: $(VENV)/.dev $(VENV)/.debian ## play the whole loop with a simulated engine, in ten acts; ARGS=--stay keeps it running
+demo: $(VENV)/.dev $(VENV)/.debian ## run the whole loop with a simulated engine, in ten scenes; ARGS=--stay keeps it running
 	$(BIN)/python -m demo $(ARGS)
 
 fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redis: pauses, a killed leader, a killed and a wiped Redis
@@ -64,6 +65,9 @@ loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, w
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's data
 	$(BIN)/python -m demo.previews docs/previews
+
+screenshots: $(VENV)/.dev $(VENV)/.debian ## take the pictures of the status page in docs/images, in Chromium
+	$(BIN)/python -m demo.screenshots docs/images
 
 dashboards: $(VENV)/.dev ## build the dashboards' JSON
 	$(BIN)/python -m dashboards.build

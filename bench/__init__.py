@@ -1,1 +1,1 @@
-"""Benchmarks: each figure beside that of a peer in the same run."""
+"""Benchmarks: each figure is compared with that of a peer in the same run."""

@@ -1,4 +1,4 @@
-"""Measures the sidecar and its peers in turn, round by round; prints a table, writes JSON and a plot."""
+"""Measures the sidecar and its peers alternately, in rounds; prints a table, writes JSON and a plot."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure(machine: Machine, sizes: Sizes, only: Sequence[str]) -> list[dict[st
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
+    parser.add_argument("--short", action="store_true", help="a short form, to see that it works")
     parser.add_argument("--only", default="", help="scenarios, as a,b")
     parser.add_argument("--rounds", type=int, help="number of rounds")
     parser.add_argument("--json", type=Path, default=RESULTS / "benchmark.json")

@@ -40,11 +40,11 @@ class Figures:
 
     Attributes:
         attack: its name.
-        p50_ms: of the honest worker's gate requests.
-        p99_ms: of them.
-        requests: how many of them there were; all were let through.
+        p50_ms: median latency of the honest worker's gate requests.
+        p99_ms: 99th percentile of the same.
+        requests: the number of these requests; all of them passed.
         pss_mb: memory of all the sidecar's processes at the end of it.
-        told: what became of the attackers.
+        told: what happened to the attackers.
     """
 
     attack: str
@@ -86,7 +86,7 @@ async def nothing(_: tuple[str, int], __: float) -> str:
 
 
 async def drip(where: tuple[str, int], scale: float) -> str:
-    """Send request heads byte by byte, without an end."""
+    """Send request heads byte by byte, and never complete them."""
     count = max(1, int(DRIPPERS * scale))
 
     async def one() -> float:

@@ -1,8 +1,8 @@
 """Measures the cost of a backtest: a week of 100 alerts, evaluated every 15 s, read from a real Prometheus.
 
-Each alert fires half of the time, an hour at a time on average, so that much is paused and resumed.
-The backtest runs on one core. ``python -m bench.backtest`` prints its time, its processor time and its
-largest memory.
+Each alert fires half of the time, for an hour at a time on average, so that there are many pauses and
+resumes. The backtest runs on one core. ``python -m bench.backtest`` prints its time, its processor time and
+its largest memory.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Cost:
     """The cost of one backtest.
 
     Attributes:
-        alerts: how many there were.
-        days: of the range.
-        samples: of ``ALERTS`` in the range.
-        pauses: that came of them.
-        secs: until it was done; Prometheus' answers are a part of it.
-        cpu_secs: of the backtest's process alone.
+        alerts: the number of alerts.
+        days: the length of the range.
+        samples: the samples of ``ALERTS`` in the range.
+        pauses: the resulting pauses.
+        secs: duration in seconds, including Prometheus' answers.
+        cpu_secs: CPU time of the backtest's process alone.
         memory_mb: the largest resident memory of that process.
         refused_queries: range queries that Prometheus answered with an error.
     """
@@ -88,7 +88,8 @@ def measure(alerts: int, days: float) -> Cost:
                 f'alertname="Alert{number}",alertstate="firing",severity="critical",'
                 f'wellbeing_scope="team/agent-{number % _SCOPES}",instance="host-{number}:9100"'
             )
-            # Written as they are made: the memory of this process would count as memory of the backtest.
+            # Written as they are generated: otherwise the memory of this process would count as memory of the
+            # backtest.
             series[f"ALERTS{{{labels}}}"] = _counted(firing(start, end, _SEED + number), count)
         write_blocks(folder, series)
         samples = next(count)

@@ -1,7 +1,7 @@
-"""Measures a fleet on one real Redis: how soon a pause at one sidecar has closed the gates of a thousand.
+"""Measures a fleet on one real Redis: how soon a pause at one sidecar closes the gates of all.
 
 The followers are the product's own controllers and Redis stores, over real sockets, many in each of a few
-processes. ``python -m bench.fleet`` prints each figure beside its bar; ``--short`` takes few of everything,
+processes. ``python -m bench.fleet`` prints each figure with its bar; ``--short`` takes small sizes,
 ``--only pauses,commands,start,outage,gate`` some of the parts.
 """
 
@@ -48,7 +48,7 @@ _DOWN_SECS = 30.0
 
 
 async def start_sidecars(url: str, count: int) -> list[FleetController]:
-    """So many sidecars without a web server, on the Redis at ``url``."""
+    """Start sidecars without a web server, on the Redis at ``url``."""
     controllers: list[FleetController] = []
     while len(controllers) < count:
         some = [_new_sidecar(url) for _ in range(min(_STARTED_AT_ONCE, count - len(controllers)))]
@@ -156,7 +156,7 @@ async def measure_commands(url: str, sidecars: int, scopes: int) -> dict[str, fl
 
 
 async def measure_start(url: str, scopes: int) -> float:
-    """Seconds that a sidecar takes to load so many scopes."""
+    """Seconds that a sidecar takes to load the scopes."""
     [one] = await start_sidecars(url, 1)
     names = [f"many/{number}" for number in range(scopes)]
     for first in range(0, scopes, _AT_ONCE):

@@ -28,7 +28,7 @@ class Answered:
         p50: microseconds, the median.
         p99: the 99th percentile.
         p999: the 99.9th percentile.
-        cpu: microseconds of its core that the server took for each.
+        cpu: CPU time of the server for each request, in microseconds.
     """
 
     per_sec: float
@@ -39,7 +39,7 @@ class Answered:
 
     @classmethod
     def of(cls, parts: Sequence[Answered]) -> Answered:
-        """Combine several loads of the same length; each percentile is the median of theirs."""
+        """Combine several loads of the same length; percentiles are medians over the loads."""
         requests = sum(part.per_sec for part in parts)
         return cls(
             per_sec=requests / len(parts),
@@ -61,7 +61,7 @@ def wrk(
         connections: how many at once, each kept alive.
         secs: for how long; wrk knows whole seconds only.
         worker: the process that serves.
-        in_turn: ask the gates of so many scopes in turn, not that of ``target``.
+        in_turn: ask the gates of this many scopes in turn, instead of that of ``target``.
 
     Raises:
         RuntimeError: not every request was answered with 200.

@@ -15,7 +15,7 @@ from .talk import Connection
 
 _DEADLINE_SECS = 60.0
 _AT_ONCE = 512
-# Closed at once, leaving no port behind: there are but 28,000 of them.
+# Closed at once, so that no port stays in use: there are only 28,000 ports.
 _ABORT = struct.pack("ii", 1, 0)
 
 
@@ -66,10 +66,10 @@ class Parked:
         """Send ``data``, which ends all waits, and measure when each response arrives.
 
         Raises:
-            RuntimeError: an answer came before, is not 200, or does not come.
+            RuntimeError: an answer came too early, is not 200, or did not come.
         """
         if self._epoll.poll(0):
-            raise RuntimeError("somebody was answered who should have been parked")
+            raise RuntimeError("a request that should be parked was answered")
         at: list[float] = []
         left = len(self._socks)
         gc.collect()
@@ -85,7 +85,7 @@ class Parked:
                     answer = os.read(number, 65_536)
                     at.append(time.perf_counter())
                     if not answer.startswith(b"HTTP/1.1 200 "):
-                        raise RuntimeError(f"who was parked was answered {answer[:100]!r}")
+                        raise RuntimeError(f"a parked request was answered {answer[:100]!r}")
                 left -= len(ready)
         finally:
             gc.enable()

@@ -1,4 +1,4 @@
-"""Measure what the gate costs each proxy, on a path that asks the gate and on one that does not.
+"""Measures what the gate costs each proxy, on a path that asks the gate and on one that does not.
 
 ``python -m bench.proxies`` prints a table for docs/how-to/proxies.md and writes bench/results/proxies.json.
 """
@@ -137,7 +137,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """As the command line says."""
+    """Run the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(prog="bench.proxies", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--secs", type=float, default=3, help="of each load")

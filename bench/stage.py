@@ -20,8 +20,8 @@ class Stage:
     """The servers that scenarios share; use it as a context manager.
 
     Args:
-        machine: who gets which core.
-        sizes: how much of everything.
+        machine: assigns the cores.
+        sizes: the sizes of all measurements.
     """
 
     def __init__(self, machine: Machine, sizes: Sizes) -> None:

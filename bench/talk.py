@@ -9,7 +9,7 @@ from typing import Self
 
 TOKEN = "the-token-of-the-benchmark"  # noqa: S105 - of this run alone
 _PART = 16_384
-"""More at once would keep the kernel from giving the core to wrk."""
+"""Larger reads would keep the kernel from scheduling wrk on the core."""
 _END = b"\r\n\r\n"
 
 
@@ -18,9 +18,9 @@ class Said:
     """A response.
 
     Attributes:
-        status: of HTTP.
-        head: all of it, as it came.
-        body: without it.
+        status: the HTTP status.
+        head: the raw head.
+        body: the body.
     """
 
     status: int

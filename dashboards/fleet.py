@@ -1,4 +1,4 @@
-"""The dashboard of all scopes: how well they are, now and over time, the worst first."""
+"""The dashboard of all scopes: their states now and over time, the worst first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLOSED = f"max by (scope) (wellbeing_paused{{{S}}})"
 FLEET = Board(
     uid="wellbeing-fleet",
     title="Wellbeing / Fleet",
-    description="The state of all scopes: which are paused, why and until when, and what the pauses cost.",
+    description="The state of all scopes: which are paused, why and until when, and how much time the pauses take.",
     variables=(
         *SIDECAR_VARIABLES,
         ("scope", "Scope", "label_values(wellbeing_state_level, scope)", True),
@@ -66,7 +66,7 @@ FLEET = Board(
         ),
         value(
             "Longest pause",
-            "How long the gate that was closed first has been closed.",
+            "How long the gate that has been closed longest has been closed.",
             f"max(wellbeing_current_pause_duration_seconds{{{S}}})",
             "s",
             thresholds=((None, "green"), (60, "yellow"), (600, "red")),
@@ -141,7 +141,7 @@ FLEET = Board(
         replace(
             line(
                 "Signals",
-                "Signals in force, by kind of source and by state.",
+                "Current signals, by kind of source and by state.",
                 f"sum by (source, state) (max by (scope, source, state) (wellbeing_signals{{{S}}}))",
                 "{{source}} {{state}}",
             ),

@@ -1,4 +1,4 @@
-"""Makes Grafana's JSON model of a board, by Grafana's own SDK."""
+"""Builds Grafana's JSON model of a dashboard with Grafana's own SDK."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def durations(
 
 
 def pause_table(title: str, selector: str, *, with_scope: bool, width: int, height: int = 8) -> Panel:
-    """The pauses that are in force.
+    """The current pauses.
 
     Args:
         title: of the panel.
@@ -192,7 +192,7 @@ def pause_table(title: str, selector: str, *, with_scope: bool, width: int, heig
 
 
 def advice(selector: str) -> tuple[Row | Panel, ...]:
-    """What policies that only observe would have paused: now, how often, how long, and the share of time."""
+    """Pauses that observing policies would have made: now, how often, how long, and the share of time."""
     seconds = f"wellbeing_advised_paused_seconds_total{{{selector}}}"
     advised = f"max by (scope) (wellbeing_advised{{{selector}}})"
     return (
@@ -216,7 +216,7 @@ def advice(selector: str) -> tuple[Row | Panel, ...]:
         ),
         value(
             "Largest share, last day",
-            "The share of the last day for which the scope with the most advice would have been paused.",
+            "The share of the last day for which the scope with the longest advice would have been paused.",
             f"max({share(seconds, '1d')})",
             "percentunit",
             thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),

@@ -1,8 +1,8 @@
 """PromQL that several panels have in common.
 
-Several sidecars may serve one scope, and each of them exposes its series. What is true of the scope is
-therefore aggregated by ``max``, so that it counts once; requests are added up, because each request is
-asked of one sidecar only.
+Several sidecars may serve one scope, and each of them exposes its series. Facts about the scope are therefore
+aggregated by ``max``, so that they count once. Requests are added up, because each request asks only one
+sidecar.
 """
 
 from __future__ import annotations

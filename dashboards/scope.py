@@ -79,7 +79,7 @@ SCOPE = Board(
         ),
         timeline(
             "Alerts over time",
-            "Firing alerts with this scope in their label wellbeing_scope, as Prometheus has them.",
+            "Firing alerts in Prometheus with this scope in their label wellbeing_scope.",
             'max by (alertname) (ALERTS{alertstate="firing",wellbeing_scope=~"$scope"}) or on () vector(0)',
             "{{alertname}}",
             words=FIRING,
@@ -88,7 +88,7 @@ SCOPE = Board(
         pause_table("Paused by", S, with_scope=False, width=24, height=5),
         Panel(
             "Requests",
-            "What happened to requests. Those that were blocked waited, timed out, were abandoned or were rejected, or still wait.",
+            "Requests by outcome. A blocked request waited, timed out, was abandoned or was rejected, or it still waits.",
             tuple(
                 (rate(f"wellbeing_requests{name}_total{{{S}}}"), name.strip("_").replace("_", " ") or "all")
                 for name in ("", "_blocked", "_waited", "_timed_out", "_abandoned", "_rejected")
@@ -103,7 +103,7 @@ SCOPE = Board(
         ),
         Panel(
             "Outcomes",
-            "Admitted requests, as clients and middlewares reported them: failed are a 5xx or an exception.",
+            "Outcomes of admitted requests, as clients and middlewares reported them. Failed: a 5xx or an exception.",
             ((f"sum by (outcome) (rate(wellbeing_admitted_total{{{S}}}[$__rate_interval]))", "{{outcome}}"),),
             unit="reqps",
         ),
@@ -132,7 +132,7 @@ SCOPE = Board(
         replace(
             line(
                 "Signals",
-                "Signals in force for this scope itself, by kind of source and by state.",
+                "Current signals of this scope itself, by kind of source and by state.",
                 f"max by (source, state) (wellbeing_signals{{{S}}})",
                 "{{source}} {{state}}",
             ),
@@ -159,7 +159,7 @@ SCOPE = Board(
         ),
         Panel(
             "Tokens per second",
-            "Tokens of prompts that were read, and tokens that were generated.",
+            "Prompt tokens and generated tokens.",
             tuple(
                 (rate(f"vllm:{what}_tokens_total{{{V}}}", "model_name"), f"{what} {{{{model_name}}}}")
                 for what in ("prompt", "generation")

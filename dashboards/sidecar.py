@@ -21,7 +21,7 @@ def _last_hour(counter: str) -> str:
 SIDECAR = Board(
     uid="wellbeing-sidecar",
     title="Wellbeing / Sidecar",
-    description="The sidecar itself: what it receives, how fast it reacts, its store, its event loop, its memory.",
+    description="The sidecar itself: received notifications, reaction time, store, event loop and memory.",
     variables=SIDECAR_VARIABLES,
     annotations=(interventions(I),),
     parts=(
@@ -29,7 +29,7 @@ SIDECAR = Board(
         value("Blind", "Whether the watchdog alert is missing.", f"max(wellbeing_blind{{{I}}})", words=YES),
         value(
             "Config",
-            "Whether the config was loaded successfully the last time.",
+            "Whether the last load of the config succeeded.",
             f"min(wellbeing_config_last_reload_successful{{{I}}})",
             words=NO,
         ),
@@ -71,7 +71,7 @@ SIDECAR = Board(
             width=8,
             thresholds=((None, "green"), (1, "orange")),
         ),
-        Row("What it receives"),
+        Row("Notifications and reconciliation"),
         line(
             "Notifications",
             "By result. `unavailable`: the store was down, and Alertmanager tries again.",
@@ -94,7 +94,7 @@ SIDECAR = Board(
         ),
         Panel(
             "Reconciliation",
-            "How often Alertmanager was asked, by result, and how many signals that corrected.",
+            "Queries to Alertmanager by result, and the signals that they corrected.",
             (
                 (rate(f"wellbeing_reconciliations_total{{{I}}}", "result"), "{{result}}"),
                 (f"sum by (what) (increase(wellbeing_reconcile_corrections_total{{{I}}}[15m]))", "{{what}}"),
@@ -117,14 +117,14 @@ SIDECAR = Board(
         ),
         line(
             "Arrival of commits",
-            "Seconds from the last commit of another sidecar to its arrival.",
+            "Seconds from the last commit of another sidecar until it arrived.",
             f"wellbeing_fleet_lag_seconds{{{I}}}",
             "{{instance}}",
             "s",
         ),
         line(
             "Commits behind",
-            "Commits that are known and not applied.",
+            "Commits that are known but not yet applied.",
             f"wellbeing_fleet_known_commit{{{I}}} - wellbeing_fleet_applied_commit{{{I}}}",
             "{{instance}}",
         ),
@@ -141,10 +141,10 @@ SIDECAR = Board(
                 ),
             ),
         ),
-        Row("Hooks: who is told"),
+        Row("Hooks"),
         Panel(
             "Deliveries",
-            "Events delivered, attempts that are repeated, and events dropped, by hook.",
+            "Delivered events, repeated attempts and dropped events, by hook.",
             (
                 (
                     f"sum by (hook, result) (increase(wellbeing_hook_deliveries_total{{{I}}}[$__rate_interval]))",
@@ -158,7 +158,7 @@ SIDECAR = Board(
             f"sum by (hook) (wellbeing_hook_pending{{{I}}})",
             "{{hook}}",
         ),
-        Row("How it runs"),
+        Row("Process"),
         durations(
             "Commits",
             "How long the store takes to make a change durable.",
@@ -168,7 +168,7 @@ SIDECAR = Board(
         replace(
             line(
                 "Event loop lag",
-                "The largest delay of the event loop within 15 seconds. It delays everything else.",
+                "The largest delay of the event loop within 15 seconds. Every request has this delay.",
                 f"wellbeing_event_loop_lag_seconds{{{I}}}",
                 "{{instance}}",
                 "s",

@@ -1,4 +1,4 @@
-"""Plays ten acts: an engine fails and recovers, requests wait and pass. Ends by itself or with Ctrl-C."""
+"""Runs ten scenes: an engine fails and recovers, requests wait and pass. Ends by itself or with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,66 +9,66 @@ import threading
 import time
 from collections.abc import Callable
 
-from .stage import SCOPE, Stage, eventually
+from .environment import SCOPE, DemoEnvironment, eventually
 
 PAUSE_SECS = 5.0
 
 
-class Play:
-    """The acts, on a stage.
+class Demo:
+    """Runs the scenes of the demo.
 
     Args:
-        stage: what takes part.
+        environment: the running programs.
         say: called with each line of output.
 
     Attributes:
-        secs: how long each act took, by title.
+        secs: how long each scene took, by title.
     """
 
-    def __init__(self, stage: Stage, say: Callable[[str], None] = print) -> None:
-        self._stage = stage
+    def __init__(self, environment: DemoEnvironment, say: Callable[[str], None] = print) -> None:
+        self._environment = environment
         self._say = say
         self.secs: dict[str, float] = {}
         self._rest = threading.Event()
 
     def run(self) -> None:
-        """Play all acts, one after the other."""
-        stage, sidecar = self._stage, self._stage.sidecar
+        """Run all scenes, one after the other."""
+        environment, sidecar = self._environment, self._environment.sidecar
         self._say(f"sidecar      {sidecar.url}/v1/status/{SCOPE}")
-        self._say(f"prometheus   {stage.prometheus.url}/alerts")
-        self._say(f"alertmanager {stage.alertmanager.url}")
-        self._act("All is well", "four requests a second; the gate is open", self._good)
-        self._act(
+        self._say(f"prometheus   {environment.prometheus.url}/alerts")
+        self._say(f"alertmanager {environment.alertmanager.url}")
+        self._scene("All is well", "four requests a second; the gate is open", self._good)
+        self._scene(
             "The engine slows down",
             "it still answers, but its queue grows: watch vllm:num_requests_waiting",
             self._slow,
         )
-        self._act(
+        self._scene(
             "The engine is stuck",
             "/health answers 200, but no token is generated; VllmStuck fires and the gate closes",
             self._stuck,
         )
-        self._act("Paused", "requests wait at the gate, not in the engine; none is refused", self._paused)
-        self._act(
+        self._scene("Paused", "requests wait at the gate, not in the engine; none is refused", self._paused)
+        self._scene(
             "The engine recovers",
             "it drains, the alert resolves, every waiting request passes",
             self._recovered,
         )
-        self._act("An operator pauses", "with a reason, until somebody resumes", self._by_hand)
-        self._act("The operator resumes", "the gate opens at once", self._resumed)
-        self._act(
+        self._scene("An operator pauses", "with a reason, until an operator resumes", self._by_hand)
+        self._scene("The operator resumes", "the gate opens at once", self._resumed)
+        self._scene(
             "An agent is not well",
             "it claims to be distressed for three seconds; the gate closes, then opens by itself",
             self._agent,
         )
-        self._act(
+        self._scene(
             "The sidecar is killed while paused",
             "kill -9, then a restart: the gate is still closed, with the same reason and the same start",
             self._killed,
         )
-        self._act("The end", "every request is answered, and the history lists every change", self._end)
+        self._scene("The end", "every request is answered, and the history lists every change", self._end)
 
-    def _act(self, title: str, look: str, play: Callable[[], None]) -> None:
+    def _scene(self, title: str, look: str, play: Callable[[], None]) -> None:
         self._say(f"\n{len(self.secs) + 1}. {title}: {look}")
         began = time.monotonic()
         play()
@@ -76,7 +76,7 @@ class Play:
         self._say(f"   ({self.secs[title]} s) {self._line()}")
 
     def _line(self) -> str:
-        status = self._stage.sidecar.status(SCOPE)
+        status = self._environment.sidecar.status(SCOPE)
         counters = status["counters"]
         line = f"gate {status['gate']}, {status['effective_state']}, {counters['waiters']} waiting"
         line += f", {counters['requests_waited']} have waited, {counters['requests_timed_out']} timed out"
@@ -86,44 +86,45 @@ class Play:
         self._say(f"   {moment}: {self._line()}")
 
     def _is(self, gate: str) -> bool:
-        return bool(self._stage.sidecar.status(SCOPE)["gate"] == gate)
+        return bool(self._environment.sidecar.status(SCOPE)["gate"] == gate)
 
     def _waiting(self) -> int:
-        return int(self._stage.sidecar.counters(SCOPE)["waiters"])
+        return int(self._environment.sidecar.counters(SCOPE)["waiters"])
 
     def _good(self) -> None:
-        self._stage.load.per_sec = 4
+        self._environment.load.per_sec = 4
         self._rest.wait(PAUSE_SECS)
 
     def _slow(self) -> None:
-        self._stage.fault("slow")
+        self._environment.fault("slow")
         eventually(
-            lambda: (self._stage.prometheus.value("vllm:num_requests_waiting") or 0) > 10, "the queue grows"
+            lambda: (self._environment.prometheus.value("vllm:num_requests_waiting") or 0) > 10,
+            "the queue grows",
         )
 
     def _stuck(self) -> None:
-        self._stage.fault("stuck")
+        self._environment.fault("stuck")
         eventually(lambda: self._is("closed"), "the gate closes", 120)
 
     def _paused(self) -> None:
         eventually(lambda: self._waiting() > 10, "requests wait")
 
     def _recovered(self) -> None:
-        self._stage.fault("none")
+        self._environment.fault("none")
         eventually(lambda: self._is("open"), "the gate opens", 120)
         eventually(lambda: self._waiting() == 0, "no request waits", 60)
 
     def _by_hand(self) -> None:
-        self._stage.sidecar.pause(SCOPE, "looking at the weights", max_pause_secs=0)
+        self._environment.sidecar.pause(SCOPE, "looking at the weights", max_pause_secs=0)
         self._rest.wait(PAUSE_SECS)
 
     def _resumed(self) -> None:
-        self._stage.sidecar.resume(SCOPE)
+        self._environment.sidecar.resume(SCOPE)
         eventually(lambda: self._waiting() == 0, "no request waits")
         self._rest.wait(PAUSE_SECS / 2)
 
     def _agent(self) -> None:
-        self._stage.sidecar.claim(
+        self._environment.sidecar.claim(
             SCOPE, "distressed", reason="loops without progress", source="agent-7", ttl_secs=3
         )
         eventually(lambda: self._waiting() > 2, "requests wait")
@@ -132,14 +133,16 @@ class Play:
         eventually(lambda: self._waiting() == 0, "no request waits")
 
     def _killed(self) -> None:
-        sidecar = self._stage.sidecar
+        sidecar = self._environment.sidecar
         sidecar.pause(SCOPE, "before the crash", max_pause_secs=0)
         eventually(lambda: self._waiting() > 2, "requests wait")
         self._show("before kill -9")
         sidecar.kill()
         sidecar.session.close()
-        asked = self._stage.load.asked
-        eventually(lambda: self._stage.load.asked > asked + 2, "requests come while there is no sidecar")
+        asked = self._environment.load.asked
+        eventually(
+            lambda: self._environment.load.asked > asked + 2, "requests come while there is no sidecar"
+        )
         self._say("   killed: workers go by the gate's last known state, so requests still wait")
         sidecar.restart()
         eventually(lambda: self._waiting() > 2, "the worker has reported to the new process")
@@ -148,8 +151,8 @@ class Play:
         eventually(lambda: self._waiting() == 0, "no request waits")
 
     def _end(self) -> None:
-        self._stage.load.per_sec = 0
-        sidecar, load = self._stage.sidecar, self._stage.load
+        self._environment.load.per_sec = 0
+        sidecar, load = self._environment.sidecar, self._environment.load
         eventually(lambda: self._waiting() == 0, "no request waits")
         for entry in reversed(sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 12}).json()["entries"]):
             change = f"{entry['from']} to {entry['to']} by {entry['source']}"
@@ -159,11 +162,11 @@ class Play:
 
 
 def main() -> int:
-    """Play all acts, and stop everything that was started."""
+    """Run all scenes, and stop everything that was started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Stage() as stage:
-            Play(stage, functools.partial(print, flush=True)).run()
+        with DemoEnvironment() as environment:
+            Demo(environment, functools.partial(print, flush=True)).run()
             if "--stay" in sys.argv:
                 print("\nkeeps running until Ctrl-C", flush=True)
                 threading.Event().wait()

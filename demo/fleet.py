@@ -1,4 +1,4 @@
-"""Plays a fleet: five sidecars on one Redis; pauses, kills the leader, kills Redis, wipes it; prints each step's time.
+"""Runs a fleet of five sidecars on one Redis, kills the leader and Redis, and prints each step's time.
 
 ``python -m demo.fleet`` needs nothing but Redis' program. Everything listens on the loopback address only.
 """
@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 import requests
 
-from .stage import Sidecar, eventually
+from .environment import Sidecar, eventually
 
-from harness.redis_server import RedisServer  # isort: skip # demo.stage makes the harness importable
+from harness.redis_server import RedisServer  # isort: skip # demo.environment makes the harness importable
 
 SIZE = 5
 _CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
@@ -32,7 +32,7 @@ class FleetPlay:
         self._sidecars = sidecars
 
     def run(self) -> None:
-        """Play all steps."""
+        """Run all steps."""
         one, two = self._sidecars[:2]
         for sidecar in self._sidecars:
             print(f"sidecar  {sidecar.url}")

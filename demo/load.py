@@ -21,7 +21,7 @@ class Load:
 
     Args:
         port: of loopback.
-        patience_secs: seconds until a client gives up.
+        patience_secs: seconds until a client disconnects.
 
     Attributes:
         per_sec: requests a second; it may be set at any time.
@@ -39,7 +39,7 @@ class Load:
 
     @property
     def lost(self) -> int:
-        """Requests that were not answered as they should be."""
+        """Requests that did not get a correct answer."""
         return sum(self.statuses.values()) - self.statuses[200]
 
     @property

@@ -1,11 +1,11 @@
-"""Runs the closed loop: does a pause end when its cause does, whatever the way of pausing?
+"""Runs the closed loop: does a pause end when its cause ends, in every way of pausing?
 
 Each cause and each way of pausing has its own engine. All are behind one sidecar, one Prometheus with the shipped
 rules (times divided, nothing else changed) and one Alertmanager. The cause begins and the gate closes; the cause
 ends while the gate is closed; then the gate has to open by itself, and to stay open.
 
-One more engine has a planted rule: progress without a mask, with the engine's own pause. Its gate has to stay
-closed; otherwise the experiment could not see such loops.
+One more engine has a deliberately wrong rule: progress without a mask, with the engine's own pause. Its gate
+has to stay closed; otherwise the experiment could not detect such loops.
 """
 
 from __future__ import annotations
@@ -23,6 +23,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from .environment import (
+    Alertmanager,
+    Engines,
+    Prometheus,
+    Sidecar,
+    eventually,
+    free_port,
+    is_up,
+    quiet_ports,
+)
 from .load import Clients, Load
 from .loop_cases import (
     AT_THE_GATE,
@@ -41,16 +51,6 @@ from .loop_cases import (
 )
 from .loop_rules import bad_rule, loop_rules, planted_rule
 from .loop_subjects import PATIENCE, Patience, PodsResult, Result, Subject
-from .stage import (
-    Alertmanager,
-    Engines,
-    Prometheus,
-    Sidecar,
-    eventually,
-    free_port,
-    is_up,
-    quiet_ports,
-)
 
 MOST_SECS = 480.0
 PROCESSES = 4
@@ -61,7 +61,7 @@ class Loop:
     """Runs all cases at once.
 
     Args:
-        cases: with an engine each.
+        cases: the cases; each has its own engine.
         patience: with each.
         pod_groups: groups of healthy engines that a bad rule pauses, each with its ``max_paused_share``.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .environment import shipped_rules
 from .loop_cases import FASTER
-from .stage import shipped_rules
 
 
 def loop_rules() -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from .engine.model import Fault
+from .environment import put_fault, restart
 from .load import Load
 from .loop_cases import BUSY_HOLD_SECS, HOLD_SECS, Case, Way
-from .stage import put_fault, restart
 
 BACKLOG_SECS = 5.0
 """The backlog of a pause is gone when the unanswered requests amount to this many seconds of load or fewer."""

@@ -30,8 +30,8 @@ from matplotlib.ticker import FuncFormatter
 
 from dashboards.build import BOARDS, rendered
 
-from .__main__ import Play
-from .stage import SCOPE, Stage, eventually
+from .__main__ import Demo
+from .environment import SCOPE, DemoEnvironment, eventually
 
 VARIABLES = {"$scope": SCOPE, "$model": ".*", "$cluster": ".*", "$instance": ".*", "$__rate_interval": "5s"}
 COLOURS = {
@@ -269,16 +269,16 @@ def _over_time(axes: Axes, source: Source) -> None:
 def main() -> None:
     """Play the demo, query Prometheus, and draw the dashboards."""
     folder = Path(sys.argv[1])
-    with Stage() as stage:
+    with DemoEnvironment() as environment:
         began = time.time()
-        Play(stage).run()
-        stage.load.per_sec = 8
-        stage.sidecar.claim(SCOPE, "distressed", reason="loops without progress", source="agent-7")
+        Demo(environment).run()
+        environment.load.per_sec = 8
+        environment.sidecar.claim(SCOPE, "distressed", reason="loops without progress", source="agent-7")
         eventually(
-            lambda: (stage.prometheus.value(f'wellbeing_waiters{{scope="{SCOPE}"}}') or 0) > 10,
+            lambda: (environment.prometheus.value(f'wellbeing_waiters{{scope="{SCOPE}"}}') or 0) > 10,
             "requests wait",
         )
-        source = Source(stage.prometheus.url, began, time.time())
+        source = Source(environment.prometheus.url, began, time.time())
         for board in BOARDS:
             path = folder / f"{board.uid}.png"
             draw(json.loads(rendered(board)), source, path)

@@ -271,12 +271,13 @@ def _proxies(url: str) -> dict[str, str]:
     import requests  # noqa: PLC0415
 
     host = urlsplit(url).hostname or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         return {}
     return dict(requests.utils.get_environ_proxies(url, no_proxy=None))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine's own address or name."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -10,7 +10,7 @@ import errno
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 _MAX_CAUSES = 50
@@ -18,8 +18,7 @@ _NOT_TLS = ("wrong version number", "record layer failure", "unknown protocol", 
 _NO_PEM = ("pem lib", "no certificate or crl found", "no start line", "")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
+class ServerOptions(NamedTuple):
     """The options that say where a server is, as the sentences name them.
 
     Attributes:

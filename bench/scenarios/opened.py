@@ -32,12 +32,12 @@ def asked(
     """Load all ``servers`` in turn, a second each, so that a disturbance of the machine affects all alike.
 
     Args:
-        stage: what it runs on.
-        turn: who is first.
-        prefix: of the figures' names.
+        stage: the servers.
+        turn: number of the round, which decides the order.
+        prefix: prefix of the figures' names.
         servers: by name.
         connections: how many at once.
-        in_turn: of how many scopes the gates are asked in turn, by the server's name.
+        in_turn: the number of scopes whose gates are asked in turn, by the server's name.
     """
     parts: dict[str, list[Answered]] = {name: [] for name in servers}
     for number in range(stage.sizes.slices):

@@ -1,1 +1,1 @@
-"""A simulated engine: a small model of what an inference server does under load, with the real ones' names."""
+"""A simulated engine: a small model of an inference server under load, with real metric names."""

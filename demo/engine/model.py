@@ -2,8 +2,8 @@
 
 Every iteration makes one token for each sequence of the batch; the larger the batch, the longer it takes, and the
 more tokens a second it makes. A sequence takes a block of the cache for every few tokens. When none is free, the
-youngest is preempted: its blocks are freed, and what it had is computed again later. So an engine that is let
-run too full makes less of its time: rushing in makes it worse.
+youngest is preempted: its blocks are freed, and what it had is computed again later. So an engine that is too
+full is less efficient, and a burst of requests makes it worse.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Sequence:
 
     Attributes:
         arrived_at: seconds, by the clock that the model is stepped with.
-        wanted: tokens until it ends by itself.
-        done: called with why it ended.
+        wanted: tokens after which it ends by itself.
+        done: called with the reason of the end.
         corrupted: its logits were not numbers.
-        is_probe: the engine's own, to see whether it is well.
+        is_probe: a health check of the engine itself.
     """
 
     arrived_at: float

@@ -46,7 +46,7 @@ function(t) {
    }
   ]
  },
- "description": "The state of all scopes: which are paused, why and until when, and what the pauses cost.",
+ "description": "The state of all scopes: which are paused, why and until when, and how much time the pauses take.",
  "editable": true,
  "fiscalYearStartMonth": 0,
  "graphTooltip": 1,
@@ -406,7 +406,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "How long the gate that was closed first has been closed.",
+   "description": "How long the gate that has been closed longest has been closed.",
    "fieldConfig": {
     "defaults": {
      "thresholds": {
@@ -885,7 +885,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "The share of the last day for which the scope with the most advice would have been paused.",
+   "description": "The share of the last day for which the scope with the longest advice would have been paused.",
    "fieldConfig": {
     "defaults": {
      "thresholds": {
@@ -1514,7 +1514,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Signals in force, by kind of source and by state.",
+   "description": "Current signals, by kind of source and by state.",
    "fieldConfig": {
     "defaults": {
      "custom": {

@@ -613,7 +613,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Firing alerts with this scope in their label wellbeing_scope, as Prometheus has them.",
+   "description": "Firing alerts in Prometheus with this scope in their label wellbeing_scope.",
    "fieldConfig": {
     "defaults": {
      "mappings": [
@@ -788,7 +788,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "What happened to requests. Those that were blocked waited, timed out, were abandoned or were rejected, or still wait.",
+   "description": "Requests by outcome. A blocked request waited, timed out, was abandoned or was rejected, or it still waits.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -953,7 +953,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Admitted requests, as clients and middlewares reported them: failed are a 5xx or an exception.",
+   "description": "Outcomes of admitted requests, as clients and middlewares reported them. Failed: a 5xx or an exception.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1245,7 +1245,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Signals in force for this scope itself, by kind of source and by state.",
+   "description": "Current signals of this scope itself, by kind of source and by state.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1535,7 +1535,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "The share of the last day for which the scope with the most advice would have been paused.",
+   "description": "The share of the last day for which the scope with the longest advice would have been paused.",
    "fieldConfig": {
     "defaults": {
      "thresholds": {
@@ -1808,7 +1808,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Tokens of prompts that were read, and tokens that were generated.",
+   "description": "Prompt tokens and generated tokens.",
    "fieldConfig": {
     "defaults": {
      "custom": {

@@ -34,7 +34,7 @@ function(t) {
    }
   ]
  },
- "description": "The sidecar itself: what it receives, how fast it reacts, its store, its event loop, its memory.",
+ "description": "The sidecar itself: received notifications, reaction time, store, event loop and memory.",
  "editable": true,
  "fiscalYearStartMonth": 0,
  "graphTooltip": 1,
@@ -205,7 +205,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Whether the config was loaded successfully the last time.",
+   "description": "Whether the last load of the config succeeded.",
    "fieldConfig": {
     "defaults": {
      "mappings": [
@@ -620,7 +620,7 @@ function(t) {
    },
    "id": 10,
    "panels": [],
-   "title": "What it receives",
+   "title": "Notifications and reconciliation",
    "type": "row"
   },
   {
@@ -804,7 +804,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "How often Alertmanager was asked, by result, and how many signals that corrected.",
+   "description": "Queries to Alertmanager by result, and the signals that they corrected.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1013,7 +1013,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Seconds from the last commit of another sidecar to its arrival.",
+   "description": "Seconds from the last commit of another sidecar until it arrived.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1068,7 +1068,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Commits that are known and not applied.",
+   "description": "Commits that are known but not yet applied.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1216,7 +1216,7 @@ function(t) {
    },
    "id": 21,
    "panels": [],
-   "title": "Hooks: who is told",
+   "title": "Hooks",
    "type": "row"
   },
   {
@@ -1224,7 +1224,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "Events delivered, attempts that are repeated, and events dropped, by hook.",
+   "description": "Delivered events, repeated attempts and dropped events, by hook.",
    "fieldConfig": {
     "defaults": {
      "custom": {
@@ -1339,7 +1339,7 @@ function(t) {
    },
    "id": 24,
    "panels": [],
-   "title": "How it runs",
+   "title": "Process",
    "type": "row"
   },
   {
@@ -1413,7 +1413,7 @@ function(t) {
     "type": "prometheus",
     "uid": "${datasource}"
    },
-   "description": "The largest delay of the event loop within 15 seconds. It delays everything else.",
+   "description": "The largest delay of the event loop within 15 seconds. Every request has this delay.",
    "fieldConfig": {
     "defaults": {
      "custom": {

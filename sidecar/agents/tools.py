@@ -67,7 +67,7 @@ class AgentTools:
         given = check_call(tool, arguments)
         settings = self._settings_for(tool, given)
         if tool == "check_pause":
-            return _told(self._request(settings, "GET", "watch"))
+            return _pause_state(self._request(settings, "GET", "watch"))
         asks = tool == "request_pause"
         reason = given["reason"].strip()
         source = (name or self._name)[:_MAX_NAME_LENGTH]
@@ -77,7 +77,7 @@ class AgentTools:
             "source": f"{source}/{given['agent'].strip()}" if "agent" in given else source,
             "ttl_secs": given.get("secs" if asks else "ttl_secs", _DEFAULT_SECS),
         }
-        told = _told(self._request(settings, "PUT", "state", body))
+        told = _pause_state(self._request(settings, "PUT", "state", body))
         told["claimed_as"] = f"agent:{body['source']}"
         if asks and not told["paused"]:
             told["note"] = "recorded, but the policy does not pause for it now: stop by yourself if you must"
@@ -117,6 +117,6 @@ def _check(answer: SidecarResponse) -> None:
     check_status(answer, (200,))
 
 
-def _told(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+def _pause_state(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     names = ("scope", "state", "effective_state", "reason", "since", "until", "held_by")
     return {"paused": snapshot["gate"] == "closed", **{name: snapshot.get(name) for name in names}}

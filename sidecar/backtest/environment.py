@@ -38,7 +38,7 @@ class Environment:
     relabels: bool = False
 
 
-def look_at(api: Api) -> Environment:
+def read_environment(api: Api) -> Environment:
     """Read the config from ``api``.
 
     For APIs without these routes, such as Thanos and Mimir, use the defaults.

@@ -12,7 +12,7 @@ from sidecar.core.values import ALERT_PREFIX
 
 from .alertmanager_delays import FiringAlert, firing_alerts
 from .alerts_series import read_alerts
-from .environment import Environment, absent_names, look_at, require_data
+from .environment import Environment, absent_names, read_environment, require_data
 from .errors import InvalidInput
 from .limits import guard_notes, limits_within, summarize_limits
 from .periods import AlertPeriod
@@ -68,7 +68,7 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
     rules, recording = read_rule_files(list(request.rule_files)) if request.rule_files else ([], [])
     notes = _require_annotations(rules, request.configs)
     try:
-        environment = look_at(api)
+        environment = read_environment(api)
         notes += require_data(api, start, end)
         step = choose_step(request, environment)
         if rules:

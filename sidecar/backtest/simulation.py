@@ -33,7 +33,7 @@ from .recorder import Recorder
 from .repeats import without_repeats
 from .request import AlertmanagerSettings
 
-_WATCHDOG_LOOK_SECS = 5.0
+_WATCHDOG_CHECK_SECS = 5.0
 _WATCHDOG_ROUTE = AlertmanagerSettings(
     group_wait_secs=0.0, group_interval_secs=15.0, repeat_interval_secs=60.0
 )
@@ -103,7 +103,7 @@ class Simulation:
             key=lambda sent: sent.at,
         )
         self._sent: SentNotification | None = next(self._notifications, None)
-        self._look_at = start if own else math.inf
+        self._next_check = start if own else math.inf
         self._reconciliation = Reconciliation(config.alerts, self._interpreter, self._watchdog, alerts, start)
 
     def run(self) -> None:
@@ -114,7 +114,7 @@ class Simulation:
                     (self._deadlines[0][0] if self._deadlines else math.inf, self._expire),
                     (self._sent.at if self._sent else math.inf, self._receive),
                     (self._reconciliation.next_at, self._reconcile),
-                    (self._look_at, self._look),
+                    (self._next_check, self._check_watchdog),
                 ),
                 key=lambda one: one[0],
             )
@@ -143,9 +143,9 @@ class Simulation:
     def _reconcile(self) -> None:
         self._reconciliation.round(self._clock.at, self._core, self._submit)
 
-    def _look(self) -> None:
+    def _check_watchdog(self) -> None:
         self._watchdog.check()
-        self._look_at = self._clock.at + _WATCHDOG_LOOK_SECS
+        self._next_check = self._clock.at + _WATCHDOG_CHECK_SECS
 
     def _expire(self) -> None:
         due = set()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from sidecar.import_clash import refuse_another_sidecar
 
+from .interrupts import end_on_interrupt
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name.
@@ -17,9 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: one of `sidecar.cli.exit_statuses`.
     """
-    refuse_another_sidecar()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        end_on_interrupt()
+        arguments = sys.argv[1:]
     try:
+        refuse_another_sidecar()
         # Imports happen here, so that a signal during an import is handled like any other.
         if arguments[:1] == ["serve"]:
             from .early_stop import stop_on_signals  # noqa: PLC0415
@@ -27,6 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stop_on_signals(arguments)
         from .run import run  # noqa: PLC0415
 
-        return run(arguments)
+        return run(list(arguments))
     except KeyboardInterrupt:
         return 130

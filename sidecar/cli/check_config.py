@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the config; print what it comes to."""
-    from sidecar.config import ConfigError, describe_pausing, load_config  # noqa: PLC0415 - other commands need none
+    from sidecar.config import (  # noqa: PLC0415 - other commands need none
+        ConfigError,
+        describe_pausing,
+        describe_restricting,
+        load_config,
+    )
 
     path = config_path(options)
     try:
@@ -52,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
     print_line("The config is valid.")
     print_line(f"It can pause {describe_pausing(config.policies)}.")
+    if restricting := describe_restricting(config.policies):
+        print_line(f"It can restrict {restricting}.")
     for warning in warnings:
         print_line(f"Warning: {warning}.")
     return OK

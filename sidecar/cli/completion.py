@@ -84,13 +84,17 @@ def _zsh(commands: Sequence[CommandHelp]) -> str:
     names = [f"        {_quoted(f'{one.name}:{one.summary}')}" for one in commands]
     cases = []
     for command in commands:
-        specs = []
-        for one in command.arguments:
-            action = f"({' '.join(one.choices)})" if one.choices else "_files" if one.takes_file else " "
-            value = f":{_zsh_text(one.metavar)}:{action}" if one.metavar else ""
-            if not one.names:
-                specs.append(_quoted(f"*{value}"))
-            specs += [_quoted(f"{name}[{_zsh_text(one.help)}]{value}") for name in one.names]
+        specs = [
+            _quoted(f"{name}[{_zsh_text(one.help)}]" + (_zsh_value(one, one.choices) if one.metavar else ""))
+            for one in _flags(command)
+            for name in one.names
+        ]
+        places = [one for one in command.arguments if not one.names]
+        # A place that may be left out can have a value of the next one.
+        allowed = _positional_choices(command)
+        specs += [
+            _quoted(f"{number}{_zsh_value(one, allowed)}") for number, one in enumerate(places, start=1)
+        ]
         cases.append(f"        {command.name}) _arguments {' '.join(specs)} ;;")
     return "\n".join(
         [
@@ -122,13 +126,26 @@ def _zsh(commands: Sequence[CommandHelp]) -> str:
     )
 
 
+def _zsh_value(argument: Argument, choices: Sequence[str]) -> str:
+    # An empty list, for a value that only the user knows: a blank would keep zsh from completing flags there.
+    action = "_files" if argument.takes_file and not choices else f"({' '.join(choices)})"
+    return f":{_zsh_text(argument.metavar)}:{action}"
+
+
 def _fish(commands: Sequence[CommandHelp]) -> str:
-    lines = [f"# Completion of {_PROGRAM} for fish.", f"complete -c {_PROGRAM} -f"]
+    lines = [
+        f"# Completion of {_PROGRAM} for fish.",
+        "function __wellbeing_sidecar_runs",
+        "    set -l words (commandline -opc)",
+        '    test (count $words) -ge 2; and test "$words[2]" = $argv[1]',
+        "end",
+        f"complete -c {_PROGRAM} -f",
+    ]
     for command in commands:
         lines.append(
-            f"complete -c {_PROGRAM} -n __fish_use_subcommand -a {command.name} -d {_quoted(command.summary)}"
+            f"complete -c {_PROGRAM} -n __fish_is_first_token -a {command.name} -d {_quoted(command.summary)}"
         )
-        condition = f"-n '__fish_seen_subcommand_from {command.name}'"
+        condition = f"-n '__wellbeing_sidecar_runs {command.name}'"
         choices = _positional_choices(command)
         lines += [f"complete -c {_PROGRAM} {condition} -a {choice}" for choice in choices]
         for one in command.arguments:

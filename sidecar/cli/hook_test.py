@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from sidecar.hooks.endpoint import DeliveryFailed, Endpoint  # noqa: PLC0415
     from sidecar.hooks.formats import make_format  # noqa: PLC0415
     from sidecar.hooks.links import base_url  # noqa: PLC0415
-    from sidecar.hooks.trial import LoggedSender, made_up_event  # noqa: PLC0415
+    from sidecar.hooks.sample_event import RecordingSender, sample_event  # noqa: PLC0415
 
     path = options.config or os.environ.get("WELLBEING_CONFIG")
     try:
@@ -56,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
         known = f"; the config has {', '.join(hooks)}" if hooks else "; the config has no hooks"
         raise CommandFailed(f"no hook is named {options.name}{suggestion_for(options.name, hooks)}{known}")
     names = [options.event] if options.event else list(hook.events)
-    sender = LoggedSender(Endpoint(hook, Clock()), dry_run=options.dry_run)
+    sender = RecordingSender(Endpoint(hook, Clock()), dry_run=options.dry_run)
     sends = make_format(hook, base_url(config))
     notes: Mapping[str, int] = {}
     failed = 0
     for index, name in enumerate(names):
-        event = made_up_event(name, hook.scope, time.time() + index / 1000, _PAUSE_SECS)
+        event = sample_event(name, hook.scope, time.time() + index / 1000, _PAUSE_SECS)
         sender.requests.clear()
         try:
             notes = sends.deliver(event, sender, notes, is_repeat=False)

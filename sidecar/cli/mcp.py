@@ -9,7 +9,7 @@ import sys
 
 from .client_arguments import add_connection, add_scope
 from .exit_statuses import CANNOT_START, OK, USAGE, CommandFailed
-from .sidecar_requests import client_settings
+from .sidecar_requests import access_of
 
 _NO_MCP = (
     "this command needs the MCP SDK ({} is not installed): "
@@ -42,10 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until the client leaves (stdio) or a signal stops the process (HTTP)."""
     address = None if options.listen is None else _address(options.listen)
-    settings = client_settings(options)
+    access = access_of(options)
     try:
         from sidecar.agents import AgentTools  # noqa: PLC0415 - the other commands need none of these
         from sidecar.agents.mcp_server import make_server, serve_http, serve_stdio  # noqa: PLC0415
+        from sidecar.client.settings import Settings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "sidecar").partition(".")[0] == "sidecar":
             raise
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     # Standard output belongs to the protocol.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        tools = AgentTools(settings, options.name or "mcp")
+        tools = AgentTools(Settings(**access._asdict()), options.name or "mcp")
     except ValueError as error:
         raise CommandFailed(f"--{error}", USAGE) from None
     server = make_server(tools, options.name)

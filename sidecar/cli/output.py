@@ -75,6 +75,8 @@ def source_name(source: str, alertname: str | None) -> str:
 def describe_hold(snapshot: Json) -> str:
     """Which scope keeps a closed gate closed, since when, until when, and why."""
     until = snapshot["until"] or "an operator resumes"
+    if snapshot["gate"] == "restricted" and snapshot["until"] is None:
+        until = f"the state improves, at {snapshot['admit_per_sec']:g} requests per second"
     return f"{scope_name(snapshot['held_by'])} since {snapshot['since']} until {until}: {snapshot['reason']}"
 
 

@@ -30,11 +30,11 @@ def run(options: argparse.Namespace) -> int:
     message = unknown_scope_message(before)
     if message and before is not None:
         follows = scope_name(before["follows"])
-        closed = f", which is closed by {describe_hold(before)}" if before["gate"] != "open" else ""
+        closed = f", which is closed by {describe_hold(before)}" if before["gate"] == "closed" else ""
         raise CommandFailed(f"{message}, so nothing was resumed: it follows {follows}{closed}")
     snapshot = request(options, "POST", "resume", body={"reason": options.reason})
     print_snapshot(snapshot, output=options.output)
-    if before is not None and not before["holds"]:
+    if before is not None and not before["holds"] and not before.get("trial"):
         print_note(f"{scope_name(options.scope)} had no hold of its own: there was nothing to lift")
     if snapshot["gate"] == "closed":
         raise CommandFailed(_still_closed(snapshot))
@@ -55,7 +55,7 @@ def _still_closed(snapshot: dict[str, Any]) -> str:
 
 def _print_closed_inside(status: dict[str, Any]) -> None:
     closed = [
-        one for one in status.get("unwell", ()) if one["gate"] != "open" and one["scope"] != status["scope"]
+        one for one in status.get("unwell", ()) if one["gate"] == "closed" and one["scope"] != status["scope"]
     ]
     total = status.get("closed_total", len(closed))
     if not total:

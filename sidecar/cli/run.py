@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .exit_statuses import FAILED, INTERRUPTED, PIPE_CLOSED, CommandFailed
+from .interrupts import InterruptsRaised
 from .output import print_error
 from .parser import parse
 
@@ -26,7 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
-        status = command(options)
+        with InterruptsRaised():
+            status = command(options)
         if sys.stdout is not None:
             sys.stdout.flush()
         return status

@@ -16,15 +16,16 @@ from .exit_statuses import CommandFailed
 from .output import print_note
 
 if TYPE_CHECKING:
+    from sidecar.client.access import Access
     from sidecar.client.connection import SidecarResponse
     from sidecar.client.errors import Unreachable
-    from sidecar.client.settings import Settings
 
 _OPTIONS = ServerOptions(
     url="--url (WELLBEING_URL)",
     ca_file="--ca-file (WELLBEING_CLIENT_CA_FILE)",
     start="start the sidecar (wellbeing-sidecar serve)",
 )
+_VARIABLES = ("WELLBEING_URL", "WELLBEING_TOKEN", "WELLBEING_TOKEN_FILE", "WELLBEING_CLIENT_CA_FILE")
 _SLACK_SECS = 10.0
 _ACTOR = re.compile(r"[A-Za-z0-9._@-]{1,64}", re.ASCII)
 _MAX_ANSWER_BYTES = 2**30
@@ -79,9 +80,9 @@ def send(
 
     if method in ("POST", "PUT"):
         headers = {**(headers or {}), **_actor()}
-    settings = client_settings(options)
+    access = access_of(options)
     timeout = wait + _SLACK_SECS
-    connection = Connection(settings, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
+    connection = Connection(access, "wellbeing-sidecar", _MAX_ANSWER_BYTES)
     try:
         return connection.request(method, route, timeout=timeout, headers=headers, params=params, body=body)
     except Unreachable as error:
@@ -101,29 +102,34 @@ def _actor() -> dict[str, str]:
     return {"Wellbeing-Actor": name} if _ACTOR.fullmatch(name) else {}
 
 
-def client_settings(options: argparse.Namespace) -> Settings:
+def access_of(options: argparse.Namespace) -> Access:
     """The URL, the scope and the credentials from the command line and the environment.
 
     Raises:
         CommandFailed: one of them is not valid.
     """
-    from sidecar.client.settings import Settings, misspelt_variables  # noqa: PLC0415 - as above
+    from sidecar.client.access import Access, check_access  # noqa: PLC0415 - `serve` does not need it
 
-    for message in misspelt_variables(os.environ):
-        print_note(message)
+    if any(name.startswith("WELLBEING_") and name not in _VARIABLES for name in os.environ):
+        from sidecar.client.settings import misspelt_variables  # noqa: PLC0415 - few have such variables
+
+        for message in misspelt_variables(os.environ):
+            print_note(message)
     _check(options)
+    access = Access(
+        url=options.url,
+        scope=options.scope,
+        token=os.environ.get("WELLBEING_TOKEN") or None,
+        token_file=options.token_file or None,
+        ca_file=options.ca_file or None,
+        cert_file=options.cert_file or None,
+    )
     try:
-        return Settings(
-            url=options.url,
-            scope=options.scope,
-            token=os.environ.get("WELLBEING_TOKEN") or None,
-            token_file=options.token_file or None,
-            ca_file=options.ca_file or None,
-            cert_file=options.cert_file or None,
-        )
+        check_access(access)
     except ValueError as error:
         what = f"{options.url} is no URL of a sidecar: " if str(error).startswith("url: ") else ""
         raise CommandFailed(f"{what}{error}") from None
+    return access
 
 
 def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, Any]:

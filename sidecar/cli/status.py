@@ -9,13 +9,23 @@ from typing import Any
 
 from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import OK
-from .output import print_line, print_note, print_text, print_value, scope_name, snapshot_line, source_name
+from .output import (
+    print_items,
+    print_json,
+    print_line,
+    print_note,
+    print_text,
+    scope_name,
+    snapshot_line,
+    source_name,
+)
 from .scope_check import unknown_scope_message
 from .sidecar_requests import request
 from .tables import Table, short_time
 
 _MAX_SIGNALS = 5
 _HEADINGS = ("SCOPE", "STATE", "GATE", "UNTIL", "WAITING", "REASON")
+_LISTS = ("below", "unwell")
 _UNHEARD_REMEDY = "check its rule in Prometheus, and its route in Alertmanager"
 
 EXAMPLES = (
@@ -38,24 +48,40 @@ def run(options: argparse.Namespace) -> int:
     message = unknown_scope_message(status)
     if message:
         print_note(f"{message}: it follows {scope_name(status['follows'])}")
-    if options.output != "table":
-        print_value(status, options.output)
+    if options.output == "json":
+        print_json(status)
+        return OK
+    if options.output == "jsonl":
+        print_items(
+            [{key: value for key, value in status.items() if key not in _LISTS}, *_listed(options, status)]
+        )
         return OK
     if status["blind"]:
         print_line("blind: the watchdog's alert is missing, a resolve lifts nothing")
     watchdog = status.get("watchdog")
     if watchdog and not watchdog["heard"]:
         print_line(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
+    for one in status.get("engines_left_paused", ()):
+        failed = f" ({one['error']})" if one["error"] else ""
+        print_line(
+            f"the engine {one['engine']} at {one['url']} left the config and is still paused{failed}: "
+            f"{one['remedy']}"
+        )
     for line in _lines(status, max_signals=len(status["signals"])):
         print_line(line)
-    listed = status.get("below") if options.below else status.get("unwell")
-    listed = [one for one in listed or () if one["scope"] != status["scope"]]
+    listed = _listed(options, status)
     fine = (status["gate"], status["effective_state"]) == ("open", "healthy")
     # What is inside of a scope that is not well or not open is neither, even where nothing inside is known.
     if not options.below and "unwell" in status and (listed or fine):
         print_line(_heading(status, len(listed)))
     _print_table(listed)
     return OK
+
+
+def _listed(options: argparse.Namespace, status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The scopes inside of the one that was asked for."""
+    listed = status.get("below") if options.below else status.get("unwell")
+    return [one for one in listed or () if one["scope"] != status["scope"]]
 
 
 def _print_table(listed: list[dict[str, Any]]) -> None:

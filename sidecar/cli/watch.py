@@ -13,7 +13,7 @@ from .client_arguments import add_connection, add_output, add_scope
 from .exit_statuses import CommandFailed
 from .output import print_items, print_json, print_note, print_text, scope_name
 from .scope_check import note_unknown_scope
-from .sidecar_requests import client_settings, members, refusal, send, unreachable_message
+from .sidecar_requests import access_of, members, refusal, send, unreachable_message
 from .tables import Table, short_time
 
 _HEADINGS = ("TIME", "SCOPE", "STATE", "GATE", "UNTIL", "REASON")
@@ -73,11 +73,11 @@ def _snapshots(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from sidecar.client.errors import Unreachable  # noqa: PLC0415 - `serve` does not need it
     from sidecar.client.event_stream import EventStream, StreamRefused  # noqa: PLC0415
 
-    settings = client_settings(options)
+    access = access_of(options)
     was_connected = False
     while True:
         try:
-            for name, data in EventStream(settings, "wellbeing-sidecar").events(_QUIET_SECS):
+            for name, data in EventStream(access, "wellbeing-sidecar").events(_QUIET_SECS):
                 was_connected = True
                 if name in ("snapshot", "change"):
                     yield json.loads(data)

@@ -130,7 +130,7 @@ class AdmissionThread:
             response = connection.request("GET", "admit", params=params, timeout=_WAIT_SECS + _SLACK_SECS)
             allowance = _allowance(response)
         except Unreachable:
-            return self._go_on_alone()
+            return self._admit_by_last_share()
         self._failed_at = 0.0
         if not allowance.admitted:
             return self._random.uniform(*_NOTHING_SECS)
@@ -138,7 +138,7 @@ class AdmissionThread:
         self._release(allowance.admitted, allowance.trial)
         return self._random.uniform(*_PAUSE_SECS) if allowance.admitted < sum(waiting) else 0.0
 
-    def _go_on_alone(self) -> float:
+    def _admit_by_last_share(self) -> float:
         """The sidecar does not answer: release at the last share."""
         now = time.monotonic()
         if self._failed_at:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from .access import AccessSettings, check_token
 from .endpoint import parse_endpoint, proxy_for
 from .errors import Misconfigured, Unreachable
-from .settings import Settings, check_token
 from .transport import HttpTransport
 
 _OK = 200
@@ -54,7 +54,7 @@ class Connection:
     """
 
     def __init__(
-        self, settings: Settings, name: str = "wellbeing-client", max_bytes: int = _MAX_BYTES
+        self, settings: AccessSettings, name: str = "wellbeing-client", max_bytes: int = _MAX_BYTES
     ) -> None:
         self._settings = settings
         self._name = name

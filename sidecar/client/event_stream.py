@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .access import AccessSettings
 from .connection import Connection, SidecarResponse
-from .settings import Settings
 
 
 class StreamRefused(Exception):
@@ -28,7 +28,7 @@ class EventStream:
         name: the name of the program, for the sidecar's log.
     """
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: AccessSettings, name: str) -> None:
         self._connection = Connection(settings, name)
 
     def events(self, quiet_secs: float) -> Iterator[tuple[str, str]]:

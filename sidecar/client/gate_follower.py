@@ -218,7 +218,7 @@ class GateFollower:
         self._open_flag[0] = int(is_open)
         self._at_a_rate = has_ramp if is_open else snapshot is not None and snapshot.is_restricted
         self.decided.set()
-        self._queue.tell_listeners()
+        self._queue.notify_listeners()
         if self._at_a_rate:
             if any(self._queue.parked):
                 self._admission.wake()

@@ -30,7 +30,8 @@ from .errors import InferencePaused
 from .fork_safety import PerProcess
 from .gate import DEFAULT_PRIORITY, Gate, close_all
 from .path_rules import PathRules, split_paths
-from .scope_path import MAX_SEGMENTS, segment_of
+from .scope_path import MAX_SEGMENTS
+from .scope_segment import segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
 
 SERVER_ERROR = 500

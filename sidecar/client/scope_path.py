@@ -6,15 +6,12 @@ compares the two.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 MAX_SEGMENTS = 8
-_MAX_SEGMENT_LENGTH = 64
+MAX_SEGMENT_LENGTH = 64
 _SEGMENT = re.compile(r"[A-Za-z0-9._:~-]{1,64}", re.ASCII)
-_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:~-]", re.ASCII)
 _DOTS = (".", "..")
-_DIGEST_LENGTH = 8
 
 
 def scope_error(scope: object) -> str:
@@ -29,27 +26,19 @@ def scope_error(scope: object) -> str:
     if not segments[0] or not segments[-1]:
         return f"must not begin or end with a slash, got {scope!r}"
     for number, segment in enumerate(segments, 1):
-        if why := _segment_error(segment):
+        if why := segment_error(segment):
             return f"segment {number} {why}: {scope!r}"
     return ""
 
 
-def _segment_error(segment: str) -> str:
+def segment_error(segment: str) -> str:
+    """Why ``segment`` is not valid, as the end of a sentence; empty: it is valid."""
     if not segment:
         return "is empty"
     if segment in _DOTS:
         return "is . or .., which HTTP clients and proxies remove from a path"
-    if len(segment) > _MAX_SEGMENT_LENGTH:
-        return f"has {len(segment)} characters, at most {_MAX_SEGMENT_LENGTH} are allowed"
+    if len(segment) > MAX_SEGMENT_LENGTH:
+        return f"has {len(segment)} characters, at most {MAX_SEGMENT_LENGTH} are allowed"
     if not _SEGMENT.fullmatch(segment):
         return "has a character outside A-Z a-z 0-9 . _ : ~ -"
     return ""
-
-
-def segment_of(value: str) -> str:
-    """``value`` as a scope segment, by the rules that the sidecar uses for alert labels."""
-    if not _segment_error(value):
-        return value
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    kept = _MAX_SEGMENT_LENGTH - 1 - _DIGEST_LENGTH
-    return f"{_NOT_ALLOWED.sub('_', value[:kept])}~{digest}"

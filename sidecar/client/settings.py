@@ -22,18 +22,14 @@ The middleware reads a few more: see `sidecar.client.routing`.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
+from .access import check_access
 from .endpoint import parse_endpoint
-from .scope_path import scope_error
-
-logger = logging.getLogger("wellbeing.client")
 
 PREFIX = "WELLBEING_CLIENT_"
 MIDDLEWARE_SETTINGS = (
@@ -91,13 +87,7 @@ class Settings:
     report_secs: float = 10.0
 
     def __post_init__(self) -> None:
-        endpoint = parse_endpoint(self.url)
-        if why := scope_error(self.scope):
-            raise ValueError(f"scope: {why}")
-        if self.token is not None:
-            check_token(self.token, "token")
-        if endpoint.basic_auth and (self.token or self.token_file):
-            raise ValueError("url: has a user and a password, and a token is given too; give one of them")
+        check_access(self)
         if self.unreachable not in ("open", "closed"):
             raise ValueError(f"unreachable: must be open or closed, got {self.unreachable!r}")
         for name, least in _LEAST.items():
@@ -159,8 +149,10 @@ def reject_unknown(given: Iterable[str], known: Iterable[str]) -> None:
 
 def warn_about_misspelt_variables(environ: Mapping[str, str]) -> None:
     """Log each variable that looks like a misspelt one of the client."""
+    import logging  # noqa: PLC0415 - the command line starts faster without
+
     for message in misspelt_variables(environ):
-        logger.warning("%s", message)
+        logging.getLogger("wellbeing.client").warning("%s", message)
 
 
 def misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -183,26 +175,23 @@ def _near_variable(name: str, known: list[str]) -> str | None:
     if name.startswith(PREFIX):
         if name.removeprefix(PREFIX).startswith(_SERVICE_LINKS):
             return None
-        return next(iter(get_close_matches(name, known, 1)), "")
+        return _nearest(name, known)
     # The sidecar uses this prefix too, so only names close to a client variable count.
     shared = [one.removeprefix(_SHARED_PREFIX) for one in _OWN_NAMES.values()]
-    near = get_close_matches(name.removeprefix(_SHARED_PREFIX), shared, 1, _NEAR)
-    return _SHARED_PREFIX + near[0] if near else None
+    near = _nearest(name.removeprefix(_SHARED_PREFIX), shared, _NEAR)
+    return _SHARED_PREFIX + near if near else None
 
 
-def check_token(token: str, name: str) -> None:
-    """Check that a token is valid in a header. The message does not contain it.
+def _nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The one of ``known`` that is most similar to ``name``; empty: none is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
 
-    Raises:
-        ValueError: it is not.
-    """
-    if not isinstance(token, str) or not all("!" <= character <= "~" for character in token):
-        raise ValueError(f"{name}: must be text without blanks, line breaks or characters outside of ASCII")
+    return next(iter(get_close_matches(name, list(known), 1, least)), "")
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = _nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, Any]:

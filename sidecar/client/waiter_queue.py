@@ -82,7 +82,7 @@ class WaiterQueue:
         """Undo `add_listener`."""
         self._listeners.pop(future, None)
 
-    def tell_listeners(self) -> None:
+    def notify_listeners(self) -> None:
         """The state of the gate is known."""
         listeners, self._listeners = self._listeners, {}
         for future, loop in listeners.items():

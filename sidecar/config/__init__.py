@@ -6,7 +6,7 @@ from .files import store_problem
 from .load import check_files, load_config
 from .schema import describe
 from .source import suggestion_for
-from .summary import describe_pausing
+from .summary import describe_pausing, describe_restricting
 from .values import (
     HOOK_EVENTS,
     MIN_TOKEN_LENGTH,
@@ -53,6 +53,7 @@ __all__ = [
     "check_files",
     "describe",
     "describe_pausing",
+    "describe_restricting",
     "is_endpoint",
     "load_config",
     "store_problem",

@@ -205,9 +205,10 @@ def is_endpoint(url: str) -> bool:
 
 def link_name(value: object) -> str:
     """The text of a link."""
-    if not text(value).strip() or len(text(value)) > _MAX_LINK_NAME:
-        raise _invalid(f"text of 1 to {_MAX_LINK_NAME} characters", value)
-    return text(value).strip()
+    name = text(value).strip()
+    if not name or len(name) > _MAX_LINK_NAME or not name.isprintable():
+        raise _invalid(f"1 to {_MAX_LINK_NAME} printable characters", value)
+    return name
 
 
 def link_template(value: object) -> str:

@@ -23,6 +23,19 @@ def describe_pausing(policies: PolicyTable) -> str:
     return "nothing: pause_on_distressed is false everywhere"
 
 
+def describe_restricting(policies: PolicyTable) -> str:
+    """Describe the scopes that policies may restrict, as part of a sentence; empty: none."""
+    restricting = [match for match, policy in policies.rules if _restricts(policy)]
+    if _restricts(policies.defaults):
+        sparing = [match for match, policy in policies.rules if not _restricts(policy)]
+        return "every scope" + (f" except {_named(sparing)}" if sparing else "")
+    return _named(restricting)
+
+
+def _restricts(policy: Policy) -> bool:
+    return policy.enabled and not policy.dry_run and bool(policy.restrict)
+
+
 def _pauses(policy: Policy) -> bool:
     return policy.pauses
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 from .errors import InvalidPolicy
@@ -89,11 +90,7 @@ class Policy:
             value = getattr(self, key)
             if not 0 <= value < float("inf"):
                 raise InvalidPolicy(key, f"must be a number of at least 0, got {value!r}")
-        for state, rate in self.restrict:
-            if state is WellbeingState.HEALTHY:
-                raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
-            if not 0 < rate < float("inf"):
-                raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
+        _check_rates(self.restrict)
         if self.deny_status not in DENY_STATUSES:
             allowed = ", ".join(map(str, DENY_STATUSES))
             raise InvalidPolicy("deny_status", f"must be one of {allowed}, got {self.deny_status!r}")
@@ -152,6 +149,25 @@ class Policy:
         # A worse state is restricted at least as much as a better one, even if its rate is missing.
         rates = [(at, rate) for at, rate in self.restrict if at <= state]
         return max(rates)[1] if rates else None
+
+
+def _check_rates(restrict: tuple[tuple[WellbeingState, float], ...]) -> None:
+    """Check the rates of a restriction.
+
+    Raises:
+        InvalidPolicy: a rate is not above 0 and finite, or above that of a better state.
+    """
+    for state, rate in restrict:
+        if state is WellbeingState.HEALTHY:
+            raise InvalidPolicy("restrict.healthy", "a healthy scope is not restricted")
+        if not 0 < rate < float("inf"):
+            raise InvalidPolicy(f"restrict.{state.label}", f"must be a number above 0, got {rate!r}")
+    for (better, upper), (worse, rate) in pairwise(sorted(restrict)):
+        if rate > upper:
+            raise InvalidPolicy(
+                f"restrict.{worse.label}",
+                f"must not be above the rate of {better.label} ({upper:g}), got {rate:g}",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,15 @@ from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
 
 _MAX_ANSWER_BYTES = 65_536
 SUCCESS = range(200, 300)
+_REFUSALS = (401, 403)
 
 
 class DriverFailed(Exception):
     """The engine refused a command, or its answer is not valid."""
+
+
+class AccessRefused(DriverFailed):
+    """The engine refuses the credentials, or asks for some. Another try does not help."""
 
 
 class EngineDriver(Protocol):
@@ -61,10 +66,15 @@ class EngineHttp:
         *,
         max_bytes: int = _MAX_ANSWER_BYTES,
     ) -> tuple[int, Any]:
-        """The status, and the JSON of the answer or None. Raises `DriverFailed` if there is no answer."""
+        """The status, and the JSON of the answer or None.
+
+        Raises:
+            AccessRefused: the status is 401 or 403.
+            DriverFailed: there is no answer.
+        """
         config = self._config
         try:
-            return request_json(
+            status, answer = request_json(
                 method,
                 self._base + path,
                 HttpAccess.of(config),
@@ -74,6 +84,9 @@ class EngineHttp:
             )
         except HttpRequestFailed as error:
             raise DriverFailed(f"{method} {path}: {error}") from None
+        if status in _REFUSALS:
+            raise AccessRefused(f"{method} {path} answered {status}")
+        return status, answer
 
     def call(
         self,

@@ -6,7 +6,8 @@ Nothing waits for an engine: each has its own task, and its requests run in thre
 
 An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
 sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar
-continues it.
+continues it. The store remembers which engines the sidecar paused (`PausedEngines`), so that the next run can
+resume an engine that left the config while the sidecar was down.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TypeVar
 
 from sidecar.blocking_calls import BlockingCalls, CallHangs
@@ -25,8 +26,9 @@ from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 
-from .driver import DriverFailed, EngineDriver
+from .driver import AccessRefused, DriverFailed, EngineDriver
 from .drivers import make_driver
+from .paused_engines import PausedEngine, PausedEngines, engine_key, has_secret, public_url
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,6 @@ _FIRST_BACKOFF_SECS = 0.25
 _MAX_BACKOFF_SECS = 15.0
 _RELEASE_TRIES = 12
 _HANG_FACTOR = 3.0
-_STOP_SECS = 1.0
 _SLEEP_RETRY_SECS = 60.0
 _STATE_NAMES = {True: "paused", False: "running"}
 
@@ -47,9 +48,13 @@ class EngineSync:
     Args:
         controller: has the gate.
         config: says where the engine is.
+        remembered: remembers the engines that the sidecar paused.
         make: creates its driver.
+        record: the record of an engine that was paused and is not in the config.
 
     Attributes:
+        record: the record of the engine while the sidecar keeps it paused.
+        failure: why the last attempt failed; empty: it succeeded.
         in_sync: whether the engine agrees with its gate.
         paused: the last known state; None: unknown, or the engine does not answer.
         asleep: whether the sidecar put it to sleep.
@@ -60,9 +65,13 @@ class EngineSync:
         self,
         controller: Controller,
         config: EngineConfig,
+        remembered: PausedEngines,
         make: Callable[[EngineConfig], EngineDriver] = make_driver,
+        record: PausedEngine | None = None,
     ) -> None:
         self.config = config
+        self.record = record or remembered.record_of(config)
+        self.failure = ""
         self.in_sync = False
         self.paused: bool | None = None
         self.asleep = False
@@ -76,21 +85,25 @@ class EngineSync:
         self._gate_changed = asyncio.Event()
         self._commanded: bool | None = None
         self._wanted: bool | None = None
-        # Whether the sidecar paused the engine, so that it must resume it when the engine leaves the config.
-        self._paused_for_gate = False
+        self._remembered = remembered
+        # Whether the sidecar paused the engine: then it must be resumed when it leaves the config.
+        self._paused_for_gate = remembered.has(self.record)
         self._releasing = False
         self._failures = 0
         # When to put it to sleep, by the loop's clock; None: it runs, already sleeps, or never sleeps.
         self._sleep_at: float | None = None
         self._calls = BlockingCalls(controller.loop, "engine", config.timeout_secs * _HANG_FACTOR)
-        self._task = controller.loop.create_task(
-            run_supervised("engine", self._run, controller.counters.task_failures)
-        )
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """The identity of the engine: configs with the same key are about the same engine."""
         return engine_key(self.config)
+
+    def start(self) -> None:
+        """Start to control the engine."""
+        failures = self._controller.counters.task_failures
+        self._task = self._controller.loop.create_task(run_supervised("engine", self._run, failures))
 
     def check_gate(self) -> None:
         """A gate has changed: check whether it is the gate of this engine."""
@@ -98,32 +111,66 @@ class EngineSync:
             self.in_sync = False
             self._gate_changed.set()
 
+    def check_again(self) -> None:
+        """Check the engine now, because something else may have resumed it."""
+        self._commanded = None
+        self.in_sync = False
+        self._gate_changed.set()
+
     async def stop(self) -> None:
         """Stop controlling the engine. It stays as it is."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    async def release(self) -> None:
+    async def release(self) -> bool:
         """Stop controlling an engine that left the config, and resume it if the sidecar paused it.
 
-        Tries up to twelve times, for about two minutes. The result is logged.
+        Tries up to twelve times, for about two minutes, and gives up at once if the engine refuses the
+        credentials. The result is logged. If it fails, the next run of the sidecar tries again.
+
+        Returns:
+            Whether the sidecar had paused it.
         """
         self._releasing = True
         await self.stop()
         if not self._paused_for_gate:
-            return
+            await self._remembered.forget(self.record)
+            return False
         for failures in range(1, _RELEASE_TRIES + 1):
             try:
                 await self._synchronise(paused=False, reason="it is no longer in the config")
+            except AccessRefused as error:
+                self._fail(str(error))
+                break
             except (DriverFailed, CallHangs) as error:
                 self._fail(str(error))
             except Exception:
                 logger.exception("an engine could not be driven")
             else:
                 logger.info("engine_released", extra={"fields": self._fields})
-                return
+                return True
             await asyncio.sleep(_backoff_secs(failures))
-        logger.error("engine_left_paused", extra={"fields": {**self._fields, "tries": _RELEASE_TRIES}})
+        self.log_left_paused()
+        return True
+
+    def log_left_paused(self) -> None:
+        """Log that the engine left the config, stays paused, and has to be resumed by an operator."""
+        fields = {
+            **self._fields,
+            "url": public_url(self.config),
+            "error": self.failure,
+            "remedy": self.remedy,
+        }
+        logger.error("engine_left_paused", extra={"fields": fields})
+
+    @property
+    def remedy(self) -> str:
+        """What an operator can do about an engine that stays paused."""
+        remedy = "resume it by its own API, or put it back into the config until it is resumed"
+        if self.record.has_secret and not has_secret(self.config):
+            return f"its token was in the config, and the store has no secrets: {remedy}"
+        return remedy
 
     @property
     def is_left_paused(self) -> bool:
@@ -149,7 +196,7 @@ class EngineSync:
             else:
                 if self._failures:
                     logger.warning("engine_back", extra={"fields": self._fields})
-                self._failures = 0
+                self._failures, self.failure = 0, ""
                 self.in_sync = wanted == self._is_closed
                 await self._sleep_if_due()
             try:
@@ -162,22 +209,37 @@ class EngineSync:
         actual = await self._call("ask", self._driver.is_paused)
         if actual is not None:
             self.paused = actual
-            self._paused_for_gate = self._paused_for_gate and actual
+            if not actual and not paused:
+                await self._remember(paused=False)
         if actual is None and self._commanded == paused:
             # Its state is unknown, and it already got this command.
+            await self._remember(paused=paused)
             if paused and self._driver.repeats_pause:
                 await self._call("pause", lambda: self._driver.set_paused(paused=True))
             return
         if actual != paused:
-            # A failed request may still have taken effect.
-            self._paused_for_gate = self._paused_for_gate or paused
+            if paused:
+                # Before the request: it may take effect although it fails, or the sidecar is killed.
+                await self._remember(paused=True)
             await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
             self._commanded = self.paused = paused
             await self._note(actual, paused=paused, reason=reason)
             if await self._call("ask", self._driver.is_paused) not in (paused, None):
                 raise DriverFailed(f"it is not {_STATE_NAMES[paused]}, although it accepted the command")
-        self._commanded = self._paused_for_gate = paused
+        self._commanded = paused
+        await self._remember(paused=paused)
         self._plan_sleep(paused=paused, restarted=actual != paused)
+
+    async def _remember(self, *, paused: bool) -> None:
+        """Remember in the store whether the sidecar keeps the engine paused."""
+        if not paused:
+            self._paused_for_gate = False
+            await self._remembered.forget(self.record)
+            return
+        if not self._paused_for_gate:
+            self.record = self._remembered.record_of(self.config)
+            self._paused_for_gate = True
+        await self._remembered.add(self.record)
 
     def _plan_sleep(self, *, paused: bool, restarted: bool) -> None:
         """Schedule the sleep of an engine that is ``paused``; ``restarted``: its pause begins now."""
@@ -231,7 +293,7 @@ class EngineSync:
             logger.warning("history_lost", extra={"fields": {**self._fields, "error": str(error)}})
 
     def _fail(self, error: str) -> None:
-        self.in_sync = False
+        self.in_sync, self.failure = False, error
         # It may have restarted: the last command no longer counts, and is sent again. `paused` must be None,
         # because alerts of a paused engine are masked, and they would be masked while it does not answer.
         self.paused = self._commanded = None
@@ -242,72 +304,6 @@ class EngineSync:
     @property
     def _fields(self) -> dict[str, object]:
         return {"engine": self.config.name, "scope": self.config.scope}
-
-
-class EngineSyncs:
-    """All engines of the config.
-
-    Args:
-        controller: has the gates.
-        configs: one for each engine.
-    """
-
-    def __init__(self, controller: Controller, configs: tuple[EngineConfig, ...]) -> None:
-        self._controller = controller
-        self.all: list[EngineSync] = []
-        self._leaving: dict[asyncio.Task[None], EngineSync] = {}
-        controller.on_gate_change = self._check_gates
-        self.configure(configs)
-
-    def configure(self, configs: tuple[EngineConfig, ...]) -> None:
-        """Use ``configs`` from now on. An engine with an unchanged config is not disturbed."""
-        kept = [engine for engine in self.all if engine.config in configs]
-        keys = {engine_key(config) for config in configs}
-        # A release in progress would resume an engine that is back in the config.
-        for task, engine in self._leaving.items():
-            if engine.key in keys:
-                task.cancel()
-        for engine in self.all:
-            if engine not in kept:
-                # With a changed config the sidecar still controls the engine.
-                self._remove(engine, engine.stop() if engine.key in keys else engine.release())
-        known = [engine.config for engine in kept]
-        new = [EngineSync(self._controller, config) for config in configs if config not in known]
-        self.all = kept + new
-
-    async def stop(self) -> None:
-        """Stop controlling all engines. Each stays as it is. A release in progress gets one more second."""
-        stops = [asyncio.ensure_future(engine.stop()) for engine in self.all]
-        if stops:
-            await asyncio.wait(stops)
-        if self._leaving:
-            await asyncio.wait(self._leaving, timeout=_STOP_SECS)
-        for task, engine in list(self._leaving.items()):
-            if engine.is_left_paused:
-                fields = {"engine": engine.config.name, "scope": engine.config.scope}
-                logger.error("engine_left_paused", extra={"fields": fields})
-            task.cancel()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
-
-    def _remove(self, engine: EngineSync, leaving: Coroutine[object, object, None]) -> None:
-        async def leave() -> None:
-            try:
-                await leaving
-            except Exception:  # noqa: BLE001 - recorded with its traceback
-                self._controller.counters.task_failures.record("engine_release")
-
-        task = self._controller.loop.create_task(leave())
-        self._leaving[task] = engine
-        task.add_done_callback(lambda task: self._leaving.pop(task, None))
-
-    def _check_gates(self) -> None:
-        for engine in self.all:
-            engine.check_gate()
-
-
-def engine_key(config: EngineConfig) -> tuple[object, ...]:
-    """The identity of the engine that ``config`` describes."""
-    return (config.kind, config.url.rstrip("/"), config.model, repr(config.pause), repr(config.resume))
 
 
 def _backoff_secs(failures: int) -> float:

@@ -64,7 +64,7 @@ class Hooks:
         Raises:
             StoreUnavailable: the positions cannot be read.
         """
-        stored = await self._store.load_positions()
+        stored = await self._store.load_values()
         self._saved = {reader: text for reader, text in stored.items() if reader.startswith(_PREFIX)}
         positions = {}
         for reader, text in self._saved.items():
@@ -197,5 +197,5 @@ class Hooks:
         }
         changed.update(dict.fromkeys(self._saved.keys() - now.keys()))
         if changed:
-            await self._store.save_positions(changed)
+            await self._store.save_values(changed)
             self._saved = now

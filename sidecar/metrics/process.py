@@ -14,7 +14,7 @@ from prometheus_client.core import (
 )
 
 from sidecar import __version__
-from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.engine_syncs import EngineSyncs
 from sidecar.engines.imports import CounterImports
 from sidecar.gates.counters import Counters, Histogram
 from sidecar.hooks.dispatcher import Hooks
@@ -206,6 +206,18 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
         for (action, result), count in list(engine.requests.items()):
             requests.add_metric([*names, action, result], count)
     yield from (in_sync, paused, asleep, requests)
+    left = len(engines.left_paused)
+    yield _gauge(
+        "wellbeing_engines_left_paused", "Engines that left the config while paused, and still are.", left
+    )
+    released = CounterMetricFamily(
+        "wellbeing_engine_releases",
+        "Engines that left the config while paused, by result.",
+        labels=["result"],
+    )
+    for result, count in engines.releases.items():
+        released.add_metric([result], count)
+    yield released
 
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:

@@ -298,14 +298,14 @@ class Store(Protocol):
     async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
 
-    async def load_positions(self) -> dict[str, str]:
-        """The positions that `save_positions` stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store the positions of readers of the history; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Args:
-            positions: text by the name of the reader. The positions of other readers do not change.
+            values: text by key. Other keys stay as they are.
 
         Raises:
             StoreUnavailable: nothing was stored.

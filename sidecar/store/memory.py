@@ -22,7 +22,7 @@ class MemoryStore:
         self._entries: deque[HistoryEntry] = deque(maxlen=max_entries)
         self._max_age_secs = max_age_secs
         self._last_id = 0
-        self._positions: dict[str, str] = {}
+        self._values: dict[str, str] = {}
 
     async def load(self, now: float) -> StoredState:
         """An empty state."""
@@ -53,17 +53,17 @@ class MemoryStore:
         first = min(newest - max(after_id, 0), len(self._entries)) - 1
         return [self._entries[index] for index in range(first, max(first - limit, -1), -1)]
 
-    async def load_positions(self) -> dict[str, str]:
-        """The positions of this run."""
-        return dict(self._positions)
+    async def load_values(self) -> dict[str, str]:
+        """The values of this run."""
+        return dict(self._values)
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store positions until the process ends."""
-        for reader, position in positions.items():
-            if position is None:
-                self._positions.pop(reader, None)
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store values until the process ends."""
+        for key, value in values.items():
+            if value is None:
+                self._values.pop(key, None)
             else:
-                self._positions[reader] = position
+                self._values[key] = value
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -31,7 +31,7 @@ _APPLICATION_ID = 0x77656C6C
 _VERSIONS_PER_RUN = 10**9
 """Snapshot versions that are reserved for one run. The next run starts above them."""
 
-_POSITION_PREFIX = "position:"
+_VALUE_PREFIX = "position:"
 _ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
 _ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
 
@@ -151,21 +151,21 @@ class SqliteStore:
         """
         return await self._run(lambda: self._entries(_ENTRIES_AFTER, [after_id, limit]))
 
-    async def load_positions(self) -> dict[str, str]:
-        """The positions that `save_positions` stored, by reader.
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key.
 
         Raises:
             StoreUnavailable: the positions cannot be read.
         """
-        return await self._run(self._load_positions)
+        return await self._run(self._load_values)
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store the positions of readers of the history; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Raises:
             StoreUnavailable: nothing was stored.
         """
-        await self._run(lambda: self._save_positions(positions))
+        await self._run(lambda: self._save_values(values))
 
     async def close(self) -> None:
         """Close the file, and stop the thread."""
@@ -370,17 +370,17 @@ class SqliteStore:
             message = f"store {self.path} cannot be read: {error}"
             raise StoreUnavailable(message) from error
 
-    def _load_positions(self) -> dict[str, str]:
-        rows = self._read_rows("SELECT key, value FROM meta WHERE key LIKE ?", [_POSITION_PREFIX + "%"])
-        return {key.removeprefix(_POSITION_PREFIX): str(value) for key, value in rows}
+    def _load_values(self) -> dict[str, str]:
+        rows = self._read_rows("SELECT key, value FROM meta WHERE key LIKE ?", [_VALUE_PREFIX + "%"])
+        return {key.removeprefix(_VALUE_PREFIX): str(value) for key, value in rows}
 
-    def _save_positions(self, positions: Mapping[str, str | None]) -> None:
+    def _save_values(self, values: Mapping[str, str | None]) -> None:
         def save(db: sqlite3.Connection) -> None:
-            for reader, position in positions.items():
-                if position is None:
-                    db.execute("DELETE FROM meta WHERE key = ?", [_POSITION_PREFIX + reader])
+            for key, value in values.items():
+                if value is None:
+                    db.execute("DELETE FROM meta WHERE key = ?", [_VALUE_PREFIX + key])
                 else:
-                    _set_meta(db, _POSITION_PREFIX + reader, position)
+                    _set_meta(db, _VALUE_PREFIX + key, value)
 
         self._transact(save)
 

@@ -17,8 +17,9 @@ from sidecar.config import Config, ConfigError, LimitsConfig
 from sidecar.core.commands import Command, CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
-from sidecar.engines.engine import EngineSyncs
+from sidecar.engines.engine_syncs import EngineSyncs
 from sidecar.engines.imports import CounterImports
+from sidecar.engines.paused_engines import PausedEngines
 from sidecar.gates.client_reports import ClientReports
 from sidecar.gates.request_rates import RequestRates
 from sidecar.hooks.dispatcher import Hooks
@@ -38,7 +39,7 @@ from sidecar.web.gate.fast_path import GateFastPath
 from .guard import Guard
 from .problems import Problem
 from .retry_after import retry_after
-from .stores import make_clock, make_controller
+from .stores import is_shared, make_clock, make_controller
 from .tls import Tls, TlsError
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Service:
             self.clock,
             max_clients=self.config.limits.max_clients,
         )
-        self.engines = EngineSyncs(self.controller, self.config.engines)
+        self.engines = EngineSyncs(self.controller, self.config.engines, await self._load_paused_engines())
         self.request_rates = RequestRates(
             self._loop, self.controller.tree.gates, self.controller.counters.task_failures
         )
@@ -132,6 +133,21 @@ class Service:
         self.garbage = GarbageCollection(self._loop, self.controller.counters.task_failures)
         # Threads release the interpreter to the loop ten times sooner than by default.
         sys.setswitchinterval(_SWITCH_SECS)
+
+    async def _load_paused_engines(self) -> PausedEngines:
+        remembered = PausedEngines(
+            self.controller.history_store,
+            self.clock.now,
+            host=os.uname().nodename,
+            address=self._listen[0].address,
+            is_shared=is_shared(self.config),
+        )
+        try:
+            await remembered.load()
+        except StoreUnavailable as error:
+            # Only a shared store can be unavailable here. It is read again later.
+            logger.warning("engine_records_not_read", extra={"fields": {"error": str(error)}})
+        return remembered
 
     async def _was_blind(self) -> bool:
         try:

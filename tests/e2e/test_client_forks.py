@@ -7,12 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
-import requests
 
-from harness.process import Process, eventually, free_port
+from harness.process import free_port
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
@@ -364,34 +362,3 @@ if __name__ == "__main__":
     )
     wanted = f"{['paused'] * 4}\nrefused True\n{['passed'] * 4}\n"
     assert done.stdout == wanted, done.stderr
-
-
-class Gunicorn(Process):
-    def __init__(self, sidecar: Sidecar, scope: str, kind: list[str]) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}/"
-        command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--preload", "-w", "3"]
-        command += ["-b", f"127.0.0.1:{port}", *kind, "gated_wsgi:app"]
-        super().__init__(command, ROOT, environment(sidecar, scope))
-
-    def __enter__(self) -> Self:
-        eventually(lambda: self.alive() or "Listening at" in "".join(self.lines), "it listens")
-        return self
-
-    def statuses(self) -> set[int]:
-        return {requests.get(self.url, timeout=30).status_code for _ in range(30)}
-
-
-@pytest.mark.parametrize(
-    "kind", [["-k", "sync"], ["-k", "gthread", "--threads", "4"], ["-k", "gevent"]], ids=lambda kind: kind[1]
-)
-def test_workers_of_a_preloaded_gunicorn_let_nothing_pass_a_closed_gate(
-    sidecar: Sidecar, scope: str, kind: list[str]
-) -> None:
-    with Gunicorn(sidecar, scope, kind) as gunicorn:
-        # Before any worker was asked for the first time.
-        sidecar.pause(scope)
-        assert gunicorn.statuses() == {503}
-        sidecar.resume(scope)
-        eventually(lambda: gunicorn.statuses() == {200}, "all workers hear of the resume")
-        sidecar.pause(scope)
-        eventually(lambda: gunicorn.statuses() == {503}, "all workers hear of the pause")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from dashboards.build import BOARDS, rendered
-from demo.__main__ import Play
+from demo.__main__ import Demo
+from demo.environment import SCOPE, DemoEnvironment
 from demo.previews import Source, draw
-from demo.stage import SCOPE, Stage
 from harness.process import eventually
 
 # The demo's engine has no switch of its own to pull.
@@ -28,22 +28,26 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def played(lines: list[str]) -> Iterator[tuple[Stage, Source]]:
-    with Stage() as stage:
+def played(lines: list[str]) -> Iterator[tuple[DemoEnvironment, Source]]:
+    with DemoEnvironment() as environment:
         began = time.time()
-        play = Play(stage, lines.append)
+        play = Demo(environment, lines.append)
         play.run()
         print(play.secs)
         scraped = f'wellbeing_paused{{scope="{SCOPE}"}}'
-        eventually(lambda: stage.prometheus.value(scraped) == 0, "it is scraped again after its restart")
-        yield stage, Source(stage.prometheus.url, began, time.time())
+        eventually(
+            lambda: environment.prometheus.value(scraped) == 0, "it is scraped again after its restart"
+        )
+        yield environment, Source(environment.prometheus.url, began, time.time())
 
 
-def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(played: tuple[Stage, Source]) -> None:
-    stage, _ = played
-    assert set(stage.load.statuses) == {200}, "nobody was refused"
-    assert stage.sidecar.counters(SCOPE)["requests_timed_out"] == 0
-    told = stage.sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 100}).json()["entries"]
+def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(
+    played: tuple[DemoEnvironment, Source],
+) -> None:
+    environment, _ = played
+    assert set(environment.load.statuses) == {200}, "nobody was refused"
+    assert environment.sidecar.counters(SCOPE)["requests_timed_out"] == 0
+    told = environment.sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 100}).json()["entries"]
     pause, resume = [one for one in reversed(told) if one["kind"] in ("pause", "resume")][:2]
     assert pause["source"].startswith("alert:")
     assert "serves nothing while" in pause["reason"]
@@ -58,7 +62,7 @@ def act(lines: list[str], title: str) -> list[str]:
 
 
 def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
-    played: tuple[Stage, Source], lines: list[str]
+    played: tuple[DemoEnvironment, Source], lines: list[str]
 ) -> None:
     while_it_claims, afterwards = act(lines, "An agent is not well")
     assert "gate closed, distressed" in while_it_claims
@@ -67,7 +71,7 @@ def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
 
 
 def test_the_act_with_the_crash_shows_the_same_pause_before_and_after(
-    played: tuple[Stage, Source], lines: list[str]
+    played: tuple[DemoEnvironment, Source], lines: list[str]
 ) -> None:
     before, _, after, resumed = act(lines, "The sidecar is killed while paused")
     pause = re.compile(r"gate closed, .*: (before the crash \(since .+\))$")
@@ -88,7 +92,7 @@ def panels() -> list:
 
 @pytest.mark.parametrize(("title", "expression"), panels())
 def test_a_panel_shows_something_of_the_play(
-    played: tuple[Stage, Source], title: str, expression: str
+    played: tuple[DemoEnvironment, Source], title: str, expression: str
 ) -> None:
     series = played[1].series(expression)
     assert series, title
@@ -98,12 +102,12 @@ def test_a_panel_shows_something_of_the_play(
         )
 
 
-def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[Stage, Source]) -> None:
+def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[DemoEnvironment, Source]) -> None:
     assert not played[1].series('wellbeing_state_levle{scope="$scope"}')
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_previews_are_drawn(played: tuple[Stage, Source], board, tmp_path) -> None:
+def test_previews_are_drawn(played: tuple[DemoEnvironment, Source], board, tmp_path) -> None:
     path = tmp_path / "board.png"
     draw(json.loads(rendered(board)), played[1], path)
     assert path.read_bytes().startswith(b"\x89PNG")

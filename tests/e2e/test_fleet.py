@@ -22,6 +22,7 @@ from harness.redis_server import RedisServer, wait_equal
 from harness.sidecar import Sidecar
 
 CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
+KILLS = int(os.environ.get("SOAK_FLEET_KILLS", "3"))
 
 
 class Fleet:
@@ -277,7 +278,7 @@ def test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged() -> None:
         workers = [FleetClient(f"c{number}", random.Random(rng.random())) for number in range(3)]
         for worker in workers:
             worker.urls = lambda: [one.url for one in fleet.sidecars]
-        for round_number in range(6):
+        for round_number in range(KILLS):
             stop = threading.Event()
             threads = [threading.Thread(target=one.work, args=("", stop)) for one in workers]
             for thread in threads:

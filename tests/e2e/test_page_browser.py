@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import bcrypt
 import pytest
+import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from harness.process import free_port, program
+from harness.process import eventually, free_port, program
+from harness.receivers import SlackReceiver
 from harness.sidecar import Sidecar
+from harness.tls import certify, certify_client
 
 PHONE = {"width": 390, "height": 844}
 TOKEN = "on-call-token-0123456789"
@@ -55,26 +60,70 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+class Steps:
+    """The steps of a story, with the time at which each was done."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._lines: list[str] = []
+
+    def add(self, words: str) -> None:
+        self._lines.append(f"{self.total():5.1f} s  {words}")
+
+    def total(self) -> float:
+        return time.monotonic() - self._began
+
+    def print(self) -> None:
+        print("\n" + "\n".join(self._lines))
+
+
 def test_from_a_page_on_a_phone_to_a_resumed_model_in_under_a_minute(sidecar: Sidecar, page: Page) -> None:
     sidecar.claim("team-a/llama", "distressed", reason="error rate is 40 %", source="agent-7")
     sidecar.claim("team-a/llama/pod-1", "cautious")
-    began = time.monotonic()
-    steps: list[str] = []
-
-    def step(words: str) -> None:
-        steps.append(f"{time.monotonic() - began:5.1f} s  {words}")
-
+    steps = Steps()
     page.goto(sidecar.url + "/?scope=team-a/llama")
     expect(page.get_by_text("error rate is 40 %").first).to_be_visible()
-    step("opened the link of the message: reason, source and end are on the screen")
+    steps.add("opened the link of the message: reason, source and end are on the screen")
     page.get_by_role("link", name="Resume").click()
     expect(page.get_by_text("What is known already does not pause it again.")).to_be_visible()
-    step("asked what a resume does")
+    steps.add("asked what a resume does")
     page.get_by_role("button", name="Resume now").click()
     expect(page.get_by_text("Resumed. The gate is open")).to_be_visible()
-    step("resumed, and saw that the gate is open")
+    steps.add("resumed, and saw that the gate is open")
     assert sidecar.gate("team-a/llama", wait=0).status_code == 200
-    print("\n" + "\n".join(steps))
+    steps.print()
+
+
+def test_from_a_message_in_slack_to_the_reason(tmp_path: Path, page: Page) -> None:
+    with SlackReceiver() as slack:
+        hook = {"name": "chat", "url": slack.url, "format": "slack", "events": ["pause"]}
+        port = free_port()
+        listen = f"127.0.0.1:{port}"
+        with Sidecar({**POLICY, "listen": listen, "hooks": [hook]}, port=port, listen_flag=False) as own:
+            steps = Steps()
+            alert = {
+                "status": "firing",
+                "labels": {"alertname": "QueueGrows", "severity": "critical", "wellbeing_scope": "team-a/llama"},
+                "annotations": {"summary": LONG},
+                "startsAt": "2026-01-01T00:00:00Z",
+                "fingerprint": "00ff",
+            }  # fmt: skip
+            own.session.post(f"{own.url}/v1/alerts", json={"version": "4", "alerts": [alert]}, timeout=30)
+            eventually(lambda: slack.received, "the message arrives")
+            text = slack.received[0].json()["text"]
+            steps.add("the message arrived")
+            assert "team-a/llama is paused" in text
+            link = re.search(r"<(http[^|]+)\|", text)
+            assert link, text
+            page.goto(link[1].replace("&amp;", "&"))
+            hold = page.locator(".closed-card").first
+            expect(hold).to_contain_text("nobody")
+            expect(hold).to_contain_text("by alert QueueGrows")
+            expect(hold).to_contain_text("ends in")
+            expect(page.locator("h3", has_text="QueueGrows")).to_be_visible()
+            steps.add("its link opened: reason, alert, since and until are on the screen")
+            check(page)
+            steps.print()
 
 
 def test_pause_and_extend_in_the_browser(sidecar: Sidecar, page: Page) -> None:
@@ -141,6 +190,66 @@ def test_a_token_is_entered_once_and_stays_in_its_tab(browser: Browser, page: Pa
         expect(page.get_by_label("Token")).to_be_visible()
 
 
+def test_a_user_signs_in_by_password_and_sees_changes(browser: Browser) -> None:
+    credential = {
+        "name": "ada",
+        "roles": ["viewer", "operator"],
+        "username": "ada",
+        "password_bcrypt": bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode(),
+    }
+    with Sidecar({"auth": {"credentials": [credential]}}) as own:
+        signed_in = browser.new_context(
+            viewport=PHONE, http_credentials={"username": "ada", "password": "open sesame"}
+        )
+        with signed_in as context:
+            page = context.new_page()
+            # A link from a message opens a scope, not the first page.
+            page.goto(f"{own.url}/ui/scope/team-a/llama")
+            expect(page.get_by_text("Signed in as ada")).to_be_visible()
+            page.get_by_role("link", name="Pause").click()
+            page.get_by_label("Reason", exact=True).fill("by password")
+            page.get_by_role("button", name="Pause now").click()
+            expect(page.locator("#effect")).to_contain_text("Paused. 1 scope closed")
+            page.evaluate("window.stays = true")
+            auth = ("ada", "open sesame")
+            requests.post(f"{own.url}/v1/resume/team-a/llama", auth=auth, timeout=30).raise_for_status()
+            expect(page.locator("#summary .chip").first).to_have_text("open")
+            assert page.evaluate("window.stays"), "it followed the change without a reload"
+            history = requests.get(f"{own.url}/v1/history/team-a/llama", auth=auth, timeout=30).json()
+            assert [entry["actor"] for entry in history["entries"]] == ["ada", "ada"]
+
+
+def test_a_certificate_signs_in(browser: Browser, tmp_path: Path) -> None:
+    certify(tmp_path)
+    certify_client(tmp_path, "on-call")
+    tls = {"cert_file": "cert.pem", "key_file": "key.pem", "client_ca_file": "ca.pem"}
+    config = {
+        "tls": {name: str(tmp_path / file) for name, file in tls.items()},
+        "auth": {
+            "credentials": [{"name": "pager", "roles": ["viewer", "operator"], "certificate": "on-call"}]
+        },
+    }
+    with Sidecar(config) as own:
+        url = own.url.replace("http:", "https:")
+        shows = {
+            "origin": url,
+            "certPath": str(tmp_path / "on-call.pem"),
+            "keyPath": str(tmp_path / "on-call.key"),
+        }
+        with browser.new_context(ignore_https_errors=True, client_certificates=[shows]) as context:
+            page = context.new_page()
+            page.goto(url)
+            expect(page.get_by_text("Signed in as pager")).to_be_visible()
+            page.get_by_role("link", name="pause everything").click()
+            page.get_by_label("Reason", exact=True).fill("by certificate")
+            page.get_by_role("button", name="Pause now").click()
+            expect(page.locator("#effect")).to_contain_text("Paused. 1 scope closed")
+        with browser.new_context(ignore_https_errors=True) as context:
+            page = context.new_page()
+            page.goto(url)
+            expect(page.get_by_label("Token")).to_be_visible()
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 3840)])
 def test_it_is_readable(browser: Browser, sidecar: Sidecar, scheme: str, width: int) -> None:
     sidecar.claim("x" * 64 + "/" + "y" * 64 + "/" + "z" * 64, "distressed", reason=LONG, source="agent-7")
@@ -165,3 +274,11 @@ def test_it_works_without_script(browser: Browser, sidecar: Sidecar) -> None:
         page.get_by_role("link", name="Resume").click()
         page.get_by_role("button", name="Resume now").click()
         expect(page.locator("#effect")).to_contain_text("Resumed. The gate is open")
+        page.get_by_role("link", name="Pause").click()
+        page.get_by_label("Reason", exact=True).fill("without script")
+        page.get_by_role("button", name="Pause now").click()
+        expect(page.locator("#effect")).to_contain_text("Paused. 1 scope closed")
+        page.get_by_role("link", name="overview").click()
+        page.get_by_label("Name, alert or reason").fill("nothing like it")
+        page.get_by_role("button", name="Filter").click()
+        expect(page.get_by_text("No scope matches.")).to_be_visible()

@@ -10,8 +10,8 @@ from harness.crash import crash
 from harness.sidecar import Sidecar
 from harness.soak import Soak
 
-KILLS = int(os.environ.get("SOAK_KILLS", "100"))
-SECS = float(os.environ.get("SOAK_SECS", "30"))
+KILLS = int(os.environ.get("SOAK_KILLS", "25"))
+SECS = float(os.environ.get("SOAK_SECS", "12"))
 
 
 def test_what_was_acknowledged_survives_kills_at_random_points(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ class EngineStub:
     Attributes:
         paused: whether it is paused.
         requests: all requests: method, path with query, JSON body.
-        fault: ``refuse`` answers 500, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
+        fault: ``refuse`` answers 500, ``locked`` 401, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
     """
 
     def __init__(self, kind: str, port: int = 0) -> None:
@@ -89,6 +89,8 @@ class EngineStub:
         """Status and JSON of the response, by the contract of the kind."""
         if self.fault == "refuse":
             return 500, {}
+        if self.fault == "locked":
+            return 401, {}
         if self.fault == "slow":
             self._stopped.wait(1.0)
         parts = urlsplit(path)

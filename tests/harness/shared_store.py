@@ -219,11 +219,11 @@ class SharedMemoryStore:
     async def history_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         return await self.data.history.history_after(after_id, limit)
 
-    async def load_positions(self) -> dict[str, str]:
-        return await self.data.history.load_positions()
+    async def load_values(self) -> dict[str, str]:
+        return await self.data.history.load_values()
 
-    async def save_positions(self, positions) -> None:
-        await self.data.history.save_positions(positions)
+    async def save_values(self, positions) -> None:
+        await self.data.history.save_values(positions)
 
     async def close(self) -> None:
         self.data.subscribers.remove(self)

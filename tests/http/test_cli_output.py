@@ -44,6 +44,14 @@ def test_the_history_comes_whole_in_lines_with_the_user_as_actor(sidecar: Sideca
     assert "\x1b" not in ask(sidecar, "history", scope)
 
 
+def test_a_status_in_lines_has_one_scope_on_each(sidecar: Sidecar, scope: str) -> None:
+    sidecar.pause(f"{scope}/a")
+    sidecar.claim(f"{scope}/b", "healthy")
+    for flags, expected in (([], ["", "/a"]), (["--below"], ["", "/a", "/b"])):
+        lines = ask(sidecar, "status", scope, "--output", "jsonl", *flags).splitlines()
+        assert [json.loads(line)["scope"] for line in lines] == [scope + one for one in expected]
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\tb"])
 def test_a_user_name_that_is_no_name_is_left_out(sidecar: Sidecar, scope: str, name: str) -> None:
     answer = sidecar.session.post(

@@ -266,6 +266,41 @@ def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
         assert not any(word in rest for word in ("Traceback", "Exception in", " error ", " critical ")), rest
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check-config", os.devnull),
+        ("status", "--url", "http://127.0.0.1:9"),
+        ("gate", "a", "--url", "http://127.0.0.1:9"),
+        ("backtest", "--help"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_signal_at_any_moment_of_a_command_shows_no_traceback(arguments: tuple[str, ...]) -> None:
+    for nth in range(8):
+        started = subprocess.Popen(
+            [sys.executable, "-X", "importtime", "-m", "sidecar", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        number = signal.SIGTERM if nth % 2 else signal.SIGINT
+        with started:
+            for line in started.stderr:
+                if "sidecar.cli.exit_statuses" in line:
+                    break
+            for _ in range(nth * 12):
+                started.stderr.readline()
+            started.send_signal(number)
+            rest = [line for line in started.stderr if not line.startswith("import time:")]
+            # It may have ended before.
+            ended = started.wait(30)
+        assert ended in ((130, -15)[nth % 2], 0, 1, 75), (nth, ended, rest)
+        assert not any("Traceback" in line or "Exception" in line or "Fatal" in line for line in rest), rest
+        assert len(rest) <= 1, rest
+
+
 @pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH"])
 def test_a_signal_for_more_or_other_processes_is_refused(name: str) -> None:
     with Sidecar() as own:

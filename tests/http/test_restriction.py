@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +23,8 @@ from harness.receivers import Receiver
 from harness.sidecar import Sidecar
 from sidecar.client import Gate, InferencePaused
 from sidecar.client.asgi import GateMiddleware
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +280,22 @@ def test_a_restriction_a_trial_and_a_failed_trial_survive_a_kill(tmp_path: Path)
             eventually(lambda: second.status("trial")["gate"] == "open", "the trial has succeeded")
         newest = second.get("/v1/history/failed?kind=pause").json()["entries"][0]
         assert newest["cause"] == "trial_failed"
+
+
+def test_the_commands_say_what_a_restriction_is_and_what_a_resume_does(sidecar: Sidecar) -> None:
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sidecar", *arguments]
+        environ = {**os.environ, "WELLBEING_URL": sidecar.url}
+        return subprocess.run(
+            command, check=False, env=environ, capture_output=True, text=True, timeout=30, cwd=ROOT
+        )
+
+    sidecar.claim("slow", "concerned", reason="many wait")
+    assert "until the state improves, at 20 requests per second: many wait" in ask("status", "slow").stdout
+    sidecar.claim("trial", "distressed")
+    sidecar.claim("trial", "healthy")
+    assert "trial of 2 requests" in ask("status", "trial").stdout
+    ended = ask("resume", "trial")
+    assert "gate open" in ended.stdout
+    assert "nothing to lift" not in ended.stderr, "it has ended the trial"
+    sidecar.claim("slow", "healthy")

@@ -15,6 +15,7 @@ from sidecar.config import (
     Listener,
     describe,
     describe_pausing,
+    describe_restricting,
     load_config,
 )
 from sidecar.config.__main__ import rows
@@ -151,6 +152,22 @@ def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> N
 )  # fmt: skip
 def test_a_config_says_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
     assert describe_pausing(load(tmp_path, text).policies) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", ""),
+        ("policies: [{match: a, restrict: {concerned: 5}}, {match: b}]", "a"),
+        (
+            "{defaults: {restrict: {concerned: 5}}, policies: [{match: b, dry_run: true}]}",
+            "every scope except b",
+        ),
+        ("policies: [{match: a, restrict: {concerned: 5}, enabled: false}]", ""),
+    ],
+)
+def test_a_config_says_what_it_may_restrict(tmp_path: Path, text: str, said: str) -> None:
+    assert describe_restricting(load(tmp_path, text).policies) == said
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

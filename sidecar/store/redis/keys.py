@@ -18,7 +18,7 @@ class RedisKeys:
         history: stream: the history entries, by their id.
         lease: the id of the leader, until its lease expires.
         watchdog: hash: when the watchdog alert was received.
-        positions: hash: how far each reader of the history has come.
+        positions: hash: how far each reader of the history has come, and other values by key.
         channel: channel on which commits are published.
     """
 

@@ -349,16 +349,16 @@ class RedisStore:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
         return await self._history.read_after(after_id, limit)
 
-    async def load_positions(self) -> dict[str, str]:
-        """The positions that `save_positions` stored, by reader. Raises `StoreUnavailable`."""
+    async def load_values(self) -> dict[str, str]:
+        """What `save_values` has stored, by key. Raises `StoreUnavailable`."""
 
         async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
             return await client.hgetall(self._keys.positions)
 
         return {key.decode(): text.decode() for key, text in (await self._connection.call(read)).items()}
 
-    async def save_positions(self, positions: Mapping[str, str | None]) -> None:
-        """Store the positions of readers of the history; None: the reader is gone.
+    async def save_values(self, values: Mapping[str, str | None]) -> None:
+        """Store short texts outside of the records, such as how far a hook has come; None: remove the key.
 
         Raises:
             StoreUnavailable: the batch may not be stored.
@@ -366,14 +366,14 @@ class RedisStore:
 
         async def write(client: Any) -> None:  # noqa: ANN401 - redis-py has few types
             pipeline = client.pipeline(transaction=True)
-            for reader, text in positions.items():
+            for key, text in values.items():
                 if text is None:
-                    pipeline.hdel(self._keys.positions, reader)
+                    pipeline.hdel(self._keys.positions, key)
                 else:
-                    pipeline.hset(self._keys.positions, reader, text)
+                    pipeline.hset(self._keys.positions, key, text)
             await pipeline.execute()
 
-        if positions:
+        if values:
             await self._connection.call(write)
 
     async def append_history(self, entries: list[HistoryEntry]) -> None:

@@ -80,6 +80,7 @@ class _Views:
         return read_status(
             service.call_in_loop,
             service.controller,
+            service.engines,
             scope,
             visible=viewer.scope,
             below=below,

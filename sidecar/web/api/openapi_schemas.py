@@ -140,6 +140,14 @@ def _status_of_sidecar(status: Json) -> Json:
         "from_last_known": _FLAG,
         "owed_records": _NUMBER,
     }
+    left_paused = {
+        "engine": _TEXT,
+        "scope": _TEXT,
+        "url": _TEXT,
+        "since": _TIME,
+        "error": _or_null(_TEXT),
+        "remedy": _TEXT,
+    }
     return {
         "blind": _FLAG,
         "watchdog": _or_null(_object({"alertname": _TEXT, "heard": _FLAG})),
@@ -147,6 +155,7 @@ def _status_of_sidecar(status: Json) -> Json:
         "unwell": {**_list(_object(status)), "maxItems": MAX_UNWELL},
         "unwell_total": _COUNT,
         "closed_total": _COUNT,
+        "engines_left_paused": _list(_object(left_paused)),
     }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.clock import rfc3339
+from sidecar.core.scope import lies_within
 from sidecar.core.values import Hold, Signal, Trial
+from sidecar.engines.engine_syncs import EngineSyncs
 from sidecar.gates.advice import advice_of
 from sidecar.gates.gate import ScopeGate
 from sidecar.gates.snapshot import advice_json, snapshot_of
@@ -15,7 +17,13 @@ from .unwell import CallInLoop, find_unwell, gates_inside, in_slices, nearest_sc
 
 
 def read_status(
-    call_in_loop: CallInLoop, controller: Controller, scope: str, *, visible: str, below: bool = False
+    call_in_loop: CallInLoop,
+    controller: Controller,
+    engines: EngineSyncs,
+    scope: str,
+    *,
+    visible: str,
+    below: bool = False,
 ) -> dict[str, object]:
     """The status of ``scope``. Call it in a thread.
 
@@ -24,6 +32,7 @@ def read_status(
     Args:
         call_in_loop: calls a function in the event loop.
         controller: has the scopes.
+        engines: has the engines that left the config.
         scope: may be unknown.
         visible: for an unknown scope, only names inside this scope are suggested.
         below: list all known scopes inside it as well.
@@ -32,6 +41,7 @@ def read_status(
     unwell = find_unwell(call_in_loop, controller.tree, scope)
     status["unwell"] = _statuses(call_in_loop, controller, unwell.worst)
     status["unwell_total"], status["closed_total"] = unwell.total, unwell.closed
+    status["engines_left_paused"] = call_in_loop(lambda: _left_paused(engines, scope))
     if follows is not None:
         status["follows"] = follows
         status["nearest"] = nearest_scope(call_in_loop, controller.tree, scope, visible)
@@ -56,6 +66,22 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     status["watchdog"] = {"alertname": alertname, "heard": heard} if alertname else None
     status["fleet"] = _fleet(controller)
     return status, None if unnamed is None else gate.scope
+
+
+def _left_paused(engines: EngineSyncs, scope: str) -> list[dict[str, object]]:
+    """The engines that left the config while they were paused for a gate inside ``scope``, and still are."""
+    return [
+        {
+            "engine": one.name,
+            "scope": one.scope,
+            "url": one.url,
+            "since": rfc3339(one.since),
+            "error": one.error or None,
+            "remedy": one.remedy,
+        }
+        for one in engines.left_paused
+        if lies_within(one.scope, scope)
+    ]
 
 
 def _fleet(controller: Controller) -> dict[str, Any] | None:

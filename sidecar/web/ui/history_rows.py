@@ -21,7 +21,7 @@ _CAUSES = {
 }
 
 
-def what_of(entry: HistoryEntry) -> str:
+def event_words(entry: HistoryEntry) -> str:
     """What happened."""
     what = _WORDS.get(entry.kind)
     if what is None:
@@ -31,7 +31,7 @@ def what_of(entry: HistoryEntry) -> str:
     return f"{what}: {cause}" if cause else what
 
 
-def who_of(entry: HistoryEntry) -> str:
+def cause_words(entry: HistoryEntry) -> str:
     """Who or what caused it."""
     source = f"{entry.alertname} ({entry.source})" if entry.alertname else entry.source
     return f"{source}, {entry.actor}" if entry.actor and entry.actor != entry.source else source

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sidecar import __version__
 from sidecar.auth import Identity, Role
 
-from .wording import count_words, duration_words, exact_words, foreign_text, scope_name, time_element
+from .wording import count_words, duration_words, exact_words, external_text, scope_name, time_element
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -21,7 +21,7 @@ _TEMPLATES = Environment(
     auto_reload=False,
 )
 _TEMPLATES.globals.update(
-    count=count_words, duration=duration_words, foreign=foreign_text, name=scope_name, version=__version__
+    count=count_words, duration=duration_words, foreign=external_text, name=scope_name, version=__version__
 )
 
 

@@ -89,7 +89,7 @@ class ScopeRow:
         return self.state.record.state
 
     @property
-    def badness(self) -> int:
+    def urgency(self) -> int:
         """How urgently the scope needs attention; 0: not at all."""
         if self.hold is not None:
             return 7
@@ -117,7 +117,7 @@ class ScopeRow:
             case "waiting":
                 return self.waiting > 0
             case "unwell":
-                return self.badness > 0
+                return self.urgency > 0
         return self.own.label == wanted
 
     def mentions(self, text: str) -> bool:
@@ -138,7 +138,7 @@ class TreeEntry:
         path: the path.
         row: the scope; None: it is not known, but a scope inside it is.
         children: the paths one segment down that have known scopes.
-        badness: the greatest badness of the scope and the scopes inside.
+        urgency: the greatest urgency of the scope and the scopes inside.
         waiting: the requests that wait at the scope and the scopes inside.
         paused: how many of them are closed.
         known: how many of them are known.
@@ -148,7 +148,7 @@ class TreeEntry:
     path: str
     row: ScopeRow | None = None
     children: list[TreeEntry] = field(default_factory=list)
-    badness: int = 0
+    urgency: int = 0
     waiting: int = 0
     paused: int = 0
     known: int = 0
@@ -268,15 +268,15 @@ def _entry(entries: dict[str, TreeEntry], path: str, top: str) -> TreeEntry:
 def _sum_up(entry: TreeEntry, text: str, state: str) -> None:
     row, matches = entry.row, False
     if row is not None:
-        entry.badness, entry.waiting, entry.paused, entry.known = (
-            row.badness,
+        entry.urgency, entry.waiting, entry.paused, entry.known = (
+            row.urgency,
             row.waiting,
             int(row.state.closed),
             1,
         )
         matches = row.has(state) and (not text or row.mentions(text))
     for child in entry.children:
-        entry.badness = max(entry.badness, child.badness)
+        entry.urgency = max(entry.urgency, child.urgency)
         entry.waiting += child.waiting
         entry.paused += child.paused
         entry.known += child.known
@@ -312,7 +312,7 @@ def _worst_first(entries: list[TreeEntry]) -> Iterator[TreeEntry]:
 
 
 def _rank(entry: TreeEntry) -> tuple[Any, ...]:
-    return -entry.badness, -entry.paused, -entry.waiting, entry.path
+    return -entry.urgency, -entry.paused, -entry.waiting, entry.path
 
 
 def in_order(items: Iterable[T], key: Callable[[T], tuple[Any, ...]]) -> Iterator[T]:
@@ -327,13 +327,13 @@ def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield piece
 
 
-def holders_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+def held_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
     """The entries of scopes with their own hold; those that stop the most come first."""
     held = (entries[row.scope] for row in rows if row.hold is not None)
     return list(in_order(held, lambda one: (-one.waiting, -one.paused, one.path)))
 
 
-def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+def restricted_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
     """The entries of scopes with their own restriction or trial, sorted by the number of waiting requests."""
     found = (
         entries[row.scope]
@@ -343,7 +343,7 @@ def restricted_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> li
     return list(in_order(found, lambda one: (-one.waiting, one.path)))
 
 
-def advised_of(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
+def advised_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
     """The entries of open scopes with advice of their own, those with the most inside first."""
     advised = (entries[row.scope] for row in rows if row.is_advised)
     return list(in_order(advised, lambda one: (-one.known, one.path)))

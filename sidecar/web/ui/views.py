@@ -18,19 +18,19 @@ from sidecar.web.service import Service
 
 from .base_url import base_of, scope_url
 from .forms import LENGTHS, ActionForm, read_form
-from .history_rows import what_of, who_of
+from .history_rows import cause_words, event_words
 from .rendering import Viewer, render
 from .scope_tree import (
     FILTERS,
     ScopeRow,
     TreeEntry,
-    advised_of,
+    advised_entries,
     build_tree,
     count_rows,
-    holders_of,
+    held_entries,
     page_of,
     read_rows,
-    restricted_of,
+    restricted_entries,
 )
 from .scope_view import (
     SIGNALS_SHOWN,
@@ -89,8 +89,8 @@ class PageViews:
             return _redirect(scope_url(base, identity.scope))
         rows = self._read_rows(ROOT)
         entries = build_tree(rows, text=text, state=state)
-        holders, advised = holders_of(rows, entries), advised_of(rows, entries)
-        restricted = restricted_of(rows, entries)
+        holders, advised = held_entries(rows, entries), advised_entries(rows, entries)
+        restricted = restricted_entries(rows, entries)
         latest = self._service.history(HistoryQuery(limit=_LATEST_SIZE))
         return self._page(
             "overview.html",
@@ -105,8 +105,8 @@ class PageViews:
             more_advised=max(0, len(advised) - _MAX_HOLDERS),
             warnings=self._warnings(),
             latest=latest,
-            what=what_of,
-            who=who_of,
+            what=event_words,
+            who=cause_words,
             **_tree_values(entries[ROOT], text, state, number),
         )
 
@@ -146,8 +146,8 @@ class PageViews:
             before=before,
             done=request.args.get("done", ""),
             warnings=self._warnings(),
-            what=what_of,
-            who=who_of,
+            what=event_words,
+            who=cause_words,
             **_tree_values(entries[scope], text, state, number),
         )
 
@@ -251,6 +251,9 @@ class PageViews:
         behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
         if behind:
             warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
+        left = [one.name for one in service.engines.left_paused]
+        if left:
+            warnings.append(f"Engines that left the config and are still paused: {', '.join(left)}.")
         if not service.reload_ok:
             warnings.append("The last reload failed: the previous config is in use.")
         return warnings

@@ -56,7 +56,7 @@ def exact_words(at: float, now: float) -> str:
     return moment.strftime("%H:%M:%S" if abs(now - at) < _DAY else "%Y-%m-%d %H:%M:%S")
 
 
-def foreign_text(value: str, limit: int = 1000) -> Markup:
+def external_text(value: str, limit: int = 1000) -> Markup:
     """Text from another program: one line of ``limit`` characters, isolated from the surrounding text."""
     return Markup('<bdi dir="auto">{}</bdi>').format(clean_text(value, limit))
 

@@ -30,7 +30,7 @@ from sidecar.client.pacing import PollPacer, backoff_secs
 from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
-from sidecar.client.scope_path import segment_of
+from sidecar.client.scope_segment import segment_of
 from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.core.scope import to_segment

@@ -143,6 +143,7 @@ def test_no_trial_follows_a_resume_a_max_pause_advice_or_a_recovery_under_a_manu
         {"restrict": ((C, 0.0),)},
         {"restrict": ((C, float("inf")),)},
         {"restrict": ((WellbeingState.HEALTHY, 5.0),)},
+        {"restrict": ((D, 20.0), (C, 2.0))},
     ],
 )
 def test_a_rate_is_above_0_and_finite_and_healthy_has_none(policy: dict[str, Any]) -> None:

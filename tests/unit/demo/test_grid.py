@@ -9,12 +9,12 @@ import pytest
 from test_engine import Run
 
 import demo.loop_subjects
+from demo.environment import _scaled, shipped_rules
 from demo.load import Load
 from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, WAYS_AT_THE_GATE, Case
 from demo.loop_report import tables, ways_table
 from demo.loop_rules import planted_rule
 from demo.loop_subjects import Patience, Result, Subject
-from demo.stage import _scaled, shipped_rules
 
 STUCK = Case("vllm", "stuck", "kept")
 

@@ -11,8 +11,10 @@ import pytest
 from sidecar.config import EngineConfig
 from sidecar.core.commands import Pause
 from sidecar.core.policy import PolicyTable
-from sidecar.engines import engine as engines
-from sidecar.engines.engine import EngineSync, EngineSyncs
+from sidecar.engines import engine_syncs
+from sidecar.engines.engine import EngineSync
+from sidecar.engines.engine_syncs import EngineSyncs
+from sidecar.engines.paused_engines import PausedEngines
 from sidecar.runtime.controller import Controller
 from sidecar.store import MemoryStore
 
@@ -44,7 +46,7 @@ class HangingEngine:
 def test_only_an_engine_that_left_the_config_paused_is_reported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, pauses, released, reported
 ) -> None:
-    monkeypatch.setattr(engines, "_STOP_SECS", 0.0)
+    monkeypatch.setattr(engine_syncs, "_STOP_SECS", 0.0)
     driver = HangingEngine()
 
     async def scenario() -> None:
@@ -52,8 +54,10 @@ def test_only_an_engine_that_left_the_config_paused_is_reported(
         await controller.start()
         if pauses:
             await controller.submit(Pause("", "why", "me", None))
-        syncs = EngineSyncs(controller, ())
-        engine = EngineSync(controller, CONFIG, lambda _: driver)
+        remembered = PausedEngines(MemoryStore(), controller.clock.now)
+        syncs = EngineSyncs(controller, (), remembered)
+        engine = EngineSync(controller, CONFIG, remembered, lambda _: driver)
+        engine.start()
         async with asyncio.timeout(30):
             while not engine.in_sync:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0)

@@ -8,9 +8,9 @@ from sidecar.config import HOOK_EVENTS, Config, HookConfig, Listener, TlsConfig
 from sidecar.hooks.events import HookEvent, events_of, wants
 from sidecar.hooks.links import base_url, scope_link
 from sidecar.hooks.position import HookPosition
+from sidecar.hooks.sample_event import sample_event
 from sidecar.hooks.slack import slack_message
 from sidecar.hooks.text import details_of, title_of
-from sidecar.hooks.trial import made_up_event
 from sidecar.store import HistoryEntry
 
 
@@ -63,7 +63,7 @@ def test_an_event_of_the_store_has_the_same_id_before_and_after_it_is_stored() -
 
 @pytest.mark.parametrize("name", HOOK_EVENTS)
 def test_each_event_has_words_for_people(name: str) -> None:
-    event = made_up_event(name, "", 1_000.0, 60.0)
+    event = sample_event(name, "", 1_000.0, 60.0)
     assert "{" not in title_of(event)
     assert slack_message(event, "")["text"]
     assert ("Until" in dict(details_of(event))) == (name in ("pause", "advice", "trial_failed"))

@@ -17,7 +17,7 @@ from sidecar.web.ui.forms import read_form
 from sidecar.web.ui.links import alert_links, scope_links
 from sidecar.web.ui.scope_tree import PAGE_SIZE, ScopeRow, build_tree, count_rows, page_of
 from sidecar.web.ui.timeline import DAY_SECS, tracks_of
-from sidecar.web.ui.wording import duration_words, foreign_text, relative_words
+from sidecar.web.ui.wording import duration_words, external_text, relative_words
 
 CURRENT = {
     "Gate": "open", "Advice": "none", "Restriction": "unrestricted", "Trial": "open", "Own state": "healthy",
@@ -40,8 +40,8 @@ def test_a_time_is_said_relative_to_now() -> None:
 
 
 def test_text_of_others_is_escaped_and_isolated() -> None:
-    assert foreign_text('<b>"\u202e\x00') == '<bdi dir="auto">&lt;b&gt;&#34;</bdi>'
-    assert len(foreign_text("w" * 2000, 100)) == len('<bdi dir="auto"></bdi>') + 100
+    assert external_text('<b>"\u202e\x00') == '<bdi dir="auto">&lt;b&gt;&#34;</bdi>'
+    assert len(external_text("w" * 2000, 100)) == len('<bdi dir="auto"></bdi>') + 100
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,13 @@ from harness.sidecar import Sidecar  # noqa: E402
 
 from .load import Clients, Load  # noqa: E402
 
-__all__ = ["SCOPE", "Alertmanager", "Prometheus", "Sidecar", "Stage", "eventually", "free_port"]
+__all__ = ["SCOPE", "Alertmanager", "DemoEnvironment", "Prometheus", "Sidecar", "eventually", "free_port"]
 
 SCOPE = "simulated"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class Stage:
+class DemoEnvironment:
     """Prometheus with the shipped rules, Alertmanager, the sidecar, the engine gated by the middleware, a load.
 
     Args:

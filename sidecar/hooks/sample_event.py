@@ -27,7 +27,7 @@ _WITHOUT_SCOPE = ("blind", "sighted", "store_down", "store_up")
 _SCOPE = "test/hook"
 
 
-class LoggedSender:
+class RecordingSender:
     """Sends requests, and records them without URL, credentials and headers.
 
     Args:
@@ -57,7 +57,7 @@ class LoggedSender:
         return HttpReply(200, {}, b'{"id": 1}') if self._dry_run else self._endpoint.send(request)
 
 
-def made_up_event(name: str, scope: str, at: float, secs: float) -> HookEvent:
+def sample_event(name: str, scope: str, at: float, secs: float) -> HookEvent:
     """The event ``name`` as if it had just happened.
 
     Args:
