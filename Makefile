@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python release-check previews dashboards manifests docs diagrams format lock clean proxies routes
+.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python free-threaded release-check previews dashboards manifests docs diagrams format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,9 +17,9 @@ test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
-real: $(VENV)/.dev ## compare drivers, launcher and rules with the engines' current sources, which it fetches (300 MB)
-	PYTHON=$(BIN)/python tests/real/fetch-sources
-	$(BIN)/python -m pytest tests/real $(ARGS)
+real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton (8 GB, an hour the first time)
+	PYTHON=$(abspath $(BIN)/python) tests/real/prepare; prepared=$$?; \
+	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
 	SOAK_SECS=600 SOAK_KILLS=1000 SOAK_FLEET_KILLS=60 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py \
@@ -31,7 +31,7 @@ fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests, try each propert
 audit: ## look up the locked dependencies among known vulnerabilities
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install -q pip-audit
-	$(VENV)/audit/bin/pip-audit --require-hashes -r requirements.lock --disable-pip
+	$(PYTHON) -m deploy.audit $(VENV)/audit/bin/pip-audit
 
 attack: $(VENV)/.dev ## attack it with slow heads, clients that never read, huge bodies, a million scopes; prints figures
 	$(BIN)/python -m bench.attack $(ARGS)
@@ -95,11 +95,17 @@ python: ## run the tests of the client, the core and the gate on another Python;
 	build/python/bin/python -m pip install -q '.[server]' fastapi hypothesis opentelemetry-sdk pytest
 	build/python/bin/python -m pytest -q -p no:cacheprovider tests/unit/client tests/unit/core tests/http/test_gate.py $(ARGS)
 
+free-threaded: ## run the tests of the client on a free-threaded Python, without the server; PYTHON=python3.14t
+	$(PYTHON) -m venv --clear build/free-threaded
+	build/free-threaded/bin/python -m pip install -q . hypothesis opentelemetry-sdk pytest
+	build/free-threaded/bin/python -c 'import sys; assert not sys._is_gil_enabled()'
+	build/free-threaded/bin/python -m pytest -q -p no:cacheprovider tests/unit/client $(ARGS)
+
 wheel: $(VENV)/.made ## build the wheel into dist/
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m pip wheel -q --no-deps --wheel-dir dist .
 
-release-check: test audit ## run all checks of a release, and build what it publishes into build/release
+release-check: test audit docs ## run all checks of a release, and build what it publishes into build/release
 	rm -rf build/release build/again
 	$(PYTHON) -m venv $(VENV)/release
 	$(VENV)/release/bin/python -m pip install -q build check-wheel-contents cyclonedx-bom twine
@@ -110,6 +116,7 @@ release-check: test audit ## run all checks of a release, and build what it publ
 	$(VENV)/release/bin/check-wheel-contents build/release/dist/*.whl
 	$(VENV)/release/bin/cyclonedx-py requirements requirements.lock --output-reproducible -o build/release/sbom.json
 	$(BIN)/helm package deploy/helm/wellbeing-sidecar --destination build/release/chart
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -czf build/release/mixin.tar.gz mixin
 	$(BIN)/python -m deploy.release_notes > build/release/notes.md
 
 lock: $(VENV)/.dev ## update the lock files from pyproject.toml

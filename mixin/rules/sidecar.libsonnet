@@ -365,6 +365,20 @@ function(t) {
      }
     },
     {
+     "alert": "WellbeingEngineLeftPaused",
+     "expr": "max by (" + t["cluster,"] + "namespace, job, instance) (wellbeing_engines_left_paused" + t["{sidecar}"] + ") > 0\n",
+     "for": "5m",
+     "labels": {
+      "severity": "warning",
+      "wellbeing": "ignore"
+     },
+     "annotations": {
+      "summary": "Engines left the config of the wellbeing sidecar at {{ $labels.instance }} and are still paused",
+      "description": "{{ $value }} engines left the config of the wellbeing sidecar at {{ $labels.instance }} while it kept them paused. It could not resume them, so requests hang in them.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingengineleftpaused"
+     }
+    },
+    {
      "alert": "WellbeingClientsGone",
      "expr": "increase(wellbeing_clients_gone_total" + t["{sidecar}"] + "[10m]) > 0\n",
      "keep_firing_for": "10m",

@@ -72,6 +72,7 @@ class Alerting:
         )
         controller.on_went_back = self.reconcile_now
         controller.on_alerts_ended = self._record_ended_elsewhere
+        controller.on_resolves_held = self.watchdog.record_held_elsewhere
         controller.on_watchdog = self._record_watchdog
         query = query or AlertmanagerClient().query
         self._reconciler = Reconciler(

@@ -163,9 +163,10 @@ class Reconciler:
             return True
         listed = await loop.run_in_executor(None, _combine, replies, config, interpreter, queried_at)
         self._unmatched_log.log(listed.unmatched, clock.monotonic())
-        self._watchdog.record_listing(
-            any(answer.watchdog for answer in replies), complete=listed.complete, queried_at=monotonic_at
-        )
+        found = any(answer.watchdog for answer in replies)
+        if self._watchdog.record_listing(found, complete=listed.complete, queried_at=monotonic_at):
+            # The other sidecars of a fleet do not query.
+            await self._controller.share_watchdog(self._watchdog.alertname, firing=True)
         alerts: list[object] = [one for answer in answers for one in answer.alerts]
         del answers, replies
         await loop.run_in_executor(None, release_in_pieces, alerts)

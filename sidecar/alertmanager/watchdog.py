@@ -219,23 +219,33 @@ class Watchdog:
             self._recovering_since = self._clock.monotonic()
         self._update_claim()
 
-    def record_listing(self, found: bool, *, complete: bool, queried_at: float) -> None:  # noqa: FBT001
+    def record_held_elsewhere(self) -> None:
+        """Another sidecar was blind and did not accept a resolve: accept it if alerting works."""
+        if self._acts() and not self._blind and self._recovering_since is None:
+            self._recovering_since = self._clock.monotonic()
+
+    def record_listing(self, found: bool, *, complete: bool, queried_at: float) -> bool:  # noqa: FBT001
         """Record whether Alertmanager lists the watchdog alert.
 
         Args:
             found: whether Alertmanager lists the alert.
             complete: whether Alertmanager has run for long enough to know all alerts.
             queried_at: monotonic time of the query; a resolve that was received later is newer.
+
+        Returns:
+            Whether that counts as a received watchdog.
         """
         if complete or found:
             self._queried_at = queried_at
         if found and not (self._resolved and queried_at <= self._resolved_at):
             self._listed_by_alertmanager, self._missing = True, False
             self._on_firing()
-        elif not found:
+            return True
+        if not found:
             # A watchdog that arrives by webhook but is never listed belongs to another Alertmanager. A
             # watchdog that was never received is not routed here, so its absence has no meaning.
             self._missing = self.seen and (self._listed_by_alertmanager or not self._seen_by_this_process)
+        return False
 
     def mark_blind(self, command: ReceiveAlerts) -> ReceiveAlerts:
         """``command`` with its flag ``blind`` set, so that its resolves are not accepted while blind."""

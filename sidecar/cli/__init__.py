@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-
-from sidecar.import_clash import refuse_another_sidecar
 
 from .interrupts import end_on_interrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end_on_interrupt()
         arguments = sys.argv[1:]
     try:
-        refuse_another_sidecar()
         # Imports happen here, so that a signal during an import is handled like any other.
+        from sidecar.import_clash import refuse_another_sidecar  # noqa: PLC0415
+
+        refuse_another_sidecar()
         if arguments[:1] == ["serve"]:
             from .early_stop import stop_on_signals  # noqa: PLC0415
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .checks import OneOf
-from .schema import SCHEMA, Key, Section, SectionList
+from .keys import Key, Section, SectionList
+from .schema import SCHEMA
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The dialect that YAML language servers know."""

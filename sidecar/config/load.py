@@ -15,8 +15,9 @@ from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from .errors import ConfigError
 from .files import file_problems
 from .hooks import hooks_of
+from .keys import Key, Section, SectionList
 from .names import require_unique_names
-from .schema import SCHEMA, Key, Section, SectionList
+from .schema import SCHEMA
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .time_intervals import TimeInterval
 from .values import (

@@ -13,7 +13,7 @@ import yaml
 from sidecar.core.errors import closest_match, short_repr
 
 from .errors import ConfigError
-from .schema import Section
+from .keys import Section
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(

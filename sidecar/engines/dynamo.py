@@ -11,8 +11,10 @@ from typing import Any
 
 from sidecar.config import EngineConfig
 
-from .driver import CannotSleep, DriverFailed, EngineHttp
+from .driver import SUCCESS, CannotSleep, DriverFailed, EngineHttp
 
+_NOT_READY = 503
+"""`/live` says so while no endpoint's health is configured (``DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS``)."""
 _SGLANG_MODES = ("in_place", "retract")
 
 
@@ -35,7 +37,9 @@ class DynamoDriver(CannotSleep):
 
     def is_paused(self) -> bool | None:
         """None: the worker does not say. Raises `DriverFailed` if it does not answer."""
-        self._http.call("GET", "/live")
+        status, _ = self._http.request("GET", "/live")
+        if status not in SUCCESS and status != _NOT_READY:
+            raise DriverFailed(f"GET /live answered {status}")
         return None
 
     def set_paused(self, *, paused: bool) -> None:

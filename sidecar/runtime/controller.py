@@ -115,6 +115,8 @@ class Controller:
         on_went_back: called after a shared store lost commits.
         on_alerts_ended: called with scope, record before and source of each alert signal that another sidecar
             ended other than by time.
+        on_resolves_held: called when another sidecar received a resolve and did not accept it, because it was
+            blind.
         on_watchdog: called with the name of the watchdog alert that sidecars of the fleet received, and how
             many seconds ago it was received firing and resolved; None: never.
         on_history: called after the history got new entries.
@@ -145,6 +147,7 @@ class Controller:
         self.on_leadership: Callable[[], None] = lambda: None
         self.on_went_back: Callable[[], None] = lambda: None
         self.on_alerts_ended: Callable[[list[tuple[str, ScopeRecord, str]]], None] = lambda _: None
+        self.on_resolves_held: Callable[[], None] = lambda: None
         self.on_watchdog: Callable[[str, float | None, float | None], None] = lambda *_: None
         self.on_history: Callable[[], None] = lambda: None
         self.on_store_down: Callable[[HistoryNoted], None] = lambda _: None

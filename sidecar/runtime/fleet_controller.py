@@ -72,6 +72,7 @@ _OTHERS_WAIT_SECS = (1.0, 2.0)
 """Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
 lost."""
 
+_LOAD_AGAIN_SECS = (0.5, 1.5)
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -97,6 +98,7 @@ class FleetController(Controller):
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
+        self._load_failed = False
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -162,6 +164,8 @@ class FleetController(Controller):
                 if isinstance(item, Outdated) or len(self._arrived) > _MAX_ARRIVED:
                     self._taken.clear()
                     await self._taken.wait()
+                if self._load_failed:
+                    await asyncio.sleep(random.uniform(*_LOAD_AGAIN_SECS))  # noqa: S311 - no secret
 
     async def _beat_forever(self) -> None:
         while True:
@@ -196,7 +200,7 @@ class FleetController(Controller):
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
         outcomes: list[CommandOutcome] = []
-        applied, gap = 0, False
+        applied, gap, held = 0, False, False
         for change in changes:
             if self._replica.is_known(change):
                 continue
@@ -206,6 +210,7 @@ class FleetController(Controller):
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
             self._replica.apply(self.core_state, [change], delta)
             outcomes += self._take_unanswered(change.position.token)
+            held = held or _has_held_resolves(change)
             applied += 1
         if applied:
             self._fleet.changes += applied
@@ -214,6 +219,8 @@ class FleetController(Controller):
             self._call(self.on_history, "on_history")
             if ended:
                 self.on_alerts_ended(ended)
+            if held:
+                self.on_resolves_held()
             self._plan_offer()
         if gap:
             await self._load_again(went_back=False)
@@ -223,7 +230,9 @@ class FleetController(Controller):
             stored = await self._store.load(self.clock.now())
         except StoreError as error:
             logger.error("load_failed", extra={"fields": {"error": str(error)}})
+            self._load_failed = True
             return
+        self._load_failed = False
         if not isinstance(stored, StoredState) or stored.is_last_known:
             return
         if not went_back:
@@ -519,3 +528,9 @@ class FleetController(Controller):
                 offers=dict(self._replica.offers),
             )
         )
+
+
+def _has_held_resolves(change: Change) -> bool:
+    """Whether ``change`` has signals whose resolve was received and not accepted."""
+    records = (record for record in change.records.values() if record is not None)
+    return any(signal.ended_at is not None for record in records for signal in record.signals.values())

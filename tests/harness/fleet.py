@@ -27,7 +27,11 @@ async def controllers(
             store = RedisStore(RedisSettings(url, **settings))
             store.on_time = clock.follow
             controller = FleetController(PolicyTable(policy or Policy()), store, clock=clock)
-            await controller.start()
+            try:
+                await controller.start()
+            except BaseException:
+                await store.close()
+                raise
             running.append(controller)
         yield running
     finally:

@@ -77,7 +77,8 @@ class Alertmanager(_Monitor):
         route: settings that override those of the route.
         settings: settings of the webhook.
         secured: folder with ``cert.pem`` and ``key.pem``; use TLS, a user and a password.
-        config: a complete config; overrides all other arguments except ``secured``.
+        config: a complete config; overrides all other arguments except ``secured`` and ``cluster``.
+        cluster: command line options of its cluster; None: it has none.
     """
 
     USER, PASSWORD = "sidecar", "open sesame"
@@ -90,6 +91,7 @@ class Alertmanager(_Monitor):
         route: dict[str, Any] | None = None,
         secured: Path | None = None,
         config: dict[str, Any] | None = None,
+        cluster: list[str] | None = None,
         **settings: Any,
     ) -> None:
         config = config or {
@@ -105,7 +107,7 @@ class Alertmanager(_Monitor):
                 {"name": receiver, "webhook_configs": [{"url": webhook, "send_resolved": True, **settings}]}
             ],
         }
-        extra = ["--storage.path=data", "--cluster.listen-address="]
+        extra = ["--storage.path=data", *(cluster or ["--cluster.listen-address="])]
         self._secured = secured
         self._began: dict[tuple[object, ...], datetime] = {}
         files = {}

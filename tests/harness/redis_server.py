@@ -33,6 +33,7 @@ class RedisServer(Process):
             "appendonly": "yes",
             "appendfsync": "always",
             "logfile": "redis.log",
+            "repl-diskless-sync-delay": "0",
             **(options or {}),
         }
         path = self.folder / "redis.conf"

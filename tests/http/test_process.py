@@ -301,6 +301,20 @@ def test_a_signal_at_any_moment_of_a_command_shows_no_traceback(arguments: tuple
         assert len(rest) <= 1, rest
 
 
+def test_nothing_is_read_from_files_before_a_command_handles_signals() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import sidecar.cli; print(*sorted({*sys.modules} - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) <= {"__future__", "sidecar", "sidecar.cli", "sidecar.cli.interrupts"}
+
+
 @pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH"])
 def test_a_signal_for_more_or_other_processes_is_refused(name: str) -> None:
     with Sidecar() as own:

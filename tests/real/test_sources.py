@@ -6,19 +6,16 @@ Without them these tests are skipped, and say so: they are not fetched for the t
 from __future__ import annotations
 
 import ast
-import os
 import re
-from pathlib import Path
 
 import pytest
 
+from harness.real import REAL, needs
 from harness.rules import FILES
 from sidecar.client import sglang
 
-SOURCES = Path(os.environ.get("REAL_DIR", Path.home() / ".cache" / "wellbeing-real")) / "sources"
-pytestmark = pytest.mark.skipif(
-    not (SOURCES / "ready").exists(), reason="the engines' sources are not here: `make real` fetches them"
-)
+SOURCES = REAL / "sources"
+pytestmark = needs("sources", "sources/ready")
 
 
 def source(path: str) -> str:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from sidecar.config.json_schema import json_schema
-from sidecar.config.schema import SCHEMA, Key, Section, SectionList, describe
+from sidecar.config.keys import Key, Section, SectionList
+from sidecar.config.schema import SCHEMA, describe
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())

@@ -127,13 +127,15 @@ return 'OK'
 LOAD = """
 -- KEYS meta scopes sources tombstones log
 -- ARGV schema new-epoch tokens, epoch and number of the last commit that the sidecar knows, lease-secs
-if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
+-- A replica, which a master may have become, can be read as well: nothing is written without need.
+if redis.call('HEXISTS', KEYS[1], 'epoch') == 0 then
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
   redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
 end
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
 if ARGV[4] ~= '' and (known[1] ~= ARGV[4] or tonumber(known[2] or 0) < tonumber(ARGV[5])) then
   -- The leases of rates were lost as well.
-  redis.call('HSET', KEYS[1], 'calm_until', string.format('%.0f', redis.call('TIME')[1] + 1 + ARGV[6]))
+  redis.pcall('HSET', KEYS[1], 'calm_until', string.format('%.0f', redis.call('TIME')[1] + 1 + ARGV[6]))
 end
 local function text(key) return table.concat(redis.call('HGETALL', key), '\\n') end
 local tokens = {}

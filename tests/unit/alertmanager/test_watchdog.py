@@ -375,3 +375,24 @@ def test_a_reload_with_another_watchdog_waits_until_that_is_received() -> None:
     driver.receive(firing=True, name="Other")
     driver.wait(61)
     assert driver.watchdog.blind
+
+
+def test_a_resolve_that_a_blind_sidecar_of_the_fleet_held_back_is_accepted() -> None:
+    driver = Driver()
+    driver.receive(firing=True)
+    driver.watchdog.record_held_elsewhere()
+    assert driver.watchdog.ignores_missing_alerts
+    driver.wait(31)
+    driver.receive(firing=True)
+    assert driver.commands == [AcceptResolves()]
+
+
+def test_a_listing_says_whether_it_counts_as_a_received_watchdog() -> None:
+    driver = Driver()
+    driver.receive(firing=True)
+    assert driver.watchdog.record_listing(True, complete=True, queried_at=driver.clock.at)
+    assert not driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
+    queried_at = driver.clock.at
+    driver.wait(1)
+    driver.receive(firing=False)
+    assert not driver.watchdog.record_listing(True, complete=True, queried_at=queried_at)

@@ -276,3 +276,23 @@ def test_the_leader_notes_once_that_the_store_was_down() -> None:
             await controller.stop()
 
     run_virtual(main)
+
+
+def test_the_leader_hears_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
+    async def main() -> None:
+        fleet = Fleet(2)
+        await fleet.start()
+        leader, other = fleet.controllers
+        held = []
+        leader.on_resolves_held = lambda: held.append("leader")
+        other.on_resolves_held = lambda: held.append("other")
+        await fleet.step(("fire", 0, "team", "x"))
+        await fleet.pass_time(1.0)
+        now = fleet.clock.now()
+        await other.submit(ReceiveAlerts((AlertResolved("alert:x", now, now + 60),), blind=True))
+        await fleet.pass_time(1.0)
+        assert held == ["leader"]
+        for controller in fleet.controllers:
+            await controller.stop()
+
+    run_virtual(main)

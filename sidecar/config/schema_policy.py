@@ -1,0 +1,117 @@
+"""The schema of policies: how a scope is paused."""
+
+from __future__ import annotations
+
+from sidecar.core.policy import DENY_STATUSES, Policy
+
+from .checks import (
+    boolean,
+    one_number_of,
+    one_of,
+    positive_seconds,
+    rate,
+    restrict,
+    seconds,
+    share,
+    texts,
+    trial_requests,
+)
+from .keys import Key, Keys, Section
+
+_POLICY = Policy()
+POLICY_KEYS: Keys = {
+    "enabled": Key(
+        boolean,
+        "boolean",
+        _POLICY.enabled,
+        "false: signals are ignored, and the gate is open even if there are holds",
+    ),
+    "dry_run": Key(
+        boolean,
+        "boolean",
+        _POLICY.dry_run,
+        "true: holds that would close the gate are only advised; metrics, status and history show them",
+    ),
+    "pause_on_distressed": Key(
+        boolean,
+        "boolean",
+        _POLICY.pause_on_distressed,
+        "a distressed own state closes the gate; false: it is advised",
+    ),
+    "pause_on_concerned": Key(
+        boolean,
+        "boolean",
+        _POLICY.pause_on_concerned,
+        "a concerned or distressed own state closes the gate",
+    ),
+    "max_pause_secs": Key(seconds, "duration", _POLICY.max_pause_secs, "a hold ends after this; 0: never"),
+    "wait_timeout_secs": Key(
+        seconds,
+        "duration",
+        _POLICY.wait_timeout_secs,
+        "how long a gate request waits, by default and at most",
+    ),
+    "min_pause_secs": Key(
+        seconds,
+        "duration",
+        _POLICY.min_pause_secs,
+        "minimum duration of an auto hold; 0: it ends on recovery",
+    ),
+    "resume_ramp_per_sec": Key(
+        rate,
+        "number",
+        _POLICY.resume_ramp_per_sec,
+        "waiting requests admitted per second after a resume; 0: all at once",
+    ),
+    "restrict": Key(
+        restrict,
+        "mapping",
+        {},
+        "requests per second that are admitted at an own state, if nothing closes the gate: a mapping of "
+        "cautious, concerned and distressed to numbers above 0. A worse state without a number has that of "
+        "the next better one",
+    ),
+    "resume_trial": Section(
+        {
+            "requests": Key(
+                trial_requests,
+                "number",
+                _POLICY.resume_trial.requests,
+                "number of requests that are admitted first after a recovery; if one fails, the scope is "
+                "paused again; 0: no trial",
+            ),
+            "secs": Key(
+                positive_seconds,
+                "duration",
+                _POLICY.resume_trial.secs,
+                "the gate opens after this time without a failure; after a failure the next trial begins "
+                "after this time, then after twice the time, at most after max_pause_secs",
+            ),
+        }
+    ),
+    "max_paused_share": Key(
+        share,
+        "number",
+        _POLICY.max_paused_share,
+        "at most this share of the scopes directly inside (rounded up, at least one) is paused by policy at "
+        "a time; a further pause is advised only; 0: any number",
+    ),
+    "resume": Key(
+        one_of("auto", "manual"),
+        "word",
+        _POLICY.resume,
+        "manual: a recovery does not lift the policy's pause, an operator does",
+    ),
+    "mute_time_intervals": Key(
+        texts, "list of names", (), "in these time_intervals the policy's pauses are advised only"
+    ),
+    "active_time_intervals": Key(
+        texts, "list of names", (), "outside of these time_intervals the policy's pauses are advised only"
+    ),
+    "deny_status": Key(
+        one_number_of(*DENY_STATUSES),
+        "number",
+        _POLICY.deny_status,
+        "HTTP status of a refusal at a closed gate, for proxies: 401, 403, 429 or 503",
+    ),
+}

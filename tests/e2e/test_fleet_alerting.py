@@ -1,0 +1,190 @@
+"""Alertmanagers tell a fleet through a proxy that takes turns: counted once, felt at all, told to hooks once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness.monitoring import Alertmanager
+from harness.process import Process, eventually, free_port, program
+from harness.receivers import Receiver
+from harness.redis_server import RedisServer
+from harness.sidecar import Sidecar
+
+NGINX = """
+daemon off;
+pid nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+  upstream fleet {{ {servers} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://fleet; }} }}
+}}
+"""
+
+
+class Fleet:
+    """Three sidecars on one Redis, behind nginx; a pair of Alertmanagers that tells both what one knows."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/v1/alerts"
+        gossip = free_port()
+        options = ["--cluster.peer-timeout=0s", "--cluster.settle-timeout=0s"]
+        listen = [f"--cluster.listen-address=127.0.0.1:{gossip}", *options]
+        peer = [f"--cluster.listen-address=127.0.0.1:{free_port()}", f"--cluster.peer=127.0.0.1:{gossip}"]
+        # The watchdog has to be repeated, other alerts not.
+        repeated = {
+            "repeat_interval": "1s",
+            "matchers": ['alertname="Watchdog"'],
+            "group_interval": "1s",
+        }
+        self.alertmanagers = [
+            stack.enter_context(Alertmanager(url, cluster=one, route={"routes": [repeated]}))
+            for one in (listen, [*peer, *options])
+        ]
+        self.receiver = stack.enter_context(Receiver())
+        self.redis = stack.enter_context(RedisServer())
+        config = {
+            "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
+            "alerts": {
+                "alertmanager_urls": [one.url for one in self.alertmanagers],
+                "reconcile_secs": 1,
+                "alertmanager": {"min_uptime_secs": 0},
+                "watchdog": {"alertname": "Watchdog", "timeout_secs": 60, "grace_secs": 1},
+            },
+            "hooks": [
+                {
+                    "name": "audit",
+                    "url": self.receiver.url,
+                    "events": ["pause", "resume", "blind", "sighted", "store_down", "store_up"],
+                }
+            ],
+        }
+        self.sidecars = [stack.enter_context(Sidecar(config, store=self.redis.url)) for _ in range(3)]
+        servers = " ".join(f"server {one.url.removeprefix('http://')};" for one in self.sidecars)
+        (folder / "nginx.conf").write_text(NGINX.format(servers=servers, port=port))
+        command = [program("nginx"), "-p", str(folder), "-e", "stderr", "-c", f"{folder}/nginx.conf"]
+        self.proxy = Process(command, folder)
+        stack.callback(self.proxy.__exit__)
+
+    def fire(self, name: str, scope: str) -> None:
+        for one in self.alertmanagers:
+            one.fire(name, severity="critical", wellbeing_scope=scope)
+
+    def resolve(self, name: str, scope: str) -> None:
+        for one in self.alertmanagers:
+            one.resolve(name, severity="critical", wellbeing_scope=scope)
+
+    def wait_for_gates(self, scope: str, gate: str) -> None:
+        for one in self.running:
+            one.wait_for_gate(scope, gate)
+
+    @property
+    def running(self) -> list[Sidecar]:
+        return [one for one in self.sidecars if one._popen.poll() is None]
+
+    def values(self, series: str) -> list[float]:
+        return [one._metric(series) or 0.0 for one in self.running]
+
+    def total(self, series: str) -> float:
+        return sum(self.values(series))
+
+    def leader(self) -> Sidecar:
+        def leaders() -> list[Sidecar]:
+            return [one for one in self.running if one._metric("wellbeing_fleet_leader") == 1]
+
+        eventually(lambda: len(leaders()) == 1, "there is one leader")
+        return leaders()[0]
+
+    def told(self, scope: str) -> list[str]:
+        return [event for event, at in self.receiver.events() if at == scope]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(stack, tmp_path_factory.mktemp("proxy"))
+
+
+DONE = 'wellbeing_reconciliations_total{result="done"}'
+
+
+def keep_alive(fleet: Fleet) -> None:
+    for one in fleet.alertmanagers:
+        one.fire("Watchdog")
+
+
+def test_alerts_through_a_proxy_count_once_and_are_felt_at_all(fleet: Fleet) -> None:
+    keep_alive(fleet)
+    for number in range(3):
+        fleet.fire("Slow", f"team/{number}")
+    for number in range(3):
+        fleet.wait_for_gates(f"team/{number}", "closed")
+    for number in range(3):
+        fleet.resolve("Slow", f"team/{number}")
+    for number in range(3):
+        scope = f"team/{number}"
+        fleet.wait_for_gates(scope, "open")
+        assert fleet.total(f'wellbeing_pauses_total{{cause="auto",scope="{scope}"}}') == 1
+        assert fleet.total(f'wellbeing_resumes_total{{cause="recovered",scope="{scope}"}}') == 1
+        eventually(lambda scope=scope: fleet.told(scope) == ["pause", "resume"], "the hook is told once")
+    accepted = 'wellbeing_webhook_notifications_total{result="accepted"}'
+    eventually(lambda: min(fleet.values(accepted)) >= 1, "each sidecar was told something")
+
+
+def test_only_the_leader_asks_alertmanager_and_another_takes_over(fleet: Fleet) -> None:
+    leader = fleet.leader()
+    others = [one for one in fleet.running if one is not leader]
+    done = leader.metric(DONE)
+    eventually(lambda: leader.metric(DONE) >= done + 2, "the leader asks")
+    assert [one.metric(DONE) for one in others] == [0, 0]
+    fleet.fire("Lost", "lost")
+    fleet.wait_for_gates("lost", "closed")
+    leader.kill()
+    # The proxy is away as well: the new leader has to ask.
+    fleet.proxy.kill()
+    fleet.resolve("Lost", "lost")
+    eventually(lambda: sum(one.metric(DONE) > 0 for one in others) == 1, "another one asks", 20)
+    leader.session.close()
+    fleet.proxy.start()
+    keep_alive(fleet)
+    fleet.wait_for_gates("lost", "open")
+    eventually(lambda: fleet.told("lost") == ["pause", "resume"], "the new leader tells the hook")
+
+
+def test_the_fleet_is_blind_together_and_says_so_once(fleet: Fleet) -> None:
+    def all_are(blind: float) -> Callable[[], bool]:
+        return lambda: set(fleet.values("wellbeing_blind")) == {blind}
+
+    keep_alive(fleet)
+    eventually(all_are(0), "all see", 20)
+    before = len(fleet.told(""))
+    # One sidecar is told of it.
+    for one in fleet.alertmanagers:
+        one.resolve("Watchdog")
+    eventually(all_are(1), "all are blind", 20)
+    keep_alive(fleet)
+    eventually(all_are(0), "all see again", 20)
+    eventually(lambda: fleet.told("")[before:] == ["blind", "sighted"], "the hook is told once")
+    entries = requests.get(f"{fleet.running[0].url}/v1/history", params={"kind": "blind"}, timeout=10).json()
+    assert [entry["to"] for entry in entries["entries"]][:2] == ["seeing", "blind"]
+
+
+def test_the_hooks_are_told_once_that_redis_is_away(fleet: Fleet) -> None:
+    before = len(fleet.told(""))
+    fleet.redis.suspend()
+    try:
+        eventually(lambda: fleet.told("")[before:] == ["store_down"], "the hook is told", 20)
+    finally:
+        fleet.redis.resume()
+    eventually(lambda: fleet.told("")[before:] == ["store_down", "store_up"], "it is told of the end", 20)
+    history = f"{fleet.running[0].url}/v1/history"
+    entries = requests.get(history, params={"kind": "store"}, timeout=10).json()["entries"]
+    assert [entry["to"] for entry in entries] == ["up", "down"]

@@ -1,0 +1,269 @@
+"""A fleet on each kind of Redis: a cluster, TLS, users with few rights, replicas, newer records, lost data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness.fleet import controllers
+from harness.process import eventually, free_port, program
+from harness.redis_server import RedisServer
+from harness.tls import certify
+from sidecar.core.commands import Pause, Resume
+from sidecar.runtime.fleet_controller import FleetController
+from sidecar.store import HistoryQuery, StoreError, StoreUnavailable
+
+ROOT = Path(__file__).parents[2]
+ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: RedisServer) -> RedisServer:
+    server.cli("flushall")
+    return server
+
+
+async def until(condition: Callable[[], object], what: str, secs: float = 15.0) -> None:
+    deadline = time.monotonic() + secs
+    while not condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.01)
+
+
+def closed(controller: FleetController, scope: str) -> bool:
+    gate = controller.tree.gates.get(scope)
+    return gate is not None and gate.closed
+
+
+async def work_together(running: list[FleetController]) -> None:
+    """A pause at the first is felt at the last, which resumes; all have the history."""
+    one, two = running[0], running[-1]
+    await one.submit(Pause("team", "x", "me"))
+    await until(lambda: all(closed(each, "team") for each in running), "all are closed")
+    await two.submit(Resume("team", "me"))
+    await until(lambda: not any(closed(each, "team") for each in running), "all are open")
+    kinds = [entry.kind for entry in await one.history(HistoryQuery(scope="team"))]
+    assert kinds[:2] == ["resume", "pause"]
+    assert sum(each.is_leader for each in running) == 1
+
+
+def test_a_fleet_on_a_cluster() -> None:
+    with ExitStack() as stack:
+        options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "appendonly": "no"}
+        nodes = [
+            stack.enter_context(RedisServer({**options, "cluster-port": str(free_port())})) for _ in range(3)
+        ]
+        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+        command = [program("redis-cli"), "--cluster", "create", *addresses, "--cluster-yes"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout
+        eventually(lambda: all("cluster_state:ok" in n.cli("cluster", "info") for n in nodes), "it is formed")
+
+        async def main() -> None:
+            async with controllers(f"redis+cluster://{','.join(addresses)}", 2) as running:
+                await work_together(running)
+            keys = [set(node.cli("keys", "{wellbeing}:*").split()) for node in nodes]
+            assert sorted(map(bool, keys)) == [False, False, True]
+
+        asyncio.run(main())
+
+
+def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -> None:
+    certify(tmp_path)
+    port = free_port()
+    password = tmp_path / "password"
+    password.write_text("s3cret\n")
+    with RedisServer(
+        {
+            "tls-port": str(port),
+            "tls-cert-file": str(tmp_path / "cert.pem"),
+            "tls-key-file": str(tmp_path / "key.pem"),
+            "tls-ca-cert-file": str(tmp_path / "cert.pem"),
+            "tls-auth-clients": "no",
+        }
+    ) as redis:
+        assert redis.cli("acl", "setuser", *ACL.replace(">password", ">s3cret").split()) == "OK"
+        redis.cli("config", "set", "requirepass", "another")
+
+        async def main() -> None:
+            settings = {
+                "username": "wellbeing",
+                "password_file": str(password),
+                "ca_file": str(tmp_path / "cert.pem"),
+            }
+            async with controllers(f"rediss://127.0.0.1:{port}", 2, **settings) as running:
+                await work_together(running)
+                for one in running:
+                    await one._store.beat()
+                    await one._store._trim()
+                    await one._store.save_positions({"hook:x": "1"})
+                    assert await one._store.load_positions() == {"hook:x": "1"}
+                    await one._store.share_watchdog("Watchdog", firing=True)
+                    assert one._store.status.sidecars == 2
+                    assert one._store.status.up
+
+        asyncio.run(main())
+
+        def check(env: dict[str, str], *flags: str) -> tuple[int, str]:
+            config = tmp_path / "sidecar.yaml"
+            config.write_text(f"store: redis://127.0.0.1:{redis.port}\nredis: {{username: wellbeing}}\n")
+            command = [sys.executable, "-m", "sidecar", "check-config", *flags, str(config)]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        status, text = check({"WELLBEING_REDIS__PASSWORD": "s3cret"})
+        assert status == 0, text
+        assert "appendfsync" not in text
+        redis.cli("-a", "another", "config", "set", "appendfsync", "everysec")
+        status, text = check({"WELLBEING_REDIS__PASSWORD": "s3cret"})
+        assert status == 0
+        assert "appendfsync everysec: its crash can lose the last second" in text
+        status, text = check({"WELLBEING_REDIS__PASSWORD": "wrong-one"})
+        assert status == 1
+        [line] = [one for one in text.splitlines() if "Redis" in one]
+        assert "refuses the user or the password" in line
+        assert "wrong-one" not in text
+        redis.kill()
+        status, text = check({"WELLBEING_REDIS__PASSWORD": "s3cret"})
+        assert status == 1
+        assert "cannot be reached" in text
+
+
+def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> None:
+    async def main() -> None:
+        async with controllers(redis.url, 2) as running:
+            redis.cli("script", "flush")
+            await work_together(running)
+
+    asyncio.run(main())
+
+
+def test_records_of_a_newer_version_are_read_and_not_written(redis: RedisServer) -> None:
+    async def main() -> None:
+        async with controllers(redis.url, 1) as [one]:
+            await one.submit(Pause("team", "newer", "me"))
+        before = redis.cli("hgetall", "{wellbeing}:scopes")
+        redis.cli("hset", "{wellbeing}:meta", "schema", "2")
+        async with controllers(redis.url, 1) as [one]:
+            assert closed(one, "team")
+            with pytest.raises(StoreUnavailable, match="schema 2, this sidecar writes 1: update it"):
+                await one.submit(Resume("team", "me"))
+            assert closed(one, "team")
+        assert redis.cli("hgetall", "{wellbeing}:scopes") == before
+
+    asyncio.run(main())
+
+
+def test_members_of_a_record_that_this_version_does_not_know_stay(redis: RedisServer) -> None:
+    async def main() -> None:
+        async with controllers(redis.url, 1) as [one]:
+            await one.submit(Pause("team", "x", "me"))
+        version, record = redis.cli("hget", "{wellbeing}:scopes", "team").split(" ", 1)
+        redis.cli("hset", "{wellbeing}:scopes", "team", f'{version} {record[:-1]},"later":[1]}}')
+        async with controllers(redis.url, 1) as [one]:
+            await one.submit(Pause("team", "again", "me"))
+        assert '"later":[1]' in redis.cli("hget", "{wellbeing}:scopes", "team")
+        assert "again" in redis.cli("hget", "{wellbeing}:scopes", "team")
+
+    asyncio.run(main())
+
+
+def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -> None:
+    with RedisServer() as master, ExitStack() as stack:
+
+        async def main() -> None:
+            async with controllers(master.url, 2, wait_replicas=1, timeout_secs=1.0) as running:
+                one, two = running
+                with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
+                    await one.submit(Pause("unsure", "x", "me", 0.0))
+                # It may be lost, and it may not: here it is not.
+                await until(lambda: closed(one, "unsure") and closed(two, "unsure"), "both have it")
+                pauses = [each.tree.gates["unsure"].pauses["manual"] for each in running]
+                assert pauses == [1, 0]
+                replica = stack.enter_context(RedisServer({"replicaof": f"127.0.0.1 {master.port}"}))
+                await until(lambda: "master_link_status:up" in replica.cli("info", "replication"), "replica")
+                await until(lambda: one.counters.store_up, "the store is up")
+                await one.submit(Pause("sure", "x", "me"))
+                assert "sure" in replica.cli("hkeys", "{wellbeing}:scopes")
+
+        asyncio.run(main())
+
+
+def test_what_a_crash_lost_is_offered_again() -> None:
+    """The last second of an append-only file with everysec: its end is cut off."""
+    with RedisServer({"appendfsync": "everysec", "aof-load-truncated": "yes"}) as redis:
+
+        async def main() -> None:
+            async with controllers(redis.url, 2, timeout_secs=1.0) as running:
+                await running[0].submit(Pause("kept", "x", "me", 0.0))
+                [file] = redis.folder.glob("appendonlydir/*.incr.aof")
+                size = file.stat().st_size
+                await running[0].submit(Pause("lost", "x", "me", 0.0))
+                await until(lambda: closed(running[1], "lost"), "both have it")
+                redis.kill()
+                with file.open("r+b") as lost:
+                    lost.truncate(size)
+                await asyncio.to_thread(redis.restart)
+                await until(lambda: "lost" in redis.cli("hkeys", "{wellbeing}:scopes"), "it is back")
+                await until(lambda: not sum(each._fleet.owed for each in running), "nothing is owed")
+                assert all(closed(each, scope) for each in running for scope in ("kept", "lost"))
+                assert sum(each._fleet.went_back for each in running) >= 1
+
+        asyncio.run(main())
+
+
+def test_pauses_of_two_masters_are_put_together() -> None:
+    """A network that is cut leaves two masters. The old one becomes a replica, and is promoted again later."""
+    with RedisServer() as first, RedisServer({"replicaof": f"127.0.0.1 {first.port}"}) as second:
+
+        def synced(replica: RedisServer) -> bool:
+            return "master_link_status:up" in replica.cli("info", "replication")
+
+        async def main() -> None:
+            async with (
+                controllers(first.url, 1, timeout_secs=1.0) as [one],
+                controllers(first.url, 1, timeout_secs=1.0) as [_],
+            ):
+                await one.submit(Pause("common", "x", "me", 0.0))
+                await until(lambda: "common" in second.cli("hkeys", "{wellbeing}:scopes"), "it replicates")
+                second.cli("replicaof", "no", "one")
+                async with controllers(second.url, 1) as [two]:
+                    await one.submit(Pause("at-one", "x", "me", 0.0))
+                    await two.submit(Pause("at-two", "x", "me", 0.0))
+                    first.cli("replicaof", "127.0.0.1", str(second.port))
+                    await until(lambda: synced(first), "the old master follows the new one")
+                    await until(lambda: closed(one, "at-two"), "what the new master has counts")
+                    assert closed(one, "at-one")
+                    first.cli("replicaof", "no", "one")
+                    await until(lambda: "at-one" in first.cli("hkeys", "{wellbeing}:scopes"), "it is back")
+                    wanted = ("common", "at-one", "at-two")
+                    assert all(closed(one, scope) for scope in wanted)
+
+        asyncio.run(main())
+
+
+def test_a_replica_is_refused_in_one_line(redis: RedisServer) -> None:
+    with RedisServer({"replicaof": f"127.0.0.1 {redis.port}"}) as replica:
+
+        async def main() -> None:
+            with pytest.raises(StoreError, match="is a replica: name the master"):
+                async with controllers(replica.url, 1):
+                    pass
+
+        asyncio.run(main())

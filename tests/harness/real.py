@@ -1,0 +1,117 @@
+"""Real engines, which ``tests/real/prepare`` fetches and builds."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+import pytest
+import requests
+
+from .process import Process, eventually
+from .rules import FILES
+
+REAL = Path(os.environ.get("REAL_DIR", Path.home() / ".cache" / "wellbeing-real"))
+PARTS = Path(__file__).parents[1] / "real"
+START_SECS = float(os.environ.get("REAL_START_SECS", "600"))
+
+
+def needs(name: str, file: str) -> pytest.MarkDecorator:
+    """Skips where an engine is not prepared, and says so; under ``make real`` nothing is skipped: the test fails.
+
+    Args:
+        name: the engine, as ``tests/real/prepare`` calls it.
+        file: a file that is there when it is prepared.
+    """
+    is_missing = not (REAL / file).exists() and os.environ.get("REAL_REQUIRED") != "1"
+    return pytest.mark.skipif(
+        is_missing, reason=f"the real {name} was not tried: `tests/real/prepare {name}` prepares it"
+    )
+
+
+class RealServer(Process):
+    """A real server that answers HTTP when it is up.
+
+    Args:
+        command: the command.
+        url: an address that is answered with 200 when it is up.
+        folder: its working folder.
+        environ: further variables of its environment.
+    """
+
+    def __init__(self, command: Sequence[str | Path], url: str, folder: Path, **environ: str) -> None:
+        self.url = url
+        super().__init__([str(one) for one in command], folder, {**os.environ, **environ})
+
+    def __enter__(self) -> Self:
+        try:
+            eventually(self.is_up, f"{self.url} is up", START_SECS)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def is_up(self) -> bool:
+        self.alive()
+        try:
+            return requests.get(self.url, timeout=5).ok
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+
+
+def await_answer(url: str) -> None:
+    """Wait until a server answers, whatever it is."""
+
+    def answers() -> bool:
+        try:
+            requests.get(url, timeout=5)
+        except requests.ConnectionError:
+            return False
+        return True
+
+    eventually(answers, f"{url} answers")
+
+
+def series_of(text: str) -> dict[str, set[str]]:
+    """The label names of each series in a scrape."""
+    found: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if match := re.match(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ", line):
+            found.setdefault(match[1], set()).update(re.findall(r'(\w+)="', match[2] or ""))
+    return found
+
+
+def used_series(subject: str, pattern: str) -> dict[str, set[str]]:
+    """The series that an engine's rules name, by a pattern of its names, and the labels that they are chosen by."""
+    used: dict[str, set[str]] = {}
+    for group in FILES[subject]:
+        for rule in group["rules"]:
+            for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", rule["expr"]):
+                used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
+    return used
+
+
+def assert_rules_find(
+    subject: str, pattern: str, scrape: Callable[[], str], labels: set[str], *apart: str
+) -> None:
+    """Every series that the rules of an engine name is in a scrape of it, with the labels that they use.
+
+    Args:
+        subject: the engine.
+        pattern: of the names of its series.
+        scrape: reads its exposition.
+        labels: those that each series must have.
+        apart: series that this machine cannot show.
+    """
+    used = used_series(subject, pattern)
+    assert used
+
+    def there() -> bool:
+        found = series_of(scrape())
+        return all(labels | used[name] <= found.get(name, set()) for name in set(used) - set(apart))
+
+    missing = {name: (labels | used[name], series_of(scrape()).get(name)) for name in used}
+    eventually(there, f"the series of {subject}.rules.yml: {missing}", 30)

@@ -1,0 +1,83 @@
+"""The real Triton Inference Server, on the CPU: its series, its routes, and a closed gate in front of it."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from harness.process import free_port
+from harness.proxies import Proxy
+from harness.real import PARTS, REAL, RealServer, assert_rules_find, await_answer, needs
+from harness.sidecar import Sidecar
+from sidecar.client.harmless_paths import HARMLESS_PATHS
+
+pytestmark = needs("triton", "triton/ready-0.7.0")
+BODY = {"inputs": [{"name": "number", "datatype": "FP32", "shape": [1, 1], "data": [21.0]}]}
+# Triton has it for models that answer in several parts, if it is told to.
+APART = "nv_inference_first_response_histogram_ms_bucket"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What runs: the sidecar, and the addresses of Triton, of its metrics and of nginx in front of it."""
+
+    sidecar: Sidecar
+    triton: str
+    metrics: str
+    gated: str
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    folder = tmp_path_factory.mktemp("triton")
+    port, metrics = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [REAL / "triton" / "bin" / "python", PARTS / "triton_model.py", port, metrics]
+    # PyTriton keeps what it unpacks in its home directory; its programs are linked to Python's library.
+    environ = {"PYTRITON_HOME": str(folder), "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR")}
+    with ExitStack() as stack:
+        stack.enter_context(RealServer(command, f"{url}/v2/models/m/ready", folder, **environ))
+        sidecar = stack.enter_context(Sidecar({"defaults": {"max_pause_secs": 0}}))
+        proxy = Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], port))
+        stack.enter_context(proxy)
+        await_answer(proxy.url)
+        yield Parts(sidecar, url, f"http://127.0.0.1:{metrics}/metrics", proxy.url)
+
+
+def infer(url: str) -> list[float]:
+    answer = requests.post(f"{url}/v2/models/m/infer", json=BODY, timeout=120)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["outputs"][0]["data"]
+
+
+def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> None:
+    assert infer(parts.triton) == [42.0]
+    assert_rules_find(
+        "triton", r"nv_\w+", lambda: requests.get(parts.metrics, timeout=30).text, {"model", "version"}, APART
+    )
+
+
+def test_the_paths_that_pass_a_closed_gate_are_routes_of_triton(parts: Parts) -> None:
+    for path in HARMLESS_PATHS["triton"]:
+        found = {
+            requests.request(method, parts.triton + path, timeout=30).status_code
+            for method in ("GET", "POST")
+        }
+        assert found != {404}, path
+
+
+def test_a_closed_gate_in_front_of_it_holds_a_request_and_wakes_it(parts: Parts) -> None:
+    scope = "nginx/llama"
+    parts.sidecar.pause(scope, "too hot")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(infer, parts.gated)
+        parts.sidecar.wait_for_waiters(scope, 1)
+        assert requests.get(f"{parts.gated}/v2/health/ready", timeout=30).ok
+        parts.sidecar.resume(scope)
+        assert waiting.result() == [42.0]

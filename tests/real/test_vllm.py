@@ -1,0 +1,100 @@
+"""The real vLLM, on the CPU: its series, the middleware, and the driver, with a stream that runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness.process import eventually, free_port
+from harness.real import REAL, RealServer, assert_rules_find, needs
+from harness.sidecar import Sidecar
+
+ROOT = Path(__file__).parents[2]
+pytestmark = needs("vllm", "vllm/ready-0.32.0")
+# Counted only with a setting that is too slow for a CPU.
+WITH_A_SETTING = ("vllm:corrupted_requests_total",)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[tuple[Sidecar, str]]:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    engine = {"scope": "m", "kind": "vllm", "url": url, "name": "vllm", "check_secs": 1, "timeout_secs": 60}
+    with Sidecar(
+        {"defaults": {"max_pause_secs": 0}, "engines": [{**engine, "scope": "m/engine"}]}
+    ) as sidecar:
+        environ = {
+            "PYTHONPATH": str(ROOT),
+            "WELLBEING_URL": sidecar.url,
+            "WELLBEING_SCOPE": "m",
+            "WELLBEING_CLIENT_WAIT_SECS": "60",
+            "VLLM_SERVER_DEV_MODE": "1",
+            "VLLM_TARGET_DEVICE": "cpu",
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+        arguments = [
+            "serve", REAL / "model", "--served-model-name", "m", "--port", port, "--host", "127.0.0.1",
+            "--max-model-len", "1024", "--enforce-eager", "--dtype", "float32",
+            "--middleware", "sidecar.client.asgi.GateMiddleware",
+        ]  # fmt: skip
+        vllm = REAL / "vllm" / "bin" / "vllm"
+        with RealServer([vllm, *arguments], f"{url}/health", REAL, **environ):
+            yield sidecar, url
+
+
+def chat(url: str, tokens: int = 4, **more) -> requests.Response:
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "the quick brown fox"}],
+        "max_tokens": tokens,
+        "ignore_eos": True,
+        **more,
+    }
+    return requests.post(f"{url}/v1/chat/completions", json=body, timeout=300, stream=bool(more))
+
+
+def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts) -> None:
+    _, url = parts
+    assert chat(url).ok
+    assert_rules_find(
+        "vllm",
+        r"vllm:\w+",
+        lambda: requests.get(f"{url}/metrics", timeout=30).text,
+        {"model_name", "engine"},
+        *WITH_A_SETTING,
+    )
+
+
+def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
+    sidecar, url = parts
+    sidecar.pause("m", "too hot")
+    with ThreadPoolExecutor(1) as pool:
+        eventually(lambda: sidecar.status("m")["gate"] == "closed", "it is closed")
+        waiting = pool.submit(chat, url)
+        eventually(lambda: sidecar.counters("m")["requests_blocked"] >= 1, "it waits in vLLM's process")
+        assert not waiting.done()
+        assert requests.get(f"{url}/v1/models", timeout=30).ok
+        sidecar.resume("m")
+        assert waiting.result().json()["usage"]["completion_tokens"] == 4
+
+
+def test_the_driver_keeps_a_stream_that_runs(parts) -> None:
+    sidecar, url = parts
+    with chat(url, tokens=600, stream=True) as stream:
+        chunks = stream.iter_lines()
+        next(chunks)
+        sidecar.pause("m/engine", "look at it")
+        names = '{engine="vllm",scope="m/engine"}'
+        sidecar.wait_for_metric(f"wellbeing_engine_paused{names}", 1)
+        assert requests.get(f"{url}/is_paused", timeout=30).json() == {"is_paused": True}
+        assert requests.get(f"{url}/health", timeout=30).ok
+        sidecar.resume("m/engine")
+        rest = [line for line in chunks if line.startswith(b"data: {")]
+    assert any(json.loads(line[6:])["choices"][0]["finish_reason"] == "length" for line in rest)
+    eventually(lambda: not requests.get(f"{url}/is_paused", timeout=30).json()["is_paused"], "it runs again")

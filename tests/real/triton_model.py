@@ -1,0 +1,43 @@
+"""A Triton with one model that doubles a number, slowly; started by test_triton.py: python triton_model.py PORT METRICS_PORT"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+from pytriton.decorators import batch
+from pytriton.model_config import ModelConfig, Tensor
+from pytriton.triton import Triton, TritonConfig
+
+
+@batch
+def double(number: np.ndarray) -> dict[str, np.ndarray]:
+    """Twice the number, after a while."""
+    time.sleep(0.05)
+    return {"double": 2 * number}
+
+
+def main(port: int, metrics_port: int) -> None:
+    """Serve until it is told to stop."""
+    config = TritonConfig(
+        http_address="127.0.0.1",
+        http_port=port,
+        metrics_port=metrics_port,
+        metrics_address="127.0.0.1",
+        allow_grpc=False,
+        allow_gpu_metrics=False,
+    )
+    with Triton(config=config) as triton:
+        triton.bind(
+            model_name="m",
+            infer_func=double,
+            inputs=[Tensor(name="number", dtype=np.float32, shape=(1,))],
+            outputs=[Tensor(name="double", dtype=np.float32, shape=(1,))],
+            config=ModelConfig(max_batch_size=1),
+        )
+        triton.serve()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
