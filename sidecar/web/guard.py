@@ -50,7 +50,9 @@ FORM_ROUTES = ("/ui/pause", "/ui/extend", "/ui/resume")
 
 _WINDOW_SECS = 60.0
 _MAX_PEERS = 10_000
-_CHALLENGE = 'Bearer realm="wellbeing", Basic realm="wellbeing", charset="UTF-8"'
+_REQUIRED = "credentials are required: a bearer token, a user and password, or a certificate"
+BEARER = 'Bearer realm="wellbeing"'
+BASIC = 'Basic realm="wellbeing", charset="UTF-8"'
 
 
 def route_of(path: str) -> str | None:
@@ -176,12 +178,12 @@ class Guard:
             return None if _is_allowed(current, role, scope) else _forbidden(current)
         if access.identity.name:
             return _forbidden(access.identity)
-        return _unauthorized("the credential of this request is no longer valid")
+        return self._unauthorized("the credential of this request is no longer valid")
 
     def revoked_problem(self, access: ListenerAccess, identity: Identity, scope: str) -> Problem:
         """The problem for a waiting request whose access was revoked. Arguments as for `refusal`."""
         problem = self.refusal(access, identity, scope)
-        return problem or _unauthorized("the certificate of this connection is no longer trusted")
+        return problem or self._unauthorized("the certificate of this connection is no longer trusted")
 
     async def admit(
         self,
@@ -223,10 +225,18 @@ class Guard:
         if authorization and not self.keyring.is_empty:
             self._check_failure_limit(peer)
             self._count_failure(peer)
-            raise _unauthorized("the credentials are wrong")
+            raise self._unauthorized("the credentials are wrong", authorization)
         if access.identity.name:
             raise _forbidden(access.identity)
-        raise _unauthorized("credentials are required: a bearer token, a user and password, or a certificate")
+        raise self._unauthorized(
+            "credentials are required: a bearer token, a user and password, or a certificate"
+        )
+
+    def _unauthorized(self, detail: str, authorization: bytes | None = None) -> Problem:
+        # A browser would ask for a password whenever it reads of one, also where a script has sent a token.
+        by_token = authorization is not None and authorization[:7].lower() == b"bearer "
+        asks_password = self.keyring.has_passwords and not by_token
+        return Problem("unauthorized", detail, challenges=(BEARER, BASIC) if asks_password else (BEARER,))
 
     def _check_failure_limit(self, peer: str) -> None:
         began, count = self._failures.get(peer, (0.0, 0))
@@ -252,10 +262,6 @@ class Guard:
 
 def _is_allowed(identity: Identity, role: Role | None, scope: str | None) -> bool:
     return identity.may(role, scope) if role else bool(identity.roles)
-
-
-def _unauthorized(detail: str) -> Problem:
-    return Problem("unauthorized", detail, headers={"WWW-Authenticate": _CHALLENGE})
 
 
 def _forbidden(identity: Identity) -> Problem:

@@ -49,6 +49,8 @@ class Problem(Exception):
         detail: what is wrong, where, and how to fix it.
         status: overrides the default status of the problem.
         headers: additional response headers.
+        challenges: values of ``WWW-Authenticate``, each in a field of its own. Chromium reads one scheme in a
+            field.
         members: additional members of the document.
     """
 
@@ -59,12 +61,14 @@ class Problem(Exception):
         *,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
+        challenges: tuple[str, ...] = (),
         **members: object,
     ) -> None:
         super().__init__(detail)
         self.name = name
         self.status = status or TITLES[name][0]
         self.headers = dict(headers or {})
+        self.challenges = challenges
         self.body = json.dumps(
             {
                 "type": _BASE + name,
@@ -74,6 +78,11 @@ class Problem(Exception):
                 **members,
             }
         ).encode()
+
+
+def header_fields(problem: Problem, challenges: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The additional header fields of a response with ``problem``."""
+    return [*problem.headers.items(), *(("WWW-Authenticate", one) for one in challenges)]
 
 
 def reason_phrase(status: int) -> str:

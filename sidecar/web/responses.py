@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from .problems import CONTENT_TYPE, Problem, reason_phrase
+from .problems import CONTENT_TYPE, Problem, header_fields, reason_phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ def problem_response(problem: Problem) -> HttpResponse:
     """The response with the problem document of ``problem``."""
     return HttpResponse(
         problem.status,
-        (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), *problem.headers.items()),
+        (
+            ("Content-Type", CONTENT_TYPE),
+            ("Cache-Control", "no-store"),
+            *header_fields(problem, problem.challenges),
+        ),
         problem.body,
     )

@@ -19,6 +19,7 @@ from .process import eventually
 from .sidecar import Sidecar, assert_conserved
 
 SCOPES = [f"team/{number}" for number in range(20)]
+FEWEST_SAMPLES = 8
 
 
 @dataclass
@@ -81,7 +82,9 @@ class Soak:
             thread.start()
         end = time.monotonic() + self._secs
         try:
-            while time.monotonic() < end and not self._failures:
+            while (
+                time.monotonic() < end or len(self.report.samples) < FEWEST_SAMPLES
+            ) and not self._failures:
                 self._sample()
                 self._stop.wait(min(1.0, self._secs / 30))
         finally:

@@ -110,14 +110,18 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
 def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     # The metrics of a fleet are there where the store is Redis: the fleet's tests look at them.
+    rows = re.findall(r"^\| (`wellbeing_[^|]*) \| (\w+) \|", docs, re.MULTILINE)
     documented = {
-        one for one in re.findall(r"`(wellbeing_\w+)`", docs) if not one.startswith("wellbeing_fleet_")
+        name: kind.removesuffix("s")
+        for names, kind in rows
+        for name in re.findall(r"`(wellbeing_\w+)`", names)
+        if not name.startswith("wellbeing_fleet_")
     }
-    exposed = set()
+    exposed = {}
     for line in sidecar.get("/metrics").text.splitlines():
         if line.startswith("# TYPE wellbeing_"):
             _, _, name, kind = line.split()
-            exposed.add(name if kind != "counter" or name.endswith("_total") else f"{name}_total")
+            exposed[name if kind != "counter" or name.endswith("_total") else f"{name}_total"] = kind
     assert documented == exposed
 
 

@@ -137,7 +137,7 @@ def test_the_worst_comes_first_and_a_filter_finds_it(sidecar: Sidecar) -> None:
             assert scope in tree, state
             assert ("a-well" in tree) == (state == "cautious")
         assert "No scope matches." in sidecar.get("/?q=nothing-like-it").text
-        assert "The policy would pause these" in sidecar.get("/").text
+        assert "The policy would pause or restrict these" in sidecar.get("/").text
     finally:
         sidecar.claim("order/z-sick", "healthy", source="agent-9")
         sidecar.claim("observed/m", "healthy")
@@ -324,10 +324,17 @@ def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidec
         answer = requests.get(secured.url + path, headers=HTML, timeout=30)
         assert answer.status_code == 401
         assert 'id="sign-in"' in answer.text
-        assert "Basic" in answer.headers["WWW-Authenticate"]
+        # Chromium reads one scheme in a field.
+        challenges = answer.raw.headers.getlist("WWW-Authenticate")
+        assert challenges == ['Bearer realm="wellbeing"', 'Basic realm="wellbeing", charset="UTF-8"']
         by_script = {**HTML, "Sec-Fetch-Mode": "cors"}
         answer = requests.get(secured.url + path, headers=by_script, timeout=30)
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="wellbeing"', "no dialogue for a script"
+    live = f"{secured.url}/v1/events/team-a"
+    challenges = requests.get(live, timeout=30).raw.headers.getlist("WWW-Authenticate")
+    assert len(challenges) == 2, "a browser that knows the password repeats the request with it"
+    by_token = requests.get(live, headers={"Authorization": "Bearer wrong"}, timeout=30)
+    assert by_token.headers["WWW-Authenticate"] == 'Bearer realm="wellbeing"', "no dialogue for a token"
     wrong = requests.get(secured.url + "/", headers={**HTML, "Authorization": "Bearer wrong"}, timeout=30)
     assert "the credentials are wrong" in wrong.text
     basic = {**HTML, "Authorization": "Basic " + base64.b64encode(b"u:secret").decode()}

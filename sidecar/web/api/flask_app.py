@@ -14,7 +14,7 @@ from sidecar.config import ConfigError
 from sidecar.json_pieces import dump_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.guard import route_of
-from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem
+from sidecar.web.problems import CONTENT_TYPE, TITLES, Problem, header_fields
 from sidecar.web.service import Service
 from sidecar.web.ui.problem_page import is_page, problem_page
 from sidecar.web.ui.views import PageViews
@@ -112,7 +112,7 @@ class _Views:
             return _problem_response(problem)
         has_passwords = self._service.guard.keyring.has_passwords
         page = problem_page(problem, scope["path"], scope["headers"], has_passwords=has_passwords)
-        return Response(page.body, page.status, dict(page.headers))
+        return Response(page.body, page.status, list(page.headers))
 
     def handle_exception(self, _: Exception) -> Response:
         """Record any other exception of a view; the response is an internal error."""
@@ -144,7 +144,7 @@ def _json(value: Mapping[str, Any]) -> Response:
 
 def _problem_response(problem: Problem) -> Response:
     response = Response(problem.body, status=problem.status, content_type=CONTENT_TYPE)
-    response.headers.update(problem.headers)
+    response.headers.extend(header_fields(problem, problem.challenges))
     return response
 
 

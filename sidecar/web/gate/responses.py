@@ -122,13 +122,15 @@ def _paused_response(
         **trace,
         **_challenge(status),
     }
+    members: dict[str, Any] = {**trace, **snapshot.to_json()}
+    members.pop("status", None)
     problem = Problem(
         "inference-paused",
         f"inference paused due to wellbeing intervention: {snapshot.reason}{waited}",
         status=status,
         headers=headers,
         retry_after=secs_until_next,
-        **{name: value for name, value in {**trace, **snapshot.to_json()}.items() if name != "status"},
+        **members,
     )
     return problem_response(problem)
 

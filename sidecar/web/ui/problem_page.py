@@ -6,7 +6,8 @@ import html
 import json
 from collections.abc import Iterable
 
-from sidecar.web.problems import Problem
+from sidecar.web.guard import BASIC, BEARER
+from sidecar.web.problems import Problem, header_fields
 from sidecar.web.responses import HttpResponse
 
 from .base_url import base_of
@@ -62,9 +63,7 @@ def problem_page(
     """
     document = json.loads(problem.body)
     unauthorized = problem.name in ("unauthorized", "forbidden")
-    fields = {**PAGE_HEADERS, **problem.headers}
-    if "WWW-Authenticate" in fields:
-        fields["WWW-Authenticate"] = _challenge(headers, has_passwords=has_passwords)
+    challenges = _challenges(headers, has_passwords=has_passwords) if problem.challenges else ()
     text = _PAGE.format(
         base=base_of(path),
         title=html.escape(document["title"]),
@@ -72,15 +71,15 @@ def problem_page(
         name=html.escape(problem.name),
         sign_in=_SIGN_IN if unauthorized else "",
     )
-    return HttpResponse(problem.status, tuple(fields.items()), text.encode())
+    fields = (*PAGE_HEADERS.items(), *header_fields(problem, challenges))
+    return HttpResponse(problem.status, fields, text.encode())
 
 
-def _challenge(headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool) -> str:
-    """The challenge. A browser asks for user and password, but only if that can help.
+def _challenges(headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool) -> tuple[str, ...]:
+    """The challenges. A browser asks for user and password, but only if that can help.
 
     Requests of the page's script do not navigate: the script shows the refusal itself.
     """
     seen = dict(headers)
     navigates = seen.get(b"sec-fetch-mode", b"navigate") == b"navigate"
-    basic = ', Basic realm="wellbeing", charset="UTF-8"' if has_passwords and navigates else ""
-    return f'Bearer realm="wellbeing"{basic}'
+    return (BEARER, BASIC) if has_passwords and navigates else (BEARER,)
