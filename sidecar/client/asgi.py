@@ -21,7 +21,6 @@ from .routing import (
     Refusal,
     priority_of_header,
     scope_of_header,
-    scope_of_model,
 )
 from .tracing import parent_from, trace_headers, with_traceparent
 
@@ -69,7 +68,7 @@ class GateMiddleware:
         reader: _RequestReader | None = None
         if not self._selector.has_one_gate:
             reader = _RequestReader(receive)
-            gate = self._selector.gate_for(await self._scope_of(scope, reader))
+            gate = await self._gate_of(scope, reader)
         trial = ""
         if not gate.pass_if_open():
             reader = reader or _RequestReader(receive)
@@ -136,15 +135,17 @@ class GateMiddleware:
             path = path[len(prefix) :]
         return self._selector.is_gated(scope.get("method", ""), path)
 
-    async def _scope_of(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> str:
-        if self._selector.header:
-            wanted = self._selector.header.encode()
+    async def _gate_of(self, scope: MutableMapping[str, Any], reader: _RequestReader) -> Gate:
+        """The gate of the scope that a request names."""
+        selector = self._selector
+        if selector.header:
+            wanted = selector.header.encode()
             for name, value in scope["headers"]:
                 if name == wanted:
-                    return scope_of_header(value.decode("latin-1"))
-        if self._selector.from_model and scope["type"] == "http":
-            return scope_of_model(await reader.body(_MAX_MODEL_BYTES))
-        return ""
+                    return selector.gate_for(scope_of_header(value.decode("latin-1")))
+        if selector.from_model and scope["type"] == "http":
+            return selector.gate_for_body(await reader.body(_MAX_MODEL_BYTES))
+        return self.gate
 
 
 class _RequestReader:

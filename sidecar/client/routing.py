@@ -109,6 +109,7 @@ class GateSelector:
         self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
         self._gate_by_inner_scope: dict[str, Gate] = {}
+        self._gate_by_model: dict[str, Gate] = {}
         self._held: dict[tuple[str, str], bool] = {}
         # One lock per process: a lock that a forking parent holds would block its child.
         self._locks = PerProcess(threading.Lock)
@@ -152,6 +153,19 @@ class GateSelector:
         self._gate_by_inner_scope[inside] = gate
         return gate
 
+    def gate_for_body(self, body: bytes) -> Gate:
+        """The gate of the scope that the member ``model`` of a request's JSON body names."""
+        model = _model_of(body)
+        if not model:
+            return self.gate
+        gate = self._gate_by_model.get(model)
+        if gate is None:
+            gate = self.gate_for(segment_of(model))
+            if gate is not self.gate:
+                # So there are no more of them than gates.
+                self._gate_by_model[model] = gate
+        return gate
+
     def refusal(self, path: str, paused: InferencePaused) -> Refusal:
         """The response to a request whose wait timed out, in the error format of the path's API."""
         message = str(paused) if self._show_reason else "inference is paused; try again later"
@@ -186,7 +200,13 @@ def priority_of_header(value: str) -> int:
 
 
 def scope_of_model(body: bytes) -> str:
-    """The scope that the member ``model`` of a request's JSON body names; empty where there is none.
+    """The scope that the member ``model`` of a request's JSON body names; empty where there is none."""
+    model = _model_of(body)
+    return segment_of(model) if model else ""
+
+
+def _model_of(body: bytes) -> str:
+    """The member ``model`` of a JSON body; empty where there is none.
 
     A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if its shorter part tells: that before
     the member, or that after it. So of a body that is not JSON, which the application refuses, the member may
@@ -197,7 +217,7 @@ def scope_of_model(body: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     model = members.get("model") if isinstance(members, dict) else None
-    return segment_of(model) if isinstance(model, str) and model else ""
+    return model if isinstance(model, str) else ""
 
 
 def _part_with_model(body: bytes) -> bytes:
