@@ -44,7 +44,8 @@ class PendingUpdates:
     def finish(self) -> tuple[CoreEvent, ...]:
         """Settle each scope once, put the records into the delta, and return the events in order."""
         events: list[CoreEvent] = []
-        for scope, update in self._updates.items():
+        # Recoveries come first: they make room for other pauses under `max_paused_share`.
+        for scope, update in sorted(self._updates.items(), key=lambda one: not one[1].recovers):
             self._delta.put_record(scope, update.finish())
             events += update.events
         for event in events:

@@ -222,6 +222,12 @@ class ScopeUpdate:
         """The signal of ``source`` after the changes so far."""
         return self._signals.get(source)
 
+    @property
+    def recovers(self) -> bool:
+        """Whether the scope has an auto hold that its signals, after the changes so far, no longer need."""
+        threshold = self._policy.threshold
+        return self._auto is not None and (threshold is None or worst(self._signals.values()) < threshold)
+
     def finish(self) -> ScopeRecord:
         """Settle, and return the new record. `events` has the changes."""
         self._settle(self._now)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.config.time_intervals import parse_time_interval
-from sidecar.core.commands import AlertFired, ClaimState, Command, EndTrial, Expire, ReceiveAlerts, Resume
+from sidecar.core.commands import (
+    AlertFired,
+    AlertResolved,
+    ClaimState,
+    Command,
+    EndTrial,
+    Expire,
+    ReceiveAlerts,
+    Resume,
+)
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope_update import next_deadline
@@ -62,6 +71,16 @@ def test_at_least_one_scope_may_be_paused_and_a_recovery_makes_room() -> None:
     assert scopes.claim("t/b").hold is None
     scopes.claim("t/a", H)
     assert scopes.claim("t/c").hold is not None
+
+
+def test_a_recovery_makes_room_for_a_pause_of_the_same_notification_in_any_order() -> None:
+    for order in (0, 1), (1, 0):
+        scopes = Scopes(max_paused_share=0.5)
+        scopes.do(ReceiveAlerts((AlertFired("alert:a", "t/a", D, "slow", 1.0, 1e6),)))
+        scopes.claim("t/b", H)
+        both = AlertFired("alert:b", "t/b", D, "slow", 2.0, 1e6), AlertResolved("alert:a", 2.0, 1e6)
+        scopes.do(ReceiveAlerts(tuple(both[index] for index in order)))
+        assert scopes.paused() == {"t/b"}
 
 
 def test_a_recovery_lifts_no_hold_where_an_operator_has_to() -> None:
