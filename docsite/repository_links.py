@@ -19,7 +19,8 @@ COPIES = "repository"
 
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
-_RAW_SOURCE = re.compile(r'(?<=[\s"])((?:src|srcset)=")([^"\s]+)(?=")')
+_PICTURE_TAG = re.compile(r"<(?:img|source)\s[^>]*>")
+_PICTURE = re.compile(r'(\s(?:src|srcset)=")([^"\s]+)(?=")')
 _IGNORED = ("__pycache__", ".")
 
 
@@ -94,7 +95,7 @@ def rewritten(text: str, site_path: str, repository: str = "", root: Path = ROOT
     return links(text, change)
 
 
-def raw_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> tuple[str, list[str]]:
+def picture_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> tuple[str, list[str]]:
     """Make the pictures of HTML tags relative to the page's address, which MkDocs does for Markdown alone.
 
     Args:
@@ -117,7 +118,10 @@ def raw_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> tuple
             return found[0]
         return found[1] + quote(posixpath.relpath(target_of(path, root), posixpath.dirname(url) or "."))
 
-    return _outside_code(text, lambda part: _RAW_SOURCE.sub(change, part)), missing
+    def in_tag(tag: re.Match[str]) -> str:
+        return _PICTURE.sub(change, tag[0])
+
+    return _outside_code(text, lambda part: _PICTURE_TAG.sub(in_tag, part)), missing
 
 
 def copied(pages: dict[str, str], repository: str = "", root: Path = ROOT) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 
 from docsite.build import main
 from docsite.diagrams import diagrams, digest, pictures
-from docsite.repository_links import ROOT, copied, folder_page, raw_sources, rewritten
+from docsite.repository_links import ROOT, copied, folder_page, picture_sources, rewritten
 
 FORGE = "https://git.example/project/blob/main"
 
@@ -81,12 +81,14 @@ def test_pictures_of_html_tags_are_found_from_the_address_of_the_page(tree: Path
         ("repository/LOG.md", "docs/c.png", "repository/LOG/", "../../c.png"),
         ("b.md", "https://example.com/c.png", "b/", "https://example.com/c.png"),
     ):
-        assert raw_sources(tags.format(written), page, url, tree) == (tags.format(expected), [])
+        assert picture_sources(tags.format(written), page, url, tree) == (tags.format(expected), [])
     code = f"```html\n{tags.format('none.png')}```\n"
-    assert raw_sources(code, "b.md", "b/", tree) == (code, [])
+    assert picture_sources(code, "b.md", "b/", tree) == (code, [])
+    page = '<swagger-ui src="c.json"/>\n'
+    assert picture_sources(page, "b.md", "b/", tree) == (page, [])
     for written in ("none.png", "../LOG.md"):
         text = tags.format(written)
-        assert raw_sources(text, "b.md", "b/", tree) == (text, [written, written])
+        assert picture_sources(text, "b.md", "b/", tree) == (text, [written, written])
 
 
 def test_what_pages_link_to_is_copied_and_what_that_links_to(tree: Path) -> None:
