@@ -13,7 +13,7 @@ from mkdocs.structure.pages import Page
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from docsite.diagrams import pictures
-from docsite.repository_links import COPIES, ROOT, copied, folder_page, rewritten
+from docsite.repository_links import COPIES, ROOT, copied, folder_page, picture_sources, rewritten
 
 _log = logging.getLogger("mkdocs.hooks.docsite")
 
@@ -43,4 +43,7 @@ def on_page_markdown(text: str, /, *, page: Page, config: MkDocsConfig, **_: obj
     text, missing = pictures(text, uri)
     for digest in missing:
         _log.warning("%s: the diagram %s has no picture: run `make diagrams`", uri, digest)
+    text, missing = picture_sources(text, uri, page.url)
+    for source in missing:
+        _log.warning("%s: the picture %s is no file of docs/", uri, source)
     return rewritten(text, uri, _repository(config))

@@ -19,6 +19,8 @@ COPIES = "repository"
 
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+_PICTURE_TAG = re.compile(r"<(?:img|source)\s[^>]*>")
+_PICTURE = re.compile(r'(\s(?:src|srcset)=")([^"\s]+)(?=")')
 _IGNORED = ("__pycache__", ".")
 
 
@@ -39,11 +41,16 @@ def target_of(path: str, root: Path = ROOT) -> str:
 
 def links(text: str, change: Callable[[str], str]) -> str:
     """``text`` with each link's target replaced by what ``change`` returns for it, except in code blocks."""
+    return _outside_code(text, lambda part: _TARGET.sub(lambda found: change(found[1]), part))
+
+
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
+    """``text`` with each part that is no code block replaced by what ``change`` returns for it."""
     parts, end = [], 0
     for fence in _FENCE.finditer(text):
-        parts += [_TARGET.sub(lambda found: change(found[1]), text[end : fence.start()]), fence[0]]
+        parts += [change(text[end : fence.start()]), fence[0]]
         end = fence.end()
-    return "".join(parts) + _TARGET.sub(lambda found: change(found[1]), text[end:])
+    return "".join(parts) + change(text[end:])
 
 
 def targets(text: str) -> list[str]:
@@ -86,6 +93,35 @@ def rewritten(text: str, site_path: str, repository: str = "", root: Path = ROOT
         return quote(posixpath.relpath(wanted, posixpath.dirname(site_path) or ".")) + hash_ + anchor
 
     return links(text, change)
+
+
+def picture_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> tuple[str, list[str]]:
+    """Make the pictures of HTML tags relative to the page's address, which MkDocs does for Markdown alone.
+
+    Args:
+        text: as it is in the repository.
+        site_path: path of the page in the site.
+        url: address of the page in the site: ``how-to/page/``.
+        root: the repository.
+
+    Returns:
+        The Markdown of the page, and the sources that are no files of ``docs/``.
+    """
+    missing: list[str] = []
+
+    def change(found: re.Match[str]) -> str:
+        path = local_target(found[2], source_of(site_path))
+        if path is None:
+            return found[0]
+        if not path.startswith("docs/") or not (root / path).is_file():
+            missing.append(found[2])
+            return found[0]
+        return found[1] + quote(posixpath.relpath(target_of(path, root), posixpath.dirname(url) or "."))
+
+    def in_tag(tag: re.Match[str]) -> str:
+        return _PICTURE.sub(change, tag[0])
+
+    return _outside_code(text, lambda part: _PICTURE_TAG.sub(in_tag, part)), missing
 
 
 def copied(pages: dict[str, str], repository: str = "", root: Path = ROOT) -> Iterator[tuple[str, str]]:

@@ -204,7 +204,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
     monitor = find(kustomize(KUBERNETES / "operator"), "PodMonitor", "vllm")["spec"]
     ((label, value),) = monitor["selector"]["matchLabels"].items()
     expected = (f"{label}: {value}", f"name: {monitor['podMetricsEndpoints'][0]['port']},")
-    for text in snippets("yaml", "Deployed by something else"):
+    for text in snippets("yaml", "Pods that a platform deploys"):
         assert load(text)
         if "WELLBEING_CLIENT_WAIT_SECS" not in text:
             continue

@@ -57,13 +57,13 @@ def test_the_docs_page_is_written_from_what_was_measured(
 ) -> None:
     result, _, _ = run
     page = tmp_path / "page.md"
-    page.write_text("Before.\n<!-- begin: bars -->\nold\n<!-- end -->\nAfter.\n")
+    page.write_text("Before.\n<!-- begin: bars -->\nstand-in\n<!-- end -->\nAfter.\n")
     report.write(page, result)
     bars = [one for one in result["figures"] if one["bar"]]
     text = page.read_text()
     assert text.startswith("Before.\n")
     assert text.endswith("\nAfter.\n")
-    assert "old" not in text
+    assert "stand-in" not in text
     assert all(one["what"] in text for one in bars)
     report.write(page, result)
     assert page.read_text() == text

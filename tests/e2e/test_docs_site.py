@@ -71,8 +71,8 @@ class Links(HTMLParser):
             self.leads.add(own["href"])
         elif tag == "link" and own.get("rel") != "canonical" and own.get("href"):
             self.loads.add(own["href"])
-        elif own.get("src"):
-            self.loads.add(own["src"])
+        else:
+            self.loads |= {own[key] for key in ("src", "srcset") if own.get(key)}
 
 
 def test_every_link_leads_to_a_file_and_an_anchor_of_the_site(site: Path) -> None:
@@ -117,16 +117,16 @@ def test_a_broken_link_anchor_or_diagram_fails_the_build(tmp_path: Path) -> None
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "README.md").write_text(
-        "# A\n\n[a](b.md) [c](#d) [e](../nothing.yml)\n\n```mermaid\nflowchart LR\n    x --> y\n```\n"
+        '# A\n\n[a](b.md) [c](#d) [e](../nothing.yml)\n\n<img src="none.png">\n\n```mermaid\nflowchart LR\n    x --> y\n```\n'
     )
     (tmp_path / "mkdocs.yml").write_text(
         f"INHERIT: {ROOT}/mkdocs.yml\nnav: [README.md]\nplugins: []\nhooks: [{ROOT}/docsite/hooks.py]\n"
     )
     done = run("mkdocs", "build", cwd=tmp_path)
     assert done.returncode == 1
-    for what in ("'b.md'", "'#d'", "'../nothing.yml'", "make diagrams"):
+    for what in ("'b.md'", "'#d'", "'../nothing.yml'", "picture none.png", "make diagrams"):
         assert what in done.stderr
-    assert "4 warnings in strict mode" in done.stdout
+    assert "5 warnings in strict mode" in done.stdout
 
 
 def test_mike_publishes_a_version_beside_the_others(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ FIXTURE = ROOT / "tests" / "fixtures" / "alertmanager" / "01_single_firing.json"
 # Panels that are empty unless something is wrong.
 MAY_BE_EMPTY = {"Reconciliation"}
 DOCUMENTED = set(re.findall(r"`(wellbeing_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text()))
-# Metrics that have no series until a task has failed, without a watchdog, without a restriction, or without Redis.
+# Metrics that have no series until a task has failed or a priority starves, without a watchdog, a restriction or Redis.
 MAY_BE_ABSENT = {
     "wellbeing_admit_per_second",
+    "wellbeing_priority_starved_seconds",
     "wellbeing_task_failures_total",
     "wellbeing_watchdog_heard",
     *(name for name in DOCUMENTED if name.startswith("wellbeing_fleet_")),

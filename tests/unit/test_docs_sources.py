@@ -8,7 +8,7 @@ import pytest
 
 from docsite.build import main
 from docsite.diagrams import diagrams, digest, pictures
-from docsite.repository_links import ROOT, copied, folder_page, rewritten
+from docsite.repository_links import ROOT, copied, folder_page, picture_sources, rewritten
 
 FORGE = "https://git.example/project/blob/main"
 
@@ -69,6 +69,26 @@ def test_a_page_from_outside_the_docs_links_into_them(tree: Path) -> None:
 def test_links_in_code_stay(tree: Path) -> None:
     text = "```md\n[a](../../alerts)\n```\n"
     assert rewritten(text, "how-to/a.md", "", tree) == text
+
+
+def test_pictures_of_html_tags_are_found_from_the_address_of_the_page(tree: Path) -> None:
+    (tree / "docs" / "c.png").touch()
+    tags = '<source\n  media="(x)" srcset="{0}"><img alt="a" src="{0}">\n'
+    for page, written, url, expected in (
+        ("how-to/a.md", "../c.png", "how-to/a/", "../../c.png"),
+        ("b.md", "c.png", "b/", "../c.png"),
+        ("README.md", "c.png", "", "c.png"),
+        ("repository/LOG.md", "docs/c.png", "repository/LOG/", "../../c.png"),
+        ("b.md", "https://example.com/c.png", "b/", "https://example.com/c.png"),
+    ):
+        assert picture_sources(tags.format(written), page, url, tree) == (tags.format(expected), [])
+    code = f"```html\n{tags.format('none.png')}```\n"
+    assert picture_sources(code, "b.md", "b/", tree) == (code, [])
+    page = '<swagger-ui src="c.json"/>\n'
+    assert picture_sources(page, "b.md", "b/", tree) == (page, [])
+    for written in ("none.png", "../LOG.md"):
+        text = tags.format(written)
+        assert picture_sources(text, "b.md", "b/", tree) == (text, [written, written])
 
 
 def test_what_pages_link_to_is_copied_and_what_that_links_to(tree: Path) -> None:
