@@ -26,6 +26,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any
 
 from .access import check_access
@@ -184,8 +185,6 @@ def _near_variable(name: str, known: list[str]) -> str | None:
 
 def _nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
     """The one of ``known`` that is most similar to ``name``; empty: none is."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
-
     return next(iter(get_close_matches(name, list(known), 1, least)), "")
 
 

@@ -111,8 +111,8 @@ def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -
                 for one in running:
                     await one._store.beat()
                     await one._store._trim()
-                    await one._store.save_positions({"hook:x": "1"})
-                    assert await one._store.load_positions() == {"hook:x": "1"}
+                    await one._store.save_values({"hook:x": "1"})
+                    assert await one._store.load_values() == {"hook:x": "1"}
                     await one._store.share_watchdog("Watchdog", firing=True)
                     assert one._store.status.sidecars == 2
                     assert one._store.status.up

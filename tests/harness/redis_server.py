@@ -46,7 +46,9 @@ class RedisServer(Process):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._popen.send_signal(signal.SIGCONT)
+        # Not SIGTERM: Redis ignores it while it writes the first append-only file of a replica.
+        if self._popen.poll() is None:
+            self.kill()
         super().__exit__(*exc)
         self._dir.cleanup()
 

@@ -25,6 +25,7 @@ OF_EVERY_COMMAND = {
     "sidecar.cli",
     "sidecar.cli.commands",
     "sidecar.cli.exit_statuses",
+    "sidecar.cli.interrupts",
     "sidecar.cli.output",
     "sidecar.cli.parser",
     "sidecar.cli.run",
