@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -11,16 +13,25 @@ from harness.examples import examples
 settings.register_profile("untimed", deadline=None, max_examples=examples())
 settings.load_profile("untimed")
 
+# A shell starts background jobs with Ctrl-C ignored, and programs inherit that. Tests send it to programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 LONG_FILES = (
     "e2e/test_reliability.py",
     "e2e/test_closed_loop.py",
     "e2e/test_demo.py",
     "e2e/test_bench.py",
+    "e2e/test_page_browser.py",
     "e2e/test_misleading.py",
     "e2e/test_backtest.py",
     "unit/alert_rules/test_promtool.py",
     "e2e/test_readme.py",
     "e2e/test_attack.py",
+    "e2e/test_fleet.py",
+    "e2e/test_victoria.py",
+    "deploy/test_two_pods.py",
+    "deploy/test_image.py",
     "http/test_openapi.py",
     "http/test_durable.py",
     "http/test_process.py",
