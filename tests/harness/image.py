@@ -53,6 +53,22 @@ def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
             yield name, arguments.strip()
 
 
+def _local_indexes() -> list[str]:
+    """The folders of this machine in which pip looks for packages, by its config and the environment."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    settings = [line for line in listed.splitlines() if re.search(r"index-url|find-links", line)]
+    named = [Path(one) for one in re.findall(r"(?:file://|(?<=[' ]))(/[\w./-]+)", "\n".join(settings))]
+    # The pages of an index link to files beside its folder.
+    folders = {str(one.parent if one.name == "simple" else one) for one in named if one.is_dir()}
+    return sorted(shlex.quote(one) for one in folders)
+
+
 def _mounts(root: Path, *, writable: bool) -> str:
     """The shell commands that prepare ``root`` for programs, in a separate mount namespace."""
     where = shlex.quote(str(root))
@@ -77,10 +93,8 @@ def _mounts(root: Path, *, writable: bool) -> str:
         lines.append(
             "[ -e etc/passwd ] || { echo root:x:0:0:root:/root:/bin/sh >etc/passwd; echo root:x:0: >etc/group; }"
         )
-        # Indexes and wheels that pip.conf names.
-        lines.append(
-            "for one in /opt/pypi /opt/pypi-more /opt/wheels; do [ -d $one ] && mkdir -p .$one && mount --bind $one .$one; done; true"
-        )
+        for folder in _local_indexes():
+            lines.append(f"mkdir -p .{folder} && mount --bind {folder} .{folder}")
     return "\n".join(lines)
 
 
