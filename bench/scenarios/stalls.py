@@ -223,7 +223,7 @@ def _is_unknown(server: Ours, scope: str) -> bool:
 
 
 def _reconciling(stage: Stage, count: int) -> dict[str, float]:
-    """Ask an Alertmanager for ``count`` alerts that no notification told of."""
+    """Ask an Alertmanager for ``count`` alerts that no notification contained."""
     scopes = _leaves(count)
     config = {"route": {"receiver": "none"}, "receivers": [{"name": "none"}]}
     with Alertmanager("", config=config) as alertmanager:

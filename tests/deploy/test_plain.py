@@ -75,7 +75,7 @@ def wrong_with(given: Files, overlay: list[Object]) -> Iterator[str]:
     ((hook,),) = [receiver["webhook_configs"]]
     port = service["spec"]["ports"][0]["port"]
     if hook["url"] != f"http://{GATE}.{namespace}.svc:{port}/v1/alerts" or not hook["send_resolved"]:
-        yield f"the receiver leads to {hook['url']}, or tells of no recovery"
+        yield f"the receiver leads to {hook['url']}, or gets no resolved alerts"
     file = hook["http_config"]["authorization"]["credentials_file"]
     if file.rpartition("/")[2] not in SECRETS["wellbeing-tokens"]:
         yield f"nobody makes {file}"

@@ -270,7 +270,7 @@ def test_a_sidecar_in_each_pod_asks_for_its_own_alerts(cluster: Cluster) -> None
         lambda: prometheus.value(f'sum by (pod) (wellbeing_pauses_total{{pod="{PODS[0]}"}})'), "it is scraped"
     )
     assert prometheus.query("up == 0") == []
-    # The other pod's sidecar was never told of it.
+    # The other pod's sidecar never received it.
     assert gates[PODS[1]].get("/v1/history").json()["entries"] == []
     for gate in gates.values():
         assert gate.metric("wellbeing_blind") == 0

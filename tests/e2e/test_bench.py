@@ -1,4 +1,4 @@
-"""The benchmark, in its short form: it works, and tells of everything. What the figures are is not tested."""
+"""The benchmark, in its short form: it works and prints every figure. The values of the figures are not tested."""
 
 from __future__ import annotations
 

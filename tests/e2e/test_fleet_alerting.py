@@ -166,7 +166,7 @@ def test_the_fleet_is_blind_together_and_says_so_once(fleet: Fleet) -> None:
     keep_alive(fleet)
     eventually(all_are(0), "all see", 20)
     before = len(fleet.told(""))
-    # One sidecar is told of it.
+    # One sidecar receives it.
     for one in fleet.alertmanagers:
         one.resolve("Watchdog")
     eventually(all_are(1), "all are blind", 20)
