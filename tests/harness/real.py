@@ -11,6 +11,9 @@ from typing import Self
 import pytest
 import requests
 
+from dashboards.build import BOARDS
+from dashboards.panels import Panel
+
 from .process import Process, eventually
 from .rules import FILES
 
@@ -85,19 +88,20 @@ def series_of(text: str) -> dict[str, set[str]]:
 
 
 def used_series(subject: str, pattern: str) -> dict[str, set[str]]:
-    """The series that an engine's rules name, by a pattern of its names, and the labels that they are chosen by."""
+    """The series that an engine's rules and panels name, by a pattern of its names, and the labels that they are chosen by."""
     used: dict[str, set[str]] = {}
-    for group in FILES[subject]:
-        for rule in group["rules"]:
-            for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", rule["expr"]):
-                used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
+    rules = [rule["expr"] for group in FILES[subject] for rule in group["rules"]]
+    panels = [part for board in BOARDS for part in board.parts if isinstance(part, Panel)]
+    for expression in [*rules, *(query for panel in panels for query, _ in panel.queries)]:
+        for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", expression):
+            used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
     return used
 
 
 def assert_rules_find(
     subject: str, pattern: str, scrape: Callable[[], str], labels: set[str], *apart: str
 ) -> None:
-    """Every series that the rules of an engine name is in a scrape of it, with the labels that they use.
+    """Every series that the rules and the panels of an engine name is in a scrape of it, with the labels that they use.
 
     Args:
         subject: the engine.
