@@ -30,6 +30,7 @@ FASTER = 60.0
 """The times of the shipped rules are divided by it."""
 GROUP, BROKEN, BLOCKED = "gpt", "broken", "blocked"
 """Three model groups: of two deployments, of one that nothing answers, and one for the driver."""
+FAILURES = "litellm_deployment_failure_responses_total"
 MAX_WAITING = 2
 
 
@@ -178,7 +179,11 @@ def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts)
     listed = requests.get(f"{parts.url}/model/info", headers=HEADERS, timeout=30).json()["data"]
     assert {one["model_info"]["id"] for one in listed if one["model_info"]["blocked"]} == {"id-m-3"}
     refused = chat(parts.url, BLOCKED)
-    assert refused.status_code >= 400, refused.text
+    assert refused.status_code == 429, refused.text
+    assert "No deployments available" in refused.text
+    exposed = requests.get(f"{parts.url}/metrics", headers=HEADERS, timeout=30).text
+    failures = [line for line in exposed.splitlines() if line.startswith(FAILURES)]
+    assert not any(f'model_group="{BLOCKED}"' in line for line in failures), "a refusal is no failure"
     assert chat(parts.url).ok, "another group is not blocked"
     parts.sidecar.resume("driver/blocked")
     eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
