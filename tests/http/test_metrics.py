@@ -125,6 +125,23 @@ def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar)
     assert documented == exposed
 
 
+def test_the_labels_of_every_series_are_documented(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed")
+    docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    documented = {
+        name.removesuffix("_total"): {label for label in labels.strip().split(", ") if label}
+        for names, labels in re.findall(r"^\| (`wellbeing_[^|]*) \| \w+ \|([^|]*)\|", docs, re.MULTILINE)
+        for name in re.findall(r"`(wellbeing_\w+)`", names)
+    }
+    seen = 0
+    for family in parse_text(sidecar.get("/metrics").text):
+        for sample in family.samples:
+            if family.name.startswith("wellbeing_") and not sample.name.endswith("_created"):
+                assert set(sample.labels) - {"le"} == documented[family.name], sample
+                seen += 1
+    assert seen > len(documented)
+
+
 ACCEPTS = (
     "",
     "application/openmetrics-text; version=1.0.0",
