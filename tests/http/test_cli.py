@@ -465,7 +465,7 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
 def test_a_flag_before_its_command_is_told_where_it_belongs() -> None:
     done = run("--url", "http://127.0.0.1:1", "status")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--url comes after the command: wellbeing-sidecar status --url ..." in done.stderr
+    assert "--url must come after the command: wellbeing-sidecar status --url ..." in done.stderr
 
 
 def test_the_docs_have_every_exit_status_and_command() -> None:

@@ -92,9 +92,9 @@ def test_no_such_host(capsys) -> None:
         ("localhost:9477", "(did you mean http://localhost:9477?)"),
         ("/run/x.sock", "(did you mean unix:/run/x.sock?)"),
         ("ftp://x", "must be http://, https:// or unix:/path"),
-        ("http://", "is no URL of a sidecar"),
-        ("http://[::1", "is no URL of a sidecar"),
-        ("http://x:99999", "is no URL of a sidecar"),
+        ("http://", "is not the URL of a sidecar"),
+        ("http://[::1", "is not the URL of a sidecar"),
+        ("http://x:99999", "is not the URL of a sidecar"),
     ],
 )
 def test_no_url(capsys, url: str, said: str) -> None:

@@ -130,7 +130,7 @@ def test_the_command_asks_a_running_sidecar_and_says_it_in_words(own: Sidecar, t
     said = cli(own, *flags, "--annotation", "summary=too slow")
     assert said.returncode == 0, said.stderr
     assert "effect: advises (dry_run)" in said.stdout
-    assert '"x y" is no valid segment: it becomes x_y~' in said.stdout
+    assert '"x y" is not a valid segment: it becomes x_y~' in said.stdout
     assert f"policies[0] for watched ({own.config_path}:" in said.stdout
     assert "state: distressed: too slow" in said.stdout
     captured = tmp_path / "notification.json"
