@@ -18,7 +18,8 @@ from .exit_statuses import EPILOG
 
 _PROGRAM = "wellbeing-sidecar"
 _DESCRIPTION = """\
-Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands use a running sidecar or help with its config."""
+Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands use a
+running sidecar or help with its config."""
 _EXAMPLES = """\
 examples:
   wellbeing-sidecar serve --config sidecar.yaml
