@@ -1,4 +1,4 @@
-"""The Helm chart renders for each example of values, and says the same as the kustomize bases."""
+"""The Helm chart renders for each example of values, and agrees with the kustomize bases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GATEWAY = "gateway.networking.k8s.io/"
 
 def test_lint_finds_nothing() -> None:
     for values in VALUES:
-        # The older form of the policy is for older clusters.
+        # The older API version of the policy is for older clusters.
         version = "1.35" if "v1beta1" in values.name else "1.37"
         done = helm("lint", "--strict", "--kube-version", version, str(CHART), "--values", str(values))
         assert done.returncode == 0, done.stdout
@@ -58,7 +58,7 @@ def test_kubernetes_and_the_operator_take_what_is_rendered(name) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_rendered_is_as_safe_as_the_kustomize_bases(name) -> None:
-    # The injected pods are none of the chart's objects.
+    # The injected pods are not objects of the chart.
     objects = [one for one in rendered(name) if one["kind"] != "PodMonitor"]
     assert [wrong for one in CHECKS for wrong in one(objects)] == []
 

@@ -1,4 +1,5 @@
-"""The status page in a real browser: each act, live changes, a restart, a phone, dark mode, accessibility."""
+"""The status page in a real browser: each action, live changes, a restart, a phone, dark mode,
+accessibility."""
 
 from __future__ import annotations
 
@@ -54,14 +55,14 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def check(page: Page) -> None:
-    """No violation of WCAG 2.2 AA, and nothing wider than the screen."""
+    """The page violates no rule of WCAG 2.2 AA, and is not wider than the screen."""
     found = Axe().run(page, options=WCAG)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 class Steps:
-    """The steps of a story, with the time at which each was done."""
+    """The steps of a task, with the time of each."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

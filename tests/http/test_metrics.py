@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
 
 def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
-    # The metrics of a fleet are there where the store is Redis: the fleet's tests look at them.
+    # The metrics of a fleet exist only if the store is Redis; the tests of the fleet check them.
     rows = re.findall(r"^\| (`wellbeing_[^|]*) \| (\w+) \|", docs, re.MULTILINE)
     documented = {
         name: kind.removesuffix("s")
