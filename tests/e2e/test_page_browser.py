@@ -1,5 +1,4 @@
-"""The status page in a real browser: each action, live changes, a restart, a phone, dark mode,
-accessibility."""
+"""The status page in a browser: each action, live changes, a restart, a phone, dark mode, accessibility."""
 
 from __future__ import annotations
 
@@ -23,6 +22,8 @@ PHONE = {"width": 390, "height": 844}
 TOKEN = "on-call-token-0123456789"
 LONG = "<i>nobody</i> \u05e9\u05dc\u05d5\u05dd " + "w" * 300
 POLICY = {"defaults": {"pause_on_distressed": True}}
+# On a busy machine the browser takes longer than the five seconds that are the default.
+expect.set_options(timeout=30_000)
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 

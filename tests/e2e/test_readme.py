@@ -71,7 +71,7 @@ class Stage(Terminals):
             running.alive()
             return is_up(f"{self.url}/-/ready")
 
-        eventually(is_ready, "the sidecar is installed and up", 300)
+        eventually(is_ready, "the sidecar is installed and up", 900)
         return running
 
     def gate(self, scope: str = SCOPE) -> str:

@@ -19,7 +19,7 @@ from sidecar.store.redis.store import RedisStore
 async def controllers(
     url: str, size: int, policy: Policy | None = None, **settings
 ) -> AsyncIterator[list[FleetController]]:
-    """Start ``count`` controllers on the Redis at ``url``."""
+    """Start ``size`` controllers on the Redis at ``url``."""
     running: list[FleetController] = []
     try:
         for _ in range(size):

@@ -1,4 +1,4 @@
-"""``init`` writes files that the programs take, for every combination of answers."""
+"""``init`` writes files that the programs accept, for every combination of answers."""
 
 from __future__ import annotations
 
