@@ -321,7 +321,7 @@ class WaitingRoom:
     def _unpark_woken(self, gate: ScopeGate, parked: dict[Waiter, None], waiters: list[Waiter]) -> None:
         """Unpark ``waiters`` of ``gate``. Gate requests count as waited.
 
-        Ten thousand may be woken together, so this does what `_unpark` and `_observe` do without calling them.
+        Does what `_unpark` and `_observe` do without calling them: ten thousand may be woken together.
         """
         now = self._loop.time()
         waits = []

@@ -67,7 +67,7 @@ _MAX_INLINE = 50
 _SLICE_SECS = 0.0015
 """Seconds that a batch may hold the loop at most before other work runs."""
 
-_MIN_SLICE_SECS = 0.00005
+_MIN_SLICE_SECS = 0.0002
 """Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
 
 _AGAIN_SECS = 1.0
