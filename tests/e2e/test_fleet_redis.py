@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from harness.redis_server import RedisServer
 from harness.tls import certify
 from sidecar.core.commands import Pause, Resume
 from sidecar.runtime.fleet_controller import FleetController
-from sidecar.store import HistoryQuery, StoreError, StoreUnavailable
+from sidecar.store import HistoryQuery, StoreError, StoreUnavailable, WatchdogNotice
 
 ROOT = Path(__file__).parents[2]
 ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
@@ -113,7 +114,7 @@ def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -
                     await one._store._trim()
                     await one._store.save_values({"hook:x": "1"})
                     assert await one._store.load_values() == {"hook:x": "1"}
-                    await one._store.share_watchdog("Watchdog", firing=True)
+                    await one._store.share_watchdog("Watchdog", WatchdogNotice(firing=True))
                     assert one._store.status.sidecars == 2
                     assert one._store.status.up
 
@@ -150,6 +151,31 @@ def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> 
         async with controllers(redis.url, 2) as running:
             redis.cli("script", "flush")
             await work_together(running)
+
+    asyncio.run(main())
+
+
+def test_a_late_resolve_of_the_watchdog_counts_at_no_sidecar(redis: RedisServer) -> None:
+    """A retry of Alertmanager may reach another sidecar than the alert that fires again."""
+
+    async def main() -> None:
+        async with controllers(redis.url, 2) as (one, other):
+            late = WatchdogNotice(firing=False, fingerprint="f", at=90.0)
+            assert await one.share_watchdog("Watchdog", late)
+            assert await one.share_watchdog(
+                "Watchdog", WatchdogNotice(firing=True, fingerprint="f", at=100.25)
+            )
+            assert not await other.share_watchdog("Watchdog", late)
+            await other._store.beat()
+            heard = other._store.status.watchdog
+            assert heard.firing_ago() < heard.resolved_ago()
+            # Not the same alert; nothing is known about it; it ends after its last start.
+            assert await other.share_watchdog("Watchdog", replace(late, fingerprint="g"))
+            assert await other.share_watchdog("Watchdog", replace(late, fingerprint=""))
+            assert await other.share_watchdog("Watchdog", replace(late, at=100.25))
+            # A notification that is older than another one changes nothing.
+            assert await one.share_watchdog("Watchdog", WatchdogNotice(firing=True, fingerprint="f", at=80.0))
+            assert not await other.share_watchdog("Watchdog", late)
 
     asyncio.run(main())
 

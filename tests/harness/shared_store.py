@@ -152,8 +152,9 @@ class SharedMemoryStore:
     async def beat(self) -> None:
         self.check()
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+    async def share_watchdog(self, alertname: str, notice) -> bool:
         """There is no watchdog."""
+        return True
 
     async def lease(self, needs) -> list:
         raise StoreUnavailable("nothing is leased here")

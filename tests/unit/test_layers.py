@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "sidecar"
 ALLOWED = {
     "core": set(),
     "alerts": {"core", "json_pieces"},
-    "store": {"core"},
+    "store": {"core", "supervision"},
     "clock": set(),
     "durations": set(),
     "http_json": {"json_pieces"},

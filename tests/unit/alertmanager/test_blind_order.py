@@ -65,7 +65,9 @@ class Sidecar:
 
     def notify(self, *alerts: Alert) -> None:
         notification = Notification("r", "g", 0, alerts)
-        self.watchdog.receive(notification)
+        notice = self.watchdog.notice_in(notification)
+        if notice is not None:
+            self.watchdog.receive(notice)
         self.run_commands()
         command = self.interpreter.interpret(notification, self.at).command
         self.watchdog.record_ended(self.apply(self.watchdog.mark_blind(command)))
