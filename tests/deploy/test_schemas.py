@@ -1,4 +1,5 @@
-"""Every object, against the schemas of the last four versions of Kubernetes and of the operator's CRDs."""
+"""Validates every object against the schemas of the last four versions of Kubernetes and of the operator's
+CRDs."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from harness.schemas import schema_of, schemas
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
 OPERATOR = "monitoring.coreos.com/"
-# A policy of this version is served from here on, one of that until there.
+# The first and the last version of Kubernetes that serves each API version of the policy.
 POLICIES = {
     "admissionregistration.k8s.io/v1": ("1.36", "9"),
     "admissionregistration.k8s.io/v1beta1": ("1.34", "1.35"),

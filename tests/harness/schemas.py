@@ -1,4 +1,4 @@
-"""JSON schemas: where those of Grafana and of the Prometheus operator are, and how to make one of a CRD."""
+"""Finds the JSON schemas of Grafana and of the Prometheus operator, and makes one of a CRD."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def schema_of(crd: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 def _strict(schema: Any) -> Any:
-    """A CRD's schema as JSON schema: unknown keys are errors, as `kubectl apply` warns of them."""
+    """A CRD's schema as JSON schema. Unknown keys are errors; `kubectl apply` only warns of them."""
     if isinstance(schema, list):
         return [_strict(one) for one in schema]
     if not isinstance(schema, dict):
@@ -41,6 +41,6 @@ def _strict(schema: Any) -> Any:
     if schema.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
     if isinstance(schema.get("pattern"), str):
-        # Go lets a flag stand anywhere; of those that we use no pattern has one.
+        # Go allows flags anywhere in a pattern. No value in our objects needs this flag.
         made["pattern"] = schema["pattern"].replace("(?i)", "")
     return made
