@@ -100,12 +100,12 @@ def kept(url: str) -> float:
     text = requests.get(f"{url}/metrics", timeout=30).text
     return sum(
         float(value)
-        for value in re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (\S+)", text, re.M)
+        for value in re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (\S+)", text, re.MULTILINE)
     )
 
 
 @pytest.mark.parametrize("asleep", [False, True], ids=["paused", "asleep"])
-def test_the_driver_keeps_a_stream_that_runs(parts, asleep: bool) -> None:  # noqa: FBT001
+def test_the_driver_keeps_a_stream_that_runs(parts, asleep: bool) -> None:
     # The CPU's worker has no memory to free when it sleeps; all else is as on a GPU.
     sidecar, url = parts
     with chat(url, tokens=TOKENS, stream=True, stream_options={"include_usage": True}) as stream:
