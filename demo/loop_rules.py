@@ -34,8 +34,13 @@ def planted_rule(planted: str) -> dict[str, Any]:
 
 
 def bad_rule(groups: Iterable[str]) -> dict[str, Any]:
-    """A rule that is wrong: it fires for every engine of ``groups``, all of which are well."""
+    """A rule that is wrong: it fires for every engine of ``groups``, all of which are well, and never ends.
+
+    On a busy machine a scrape fails, or Prometheus is silent for so long that Alertmanager ends the alert after
+    four intervals. Then the gates open for a second, and all that has waited for minutes passes.
+    """
     engines = "|".join(f"{group}/.+" for group in groups)
     labels = {"wellbeing": "distressed", "wellbeing_scope": "{{ $labels.model_name }}"}
     expression = f'vllm:num_requests_running{{model_name=~"{engines}"}} >= 0'
-    return {"name": "bad-rule", "rules": [{"alert": "BadRule", "expr": expression, "labels": labels}]}
+    rule = {"alert": "BadRule", "expr": expression, "keep_firing_for": "1m", "labels": labels}
+    return {"name": "bad-rule", "interval": "5s", "rules": [rule]}

@@ -85,12 +85,14 @@ class PodsResult:
         name: of the group.
         pods: how many engines it has.
         paused: how many of their gates were closed at the end.
+        opened: how often one of their gates opened. The rule never ends, so this is 0 unless the measurement failed.
         answered: the share of the requests that were answered, 0 to 1.
     """
 
     name: str
     pods: int
     paused: int
+    opened: int
     answered: float
 
 
