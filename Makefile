@@ -62,8 +62,8 @@ fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redi
 	$(BIN)/python -m demo.fleet $(ARGS)
 
 loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, write docs/explanation/loop.md; ARGS=--short prints a few cases
-	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
-	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$came
+	$(BIN)/python -m demo.loop build/loop.json $(ARGS); status=$$?; \
+	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$status
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's data
 	$(BIN)/python -m demo.previews docs/previews

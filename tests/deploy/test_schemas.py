@@ -1,4 +1,5 @@
-"""Every object, against the schemas of the last four versions of Kubernetes and of the operator's CRDs."""
+"""Validates every object against the schemas of the last four versions of Kubernetes and of the operator's
+CRDs."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from harness.schemas import schemas
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
 OPERATOR = "monitoring.coreos.com/"
-# A policy of this version is served from here on, one of that until there.
+# The first and the last version of Kubernetes that serves each API version of the policy.
 POLICIES = {
     "admissionregistration.k8s.io/v1": ("1.36", "9"),
     "admissionregistration.k8s.io/v1beta1": ("1.34", "1.35"),
@@ -90,7 +91,7 @@ def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
 
 
 def strict(schema: object) -> object:
-    """A CRD's schema as JSON schema: unknown keys are errors, as `kubectl apply` warns of them."""
+    """A CRD's schema as JSON schema. Unknown keys are errors; `kubectl apply` only warns of them."""
     if isinstance(schema, list):
         return [strict(one) for one in schema]
     if not isinstance(schema, dict):
@@ -101,7 +102,7 @@ def strict(schema: object) -> object:
     if schema.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
     if isinstance(schema.get("pattern"), str):
-        # Go lets a flag stand anywhere; of those that we use no pattern has one.
+        # Go allows flags anywhere in a pattern. No value in our objects needs this flag.
         made["pattern"] = schema["pattern"].replace("(?i)", "")
     return made
 

@@ -1,6 +1,7 @@
 """The closed loop in its short form: real Prometheus, Alertmanager and sidecar, the shipped rules, simulated engines.
 
-``make loop`` plays the long one. Nothing here depends on how fast the machine is: each step waits for the one before.
+``make loop`` runs the long form. The result does not depend on the speed of the machine, because each step
+waits for the one before.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def test_an_overload_behind_a_restriction_neither_swings_nor_loses_and_the_engin
 ) -> None:
     result = played[1]["vllm-overload-restricted-none"]
     assert (result.pauses, result.lost) == (1, 0)
-    # What an engine answers that is so full that it preempts: 5.3 a second.
+    # The throughput of an engine that is so full that it preempts: 5.3 requests per second.
     assert result.goodput_closed >= 0.8 * 5.3
 
 

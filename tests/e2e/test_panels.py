@@ -1,4 +1,5 @@
-"""Every panel's query, variables filled in, against a real Prometheus that scraped a real sidecar and a vLLM's metrics."""
+"""Runs every panel's query, with its variables filled in, in a real Prometheus that scraped a real sidecar
+and the metrics of vLLM."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ from sidecar.client import Gate
 ROOT = Path(__file__).parents[2]
 SCOPE = "team/model"
 FIXTURE = ROOT / "tests" / "fixtures" / "alertmanager" / "01_single_firing.json"
-# Panels that are empty unless something is wrong.
+# Panels that are empty while no fault is present.
 MAY_BE_EMPTY = {"Reconciliation"}
 DOCUMENTED = set(re.findall(r"`(wellbeing_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text()))
-# Metrics that have no series until a task has failed or a priority starves, without a watchdog, a restriction or Redis.
+# Metrics without series until a task has failed or a priority starves, or without a watchdog, a restriction
+# or Redis.
 MAY_BE_ABSENT = {
     "wellbeing_admit_per_second",
     "wellbeing_priority_starved_seconds",
@@ -74,7 +76,7 @@ class Vllm(GetServer):
 
 
 def recording() -> list[dict]:
-    """The groups of ours that record; what alerts is tried elsewhere."""
+    """The groups with recording rules; other tests check the alerts."""
     found = []
     for subject in ("thresholds", "sidecar"):
         groups = yaml.safe_load((ROOT / "alerts" / f"{subject}.rules.yml").read_text())["groups"]
@@ -90,14 +92,15 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
         engine = stack.enter_context(EngineStub("vllm"))
         config = {
             "defaults": {"pause_on_distressed": True},
-            # What is asked may be faster than what is told: an alert that was only ever listed ends by not being so.
+            # A poll may be faster than a notification: an alert that was only ever listed ends when it is no
+            # longer listed.
             "alerts": {
                 "alertmanager_urls": [alertmanager.url],
                 "reconcile_secs": 1,
                 "alertmanager": {"min_uptime_secs": 1},
             },
             "engines": [{"scope": SCOPE, "kind": "vllm", "url": engine.url, "name": "engine"}],
-            # Nothing listens there: its series are what counts.
+            # No server listens there; only its series matter.
             "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
         }
         folder = tmp_path_factory.mktemp("dashboards")

@@ -1,4 +1,4 @@
-"""Where the JSON schemas of Grafana and of the Prometheus operator are."""
+"""Finds the JSON schemas of Grafana and of the Prometheus operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status page: what it shows, who may act on it, and what other sites cannot do."""
+"""The status page: its content, the roles for its actions, and its protection against other sites."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidec
         answer = requests.get(secured.url + path, headers=HTML, timeout=30)
         assert answer.status_code == 401
         assert 'id="sign-in"' in answer.text
-        # Chromium reads one scheme in a field.
+        # Chromium reads only one scheme in a header field.
         challenges = answer.raw.headers.getlist("WWW-Authenticate")
         assert challenges == ['Bearer realm="wellbeing"', 'Basic realm="wellbeing", charset="UTF-8"']
         by_script = {**HTML, "Sec-Fetch-Mode": "cors"}

@@ -71,7 +71,7 @@ def test_the_state_decides_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar
 def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar, slow_path: bool) -> None:
     scope = f"few/{slow_path}"
     sidecar.claim("few", "concerned")
-    # A body makes the fast path hand the connection over.
+    # A request with a body makes the fast path pass the connection to ASGI.
     body = {"data": b"x"} if slow_path else {}
     before = sidecar.counters("few")
     answers = [requests.get(f"{sidecar.url}/v1/gate/{scope}?wait=0", **body).status_code for _ in range(4)]
@@ -210,7 +210,7 @@ def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back
         assert (hold["kind"], hold["reason"]) == ("auto", "stuck")
         newest = sidecar.get("/v1/history/trial?kind=pause").json()["entries"][0]
         assert newest["cause"] == "trial_failed"
-        # News: another pause, and another recovery.
+        # A new signal: another pause, and another recovery.
         sidecar.claim("trial", "distressed", reason="stuck again")
         sidecar.claim("trial", "healthy")
         outcome(gate, good=True)
@@ -241,7 +241,7 @@ def test_a_header_of_the_middleware_decides_who_goes_first(sidecar: Sidecar) -> 
             scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": headers}
             await middleware(scope, asyncio.Queue().get, lambda _: asyncio.sleep(0))
 
-        # What is not 0 to 9 counts as the default, 5.
+        # Any other value than 0 to 9 counts as the default, 5.
         names = (b"2", b"2", b"7", b"ten", b"9", b"0")
         asked = [asyncio.create_task(ask((b"x-priority", name))) for name in names]
         asked.append(asyncio.create_task(ask()))

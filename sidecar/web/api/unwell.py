@@ -86,8 +86,8 @@ def read_gates(
     """What ``make`` returns for ``scope``, if it is known, and all known scopes inside it, without None.
 
     Call it in a thread. The names are copied as one string, and the results stay in short lists: a list of
-    all gates would be scanned, gate by gate, by the next collections of young garbage, and each would hold the
-    loop for milliseconds.
+    all gates would be scanned by the next collections of young garbage, each of which would hold the loop for
+    milliseconds.
 
     Args:
         call_in_loop: calls a function in the loop.

@@ -388,7 +388,7 @@ def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
 
 @pytest.fixture
 def paths():
-    # Nobody listens there: what is asked needs no answer.
+    # No server listens there, and the test needs no response.
     doors = GateSelector(
         url="http://127.0.0.1:1", scope="a", scope_header="X-Scope", max_scopes=2, report_secs=0
     )
@@ -425,7 +425,7 @@ def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
 
 def test_the_model_names_a_scope() -> None:
     assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
-    # A member whose name only ends like it.
+    # A member whose name only has the same ending.
     assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
         assert scope_of_model(nothing) == ""

@@ -1,4 +1,4 @@
-"""The grid of the closed loop: what is in it, when a case counts as settled, and how it is told."""
+"""The grid of the closed loop: its cases, when a case counts as settled, and the report."""
 
 from __future__ import annotations
 
