@@ -1,4 +1,5 @@
-"""Alertmanagers tell a fleet through a proxy that takes turns: counted once, felt at all, told to hooks once."""
+"""Alertmanagers notify a fleet through a load balancer: an alert counts once, takes effect at all sidecars,
+and reaches hooks once."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ http {{
 
 
 class Fleet:
-    """Three sidecars on one Redis, behind nginx; a pair of Alertmanagers that tells both what one knows."""
+    """Three sidecars on one Redis behind nginx, and a cluster of two Alertmanagers."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         port = free_port()
@@ -41,7 +42,7 @@ class Fleet:
         options = ["--cluster.peer-timeout=0s", "--cluster.settle-timeout=0s"]
         listen = [f"--cluster.listen-address=127.0.0.1:{gossip}", *options]
         peer = [f"--cluster.listen-address=127.0.0.1:{free_port()}", f"--cluster.peer=127.0.0.1:{gossip}"]
-        # The watchdog has to be repeated, other alerts not.
+        # Only the watchdog has to be repeated.
         repeated = {
             "repeat_interval": "1s",
             "matchers": ['alertname="Watchdog"'],
@@ -150,7 +151,7 @@ def test_only_the_leader_asks_alertmanager_and_another_takes_over(fleet: Fleet) 
     fleet.fire("Lost", "lost")
     fleet.wait_for_gates("lost", "closed")
     leader.kill()
-    # The proxy is away as well: the new leader has to ask.
+    # The proxy is down as well, so the new leader has to poll.
     fleet.proxy.kill()
     fleet.resolve("Lost", "lost")
     eventually(lambda: sum(one.metric(DONE) > 0 for one in others) == 1, "another one asks", 20)

@@ -52,7 +52,7 @@ def closed(controller: FleetController, scope: str) -> bool:
 
 
 async def work_together(running: list[FleetController]) -> None:
-    """A pause at the first is felt at the last, which resumes; all have the history."""
+    """A pause at the first sidecar takes effect at the last one, which resumes. All have the history."""
     one, two = running[0], running[-1]
     await one.submit(Pause("team", "x", "me"))
     await until(lambda: all(closed(each, "team") for each in running), "all are closed")
@@ -218,7 +218,7 @@ def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -
                 one, two = running
                 with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
                     await one.submit(Pause("unsure", "x", "me", 0.0))
-                # It may be lost, and it may not: here it is not.
+                # Either outcome is possible; here it is not lost.
                 await until(lambda: closed(one, "unsure") and closed(two, "unsure"), "both have it")
                 pauses = [each.tree.gates["unsure"].pauses["manual"] for each in running]
                 assert pauses == [1, 0]
@@ -232,7 +232,7 @@ def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -
 
 
 def test_what_a_crash_lost_is_offered_again() -> None:
-    """The last second of an append-only file with everysec: its end is cut off."""
+    """The end of the append-only file is cut off, as a crash loses the last second with everysec."""
     with RedisServer({"appendfsync": "everysec", "aof-load-truncated": "yes"}) as redis:
 
         async def main() -> None:
@@ -255,7 +255,7 @@ def test_what_a_crash_lost_is_offered_again() -> None:
 
 
 def test_pauses_of_two_masters_are_put_together() -> None:
-    """A network that is cut leaves two masters. The old one becomes a replica, and is promoted again later."""
+    """A network partition leaves two masters. The old one becomes a replica, and is promoted again later."""
     with RedisServer() as first, RedisServer({"replicaof": f"127.0.0.1 {first.port}"}) as second:
 
         def synced(replica: RedisServer) -> bool:

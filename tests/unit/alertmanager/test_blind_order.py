@@ -156,7 +156,7 @@ def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, re
 
 
 def test_the_worst_signal_that_ended_with_a_hold_held_it() -> None:
-    # Two resolves in one notification, and one more that would not have paused by itself.
+    # Two resolves in one notification, and one of an alert that would not have paused by itself.
     sidecar = Sidecar()
     sidecar.notify(alert("Watchdog", firing=True))
     names = ("ad1", "aw1", "aw2")
