@@ -180,6 +180,7 @@ def figures(sizes: Sizes) -> Iterator[Figure]:
     yield Figure("g", f"{sizes.tasks:,} tasks woken in one client", "ms", "client.woken")
     yield from _restricted(sizes)
     yield from _stalls(sizes)
+    yield from _middleware()
 
 
 _ANSWERED = (
@@ -216,7 +217,7 @@ def _connections(count: int) -> str:
 
 def _fanout(sizes: Sizes) -> Iterator[Figure]:
     for count in sizes.waiters:
-        bars = {"memory": 0.35, "wake": 0.85, "watch": 1.0} if count == sizes.most_waiters else {}
+        bars = {"memory": 0.35, "wake": 0.8, "watch": 1.0} if count == sizes.most_waiters else {}
         memory = f"park.{count}.memory"
         if count in sizes.weighed_waiters:
             yield Figure(
@@ -409,3 +410,16 @@ def _stall_events(few: int, many: int) -> Iterator[tuple[str, str]]:
         yield f"unname_{count}", f"{count:,} parents resolved"
         yield f"forget_{count}", f"{count:,} parents forgotten"
     yield "reconcile", f"a reconciliation with {many:,} alerts"
+
+
+def _middleware() -> Iterator[Figure]:
+    for name, what, most in (("gated", "GateMiddleware", 1.01), ("by_model", "scope_from_model", 1.03)):
+        yield Figure(
+            "j",
+            f"FastAPI with {what}, the server's core for each request",
+            "µs",
+            f"middleware.{name}",
+            "an empty middleware",
+            "middleware.empty",
+            most=most,
+        )
