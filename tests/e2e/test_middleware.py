@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import openai
 import pytest
 import requests
 
+from harness.lazy_module import LazyModule
 from harness.process import Process, eventually, free_port
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ROOT / "tests" / "servers"
+openai = LazyModule("openai")
 
 
 @pytest.fixture(scope="module")
