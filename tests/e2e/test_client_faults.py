@@ -27,7 +27,7 @@ from harness.hostile_server import (
     snapshot,
     stalls,
 )
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 from sidecar.client import Agent, Gate, InferencePaused
 from sidecar.client import link as link_module
@@ -247,7 +247,7 @@ def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException
         Gate(server.url, report_secs=0.1, unreachable="closed") as gate,
     ):
         eventually(raised.is_set, "it is raised")
-        eventually(lambda: gate.health.failures == 1, "it is counted")
+        eventually_equal(lambda: gate.health.failures, 1, "it is counted")
         eventually(lambda: gate.health.reachable, "the thread goes on")
         gate.wait(30)
         assert gate._link._thread.is_alive()

@@ -13,7 +13,7 @@ from dashboards.build import BOARDS, rendered
 from demo.__main__ import Demo
 from demo.environment import SCOPE, DemoEnvironment
 from harness.lazy_module import LazyModule
-from harness.process import eventually
+from harness.process import eventually_equal
 
 previews = LazyModule("demo.previews")
 # The demo's engine has no switch of its own to pull.
@@ -37,8 +37,8 @@ def played(lines: list[str]) -> Iterator[tuple[DemoEnvironment, previews.Source]
         play.run()
         print(play.secs)
         scraped = f'wellbeing_paused{{scope="{SCOPE}"}}'
-        eventually(
-            lambda: environment.prometheus.value(scraped) == 0, "it is scraped again after its restart"
+        eventually_equal(
+            lambda: environment.prometheus.value(scraped), 0, "it is scraped again after its restart"
         )
         yield environment, previews.Source(environment.prometheus.url, began, time.time())
 

@@ -29,6 +29,18 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
         pause.wait(0.02)
 
 
+def eventually_equal(
+    read: Callable[[], object], wanted: object, what: str, timeout: float = DEADLINE_SECS
+) -> None:
+    """Wait until ``read`` returns ``wanted``. Fails after ``timeout`` seconds, and says what it returned last."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while (seen := read()) != wanted:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}; wanted: {wanted!r}; last seen: {seen!r}")
+        pause.wait(0.02)
+
+
 def free_port() -> int:
     """A loopback port that was free a moment ago, for programs that cannot report which port they use."""
     with socket.socket() as sock:
