@@ -103,11 +103,17 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """Send SIGKILL to the program and its children at the same time."""
+        """Kill the program and its children with SIGKILL, as if at the same time."""
+        # Stopped, it starts no other child. Its children must not outlive it: a worker without its master shuts
+        # down in order and refuses requests, and on a busy machine there is time for that between two signals.
+        os.kill(self.pid, signal.SIGSTOP)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        for pid in (self.pid, *map(int, children)):
+        for pid in (*map(int, children), self.pid):
             os.kill(pid, signal.SIGKILL)
         self.wait()
+        # The end of the output is the end of the last child.
+        self._reader.join(DEADLINE_SECS)
+        assert not self._reader.is_alive(), f"children of {self.pid} are still there: {children}"
 
     def stop(self) -> int:
         if self._popen.poll() is None:
