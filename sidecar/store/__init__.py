@@ -16,6 +16,7 @@ from .base import (
     StoreError,
     StoreUnavailable,
     Versions,
+    WatchdogNotice,
 )
 from .entries import KINDS, HistoryEntry, HistoryQuery
 from .memory import MemoryStore
@@ -44,5 +45,6 @@ __all__ = [
     "StoreUnavailable",
     "StoredState",
     "Versions",
+    "WatchdogNotice",
     "quarantine",
 ]

@@ -30,15 +30,17 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
 
 
 def eventually_equal(
-    read: Callable[[], object], wanted: object, what: str, timeout: float = DEADLINE_SECS
+    observe: Callable[[], object], expected: object, what: str = "", timeout: float = DEADLINE_SECS
 ) -> None:
-    """Wait until ``read`` returns ``wanted``. Fails after ``timeout`` seconds, and says what it returned last."""
+    """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
-    while (seen := read()) != wanted:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}; wanted: {wanted!r}; last seen: {seen!r}")
+    last = observe()
+    while last != expected and time.monotonic() < deadline:
         pause.wait(0.02)
+        last = observe()
+    # pytest explains no assertion of this file.
+    assert last == expected, f"not within {timeout:g} s: {what}; expected: {expected!r}; last seen: {last!r}"
 
 
 def free_port() -> int:

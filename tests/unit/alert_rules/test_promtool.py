@@ -24,11 +24,11 @@ from harness.rules import (
 )
 
 SUITES = {subject_of(path): read_yaml(path) for path in RULE_TESTS}
-# They are tested by what is left out: missing.test.yml and complete.test.yml.
+# missing.test.yml and complete.test.yml test them.
 ABOUT_MISSING_FILES = {"WellbeingMasksMissing", "WellbeingThresholdsMissing"}
 MASK_TEST = "alerts are masked by a pause of their own engine only, and until its effects are over"
 STEPS = {MASK_TEST: "2m"}
-"""The test of the masks has 150 series for two hours. With a step of a minute it takes half of the time of all tests."""
+"""The test of the masks has 150 series for two hours. With a step of a minute, it takes half of the time of all tests."""
 
 
 def groups_of(suite: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def groups_of(suite: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", RULE_TESTS, ids=subject_of)
 def test_promtool_passes(tmp_path: Path, path: Path) -> None:
     suite = SUITES[subject_of(path)]
-    # As they are, the files take promtool a minute: `make fuzz` runs them so.
+    # The whole files take promtool more than a minute: `make fuzz` runs them.
     whole = THOROUGH or subject_of(path) not in FILES
     done = promtool_test(path) if whole else promtool_test_in_parts(tmp_path, groups_of(suite), suite, STEPS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -81,7 +81,7 @@ def test_every_masked_alert_is_in_the_test_of_the_masks(subject: str) -> None:
 
 @pytest.mark.parametrize("path", RULE_TESTS, ids=subject_of)
 def test_groups_are_evaluated_in_an_order_that_is_given(path: Path) -> None:
-    # promtool has an order of its own for each run, otherwise.
+    # Otherwise promtool chooses another order in each run.
     suite = SUITES[subject_of(path)]
     loaded = [subject_of(Path(file)) for file in suite["rule_files"]]
     groups = {group["name"] for subject in loaded for group in FILES[subject]}
@@ -114,7 +114,7 @@ def unmasked(expression: str) -> str:
 
 
 def failures(folder: Path, subject: str, tests: list[dict[str, Any]], change: Callable[[str], str]) -> str:
-    """What promtool says of ``tests`` when the alerts of ``subject`` are changed."""
+    """The failures that promtool reports for ``tests`` when the alerts of ``subject`` are changed."""
     groups = deepcopy(groups_of(SUITES[subject]))
     for rule in (rule for group in groups for rule in group["rules"]):
         if rule.get("alert") in set(ALERTS) - ABOUT_MISSING_FILES and ALERTS[rule["alert"]][0] == subject:
