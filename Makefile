@@ -19,7 +19,7 @@ test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
-real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton (8 GB, an hour the first time)
+real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton, LiteLLM (9 GB, an hour the first time)
 	PYTHON=$(abspath $(BIN)/python) tests/real/prepare; prepared=$$?; \
 	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 

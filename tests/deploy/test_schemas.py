@@ -24,7 +24,7 @@ from harness.kubernetes import (
     load,
     snippets,
 )
-from harness.schemas import schemas
+from harness.schemas import schema_of, schemas
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
 OPERATOR = "monitoring.coreos.com/"
@@ -90,30 +90,10 @@ def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
 # -- the operator's ------------------------------------------------------------------------------------
 
 
-def strict(schema: object) -> object:
-    """A CRD's schema as JSON schema. Unknown keys are errors; `kubectl apply` only warns of them."""
-    if isinstance(schema, list):
-        return [strict(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: strict(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
-        made.setdefault("additionalProperties", False)
-    if schema.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-    if isinstance(schema.get("pattern"), str):
-        # Go allows flags anywhere in a pattern. No value in our objects needs this flag.
-        made["pattern"] = schema["pattern"].replace("(?i)", "")
-    return made
-
-
 @functools.cache
 def crd_schema(kind: str, version: str) -> object:
     crd = yaml.load((schemas() / f"{OPERATOR.rstrip('/')}_{kind.lower()}s.yaml").read_text(), _Loader)
-    (found,) = [one for one in crd["spec"]["versions"] if one["name"] == version]
-    schema = strict(found["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return schema
+    return schema_of(crd, version)
 
 
 def operators() -> list[Object]:

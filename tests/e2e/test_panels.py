@@ -1,5 +1,5 @@
 """Runs every panel's query, with its variables filled in, in a real Prometheus that scraped a real sidecar
-and the metrics of vLLM."""
+and the metrics of engines."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ MAY_BE_ABSENT = {
 }
 
 
-class Vllm(GetServer):
-    """Exposes metrics of vLLM whose counters grow."""
+class EngineMetrics(GetServer):
+    """Exposes metrics of vLLM and of Dynamo whose counters grow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,6 +72,17 @@ class Vllm(GetServer):
                 f"vllm:{name}_sum{{{labels}}} {grown}",
                 f"vllm:{name}_count{{{labels}}} {grown}",
             ]
+        for name in ("queued_requests", "active_requests", "model_ready"):
+            lines += [f"# TYPE dynamo_frontend_{name} gauge", f'dynamo_frontend_{name}{{model="d"}} 1']
+        for name, labels in (("output_tokens", ""), ("requests", ',status="success",error_type=""')):
+            lines.append(f"# TYPE dynamo_frontend_{name}_total counter")
+            lines.append(f'dynamo_frontend_{name}_total{{model="d"{labels}}} {grown}')
+        for name in ("time_to_first_token", "inter_token_latency"):
+            lines.append(f"# TYPE dynamo_frontend_{name}_seconds histogram")
+            lines += [
+                f'dynamo_frontend_{name}_seconds_bucket{{model="d",le="{le}"}} {grown}'
+                for le in ("1", "+Inf")
+            ]
         return 200, ("\n".join(lines) + "\n").encode()
 
 
@@ -99,14 +110,22 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
                 "reconcile_secs": 1,
                 "alertmanager": {"min_uptime_secs": 1},
             },
-            "engines": [{"scope": SCOPE, "kind": "vllm", "url": engine.url, "name": "engine"}],
+            "engines": [
+                {
+                    "scope": SCOPE,
+                    "kind": "vllm",
+                    "url": engine.url,
+                    "name": "engine",
+                    "sleep_after_secs": 3600,
+                }
+            ],
             # No server listens there; only its series matter.
             "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
         }
         folder = tmp_path_factory.mktemp("dashboards")
         sidecar = stack.enter_context(Sidecar(config, store="sqlite:state.db", folder=folder, port=port))
-        vllm = stack.enter_context(Vllm())
-        targets = {"wellbeing-sidecar": sidecar.address, "vllm": vllm.address}
+        engines = stack.enter_context(EngineMetrics())
+        targets = {"wellbeing-sidecar": sidecar.address, "engines": engines.address}
         prometheus = stack.enter_context(Prometheus(targets, recording(), alertmanager.address))
         gate = stack.enter_context(Gate(sidecar.url, scope=SCOPE, report_secs=0.5))
         eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
@@ -129,6 +148,7 @@ def filled_in(expression: str) -> str:
     for name, value in {
         "$scope": SCOPE,
         "$model": ".*",
+        "$dynamo_model": ".*",
         "$cluster": ".*",
         "$instance": ".*",
         "$__rate_interval": "15s",
@@ -156,7 +176,7 @@ def queries() -> list:
 @pytest.mark.parametrize(("title", "expression"), queries())
 def test_a_query_returns_series(prometheus: Prometheus, title: str, expression: str) -> None:
     expression = filled_in(expression)
-    names = set(re.findall(r"\b(?:wellbeing|vllm)[a-z0-9_:]+", expression))
+    names = set(re.findall(r"\b(?:wellbeing|vllm|dynamo)[a-z0-9_:]+", expression))
     if title in MAY_BE_EMPTY or "> 0" in expression or names & MAY_BE_ABSENT:
         prometheus.query(expression)  # it is valid PromQL
         assert all(prometheus.query(name) for name in names - MAY_BE_ABSENT)

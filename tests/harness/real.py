@@ -11,6 +11,9 @@ from typing import Self
 import pytest
 import requests
 
+from dashboards.build import BOARDS
+from dashboards.panels import Panel
+
 from .process import Process, eventually
 from .rules import FILES
 
@@ -78,20 +81,20 @@ def series_of(text: str) -> dict[str, set[str]]:
 
 
 def used_series(subject: str, pattern: str) -> dict[str, set[str]]:
-    """The series in an engine's rules whose names match a pattern, with the labels that the rules select them
-    by."""
+    """The series in an engine's rules and panels whose names match a pattern, with the labels that select them."""
     used: dict[str, set[str]] = {}
-    for group in FILES[subject]:
-        for rule in group["rules"]:
-            for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", rule["expr"]):
-                used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
+    rules = [rule["expr"] for group in FILES[subject] for rule in group["rules"]]
+    panels = [part for board in BOARDS for part in board.parts if isinstance(part, Panel)]
+    for expression in [*rules, *(query for panel in panels for query, _ in panel.queries)]:
+        for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", expression):
+            used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
     return used
 
 
 def assert_rules_find(
     subject: str, pattern: str, scrape: Callable[[], str], labels: set[str], *apart: str
 ) -> None:
-    """Check that a scrape of the engine has every series of its rules, with the labels that they use.
+    """Check that a scrape of the engine has every series of its rules and panels, with the labels that they use.
 
     Args:
         subject: the name of the engine.

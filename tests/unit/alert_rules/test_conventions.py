@@ -60,7 +60,9 @@ def test_a_runbook_says_how_long_and_what_holds_while_paused(alert: str) -> None
     assert f"keeps firing for {rule['keep_firing_for']} after the condition ends." in section
     told = section.split("**While paused.** ")[1].split("\n\n")[0]
     assert ("the rule is masked" in told) == (alert in MASKED)
-    span = re.search(r"last_over_time\(wellbeing:(?:engine_held|litellm_paused)\[(\w+)\]", rule["expr"])
+    span = re.search(
+        r"last_over_time\(wellbeing:(?:engine_held|litellm_(?:group_)?paused)\[(\w+)\]", rule["expr"]
+    )
     assert span is None or f"for {span[1]} after" in told
     assert ("while its queue falls" in told) == (alert in SETTLING)
 

@@ -71,7 +71,8 @@ def scope_of(alert: str, place: Place) -> str:
     """The scope to which the sidecar maps the alert's labels."""
     subject, rule = ALERTS[alert]
     labels = labels_of(at(place, HERE[subject]))
-    labels.setdefault("model", labels.get("litellm_model_name", ""))
+    for name in ("model", "model_group"):
+        labels.setdefault(name, labels.get("litellm_model_name", ""))
     text = rule["labels"]["wellbeing_scope"]
     text = Template.parse(text).fill(AlertData(labels, 1.0, {}))
     labels = {"alertname": "A", "wellbeing": "distressed", "wellbeing_scope": text}
