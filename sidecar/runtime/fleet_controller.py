@@ -54,7 +54,8 @@ from sidecar.store import (
 )
 from sidecar.supervision import RepeatingTimer, run_supervised
 
-from .controller import Controller, PendingCommand, fail
+from .controller import Controller
+from .pending_commands import PendingCommand, fail
 from .rate_leases import RateLeases
 from .replica import Replica
 from .unanswered import UnansweredCommits
