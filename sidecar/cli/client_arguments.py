@@ -24,7 +24,7 @@ def add_target_arguments(parser: argparse.ArgumentParser, effect: str) -> None:
         parser: the parser of a command.
         effect: the effect of ``--all``, as an infinitive.
     """
-    add_scope(parser, without_scope="--all is required")
+    add_scope(parser, required=True)
     add_connection(parser)
     add_output(parser)
     parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
@@ -45,20 +45,21 @@ def check_target(options: argparse.Namespace) -> None:
 
 
 def add_scope(
-    parser: argparse.ArgumentParser, without_scope: str = "the root, which contains everything"
+    parser: argparse.ArgumentParser,
+    default: str = "the root, which contains everything",
+    *,
+    required: bool = False,
 ) -> None:
-    """Add the optional ``SCOPE``.
+    """Add ``SCOPE``.
 
     Args:
         parser: the parser of a command.
-        without_scope: the meaning of a missing scope, as the end of a sentence.
+        default: the meaning of a missing scope, as the end of a sentence.
+        required: whether the command requires either a scope or ``--all``.
     """
+    meaning = "; required, unless --all is given" if required else f" (default: {default})"
     parser.add_argument(
-        "scope",
-        nargs="?",
-        default="",
-        metavar="SCOPE",
-        help=f"such as team-a/llama (default: {without_scope})",
+        "scope", nargs="?", default="", metavar="SCOPE", help=f"such as team-a/llama{meaning}"
     )
 
 
