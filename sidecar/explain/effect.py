@@ -93,7 +93,7 @@ def _changed_gate(events: Iterable[CoreEvent]) -> Json | None:
     for event in reversed(list(events)):
         match event:
             case HoldPut(hold=hold) if hold.advised is not None:
-                text = f"the gate would not change, because {_ADVISED[hold.advised]}; a pause would be advised"
+                text = f"a pause would be advised, and the gate would not change: {_ADVISED[hold.advised]}"
                 return _result("advises", hold.advised.value, text, hold.until)
             case HoldPut(hold=hold) if event.paused:
                 return _result("pauses", "threshold", f"the gate would close: {hold.reason}", hold.until)
