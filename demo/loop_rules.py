@@ -36,8 +36,13 @@ def planted_rule(planted: str) -> dict[str, Any]:
 
 
 def bad_rule(groups: Iterable[str]) -> dict[str, Any]:
-    """A wrong rule: it fires for every engine of ``groups``, although all are well."""
+    """A wrong rule: it fires for every engine of ``groups``, although all are well, and never ends.
+
+    On a busy machine a scrape may fail, or Prometheus may be silent for four intervals, after which Alertmanager
+    ends the alert. Then the gates would open for a second, and all waiting requests would pass.
+    """
     engines = "|".join(f"{group}/.+" for group in groups)
     labels = {"wellbeing": "distressed", "wellbeing_scope": "{{ $labels.model_name }}"}
     expression = f'vllm:num_requests_running{{model_name=~"{engines}"}} >= 0'
-    return {"name": "bad-rule", "rules": [{"alert": "BadRule", "expr": expression, "labels": labels}]}
+    rule = {"alert": "BadRule", "expr": expression, "keep_firing_for": "1m", "labels": labels}
+    return {"name": "bad-rule", "interval": "5s", "rules": [rule]}

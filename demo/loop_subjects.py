@@ -87,12 +87,14 @@ class PodsResult:
         name: the name of the group.
         pods: the number of engines.
         paused: the number of gates that were closed at the end.
+        opened: how often one of the gates opened. The rule never ends: above 0, the measurement failed.
         answered: the share of answered requests, 0 to 1.
     """
 
     name: str
     pods: int
     paused: int
+    opened: int
     answered: float
 
 

@@ -376,7 +376,9 @@ def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
         text = own.get("/").text
         assert "alert Watchdog was never received" in text
         assert "out of sync with their gates: gpu-7" in text
-        assert "2 warnings" in summary(text)
+        assert "Nothing is paused, 1 engine out of sync" in summary(text)
+        assert "1 other warning" in summary(text)
+        assert "<title>open, 1 out of sync: wellbeing</title>" in text
         assert "The engine" in own.get("/ui/scope/e").text
 
 

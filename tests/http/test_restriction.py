@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import requests
 
 from harness.process import eventually
+from harness.raw import Connection
 from harness.receivers import Receiver
 from harness.sidecar import Sidecar
 from sidecar.client import Gate, InferencePaused
@@ -32,6 +34,7 @@ def sidecar() -> Iterator[Sidecar]:
     policies = [
         {"match": "slow", "restrict": {"concerned": 20, "distressed": 2}},
         {"match": "few", "restrict": {"concerned": 0.5}},
+        {"match": "rare", "wait_timeout_secs": 600, "restrict": {"concerned": 0.1}},
         {"match": "both", "pause_on_distressed": True, "restrict": {"concerned": 50}},
         {
             "match": "trial",
@@ -84,6 +87,35 @@ def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar
     assert after["requests_blocked"] - before["requests_blocked"] == ended
     assert after["requests_waited"] - before["requests_waited"] == 1
     sidecar.claim("few", "healthy")
+
+
+@pytest.mark.parametrize("slow_path", [False, True])
+def test_a_refusal_says_when_the_turn_of_another_request_would_come(
+    sidecar: Sidecar, slow_path: bool
+) -> None:
+    body = {"data": b"x"} if slow_path else {}
+
+    def secs_until_retry(query: str = "") -> int:
+        refused = requests.get(f"{sidecar.url}/v1/gate/rare?wait=0{query}", **body)
+        assert refused.json()["retry_after"] == int(refused.headers["Retry-After"])
+        return refused.json()["retry_after"]
+
+    sidecar.claim("rare", "concerned")
+    sidecar.gate("rare", wait=0)
+    assert 10 <= secs_until_retry() <= 15, "one token in 10 s"
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
+        sidecar.wait_for_waiters("rare", 20)
+        # A few may have passed meanwhile.
+        assert 100 <= secs_until_retry() <= 315
+        assert 10 <= secs_until_retry("&priority=6") <= 15
+        for _ in range(20):
+            stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
+        sidecar.wait_for_waiters("rare", 40)
+        assert 300 <= secs_until_retry() <= 450, "at most five minutes"
+    sidecar.wait_for_waiters("rare", 0)
+    sidecar.claim("rare", "healthy")
 
 
 def test_a_pause_goes_before_a_restriction(sidecar: Sidecar) -> None:

@@ -325,6 +325,28 @@ def test_a_restriction_that_ends_wakes_every_waiter_and_client() -> None:
     assert client.admitted == 30
 
 
+def test_a_request_can_expect_its_turn_when_the_longest_queue_has_passed() -> None:
+    sim = Sim()
+    sim.restrict(2)
+    sim.restrict(10, "a")
+    outer, inner = sim.tree.root.limiting, sim.tree.gates["a"].limiting
+    assert outer.secs_until_turn(5) == 1 / 2
+    for _ in range(20):
+        sim.ask("b", 5)
+        sim.ask("a/x", 3)
+    client = SimClient(sim, 40, "a", priority=7)
+    sim.loop.run(0.01)
+    waiting = 20 + 20 + 40 - sim.count()
+    assert outer.secs_until_turn(0) == pytest.approx((waiting + 1) / 2)
+    assert inner.secs_until_turn(0) == outer.secs_until_turn(0), "it needs a token of both"
+    assert outer.secs_until_turn(8) == 1 / 2, "lower priorities are not before it"
+    sim.restrict(100)
+    assert inner.secs_until_turn(0) < 61 / 10 + 0.2
+    sim.loop.run(60)
+    assert not client.waiting
+    assert [outer.secs_until_turn(0), inner.secs_until_turn(0)] == [1 / 100, 1 / 10], "all have passed"
+
+
 def test_another_rate_counts_at_once() -> None:
     sim = Sim()
     sim.restrict(0.01)
