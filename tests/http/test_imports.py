@@ -69,7 +69,7 @@ def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
             "requests_waited": 1,
             "pauses_total": 1,
         }
-        eventually(lambda: counted(own) == (0, 1, 0, 5, 5, 1, 0, 3, 1), "it began anew, its waiters are gone")
+        eventually(lambda: counted(own) == (0, 1, 0, 5, 5, 1, 0, 3, 1), "it started again, without its waiters")
         assert len(own.logs("import_restarted")) == 1
 
 
