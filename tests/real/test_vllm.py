@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.real import REAL, RealServer, assert_rules_find, needs
 from harness.sidecar import Sidecar
 
@@ -75,7 +75,7 @@ def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
     sidecar, url = parts
     sidecar.pause("m", "too hot")
     with ThreadPoolExecutor(1) as pool:
-        eventually(lambda: sidecar.status("m")["gate"] == "closed", "it is closed")
+        eventually_equal(lambda: sidecar.status("m")["gate"], "closed", "it is closed")
         waiting = pool.submit(chat, url)
         eventually(lambda: sidecar.counters("m")["requests_blocked"] >= 1, "it waits in vLLM's process")
         assert not waiting.done()
