@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -26,6 +27,9 @@ from .records import RecordTexts
 logger = logging.getLogger(__name__)
 
 _POLL_SECS = 1.0
+_BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),')
+"""The time of the commit. The rest of the text is converted later."""
+
 _PAGE = 500
 _MIN_BACKOFF_SECS, _MAX_BACKOFF_SECS = 0.2, 2.0
 
@@ -94,8 +98,8 @@ class RedisLog:
     def _next_of(self, position: Position, message: bytes) -> LoggedCommit | None:
         """The commit in ``message``, if it is the one after ``position``. A gap is filled from the log."""
         try:
-            number, token, epoch, at, *body = message.split(b" ", 4)
-            seq, committed_at = int(number), float(at)
+            number, token, epoch, *body = message.split(b" ", 3)
+            seq = int(number)
         except ValueError:
             # Another program published it. The log is authoritative.
             self.behind.set()
@@ -109,7 +113,9 @@ class RedisLog:
         if seq != position.seq + 1 or not body:
             self.behind.set()
             return None
-        self._status.lag_secs = max(0.0, self._status.now() - committed_at)
+        begin = _BEGIN_OF_BODY.match(body[0])
+        if begin:
+            self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
         return self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
 
     async def read(self, position: Position) -> list[LoggedCommit] | Outdated:
@@ -122,8 +128,11 @@ class RedisLog:
             return await pipeline.execute()
 
         (epoch, last), entries = await self._connection.call(read)
-        seq = int(last or 0)
-        if epoch is None or epoch.decode() != position.epoch or seq < position.seq:
+        last = last or b"0"
+        if epoch is None or epoch.decode() != position.epoch or not last.isdigit():
+            return Outdated(went_back=True)
+        seq = int(last)
+        if seq < position.seq:
             return Outdated(went_back=True)
         commits = []
         for key, values in entries:

@@ -7,6 +7,7 @@ members may be added; a sidecar that does not know them writes them back as they
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from .scripts import EPOCH_FIELD
 SCHEMA = "1"
 _OFFER = "offer"
 _NOT_VALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_DIGITS = re.compile("[0-9]{1,4000}")
 _T = TypeVar("_T")
 
 
@@ -105,10 +107,9 @@ class RecordTexts:
         self.invalid = []
         records, versions, offers = {}, {}, {}
         for scope, text in scopes.items():
-            version, _, members = text.partition(" ")
+            versions[scope] = _version_of(text)
             try:
-                record, offer = self.record_of(scope, json.loads(members))
-                versions[scope] = int(version)
+                record, offer = self.record_of(scope, json.loads(text.partition(" ")[2]))
             except _NOT_VALID as error:
                 self.invalid.append(("scopes", scope, f"{type(error).__name__}: {error}"))
                 continue
@@ -123,7 +124,7 @@ class RecordTexts:
             last_written_at=self._valid("meta", meta, float, only="written_at").get("written_at"),
             seen_watchdog=meta.get("watchdog", ""),
             position=Position(meta["epoch"], seq, token_by_seq.get(seq, "")),
-            versions=Versions(versions, self._valid("sources", sources, int)),
+            versions=Versions(versions, {source: _version_of(text) for source, text in sources.items()}),
             offers=offers,
             tokens=token_by_seq,
             unreadable=frozenset(scope for key, scope, _ in self.invalid if key == "scopes"),
@@ -161,6 +162,12 @@ def entry_of(number: int, text: bytes) -> HistoryEntry:
 def to_text(members: Mapping[str, Any]) -> str:
     """``members`` as compact JSON, in ASCII and without line breaks."""
     return json.dumps(members, separators=(",", ":"))
+
+
+def _version_of(text: str) -> int:
+    """The version at the beginning of ``text``, as `scripts.COMMIT` reads it; 0: there is none."""
+    digits = _DIGITS.match(text)
+    return int(digits[0]) if digits else 0
 
 
 def _pairs(text: bytes) -> dict[str, str]:

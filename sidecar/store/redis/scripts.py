@@ -3,7 +3,7 @@
 A record is stored as ``VERSION JSON``, a source's version as a number. Lua does not convert JSON, because its
 numbers would lose digits.
 
-Redis may evict a key, and other programs may delete or change one. So each hash of the state has the epoch
+Redis may evict a key, and other programs may delete or change one. So the hash of the records has the epoch
 in a field of its own. If it is missing, or a number is not valid, the data set gets a new epoch, and the
 sidecars write again what it lost.
 """
@@ -30,16 +30,15 @@ end
 """
 
 EPOCH_FIELD = "#epoch"
-"""The field with the epoch in the hashes of the state. No scope and no source has this name."""
+"""The field with the epoch in the hash of the records. No scope has this name."""
 
 WHOLE = """
--- Whether the three hashes from KEYS[first] belong to the epoch, and the numbers are valid.
-local function whole(first, epoch, seq, history)
-  if not epoch or not string.match((seq or '0') .. (history or '0'), '^%d+$') then return false end
-  for i = first, first + 2 do
-    if redis.call('HGET', KEYS[i], '#epoch') ~= epoch then return false end
-  end
-  return true
+-- The epoch as a record, which versions without this field can read.
+local function mark(epoch) return '0 {"epoch":"' .. epoch .. '"}' end
+-- Whether the records belong to the epoch, and the numbers are valid.
+local function whole(scopes, epoch, seq, history)
+  return epoch and string.match((seq or '0') .. (history or '0'), '^%d+$')
+    and redis.call('HGET', scopes, '#epoch') == mark(epoch)
 end
 """
 
@@ -56,7 +55,7 @@ local function broken()
 end
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term', 'history')
 if meta[3] and meta[3] ~= ARGV[1] then return {'schema', meta[3]} end
-if meta[1] and not whole(2, meta[1], meta[2], meta[5]) then return broken() end
+if meta[1] and not whole(KEYS[2], meta[1], meta[2], meta[5]) then return broken() end
 local seq, applied = tonumber(meta[2] or '0'), tonumber(ARGV[3])
 if meta[1] ~= ARGV[2] or applied > seq then return {'back'} end
 if applied > 0 then
@@ -82,6 +81,8 @@ seq = string.format('%.0f', seq + 1)
 local writes = i
 for _ = 1, 3 do i = i + 1 + 2 * tonumber(ARGV[i]) end
 redis.call('HLEN', KEYS[4])
+local newest = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
+if newest and tonumber(string.match(newest[1], '^%d+')) >= tonumber(seq) then return broken() end
 local count = tonumber(ARGV[i])
 if count > 0 then
   local id = tonumber(meta[5] or '0')
@@ -107,7 +108,7 @@ for pass = 1, 3 do
     i = i + 2
   end
 end
-local message = seq .. ' ' .. ARGV[5] .. ' ' .. ARGV[2] .. ' ' .. ARGV[9]
+local message = seq .. ' ' .. ARGV[5] .. ' ' .. ARGV[2]
 if #ARGV[12] <= 262144 then message = message .. ' ' .. ARGV[12] end
 redis.call('PUBLISH', ARGV[8], message)
 return {'committed', seq}
@@ -118,14 +119,18 @@ BEAT = (
     ALIVE
     + WHOLE
     + """
--- KEYS meta lease watchdog scopes sources tombstones
+-- KEYS meta lease watchdog scopes
 -- ARGV sidecar lease-ms channel rate-lease-secs gap-secs
 alive(KEYS[1], ARGV[4], ARGV[5])
 local holder = redis.call('GET', KEYS[2])
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'history', 'term')
-if meta[1] and not whole(4, meta[1], meta[2], meta[3]) then
+if meta[1] and not whole(KEYS[4], meta[1], meta[2], meta[3]) then
   redis.call('HDEL', KEYS[1], 'epoch')
   meta[1] = false
+end
+if meta[4] and not string.match(meta[4], '^%d+$') then
+  redis.call('HDEL', KEYS[1], 'term')
+  meta[4] = false
 end
 if holder == ARGV[1] and meta[4] then redis.call('PEXPIRE', KEYS[2], ARGV[2])
 elseif holder == ARGV[1] and meta[1] then redis.call('HINCRBY', KEYS[1], 'term', 1)
@@ -138,7 +143,7 @@ local time = redis.call('TIME')
 local term = redis.call('HGET', KEYS[1], 'term') or '0'
 local heard = redis.call('HMGET', KEYS[3], 'alertname', 'firing', 'resolved')
 local sidecars = redis.call('PUBSUB', 'NUMSUB', ARGV[3])[2]
-return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term, sidecars,
+return {time[1], time[2], meta[1] or '', meta[1] and meta[2] or '0', holder or '', term, sidecars,
   heard[1] or '', heard[2] or '', heard[3] or ''}
 """
 )
@@ -170,13 +175,13 @@ local function last(key)
   return entry and tonumber(string.match(entry[1], '^%d+')) or 0
 end
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'history')
-if not whole(2, known[1], known[2], known[3]) then
+if not whole(KEYS[2], known[1], known[2], known[3]) then
   known[1] = ARGV[2]
   known[2] = string.format('%.0f', math.max(tonumber(known[2] or '0') or 0, last(KEYS[5])))
   local history = string.format('%.0f', math.max(tonumber(known[3] or '0') or 0, last(KEYS[6])))
   redis.call('HSET', KEYS[1], 'epoch', known[1], 'seq', known[2], 'history', history)
   redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
-  for i = 2, 4 do redis.call('HSET', KEYS[i], '#epoch', known[1]) end
+  redis.call('HSET', KEYS[2], '#epoch', mark(known[1]))
 end
 if ARGV[4] ~= '' and (known[1] ~= ARGV[4] or tonumber(known[2] or 0) < tonumber(ARGV[5])) then
   -- The leases of rates were lost as well.

@@ -275,7 +275,7 @@ class RedisStore:
         try:
             answer = await self._connection.run(
                 scripts.BEAT,
-                [keys.meta, keys.lease, keys.watchdog, keys.scopes, keys.sources, keys.tombstones],
+                [keys.meta, keys.lease, keys.watchdog, keys.scopes],
                 [
                     self.status.sidecar_id,
                     int(LEASE_SECS * 1000),
