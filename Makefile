@@ -19,7 +19,7 @@ test: lint $(VENV)/.debian ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
-real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton (8 GB, an hour the first time)
+real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton, LiteLLM (9 GB, an hour the first time)
 	PYTHON=$(abspath $(BIN)/python) tests/real/prepare; prepared=$$?; \
 	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 
@@ -62,8 +62,8 @@ fleet: $(VENV)/.dev $(VENV)/.debian ## play a fleet of five sidecars on one Redi
 	$(BIN)/python -m demo.fleet $(ARGS)
 
 loop: $(VENV)/.dev $(VENV)/.debian ## try each fault with each way of pausing, write docs/explanation/loop.md; ARGS=--short prints a few cases
-	$(BIN)/python -m demo.loop build/loop.json $(ARGS); came=$$?; \
-	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$came
+	$(BIN)/python -m demo.loop build/loop.json $(ARGS); status=$$?; \
+	$(BIN)/python -m demo.loop_report build/loop.json docs/explanation/loop.md && exit $$status
 
 previews: $(VENV)/.dev $(VENV)/.debian ## draw the dashboards from the demo's data
 	$(BIN)/python -m demo.previews docs/previews

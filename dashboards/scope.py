@@ -25,6 +25,7 @@ R = 'scope=~"$scope"'
 """For series that rules record: they are aggregated over all sidecars."""
 S = f"{SIDECARS},{R}"
 V = 'model_name=~"$model"'
+D = 'model=~"$dynamo_model"'
 LEVEL = f"max(wellbeing_state_level{{{S}}})"
 CLOSED = f"max(wellbeing_paused{{{S}}})"
 
@@ -34,6 +35,7 @@ for _label, _root in (("text", "(root)"), ("value", "()")):
     _NAMED = f'label_replace({_NAMED}, "{_label}", "{_root}", "scope", "")'
 
 _QUEUE_TIME = "vllm:request_queue_time_seconds"
+_DYNAMO_REQUESTS = f"dynamo_frontend_requests_total{{{D}}}"
 
 SCOPE = Board(
     uid="wellbeing-scope",
@@ -43,6 +45,7 @@ SCOPE = Board(
         *SIDECAR_VARIABLES,
         ("scope", "Scope", f"query_result({_NAMED})", False),
         ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
+        ("dynamo_model", "Dynamo model", "label_values(dynamo_frontend_queued_requests, model)", True),
     ),
     annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(S)),
     parts=(
@@ -147,6 +150,17 @@ SCOPE = Board(
             ),
             bound=1,
         ),
+        replace(
+            Panel(
+                "Engines paused, engines asleep",
+                "1 while the engine's own pause is on; no data while its state is unknown. `asleep`: the sidecar has put it to sleep because the pause was long, and its GPU memory is free.",
+                (
+                    (f"max by (engine) (wellbeing_engine_paused{{{S}}})", "paused {{engine}}"),
+                    (f"max by (engine) (wellbeing_engine_asleep{{{S}}})", "asleep {{engine}}"),
+                ),
+            ),
+            bound=1,
+        ),
         *advice(S),
         Row("The engine: vLLM"),
         Panel(
@@ -199,6 +213,53 @@ SCOPE = Board(
             f"{rate(f'{_QUEUE_TIME}_sum{{{V}}}', 'model_name')} / {rate(f'{_QUEUE_TIME}_count{{{V}}}', 'model_name')}",
             "{{model_name}}",
             "s",
+        ),
+        Row("The engine: NVIDIA Dynamo"),
+        Panel(
+            "Requests in Dynamo",
+            "Requests that wait for their first token, and requests that the frontend handles.",
+            tuple(
+                (f"sum by (model) (dynamo_frontend_{what}_requests{{{D}}})", f"{what} {{{{model}}}}")
+                for what in ("queued", "active")
+            ),
+        ),
+        line(
+            "Tokens per second from Dynamo",
+            "Generated tokens.",
+            rate(f"dynamo_frontend_output_tokens_total{{{D}}}", "model"),
+            "{{model}}",
+        ),
+        replace(
+            line(
+                "Finished requests of Dynamo",
+                "By status and type of error. `overload`: rejected because no worker has room; `cancelled`: the client left.",
+                rate(_DYNAMO_REQUESTS, "status, error_type"),
+                "{{status}} {{error_type}}",
+                "reqps",
+            ),
+            stack=True,
+        ),
+        replace(
+            line(
+                "Models that are ready",
+                "1 while a worker can serve a request for the model, else 0.",
+                f"min by (model) (dynamo_frontend_model_ready{{{D}}})",
+                "{{model}}",
+            ),
+            bound=1,
+        ),
+        *(
+            line(
+                title,
+                "95th percentile.",
+                quantile(0.95, f"dynamo_frontend_{name}_seconds_bucket{{{D}}}", "model"),
+                "{{model}}",
+                "s",
+            )
+            for title, name in (
+                ("Time to first token from Dynamo", "time_to_first_token"),
+                ("Time between tokens from Dynamo", "inter_token_latency"),
+            )
         ),
     ),
 )

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .panels import NO, SIDECAR_VARIABLES, YES, Board, Panel, Row, durations, interventions, line, value
-from .queries import SIDECARS, rate
+from .panels import (
+    NO,
+    SIDECAR_VARIABLES,
+    WIDTH,
+    YES,
+    Board,
+    Panel,
+    Row,
+    durations,
+    interventions,
+    line,
+    value,
+)
+from .queries import SIDECARS, increase, rate
 
 I = SIDECARS  # noqa: E741 - as short as the others
 OURS = "and on (instance) wellbeing_build_info"
@@ -157,6 +169,45 @@ SIDECAR = Board(
             "Events that wait for the hook's endpoint. Above 0 for long: the endpoint fails.",
             f"sum by (hook) (wellbeing_hook_pending{{{I}}})",
             "{{hook}}",
+        ),
+        Row("Engines"),
+        value(
+            "Out of sync",
+            "Engines that do not follow their gate; no data without engines in the config.",
+            f"sum(min by (scope, engine) (wellbeing_engine_in_sync{{{I}}}) == bool 0)",
+            width=6,
+            thresholds=((None, "green"), (1, "red")),
+        ),
+        value(
+            "Asleep",
+            "Engines that the sidecars keep asleep in a long pause; no data without `sleep_after_secs`.",
+            f"sum(max by (scope, engine) (wellbeing_engine_asleep{{{I}}}))",
+            width=6,
+        ),
+        value(
+            "Left paused",
+            "Engines that left the config while a sidecar kept them paused, and that are not resumed yet. Requests hang in them.",
+            f"sum(wellbeing_engines_left_paused{{{I}}})",
+            width=6,
+            thresholds=((None, "green"), (1, "red")),
+        ),
+        value(
+            "Not released, last day",
+            "Engines that left the config while a sidecar kept them paused, and that it could not resume.",
+            f'sum({increase(f"""wellbeing_engine_releases_total{{{I},result="failed"}}""", "instance", "1d")})',
+            width=6,
+            thresholds=((None, "green"), (1, "red")),
+        ),
+        Panel(
+            "Requests to engines",
+            "The sidecars' own requests to the engines' pause, by action and result.",
+            (
+                (
+                    f"sum by (action, result) (increase(wellbeing_engine_requests_total{{{I}}}[$__rate_interval]))",
+                    "{{action}} {{result}}",
+                ),
+            ),
+            width=WIDTH,
         ),
         Row("Process"),
         durations(

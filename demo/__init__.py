@@ -1,1 +1,1 @@
-"""The whole loop on one machine: Prometheus, Alertmanager, the sidecar, a simulated engine and its load."""
+"""The demo: Prometheus, Alertmanager, the sidecar, a simulated engine and its load on one machine."""

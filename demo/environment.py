@@ -31,10 +31,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class DemoEnvironment:
-    """Prometheus with the shipped rules, Alertmanager, the sidecar, the engine gated by the middleware, a load.
+    """Runs Prometheus with the shipped rules, Alertmanager, the sidecar, an engine behind the middleware, and
+    a load.
 
     Args:
-        faster: all times of the rules are divided by this; the rules are the same otherwise.
+        faster: the divisor of all times in the rules. The rules are otherwise unchanged.
     """
 
     def __init__(self, faster: float = 20.0) -> None:
@@ -82,8 +83,8 @@ class Engines(Process):
     """Simulated engines in one process.
 
     Args:
-        tolds: one argument for each engine, as ``python -m demo.engine`` takes them.
-        sidecar: the URL of the sidecar whose gates they follow.
+        specs: one argument for each engine, as ``python -m demo.engine`` takes them.
+        sidecar: the URL of the sidecar of their gates.
         folder: the working directory.
         report_secs: interval of the clients' reports.
         wait_secs: the longest wait of a request at a gate.
@@ -91,7 +92,7 @@ class Engines(Process):
 
     def __init__(
         self,
-        tolds: list[str],
+        specs: list[str],
         sidecar: str,
         folder: Path,
         report_secs: float = 1.0,
@@ -104,14 +105,16 @@ class Engines(Process):
             "WELLBEING_CLIENT_WAIT_SECS": f"{wait_secs:g}",
             "WELLBEING_CLIENT_REPORT_SECS": f"{report_secs:g}",
         }
-        super().__init__([sys.executable, "-m", "demo.engine", *tolds], folder, environ)
+        super().__init__([sys.executable, "-m", "demo.engine", *specs], folder, environ)
 
     def __enter__(self) -> Self:
         return self
 
 
 def quiet_ports(count: int) -> list[int]:
-    """Free loopback ports outside the range of outgoing connections, which could take one of many before it is used."""
+    """Free loopback ports outside the range of outgoing connections: an outgoing connection could take such a
+    port before it is used.
+    """
     found: list[int] = []
     for port in random.sample(range(15_000, 32_000), 1000):
         with socket.socket() as one:

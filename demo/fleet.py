@@ -1,6 +1,6 @@
 """Runs a fleet of five sidecars on one Redis, kills the leader and Redis, and prints each step's time.
 
-``python -m demo.fleet`` needs nothing but Redis' program. Everything listens on the loopback address only.
+``python -m demo.fleet`` needs only the program redis-server. Everything listens on the loopback address only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
 
 
 class FleetPlay:
-    """The steps.
+    """The steps of the play.
 
     Args:
         redis: a running Redis.
@@ -53,7 +53,7 @@ class FleetPlay:
         self._step("it is back, with its gate as it was", lambda: self._gates("team", "closed"))
         self._redis.kill()
         print("Redis was killed")
-        self._step("all sidecars say so", lambda: self._stores(0))
+        self._step("all sidecars report it", lambda: self._stores(0))
         refused = requests.post(f"{one.url}/v1/resume/team", timeout=30).status_code
         print(
             f"  a command is answered {refused}; the gates are as they were: {self._gates('team', 'closed')}"
@@ -94,7 +94,7 @@ class FleetPlay:
 
 
 def main() -> None:
-    """Start Redis and the sidecars, play, and stop them."""
+    """Start Redis and the sidecars, run the steps, and stop them."""
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         sidecars = [stack.enter_context(Sidecar(_CONFIG, store=redis.url)) for _ in range(SIZE)]

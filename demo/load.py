@@ -20,13 +20,13 @@ class Load:
     """Requests to one engine.
 
     Args:
-        port: of loopback.
+        port: the engine's port on loopback.
         patience_secs: seconds until a client disconnects.
 
     Attributes:
         per_sec: requests a second; it may be set at any time.
-        asked: requests sent.
-        statuses: answers by HTTP status; 0: given up, or disconnected.
+        asked: the number of requests sent.
+        statuses: the number of responses by HTTP status; 0: the client gave up, or was disconnected.
     """
 
     def __init__(self, port: int, patience_secs: float = 120.0) -> None:
@@ -56,7 +56,7 @@ class Load:
         return count
 
     async def ask(self) -> None:
-        """One request."""
+        """Send one request."""
         writer = None
         status = 0
         try:

@@ -1,4 +1,6 @@
-"""The cases of the closed loop: each cause, with each way of pausing and the settings that matter there."""
+"""The cases of the closed loop: each cause with each way of pausing, and with the settings that matter for
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +11,22 @@ from .engine.dialects import Kind
 from .engine.model import Fault
 
 FASTER = 20.0
-# An engine answers up to 6.5 requests a second, and 5.3 once it is so full that it preempts.
+# An engine answers up to 6.5 requests a second, and 5.3 when it is so full that it preempts.
 USUAL_PER_SEC, BUSY_PER_SEC, OVERLOAD_PER_SEC = 3.0, 4.5, 12.0
 MAX_PAUSE_SECS = 1800 / FASTER
 MIN_PAUSE_SECS = 300 / FASTER
-# Traffic is not scaled: two thirds of what an engine has to spare beside its usual requests.
+# Traffic is not scaled: this is two thirds of the spare capacity of an engine under its usual load.
 RAMP_PER_SEC = 1.5
 WAIT_SECS = 115.0
 """The longest wait of a request at a gate. Behind a ramp, the request passes after this time."""
 HOLD_SECS, BUSY_HOLD_SECS = 45.0, 20.0
-"""How long a cause lasts at least: long enough to see a gate close and open, but short where a backlog drains slowly."""
+"""The least duration of a cause: long enough for a gate to close and open, but short where a backlog drains
+slowly."""
 
 RESTRICT_PER_SEC = 4.5
 """The rate of a restriction: above the usual load, and 85 % of what a full engine can do, so that its queue falls."""
 TRIAL_REQUESTS, TRIAL_SECS = 5, 600 / FASTER
-"""The time is longer than the alert about a stuck engine takes: a request that is stuck has no outcome."""
+"""Longer than the alert about a stuck engine takes, because a stuck request has no outcome."""
 PODS, PAUSED_SHARE, POD_PER_SEC = 4, 0.5, 1.0
 
 Cause = Literal["overload", "stuck", "slow", "bad", "restarted"]
@@ -37,20 +40,20 @@ MODES: dict[Kind, dict[Way, str]] = {
     "vllm": {"kept": "keep", "aborting": "abort"},
     "sglang": {"kept": "in_place", "aborting": "abort"},
 }
-# What the model does wrong: SGLang has no metric for repetition, so its answers are too short.
+# SGLang has no metric for repetition, so its faulty model gives answers that are too short.
 BAD: dict[Kind, Fault] = {"vllm": "repetition", "sglang": "short"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One engine, and what happens to it.
+    """One engine, its fault, and the way of pausing it.
 
     Attributes:
-        kind: of engine.
-        cause: of its trouble.
-        way: of pausing it.
-        setting: which of damping and ramp its scope has.
-        busy: its usual load is 85 % of what it can do while it has a queue, so that a backlog is long in going.
+        kind: the kind of engine.
+        cause: the cause of the alert.
+        way: the way of pausing it.
+        setting: whether its scope has damping or a ramp.
+        busy: whether its usual load is 85 % of its capacity with a queue, so that a backlog drains slowly.
     """
 
     kind: Kind
@@ -61,12 +64,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its model, and its scope."""
+        """The name of its model and its scope."""
         return f"{self.kind}-{self.cause}-{self.way}-{self.setting}" + ("-busy" if self.busy else "")
 
     @property
     def fault(self) -> Fault:
-        """The fault for the engine; none for an overload, which its clients cause."""
+        """The fault of the engine; none for an overload, which the clients cause."""
         faults: dict[Cause, Fault] = {
             "overload": "none",
             "stuck": "stuck",
@@ -88,7 +91,7 @@ class Case:
 
     @property
     def policy(self) -> dict[str, Any]:
-        """The part of the sidecar's config for its way and its setting."""
+        """The policy in the sidecar's config for its way and its setting."""
         policy: dict[str, Any] = {}
         if self.way == "restricted":
             policy = {"pause_on_concerned": False, "restrict": {"concerned": RESTRICT_PER_SEC}}
@@ -107,10 +110,11 @@ class Case:
 
 
 def settings_of(kind: Kind, way: Way, *, busy: bool = False) -> tuple[Setting, ...]:
-    """Those that are tried there, the most last.
+    """The settings to try for a case, in ascending order.
 
-    An engine paused by its own switch has nobody at a gate to let through. Before a busy engine a ramp would take longer
-    than anybody waits. At the gate all engines are alike: what each setting does by itself is tried with one kind.
+    An engine paused by its own API has no requests at a gate. For a busy engine a ramp would take longer than
+    any request waits. At the gate all engines behave alike, so the effect of each single setting is tried
+    with one kind.
     """
     if way != "gate" or busy:
         return ("none", "damping")

@@ -26,13 +26,13 @@ WAYS_MARKERS = "<!-- ways: written by demo.loop_report -->", "<!-- end of ways -
 WAY_NAMES = {"gate": "pause", "restricted": "restriction", "trial": "pause, then trial"}
 TITLES: dict[Kind, str] = {"vllm": "vLLM", "sglang": "SGLang"}
 
-Told = dict[str, Any]
+Json = dict[str, Any]
 
 
-def tables(told: Told) -> str:
-    """Markdown: the kind of run, and a table per engine."""
-    cases, minutes, failed = len(told["results"]), told["secs"] / 60, told["failed_scrapes"]
-    planted = "was closed to the end" if told["planted_holds"] else "**opened**"
+def tables(data: Json) -> str:
+    """Markdown: the kind of run, and a table for each engine."""
+    cases, minutes, failed = len(data["results"]), data["secs"] / 60, data["failed_scrapes"]
+    planted = "stayed closed" if data["planted_holds"] else "**opened**"
     lines = [
         f"{cases} cases in {minutes:.0f} minutes; {failed:.1%} of the scrapes failed. The planted rule's gate {planted}.",
         "",
@@ -44,9 +44,9 @@ def tables(told: Told) -> str:
             f"| cause | paused by | closed after | {' | '.join(SETTINGS)} |",
             "| --- | --- | --- |" + " --- |" * len(SETTINGS),
         ]
-        for cause, busy in _rows(told):
+        for cause, busy in _rows(data):
             for way in WAYS:
-                found = [_result(told, kind, cause, way, setting, busy=busy) for setting in SETTINGS]
+                found = [_result(data, kind, cause, way, setting, busy=busy) for setting in SETTINGS]
                 name = f"{cause}, busy" if busy else cause
                 first = next((one for one in found if one), None)
                 if first is None:
@@ -57,9 +57,9 @@ def tables(told: Told) -> str:
     return "\n".join(lines)
 
 
-def ways_table(told: Told) -> str:
-    """Markdown: what a gate can do besides closing, and what a bad rule did to groups of engines."""
-    minutes, failed = told["secs"] / 60, told["failed_scrapes"]
+def ways_table(data: Json) -> str:
+    """Markdown: the effect of restrictions and trials, and of a bad rule on groups of engines."""
+    minutes, failed = data["secs"] / 60, data["failed_scrapes"]
     lines = [
         f"{minutes:.1f} minutes; {failed:.1%} of the scrapes failed.",
         "",
@@ -67,7 +67,7 @@ def ways_table(told: Told) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in WAYS_AT_THE_GATE:
-        found = _result(told, case.kind, case.cause, case.way, case.setting, busy=case.busy)
+        found = _result(data, case.kind, case.cause, case.way, case.setting, busy=case.busy)
         if found is None:
             continue
         before = found["pauses"] - found["pauses_after"]
@@ -87,19 +87,19 @@ def ways_table(told: Told) -> str:
         "| `max_paused_share` | engines | paused to the end | requests answered |",
         "| --- | --- | --- | --- |",
     ]
-    for group in told["pods"]:
+    for group in data["pods"]:
         share = POD_GROUPS[group["name"]]
         name = f"{share:g}" if share else "0: any number"
         lines.append(f"| {name} | {group['pods']} | {group['paused']} | {group['answered']:.0%} |")
     return "\n".join([*lines, ""])
 
 
-def _rows(told: Told) -> list[tuple[Cause, bool]]:
-    busy = {one["cause"] for one in told["results"] if one["busy"]}
+def _rows(data: Json) -> list[tuple[Cause, bool]]:
+    busy = {one["cause"] for one in data["results"] if one["busy"]}
     return [(cause, False) for cause in CAUSES] + [(cause, True) for cause in CAUSES if cause in busy]
 
 
-def _cell(one: Told | None) -> str:
+def _cell(one: Json | None) -> str:
     if one is None:
         return ""
     lost = one["lost"] / max(1, one["lost"] + one["answered"])
@@ -111,29 +111,29 @@ def _secs(value: float | None) -> str:
     return "never" if value is None else f"{value:.0f} s"
 
 
-def _result(told: Told, kind: str, cause: str, way: str, setting: str, *, busy: bool) -> Told | None:
+def _result(data: Json, kind: str, cause: str, way: str, setting: str, *, busy: bool) -> Json | None:
     wanted = {"kind": kind, "cause": cause, "way": way, "setting": setting, "busy": busy}
-    return next((one for one in told["results"] if wanted.items() <= one.items()), None)
+    return next((one for one in data["results"] if wanted.items() <= one.items()), None)
 
 
-def draw(told: Told, kind: Kind, path: Path, *, fully: bool) -> None:
+def draw(data: Json, kind: Kind, path: Path, *, fully: bool) -> None:
     """Requests in the engine and at the gate, with the times when it was closed, for each cause and way.
 
     Args:
-        told: what came of the runs.
-        kind: of engine.
-        path: of the picture.
-        fully: with all settings that matter for the way, else with none.
+        data: the results of the runs.
+        kind: the kind of engine.
+        path: the path of the picture.
+        fully: whether to show all settings that matter for the way, or none.
     """
-    causes = _rows(told)
+    causes = _rows(data)
     figure, rows = plt.subplots(len(causes), len(WAYS), figsize=(13, 2.4 * len(causes)), squeeze=False)
     for (cause, busy), row in zip(causes, rows, strict=True):
         for way, axes in zip(WAYS, row, strict=True):
             setting = settings_of(kind, way, busy=busy)[-1] if fully else "none"
-            result = _result(told, kind, cause, way, setting, busy=busy)
+            result = _result(data, kind, cause, way, setting, busy=busy)
             if result is None:
                 continue
-            _panel(axes, told["series"][result["name"]], result)
+            _panel(axes, data["series"][result["name"]], result)
             axes.set_title(f"{cause}{', busy' if busy else ''}, {way}", fontsize=10)
     for axes in rows[-1]:
         axes.set_xlabel("seconds since the cause")
@@ -145,13 +145,13 @@ def draw(told: Told, kind: Kind, path: Path, *, fully: bool) -> None:
     plt.close(figure)
 
 
-def draw_ways(told: Told, path: Path) -> None:
+def draw_ways(data: Json, path: Path) -> None:
     """The same for each case of `WAYS_AT_THE_GATE`."""
     figure, rows = plt.subplots(2, 2, figsize=(13, 5), squeeze=False)
     for case, axes in zip(WAYS_AT_THE_GATE, rows.flat, strict=True):
-        result = _result(told, case.kind, case.cause, case.way, case.setting, busy=case.busy)
+        result = _result(data, case.kind, case.cause, case.way, case.setting, busy=case.busy)
         if result is not None:
-            _panel(axes, told["series"][result["name"]], result)
+            _panel(axes, data["series"][result["name"]], result)
         axes.set_title(f"{case.cause}, {WAY_NAMES[case.way]}", fontsize=10)
     rows[0][0].legend(loc="upper right", fontsize=8)
     figure.suptitle("Grey: the gate is closed; yellow: it is restricted or on trial; red: the cause is there")
@@ -160,7 +160,7 @@ def draw_ways(told: Told, path: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> None:
+def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Json) -> None:
     for when, value in series.get("closed", []):
         if value:
             axes.axvspan(when, when + 1, color="#bbbbbb", linewidth=0)
@@ -173,7 +173,7 @@ def _panel(axes: Axes, series: dict[str, list[list[float]]], result: Told) -> No
     ):
         points = series.get(name, [])
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, label=label, linewidth=1.2)
-    # Nothing changes after the case has settled.
+    # The values do not change after the case has settled.
     axes.set_xlim(-10, max(150.0, result["mended"] + (result["recovered"] or 300.0) + 60))
     axes.plot(
         [0, result["mended"]],
@@ -194,22 +194,22 @@ def _write(page: Path, markers: tuple[str, str], table: str) -> None:
 
 
 def main() -> None:
-    """Write the page's tables, and the pictures; of the short form, print the tables only."""
-    told: Told = json.loads(Path(sys.argv[1]).read_text())
-    if told["short"]:
-        print(tables(told))
+    """Write the page's tables and the pictures. For the short form, print the tables only."""
+    data: Json = json.loads(Path(sys.argv[1]).read_text())
+    if data["short"]:
+        print(tables(data))
         return
     page = Path(sys.argv[2])
     folder = page.parent / "loop"
     folder.mkdir(exist_ok=True)
-    _write(page, WAYS_MARKERS, ways_table(told))
-    draw_ways(told, folder / "ways.png")
-    if told["ways"]:
+    _write(page, WAYS_MARKERS, ways_table(data))
+    draw_ways(data, folder / "ways.png")
+    if data["ways"]:
         return
-    _write(page, MARKERS, tables(told))
+    _write(page, MARKERS, tables(data))
     for kind in TITLES:
         for fully in (False, True):
-            draw(told, kind, folder / f"{kind}{'-settings' if fully else ''}.png", fully=fully)
+            draw(data, kind, folder / f"{kind}{'-settings' if fully else ''}.png", fully=fully)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The alert rules of the closed loop: the shipped ones, one that feeds itself, and one that is wrong."""
+"""The alert rules of the closed loop: the shipped rules, one that keeps itself firing, and one that is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from .loop_cases import FASTER
 def loop_rules() -> list[dict[str, Any]]:
     """The shipped rules, without those for an engine that cannot be scraped.
 
-    What has to be so for a minute is three seconds here, in which a busy machine looks like a dead engine.
+    One minute in these rules is three seconds here, so a busy machine would look like a dead engine.
     """
     groups = shipped_rules(FASTER, "vllm", "sglang")
     for group in groups:
@@ -34,8 +36,13 @@ def planted_rule(planted: str) -> dict[str, Any]:
 
 
 def bad_rule(groups: Iterable[str]) -> dict[str, Any]:
-    """A rule that is wrong: it fires for every engine of ``groups``, all of which are well."""
+    """A wrong rule: it fires for every engine of ``groups``, although all are well, and never ends.
+
+    On a busy machine a scrape may fail, or Prometheus may be silent for four intervals, after which Alertmanager
+    ends the alert. Then the gates would open for a second, and all waiting requests would pass.
+    """
     engines = "|".join(f"{group}/.+" for group in groups)
     labels = {"wellbeing": "distressed", "wellbeing_scope": "{{ $labels.model_name }}"}
     expression = f'vllm:num_requests_running{{model_name=~"{engines}"}} >= 0'
-    return {"name": "bad-rule", "rules": [{"alert": "BadRule", "expr": expression, "labels": labels}]}
+    rule = {"alert": "BadRule", "expr": expression, "keep_firing_for": "1m", "labels": labels}
+    return {"name": "bad-rule", "interval": "5s", "rules": [rule]}

@@ -1,4 +1,4 @@
-"""One case of the closed loop while it runs, and its result."""
+"""Runs one case of the closed loop, and records its result."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RESTART_SECS = 5.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How long each case is watched.
+    """How long each case is watched, and when it counts as settled.
 
     Attributes:
-        hold_secs: how long a cause stays at least; at a busy engine perhaps shorter.
-        calm_secs: a gate that stays open for so long has settled: longer than any rule needs to fire again.
-        until_served: whether it has settled only when the backlog of its pauses is served.
-        unawaited: ways of which no case is waited for until it has settled.
+        hold_secs: the least duration of a cause; may be shorter for a busy engine.
+        calm_secs: a gate that stays open for this long has settled. Longer than any rule needs to fire again.
+        until_served: whether a case settles only when the backlog of its pauses is served.
+        unawaited: the ways whose cases need not settle.
     """
 
     hold_secs: float = HOLD_SECS
@@ -41,19 +41,21 @@ class Result:
     """The result of a case, in seconds of real time.
 
     Attributes:
-        closed: from the cause to the first closed gate.
-        mended: from the cause to its end, which came while the gate was closed.
-        pauses: how often the gate closed in all.
-        pauses_after: of them, after the cause was gone.
-        recovered: from the end of the cause until the gate opened for good.
-        paused: how long the gate was closed in all.
-        lost: requests that were not answered as they should be.
-        answered: those that were.
-        ended_by_max_pause: pauses that nothing else has ended.
-        settled: the gate opened by itself after the cause was gone, stayed open, and the backlog was served.
-        goodput: requests answered per second, from when the gate first closed or was restricted to the end of the cause.
-        goodput_closed: the same, until the gate opened for good, or the end of the run.
-        lost_unmended: requests lost because the gate opened before the engine was mended.
+        closed: the time from the cause until the gate first closed.
+        mended: the time from the cause to its end, while the gate was closed.
+        pauses: how often the gate closed.
+        pauses_after: how often it closed after the cause had ended.
+        recovered: the time from the end of the cause until the gate opened for the last time.
+        paused: the total time that the gate was closed.
+        lost: the number of requests without a correct answer.
+        answered: the number of requests with a correct answer.
+        ended_by_max_pause: the number of pauses that ended only by max_pause_secs.
+        settled: whether the gate opened by itself after the cause had ended and stayed open, and the backlog
+        was served.
+        goodput: requests answered per second, from the first closed or restricted gate to the end of the
+        cause.
+        goodput_closed: the same, until the gate opened for the last time, or the end of the run.
+        lost_unmended: the number of requests lost because the gate opened before the cause had ended.
     """
 
     name: str
@@ -79,18 +81,20 @@ class Result:
 
 @dataclass(frozen=True)
 class PodsResult:
-    """What a bad rule did to a group of healthy engines.
+    """The effect of a bad rule on a group of healthy engines.
 
     Attributes:
-        name: of the group.
-        pods: how many engines it has.
-        paused: how many of their gates were closed at the end.
-        answered: the share of the requests that were answered, 0 to 1.
+        name: the name of the group.
+        pods: the number of engines.
+        paused: the number of gates that were closed at the end.
+        opened: how often one of the gates opened. The rule never ends: above 0, the measurement failed.
+        answered: the share of answered requests, 0 to 1.
     """
 
     name: str
     pods: int
     paused: int
+    opened: int
     answered: float
 
 
@@ -132,12 +136,14 @@ class Subject:
         self.note_answers()
 
     def take_turn(self, at: float, kind: str) -> None:
-        """The gate has closed or was restricted (``pause``), or has opened (``resume``)."""
+        """Record that the gate closed or was restricted (``pause``), or opened (``resume``)."""
         self.note_answers()
         self.turns.append((at, kind))
 
     def goodput(self, until: float | None) -> float | None:
-        """Requests answered per second from the first turn of the gate to ``until``, as of the next look after each."""
+        """Requests answered per second from the first pause to ``until``, as counted at the next look after
+        each.
+        """
         later = [(at, answered) for at, answered in self.answered_at if until is not None and at >= until]
         if not later:
             return None
@@ -151,7 +157,8 @@ class Subject:
     def _restart(self) -> None:
         """Restart a stuck engine each time the gate has closed. The first restart does not mend it, the second does."""
         if self.restarted_at is not None and self.lost_before is None and not self.is_closed:
-            # What that restart lost would be lost anyway. From here on, the gate admits to an engine that is stuck.
+            # Requests lost in that restart do not count. From now on the gate admits requests to a stuck
+            # engine.
             self.lost_before = self.load.lost
         if self.mended_at is not None or not self.is_closed or time.time() - self.turns[-1][0] < RESTART_SECS:
             return
@@ -185,10 +192,11 @@ class Subject:
 
     @property
     def recovered_secs(self) -> float | None:
-        """From the end of the cause until the gate last opened; below 0 where it opened first. Not rounded.
+        """The time from the end of the cause until the gate last opened; below 0 if the gate opened first.
+        Not rounded.
 
-        The mask of a kept engine ends the alert some seconds after the pause, so the gate may open a moment after the end
-        of the cause: rounded, these would be one.
+        The mask ends the alert some seconds after an engine's pause, so the gate may open a moment after the
+        end of the cause. Rounding would make both times equal.
         """
         resumes = [when for when, kind in self.turns if kind == "resume"]
         return resumes[-1] - self.mended_at if resumes and self.mended_at is not None else None

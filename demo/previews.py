@@ -1,7 +1,8 @@
-"""Draws the dashboards with the demo's data and their own queries. These are previews, not screenshots of Grafana.
+"""Draws the dashboards from the demo's data with their own queries. The results are previews, not screenshots
+of Grafana.
 
-The play is performed, every query of every panel is put to its Prometheus, and each dashboard becomes a
-PNG in the folder that the first argument names.
+The program runs the demo, sends every query of every panel to its Prometheus, and draws each dashboard as a
+PNG into the folder that the first argument names.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Source:
-    """A Prometheus, and the time range that is shown."""
+    """A Prometheus and the time range to show."""
 
     url: str
     began: float
@@ -229,7 +230,7 @@ def _lines(panel: dict[str, Any], source: Source) -> Iterator[tuple[str, Points]
 
 
 def _word(value: float, panel: dict[str, Any]) -> tuple[str, str]:
-    """The text and the colour for a value."""
+    """The text and the colour of a value."""
     defaults = panel["fieldConfig"]["defaults"]
     for mapping in defaults.get("mappings", ()):
         found = mapping["options"].get(f"{value:g}")
@@ -267,7 +268,7 @@ def _over_time(axes: Axes, source: Source) -> None:
 
 
 def main() -> None:
-    """Play the demo, query Prometheus, and draw the dashboards."""
+    """Run the demo, query Prometheus, and draw the dashboards."""
     folder = Path(sys.argv[1])
     with DemoEnvironment() as environment:
         began = time.time()

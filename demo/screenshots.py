@@ -1,7 +1,7 @@
 """Takes screenshots of the status page in Chromium, for the documentation.
 
-A sidecar is started with alerts, holds and waiting requests as an on-call engineer meets them. Each picture
-becomes a PNG in the folder that the first argument names.
+The program starts a sidecar with the alerts, holds and waiting requests of a typical incident. It writes each
+picture as a PNG into the folder that the first argument names.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main(folder: Path) -> None:
 
 @contextmanager
 def _waiting(sidecar: Sidecar) -> Iterator[None]:
-    """The state of the pictures, with requests that wait at the closed gate."""
+    """Create the state of the pictures, with requests that wait at the closed gate."""
     now = datetime.now(UTC)
     alerts = [
         {
@@ -130,7 +130,7 @@ def _opened(browser: Browser, size: tuple[int, int], scheme: str) -> Iterator[Pa
 
 
 def _on_a_phone(browser: Browser, sidecar: Sidecar) -> bytes:
-    """Three steps beside each other: the page of a paused scope, the question, and the effect."""
+    """Draw three steps side by side: the page of a paused scope, the question, and the effect."""
     shots = []
     with _opened(browser, _PHONE, "light") as page:
         page.goto(sidecar.url)
@@ -151,7 +151,7 @@ def _on_a_phone(browser: Browser, sidecar: Sidecar) -> bytes:
 
 
 def _save(path: Path, png: bytes) -> None:
-    """Write ``png`` with few colours: a page has few, and the repository keeps every version."""
+    """Write ``png`` with few colours to keep it small, because the repository keeps every version."""
     picture = Image.open(BytesIO(png)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
     picture.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size:,} bytes")

@@ -1,1 +1,1 @@
-"""What it takes to run the sidecar in containers and on Kubernetes."""
+"""Programs that write the generated files for images, Kubernetes, Helm and releases."""

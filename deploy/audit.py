@@ -1,7 +1,7 @@
-"""Looks up the dependencies of the lock files among known vulnerabilities, by pip-audit.
+"""Checks the locked dependencies for known vulnerabilities with pip-audit.
 
-pip-audit passes what it could not look up. This fails then. The one exception, outside of CI: where the
-package index has no such data at all, it says so and succeeds.
+pip-audit succeeds when it cannot look a dependency up; this program fails then. The only exception: if the
+package index has no such data at all, this program prints that and succeeds, except in CI.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
 def verdict(dependencies: Iterable[Mapping[str, Any]], *, strict: bool) -> tuple[int, list[str]]:
-    """The exit status, and what is printed.
+    """The exit status and the lines to print.
 
     Args:
-        dependencies: as pip-audit reports them.
-        strict: whether it fails where nothing could be looked up.
+        dependencies: the report of pip-audit.
+        strict: whether to fail if no dependency could be looked up.
     """
     every = list(dependencies)
     skipped = [one["name"] for one in every if "skip_reason" in one]
@@ -43,7 +43,7 @@ def verdict(dependencies: Iterable[Mapping[str, Any]], *, strict: bool) -> tuple
 
 
 def main(arguments: list[str]) -> int:
-    """Audit the lock files with the pip-audit that is named. The worst exit status."""
+    """Audit the lock files with the named pip-audit. Returns the highest exit status."""
     (program,) = arguments
     worst = 0
     for lock in LOCKS:

@@ -1,7 +1,7 @@
-"""Writes the manifests that repeat what stands elsewhere; with ``--check``, says whether they are up to date.
+"""Writes the generated manifests; ``--check`` reports whether they are up to date.
 
-A PrometheusRule is a file of ``alerts/``; the policy that injects the sidecar adds the container of the
-Component; the mixin has rules and dashboards as JSON.
+Each file of ``alerts/`` becomes a PrometheusRule. The container of the Component becomes part of the policy
+that injects the sidecar. The rules and dashboards become the files of the mixin.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAPS = ("requests", "limits")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines stands as it is read."""
+    """Writes text of several lines as a block."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -48,13 +48,13 @@ def _dump(manifest: Mapping[str, Any], source: str) -> str:
 
 
 def rule_files() -> dict[Path, Path]:
-    """The rule files, and where the PrometheusRule of each is."""
+    """The rule files, each with the path of its PrometheusRule."""
     files = sorted((ROOT / "alerts").glob("*.rules.yml"))
     return {file: RULES / f"{file.name.partition('.')[0]}.yaml" for file in files}
 
 
 def prometheus_rule(file: Path) -> str:
-    """The PrometheusRule with the groups of a rule file."""
+    """The PrometheusRule with the rule groups of a file."""
     name = f"wellbeing-{file.name.partition('.')[0]}"
     groups = yaml.safe_load(file.read_text())["groups"]
     manifest = {
@@ -67,7 +67,7 @@ def prometheus_rule(file: Path) -> str:
 
 
 def rules_kustomization() -> str:
-    """What has kustomize take all of them."""
+    """The kustomization that lists all PrometheusRules."""
     manifest = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -80,14 +80,15 @@ def rules_kustomization() -> str:
 
 
 def expression(value: object, type_name: str, indent: int = 0) -> str:
-    """``value`` in CEL, as admission policies have it.
+    """``value`` as a CEL expression of an admission policy.
 
-    Lists and maps there are of one type, so every section is an object of the type that its place names.
+    A list or map in CEL has elements of one type. So every section is an object whose type is named after its
+    path.
 
     Args:
-        value: as YAML has it.
-        type_name: of the place, as ``Object.spec.volumes``.
-        indent: of the line that it begins on.
+        value: the value, parsed from YAML.
+        type_name: the type's name, such as ``Object.spec.volumes``.
+        indent: the indentation of its first line.
     """
     inner = " " * (indent + 2)
     if isinstance(value, Mapping):
@@ -117,12 +118,12 @@ def _image() -> str:
 
 
 def _patches(pod: Mapping[str, Any]) -> str:
-    """The expression of the JSON patch that adds what ``pod`` has to any pod."""
+    """The expression of the JSON patch that adds the contents of ``pod`` to any pod."""
     (container,) = pod["initContainers"]
     add = 'JSONPatch{op: "add", path: "/spec/'
     steps = [
         f'has(object.spec.initContainers) ? [] : [{add}initContainers", value: []}}]',
-        # First, so that other init containers may ask it.
+        # It comes first, so that other init containers can ask it.
         f'[{add}initContainers/0", value: {expression(container, "Object.spec.initContainers")}}}]',
         f'has(object.spec.volumes) ? [] : [{add}volumes", value: []}}]',
         *(f'[{add}volumes/-", value: {expression(one, "Object.spec.volumes")}}}]' for one in pod["volumes"]),
@@ -131,7 +132,7 @@ def _patches(pod: Mapping[str, Any]) -> str:
 
 
 def policy() -> str:
-    """The policy that injects the sidecar into pods that ask for it by their label, and its binding."""
+    """The policy that injects the sidecar into labelled pods, and its binding."""
     name = "wellbeing-sidecar"
     api = "admissionregistration.k8s.io/v1"
     absent = (
@@ -171,7 +172,7 @@ def policy() -> str:
 
 
 def built() -> dict[Path, Callable[[], str]]:
-    """What is written, and what writes it."""
+    """The files to write, each with the function that returns its text."""
     rules: dict[Path, Callable[[], str]] = {
         target: lambda file=file: prometheus_rule(file)  # type: ignore[misc]
         for file, target in rule_files().items()
@@ -180,7 +181,7 @@ def built() -> dict[Path, Callable[[], str]]:
 
 
 def stale() -> list[Path]:
-    """What is not as it would be built, or would not be built any more."""
+    """The files that are out of date or no longer generated."""
     wanted = built()
     wrong = [path for path, build in wanted.items() if not path.exists() or path.read_text() != build()]
     written = [*RULES.glob("*.yaml"), *mixin.MIXIN.glob("*/*")]
@@ -188,7 +189,7 @@ def stale() -> list[Path]:
 
 
 def main() -> int:
-    """Write, or check."""
+    """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

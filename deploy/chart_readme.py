@@ -1,4 +1,5 @@
-"""Writes the chart's README from the comments in its values.yaml; ``--check`` says whether it is up to date.
+"""Writes the chart's README from the comments in its values.yaml; ``--check`` reports whether it is up to
+date.
 
 A comment that begins with ``# --`` describes the value below it, as helm-docs reads it.
 """
@@ -19,7 +20,7 @@ HEAD = CHART / "README.head.md"
 
 
 def described(lines: list[str], line: int) -> str:
-    """The ``# --`` comment above a line (counted from 0), as one text; empty where there is none."""
+    """The ``# --`` comment above a line (counted from 0), as one text; empty if there is none."""
     found: list[str] = []
     while line > 0 and lines[line - 1].lstrip().startswith("#"):
         line -= 1
@@ -31,7 +32,7 @@ def described(lines: list[str], line: int) -> str:
 
 
 def rows(text: str) -> Iterator[tuple[str, Any, str]]:
-    """The path, the default and the description of each value that is described."""
+    """The path, the default and the description of each value that has a description."""
     lines = text.splitlines()
 
     def below(node: yaml.MappingNode, path: str, values: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
@@ -45,7 +46,7 @@ def rows(text: str) -> Iterator[tuple[str, Any, str]]:
 
     root = yaml.compose(text, yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
-        raise TypeError("values.yaml is no map")
+        raise TypeError("values.yaml is not a map")
     yield from below(root, "", yaml.safe_load(text))
 
 
@@ -59,7 +60,7 @@ def readme() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the README, or compare it. 1 when it is out of date."""
+    """Write the README, or check it. Returns 1 if a check finds it out of date."""
     if arguments == ["--check"]:
         if README.read_text() == readme():
             return 0

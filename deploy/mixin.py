@@ -1,11 +1,12 @@
-"""Writes the generated files of ``mixin/``: rules and dashboards as functions of texts from ``_config``.
+"""Writes the generated files of ``mixin/``: rules and dashboards as jsonnet functions of ``_config``.
 
-Where such a text goes, an expression gets a mark, which becomes ``" + t["NAME"] + "`` in jsonnet:
+A mark in an expression stands for a text of ``_config``. In jsonnet it becomes ``" + t["NAME"] + "``:
 
-- ``@@{vllm}@@`` after a series without matchers, ``@@vllm,@@`` before its matchers: its source's selector.
-- ``@@cluster,@@`` before the labels of ``by`` and ``on``: the cluster's label, if clusters are kept apart.
+- ``@@{vllm}@@`` after a series without matchers, ``@@vllm,@@`` before its matchers: the selector of its
+source.
+- ``@@cluster,@@`` before the labels of ``by`` and ``on``: the cluster label, if clusters are distinguished.
 - ``@@cluster@@``: the name of that label.
-- ``@@runbooks@@``: what goes before the address of a runbook.
+- ``@@runbooks@@``: the prefix of the runbook URLs.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def marked(expression: str, *, clusters: bool) -> str:
 
     Args:
         expression: the expression.
-        clusters: whether ``by`` and ``on`` get marks, too.
+        clusters: whether to mark ``by`` and ``on``, too.
     """
 
     def token(found: re.Match[str]) -> str:
@@ -93,7 +94,7 @@ def _json(value: object) -> str:
 
 
 def _jsonnet(value: object) -> str:
-    """The function that gives ``value`` with the texts in ``t`` in place of its marks."""
+    """A jsonnet function that returns ``value`` with its marks replaced by the texts in ``t``."""
     return "function(t) " + re.sub("@@(.*?)@@", r'" + t["\1"] + "', _json(value))
 
 
@@ -110,19 +111,21 @@ def _files() -> Iterator[tuple[Path, Callable[[], str]]]:
 
 
 def thresholds() -> str:
-    """The thresholds by their names."""
+    """The values of the thresholds by name."""
     text = (ROOT / "alerts" / "thresholds.rules.yml").read_text(encoding="utf-8")
     (group,) = yaml.safe_load(text)["groups"]
     found = {}
     for rule in group["rules"]:
         value = re.fullmatch(r"vector\(([\d.]+)\)", rule["expr"].strip())
         if value is None:
-            raise ValueError(f"threshold {rule['labels']['name']}: {rule['expr']} is no vector of a number")
+            raise ValueError(
+                f"threshold {rule['labels']['name']}: {rule['expr']} is not a vector of a number"
+            )
         number = float(value[1])
         found[rule["labels"]["name"]] = int(number) if number.is_integer() else number
     return _json(found)
 
 
 def files() -> dict[Path, Callable[[], str]]:
-    """The generated files of the mixin, and what makes the text of each."""
+    """The generated files of the mixin, each with the function that returns its text."""
     return dict(_files())

@@ -1,4 +1,4 @@
-"""Prints the CHANGELOG's section of a version: the notes of its release."""
+"""Prints the release notes: the section of the version in the CHANGELOG."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
 
 
 def notes(text: str, version: str) -> str:
-    """The text below the heading of a version, without it.
+    """The text below the heading of a version, without the heading.
 
     Raises:
-        ValueError: the CHANGELOG has no such heading, or nothing below it.
+        ValueError: the CHANGELOG has no such heading, or the section is empty.
     """
     found = re.search(
         rf"^## {re.escape(version)}(?![\w.])[^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL
@@ -26,7 +26,7 @@ def notes(text: str, version: str) -> str:
 
 
 def main() -> int:
-    """Print the notes of this version. 1 when there are none."""
+    """Print the notes of this version. Returns 1 if there are none."""
     try:
         sys.stdout.write(notes(CHANGELOG.read_text(encoding="utf-8"), __version__))
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Builds the documentation site: its generated pages, and the hooks that MkDocs calls."""
+"""Builds the documentation site: generated pages, and hooks for MkDocs."""

@@ -38,7 +38,9 @@ def _cell(text: str) -> str:
 
 
 def _plain(template: str) -> str:
-    """An annotation without templates: ``{{ $labels.model_name }}`` becomes *model_name*, a value *N*."""
+    """An annotation without templates: ``{{ $labels.model_name }}`` becomes *model_name*, ``{{ $value }}``
+    *N*.
+    """
 
     def shown(found: re.Match[str]) -> str:
         label = re.search(r"\$labels\.(\w+)", found[1])
@@ -56,7 +58,7 @@ def _thresholds(path: Path) -> Iterator[str]:
     comments = re.findall(r"# (.*)\n +- record: wellbeing:threshold\n", path.read_text(encoding="utf-8"))
     rules = list(_rules(path))
     if len(comments) != len(rules):
-        raise ValueError(f"{path}: a threshold has no comment that says what it is")
+        raise ValueError(f"{path}: a threshold has no comment that describes it")
     yield "| name | value | what |\n| --- | --- | --- |\n"
     for rule, comment in zip(rules, comments, strict=True):
         value = re.sub(r"^vector\((.*)\)$", r"\1", rule["expr"].strip())

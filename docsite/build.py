@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documentation; ``--check`` says whether they are up to date."""
+"""Writes the generated pages of the documentation; ``--check`` reports whether they are up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFERENCE = ROOT / "docs" / "reference"
 
 
 def built() -> dict[Path, str]:
-    """What each generated file has to have."""
+    """The text of each generated file."""
     own = {
         alert_rules.PAGE: alert_rules.page(),
         _REFERENCE / "openapi.json": json.dumps(openapi(), indent=1) + "\n",
@@ -27,7 +27,7 @@ def built() -> dict[Path, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write, or check. 1 if a check found something out of date."""
+    """Write the files, or check them. Returns 1 if a check finds a file out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args(arguments).check

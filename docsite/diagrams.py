@@ -1,7 +1,7 @@
-"""Mermaid diagrams as pictures, so that the site needs no script that draws them.
+"""Draws Mermaid diagrams as pictures, so that the site needs no script for them.
 
 ``python -m docsite.diagrams`` draws each diagram of the documentation with Mermaid in Chromium, and writes it
-to ``docs/images/diagrams``, named by a digest of its text. Mermaid comes from npm.
+to ``docs/images/diagrams``. The name of a picture is a digest of the diagram's text. Mermaid comes from npm.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _BLOCK = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def digest(diagram: str) -> str:
-    """What the picture of a diagram is named by."""
+    """The digest of a diagram: the name of its picture."""
     return hashlib.sha256(diagram.encode()).hexdigest()[:12]
 
 
 def pictures(text: str, site_path: str, folder: Path = FOLDER) -> tuple[str, list[str]]:
-    """A page with pictures in place of its diagrams, and the digests of those that have none."""
+    """A page with its diagrams replaced by pictures, and the digests of the diagrams that have no picture."""
     missing: list[str] = []
 
     def picture(found: re.Match[str]) -> str:
@@ -53,7 +53,7 @@ def diagrams() -> dict[str, str]:
 def _mermaid(folder: Path) -> str:
     npm = shutil.which("npm")
     if npm is None:
-        raise SystemExit("npm is missing: it fetches Mermaid")
+        raise SystemExit("npm is missing; it is needed to fetch Mermaid")
     command = [npm, "pack", "--silent", MERMAID]
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603 - npm
     with tarfile.open(folder / done.stdout.split()[-1]) as package:
@@ -64,7 +64,7 @@ def _mermaid(folder: Path) -> str:
 
 
 def main() -> int:
-    """Draw what has no picture; remove what has no diagram."""
+    """Draw the missing pictures, and remove pictures whose diagram is gone."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - the site's build does without it
 
     wanted = diagrams()
@@ -80,7 +80,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
         page.add_script_tag(content=_mermaid(Path(folder)))
-        # Labels that are SVG themselves: a picture shows no HTML inside.
+        # Labels must be SVG: an SVG picture does not show HTML inside it.
         page.evaluate("mermaid.initialize({startOnLoad: false, htmlLabels: false})")
         for name, text in todo.items():
             draw = "async ([id, text]) => (await mermaid.render(id, text)).svg"

@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the site: ``hooks`` of mkdocs.yml."""
+"""Hooks that MkDocs calls while it builds the site (``hooks`` in mkdocs.yml)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _log = logging.getLogger("mkdocs.hooks.docsite")
 
 
 def _repository(config: MkDocsConfig) -> str:
-    """The address of the files of this version; empty where the repository's address is not known."""
+    """The URL of this version's files in the repository; empty if the repository's URL is not known."""
     address = (config.repo_url or "").rstrip("/")
     return f"{address}/blob/{config.extra['revision']}" if address else ""
 
 
 def on_files(files: Files, /, *, config: MkDocsConfig) -> Files:
-    """Add what pages link to outside ``docs/``."""
+    """Add the files outside ``docs/`` that pages link to."""
     pages = {file.src_uri: file.content_string for file in files.documentation_pages()}
     for site_path, source in copied(pages, _repository(config)):
         path = ROOT / source
@@ -35,15 +35,15 @@ def on_files(files: Files, /, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(text: str, /, *, page: Page, config: MkDocsConfig, **_: object) -> str:
-    """Turn links into the site's, and diagrams into their pictures."""
+    """Replace links by the site's links, and diagrams by their pictures."""
     uri = page.file.src_uri
     if uri.startswith(f"{COPIES}/"):
-        # The repository's address, if it is known, has no page of these to edit below docs/.
+        # These pages are not below docs/, where MkDocs would link to for an edit.
         page.edit_url = None
     text, missing = pictures(text, uri)
     for digest in missing:
         _log.warning("%s: the diagram %s has no picture: run `make diagrams`", uri, digest)
     text, missing = picture_sources(text, uri, page.url)
     for source in missing:
-        _log.warning("%s: the picture %s is no file of docs/", uri, source)
+        _log.warning("%s: the picture %s is not a file in docs/", uri, source)
     return rewritten(text, uri, _repository(config))

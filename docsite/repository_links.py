@@ -1,8 +1,9 @@
-"""Links from the documentation to files outside ``docs/``, as the site has them.
+"""Converts links to files outside ``docs/`` for the documentation site.
 
-In the repository ``../../alerts/vllm.rules.yml`` is a file. The site is made of ``docs/`` alone. There such a
-link leads to the repository's address, if that is known, else to a copy of the file below ``repository/``.
-Markdown files outside ``docs/`` are pages of the site in both cases, so that search finds them.
+In the repository, ``../../alerts/vllm.rules.yml`` is a file. The site is built from ``docs/`` only. On the
+site, such a link leads to the repository's URL if that is known, else to a copy of the file below
+``repository/``. Markdown files outside ``docs/`` are pages of the site in both cases, so that search finds
+them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _IGNORED = ("__pycache__", ".")
 
 
 def source_of(site_path: str) -> str:
-    """The path in the repository of a page of the site."""
+    """The repository path of a page of the site."""
     inside, _, rest = site_path.partition("/")
     return rest if inside == COPIES else f"docs/{site_path}"
 
 
 def target_of(path: str, root: Path = ROOT) -> str:
-    """The path in the site of a file or a folder of the repository: for a folder, that of its index."""
+    """The site path of a file of the repository, or of the index of a folder."""
     if (root / path).is_dir():
         name = "README.md" if (root / path / "README.md").exists() else "index.md"
         path = posixpath.join(path, name)
@@ -45,7 +46,7 @@ def links(text: str, change: Callable[[str], str]) -> str:
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    """``text`` with each part that is no code block replaced by what ``change`` returns for it."""
+    """``text`` with each part outside code blocks replaced by what ``change`` returns for it."""
     parts, end = [], 0
     for fence in _FENCE.finditer(text):
         parts += [change(text[end : fence.start()]), fence[0]]
@@ -59,7 +60,7 @@ def targets(text: str) -> list[str]:
 
 
 def local_target(target: str, source: str) -> str | None:
-    """The path in the repository that a link in the file ``source`` leads to.
+    """The repository path that a link in the file ``source`` leads to.
 
     ``None`` for anchors and addresses.
     """
@@ -70,7 +71,7 @@ def local_target(target: str, source: str) -> str | None:
 
 
 def rewritten(text: str, site_path: str, repository: str = "", root: Path = ROOT) -> str:
-    """The Markdown of a page with its links as the site has them.
+    """The Markdown of a page with its links converted for the site.
 
     Args:
         text: as it is in the repository.
@@ -83,7 +84,7 @@ def rewritten(text: str, site_path: str, repository: str = "", root: Path = ROOT
     def change(target: str) -> str:
         path = local_target(target, source)
         if path is None or not (root / path).exists():
-            # MkDocs reports what leads nowhere.
+            # MkDocs reports broken links.
             return target
         wanted = target_of(path, root)
         is_copy = wanted.startswith(f"{COPIES}/") and not path.endswith(".md")
@@ -96,7 +97,7 @@ def rewritten(text: str, site_path: str, repository: str = "", root: Path = ROOT
 
 
 def picture_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> tuple[str, list[str]]:
-    """Make the pictures of HTML tags relative to the page's address, which MkDocs does for Markdown alone.
+    """Make the picture paths in HTML tags relative to the page's address. MkDocs does so only for Markdown.
 
     Args:
         text: as it is in the repository.
@@ -125,7 +126,7 @@ def picture_sources(text: str, site_path: str, url: str, root: Path = ROOT) -> t
 
 
 def copied(pages: dict[str, str], repository: str = "", root: Path = ROOT) -> Iterator[tuple[str, str]]:
-    """What the site has in addition to ``docs/``, because pages link to it, directly or from each other.
+    """The files and folders outside ``docs/`` that pages link to, directly or through each other.
 
     Args:
         pages: text of each page by its path in the site.
@@ -133,7 +134,7 @@ def copied(pages: dict[str, str], repository: str = "", root: Path = ROOT) -> It
         root: the repository.
 
     Yields:
-        The path in the site, and the path in the repository: of a file to copy, or of a folder to list.
+        The site path and the repository path of a file to copy or of a folder to list.
     """
     seen = set(pages)
     waiting = [(source_of(site_path), text) for site_path, text in pages.items()]

@@ -1,4 +1,4 @@
-"""An agent whose model may say how it is, ask whether it is paused, and ask for a pause.
+"""An agent whose model can report its state, ask whether it is paused, and ask for a pause.
 
 Run it next to a sidecar (``make run``), with a model behind OpenAI's API:
 ``OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=none python examples/agent_tools.py``
@@ -38,7 +38,7 @@ def main(url: str, scope: str) -> None:
 
 
 def carry_out(tools: AgentTools, name: str, arguments: str) -> str:
-    """What the model is told; a failure, too, so that it can try again."""
+    """The result for the model. A failure is a result, too, so that the model can try again."""
     try:
         return json.dumps(tools.call(name, json.loads(arguments or "{}")))
     except (ToolFailed, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Settings of all tests: how many examples are tried, and which files start first."""
+"""Settings of all tests: the number of examples, and the order of files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from hypothesis import settings
 
 from harness.examples import examples
 
-# No deadline: how long an example takes depends on what else the machine does.
+# No deadline: the time of an example depends on the load of the machine.
 settings.register_profile("untimed", deadline=None, max_examples=examples())
 settings.load_profile("untimed")
 
-# A shell starts background jobs with Ctrl-C ignored, and programs inherit that. Tests send it to programs.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that. Tests send SIGINT to
+# programs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,6 +1,6 @@
 """Runs simulated engines at loopback ports: ``python -m demo.engine PORT:NAME[:KIND[:gate]] …``.
 
-``KIND`` is ``vllm`` or ``sglang``; with ``gate`` it is behind the gate of the scope that has its name.
+``KIND`` is ``vllm`` or ``sglang``. With ``gate``, the engine is behind the gate of the scope ``NAME``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .server import Application
 
 
 class _Server(uvicorn.Server):
-    """One server of several in this process: the process handles the signals."""
+    """One of several servers in this process. It does not handle signals; the process does."""
 
     def install_signal_handlers(self) -> None:
         pass

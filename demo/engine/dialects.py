@@ -1,6 +1,7 @@
-"""The metric names and the pause API of the simulated engine: those of vLLM 0.33 or of SGLang 0.5.23.
+"""The metric names and pause APIs of the simulated engines: those of vLLM 0.33 and of SGLang 0.5.23.
 
-Names and labels: ``tests/fixtures/engines``. The pauses are the ones that ``sidecar/runtime/switches.py`` speaks to.
+Names and labels are those in ``tests/fixtures/engines``. The drivers in ``sidecar/engines`` use the pause
+APIs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Dialect(Protocol):
     model: Model
 
     def exposition(self) -> bytes:
-        """The metrics in the format of Prometheus."""
+        """The metrics in Prometheus' text format."""
 
     def refuses(self) -> bool:
         """Whether a request that arrives now is rejected."""
@@ -42,7 +43,7 @@ class Dialect(Protocol):
 
 
 class Vllm:
-    """As vLLM 0.33, started with ``VLLM_SERVER_DEV_MODE=1``."""
+    """Behaves as vLLM 0.33 does with ``VLLM_SERVER_DEV_MODE=1``."""
 
     def __init__(self, name: str) -> None:
         self.model = Model(self)
@@ -99,7 +100,7 @@ class Vllm:
             return 200, {"is_paused": self.model.paused}
         return OK if path == "/health" else None
 
-    # What happens in the model.
+    # Events of the model.
 
     def queued(self, secs: float) -> None:
         self._queue_time.observe(secs)
@@ -213,7 +214,7 @@ class Sglang:
                 self.model.drop(probe)
         return True
 
-    # What happens in the model.
+    # Events of the model.
 
     def queued(self, secs: float) -> None:
         self._queue_time.observe(secs)

@@ -1,9 +1,8 @@
-"""Continuous batching with a paged KV cache, as a simulation: values and time in, events out. No clock, no I/O.
+"""Simulates continuous batching with a paged KV cache. Takes values and times, returns events; no clock, no
+I/O.
 
-Every iteration makes one token for each sequence of the batch; the larger the batch, the longer it takes, and the
-more tokens a second it makes. A sequence takes a block of the cache for every few tokens. When none is free, the
-youngest is preempted: its blocks are freed, and what it had is computed again later. So an engine that is too
-full is less efficient, and a burst of requests makes it worse.
+Every iteration makes one token for each sequence of the batch. A larger batch takes longer, but makes more
+tokens per second. A sequence takes a block of the cache for every few tokens. When no block is free, the youngest sequence is preempted: its blocks are freed, and its tokens are computed again later. So an engine that is too full is less efficient, and a burst of requests makes this worse.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ class Sequence:
     """One request in the engine.
 
     Attributes:
-        arrived_at: seconds, by the clock that the model is stepped with.
-        wanted: tokens after which it ends by itself.
+        arrived_at: seconds, in the time of the model.
+        wanted: the number of tokens after which it ends by itself.
         done: called with the reason of the end.
         corrupted: its logits were not numbers.
         is_probe: a health check of the engine itself.
@@ -78,8 +77,8 @@ class Model:
     """A queue, a batch, and a cache.
 
     Args:
-        watcher: counts.
-        paused: no iteration is begun.
+        watcher: receives the events.
+        paused: whether no iteration begins.
     """
 
     watcher: Watcher
@@ -142,7 +141,7 @@ class Model:
         took = 0.0
         for sequence in self.running[:]:
             if sequence not in self.running:
-                continue  # preempted by one before it
+                continue  # preempted by a sequence before it
             if sequence.to_prefill:
                 took += sequence.to_prefill / PREFILL_TOKENS_PER_SEC
                 self.watcher.prefilled(sequence, sequence.to_prefill)

@@ -1,8 +1,8 @@
 """The simulated engine over HTTP.
 
-``POST /v1/chat/completions`` takes as long as the model does. ``POST /fault`` with a fault's name puts it in, ``none``
-takes it out; one that is ``dead`` answers nothing but that: its connections stay open, and silent. ``POST /restart``
-loses all requests and counts, as a restart does, and not the fault.
+``POST /v1/chat/completions`` takes as long as the model does. ``POST /fault`` with a fault's name sets the
+fault; ``none`` removes it. A ``dead`` engine answers no other request: its connections stay open and silent.
+``POST /restart`` loses all requests and counts, as a restart does, but keeps the fault.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Receive = Callable[[], Awaitable[Message]]
 
 
 class Application:
-    """One engine.
+    """The ASGI application of one engine.
 
     Args:
-        name: of its model.
-        kind: whose names and pause it has.
+        name: the name of its model.
+        kind: the engine whose names and pause API it has.
     """
 
     def __init__(self, name: str, kind: Kind = "vllm") -> None:
@@ -110,7 +110,7 @@ class Application:
             model.drop(sequence)
         end = await ended
         if is_gone:
-            # Nobody receives it. It is counted as the client's abort, as in SGLang.
+            # No client receives this response. SGLang counts such a request as aborted by the client.
             return 400, {"error": "the client is gone"}
         if end in ("error", "abort"):
             return 500 if end == "error" else 503, {"error": end}

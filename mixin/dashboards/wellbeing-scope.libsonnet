@@ -1355,6 +1355,73 @@ function(t) {
    "type": "timeseries"
   },
   {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "1 while the engine's own pause is on; no data while its state is unknown. `asleep`: the sidecar has put it to sleep because the pause was long, and its GPU memory is free.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "max": 1,
+     "min": 0,
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 12,
+    "y": 54
+   },
+   "id": 20,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "max by (engine) (wellbeing_engine_paused{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",scope=~\"$scope\"})",
+     "instant": false,
+     "legendFormat": "paused {{engine}}",
+     "range": true,
+     "refId": "A"
+    },
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "max by (engine) (wellbeing_engine_asleep{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",scope=~\"$scope\"})",
+     "instant": false,
+     "legendFormat": "asleep {{engine}}",
+     "range": true,
+     "refId": "B"
+    }
+   ],
+   "title": "Engines paused, engines asleep",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
    "collapsed": false,
    "gridPos": {
     "h": 1,
@@ -1362,7 +1429,7 @@ function(t) {
     "x": 0,
     "y": 62
    },
-   "id": 20,
+   "id": 21,
    "panels": [],
    "title": "Would have paused",
    "type": "row"
@@ -1398,7 +1465,7 @@ function(t) {
     "x": 0,
     "y": 63
    },
-   "id": 21,
+   "id": 22,
    "options": {
     "colorMode": "background",
     "graphMode": "none",
@@ -1448,7 +1515,7 @@ function(t) {
     "x": 4,
     "y": 63
    },
-   "id": 22,
+   "id": 23,
    "options": {
     "colorMode": "value",
     "graphMode": "none",
@@ -1498,7 +1565,7 @@ function(t) {
     "x": 8,
     "y": 63
    },
-   "id": 23,
+   "id": 24,
    "options": {
     "colorMode": "value",
     "graphMode": "none",
@@ -1565,7 +1632,7 @@ function(t) {
     "x": 12,
     "y": 63
    },
-   "id": 24,
+   "id": 25,
    "options": {
     "colorMode": "background",
     "graphMode": "none",
@@ -1622,7 +1689,7 @@ function(t) {
     "x": 16,
     "y": 63
    },
-   "id": 25,
+   "id": 26,
    "options": {
     "legend": {
      "calcs": [],
@@ -1688,7 +1755,7 @@ function(t) {
     "x": 0,
     "y": 67
    },
-   "id": 26,
+   "id": 27,
    "options": {
     "alignValue": "left",
     "legend": {
@@ -1732,7 +1799,7 @@ function(t) {
     "x": 0,
     "y": 73
    },
-   "id": 27,
+   "id": 28,
    "panels": [],
    "title": "The engine: vLLM",
    "type": "row"
@@ -1761,7 +1828,7 @@ function(t) {
     "x": 0,
     "y": 74
    },
-   "id": 28,
+   "id": 29,
    "options": {
     "legend": {
      "calcs": [],
@@ -1827,7 +1894,7 @@ function(t) {
     "x": 12,
     "y": 74
    },
-   "id": 29,
+   "id": 30,
    "options": {
     "legend": {
      "calcs": [],
@@ -1914,7 +1981,7 @@ function(t) {
     "x": 0,
     "y": 82
    },
-   "id": 30,
+   "id": 31,
    "options": {
     "legend": {
      "calcs": [],
@@ -1972,7 +2039,7 @@ function(t) {
     "x": 12,
     "y": 82
    },
-   "id": 31,
+   "id": 32,
    "options": {
     "legend": {
      "calcs": [],
@@ -2027,7 +2094,7 @@ function(t) {
     "x": 0,
     "y": 90
    },
-   "id": 32,
+   "id": 33,
    "options": {
     "legend": {
      "calcs": [],
@@ -2082,7 +2149,7 @@ function(t) {
     "x": 12,
     "y": 90
    },
-   "id": 33,
+   "id": 34,
    "options": {
     "legend": {
      "calcs": [],
@@ -2110,6 +2177,364 @@ function(t) {
     }
    ],
    "title": "Time in the engine's queue",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "collapsed": false,
+   "gridPos": {
+    "h": 1,
+    "w": 24,
+    "x": 0,
+    "y": 98
+   },
+   "id": 35,
+   "panels": [],
+   "title": "The engine: NVIDIA Dynamo",
+   "type": "row"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Requests that wait for their first token, and requests that the frontend handles.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 0,
+    "y": 99
+   },
+   "id": 36,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum by (model) (dynamo_frontend_queued_requests{" + t["dynamo,"] + "model=~\"$dynamo_model\"})",
+     "instant": false,
+     "legendFormat": "queued {{model}}",
+     "range": true,
+     "refId": "A"
+    },
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum by (model) (dynamo_frontend_active_requests{" + t["dynamo,"] + "model=~\"$dynamo_model\"})",
+     "instant": false,
+     "legendFormat": "active {{model}}",
+     "range": true,
+     "refId": "B"
+    }
+   ],
+   "title": "Requests in Dynamo",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Generated tokens.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 12,
+    "y": 99
+   },
+   "id": 37,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum by (model) (rate(dynamo_frontend_output_tokens_total{" + t["dynamo,"] + "model=~\"$dynamo_model\"}[$__rate_interval]))",
+     "instant": false,
+     "legendFormat": "{{model}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Tokens per second from Dynamo",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "By status and type of error. `overload`: rejected because no worker has room; `cancelled`: the client left.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 40,
+      "lineWidth": 1,
+      "showPoints": "never",
+      "stacking": {
+       "mode": "normal"
+      }
+     },
+     "min": 0,
+     "unit": "reqps"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 0,
+    "y": 107
+   },
+   "id": 38,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum by (status, error_type) (rate(dynamo_frontend_requests_total{" + t["dynamo,"] + "model=~\"$dynamo_model\"}[$__rate_interval]))",
+     "instant": false,
+     "legendFormat": "{{status}} {{error_type}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Finished requests of Dynamo",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "1 while a worker can serve a request for the model, else 0.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "max": 1,
+     "min": 0,
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 12,
+    "y": 107
+   },
+   "id": 39,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "min by (model) (dynamo_frontend_model_ready{" + t["dynamo,"] + "model=~\"$dynamo_model\"})",
+     "instant": false,
+     "legendFormat": "{{model}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Models that are ready",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "95th percentile.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "s"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 0,
+    "y": 115
+   },
+   "id": 40,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "histogram_quantile(0.95, sum by (model, le) (rate(dynamo_frontend_time_to_first_token_seconds_bucket{" + t["dynamo,"] + "model=~\"$dynamo_model\"}[$__rate_interval])))",
+     "instant": false,
+     "legendFormat": "{{model}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Time to first token from Dynamo",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "95th percentile.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "s"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 12,
+    "x": 12,
+    "y": 115
+   },
+   "id": 41,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "histogram_quantile(0.95, sum by (model, le) (rate(dynamo_frontend_inter_token_latency_seconds_bucket{" + t["dynamo,"] + "model=~\"$dynamo_model\"}[$__rate_interval])))",
+     "instant": false,
+     "legendFormat": "{{model}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Time between tokens from Dynamo",
    "transparent": false,
    "type": "timeseries"
   }
@@ -2211,6 +2636,27 @@ function(t) {
     "multi": true,
     "name": "model",
     "query": "label_values(vllm:num_requests_running" + t["{vllm}"] + ", model_name)",
+    "refresh": 2,
+    "regex": "",
+    "skipUrlSync": false,
+    "sort": 1,
+    "type": "query"
+   },
+   {
+    "allValue": ".*",
+    "allowCustomValue": true,
+    "auto": false,
+    "auto_count": 30,
+    "auto_min": "10s",
+    "datasource": {
+     "type": "prometheus",
+     "uid": "${datasource}"
+    },
+    "includeAll": true,
+    "label": "Dynamo model",
+    "multi": true,
+    "name": "dynamo_model",
+    "query": "label_values(dynamo_frontend_queued_requests" + t["{dynamo}"] + ", model)",
     "refresh": 2,
     "regex": "",
     "skipUrlSync": false,

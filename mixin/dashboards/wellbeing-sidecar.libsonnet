@@ -1339,6 +1339,313 @@ function(t) {
    },
    "id": 24,
    "panels": [],
+   "title": "Engines",
+   "type": "row"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Engines that do not follow their gate; no data without engines in the config.",
+   "fieldConfig": {
+    "defaults": {
+     "thresholds": {
+      "mode": "absolute",
+      "steps": [
+       {
+        "color": "green",
+        "value": null
+       },
+       {
+        "color": "red",
+        "value": 1
+       }
+      ]
+     },
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 4,
+    "w": 6,
+    "x": 0,
+    "y": 56
+   },
+   "id": 25,
+   "options": {
+    "colorMode": "background",
+    "graphMode": "none",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "percentChangeColorMode": "standard",
+    "reduceOptions": {
+     "calcs": []
+    },
+    "showPercentChange": false,
+    "textMode": "auto",
+    "wideLayout": true
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum(min by (scope, engine) (wellbeing_engine_in_sync{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\"}) == bool 0)",
+     "instant": true,
+     "legendFormat": "",
+     "range": false,
+     "refId": "A"
+    }
+   ],
+   "title": "Out of sync",
+   "transparent": false,
+   "type": "stat"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Engines that the sidecars keep asleep in a long pause; no data without `sleep_after_secs`.",
+   "fieldConfig": {
+    "defaults": {
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 4,
+    "w": 6,
+    "x": 6,
+    "y": 56
+   },
+   "id": 26,
+   "options": {
+    "colorMode": "value",
+    "graphMode": "none",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "percentChangeColorMode": "standard",
+    "reduceOptions": {
+     "calcs": []
+    },
+    "showPercentChange": false,
+    "textMode": "auto",
+    "wideLayout": true
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum(max by (scope, engine) (wellbeing_engine_asleep{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\"}))",
+     "instant": true,
+     "legendFormat": "",
+     "range": false,
+     "refId": "A"
+    }
+   ],
+   "title": "Asleep",
+   "transparent": false,
+   "type": "stat"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Engines that left the config while a sidecar kept them paused, and that are not resumed yet. Requests hang in them.",
+   "fieldConfig": {
+    "defaults": {
+     "thresholds": {
+      "mode": "absolute",
+      "steps": [
+       {
+        "color": "green",
+        "value": null
+       },
+       {
+        "color": "red",
+        "value": 1
+       }
+      ]
+     },
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 4,
+    "w": 6,
+    "x": 12,
+    "y": 56
+   },
+   "id": 27,
+   "options": {
+    "colorMode": "background",
+    "graphMode": "none",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "percentChangeColorMode": "standard",
+    "reduceOptions": {
+     "calcs": []
+    },
+    "showPercentChange": false,
+    "textMode": "auto",
+    "wideLayout": true
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum(wellbeing_engines_left_paused{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\"})",
+     "instant": true,
+     "legendFormat": "",
+     "range": false,
+     "refId": "A"
+    }
+   ],
+   "title": "Left paused",
+   "transparent": false,
+   "type": "stat"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "Engines that left the config while a sidecar kept them paused, and that it could not resume.",
+   "fieldConfig": {
+    "defaults": {
+     "thresholds": {
+      "mode": "absolute",
+      "steps": [
+       {
+        "color": "green",
+        "value": null
+       },
+       {
+        "color": "red",
+        "value": 1
+       }
+      ]
+     },
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 4,
+    "w": 6,
+    "x": 18,
+    "y": 56
+   },
+   "id": 28,
+   "options": {
+    "colorMode": "background",
+    "graphMode": "none",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "percentChangeColorMode": "standard",
+    "reduceOptions": {
+     "calcs": []
+    },
+    "showPercentChange": false,
+    "textMode": "auto",
+    "wideLayout": true
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum(max by (instance) (clamp_min(wellbeing_engine_releases_total{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",result=\"failed\"} - (wellbeing_engine_releases_total{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",result=\"failed\"} offset 1d or wellbeing_engine_releases_total{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\",result=\"failed\"} * 0), 0)))",
+     "instant": true,
+     "legendFormat": "",
+     "range": false,
+     "refId": "A"
+    }
+   ],
+   "title": "Not released, last day",
+   "transparent": false,
+   "type": "stat"
+  },
+  {
+   "datasource": {
+    "type": "prometheus",
+    "uid": "${datasource}"
+   },
+   "description": "The sidecars' own requests to the engines' pause, by action and result.",
+   "fieldConfig": {
+    "defaults": {
+     "custom": {
+      "fillOpacity": 10,
+      "lineWidth": 1,
+      "showPoints": "never"
+     },
+     "min": 0,
+     "unit": "short"
+    },
+    "overrides": []
+   },
+   "gridPos": {
+    "h": 8,
+    "w": 24,
+    "x": 0,
+    "y": 60
+   },
+   "id": 29,
+   "options": {
+    "legend": {
+     "calcs": [],
+     "displayMode": "list",
+     "placement": "bottom",
+     "showLegend": true
+    },
+    "tooltip": {
+     "mode": "multi",
+     "sort": "asc"
+    }
+   },
+   "repeatDirection": "h",
+   "targets": [
+    {
+     "datasource": {
+      "type": "prometheus",
+      "uid": "${datasource}"
+     },
+     "expr": "sum by (action, result) (increase(wellbeing_engine_requests_total{" + t["sidecar,"] + "" + t["cluster"] + "=~\"$cluster\",instance=~\"$instance\"}[$__rate_interval]))",
+     "instant": false,
+     "legendFormat": "{{action}} {{result}}",
+     "range": true,
+     "refId": "A"
+    }
+   ],
+   "title": "Requests to engines",
+   "transparent": false,
+   "type": "timeseries"
+  },
+  {
+   "collapsed": false,
+   "gridPos": {
+    "h": 1,
+    "w": 24,
+    "x": 0,
+    "y": 68
+   },
+   "id": 30,
+   "panels": [],
    "title": "Process",
    "type": "row"
   },
@@ -1364,9 +1671,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 56
+    "y": 69
    },
-   "id": 25,
+   "id": 31,
    "options": {
     "legend": {
      "calcs": [],
@@ -1450,9 +1757,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 56
+    "y": 69
    },
-   "id": 26,
+   "id": 32,
    "options": {
     "legend": {
      "calcs": [],
@@ -1505,9 +1812,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 64
+    "y": 77
    },
-   "id": 27,
+   "id": 33,
    "options": {
     "legend": {
      "calcs": [],
@@ -1560,9 +1867,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 64
+    "y": 77
    },
-   "id": 28,
+   "id": 34,
    "options": {
     "legend": {
      "calcs": [],
@@ -1626,9 +1933,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 72
+    "y": 85
    },
-   "id": 29,
+   "id": 35,
    "options": {
     "legend": {
      "calcs": [],
@@ -1681,9 +1988,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 12,
-    "y": 72
+    "y": 85
    },
-   "id": 30,
+   "id": 36,
    "options": {
     "legend": {
      "calcs": [],
@@ -1747,9 +2054,9 @@ function(t) {
     "h": 8,
     "w": 12,
     "x": 0,
-    "y": 80
+    "y": 93
    },
-   "id": 31,
+   "id": 37,
    "options": {
     "legend": {
      "calcs": [],

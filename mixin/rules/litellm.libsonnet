@@ -10,6 +10,14 @@ function(t) {
     {
      "record": "wellbeing:litellm_time_to_first_token_seconds:p95_5m",
      "expr": "(\n  histogram_quantile(0.95, sum by (" + t["cluster,"] + "namespace, job, model, le) (rate(litellm_llm_api_time_to_first_token_metric_bucket" + t["{litellm}"] + "[5m])))\n) >= 0\n"
+    },
+    {
+     "record": "wellbeing:litellm_group_token_seconds:p95_5m",
+     "expr": "(\n  histogram_quantile(0.95, sum by (" + t["cluster,"] + "namespace, job, model_group, le) (rate(litellm_deployment_latency_per_output_token_bucket{" + t["litellm,"] + "model_group!=\"\"}[5m])))\n) >= 0\n"
+    },
+    {
+     "record": "wellbeing:litellm_group_time_to_first_token_seconds:p95_5m",
+     "expr": "(\n  histogram_quantile(0.95, sum by (" + t["cluster,"] + "namespace, job, model_group, le) (rate(litellm_llm_api_time_to_first_token_metric_bucket{" + t["litellm,"] + "model_group!=\"\"}[5m])))\n) >= 0\n"
     }
    ]
   },
@@ -90,6 +98,54 @@ function(t) {
       "summary": "The first token of {{ $labels.model }} takes {{ $value | humanizeDuration }} (p95), far above its baseline",
       "description": "The first token of {{ $labels.model }} takes {{ $value | humanizeDuration }} (p95). This is far above the median of its last day. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model }}.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/litellm.md#litellmtimetofirsttokenhigh"
+     }
+    },
+    {
+     "alert": "LitellmGroupErrorRatioHigh",
+     "expr": "sum by (" + t["cluster,"] + "namespace, job, model_group) (rate(litellm_deployment_failure_responses_total{" + t["litellm,"] + "model_group!=\"\"}[5m])) / sum by (" + t["cluster,"] + "namespace, job, model_group) (rate(litellm_deployment_total_requests_total{" + t["litellm,"] + "model_group!=\"\"}[5m])) > scalar(wellbeing:threshold{name=\"error_ratio\"})\nand sum by (" + t["cluster,"] + "namespace, job, model_group) (rate(litellm_deployment_total_requests_total{" + t["litellm,"] + "model_group!=\"\"}[5m])) > scalar(wellbeing:threshold{name=\"traffic_floor\"})\nunless on (" + t["cluster,"] + "namespace, job, model_group) last_over_time(wellbeing:litellm_group_paused[7m])\n",
+     "for": "2m",
+     "keep_firing_for": "2m",
+     "labels": {
+      "severity": "critical",
+      "wellbeing": "distressed",
+      "wellbeing_scope": "{{ with $labels.namespace }}{{ . }}/{{ end }}{{ reReplaceAll \"^/+|/+$\" \"\" $labels.model_group }}"
+     },
+     "annotations": {
+      "summary": "{{ $value | humanizePercentage }} of the requests to the model group {{ $labels.model_group }} fail",
+      "description": "{{ $value | humanizePercentage }} of the requests to the model group {{ $labels.model_group }} fail. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model_group }}.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/litellm.md#litellmgrouperrorratiohigh"
+     }
+    },
+    {
+     "alert": "LitellmGroupSlow",
+     "expr": "wellbeing:litellm_group_token_seconds:p95_5m\n> scalar(wellbeing:threshold{name=\"latency_times_baseline\"}) * (quantile_over_time(0.5, wellbeing:litellm_group_token_seconds:p95_5m[1d] offset 15m) and count_over_time(wellbeing:litellm_group_token_seconds:p95_5m[1d] offset 15m) > 30)\nand wellbeing:litellm_group_token_seconds:p95_5m > scalar(wellbeing:threshold{name=\"inter_token_seconds\"})\nunless on (" + t["cluster,"] + "namespace, job, model_group) last_over_time(wellbeing:litellm_group_paused[15m])\n",
+     "for": "5m",
+     "keep_firing_for": "2m",
+     "labels": {
+      "severity": "warning",
+      "wellbeing": "concerned",
+      "wellbeing_scope": "{{ with $labels.namespace }}{{ . }}/{{ end }}{{ reReplaceAll \"^/+|/+$\" \"\" $labels.model_group }}"
+     },
+     "annotations": {
+      "summary": "Each token of the model group {{ $labels.model_group }} takes {{ $value | humanizeDuration }} (p95), far above its baseline",
+      "description": "Each token of the model group {{ $labels.model_group }} takes {{ $value | humanizeDuration }} (p95). This is far above the median of its last day. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model_group }}.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/litellm.md#litellmgroupslow"
+     }
+    },
+    {
+     "alert": "LitellmGroupTimeToFirstTokenHigh",
+     "expr": "wellbeing:litellm_group_time_to_first_token_seconds:p95_5m\n> scalar(wellbeing:threshold{name=\"latency_times_baseline\"}) * (quantile_over_time(0.5, wellbeing:litellm_group_time_to_first_token_seconds:p95_5m[1d] offset 15m) and count_over_time(wellbeing:litellm_group_time_to_first_token_seconds:p95_5m[1d] offset 15m) > 30)\nand wellbeing:litellm_group_time_to_first_token_seconds:p95_5m > scalar(wellbeing:threshold{name=\"first_token_seconds\"})\nunless on (" + t["cluster,"] + "namespace, job, model_group) last_over_time(wellbeing:litellm_group_paused[15m])\n",
+     "for": "5m",
+     "keep_firing_for": "2m",
+     "labels": {
+      "severity": "warning",
+      "wellbeing": "concerned",
+      "wellbeing_scope": "{{ with $labels.namespace }}{{ . }}/{{ end }}{{ reReplaceAll \"^/+|/+$\" \"\" $labels.model_group }}"
+     },
+     "annotations": {
+      "summary": "The first token of the model group {{ $labels.model_group }} takes {{ $value | humanizeDuration }} (p95), far above its baseline",
+      "description": "The first token of the model group {{ $labels.model_group }} takes {{ $value | humanizeDuration }} (p95). This is far above the median of its last day. Scope {{ with $labels.namespace }}{{ . }}/{{ end }}{{ $labels.model_group }}.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/litellm.md#litellmgrouptimetofirsttokenhigh"
      }
     }
    ]

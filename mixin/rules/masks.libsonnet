@@ -26,6 +26,10 @@ function(t) {
     {
      "record": "wellbeing:litellm_paused",
      "expr": "group by (" + t["cluster,"] + "namespace, job, litellm_model_name) (\n  wellbeing:engine_scope{kind=\"litellm\"} and on (" + t["cluster,"] + "namespace, pod, scope) wellbeing_paused{" + t["sidecar,"] + "scope=\"\",pod!=\"\"} == 1\n  or wellbeing:engine_scope{kind=\"litellm\"} and on (" + t["cluster,"] + "host, scope) label_replace(wellbeing_paused{" + t["sidecar,"] + "scope=\"\",pod=\"\"} == 1, \"host\", \"$1\", \"instance\", \"(.+?)(:[0-9]+)?\")\n  or wellbeing:engine_scope{kind=\"litellm\"} and on (" + t["cluster,"] + "scope) wellbeing_paused{" + t["sidecar,"] + "scope!=\"\"} == 1\n  or wellbeing:engine_path{kind=\"litellm\"} and on (" + t["cluster,"] + "path) (label_replace(label_replace(wellbeing_paused{" + t["sidecar,"] + "scope=~\".+/.+\"} == 1, \"path\", \"$1\", \"scope\", \"(.+)/[^/]+\"), \"pod\", \"$1\", \"scope\", \".+/([^/]+)\") and on (" + t["cluster,"] + "pod) up)\n)\n"
+    },
+    {
+     "record": "wellbeing:litellm_group_paused",
+     "expr": "group by (" + t["cluster,"] + "namespace, job, model_group) (\n  litellm_deployment_total_requests_total{" + t["litellm,"] + "model_group!=\"\"} and on (" + t["cluster,"] + "namespace, job, litellm_model_name) wellbeing:litellm_paused\n)\n"
     }
    ]
   }

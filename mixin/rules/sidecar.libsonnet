@@ -365,6 +365,20 @@ function(t) {
      }
     },
     {
+     "alert": "WellbeingEngineNotAsleep",
+     "expr": "sum by (" + t["cluster,"] + "scope, engine) (increase(wellbeing_engine_requests_total{" + t["sidecar,"] + "action=\"sleep\",result=\"failed\"}[5m])) > 0\nunless max by (" + t["cluster,"] + "scope, engine) (wellbeing_engine_asleep" + t["{sidecar}"] + ") == 1\n",
+     "for": "3m",
+     "labels": {
+      "severity": "info",
+      "wellbeing": "ignore"
+     },
+     "annotations": {
+      "summary": "The engine {{ $labels.engine }} of {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} refuses to sleep in a long pause",
+      "description": "The engine {{ $labels.engine }} of {{ with $labels.scope }}{{ . }}{{ else }}(root){{ end }} has been paused for longer than sleep_after_secs, and refuses to sleep. It stays paused and keeps its GPU memory.",
+      "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingenginenotasleep"
+     }
+    },
+    {
      "alert": "WellbeingEngineLeftPaused",
      "expr": "max by (" + t["cluster,"] + "namespace, job, instance) (wellbeing_engines_left_paused" + t["{sidecar}"] + ") > 0\n",
      "for": "5m",

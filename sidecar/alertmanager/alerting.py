@@ -123,9 +123,7 @@ class Alerting:
             self._reconciler.request()
         if not interpretation.command.sender_scope:
             # A sender that is limited to a scope cannot vouch for alerting as a whole.
-            heard = self.watchdog.receive(notification)
-            if heard is not None:
-                await self._controller.share_watchdog(self.watchdog.alertname, firing=heard)
+            await self._receive_watchdog(notification)
         self._publish_watchdog()
         counters = self._controller.counters
         # Signals that the watchdog restores must be applied before a later notification.
@@ -143,6 +141,16 @@ class Alerting:
             peer=peer,
         )
         return interpretation.count(outcome, counters, self._controller.clock.now())
+
+    async def _receive_watchdog(self, notification: Notification) -> None:
+        notice = self.watchdog.notice_in(notification)
+        if notice is None:
+            return
+        if notice.firing:
+            self.watchdog.receive(notice)
+        counts = await self._controller.share_watchdog(self.watchdog.alertname, notice)
+        if counts and not notice.firing:
+            self.watchdog.receive(notice)
 
     def reconcile_now(self) -> None:
         """Query Alertmanager at once, because a notification was lost."""

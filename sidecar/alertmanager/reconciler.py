@@ -28,7 +28,7 @@ from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.values import ALERT_PREFIX, ScopeRecord, Signal
 from sidecar.gates.counters import Counters
 from sidecar.runtime.controller import Controller, ShuttingDown
-from sidecar.store import StoreUnavailable
+from sidecar.store import StoreUnavailable, WatchdogNotice
 from sidecar.supervision import run_supervised
 from sidecar.time_slice import TimeSlice, release_in_pieces, run_in_slices
 
@@ -166,7 +166,7 @@ class Reconciler:
         found = any(answer.watchdog for answer in replies)
         if self._watchdog.record_listing(found, complete=listed.complete, queried_at=monotonic_at):
             # The other sidecars of a fleet do not query.
-            await self._controller.share_watchdog(self._watchdog.alertname, firing=True)
+            await self._controller.share_watchdog(self._watchdog.alertname, WatchdogNotice(firing=True))
         alerts: list[object] = [one for answer in answers for one in answer.alerts]
         del answers, replies
         await loop.run_in_executor(None, release_in_pieces, alerts)

@@ -41,6 +41,7 @@ from sidecar.core.commands import (
 from sidecar.core.events import HoldLifted, SignalDropped
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AGENT_PREFIX, Hold, HoldKind, ScopeRecord, Signal
+from sidecar.store import WatchdogNotice
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class Watchdog:
         self._listed_by_alertmanager = False
         self._missing = False
         self._recovering_since: float | None = None
+        self._newest: WatchdogNotice | None = None
         self._ended: deque[_Ended] = deque(maxlen=_MAX_REMEMBERED)
         signals = [(scope, signal) for scope, record in records.items() for signal in record.signals.values()]
         self._claimed = [(scope, signal.state) for scope, signal in signals if signal.source == SOURCE]
@@ -152,6 +154,7 @@ class Watchdog:
         if config.watchdog.alertname != self.alertname:
             self._last_seen_at, self._resolved = self._clock.monotonic(), self._blind
             self._seen_by_this_process = self._listed_by_alertmanager = self._missing = False
+            self._newest = None
         self._warn_at = self._clock.monotonic() + self._warn_secs
         self._config = config
         self.check()
@@ -159,21 +162,36 @@ class Watchdog:
         if not (config.hold_while_blind and self.alertname):
             self._accept_resolves()
 
-    def receive(self, notification: Notification) -> bool | None:
-        """Look for the watchdog alert in ``notification``. Call this before the notification is applied.
+    def notice_in(self, notification: Notification) -> WatchdogNotice | None:
+        """What ``notification`` says about the watchdog alert. Pass it to `receive`.
 
         Returns:
-            Whether it fires; None: it is not in the notification.
+            None: the alert is not in the notification, or has fired again since it was resolved: Alertmanager
+            retries a notification, and another one of its cluster may be late.
         """
         own = [alert for alert in notification.alerts if self._is_own(alert)]
-        if not own:
-            return None
-        firing = any(alert.firing for alert in own)
+        firing = [alert for alert in own if alert.firing]
         if firing:
-            self._on_firing()
-        else:
+            # A start in the future cannot be compared with an end.
+            begun = [alert for alert in firing if alert.starts_at <= self._clock.now()]
+            newest = max(begun, key=lambda alert: alert.starts_at, default=None)
+            if newest is None:
+                return WatchdogNotice(firing=True)
+            return WatchdogNotice(firing=True, fingerprint=newest.fingerprint, at=newest.starts_at)
+        resolved = [
+            WatchdogNotice(firing=False, fingerprint=alert.fingerprint, at=alert.ends_at or 0.0)
+            for alert in own
+        ]
+        return next((one for one in resolved if not self._is_late(one)), None)
+
+    def receive(self, notice: WatchdogNotice) -> None:
+        """Handle ``notice``. Call this before the notification is applied."""
+        if not notice.firing:
             self._on_resolved(self._clock.monotonic())
-        return firing
+            return
+        if notice.fingerprint and (self._newest is None or notice.at >= self._newest.at):
+            self._newest = notice
+        self._on_firing()
 
     def record_elsewhere(self, alertname: str, firing_ago: float | None, resolved_ago: float | None) -> None:
         """Record when another sidecar received the watchdog alert.
@@ -334,6 +352,10 @@ class Watchdog:
 
     def _is_own(self, alert: Alert) -> bool:
         return bool(self.alertname) and alert.labels.get("alertname") == self.alertname
+
+    def _is_late(self, resolved: WatchdogNotice) -> bool:
+        newest = self._newest
+        return newest is not None and newest.fingerprint == resolved.fingerprint and resolved.at < newest.at
 
     def _is_recovered(self, since: float, now: float) -> bool:
         watchdog = self._config.watchdog

@@ -131,7 +131,9 @@ class Simulation:
         sent = self._sent
         assert sent is not None  # noqa: S101 - its time has come
         self._sent = next(self._notifications, None)
-        self._watchdog.receive(sent.notification)
+        notice = self._watchdog.notice_in(sent.notification)
+        if notice is not None:
+            self._watchdog.receive(notice)
         news = without_repeats(sent.notification.alerts, self._core, self._ttl_secs, sent.at)
         if not news:
             return

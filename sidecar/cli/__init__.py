@@ -1,4 +1,4 @@
-"""The command line: run a sidecar, or talk to one."""
+"""The command line: runs a sidecar, or sends requests to a running one."""
 
 from __future__ import annotations
 

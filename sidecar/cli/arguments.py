@@ -25,7 +25,7 @@ def positive_duration(text: str) -> float:
 
 
 def timestamp(text: str) -> str:
-    """A time in RFC 3339; a duration means that long ago."""
+    """A time in RFC 3339, or a duration before now."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``backtest``: what would have happened over a range of the past."""
+"""``backtest``: reports which pauses a config would have made in the past."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prometheus",
         metavar="URL",
         required=True,
-        help="of the Prometheus, with its path prefix if it has one",
+        help="URL of the Prometheus, with its path prefix if it has one",
     )
     parser.add_argument(
         "--since",
         type=timestamp,
         default="7d",
         metavar="TIME",
-        help="as in 2026-11-23T09:00:00Z, or how long ago, as 12h, 7d (default: 7d)",
+        help="a time such as 2026-11-23T09:00:00Z, or how long ago, such as 12h or 7d (default: 7d)",
     )
     parser.add_argument(
-        "--until", type=timestamp, default="0s", metavar="TIME", help="the same (default: now)"
+        "--until", type=timestamp, default="0s", metavar="TIME", help="same format as --since (default: now)"
     )
     parser.add_argument(
         "--config",
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--assume-pause",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="show what a config that only observes would pause (default: yes)",
+        help="also show the pauses of a config that only observes (default: yes)",
     )
     parser.add_argument(
         "--step",
@@ -76,18 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time between two looks at ALERTS (default: 15s, or the shortest evaluation interval); "
         "of rule files the evaluation interval of groups that have none (default: that of Prometheus)",
     )
-    _add_alertmanager(
-        parser.add_argument_group("Alertmanager", "the route and receiver that lead to the sidecar")
-    )
+    _add_alertmanager(parser.add_argument_group("Alertmanager", "the route and the receiver of the sidecar"))
     connection = parser.add_argument_group("connection to Prometheus")
     connection.add_argument("--token-file", metavar="FILE", help="file with a bearer token")
-    connection.add_argument("--username", metavar="NAME", help="for basic authentication")
-    connection.add_argument("--password-file", metavar="FILE", help="file with its password")
+    connection.add_argument("--username", metavar="NAME", help="user for basic authentication")
+    connection.add_argument("--password-file", metavar="FILE", help="file with the user's password")
     connection.add_argument("--ca-file", metavar="FILE", help="CA bundle (default: the system's trust store)")
     connection.add_argument("--cert-file", metavar="FILE", help="client certificate and key (PEM)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--html", metavar="FILE", help="write a report with timelines: one file without scripts"
+        "--html", metavar="FILE", help="write a report with timelines into one file, without scripts"
     )
 
 
@@ -96,7 +94,7 @@ def _add_alertmanager(group: argparse._ArgumentGroup) -> None:
         "--group-by",
         default="alertname",
         metavar="LABELS",
-        help="joined by commas; ...: all labels (default: alertname)",
+        help="labels, separated by commas; ...: all labels (default: alertname)",
     )
     for flag, default in (("wait", "30s"), ("interval", "5m")):
         group.add_argument(
@@ -131,9 +129,9 @@ def run(options: argparse.Namespace) -> int:
     from sidecar.backtest.report_json import json_report  # noqa: PLC0415
     from sidecar.backtest.report_text import text_report  # noqa: PLC0415
 
-    # An answer of Prometheus is half a million lists: looking for garbage among them takes a second of seven.
+    # A response of Prometheus is half a million lists: garbage collection would take a second of seven.
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    # What the simulated sidecar would log is no news of this process.
+    # The log lines of the simulated sidecar do not concern the user.
     logging.getLogger("sidecar").addHandler(logging.NullHandler())
     request = _request(options)
     page = _html_file(options.html) if options.html else None
@@ -151,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
         for line in text_report(report):
             print_line(line)
         if page is not None:
-            print_line(f"The report with timelines is in {page}.")
+            print_line(f"Report with timelines: {page}.")
     return OK
 
 
@@ -208,7 +206,7 @@ def _access(options: argparse.Namespace) -> HttpAccess:
     from sidecar.http_json import HttpAccess  # noqa: PLC0415
 
     if bool(options.username) != bool(options.password_file):
-        raise CommandFailed("--username and --password-file need each other", USAGE)
+        raise CommandFailed("--username and --password-file must be given together", USAGE)
     if options.username and options.token_file:
         raise CommandFailed("--username and --token-file cannot both be given", USAGE)
     for flag in ("token_file", "password_file", "ca_file", "cert_file"):
@@ -230,7 +228,7 @@ def _access(options: argparse.Namespace) -> HttpAccess:
 
 
 def _html_file(name: str) -> Path:
-    """The file of ``--html``: that it cannot be written is found before minutes of work."""
+    """The file of ``--html``. Checked first, because the work before writing it takes minutes."""
     path = Path(name)
     why = ""
     if path.is_dir():
@@ -238,7 +236,7 @@ def _html_file(name: str) -> Path:
     elif not path.parent.is_dir():
         why = f"there is no directory {path.parent}"
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        why = "this user may not"
+        why = "this user has no permission"
     if why:
         raise CommandFailed(f"--html: {path} cannot be written: {why}", USAGE)
     return path

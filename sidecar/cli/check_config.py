@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="YAML file (WELLBEING_CONFIG; default: the environment only)",
     )
     parser.add_argument(
-        "--config", dest="config_option", metavar="FILE", help="the same as FILE, as serve has it"
+        "--config",
+        dest="config_option",
+        metavar="FILE",
+        help="the same as FILE, for the same command line as serve",
     )
     parser.add_argument(
         "--no-files",
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the config; print what it comes to."""
+    """Check the config; print the scopes that it can pause or restrict."""
     from sidecar.config import (  # noqa: PLC0415 - other commands need none
         ConfigError,
         describe_pausing,

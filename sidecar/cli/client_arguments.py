@@ -1,4 +1,4 @@
-"""The arguments that the commands for a running sidecar share."""
+"""Arguments of all commands that send requests to a running sidecar."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ DEFAULT_URL = "http://127.0.0.1:9477"
 
 
 def add_scope(
-    parser: argparse.ArgumentParser, without_scope: str = "the root, which stands for everything"
+    parser: argparse.ArgumentParser, without_scope: str = "the root, which contains everything"
 ) -> None:
-    """Add ``SCOPE``, which may be left out.
+    """Add the optional ``SCOPE``.
 
     Args:
         parser: the parser of a command.
-        without_scope: what is meant without it, as the end of a sentence.
+        without_scope: the meaning of a missing scope, as the end of a sentence.
     """
     parser.add_argument(
         "scope",
         nargs="?",
         default="",
         metavar="SCOPE",
-        help=f"for instance team-a/llama (without one: {without_scope})",
+        help=f"such as team-a/llama (default: {without_scope})",
     )
 
 
 def add_all(parser: argparse.ArgumentParser, effect: str) -> None:
-    """Add ``--all``, for commands that need either it or a scope."""
+    """Add ``--all``, for commands that require either it or a scope."""
     parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
 
 
@@ -56,12 +56,12 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the choice between output for people and for programs."""
+    """Add the flags that choose the output format."""
     parser.add_argument(
         "--output",
         choices=("table", "json", "jsonl"),
         default="table",
-        help="for people, JSON, or JSON with one object per line (default: table)",
+        help="a table for people, JSON, or JSON with one object per line (default: table)",
     )
     parser.add_argument(
         "--json", action="store_const", const="json", dest="output", help="the same as --output json"

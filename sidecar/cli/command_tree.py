@@ -1,4 +1,4 @@
-"""The commands and flags of the parser as plain values, for shell completion and the manual page."""
+"""Reads the commands and flags of the parser into plain values, for completion and the manual page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Argument:
     Attributes:
         names: the flags; empty: it is positional.
         help: one sentence.
-        choices: the values that are allowed; empty: any.
+        choices: the allowed values; empty: any.
         metavar: the name of its value; empty: it has none.
         takes_file: whether its value is a path.
     """

@@ -90,7 +90,7 @@ def _zsh(commands: Sequence[CommandHelp]) -> str:
             for name in one.names
         ]
         places = [one for one in command.arguments if not one.names]
-        # A place that may be left out can have a value of the next one.
+        # The argument at an optional position can be a value of the next position.
         allowed = _positional_choices(command)
         specs += [
             _quoted(f"{number}{_zsh_value(one, allowed)}") for number, one in enumerate(places, start=1)
@@ -127,7 +127,7 @@ def _zsh(commands: Sequence[CommandHelp]) -> str:
 
 
 def _zsh_value(argument: Argument, choices: Sequence[str]) -> str:
-    # An empty list, for a value that only the user knows: a blank would keep zsh from completing flags there.
+    # An empty list, for a value that cannot be completed: with a blank, zsh would not complete flags there.
     action = "_files" if argument.takes_file and not choices else f"({' '.join(choices)})"
     return f":{_zsh_text(argument.metavar)}:{action}"
 
@@ -161,7 +161,7 @@ def _fish(commands: Sequence[CommandHelp]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """``text`` in single quotes, so that a shell takes it as it is."""
+    """``text`` in single quotes for a shell."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 

@@ -18,15 +18,15 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    parser.add_argument("source", metavar="FROM", help="the store to read; its sidecar must not run")
-    parser.add_argument("target", metavar="TO", help="the store to write; a fleet may be running on it")
+    parser.add_argument("source", metavar="FROM", help="the store to read; its sidecar must be stopped")
+    parser.add_argument("target", metavar="TO", help="the store to write; a fleet may be using it")
     parser.add_argument(
         "--config", metavar="FILE", help="YAML file with the section redis (WELLBEING_CONFIG)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Copy what the target does not have."""
+    """Copy the records that the target does not have."""
     from sidecar.config import ConfigError, load_config  # noqa: PLC0415 - client commands need none of these
     from sidecar.store import StoreError  # noqa: PLC0415
     from sidecar.web.stores import copy_stores  # noqa: PLC0415
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         )
     except ConfigError as error:
         raise CommandFailed(str(error), USAGE) from None
-    # A start without Redis is no copy.
+    # Without Redis the store would start from a local file, and nothing would be copied.
     source, target = (replace(one, redis=replace(one.redis, last_known_file="")) for one in (source, target))
     try:
         report = copy_stores(source, target)
@@ -47,5 +47,5 @@ def run(options: argparse.Namespace) -> int:
     counts = f"{report.scopes} scopes, {report.tombstones} ended alerts, {report.entries} history entries"
     print_line(f"Copied {counts}.")
     if report.kept:
-        print_line(f"Kept {report.kept} scopes that the target had already.")
+        print_line(f"Kept {report.kept} scopes that the target already has.")
     return OK

@@ -26,7 +26,7 @@ def stop_on_signals(arguments: Sequence[str]) -> None:
     as_json = _log_format(arguments) == "json"
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        # Nothing is open yet. A module may be partly imported, so do not import or raise anything here.
+        # No file is open yet. A module may be partly imported, so do not import or raise anything here.
         os.write(2, _log_line(_NAMES[number], as_json=as_json))
         os._exit(0)
 

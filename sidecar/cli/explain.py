@@ -1,4 +1,4 @@
-"""``explain``: says what alerts would do, and why, without doing it."""
+"""``explain``: shows what alerts would do, and why, without doing it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     pair: dict[str, Any] = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
     parser.add_argument("--label", help="a label of the alert; may be given several times", **pair)
-    parser.add_argument("--annotation", help="an annotation of the alert; likewise", **pair)
-    parser.add_argument("--file", metavar="FILE", help="a captured body of the webhook; -: standard input")
+    parser.add_argument("--annotation", help="an annotation of the alert; may be given several times", **pair)
+    parser.add_argument(
+        "--file", metavar="FILE", help="a file with the body of a webhook request; -: standard input"
+    )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="decide by this config and an empty state, without a running sidecar",
+        help="use this config and an empty state, not a running sidecar",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Explain the alerts; by a running sidecar, or by ``--config`` alone."""
+    """Explain the alerts by a running sidecar, or by ``--config`` only."""
     notification = _notification(options)
     if options.config:
         alerts = _offline(Path(options.config), notification)
@@ -65,7 +67,7 @@ def _notification(options: argparse.Namespace) -> dict[str, Any]:
     if bool(options.file) == bool(options.label):
         raise CommandFailed("give either --label NAME=VALUE, once or more, or --file FILE", USAGE)
     if options.annotation and not options.label:
-        raise CommandFailed("--annotation: only together with --label", USAGE)
+        raise CommandFailed("--annotation: requires --label", USAGE)
     if options.file:
         return _read(options.file)
     from sidecar.alerts import fingerprint_of  # noqa: PLC0415 - other commands do not need it
@@ -189,7 +191,7 @@ def _scope_lines(one: Json) -> Iterator[str]:
         )
         yield f"  scope: {scope_name(one['scope'])}" + (f", from {labels}" if labels else "") + missing
     for cleaned in source["cleaned"] if source else ():
-        yield f"    {_quoted(cleaned['value'])} is no valid segment: it becomes {cleaned['segment']}"
+        yield f"    {_quoted(cleaned['value'])} is not a valid segment: it becomes {cleaned['segment']}"
 
 
 def _policy(policy: Json) -> str:
@@ -204,7 +206,7 @@ def _policy(policy: Json) -> str:
 def _affects(affects: Json) -> str:
     requests = affects["requests_last_minute"]
     if requests is None:
-        return "nothing is known of this scope yet: its requests are counted at the scope above it"
+        return "this scope is not known yet: its requests are counted at the scope above it"
     names = ", ".join(scope_name(name) for name in affects["names"])
     more = affects["scopes"] - len(affects["names"])
     listed = f" ({names}{f' and {more} more' if more else ''})" if names else ""

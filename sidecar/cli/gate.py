@@ -32,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait",
         type=duration,
         metavar="DURATION",
-        help="wait this long at most, as in 90, 5m (default: wait_timeout_secs of the policy)",
+        help="the longest wait, such as 90 or 5m (default: wait_timeout_secs of the policy)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Wait; 75 when the wait ran out or the request was turned away."""
-    # The default wait is the sidecar's to know.
+    """Wait. Returns 75 if the wait timed out or the request was rejected."""
+    # Only the sidecar knows the default wait.
     requests, answer = _wait(options, options.wait) if options.wait else (1, _ask(options, options.wait))
     if answer.status == _OK:
         print_snapshot(members(options, answer), output=options.output)
@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _wait(options: argparse.Namespace, secs: float) -> tuple[int, SidecarResponse]:
-    """The number of requests and the last answer, after up to ``secs``.
+    """The number of requests and the last response, after at most ``secs``.
 
-    The sidecar's policy limits the wait of one request: it is repeated until the time is over.
+    The sidecar's policy limits the wait of one request, so the request is repeated until the time is over.
     """
     end = time.monotonic() + secs
     requests = 0

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a time such as 2026-11-23T09:00:00Z, or how long ago, such as 90s, 5m, 1d",
     )
     parser.add_argument("--until", type=timestamp, metavar="TIME", help="same format as --since")
-    parser.add_argument("--cursor", help="continue after the previous page")
+    parser.add_argument("--cursor", help="continue after a page; the command prints the value")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     pages = _pages(options)
     first = next(pages)
     if not first["entries"]:
-        note_unknown_scope(options, "the history has no entry of it")
+        note_unknown_scope(options, "the history has no entries for it")
     if options.output == "json":
         everything = [first, *pages]
         entries = [entry for page in everything for entry in page["entries"]]
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         _print(table, page, options.output)
         last = page
     if last["next_cursor"] and not options.all:
-        print_note(f"there may be more: --all, or --cursor {last['next_cursor']}")
+        print_note(f"there may be more entries: --all, or --cursor {last['next_cursor']}")
     return OK
 
 

@@ -1,4 +1,4 @@
-"""``hook-test``: sends a made-up event to a hook of the config, once."""
+"""``hook-test``: sends example events to a hook of the config, once."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the name of the hook")
     parser.add_argument("--config", metavar="FILE", help="YAML file (WELLBEING_CONFIG; default: none)")
     parser.add_argument(
-        "--event", choices=EVENTS, metavar="EVENT", help=f"{', '.join(EVENTS)} (default: all of the hook)"
+        "--event",
+        choices=EVENTS,
+        metavar="EVENT",
+        help=f"{', '.join(EVENTS)} (default: all events of the hook)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the requests and send nothing")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send the events, and say what the endpoint answered."""
+    """Send the events, and print the responses of the endpoint."""
     from sidecar.clock import Clock  # noqa: PLC0415 - needs the server's packages
     from sidecar.config import ConfigError, load_config, suggestion_for  # noqa: PLC0415
     from sidecar.hooks.endpoint import DeliveryFailed, Endpoint  # noqa: PLC0415

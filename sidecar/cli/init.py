@@ -15,7 +15,7 @@ _MEANINGS = {
     **{name: engine.title for name, engine in ENGINES.items()},
     "local": "on this machine",
     "kubernetes": "with the Helm chart",
-    "advise": "only observe, and say what a pause would have done",
+    "advise": "only observe, and report which pauses would have been made",
     "pause": "pause what is distressed",
 }
 
@@ -31,16 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=tuple(ENGINES), help="the engine that serves the model")
     parser.add_argument("--place", choices=PLACES, help="where the sidecar runs")
     parser.add_argument("--mode", choices=MODES, help="advise: only observe; pause: pause what is distressed")
-    parser.add_argument("--directory", default=".", metavar="DIR", help="where the files go (default: here)")
-    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
+    parser.add_argument(
+        "--directory",
+        default=".",
+        metavar="DIR",
+        help="the folder of the files (default: the current folder)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the files; print what to do with them."""
+    """Write the files; print the next steps."""
     answers = Answers(
         options.engine or _ask("Which engine serves the model?", "engine", tuple(ENGINES)),
         options.place or _ask("Where does the sidecar run?", "place", PLACES),
-        options.mode or _ask("What may it do?", "mode", MODES),
+        options.mode or _ask("Should it pause?", "mode", MODES),
     )
     folder = Path(options.directory)
     try:
@@ -64,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(question: str, flag: str, choices: Sequence[str]) -> str:
     if not sys.stdin.isatty():
-        raise CommandFailed(f"there is no terminal to ask on: give --{flag} ({', '.join(choices)})", USAGE)
+        raise CommandFailed(
+            f"there is no terminal for questions: give --{flag} ({', '.join(choices)})", USAGE
+        )
     print_line(question)
     for number, choice in enumerate(choices, start=1):
         print_line(f"  {number}. {choice}: {_MEANINGS[choice]}")
@@ -77,7 +84,7 @@ def _ask(question: str, flag: str, choices: Sequence[str]) -> str:
             return answer
         if answer.isdecimal() and 1 <= int(answer) <= len(choices):
             return choices[int(answer) - 1]
-        print_line(f"{answer!r} is none of them")
+        print_line(f"{answer!r} is not one of them")
 
 
 def _schema() -> str:

@@ -1,6 +1,6 @@
-"""Handles Ctrl-C before and after a command runs. Python's own handler would raise within an import.
+"""Handles Ctrl-C before and after a command runs. Python's own handler would raise during an import.
 
-`signal` would be imported from files, which takes milliseconds; its built-in part is there at once.
+The module `signal` is loaded from a file, which takes milliseconds; its built-in part is available at once.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--name",
-        help="the name of the agent, whose claims are made by agent:NAME (default: the MCP client's name)",
+        help="the name of the agent: its claims have the source agent:NAME (default: the MCP client's name)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until the client leaves (stdio) or a signal stops the process (HTTP)."""
+    """Serve until the client disconnects (stdio) or a signal stops the process (HTTP)."""
     address = None if options.listen is None else _address(options.listen)
     access = access_of(options)
     try:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         if (error.name or "sidecar").partition(".")[0] == "sidecar":
             raise
         raise CommandFailed(_NO_MCP.format(error.name)) from None
-    # Standard output belongs to the protocol.
+    # Standard output is used by the protocol.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         tools = AgentTools(Settings(**access._asdict()), options.name or "mcp")
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         serve_http(server, *address)
     except SystemExit:
-        # uvicorn has logged why.
+        # uvicorn has logged the reason.
         raise CommandFailed(f"cannot listen on {options.listen}", CANNOT_START) from None
     return OK
 
@@ -74,7 +74,7 @@ def _address(text: str) -> tuple[str, int]:
     if not found or int(found[2]) > _MAX_PORT:
         raise CommandFailed(
             f"--listen: must be a loopback address and a port, such as 127.0.0.1:9478, got {text!a}. The MCP "
-            "server does not authenticate its clients: put a proxy that does in front of it",
+            "server does not authenticate its clients: use a proxy that does",
             USAGE,
         )
     return found[1].strip("[]"), int(found[2])

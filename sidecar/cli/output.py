@@ -68,12 +68,12 @@ def scope_name(scope: str | None) -> str:
 
 
 def source_name(source: str, alertname: str | None) -> str:
-    """``source`` as people read it: an alert has its name before the fingerprint."""
+    """``source`` for people: the source of an alert begins with the alert's name."""
     return f"{alertname} ({source})" if alertname else source
 
 
 def describe_hold(snapshot: Json) -> str:
-    """Which scope keeps a closed gate closed, since when, until when, and why."""
+    """A description of a closed gate's hold: its scope, start, end and reason."""
     until = snapshot["until"] or "an operator resumes"
     if snapshot["gate"] == "restricted" and snapshot["until"] is None:
         until = f"the state improves, at {snapshot['admit_per_sec']:g} requests per second"
@@ -81,7 +81,7 @@ def describe_hold(snapshot: Json) -> str:
 
 
 def describe_advice(advice: Json) -> str:
-    """What is advised."""
+    """A description of the advised pause or restriction."""
     if "admit_per_sec" in advice:
         return f"a restriction to {advice['admit_per_sec']:g} requests per second is advised"
     return "a pause is advised"

@@ -1,7 +1,7 @@
 """Parses the command line.
 
-A command's module is imported when the command is named. So a short command, such as ``gate`` in a shell
-script, does not wait for the modules of the others.
+The module of a command is imported only for that command. So a short command, such as ``gate`` in a shell
+script, does not wait for other modules.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .exit_statuses import EPILOG
 
 _PROGRAM = "wellbeing-sidecar"
 _DESCRIPTION = """\
-Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands talk
-to a running sidecar or help with its config."""
+Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands use a
+running sidecar or help with its config."""
 _EXAMPLES = """\
 examples:
   wellbeing-sidecar serve --config sidecar.yaml
@@ -35,7 +35,7 @@ command on it also applies to everything inside it. Durations are seconds, or li
 
 
 class _CommandModule(Protocol):
-    """What the module of a command has. ``add_arguments`` and ``EXAMPLES`` may be missing."""
+    """The interface of a command's module. ``add_arguments`` and ``EXAMPLES`` are optional."""
 
     EXAMPLES: tuple[str, ...]
     add_arguments: Callable[[argparse.ArgumentParser], None]
@@ -77,7 +77,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of the command that ``arguments`` name first. ``run`` of the result runs the command.
+    """The options of the command that ``arguments`` begin with. ``run`` of the result runs the command.
 
     Help, ``--version`` and mistakes end the process, as argparse does.
     """
@@ -89,7 +89,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser()
     command = next((one for one in rest if one in SUMMARIES), None)
     if name.startswith("-") and name not in parser.flags_before_command and command:
-        parser.error(f"{name} comes after the command: {_PROGRAM} {command} {name} ...")
+        parser.error(f"{name} must come after the command: {_PROGRAM} {command} {name} ...")
     return parser.parse_args(arguments)
 
 

@@ -20,17 +20,17 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser, without_scope="--all is needed")
+    add_scope(parser, without_scope="--all is required")
     add_connection(parser)
     add_output(parser)
     parser.add_argument(
-        "--reason", required=True, help="the reason; waiting requests get it in their responses"
+        "--reason", required=True, help="the reason, which appears in the responses to waiting requests"
     )
     parser.add_argument(
         "--max-pause-secs",
         type=duration,
         metavar="DURATION",
-        help="the pause ends by itself after this time, like 5m or 1h30m; 0: never (default: the policy's)",
+        help="the pause ends by itself after this time, such as 5m; 0: never (default: the policy's)",
     )
     add_all(parser, "close every gate")
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Put a manual hold."""
     check_target(options, "pause", "close every gate")
-    note_unknown_scope(options, "it becomes known now, and is paused")
+    note_unknown_scope(options, "it is created and paused")
     body: dict[str, Any] = {"reason": options.reason}
     if options.max_pause_secs is not None:
         body["max_pause_secs"] = options.max_pause_secs
@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     print_snapshot(snapshot, output=options.output)
     if snapshot["gate"] == "open":
         scope = scope_name(options.scope)
-        raise CommandFailed(f"the hold is put, but the gate of {scope} stays open: its policy is not enabled")
+        raise CommandFailed(
+            f"the hold is put, but the gate of {scope} stays open, because its policy is not enabled"
+        )
     return OK
 
 

@@ -1,4 +1,4 @@
-"""``resume``: lifts every hold of a scope, and reports what stays closed."""
+"""``resume``: lifts every hold of a scope, and reports which scopes stay closed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     snapshot = request(options, "POST", "resume", body={"reason": options.reason})
     print_snapshot(snapshot, output=options.output)
     if before is not None and not before["holds"] and not before.get("trial"):
-        print_note(f"{scope_name(options.scope)} had no hold of its own: there was nothing to lift")
+        print_note(f"{scope_name(options.scope)} had no hold of its own, so no hold was lifted")
     if snapshot["gate"] == "closed":
         raise CommandFailed(_still_closed(snapshot))
     after = status_if_allowed(options)
@@ -64,6 +64,4 @@ def _print_closed_inside(status: dict[str, Any]) -> None:
     for one in closed[:_MAX_SHOWN]:
         print_line(f"    {snapshot_line(one)}")
     if total > _MAX_SHOWN:
-        print_line(
-            f"    and {total - min(len(closed), _MAX_SHOWN)} more: wellbeing-sidecar status shows them"
-        )
+        print_line(f"    and {total - min(len(closed), _MAX_SHOWN)} more (see wellbeing-sidecar status)")

@@ -22,7 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that ``arguments`` name; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal without UTF-8 shows \\xe9 for a letter that it cannot show.
+            # A terminal without UTF-8 gets \\xe9 for a letter that it cannot show.
             stream.reconfigure(errors="backslashreplace")
     options = parse(arguments)
     command: Callable[[argparse.Namespace], int] = options.run

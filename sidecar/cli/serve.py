@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal stops the process."""
-    # Start-up creates no garbage. The worker enables collection once it serves.
+    # Start-up creates no garbage. The worker enables collection when it begins to serve.
     gc.disable()
     from sidecar import logs  # noqa: PLC0415 - the client commands need none of these
     from sidecar.auth import CredentialsError, Keyring  # noqa: PLC0415

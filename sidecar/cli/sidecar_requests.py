@@ -70,7 +70,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     wait: float = 0.0,
 ) -> SidecarResponse:
-    """Send a request; return the response, whatever its status, within ``wait`` seconds and a few more.
+    """Send a request; return the response, whatever its status. The timeout is ``wait`` and a few seconds.
 
     Raises:
         CommandFailed: there was no response.
@@ -97,7 +97,7 @@ def unreachable_message(options: argparse.Namespace, error: Unreachable, secs: f
 
 
 def _actor() -> dict[str, str]:
-    """Who runs the command. The sidecar records it if the request comes from its own machine."""
+    """The user who runs the command. The sidecar records it for requests from its own machine."""
     name = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
     return {"Wellbeing-Actor": name} if _ACTOR.fullmatch(name) else {}
 
@@ -127,7 +127,7 @@ def access_of(options: argparse.Namespace) -> Access:
     try:
         check_access(access)
     except ValueError as error:
-        what = f"{options.url} is no URL of a sidecar: " if str(error).startswith("url: ") else ""
+        what = f"{options.url} is not the URL of a sidecar: " if str(error).startswith("url: ") else ""
         raise CommandFailed(f"{what}{error}") from None
     return access
 
@@ -136,7 +136,7 @@ def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, A
     """The members of a 200 response.
 
     Raises:
-        CommandFailed: it is not the response of a sidecar.
+        CommandFailed: the response is not that of a sidecar.
     """
     found = answer.body
     if isinstance(found, dict) and ("gate" in found or "entries" in found):
@@ -151,7 +151,7 @@ def refusal(options: argparse.Namespace, answer: SidecarResponse) -> str:
     body = answer.body
     message = f"{body['title']}: {body['detail']}"
     if body["type"] in PAUSED:
-        # By the policy their status may be 401 or 403, too.
+        # The policy may give them the status 401 or 403, too.
         return str(body["detail"]) if body["type"] == PAUSED[0] else message
     if answer.status == _UNAUTHORIZED:
         if _has_token(options):

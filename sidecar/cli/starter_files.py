@@ -16,11 +16,11 @@ class Engine:
     """An inference engine.
 
     Attributes:
-        title: its name for people.
+        title: the name shown to the user.
         port: the port that it listens on by default.
         rules: its file in ``alerts/``, without the suffix; empty: none.
-        scope: the scope that its alerts name, for people.
-        note: what must be done so that it has metrics; empty: nothing.
+        scope: the scope of its alerts, as text for the user.
+        note: what the user must do to enable its metrics; empty: nothing.
     """
 
     title: str
@@ -44,7 +44,7 @@ ENGINES = {
     "litellm": Engine(
         "LiteLLM proxy", 4000, "litellm", _MODEL, "set litellm_settings.callbacks: [prometheus] in its config"
     ),
-    "other": Engine("another engine", 8000, "", "what the label wellbeing_scope of your alerts says"),
+    "other": Engine("another engine", 8000, "", "the value of the label wellbeing_scope of your alerts"),
 }
 PLACES = ("local", "kubernetes")
 MODES = ("advise", "pause")
@@ -83,7 +83,7 @@ def starter_files(answers: Answers) -> dict[str, str]:
 
 
 def next_steps(answers: Answers) -> list[str]:
-    """What to do with the files, a line each."""
+    """The next steps, one per line."""
     engine = ENGINES[answers.engine]
     note = [f"{engine.title}: {engine.note}"] if engine.note else []
     if answers.place == "kubernetes":
@@ -192,7 +192,7 @@ receivers:
 """
 
 _WATCHDOG = """\
-# The alert that always fires, so that the sidecar can tell a recovery from a dead Prometheus.
+# The alert that always fires, so that the sidecar can distinguish a recovery from a dead Prometheus.
 groups:
   - name: wellbeing
     rules:

@@ -21,7 +21,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser, without_scope="--all is needed")
+    add_scope(parser, without_scope="--all is required")
     add_connection(parser)
     add_output(parser)
     parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ttl-secs",
         type=positive_duration,
         metavar="DURATION",
-        help="the report expires after this time, such as 90, 5m (default: never)",
+        help="the report expires after this time, such as 90 or 5m (default: never)",
     )
     add_all(parser, "report the state of everything")
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Set or renew the agent's signal."""
     check_target(options, "state", "report the state of everything")
-    note_unknown_scope(options, "it becomes known now")
+    note_unknown_scope(options, "it is created")
     body: dict[str, Any] = {"state": options.state, "reason": options.reason}
     if options.source is not None:
         body["source"] = options.source

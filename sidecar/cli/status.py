@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         )
         return OK
     if status["blind"]:
-        print_line("blind: the watchdog's alert is missing, a resolve lifts nothing")
+        print_line("blind: the watchdog's alert is missing, so resolved alerts do not open gates")
     watchdog = status.get("watchdog")
     if watchdog and not watchdog["heard"]:
         print_line(f"the watchdog's alert {watchdog['alertname']} was never received: {_UNHEARD_REMEDY}")
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         print_line(line)
     listed = _listed(options, status)
     fine = (status["gate"], status["effective_state"]) == ("open", "healthy")
-    # What is inside of a scope that is not well or not open is neither, even where nothing inside is known.
+    # If a scope is not well or not open, no scope inside it is, even if none is known.
     if not options.below and "unwell" in status and (listed or fine):
         print_line(_heading(status, len(listed)))
     _print_table(listed)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _listed(options: argparse.Namespace, status: dict[str, Any]) -> list[dict[str, Any]]:
-    """The scopes inside of the one that was asked for."""
+    """The scopes inside the scope of the command."""
     listed = status.get("below") if options.below else status.get("unwell")
     return [one for one in listed or () if one["scope"] != status["scope"]]
 
@@ -152,7 +152,7 @@ def _lines(one: dict[str, Any], max_signals: int) -> Iterator[str]:
         by = source_name(hold["by"], hold.get("alertname"))
         yield f"    {hold['kind']} hold by {by} {span}: {hold['reason']}"
         if hold.get("waits_for_operator"):
-            yield "    well again; by resume: manual the gate stays closed until an operator resumes"
+            yield "    well again; because of resume: manual, the gate stays closed until an operator resumes"
     counts = ", ".join(f"{name} {value}" for name, value in one["counters"].items() if value)
     if counts:
         yield f"    {counts}"

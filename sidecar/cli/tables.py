@@ -46,7 +46,7 @@ class Table:
                 self._widths[number] = max(self._widths[number], len(printable(cell)))
 
     def lines(self, row: Sequence[str]) -> list[str]:
-        """The line of ``row``; before the first one, the line of the headings."""
+        """The line of ``row``, with the headings before the first row."""
         self.fit([row])
         lines = [] if self._headed else [self._line(self._headings, heading=True)]
         self._headed = True
@@ -78,5 +78,5 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def short_time(moment: str | None) -> str:
-    """A time of the sidecar's JSON without fractions of a second; empty: there is none."""
+    """A time from the sidecar's JSON without fractions of a second; empty if there is no time."""
     return "" if not moment else moment.partition(".")[0].rstrip("Z") + "Z"

@@ -1,4 +1,4 @@
-"""``watch``: prints a scope's snapshot, and each change of it and of what is inside it."""
+"""``watch``: prints a scope's snapshot, and each change of the scope and of scopes inside it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             for line in table.lines(_row(snapshot)):
                 print_text(line)
         sys.stdout.flush()
-    raise CommandFailed(f"{options.url} ended the answer")
+    raise CommandFailed(f"{options.url} ended the response")
 
 
 def _row(snapshot: dict[str, Any]) -> tuple[str, ...]:
@@ -106,7 +106,9 @@ def _polled(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             snapshot = members(options, answer)
             etag = answer.headers.get("ETag")
             if etag is None:
-                raise CommandFailed(f"{options.url} answers without an ETag: a proxy in between removes it")
+                raise CommandFailed(
+                    f"{options.url} answers without an ETag: a proxy in between has removed it"
+                )
             yield snapshot
         elif answer.status != _NOT_MODIFIED:
             raise CommandFailed(refusal(options, answer))

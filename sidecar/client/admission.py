@@ -30,6 +30,8 @@ _PAUSE_SECS = 0.03, 0.07
 """Between two requests while more wait. Random, so that clients do not ask at the same moment."""
 _NOTHING_SECS = 0.2, 0.4
 _FAILED_SECS = 0.2, 0.6
+_SHARE_SECS = 60.0
+"""So long a share says how fast requests pass."""
 _MOST = 99_999
 """The most waiting requests of one priority that the sidecar accepts."""
 
@@ -72,6 +74,7 @@ class AdmissionThread:
         self._outcome = False
         self._tries_failed = 0
         self._share = 0.0
+        self._share_at = 0.0
         self._lacking = 1.0
         self._failed_at = 0.0
 
@@ -86,6 +89,16 @@ class AdmissionThread:
         """The outcome of a request that passed in a trial is known."""
         self._outcome = True
         self.wake()
+
+    def secs_until_turn(self, ahead: int, rate: float) -> float:
+        """In how many seconds a request can expect to pass.
+
+        Args:
+            ahead: how many requests wait before it in this process.
+            rate: requests per second that pass in all clients and in the sidecar together.
+        """
+        is_known = 0 < self._share < rate and time.monotonic() - self._share_at < _SHARE_SECS
+        return (ahead + 1) / (self._share if is_known else rate)
 
     def stop(self) -> None:
         """End the thread. Returns at once."""
@@ -135,6 +148,7 @@ class AdmissionThread:
         if not allowance.admitted:
             return self._random.uniform(*_NOTHING_SECS)
         self._share = allowance.share
+        self._share_at = time.monotonic()
         self._release(allowance.admitted, allowance.trial)
         return self._random.uniform(*_PAUSE_SECS) if allowance.admitted < sum(waiting) else 0.0
 

@@ -10,8 +10,8 @@ class InferencePaused(Exception):
         reason: why the gate is closed.
         scope: the scope of the gate.
         state: the scope's effective state.
-        retry_after: seconds to wait before a retry; random within a few seconds, so that refused clients do
-            not retry at the same moment.
+        retry_after: seconds to wait before a retry; partly random, so that refused clients do not retry at
+            the same moment.
         waited: the timeout of the wait in seconds.
     """
 

@@ -96,7 +96,7 @@ class GateFollower:
             self._unpark(waiter, outcome)
             span.end(outcome)
         if outcome == "timed_out":
-            raise self._paused(InferencePaused, secs)
+            raise self._paused(InferencePaused, secs, priority)
         return waiter.trial
 
     async def wait_async(self, timeout: float | None, priority: int) -> str:  # noqa: ASYNC109 - as `wait`
@@ -124,7 +124,7 @@ class GateFollower:
             self._unpark(waiter, outcome)
             span.end(outcome)
         if outcome == "timed_out":
-            raise self._paused(InferencePaused, secs)
+            raise self._paused(InferencePaused, secs, priority)
         return waiter.trial
 
     def record_outcome(self, *, succeeded: bool, trial: str) -> None:
@@ -167,7 +167,7 @@ class GateFollower:
             span = WaitSpan(self._failures)
             span.begin(self._settings.scope, self._closed_because())
             span.end("timed_out")
-            raise self._paused(TooManyWaiting, 0.0)
+            raise self._paused(TooManyWaiting, 0.0, waiter.priority)
         return True
 
     def _unpark(self, waiter: LocalWaiter, outcome: str) -> None:
@@ -186,13 +186,18 @@ class GateFollower:
     def _wait_secs(self, timeout: float | None) -> float:
         return float(self._settings.wait_secs) if timeout is None else max(0.0, timeout)
 
-    def _paused(self, kind: type[InferencePaused], waited: float) -> InferencePaused:
+    def _paused(self, kind: type[InferencePaused], waited: float, priority: int) -> InferencePaused:
         snapshot = self.snapshot
         reason = self._closed_because()
         if snapshot is None:
             retry_after = spread_retry_after(_UNKNOWN_RETRY_SECS, self._random)
             return kind(reason, self._settings.scope, "unknown", retry_after, waited)
-        retry_after = spread_retry_after(snapshot.retry_after(time.time()), self._random)
+        turn_secs = 0.0
+        if (rate := snapshot.admit_per_sec or 0.0) > 0:
+            with self.lock:
+                ahead = sum(self._queue.parked[priority:])
+            turn_secs = self._admission.secs_until_turn(ahead, rate)
+        retry_after = spread_retry_after(snapshot.retry_after(time.time(), turn_secs), self._random)
         return kind(reason, snapshot.scope, snapshot.effective_state, retry_after, waited)
 
     def _closed_because(self) -> str:

@@ -94,15 +94,23 @@ class Limiter:
         parent: the next limit on the way to the root.
         own: how many of the sidecar's own waiters are queued, by priority.
         demands: the demands of clients.
+        in_clients: how many requests wait in them, by priority.
+        ahead: how many requests needed a token of it when they were last counted, by priority: here, in
+            clients, and at limiters further inside.
     """
 
-    __slots__ = ("_heaps", "_noted_at", "_passes", "_virtual", "demands", "own", "parent", "times", "tokens")
+    __slots__ = (
+        "_heaps", "_noted_at", "_passes", "_virtual", "ahead", "demands", "in_clients", "own", "parent",
+        "times", "tokens",
+    )  # fmt: skip
 
     def __init__(self, tokens: TokenBucket | TokenCount) -> None:
         self.tokens = tokens
         self.parent: Limiter | None = None
         self.own = [0] * PRIORITIES
         self.demands: dict[Demand, None] = {}
+        self.in_clients = [0] * PRIORITIES
+        self.ahead = [0] * PRIORITIES
         self._heaps: list[list[tuple[float, int, QueuedWaiter]]] = [[] for _ in range(PRIORITIES)]
         # State of the stride scheduling; used only in a limiter without a parent.
         self._passes: dict[object, float] = {}
@@ -127,9 +135,9 @@ class Limiter:
         return limiter
 
     @property
-    def waiting(self) -> int:
-        """How many requests wait here, own and in clients."""
-        return sum(self.own) + sum(demand.total for demand in self.demands)
+    def waiting(self) -> list[int]:
+        """How many requests wait here, own and in clients, by priority."""
+        return [own + others for own, others in zip(self.own, self.in_clients, strict=True)]
 
     @property
     def is_idle(self) -> bool:
@@ -145,7 +153,7 @@ class Limiter:
     def pass_now(self, priority: int, now: float) -> bool:
         """Take a token for a request that arrives, unless others of its priority or above wait for one."""
         for limiter in self.line:
-            if any(limiter.own[priority:]) or any(any(one.waiting[priority:]) for one in limiter.demands):
+            if any(limiter.own[priority:]) or any(limiter.in_clients[priority:]):
                 return False
         if not self.has_token(now):
             return False
@@ -175,12 +183,15 @@ class Limiter:
         self.demands[demand] = None
         for priority, count in enumerate(demand.waiting):
             if count:
+                self.in_clients[priority] += count
                 self.times.see(priority, now)
 
     def withdraw(self, demand: Demand) -> None:
         """Remove ``demand``, which is registered here."""
         demand.limiter = None
-        self.demands.pop(demand, None)
+        del self.demands[demand]
+        for priority, count in enumerate(demand.waiting):
+            self.in_clients[priority] -= count
 
     def head(self, priority: int) -> tuple[float, int] | None:
         """The place of the first own waiter: when it was parked, and its ticket."""
@@ -206,6 +217,22 @@ class Limiter:
             limiter.tokens.take()
             limiter.times.passed_at[priority] = now
 
+    # -- forecast ---------------------------------------------------------------------------------
+
+    def secs_until_turn(self, priority: int) -> float:
+        """In how many seconds a request that arrives now can expect a token of each limiter of the line.
+
+        That is the length of a queue, without lower priorities, divided by its rate. 0: no rate limits it.
+        """
+        secs = 0.0
+        # What was counted may be half a second old.
+        queued = sum(self.own[priority:])
+        for limiter in self.line:
+            rate = limiter.tokens.rate or limiter.tokens.limit
+            if rate:
+                secs = max(secs, (max(queued, sum(limiter.ahead[priority:])) + 1) / rate)
+        return secs
+
     # -- starvation -------------------------------------------------------------------------------
 
     def note_waiting(self, now: float) -> None:
@@ -214,7 +241,7 @@ class Limiter:
             return
         self._noted_at = now
         for priority in range(PRIORITIES):
-            if self.own[priority] or any(demand.waiting[priority] for demand in self.demands):
+            if self.own[priority] or self.in_clients[priority]:
                 self.times.see(priority, now)
 
     def starved(self, now: float) -> dict[int, float]:
@@ -280,7 +307,7 @@ def _admit_priority(  # noqa: PLR0917 - one step of `admit`
     heapq.heapify(heads)
     demands = [demand for one in limiters for demand in one.demands if demand.waiting[priority]]
     own = sum(one.own[priority] for one in limiters)
-    weight = own + sum(demand.waiting[priority] for demand in demands)
+    weight = own + sum(one.in_clients[priority] for one in limiters)
     if not weight:
         return
     least = root.catch_up_from(weight)
@@ -338,5 +365,6 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
         return None
     limiter.take(priority, now)
     demand.waiting[priority] -= 1
+    limiter.in_clients[priority] -= 1
     demand.granted += 1
     return demand

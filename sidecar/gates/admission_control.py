@@ -6,6 +6,7 @@ One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one l
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 
@@ -15,7 +16,7 @@ from sidecar.supervision import Failures
 from .admission import Demand, Limiter, QueuedWaiter, admit
 from .gate import ScopeGate, Waiter
 from .limits import ActiveLimit, Limits, trial_of
-from .priorities import DEFAULT_PRIORITY
+from .priorities import DEFAULT_PRIORITY, PRIORITIES
 from .tokens import TokenBucket
 
 _STEP_SECS = 0.02
@@ -26,6 +27,8 @@ _MAX_LIMITERS = 256
 _RAMP_IDLE_SECS = 5.0
 """A ramp ends if no client with waiters asks for so long: each heard of the opening."""
 _STEP_WAITERS = 8
+_COUNT_SECS = 0.5
+"""How often the requests are counted that need a token of each limiter."""
 _TASK = "admission"
 
 
@@ -93,6 +96,8 @@ class AdmissionControl:
         self._tickets = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._counted: list[Limiter] = []
+        self._counted_at = -math.inf
         self.suspended = False
         self.shared = False
         self.limits: dict[Limiter, ActiveLimit] = {}
@@ -271,9 +276,7 @@ class AdmissionControl:
         for limiter in islice(self._active, most):
             if limiter.is_idle:
                 continue
-            here = list(limiter.own)
-            for demand in limiter.demands:
-                here = [before + more for before, more in zip(here, demand.waiting, strict=True)]
+            here = limiter.waiting
             for one in limiter.line:
                 before = found.get(one)
                 found[one] = here if before is None else [x + y for x, y in zip(before, here, strict=True)]
@@ -328,6 +331,8 @@ class AdmissionControl:
                 self._active[limiter] = None
                 limiter.note_waiting(now)
                 families.setdefault(limiter.root, []).append(limiter)
+        if now - self._counted_at >= _COUNT_SECS or not self._active:
+            self._count_ahead(now)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
             admitted = admit(limiters, now, _MAX_BATCH)
@@ -342,6 +347,17 @@ class AdmissionControl:
             self._check_ramp(gate, ramp, now)
         return delay
 
+    def _count_ahead(self, now: float) -> None:
+        """Tell each limiter how many requests need its tokens."""
+        counts = self.waiting(_MAX_LIMITERS)
+        for limiter in self._counted:
+            if limiter not in counts:
+                limiter.ahead = [0] * PRIORITIES
+        for limiter, ahead in counts.items():
+            limiter.ahead = ahead
+        self._counted = list(counts)
+        self._counted_at = now
+
     def _pass(self, admitted: list[QueuedWaiter | Demand], limiters: list[Limiter]) -> None:
         answered: dict[ClientDemand, None] = {}
         for one in admitted:
@@ -351,7 +367,7 @@ class AdmissionControl:
                 self._admit_waiter(one.gate, one)
         if not answered:
             return
-        waiting = sum(limiter.waiting for limiter in limiters) + len(admitted)
+        waiting = sum(sum(limiter.waiting) for limiter in limiters) + len(admitted)
         for demand in answered:
             limiter = demand.limiter
             if limiter is None:

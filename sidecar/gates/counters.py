@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sidecar.core.commands import AlertOutcome
@@ -39,6 +39,13 @@ class Histogram:
         """Count one observation."""
         self.counts[bisect_left(self.bounds, secs)] += 1
         self.total += secs
+
+    def observe_all(self, each: Iterable[float]) -> None:
+        """Count as many observations as there are in ``each``."""
+        bounds, counts = self.bounds, self.counts
+        for secs in each:
+            counts[bisect_left(bounds, secs)] += 1
+            self.total += secs
 
     def buckets(self) -> Iterator[tuple[float, int]]:
         """Each upper bound, up to infinity, with the cumulative count."""

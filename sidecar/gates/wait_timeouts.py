@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sidecar.supervision import Failures
 from sidecar.time_slice import TimeSlice
@@ -61,6 +61,14 @@ class WaitTimeouts:
         bucket = self._buckets.get(waiter.tick)
         if bucket is not None:
             bucket.pop(waiter, None)
+
+    def discard_all(self, waiters: Iterable[Waiter]) -> None:
+        """Remove the timeouts of ``waiters``."""
+        buckets = self._buckets
+        for waiter in waiters:
+            bucket = buckets.get(waiter.tick)
+            if bucket is not None:
+                bucket.pop(waiter, None)
 
     def _arm(self) -> None:
         if self._timer is not None:

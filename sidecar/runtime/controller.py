@@ -46,7 +46,15 @@ from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import ScopeGate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
-from sidecar.store import Batch, HistoryEntry, HistoryQuery, Store, StoredState, StoreUnavailable
+from sidecar.store import (
+    Batch,
+    HistoryEntry,
+    HistoryQuery,
+    Store,
+    StoredState,
+    StoreUnavailable,
+    WatchdogNotice,
+)
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
 from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 
@@ -67,7 +75,7 @@ _MAX_INLINE = 50
 _SLICE_SECS = 0.0015
 """Seconds that a batch may hold the loop at most before other work runs."""
 
-_MIN_SLICE_SECS = 0.00005
+_MIN_SLICE_SECS = 0.0002
 """Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
 
 _AGAIN_SECS = 1.0
@@ -174,8 +182,13 @@ class Controller:
         """Whether this sidecar does the work that only one sidecar of a fleet should do."""
         return True
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
-        """Tell the fleet that the watchdog alert was received. Without a fleet this does nothing."""
+    async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:  # noqa: ARG002 - a fleet's
+        """Tell the fleet that the watchdog alert was received. Without a fleet this does nothing.
+
+        Returns:
+            False: the fleet knows that it is the late resolve of an alert that has fired again.
+        """
+        return True
 
     async def start(self) -> None:
         """Load the stored state, end what has expired since, and start to accept commands.

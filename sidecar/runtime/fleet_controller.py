@@ -52,6 +52,7 @@ from sidecar.store import (
     StoredState,
     StoreError,
     StoreUnavailable,
+    WatchdogNotice,
 )
 from sidecar.supervision import RepeatingTimer, run_supervised
 
@@ -167,10 +168,12 @@ class FleetController(Controller):
                 self.on_watchdog(heard.alertname, heard.firing_ago(), heard.resolved_ago())
             await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+    async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
         """Tell the fleet that the watchdog alert was received."""
-        with suppress(StoreUnavailable):
-            await self._shared.share_watchdog(alertname, firing=firing)
+        try:
+            return await self._shared.share_watchdog(alertname, notice)
+        except StoreUnavailable:
+            return True
 
     async def _prepare_for_batch(self) -> None:
         await super()._prepare_for_batch()

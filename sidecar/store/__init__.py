@@ -17,6 +17,7 @@ from .base import (
     StoreError,
     StoreUnavailable,
     Versions,
+    WatchdogNotice,
 )
 from .entries import KINDS, HistoryEntry, HistoryQuery
 from .memory import MemoryStore
@@ -46,5 +47,6 @@ __all__ = [
     "StoreUnavailable",
     "StoredState",
     "Versions",
+    "WatchdogNotice",
     "quarantine",
 ]

@@ -230,6 +230,21 @@ CommitResult = Committed | Conflict | Outdated
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogNotice:
+    """What a notification, or a query of Alertmanager, says about the watchdog alert.
+
+    Attributes:
+        firing: whether it fires.
+        fingerprint: the hash of its labels; empty: not known.
+        at: its startsAt if it fires, else its endsAt: seconds since the epoch; 0: not known.
+    """
+
+    firing: bool
+    fingerprint: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class WatchdogHeard:
     """When sidecars of the fleet received the watchdog alert.
 
@@ -346,8 +361,15 @@ class SharedStore(Store, Protocol):
     async def beat(self) -> None:
         """Renew or take the leader's lease, and update the status. Call this every few seconds."""
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
-        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
+    async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
+        """Record that the watchdog alert was received now.
+
+        Returns:
+            False: it is the late resolve of an alert that has fired again; nothing was recorded.
+
+        Raises:
+            StoreUnavailable: it could not be recorded.
+        """
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
         """What this sidecar gets of each need. Raises `StoreUnavailable`."""

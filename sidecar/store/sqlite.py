@@ -7,11 +7,9 @@ exclusively, because two sidecars on one file would decide from different states
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from sidecar.core.values import Signal, Tombstone
 from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
+from .store_thread import StoreThread
 
 SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
@@ -36,6 +35,8 @@ _ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, a
 _ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
 
 _PRUNE_EVERY = 1_000
+_CHECKPOINT_EVERY = 1_000
+"""Rows whose changes may be in the WAL file alone. SQLite itself would copy them within a commit."""
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
@@ -110,9 +111,10 @@ class SqliteStore:
     def __init__(self, path: Path, retention: Retention | None = None) -> None:
         self.path = path
         self.retention = retention or Retention()
-        self._thread = ThreadPoolExecutor(1, "store")
+        self._thread = StoreThread("store", self._checkpoint_if_due)
         self._db: sqlite3.Connection | None = None
         self._since_prune = 0
+        self._checkpointed_changes = 0
 
     async def load(self, now: float) -> StoredState:
         """Open the file, bring its schema up to date, and read it.
@@ -170,10 +172,10 @@ class SqliteStore:
     async def close(self) -> None:
         """Close the file, and stop the thread."""
         await self._run(self._close)
-        self._thread.shutdown()
+        self._thread.stop()
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._thread.run(work)
 
     # -- on the thread ----------------------------------------------------------------------------
 
@@ -198,7 +200,12 @@ class SqliteStore:
         # SQLite would make the file readable by everyone. Its WAL and SHM files get the same mode.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECS)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+        for pragma in (
+            "locking_mode=EXCLUSIVE",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "wal_autocheckpoint=0",
+        ):
             db.execute(f"PRAGMA {pragma}")
         return db
 
@@ -279,29 +286,36 @@ class SqliteStore:
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
+    def _checkpoint_if_due(self) -> None:
+        """Copy the WAL file into the database after many changes, when no result waits for it."""
+        db = self._db
+        if db is None or db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
+            return
+        # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
+        with suppress(sqlite3.Error):
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._checkpointed_changes = db.total_changes
+
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
-        db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
-        db.executemany("DELETE FROM signals WHERE scope = ?", [*gone, *((one,) for one in batch.rewritten)])
-        db.executemany(
-            "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
-        )
+        rewritten = [*gone, *((one,) for one in batch.rewritten)]
         put, dropped = _changed_signals(batch)
-        db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
-        db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
-        db.executemany(
-            "DELETE FROM tombstones WHERE source = ?",
-            ((source,) for source, one in batch.tombstones.items() if one is None),
-        )
-        db.executemany(
-            "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
-            (
-                (source, one.ended_at, one.keep_until, one.received_at)
-                for source, one in batch.tombstones.items()
-                if one is not None
-            ),
-        )
+        # A statement takes a few microseconds even without a row.
+        if gone:
+            db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
+        if rewritten:
+            db.executemany("DELETE FROM signals WHERE scope = ?", rewritten)
+        if batch.records:
+            db.executemany(
+                "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
+            )
+        if dropped:
+            db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
+        if put:
+            db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
+        if batch.tombstones:
+            _write_tombstones(db, batch.tombstones)
         entries = list(entries_of(batch.events))
         _insert_entries(db, entries)
         _set_meta(db, "seen_at", batch.at)
@@ -410,6 +424,21 @@ class SqliteStore:
         )
 
 
+def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:
+    db.executemany(
+        "DELETE FROM tombstones WHERE source = ?",
+        ((source,) for source, one in tombstones.items() if one is None),
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
+        (
+            (source, one.ended_at, one.keep_until, one.received_at)
+            for source, one in tombstones.items()
+            if one is not None
+        ),
+    )
+
+
 def _insert_entries(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
     db.executemany(
         "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
@@ -422,7 +451,7 @@ def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
-def _changed_signals(batch: Batch) -> tuple[Iterable[Row], Iterable[tuple[str, str]]]:
+def _changed_signals(batch: Batch) -> tuple[Collection[Row], Collection[tuple[str, str]]]:
     """The changes to the table of signals: rows to write, and keys to delete."""
     put: dict[tuple[str, str], Row] = {}
     dropped: dict[tuple[str, str], None] = {}

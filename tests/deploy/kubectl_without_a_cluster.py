@@ -1,6 +1,8 @@
-"""Stands for kubectl where there is no cluster: does what a client does by itself, and holds the rest against what was applied.
+"""Replaces kubectl in tests without a cluster. Does the client-side part, and compares the rest with the
+applied objects.
 
-``$GUIDE`` is a folder: ``applied.yaml`` in it has everything that the cluster would have by now, ``pods`` the pods' names.
+``$GUIDE`` is a folder. Its file ``applied.yaml`` has all objects applied so far, ``pods`` the names of the
+pods.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def applied(kind: str, namespace: str) -> list[dict[str, Any]]:
 
 
 def deployment(namespace: str, container: str = "", **labels: str) -> dict[str, Any]:
-    """The only Deployment with this container, or with these labels at its pods."""
+    """The only Deployment with this container, or whose pods have these labels."""
     (found,) = [
         one
         for one in applied("deployment", namespace)
@@ -69,7 +71,7 @@ def main(verb: str, namespace: str, rest: list[str]) -> None:
             deployment(namespace, **dict([selector.split("=")]))
             print((GUIDE / "pods").read_text().split()[0])
         case "port-forward", [service, port]:
-            # The operator makes it; what listens is there already.
+            # The operator would create it; the test has started the server already.
             assert f"{service.removeprefix('svc/')}.{namespace}.svc:{port}" in APPLIED.read_text()
         case "exec", [pod, "-c", container, "--", *command]:
             assert pod in (GUIDE / "pods").read_text().split()

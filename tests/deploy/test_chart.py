@@ -1,4 +1,4 @@
-"""The Helm chart renders for each example of values, and says the same as the kustomize bases."""
+"""The Helm chart renders for each example of values, and agrees with the kustomize bases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GATEWAY = "gateway.networking.k8s.io/"
 
 def test_lint_finds_nothing() -> None:
     for values in VALUES:
-        # The older form of the policy is for older clusters.
+        # The older API version of the policy is for older clusters.
         version = "1.35" if "v1beta1" in values.name else "1.37"
         done = helm("lint", "--strict", "--kube-version", version, str(CHART), "--values", str(values))
         assert done.returncode == 0, done.stdout
@@ -58,7 +58,7 @@ def test_kubernetes_and_the_operator_take_what_is_rendered(name) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_rendered_is_as_safe_as_the_kustomize_bases(name) -> None:
-    # The injected pods are none of the chart's objects.
+    # The injected pods are not objects of the chart.
     objects = [one for one in rendered(name) if one["kind"] != "PodMonitor"]
     assert [wrong for one in CHECKS for wrong in one(objects)] == []
 
@@ -167,6 +167,7 @@ def test_a_changed_config_restarts_the_pods() -> None:
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
         ({"service": {"port": 70000}}, "maximum"),
         ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: name the Gateway"),
+        ({"ingress": {"enabled": True, "hosts": []}}, "ingress.hosts: name at least one host"),
         ({"gate": {"enabled": False}, "ingress": {"enabled": True}}, "they need gate.enabled"),
         ({"monitoring": {"podMonitor": {"enabled": True}}}, "there are no sidecars to scrape"),
         ({"monitoring": {"prometheusRule": {"enabled": True, "files": ["vlm"]}}}, 'named "vlm"'),
@@ -210,6 +211,44 @@ def test_the_notes_say_what_comes_next() -> None:
     notes = done.stdout.partition("NOTES:")[2]
     assert "It only observes" in notes
     assert "http://wellbeing-wellbeing-sidecar.team-a.svc:9477/v1/alerts" in notes
+    assert "NetworkPolicy" not in notes, "nothing that is switched on needs a rule of its own"
+
+
+def test_the_notes_name_the_connections_that_the_network_policy_lacks() -> None:
+    values = {"gate": {"store": {"type": "redis", "url": "redis://x:6379/0"}}, "ingress": {"enabled": True}}
+    done = helm(
+        "install",
+        "wellbeing",
+        str(CHART),
+        "--namespace",
+        "team-a",
+        "--dry-run=client",
+        "--values",
+        "-",
+        text=yaml.dump(values),
+    )
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert "networkPolicy.extraFrom" in notes
+    assert "networkPolicy.extraEgress" in notes
+    assert "http://wellbeing.example.com/" in notes
+
+
+def test_a_name_that_yaml_reads_as_a_number_stays_a_text() -> None:
+    values = {
+        "tokens": {"existingSecret": "2"},
+        "ingress": {"enabled": True, "className": "3"},
+        "monitoring": {
+            kind: {"enabled": True}
+            for kind in ("serviceMonitor", "prometheusRule", "watchdog", "alertmanagerConfig", "dashboards")
+        },
+    }
+    for one in rendered_with(values, namespace="1"):
+        assert one["metadata"]["namespace"] == "1"
+        if one["apiVersion"].startswith(OPERATOR):
+            check(one)
+        else:
+            kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
 
 
 def test_the_package_has_what_the_templates_read(tmp_path) -> None:

@@ -1,4 +1,5 @@
-"""docs/how-to/kubernetes, pasted: its commands in a shell, its snippets into files, as far as that goes without a cluster."""
+"""Runs the commands of docs/how-to/kubernetes in a shell, and its snippets as files, as far as possible
+without a cluster."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ IMAGE = "registry.example.com/wellbeing-sidecar:0.2.0"
 
 
 class Shell:
-    """A shell in a copy of the repository. There is no cluster, and no engine for images."""
+    """A shell in a copy of the repository, without a cluster and without a container engine."""
 
     def __init__(self, folder: Path) -> None:
         self.tree = folder / "tree"
@@ -61,7 +62,7 @@ class Shell:
         for name, line in stand_ins.items():
             (programs / name).write_text(f"#!/bin/sh\n{line}\n")
             (programs / name).chmod(0o755)
-        # Who has not got one of these, finds out here.
+        # If one of these programs is missing, the test fails here.
         needed = {str(Path(program(name)).parent): name for name in ("amtool", "curl", "openssl")}
         self._env = {
             "PATH": os.pathsep.join([str(programs), *needed, os.environ["PATH"]]),
@@ -73,7 +74,7 @@ class Shell:
         self.replacements: dict[str, str] = {}
 
     def paste(self, *blocks: str, **env: str) -> str:
-        """What these say, with other places where the guide names those of a cluster."""
+        """Run these blocks, with local addresses in place of those of a cluster."""
         text = "\n".join(blocks)
         for old, new in self.replacements.items():
             text = text.replace(old, new)
@@ -149,7 +150,7 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
             assert "trying it" in said
             shell.paste(resume, POD=POD)
             assert sidecar.status(scope)["gate"] == "open"
-    # What it says of the gate's case needs no more than to be there.
+    # The page names the overlay of the gate; the commands for it are those above.
     (overlay,) = re.findall(r"`(deploy/\S+/central-gate)`", guide())
     shell.paste(f"kubectl apply -k {overlay}", gate)
 
@@ -212,7 +213,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
         grace = int((re.findall(r"terminationGracePeriodSeconds: (\d+)", text) or ["30"])[0])
         assert wait + 15 <= grace
         assert "wellbeing-sidecar: enabled" in text
-        # That one's controller says it by itself.
+        # The controller of that platform sets it.
         if "LLMInferenceService" not in text:
             assert 0 < int(re.findall(r'--shutdown-timeout, "(\d+)"', text)[0]) < grace
         charts = re.search(r"(?i)\b(service|pod)monitor: \{enabled: true", text)

@@ -1,4 +1,5 @@
-"""The Dockerfile's own steps, and what they make, run as the manifest says: without an engine, but for real."""
+"""Executes the steps of the Dockerfile, and runs the result as the manifest specifies, without a container
+engine."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ ROOT_ONLY = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     folder = tmp_path_factory.mktemp("image")
-    # Others than root have to get there.
+    # Users other than root need access.
     for one in (folder, *folder.parents):
         if one.stat().st_uid == os.getuid() and one != Path("/"):
             one.chmod(one.stat().st_mode | 0o111)
@@ -57,7 +58,7 @@ class Pod:
         (config / "sidecar.yaml").write_text(sidecar_config(objects, self.workload, self.manifest))
         for name, token in TOKENS.items():
             (tokens / name).write_text(token)
-        # As an emptyDir is.
+        # Same mode as an emptyDir.
         self.state.chmod(0o777)
         paths = {one["name"]: one["mountPath"] for one in self.manifest["volumeMounts"]}
         self._mounts = {paths["wellbeing-config"]: config, paths["wellbeing-tokens"]: tokens}
@@ -142,7 +143,7 @@ def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(
         with pytest.raises(OSError, match="Read-only"):
             Path(f"/proc/{container.pid}/root/opt/wellbeing/x").touch()
         assert (pod.state / "wellbeing.db").stat().st_uid == UID
-        # Docker gives containers the proxies of its client's config.
+        # Docker passes the proxies of its client's config to containers.
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -165,7 +166,7 @@ def test_a_closed_gate_is_no_unhealthy_pod_and_waiters_are_let_go_at_the_end(ima
         assert paused.returncode == 0, paused.stderr
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert container.probe(pod.manifest[name], pod.ports), name
-        # The pod's own workers need no token at loopback; at the pod's address they do.
+        # Workers in the pod need no token on loopback, but need one at the pod's address.
         assert container.ask(9477, "/v1/gate/team-a/qwen?wait=0") == 503
         assert container.ask(9478, "/v1/gate/team-a/qwen?wait=0") == 401
         parked = container.request(9477, "/v1/gate/team-a/qwen?wait=60")
@@ -196,7 +197,8 @@ def test_a_restart_of_the_container_keeps_what_was_paused(image: Stage, pod: Pod
 
 @ROOT_ONLY
 def test_the_client_works_where_only_requests_is_installed(image: Stage, tmp_path: Path) -> None:
-    """As vLLM's container has it: the copied folder on its PYTHONPATH, none of the server's dependencies."""
+    """As in vLLM's container: the copied folder is on PYTHONPATH, and the server's dependencies are not
+    installed."""
     deployment = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "qwen")
     command = container_of(deployment, "wellbeing-client")["command"]
     client = tmp_path / "client"

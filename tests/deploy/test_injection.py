@@ -1,4 +1,5 @@
-"""The policy's expressions, evaluated: what it adds to a pod is what the Component adds to a Deployment."""
+"""Evaluates the policy's expressions: the policy adds the same to a pod as the Component adds to a
+Deployment."""
 
 from __future__ import annotations
 
@@ -38,15 +39,15 @@ def policy() -> dict[str, Any]:
 
 
 class Message(celtypes.MapType):
-    """A section; its class bears the name of its type."""
+    """A section. The name of its class is the name of its type."""
 
     def __init__(self, fields: Any = None) -> None:
         super().__init__(fields or {})
 
 
 def evaluate(expression: str, pod: dict[str, Any], **variables: str) -> Any:
-    """What an expression makes of a pod."""
-    # The evaluator knows types by plain names only.
+    """The result of an expression for a pod."""
+    # The evaluator accepts only plain type names.
     names = set(re.findall(r"\b(Object[\w.]*|JSONPatch)\{", expression))
     for name in names:
         expression = expression.replace(f"{name}{{", f"{name.replace('.', '_')}{{")
@@ -57,7 +58,7 @@ def evaluate(expression: str, pod: dict[str, Any], **variables: str) -> Any:
 
 
 def plain(value: Any, place: str) -> Any:
-    """The value as JSON; fails where the API server would, which knows each section's type by its place."""
+    """The value as JSON. Fails where the API server would: it expects a type for each path."""
     if isinstance(value, Message):
         assert type(value).__name__ == place
         return {str(key): plain(one, f"{place}.{key}") for key, one in value.items()}
@@ -106,7 +107,7 @@ def injected(spec: dict[str, Any]) -> dict[str, Any]:
 def by_component(
     spec: dict[str, Any], folder: Path, written: Callable[[object], str] = yaml.safe_dump
 ) -> dict[str, Any]:
-    """The same pod in a Deployment that the Component was added to."""
+    """The same pod in a Deployment with the Component."""
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -131,7 +132,7 @@ def test_the_policy_adds_what_the_component_adds(spec, tmp_path) -> None:
     wanted = by_component(spec, tmp_path)
     for volume in wanted["volumes"]:
         if volume["name"] == "wellbeing-config":
-            # Nobody makes a name with a hash for the policy.
+            # The policy refers to the name without a hash.
             volume["configMap"]["name"] = re.sub("-[a-z0-9]{10}$", "", volume["configMap"]["name"])
     assert pod["spec"]["initContainers"] == wanted["initContainers"]
     assert pod["spec"]["initContainers"][0]["name"] == "wellbeing-sidecar"
@@ -156,7 +157,7 @@ def test_the_binding_binds_it() -> None:
 
 @pytest.mark.parametrize("spec", PODS.values(), ids=PODS)
 def test_the_component_takes_a_deployment_written_as_json(spec, tmp_path) -> None:
-    """kustomize keeps that style, and puts what it adds into it."""
+    """kustomize keeps the JSON style and adds to it."""
     styles = {"yaml": yaml.safe_dump, "json": json.dumps}
     built = []
     for name, written in styles.items():

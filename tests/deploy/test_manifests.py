@@ -1,4 +1,4 @@
-"""What was built is as safe, and as whole, as it says. Each check is shown to catch what it is for."""
+"""The built manifests pass all checks. Each check is shown to find a planted error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WITH_PODS = [folder for folder in kustomizations() if workloads(kustomize(folder
 
 
 def whole(overlay: str) -> list[Object]:
-    """An overlay beside the monitors of the operator that are about it."""
+    """An overlay with the operator's objects for it."""
     monitors = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == "PodMonitor"]
     if overlay == "central-gate":
         monitors.remove(find(monitors, "PodMonitor", "wellbeing-sidecar"))
@@ -39,7 +39,7 @@ def whole(overlay: str) -> list[Object]:
 def test_nothing_is_wrong_with_what_is_built(folder) -> None:
     objects = kustomize(folder)
     if folder.name == "vllm" and folder.parent == KUBERNETES:
-        # By itself it asks a sidecar that is not there yet.
+        # Alone, it would ask a sidecar that is not there.
         objects = [one for one in objects if one["kind"] != "Deployment"]
         objects = [one for one in objects if one["kind"] != "Service"]
     assert violations(objects) == []
@@ -65,7 +65,7 @@ def in_config(objects: list[Object], name: str, old: str, new: str) -> None:
 
 
 def token_of(objects: list[Object]) -> Object:
-    """The volume with the workers' token."""
+    """The volume with the token of the workers."""
     volumes = pod_of(find(objects, "Deployment", "qwen"))["volumes"]
     (volume,) = [one["secret"] for one in volumes if "secret" in one]
     return volume
@@ -185,7 +185,7 @@ def test_every_dashboard_is_there_and_found_by_its_label() -> None:
 
 
 def test_the_gates_receiver_leads_to_the_gate() -> None:
-    """Address, port, token and watchdog are those of the overlay in the same namespace."""
+    """Address, port, token and watchdog match the overlay in the same namespace."""
     operator, overlay = kustomize(KUBERNETES / "operator"), kustomize(OVERLAYS / "central-gate")
     config = find(kustomize(KUBERNETES / "operator" / "gate"), "AlertmanagerConfig", "wellbeing")
     service = find(overlay, "Service", "wellbeing-gate")
@@ -210,7 +210,7 @@ def test_the_gates_receiver_leads_to_the_gate() -> None:
 
 @pytest.mark.parametrize("overlay", ["vllm", "central-gate"])
 def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
-    """Without it no recovery is believed."""
+    """Without that alert, the sidecar ignores every recovery."""
     (rule,) = find(kustomize(KUBERNETES / "operator"), "PrometheusRule", "wellbeing-watchdog")["spec"][
         "groups"
     ][0]["rules"]
@@ -224,7 +224,7 @@ def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
 
 
 def test_nothing_is_posted_to_a_gate_that_is_not_there() -> None:
-    """What the pods with a sidecar need has no receiver: they ask."""
+    """The objects for sidecars in pods have no receiver, because sidecars poll."""
     kinds = {one["kind"] for one in kustomize(KUBERNETES / "operator")}
     assert kinds == {"PodMonitor", "PrometheusRule"}
     names = {one["metadata"]["name"] for one in kustomize(OVERLAYS / "vllm")}

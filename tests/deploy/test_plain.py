@@ -1,4 +1,4 @@
-"""What Prometheus and Alertmanager need without the operator: it names what the gate's overlay has."""
+"""The configs of Prometheus and Alertmanager without the operator match the gate's overlay."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ports_of(containers: Iterator[Object]) -> set[str]:
 
 
 def wrong_with(given: Files, overlay: list[Object]) -> Iterator[str]:
-    """Where the files name something else than the overlay has, or leave out what they must not."""
+    """The differences between the files and the overlay."""
     service = find(overlay, "Service", GATE)
     namespace = service["metadata"]["namespace"]
     engines = (one for load in workloads(overlay) for one in containers_of(load) if one["name"] in ENGINES)
@@ -147,7 +147,7 @@ def test_alertmanager_takes_its_config(tmp_path) -> None:
 
 
 def test_the_rule_files_are_in_the_config_maps_and_prometheus_takes_them(tmp_path) -> None:
-    """promtool of Debian knows no discovery in Kubernetes: it is given the rules only."""
+    """Debian's promtool does not support Kubernetes discovery, so it checks the rules only."""
     data = config_maps()
     mounts = {"wellbeing": "wellbeing-prometheus", "wellbeing-rules": "wellbeing-rules"}
     named = files()["prometheus"]["rule_files"]

@@ -1,4 +1,4 @@
-"""What a release is made of says the same version everywhere, and has notes."""
+"""All parts of a release have the same version, and the version has release notes."""
 
 from __future__ import annotations
 

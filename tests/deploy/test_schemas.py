@@ -1,4 +1,5 @@
-"""Every object, against the schemas of the last four versions of Kubernetes and of the operator's CRDs."""
+"""Validates every object against the schemas of the last four versions of Kubernetes and of the operator's
+CRDs."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ from harness.kubernetes import (
     load,
     snippets,
 )
-from harness.schemas import schemas
+from harness.schemas import schema_of, schemas
 
 VERSIONS = sorted(set(all_versions()), key=Version)[-4:]
 OPERATOR = "monitoring.coreos.com/"
-# A policy of this version is served from here on, one of that until there.
+# The first and the last version of Kubernetes that serves each API version of the policy.
 POLICIES = {
     "admissionregistration.k8s.io/v1": ("1.36", "9"),
     "admissionregistration.k8s.io/v1beta1": ("1.34", "1.35"),
@@ -89,30 +90,10 @@ def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
 # -- the operator's ------------------------------------------------------------------------------------
 
 
-def strict(schema: object) -> object:
-    """A CRD's schema as JSON schema: unknown keys are errors, as `kubectl apply` warns of them."""
-    if isinstance(schema, list):
-        return [strict(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: strict(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
-        made.setdefault("additionalProperties", False)
-    if schema.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-    if isinstance(schema.get("pattern"), str):
-        # Go lets a flag stand anywhere; of those that we use no pattern has one.
-        made["pattern"] = schema["pattern"].replace("(?i)", "")
-    return made
-
-
 @functools.cache
 def crd_schema(kind: str, version: str) -> object:
     crd = yaml.load((schemas() / f"{OPERATOR.rstrip('/')}_{kind.lower()}s.yaml").read_text(), _Loader)
-    (found,) = [one for one in crd["spec"]["versions"] if one["name"] == version]
-    schema = strict(found["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return schema
+    return schema_of(crd, version)
 
 
 def operators() -> list[Object]:

@@ -1,4 +1,4 @@
-"""The systemd unit is valid, and exposes little."""
+"""The systemd unit is valid and hardened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def verify(folder, text: str) -> str:
-    """What systemd says of a unit whose program is there."""
+    """The output of systemd-analyze verify for a unit whose program exists."""
     unit = folder / UNIT.name
     unit.write_text(text.replace("/opt/wellbeing-sidecar/bin/wellbeing-sidecar", sys.executable))
     done = analyze("verify", "--man=no", str(unit))

@@ -1,7 +1,7 @@
-"""Two pods of the overlays, each at an address of its own, with a real Prometheus and a real Alertmanager.
+"""Runs two pods of the overlays at separate addresses, with a real Prometheus and a real Alertmanager.
 
-Rules, scraping, routing, credentials, configs and environments are those of the built objects. Only addresses and
-folders are others, the rules' delays are shorter, and the engines are servers that have vLLM's flag and its metrics.
+Rules, scraping, routing, credentials, configs and environments are those of the built objects. Only addresses
+and folders differ, the rules' delays are shorter, and the engines are servers with vLLM's flag and metrics.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 
 
 class Metrics(GetServer):
-    """The metrics of a vLLM that matter here: how many requests wait, and how many run."""
+    """The metrics of a vLLM: the number of waiting and of running requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Metrics(GetServer):
 
 
 class Cluster:
-    """An overlay's pods, and the operator's objects put to work."""
+    """The pods of an overlay, with Prometheus and Alertmanager configured by the operator's objects."""
 
     def __init__(self, overlay: str, folder: Path) -> None:
         self.objects = kustomize(KUBERNETES / "overlays" / overlay)
@@ -86,7 +86,7 @@ class Cluster:
         text = text.replace("/etc/wellbeing/tokens", str(self.tokens))
         text = text.replace("http://alertmanager-operated.monitoring.svc:9093", f"http://{alertmanager}")
         env = environment(container, NAMESPACE, pod)
-        # Otherwise five minutes have to pass before a young Alertmanager's list is believed.
+        # Otherwise the sidecar ignores missing alerts for five minutes after Alertmanager's start.
         env["WELLBEING_ALERTS__ALERTMANAGER__MIN_UPTIME_SECS"] = "0"
         env |= more
         folder = self.folder / pod
@@ -131,10 +131,10 @@ class Cluster:
     def prometheus(
         self, alertmanager: str, engines: dict[str, Metrics], scraped: dict[str, str]
     ) -> Prometheus:
-        """A Prometheus with every PrometheusRule, that scrapes as the monitors say.
+        """A Prometheus with every PrometheusRule and the scrape configs of the monitors.
 
         Args:
-            engines: by pod, for the PodMonitor of vLLM.
+            engines: the addresses of the engines by pod, for the PodMonitor of vLLM.
             scraped: addresses of sidecars by pod.
         """
         rules = [one for one in self.operator if one["kind"] == "PrometheusRule"]
@@ -149,7 +149,7 @@ class Cluster:
         return self.stack.enter_context(Prometheus({}, groups, alertmanager, scrape_configs=configs))
 
     def _scrape(self, monitor: str, pod: str, address: str) -> dict[str, Any]:
-        """What the operator makes of a monitor for one of its targets."""
+        """The scrape config of a monitor for one of its targets."""
         (found,) = [
             one
             for one in self.operator
@@ -171,7 +171,7 @@ class Cluster:
         return {"type": wanted["type"], "credentials_file": str(self.tokens / wanted["credentials"]["key"])}
 
     def alertmanager(self) -> Alertmanager:
-        """An Alertmanager as the operator configures it with the AlertmanagerConfig."""
+        """An Alertmanager with the config that the operator makes of the AlertmanagerConfig."""
         config = find(self.operator, "AlertmanagerConfig", "wellbeing")
         prefix = f"{NAMESPACE}/{config['metadata']['name']}"
         own = f'namespace="{NAMESPACE}"'
@@ -196,7 +196,7 @@ class Cluster:
 
 
 def _route(route: Object, prefix: str) -> dict[str, Any]:
-    """A route of the operator in Alertmanager's words."""
+    """A route of an AlertmanagerConfig as a route of Alertmanager."""
     made: dict[str, Any] = {"receiver": f"{prefix}/{route['receiver']}"}
     for key, value in route.items():
         if key == "matchers":
@@ -215,7 +215,8 @@ def chat(url: str) -> requests.Response:
 def paused_and_not_the_other(
     urls: dict[str, str], gates: dict[str, Sidecar], engines: dict[str, Metrics]
 ) -> None:
-    """One engine is stuck: its pod's requests wait, the other's do not; it recovers, and they are served."""
+    """One engine is stuck: requests of its pod wait, requests of the other do not. It recovers, and they are
+    served."""
     stuck, well = PODS
     scopes = {pod: f"{NAMESPACE}/{MODEL}/{pod}" for pod in PODS}
     for url in urls.values():
@@ -224,7 +225,7 @@ def paused_and_not_the_other(
     gates[stuck].wait_for_gate(scopes[stuck], "closed")
     assert gates[well].status(scopes[well])["gate"] == "open"
     with ThreadPoolExecutor() as pool:
-        # A worker is told within a moment of its gate; until then its requests pass.
+        # A worker learns of a closed gate after a moment; until then its requests pass.
         tries = [pool.submit(chat, urls[stuck])]
 
         def one_waits() -> bool:
@@ -248,7 +249,7 @@ def cluster(request, tmp_path) -> Cluster:
 
 
 def without_keeping(groups_holder: Cluster) -> None:
-    """The minute that an alert keeps firing is not what is tried here."""
+    """Do without `keep_firing_for`: it is not tested here, and costs a minute."""
     for one in groups_holder.operator:
         if one["kind"] == "PrometheusRule":
             for group in one["spec"]["groups"]:
@@ -281,7 +282,7 @@ def test_a_central_gate_is_told_and_holds_the_one_pod(cluster: Cluster) -> None:
     without_keeping(cluster)
     alertmanager = cluster.alertmanager()
     engines = {pod: cluster.engine() for pod in PODS}
-    # It shall be told, not ask.
+    # It must receive the notification, not poll.
     seldom = {"WELLBEING_ALERTS__RECONCILE_SECS": "3600"}
     gate = cluster.sidecar("wellbeing-gate", "wellbeing-gate", "gate", alertmanager.address, **seldom)
     urls = {pod: cluster.worker(pod, "gate") for pod in PODS}
@@ -291,10 +292,10 @@ def test_a_central_gate_is_told_and_holds_the_one_pod(cluster: Cluster) -> None:
     entries = gate.get(f"/v1/history/{NAMESPACE}/{MODEL}/{PODS[0]}").json()["entries"]
     (pause,) = [one for one in entries if one["kind"] == "pause"]
     assert pause["actor"] == "alertmanager"
-    # The watchdog came the same way, with its credential.
+    # The watchdog arrived in the same way, with its credential.
     gate.wait_for_metric('wellbeing_webhook_notifications_total{result="accepted"}', 2)
     assert gate.metric('wellbeing_webhook_notifications_total{result="unauthorized"}') == 0
     assert gate.metric("wellbeing_blind") == 0
     assert prometheus.query("up == 0") == []
-    # Who has no token of a worker is not let in.
+    # A request without a worker's token is refused.
     assert requests.get(f"{gate.url}/v1/gate/{NAMESPACE}", timeout=10).status_code == 401

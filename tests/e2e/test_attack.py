@@ -1,4 +1,4 @@
-"""The attack that `make attack` measures, in a short form: it works, and an honest worker is served throughout."""
+"""The short form of `make attack`: the attacks run, and an honest worker is served throughout."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def test_an_honest_worker_is_served_throughout(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(attack, "LASTS_SECS", 6.0)
     figures = attack.run(0.01)
     assert [one.attack for one in figures] == list(attack.ATTACKS)
-    # Whatever was not answered by 200 would have ended the run.
+    # Any response other than 200 would have ended the run.
     assert all(one.requests > 10 for one in figures)

@@ -1,4 +1,4 @@
-"""Backtests of a real Prometheus: a week with known troubles, and what a live chain did."""
+"""Backtests with a real Prometheus: a week with known incidents, and a comparison with a live sidecar."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def epoch(text: str) -> float:
 
 
 def spans(config: dict, scope: str | None = None) -> list[tuple[float, float | None, str]]:
-    """Began, ended and why, of each pause."""
+    """The start, the end and the reason of each pause."""
     return [
         (epoch(one["since"]), epoch(one["until"]) if one["until"] else None, one["cause"])
         for one in config["pauses"]
@@ -83,10 +83,10 @@ DISTRESSED = {
 
 
 class History:
-    """A week of two agents, a sample a minute; ``a`` is in trouble four times, ``b`` never.
+    """A week of two agents with a sample per minute. ``a`` has four incidents, ``b`` has none.
 
     Attributes:
-        troubles: begin and end of each.
+        troubles: the start and the end of each incident.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -109,7 +109,7 @@ class History:
                 ],
                 'engine_distress{agent="b"}': [(at, 0) for at in points],
                 'up{job="engine"}': [(at, 1) for at in points],
-                # As a loaded rule would have left it behind, but for the marks of its ends.
+                # The series that a loaded rule would have written, without stale markers.
                 'ALERTS{alertname="Slow",alertstate="firing",severity="critical",wellbeing_scope="team/b"}': [
                     (at, 1) for at in points if self.troubles[0][0] <= at < self.troubles[0][1]
                 ],
@@ -137,8 +137,8 @@ def test_a_week_with_known_troubles_gives_known_pauses(history, tmp_path: Path) 
     rules = rule_file(tmp_path, DISTRESSED)
     found = report("--prometheus", prometheus.url, "--rules", rules, "--config", config, *week.range)
     [result] = found["configs"]
-    # Five minutes of `for`, half a minute of group_wait; the resolve with the group's next interval. The third trouble
-    # is shorter than `for`, and the last one has not ended.
+    # Five minutes of `for`, half a minute of group_wait; the resolve comes with the group's next interval.
+    # The third incident is shorter than `for`, and the last one has not ended.
     wait = 300 + 30
     expected = [
         (week.troubles[0][0] + wait, week.troubles[0][0] + wait + 11 * 300, "recovered"),
@@ -154,7 +154,7 @@ def test_a_week_with_known_troubles_gives_known_pauses(history, tmp_path: Path) 
     assert scope["by_alert"] == [{"alertname": "Distressed", "pauses": 3, "paused_secs": 2 * 3_300 + 1_470}]
     assert result["pauses"][0]["reason"] == "a is at 1"
     assert result["pauses"][0]["labels"]["cluster"] == "east"
-    # 40,000 points a series are more than Prometheus gives at once.
+    # 40,000 points per series are more than Prometheus returns at once.
     assert prometheus.refused_queries() == 0
 
 
@@ -166,7 +166,8 @@ def test_the_alerts_that_fired_are_taken_from_their_series(history, tmp_path: Pa
     ]
     [(began, ended, cause)] = spans(result)
     assert (began, cause) == (week.troubles[0][0], "recovered")
-    # Without a mark of its end, Prometheus shows a sample for five minutes; then comes the next group interval.
+    # Without a stale marker, Prometheus returns a sample for five minutes; then the next group interval
+    # follows.
     assert ended is not None
     assert 0 <= ended - week.troubles[0][1] <= 300 + 300
     assert [one["alertname"] for one in result["pauses"]] == ["Slow"]
@@ -231,7 +232,7 @@ def test_what_only_observes_is_shown_as_if_it_paused_and_says_so(history, tmp_pa
 
 
 def test_rules_are_those_of_prometheus(history, tmp_path: Path) -> None:
-    """What fires at each minute, with which labels and annotations, is put to promtool's own evaluation."""
+    """Compares the firing alerts of each minute, with labels and annotations, with promtool's evaluation."""
     patterns = {
         "a": "0011111000110111100000111",
         "b": "1110000000001111111111100",
@@ -281,7 +282,7 @@ def test_rules_are_those_of_prometheus(history, tmp_path: Path) -> None:
         ]
         for minute in minutes
     }
-    # A kept alert shows the value of its last sample, which is that of the first: all samples above 1 are alike.
+    # An alert kept by `keep_firing_for` has the value of its last sample; all samples above 1 are equal.
     test = {
         "rule_files": [str(rules)],
         "evaluation_interval": "1m",
@@ -313,7 +314,7 @@ def test_rules_are_those_of_prometheus(history, tmp_path: Path) -> None:
 
 
 def refused(done: subprocess.CompletedProcess[str], status: int) -> str:
-    """The one sentence of a refusal."""
+    """The error message of a failed command."""
     assert done.returncode == status, (done.returncode, done.stderr, done.stdout)
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -364,7 +365,7 @@ def test_credentials_are_asked_for_and_used(tmp_path: Path) -> None:
 
 
 class TokenProxy(GetServer):
-    """A proxy before a Prometheus, as many clusters have one: it wants a bearer token."""
+    """A proxy in front of a Prometheus that requires a bearer token, as in many clusters."""
 
     def __init__(self, prometheus: str, token: str) -> None:
         super().__init__()
@@ -530,7 +531,7 @@ def test_a_backtest_says_what_the_real_chain_did(tmp_path: Path) -> None:
             sidecar.wait_for_gate("live", "closed")
             target.value = 0.0
             sidecar.wait_for_gate("live", "open")
-        # It lasts for longer than a pause may.
+        # It lasts longer than max_pause_secs.
         eventually(lambda: not fires(), "the alert has ended")
         target.value = 1.0
         sidecar.wait_for_gate("live", "closed")
@@ -561,7 +562,7 @@ def test_a_backtest_says_what_the_real_chain_did(tmp_path: Path) -> None:
 
 
 def test_a_day_of_a_hundred_alerts_costs_little() -> None:
-    """The figures of a week are those of `python -m bench.backtest`; here a day must not cost what a week may."""
+    """`python -m bench.backtest` measures a week. Here a day must take less time than a week may."""
     cost = measure(100, 1)
     assert cost.pauses > 300
     assert cost.refused_queries == 0

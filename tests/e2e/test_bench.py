@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
-    """What the short form has written, what it has printed, and its plot."""
+    """The files that the short form wrote, its output, and its plot."""
     folder = tmp_path_factory.mktemp("bench")
-    # It keeps to one core: in a process of its own.
+    # It pins itself to one core, so it runs in a separate process.
     command = [sys.executable, "-m", "bench", "--short"]
     command += ["--json", str(folder / "found.json"), "--plot", str(folder / "found.png")]
     ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)

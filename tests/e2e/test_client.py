@@ -1,4 +1,4 @@
-"""The client's gate against a real sidecar: threads, tasks, forks, greenlets, sockets, and its loss."""
+"""The client's gate with a real sidecar: threads, tasks, forks, greenlets, sockets, and a lost sidecar."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def gate(sidecar: Sidecar, scope: str) -> Iterator[Gate]:
 
 
 def named(sidecar: Sidecar, scope: str) -> None:
-    """Have the sidecar know the scope: what is reported before counts for its nearest known ancestor."""
+    """Make the scope known to the sidecar. Reports for an unknown scope count for its nearest known
+    ancestor."""
     sidecar.claim(scope, "cautious")
     sidecar.claim(scope, "healthy")
 
@@ -64,7 +65,7 @@ def closed(sidecar: Sidecar, gate: Gate, reason: str = "a test") -> None:
 
 
 def added_up(sidecar: Sidecar, gate: Gate) -> None:
-    """What the client counted is what the sidecar tells, and the law holds over both."""
+    """The counts of the client equal those of the sidecar, and the conservation law holds for both."""
 
     def same() -> bool:
         counters, counts = sidecar.counters(gate.settings.scope), gate.counts
@@ -477,7 +478,7 @@ def test_restarts_under_load_lose_nobody_and_no_count(own: Sidecar) -> None:
 
 
 class Passed:
-    """In which order they were let through; half of them are threads, half tasks of one loop."""
+    """The order in which waiters were admitted. Half of them are threads, half are tasks of one loop."""
 
     def __init__(self, gate: Gate, count: int) -> None:
         self.order: list[int] = []
@@ -501,7 +502,8 @@ class Passed:
 
 
 def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
-    # One each ten seconds: one goes at once each time that the gate opens, the next not while it is looked at.
+    # One request per ten seconds: one passes each time that the gate opens, and the next one not during the
+    # test.
     with Gate(sidecar.url, scope="ramp", report_secs=0.2) as gate:
         closed(sidecar, gate)
         passed = Passed(gate, 5)
@@ -509,7 +511,7 @@ def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sideca
             sidecar.resume("ramp")
             eventually(lambda want=number + 1: gate.counts["waited"] == want, "the next goes")
             assert gate.is_open
-            gate.wait(0)  # whoever comes to an open gate passes
+            gate.wait(0)  # a request at an open gate passes
             closed(sidecar, gate, "again")
         added_up(sidecar, gate)
     eventually(lambda: len(passed.order) == 5, "a gate that is given up keeps nobody")

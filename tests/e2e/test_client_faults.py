@@ -1,4 +1,4 @@
-"""The client survives what a sidecar, or what stands before it, answers wrongly, and recovers by itself."""
+"""The client survives wrong responses of a sidecar or of a proxy, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def members(**changed):
     return sends(answered({**snapshot("open", 2), **changed}))
 
 
-# Each answers one watch; the gate was closed before, and is open afterwards.
+# Each answers one watch. The gate is closed before and open afterwards.
 BAD = {
     "nothing": lambda server: cuts(b""),
     "cut in the status line": lambda server: cuts(b"HTTP/1."),
@@ -152,7 +152,7 @@ def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(cap
         return cuts(answered(snapshot("closed" if number % 2 else "open", number))) if number < 6 else None
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
-        # A request that the server read and gave up is sent again, and counts there twice.
+        # A request that the server read and dropped is sent again, and the server counts it twice.
         eventually(lambda: gate.snapshot and gate.snapshot.version >= 4, "it is asked again and again")
         assert caplog.records == []
 
@@ -160,7 +160,7 @@ def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(cap
 def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
     def answers(request):
         number = len(server.watches)
-        # The second answer is smuggled behind the first.
+        # The second response follows the first without a request.
         return sends(CLOSED + OPEN) if number == 1 else None
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
@@ -257,7 +257,7 @@ def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None
     def sticks(self, method, route, **kwargs):
         if "If-None-Match" in (kwargs.get("headers") or {}):
             stuck.set()
-            go.wait()  # as a name server that does not answer
+            go.wait()  # like a name server that does not answer
         return original(self, method, route, **kwargs)
 
     monkeypatch.setattr(Connection, "request", sticks)
@@ -567,7 +567,7 @@ print(time.monotonic() - began)
     with HostileServer(lambda request: stalls(server, b"")) as server:
         done = exit_of(script, server.url)
     assert done.returncode == 0, done.stderr
-    # One after another it would be over 100 s.
+    # One after another, they would take over 100 s.
     assert float(done.stdout) < 15
 
 
@@ -628,7 +628,7 @@ def test_what_is_not_asyncio_is_told_so() -> None:
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.wait(30)
-        # As trio drives it: no event loop of asyncio runs, though the gate is open.
+        # As under trio: no event loop of asyncio runs, although the gate is open.
         with pytest.raises(RuntimeError, match="asyncio"):
             gate.wait_async().send(None)
         lifespan = GateMiddleware(app, gate)({"type": "lifespan"}, None, None)
@@ -650,7 +650,7 @@ def test_refused_requests_are_told_to_come_back_apart() -> None:
 
 
 def test_following_imports_nothing_late() -> None:
-    # A fork while a thread imports would leave the import's lock held in the child.
+    # A fork during an import in another thread would leave the import lock held in the child.
     script = """
 import sys, time
 from sidecar.client import Agent, Gate

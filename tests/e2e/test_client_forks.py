@@ -1,4 +1,4 @@
-"""A child of a fork asks the sidecar by itself, whenever and however the fork came about."""
+"""A forked child connects to the sidecar by itself, however and whenever it was forked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVERS = ROOT / "tests" / "servers"
 
 FORKS = {
     "os.fork": "fork = os.fork",
-    # As uWSGI's master does: Python is not told.
+    # As in uWSGI's master: Python does not notice the fork.
     "libc's fork": "import ctypes; fork = ctypes.PyDLL(None).fork",
 }
 

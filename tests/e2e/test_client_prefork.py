@@ -1,4 +1,5 @@
-"""Servers that load the application once and then fork: no worker passes a gate that closed meanwhile."""
+"""Servers that load the application once and then fork: no worker lets requests pass a gate that was closed
+meanwhile."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ SERVERS = {
     "gunicorn-sync": ([*GUNICORN, "-k", "sync", "gated_wsgi:app"], "Listening at"),
     "gunicorn-gthread": ([*GUNICORN, "-k", "gthread", "--threads", "4", "gated_wsgi:app"], "Listening at"),
     "gunicorn-gevent": ([*GUNICORN, "-k", "gevent", "gated_wsgi:app"], "Listening at"),
-    # With the options that docs/how-to/integrate.md asks for.
+    # With the options in docs/how-to/integrate.md.
     "uwsgi": ([*UWSGI, "--enable-threads", "--py-call-uwsgi-fork-hooks"], "spawned uWSGI worker"),
 }
 
@@ -75,7 +76,7 @@ SERVERS = {
 def test_workers_of_a_preloaded_server_let_nothing_pass_a_closed_gate(sidecar: Sidecar, name: str) -> None:
     sidecar.claim(name, "cautious")
     with WebServer(sidecar, name, *SERVERS[name]) as server:
-        # Before any worker was asked for the first time.
+        # Before the first request to any worker.
         sidecar.pause(name)
         assert server.statuses() == {503}
         sidecar.resume(name)
@@ -100,7 +101,7 @@ class CeleryWorker(Process):
         return self
 
     def answers(self) -> tuple[set[str], set[int]]:
-        """What the tasks of one round say, and the processes that ran them."""
+        """The results of one round of tasks, and the processes that ran them."""
         script = (
             "import json; from celery_queue import app;"
             "sent = [app.send_task('ask') for _ in range(12)];"

@@ -1,6 +1,7 @@
 """The closed loop in its short form: real Prometheus, Alertmanager and sidecar, the shipped rules, simulated engines.
 
-``make loop`` plays the long one. Nothing here depends on how fast the machine is: each step waits for the one before.
+``make loop`` runs the long form. The result does not depend on the speed of the machine, because each step
+waits for the one before.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def test_an_overload_behind_a_restriction_neither_swings_nor_loses_and_the_engin
 ) -> None:
     result = played[1]["vllm-overload-restricted-none"]
     assert (result.pauses, result.lost) == (1, 0)
-    # What an engine answers that is so full that it preempts: 5.3 a second.
+    # The throughput of an engine that is so full that it preempts: 5.3 requests per second.
     assert result.goodput_closed >= 0.8 * 5.3
 
 
@@ -53,6 +54,7 @@ def test_a_wrong_rule_about_all_engines_pauses_no_more_than_the_share(
 ) -> None:
     [group] = played[0].pods()
     assert (group.paused, group.pods) == (PODS * PAUSED_SHARE, PODS)
+    assert group.opened == 0, "the rule never ends"
     assert group.answered > PAUSED_SHARE * 0.8, "the others go on"
 
 

@@ -1,4 +1,4 @@
-"""Completion in the shells themselves: what Tab makes of a line that somebody has begun to type."""
+"""Completion in real shells: the effect of Tab on the beginning of a line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TYPED = {
     "hook-test slack --event blin": "hook-test slack --event blind ",
     "backtest --no-send": "backtest --no-send-resolved ",
 }
-# Each binds Ctrl-T to write the line to a file. No settings of this machine are read.
+# Each shell binds Ctrl-T to write the line to a file. It reads no settings of this machine.
 SHELLS = {
     "bash": (
         ["--norc", "--noprofile", "-i"],
@@ -54,7 +54,7 @@ def script_of(shell: str) -> str:
 
 @contextmanager
 def terminal(folder: Path, command: list[str]) -> Iterator[int]:
-    """A program in a terminal; the descriptor that stands for its keyboard."""
+    """A program in a terminal, and the descriptor of its keyboard."""
     keyboard, screen = pty.openpty()
     environ = {"PATH": os.environ["PATH"], "TERM": "dumb", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
     running = subprocess.Popen(
@@ -107,7 +107,7 @@ def test_fish_completes_commands_flags_values_and_files(tmp_path: Path) -> None:
     (tmp_path / "sidecar.yaml").touch()
     (tmp_path / "token.txt").touch()
     asks = "; ".join(f"complete -C 'wellbeing-sidecar {typed}'; echo ==" for typed in TYPED)
-    # fish loads the completion of programs that exist.
+    # fish loads completions only for programs that exist.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environ = {"PATH": path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(

@@ -1,4 +1,5 @@
-"""The demo: the shipped vLLM rules, unchanged but for their times, close and open the gate of a simulated engine."""
+"""The demo: the shipped vLLM rules, unchanged except for their times, close and open the gate of a simulated
+engine."""
 
 from __future__ import annotations
 
@@ -15,16 +16,15 @@ from demo.environment import SCOPE, DemoEnvironment
 from demo.previews import Source, draw
 from harness.process import eventually
 
-# The demo's engine has no switch of its own to pull.
+# The demo does not use the engine's own pause.
 EMPTY = {"Engines in sync", "Watchdog heard"}
-# The play has no Redis, no hook and no restriction, and no priority waits for another. The tests of these look at their
-# metrics.
+# The demo has no Redis, no hook and no restriction, and no priority starves. Other tests check these metrics.
 NOT_PLAYED = re.compile(r"wellbeing_(fleet|hook|admit_per_second|priority_starved)")
 
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """What the demo prints."""
+    """The lines that the demo prints."""
     return []
 
 
@@ -56,7 +56,7 @@ def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(
 
 
 def act(lines: list[str], title: str) -> list[str]:
-    """What is printed below the act's heading."""
+    """The lines below the heading of a scene."""
     (start,) = [number for number, line in enumerate(lines) if title in line]
     rest = lines[start + 1 :]
     return rest[: next(number for number, line in enumerate(rest) if line.startswith("\n"))]

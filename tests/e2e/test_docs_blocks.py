@@ -1,4 +1,5 @@
-"""Every fenced block of the documentation has a check: by a program that would read it, or by a test that is named here."""
+"""Every fenced block of the documentation is checked by the program that reads it, or by a test that is named
+here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from sidecar.cli.parser import make_parser
 from sidecar.web.api.openapi import openapi
 
 ROOT = Path(__file__).parents[2]
-# Every block of these is run by the test that is named.
+# The named test runs every block of these pages.
 RUN_ELSEWHERE = {
     README: "tests/e2e/test_readme.py",
     TUTORIAL: "tests/e2e/test_readme.py",
@@ -38,7 +39,7 @@ RUN_ELSEWHERE = {
     "docs/how-to/kubernetes/workloads.md": "tests/deploy/test_guide.py",
     "docs/how-to/kubernetes/platforms.md": "tests/deploy/test_guide.py",
 }
-# The rules that it shows are checked as files.
+# The rules on this page are checked as files.
 GENERATED = "docs/reference/alert-rules.md"
 PAGES = [page for page in pages() if page not in RUN_ELSEWHERE and page != GENERATED]
 ALL = [(page, number) for page in PAGES for number in range(len(blocks(page)))]
@@ -101,13 +102,13 @@ def _victoria(name: str) -> Callable[[list[str]], None]:
 
 
 def _kubectl(words: list[str]) -> None:
-    """Whatever a command applies is there; tests/deploy builds all of it."""
+    """The applied folder or file exists; tests/deploy builds all of them."""
     if "-k" in words:
         assert (ROOT / words[words.index("-k") + 1] / "kustomization.yaml").exists()
 
 
 def _nothing(_: list[str]) -> None:
-    """What it does is not about this project."""
+    """The command is not part of this project."""
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
@@ -122,11 +123,11 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     ".venv/bin/python": _python,
     "kubectl": _kubectl,
     **{name: _victoria(name) for name in ("victoria-metrics", "vmagent", "vmalert")},
-    # The engine is tried without a GPU, with this middleware: tests/e2e/test_readme.py.
+    # tests/e2e/test_readme.py runs this middleware with an engine that needs no GPU.
     "vllm": _nothing,
-    # A stand-in for the reader's own program.
+    # A placeholder for the reader's own program.
     "start-the-batch": _nothing,
-    # The mixin is evaluated as the block above it says: here, by the library of the same program.
+    # Evaluates the mixin as in the block above, with the jsonnet library.
     "jsonnet": _nothing,
     **dict.fromkeys(("export", ".", "mkdir", "install", "systemctl", "promtool"), _nothing),
 }
@@ -187,7 +188,7 @@ def yaml_block(block: Block, folder: Path) -> None:
     elif keys <= PROMETHEUS:
         _promtool(folder, value)
     elif keys == {"metric_relabel_configs"}:
-        # Goes on with the job of the block before it.
+        # Continues the job of the previous block.
         (job,) = [
             yaml.safe_load(one.text) for one in blocks(block.page, "yaml") if "scrape_configs" in one.text
         ]
@@ -211,7 +212,7 @@ def yaml_block(block: Block, folder: Path) -> None:
 
 
 def proxies(block: Block, _: Path) -> None:
-    """They are files, which test_proxies.py runs."""
+    """The blocks are files that test_proxies.py runs."""
     assert block.text.strip() in {
         path.read_text().strip() for path in (ROOT / "examples" / "proxies").iterdir()
     }
@@ -221,7 +222,7 @@ def proxies(block: Block, _: Path) -> None:
 
 
 def python(block: Block, _: Path) -> None:
-    """Those that need no more than a sidecar are run below."""
+    """Blocks that need only a sidecar are run below."""
     compile(block.text, block.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
@@ -292,7 +293,7 @@ def picture(block: Block, _: Path) -> None:
 
 
 def output(block: Block, _: Path) -> None:
-    """What a program prints, or a drawing."""
+    """The output of a program, or a drawing."""
 
 
 CHECKS: dict[str, Callable[[Block, Path], None]] = {

@@ -1,4 +1,4 @@
-"""The documentation site: built strictly, complete, searchable, and in need of no other host."""
+"""The documentation site builds strictly, is complete and searchable, and loads from no other host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def run(command: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a program that is installed beside Python, without the addresses that a build may be given."""
+    """Run a program that is installed beside Python, without the variables for a build's addresses."""
     env = {
         key: value
         for key, value in os.environ.items()
@@ -55,7 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Links(HTMLParser):
-    """The addresses that a page names: where links lead, and what the browser loads by itself."""
+    """The addresses in a page: targets of links, and files that the browser loads by itself."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ def test_a_broken_link_anchor_or_diagram_fails_the_build(tmp_path: Path) -> None
 def test_mike_publishes_a_version_beside_the_others(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "README.md").write_text("# A\n")
-    # With the plain theme: it is mike that is tried, not the site.
+    # With the plain theme: this test is about mike, not the site.
     (tmp_path / "mkdocs.yml").write_text(
         "site_name: a\nsite_url: ''\nplugins: [mike: {canonical_version: latest}]\n"
     )
@@ -152,7 +152,7 @@ def test_mike_publishes_a_version_beside_the_others(tmp_path: Path) -> None:
 def address(site: Path) -> Iterator[str]:
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Nothing is logged."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site))) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""Sidecars that share one Redis: a change at one is felt at all, and nothing acknowledged is lost."""
+"""Sidecars that share one Redis: a change at one takes effect at all, and nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ class _Sentinel(Process):
 
 
 class FleetClient(Client):
-    """A client that goes to another sidecar with each operation; without Redis it is refused."""
+    """A client that uses another sidecar for each operation. Without Redis its operations are refused."""
 
     def work(self, url: str, stop: threading.Event) -> None:
         with requests.Session() as session:

@@ -1,4 +1,4 @@
-"""The rate of a restriction, a ramp or a trial is the scope's, however many sidecars admit."""
+"""The rate of a restriction, a ramp or a trial belongs to the scope, however many sidecars admit."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_sidecars_admit_together_at_the_rate_with_redis_and_without(redis: Redis
             requests.send(two, 300)
             await until(lambda: requests.count(two) >= 15, "both admit")
             requests.send(three, 20, priority=9)
-            # What is urgent goes first, at whichever sidecar it waits.
+            # Urgent requests go first, at whichever sidecar they wait.
             await until(lambda: requests.count(three) == 20, "the urgent ones have passed")
             assert requests.count() < 200
             assert requests.worst_excess(RATE) < RATE * 0.15 + 3
@@ -78,7 +78,7 @@ def test_sidecars_admit_together_at_the_rate_with_redis_and_without(redis: Redis
             await until(lambda: all(c.counters.store_up for c in running), "the store is up")
             before = requests.count()
             await until(lambda: requests.count() > before + 25, "they still go on")
-            # The clock of a suspended Redis jumps; what was granted before and after stays below the rate.
+            # The clock of a suspended Redis jumps; the grants before and after stay below the rate.
             assert requests.worst_excess(RATE) < RATE * 0.15 + 3
 
     asyncio.run(main())
@@ -198,7 +198,7 @@ def test_shares_never_add_up_to_more_than_the_rate(
             if answered and waiting:
                 shares[number] = lease.share
             assert sum(shares) <= limit + 1e-3
-        # Nobody starves: as soon as the others say what they use, each that waits has a share.
+        # No sidecar starves: when the others have reported their use, each sidecar with waiters has a share.
         for _ in range(6):
             for number, sidecar in enumerate(sidecars):
                 need = RateNeed(

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from harness.redis_server import RedisServer
 from harness.tls import certify
 from sidecar.core.commands import Pause, Resume
 from sidecar.runtime.fleet_controller import FleetController
-from sidecar.store import HistoryQuery, StoreError, StoreUnavailable
+from sidecar.store import HistoryQuery, StoreError, StoreUnavailable, WatchdogNotice
 
 ROOT = Path(__file__).parents[2]
 ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
@@ -51,7 +52,7 @@ def closed(controller: FleetController, scope: str) -> bool:
 
 
 async def work_together(running: list[FleetController]) -> None:
-    """A pause at the first is felt at the last, which resumes; all have the history."""
+    """A pause at the first sidecar takes effect at the last one, which resumes. All have the history."""
     one, two = running[0], running[-1]
     await one.submit(Pause("team", "x", "me"))
     await until(lambda: all(closed(each, "team") for each in running), "all are closed")
@@ -113,7 +114,7 @@ def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -
                     await one._store._trim()
                     await one._store.save_values({"hook:x": "1"})
                     assert await one._store.load_values() == {"hook:x": "1"}
-                    await one._store.share_watchdog("Watchdog", firing=True)
+                    await one._store.share_watchdog("Watchdog", WatchdogNotice(firing=True))
                     assert one._store.status.sidecars == 2
                     assert one._store.status.up
 
@@ -150,6 +151,31 @@ def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> 
         async with controllers(redis.url, 2) as running:
             redis.cli("script", "flush")
             await work_together(running)
+
+    asyncio.run(main())
+
+
+def test_a_late_resolve_of_the_watchdog_counts_at_no_sidecar(redis: RedisServer) -> None:
+    """A retry of Alertmanager may reach another sidecar than the alert that fires again."""
+
+    async def main() -> None:
+        async with controllers(redis.url, 2) as (one, other):
+            late = WatchdogNotice(firing=False, fingerprint="f", at=90.0)
+            assert await one.share_watchdog("Watchdog", late)
+            assert await one.share_watchdog(
+                "Watchdog", WatchdogNotice(firing=True, fingerprint="f", at=100.25)
+            )
+            assert not await other.share_watchdog("Watchdog", late)
+            await other._store.beat()
+            heard = other._store.status.watchdog
+            assert heard.firing_ago() < heard.resolved_ago()
+            # Not the same alert; nothing is known about it; it ends after its last start.
+            assert await other.share_watchdog("Watchdog", replace(late, fingerprint="g"))
+            assert await other.share_watchdog("Watchdog", replace(late, fingerprint=""))
+            assert await other.share_watchdog("Watchdog", replace(late, at=100.25))
+            # A notification that is older than another one changes nothing.
+            assert await one.share_watchdog("Watchdog", WatchdogNotice(firing=True, fingerprint="f", at=80.0))
+            assert not await other.share_watchdog("Watchdog", late)
 
     asyncio.run(main())
 
@@ -192,7 +218,7 @@ def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -
                 one, two = running
                 with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
                     await one.submit(Pause("unsure", "x", "me", 0.0))
-                # It may be lost, and it may not: here it is not.
+                # Either outcome is possible; here it is not lost.
                 await until(lambda: closed(one, "unsure") and closed(two, "unsure"), "both have it")
                 pauses = [each.tree.gates["unsure"].pauses["manual"] for each in running]
                 assert pauses == [1, 0]
@@ -206,7 +232,7 @@ def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -
 
 
 def test_what_a_crash_lost_is_offered_again() -> None:
-    """The last second of an append-only file with everysec: its end is cut off."""
+    """The end of the append-only file is cut off, as a crash loses the last second with everysec."""
     with RedisServer({"appendfsync": "everysec", "aof-load-truncated": "yes"}) as redis:
 
         async def main() -> None:
@@ -229,7 +255,7 @@ def test_what_a_crash_lost_is_offered_again() -> None:
 
 
 def test_pauses_of_two_masters_are_put_together() -> None:
-    """A network that is cut leaves two masters. The old one becomes a replica, and is promoted again later."""
+    """A network partition leaves two masters. The old one becomes a replica, and is promoted again later."""
     with RedisServer() as first, RedisServer({"replicaof": f"127.0.0.1 {first.port}"}) as second:
 
         def synced(replica: RedisServer) -> bool:

@@ -1,4 +1,4 @@
-"""The wheel by itself is the client; the extra `server` is the rest."""
+"""The wheel without extras is the client; the extra `server` adds the sidecar."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def must(*command: str, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # From a copy: the build leaves nothing in the checkout.
+    # From a copy, so that the build writes nothing into the checkout.
     source = folder / "source"
     source.mkdir()
     files = ("sidecar", "alerts", "docs/man", "pyproject.toml", "README.md", "LICENSE")
@@ -74,7 +74,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def light(wheel: Path) -> Path:
-    """The programs of an environment with the wheel and what it asks for by itself."""
+    """An environment with the wheel and its dependencies."""
     programs = wheel.parent / "venv" / "bin"
     must(sys.executable, "-m", "venv", "--without-pip", str(programs.parent), cwd=wheel.parent)
     into = ("--python", str(programs / "python"), "install", "-q", "--no-index")

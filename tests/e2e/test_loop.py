@@ -1,4 +1,4 @@
-"""From a metric that rises to workers that wait, and back: everything real but the inference."""
+"""From a rising metric to waiting workers, and back. Everything is real except the inference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real inference-like servers with the gate before them, spoken to by the real `openai` client."""
+"""Servers with the routes of inference servers behind the gate, used by the real `openai` client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sidecar() -> Iterator[Sidecar]:
 
 
 class Server(Process):
-    """A gated server; what gates it comes from the environment."""
+    """A gated server; the environment has the settings of its gate."""
 
     def __init__(self, command: list[str], port: int, **environ: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -118,7 +118,7 @@ def test_requests_pass_wait_time_out_and_are_woken(sidecar: Sidecar, server: Ser
     assert caught.value.body["code"] == "inference_paused"
     assert "it repeats itself" in caught.value.body["message"]
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 10
-    # A retrying client, as it is by default, gets through once the gate opens.
+    # By default, the client retries, and succeeds when the gate opens.
     blocked = sidecar.counters("asgi")["requests_blocked"]
     with ThreadPoolExecutor(8) as pool:
         patient = server.client(max_retries=5)
@@ -171,7 +171,7 @@ def test_who_leaves_while_waiting_is_counted_and_never_reaches_the_server(sideca
 
 
 def not_open(server: Server) -> bool:
-    """Whether a request waits: given up at once."""
+    """Whether a request waits. The request is given up at once."""
     try:
         say(server.client(timeout=0.3))
     except openai.APITimeoutError:

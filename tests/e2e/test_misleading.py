@@ -1,4 +1,4 @@
-"""What real Alertmanagers and Prometheuses do that misleads, one by one: the gate is right all the same."""
+"""Misleading behaviour of real Alertmanagers and Prometheuses, one by one. The gate is right nevertheless."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROUNDS = 'wellbeing_reconciliations_total{result="done"}'
 
 
 class Pair:
-    """A sidecar and the Alertmanager that it is wired to, both ways."""
+    """A sidecar and an Alertmanager: one sends notifications, the other polls."""
 
     def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
         self._stack = stack
@@ -40,7 +40,7 @@ class Pair:
         return self.am
 
     def sidecar(self, urls: list[str] | None = None, **alerts) -> Sidecar:
-        """Its reconciliation is quick, and believes an Alertmanager that has just been started."""
+        """It polls often, and accepts missing alerts from an Alertmanager that has just started."""
         asking = {"min_uptime_secs": 0, **alerts.pop("alertmanager", {})}
         config = {
             "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
@@ -57,12 +57,12 @@ class Pair:
         return self.own
 
     def pause_by(self, name: str, **labels: str) -> None:
-        """Let an alert fire, and see the gate closed."""
+        """Fire an alert, and wait until the gate is closed."""
         self.am.fire(name, **{**CLOSED, **labels})
         self.own.wait_for_gate(labels.get("wellbeing_scope", ""), "closed")
 
     def settled(self) -> None:
-        """Some rounds of reconciliation have passed."""
+        """Wait for some rounds of reconciliation."""
         self.own.wait_for_metric(ROUNDS, self.own.metric(ROUNDS) + 3)
 
 
@@ -103,7 +103,7 @@ def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
 
 
 def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interval(pair: Pair) -> None:
-    # Its webhook retries for so short a time that the resolve is lost for good.
+    # Its webhook retries for a short time only, so the resolve is lost.
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=5)
     pair.pause_by("Lost")
@@ -111,7 +111,7 @@ def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interv
     pair.am.resolve("Lost", **CLOSED)
     eventually(lambda: not pair.am.listed("Lost"), "Alertmanager forgets it")
     eventually(lambda: any("connection refused" in line for line in pair.am.lines), "it could not tell")
-    # Nobody listens at the webhook any more, so that only asking helps.
+    # No server listens at the webhook any more, so only polling helps.
     own = Sidecar(yaml_of(own), store="sqlite:state.db", folder=own.config_path.parent)
     with own:
         own.wait_for_gate("", "open")
@@ -215,7 +215,7 @@ def test_a_notification_refused_for_the_store_comes_again(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    # No file may grow: what a full disk does to writes.
+    # No file may grow: writes fail as on a full disk.
     resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
     pair.am.fire("Early", **CLOSED)
     own.wait_for_metric('wellbeing_webhook_notifications_total{result="unavailable"}', 2)
@@ -288,7 +288,7 @@ def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret-token\n")
 
     class Guard(BaseHTTPRequestHandler):
-        """Lets nobody by without the token."""
+        """A proxy that refuses requests without the token."""
 
         def do_GET(self) -> None:
             allowed = self.headers["Authorization"] == "Bearer secret-token"
@@ -315,7 +315,7 @@ def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
 # -- the liar is Prometheus -----------------------------------------------------------------------
 
 WATCHDOG = {"alert": "Watchdog", "expr": "vector(1)", "labels": {"severity": "none"}}
-# Its severity is none, so it is heard and says nothing of anybody's wellbeing.
+# Its severity is none, so it is received but sets no state.
 HEARD_WATCHDOG = 'wellbeing_webhook_alerts_total{outcome="ignored",status="firing"}'
 DISTRESSED = {"alert": "EngineDistressed", "expr": "engine_distress > 0.5", "labels": CLOSED}
 DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
@@ -379,7 +379,7 @@ def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair
             prometheus.signal(signal.SIGCONT)
         own.wait_for_gate("", "closed")
         eventually(lambda: fires(own), "it counts as firing")
-        # It has the beginning that it had, unless the scrape that was under way failed and ended the series.
+        # It has the same start as before, unless the running scrape failed and ended the series.
         assert own.status()["signals"][0]["since"] >= since
         done = own.metric(ROUNDS)
         own.wait_for_metric(ROUNDS, done + 10)

@@ -1,4 +1,5 @@
-"""Every panel's query, variables filled in, against a real Prometheus that scraped a real sidecar and a vLLM's metrics."""
+"""Runs every panel's query, with its variables filled in, in a real Prometheus that scraped a real sidecar
+and the metrics of engines."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ from sidecar.client import Gate
 ROOT = Path(__file__).parents[2]
 SCOPE = "team/model"
 FIXTURE = ROOT / "tests" / "fixtures" / "alertmanager" / "01_single_firing.json"
-# Panels that are empty unless something is wrong.
+# Panels that are empty while no fault is present.
 MAY_BE_EMPTY = {"Reconciliation"}
 DOCUMENTED = set(re.findall(r"`(wellbeing_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text()))
-# Metrics that have no series until a task has failed or a priority starves, without a watchdog, a restriction or Redis.
+# Metrics without series until a task has failed or a priority starves, or without a watchdog, a restriction
+# or Redis.
 MAY_BE_ABSENT = {
     "wellbeing_admit_per_second",
     "wellbeing_priority_starved_seconds",
@@ -36,8 +38,8 @@ MAY_BE_ABSENT = {
 }
 
 
-class Vllm(GetServer):
-    """Exposes metrics of vLLM whose counters grow."""
+class EngineMetrics(GetServer):
+    """Exposes metrics of vLLM and of Dynamo whose counters grow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,11 +72,22 @@ class Vllm(GetServer):
                 f"vllm:{name}_sum{{{labels}}} {grown}",
                 f"vllm:{name}_count{{{labels}}} {grown}",
             ]
+        for name in ("queued_requests", "active_requests", "model_ready"):
+            lines += [f"# TYPE dynamo_frontend_{name} gauge", f'dynamo_frontend_{name}{{model="d"}} 1']
+        for name, labels in (("output_tokens", ""), ("requests", ',status="success",error_type=""')):
+            lines.append(f"# TYPE dynamo_frontend_{name}_total counter")
+            lines.append(f'dynamo_frontend_{name}_total{{model="d"{labels}}} {grown}')
+        for name in ("time_to_first_token", "inter_token_latency"):
+            lines.append(f"# TYPE dynamo_frontend_{name}_seconds histogram")
+            lines += [
+                f'dynamo_frontend_{name}_seconds_bucket{{model="d",le="{le}"}} {grown}'
+                for le in ("1", "+Inf")
+            ]
         return 200, ("\n".join(lines) + "\n").encode()
 
 
 def recording() -> list[dict]:
-    """The groups of ours that record; what alerts is tried elsewhere."""
+    """The groups with recording rules; other tests check the alerts."""
     found = []
     for subject in ("thresholds", "sidecar"):
         groups = yaml.safe_load((ROOT / "alerts" / f"{subject}.rules.yml").read_text())["groups"]
@@ -90,20 +103,29 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
         engine = stack.enter_context(EngineStub("vllm"))
         config = {
             "defaults": {"pause_on_distressed": True},
-            # What is asked may be faster than what is told: an alert that was only ever listed ends by not being so.
+            # A poll may be faster than a notification: an alert that was only ever listed ends when it is no
+            # longer listed.
             "alerts": {
                 "alertmanager_urls": [alertmanager.url],
                 "reconcile_secs": 1,
                 "alertmanager": {"min_uptime_secs": 1},
             },
-            "engines": [{"scope": SCOPE, "kind": "vllm", "url": engine.url, "name": "engine"}],
-            # Nothing listens there: its series are what counts.
+            "engines": [
+                {
+                    "scope": SCOPE,
+                    "kind": "vllm",
+                    "url": engine.url,
+                    "name": "engine",
+                    "sleep_after_secs": 3600,
+                }
+            ],
+            # No server listens there; only its series matter.
             "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
         }
         folder = tmp_path_factory.mktemp("dashboards")
         sidecar = stack.enter_context(Sidecar(config, store="sqlite:state.db", folder=folder, port=port))
-        vllm = stack.enter_context(Vllm())
-        targets = {"wellbeing-sidecar": sidecar.address, "vllm": vllm.address}
+        engines = stack.enter_context(EngineMetrics())
+        targets = {"wellbeing-sidecar": sidecar.address, "engines": engines.address}
         prometheus = stack.enter_context(Prometheus(targets, recording(), alertmanager.address))
         gate = stack.enter_context(Gate(sidecar.url, scope=SCOPE, report_secs=0.5))
         eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
@@ -126,6 +148,7 @@ def filled_in(expression: str) -> str:
     for name, value in {
         "$scope": SCOPE,
         "$model": ".*",
+        "$dynamo_model": ".*",
         "$cluster": ".*",
         "$instance": ".*",
         "$__rate_interval": "15s",
@@ -153,7 +176,7 @@ def queries() -> list:
 @pytest.mark.parametrize(("title", "expression"), queries())
 def test_a_query_returns_series(prometheus: Prometheus, title: str, expression: str) -> None:
     expression = filled_in(expression)
-    names = set(re.findall(r"\b(?:wellbeing|vllm)[a-z0-9_:]+", expression))
+    names = set(re.findall(r"\b(?:wellbeing|vllm|dynamo)[a-z0-9_:]+", expression))
     if title in MAY_BE_EMPTY or "> 0" in expression or names & MAY_BE_ABSENT:
         prometheus.query(expression)  # it is valid PromQL
         assert all(prometheus.query(name) for name in names - MAY_BE_ABSENT)

@@ -1,7 +1,7 @@
-"""The proxies' configs of examples/proxies, run as they stand but for their ports and their scope.
+"""Runs the proxies' configs of examples/proxies unchanged, except for their ports and their scope.
 
-All proxies stand before one engine and ask one sidecar, each its own scope. The tests go through three phases, in order:
-requests wait long; they wait briefly; the sidecar is gone.
+All proxies are in front of one engine and ask one sidecar, each for its own scope. The tests run in three
+phases, in this order: requests wait long; requests wait briefly; the sidecar is stopped.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def answering(name: str) -> Iterator[int]:
             self.wfile.write(name.encode())
 
         def log_message(self, *_: object) -> None:
-            """Nothing is logged."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever)
@@ -377,7 +377,7 @@ def test_the_guide_names_the_versions_that_are_run() -> None:
 
 
 def test_istio_asks_what_the_tried_envoy_asks() -> None:
-    """Istio's provider becomes Envoy's ext_authz filter. It cannot be run here."""
+    """Istio turns its provider into Envoy's ext_authz filter. Istio itself cannot run here."""
     envoy = yaml.safe_load((EXAMPLES / "envoy.yaml").read_text())
     [listener] = envoy["static_resources"]["listeners"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]

@@ -1,4 +1,5 @@
-"""What the README, the tutorial and the guides tell readers to paste is what the programs accept, and does what they say."""
+"""The blocks of the README, the tutorial and the guides are accepted by the programs, and do what the text
+says."""
 
 from __future__ import annotations
 
@@ -30,12 +31,12 @@ SCOPE = "team-a/llama"
 
 
 class Stage(Terminals):
-    """Terminals where the ports that a page names are ones that are free here, and a vLLM that needs no GPU."""
+    """Terminals in which a page's ports are replaced by free ones, and vLLM by one that needs no GPU."""
 
     def __init__(
         self, tree: Path, folder: Path, page: str, replacements: Mapping[str, str] | None = None
     ) -> None:
-        # The last test's state.
+        # The state of the previous test.
         for path in tree.glob("*.db*"):
             path.unlink()
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -51,7 +52,7 @@ class Stage(Terminals):
             {
                 "WELLBEING_URL": self.url,
                 "WELLBEING_LISTEN": self.url.removeprefix("http://"),
-                # A minute is long for a test.
+                # A minute is too long for a test.
                 "WELLBEING_ALERTS__RECONCILE_SECS": "1",
                 "VLLM_PORT": self.engine.rpartition(":")[2],
             },
@@ -63,14 +64,14 @@ class Stage(Terminals):
         assert all(f"127.0.0.1:{port}" in text for port in ("9477", "9093"))
 
     def serve(self, block: Block) -> Running:
-        """Start the sidecar by a block of the page."""
+        """Start the sidecar with a block of the page."""
         running = self.start(block)
 
         def is_ready() -> bool:
             running.alive()
             return is_up(f"{self.url}/-/ready")
 
-        eventually(is_ready, "the sidecar is installed and up", 300)
+        eventually(is_ready, "the sidecar is installed and up", 900)
         return running
 
     def gate(self, scope: str = SCOPE) -> str:
@@ -88,7 +89,7 @@ class Stage(Terminals):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout in which nothing is installed: the first `make run` does that."""
+    """A checkout without an environment; the first `make run` creates it."""
     return checkout(tmp_path_factory.mktemp("checkout"))
 
 
@@ -100,7 +101,7 @@ def is_up(url: str) -> bool:
 
 
 def saved(stage: Stage, page: str, *names: str) -> None:
-    """Save the files that a page has, which are these."""
+    """Save the files of a page, and check that they are these."""
     files = {one.file: one for one in blocks(page, "yaml")}
     assert set(files) == set(names), "every YAML block is a file, and every file is used"
     for one in files.values():
@@ -174,7 +175,7 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
             assert stage.gate("") == "open", "somebody's full disk pauses nothing"
             assert stage.gate("team-b") == "open"
             assert stage.metric("wellbeing_blind") == 0
-            # Alertmanager sends no resolve for an alert that ends before it was sent.
+            # Alertmanager sends no resolve for an alert that ends before its first notification.
             outcomes = ("applied", "repeated")
             eventually(
                 lambda: sum(stage.metric("wellbeing_webhook_alerts_total", outcome=one) for one in outcomes),
@@ -245,7 +246,7 @@ GUIDES = [page for page in pages() if page not in (README, TUTORIAL)]
 
 
 def own(page: str) -> list[Block]:
-    """The blocks of a page that are configs of the sidecar, or parts of one."""
+    """The blocks of a page that are a config of the sidecar or a part of one."""
     found = []
     for block in blocks(page, "yaml"):
         documents = [one for one in yaml.safe_load_all(block.text) if one]
@@ -262,7 +263,7 @@ def test_each_config_in_the_guides_is_valid(tmp_path: Path, page: str) -> None:
 
 
 def routing(page: str) -> list[dict[str, object]]:
-    """The blocks of a page that are parts of Alertmanager's config."""
+    """The blocks of a page that are a part of Alertmanager's config."""
     found = [yaml.safe_load(block.text) for block in blocks(page, "yaml") if "kind:" not in block.text]
     parts = {"route", "routes", "receivers"}
     return [one for one in found if isinstance(one, dict) and one and set(one) <= parts]
@@ -287,7 +288,7 @@ def test_each_alertmanager_config_in_the_guides_is_valid(tmp_path: Path, page: s
 @pytest.mark.parametrize("page", [page for page in pages() if blocks(page, "python")])
 def test_each_python_block_compiles(page: str) -> None:
     for block in blocks(page, "python"):
-        # A call may stand for a part of a coroutine.
+        # A block may contain `await` outside a function.
         compile(block.text, page, "exec", flags=0x2000)  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 

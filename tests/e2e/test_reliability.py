@@ -1,4 +1,4 @@
-"""Killed at random, and churned for long. `make soak` runs the long form of both."""
+"""Random kills, and a long mixed load. `make soak` runs the long form of both."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_churn_breaks_no_law_and_leaves_nothing_behind(tmp_path: Path) -> None:
         print(json.dumps(figures, indent=2))
         assert sidecar.logs("task_failed") == []
     early, late = (figures["memory_kb"][part] for part in ("second quarter", "last quarter"))
-    # What a short run adds is Python's own warming up: its threads' arenas, its caches.
+    # In a short run, memory grows because Python warms up: arenas of its threads, caches.
     assert late < early * (1.05 if SECS >= 300 else 1.2), figures
     assert figures["files"]["last quarter"] < figures["files"]["second quarter"] * 1.3 + 10, figures
     assert figures["scopes"]["last quarter"] < figures["scopes"]["second quarter"] * 1.5 + 20, figures

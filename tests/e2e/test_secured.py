@@ -1,4 +1,4 @@
-"""A sidecar behind TLS, spoken to by the real Prometheus and Alertmanager, with each kind of credential."""
+"""A sidecar with TLS and each kind of credential, with a real Prometheus and Alertmanager as clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BCRYPT = "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
 
 
 class Secured:
-    """A sidecar, and what it takes to speak to it."""
+    """A sidecar, and the credentials of its clients."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 def http_config(secured: Secured, kind: str, who: str) -> dict[str, Any]:
-    """What stands in the ``http_config`` of Alertmanager, and in Prometheus' scrape config."""
+    """The settings for ``http_config`` of Alertmanager and for Prometheus' scrape config."""
     tls = {"ca_file": str(secured.folder / "cert.pem")}
     short = {"alertmanager": "am", "prometheus": "prom"}[who]
     if kind == "bearer":
@@ -162,7 +162,7 @@ def test_a_renewed_certificate_is_shown_to_who_comes_and_a_spoiled_one_is_not(tm
         second = serial()
         assert second != first
         assert sidecar.session.get(f"{secured.url}/v1/gate", timeout=30).ok, "what was open goes on"
-        # A key that is another's, as when the two files are written one after the other.
+        # A key that does not match, as between the writes of the two files.
         (tmp_path / "key.pem").write_text((tmp_path / "worker.key").read_text())
         sidecar.wait_log("certificate_unusable")
         assert serial() == second

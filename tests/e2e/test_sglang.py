@@ -1,4 +1,4 @@
-"""The launcher of SGLang puts the gate before SGLang's application, in each process that serves it."""
+"""The launcher of SGLang puts the gate in front of SGLang's application, in each process that serves it."""
 
 from __future__ import annotations
 

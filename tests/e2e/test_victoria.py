@@ -1,4 +1,5 @@
-"""VictoriaMetrics in Prometheus' place: vmagent scrapes, vmalert evaluates the shipped rules, Alertmanager tells."""
+"""VictoriaMetrics in place of Prometheus: vmagent scrapes, vmalert evaluates the shipped rules, Alertmanager
+notifies."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ class Engine(BaseHTTPRequestHandler):
 
 
 def without_keep_firing_for(folder: Path) -> None:
-    """What the guide says for a vmalert that does not know this key: Debian's 1.79."""
+    """The guide's command for a vmalert that does not know this key, such as Debian's 1.79."""
     for file in ALERTS.glob("*.rules.yml"):
         lines = file.read_text().splitlines(keepends=True)
         (folder / file.name).write_text("".join(line for line in lines if "keep_firing_for:" not in line))
@@ -91,7 +92,7 @@ def test_the_shipped_rules_close_a_gate_by_way_of_vmalert(tmp_path: Path) -> Non
             (tmp_path / "scrape.yml").write_text(
                 yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": scrape})
             )
-            # By default what is younger than 30 s is not seen by queries.
+            # By default, queries ignore samples younger than 30 s.
             start(
                 "victoria-metrics",
                 f"-httpListenAddr={storage}",
@@ -128,7 +129,7 @@ def test_the_shipped_rules_close_a_gate_by_way_of_vmalert(tmp_path: Path) -> Non
             )
             assert "NaN logits" in sidecar.status("m")["reason"]
             assert "distress is 1" in str(eventually(lambda: sidecar.status("plain")["reason"], "it is told"))
-            # The mask of the gate: the sidecar's own series, scraped by vmagent, meet the engine's.
+            # The gate's mask: vmalert matches the sidecar's series with the engine's.
             mask = 'count(wellbeing:engine_shut{kind="vllm"})'
             eventually(lambda: value(storage, mask, started) == 1.0, "the closed gate is in the masks", 120)
             Engine.distress = 0

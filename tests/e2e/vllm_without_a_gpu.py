@@ -1,4 +1,5 @@
-"""Stands in for ``vllm serve``: takes its options and adds its middleware as vLLM does, before a simulated engine."""
+"""Replaces ``vllm serve``: takes its options and adds the middleware as vLLM does, in front of a simulated
+engine."""
 
 from __future__ import annotations
 

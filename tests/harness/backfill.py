@@ -1,4 +1,4 @@
-"""A real Prometheus with a history that a test writes."""
+"""Runs a real Prometheus with a history that a test writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sample = tuple[float, float]
 
 
 def write_blocks(folder: Path, series: dict[str, Iterable[Sample]]) -> None:
-    """Make blocks in ``folder`` with the samples of each series, spelled as in an exposition."""
+    """Write blocks into ``folder`` with the samples of each series, whose names are in the text format."""
     text = folder / "history.om"
     with text.open("w") as file:
         for name in sorted({spelled.partition("{")[0] for spelled in series}):
@@ -27,18 +27,18 @@ def write_blocks(folder: Path, series: dict[str, Iterable[Sample]]) -> None:
                 if spelled.partition("{")[0] == name:
                     file.writelines(f"{spelled} {value} {at}\n" for at, value in samples)
         file.write("# EOF\n")
-    # Read once for each block: few large ones are made in a fraction of the time.
+    # The input is read once for each block, so a few large blocks take a fraction of the time.
     command = [program("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=1000h", "openmetrics"]
     subprocess.run([*command, str(text), str(folder / "data")], check=True, capture_output=True, text=True)
     text.unlink()
 
 
 class BackfilledPrometheus(_Monitor):
-    """A Prometheus that scrapes nothing and has what was written.
+    """A Prometheus that scrapes nothing and has the written blocks.
 
     Args:
-        folder: where `write_blocks` made its blocks.
-        config: of Prometheus.
+        folder: the folder of `write_blocks`.
+        config: the config of Prometheus.
         secured: with the user and the password of `Alertmanager`, over TLS, with ``cert.pem`` and ``key.pem`` here.
     """
 
@@ -60,13 +60,13 @@ class BackfilledPrometheus(_Monitor):
     def session(self) -> Any:
         session = requests.Session()
         if self._secured:
-            session.trust_env = False  # $REQUESTS_CA_BUNDLE would count for more than what is set here
+            session.trust_env = False  # $REQUESTS_CA_BUNDLE would override verify
             session.auth = (Alertmanager.USER, Alertmanager.PASSWORD)
             session.verify = str(self._secured / "cert.pem")
         return session
 
     def refused_queries(self) -> float:
-        """How many range queries were answered with an error."""
+        """The number of range queries that were answered with an error."""
         with self.session() as session:
             lines = session.get(f"{self.url}/metrics", timeout=10).text.splitlines()
         found = [

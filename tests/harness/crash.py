@@ -19,7 +19,7 @@ SCOPES = 4
 
 @dataclass(frozen=True)
 class ClientState:
-    """The state of the scopes of one client: reasons of operators' pauses, claims of agents, alerts."""
+    """The state of a client's scopes: reasons of operators' pauses, claims of agents, alerts."""
 
     pauses: frozenset[tuple[str, str]] = frozenset()
     claims: frozenset[tuple[str, str]] = frozenset()
@@ -104,7 +104,7 @@ class Client:
 
 
 def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None = None) -> bytes:
-    """A notification of ``alerts``, scopes by fingerprint. By default they began a minute ago."""
+    """A notification of ``alerts``: scopes by fingerprint. By default the alerts began a minute ago."""
     now = datetime.now(UTC)
     began = began or now - timedelta(minutes=1)
     ended = now.isoformat() if not firing else "0001-01-01T00:00:00Z"

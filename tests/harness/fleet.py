@@ -19,7 +19,7 @@ from sidecar.store.redis.store import RedisStore
 async def controllers(
     url: str, size: int, policy: Policy | None = None, **settings
 ) -> AsyncIterator[list[FleetController]]:
-    """So many running controllers on the Redis at ``url``."""
+    """Start ``size`` controllers on the Redis at ``url``."""
     running: list[FleetController] = []
     try:
         for _ in range(size):
@@ -40,7 +40,7 @@ async def controllers(
 
 
 class Requests:
-    """ScopeGate requests at controllers, and when each passed at which of them."""
+    """Gate requests at several controllers; records when and where each passed."""
 
     def __init__(self) -> None:
         self.passed: list[tuple[float, FleetController]] = []
@@ -59,7 +59,7 @@ class Requests:
         return sum(controller in (None, at) for _, at in self.passed)
 
     def worst_excess(self, rate: float) -> float:
-        """By how much some window had more than its length times ``rate``."""
+        """The largest excess of passed requests over ``rate`` times the length, of all time windows."""
         level = worst = before = 0.0
         for at, _ in sorted(self.passed, key=lambda one: one[0]):
             level = max(0.0, level - (at - before) * rate) + 1

@@ -1,4 +1,4 @@
-"""A small HTTP server that answers GET requests; a subclass says with what."""
+"""A small HTTP server for GET requests. A subclass defines the responses."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ def rendered(name: str) -> list[Object]:
     return load(_rendered(CHART / "ci" / f"{name}-values.yaml"))
 
 
-def rendered_with(values: Object) -> list[Object]:
+def rendered_with(values: Object, namespace: str = "team-a") -> list[Object]:
     """The objects of the chart with these values."""
     done = helm(
-        "template", "wellbeing", str(CHART), "--namespace", "team-a", "--values", "-", text=yaml.dump(values)
+        "template", "wellbeing", str(CHART), "--namespace", namespace, "--values", "-", text=yaml.dump(values)
     )
     assert done.returncode == 0, done.stderr
     return load(done.stdout)

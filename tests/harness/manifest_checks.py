@@ -173,7 +173,7 @@ def selectors_match(objects: list[Object]) -> Iterator[str]:
 
 
 def listeners(config: str) -> dict[int, tuple[str, set[str] | None]]:
-    """The port of each listener: its host, and the roles without a credential (None: as credentials say)."""
+    """The host of each listener by port, and its roles without a credential (None: as credentials say)."""
     listen = yaml.safe_load(config)["listen"]
     made = {}
     for one in listen if isinstance(listen, list) else [listen]:

@@ -169,7 +169,7 @@ class Terminals:
     def paste(self, block: Block, **environ: str) -> str:
         """Run a block until it ends. Returns its output."""
         popen = self._begin(block.text, environ)
-        out, _ = popen.communicate(timeout=120)
+        out, _ = popen.communicate(timeout=600)
         assert popen.returncode == 0, f"{block.text}\n{out}"
         return out
 

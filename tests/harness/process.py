@@ -29,6 +29,17 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
         pause.wait(0.02)
 
 
+def eventually_equal(observe: Callable[[], object], expected: object, timeout: float = DEADLINE_SECS) -> None:
+    """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    last = observe()
+    while last != expected and time.monotonic() < deadline:
+        pause.wait(0.02)
+        last = observe()
+    assert last == expected
+
+
 def free_port() -> int:
     """A loopback port that was free a moment ago, for programs that cannot report which port they use."""
     with socket.socket() as sock:

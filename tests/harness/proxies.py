@@ -1,4 +1,4 @@
-"""Runs the proxies of examples/proxies as they stand, except for their ports and their scope."""
+"""Runs the proxies of examples/proxies unchanged, except for their ports and their scope."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kind:
         command: the command that runs it, from the folder with the files and the front port.
         refused: the status of a refusal.
         without_sidecar: the status of a request without a sidecar.
-        notices: it ends a client's wait when the client leaves.
+        notices: whether it ends a client's wait when the client disconnects.
         fail_closed: the text that makes it refuse without a sidecar, what it replaces, and the status.
     """
 
@@ -94,10 +94,10 @@ class Proxy(Program):
     """A running proxy before an engine.
 
     Args:
-        name: its kind.
-        folder: where its files are written.
-        ports: what stands in place of the ports in the files: front (8080), sidecar (9477), engine (8000).
-        replace: a text in the files, and what stands in its place.
+        name: the kind of proxy.
+        folder: the folder of its files.
+        ports: the ports that replace those in the files: front (8080), sidecar (9477), engine (8000).
+        replace: a text in the files, and its replacement.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Proxy(Program):
 
 
 class Engine(Program):
-    """A server with OpenAI's routes that knows no gate."""
+    """A server with OpenAI's routes and without a gate."""
 
     def __init__(self, port: int, folder: Path) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Real engines, which ``tests/real/prepare`` fetches and builds."""
+"""Runs real engines, which ``tests/real/prepare`` fetches and builds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Self
 import pytest
 import requests
 
+from dashboards.build import BOARDS
+from dashboards.panels import Panel
+
 from .process import Process, eventually
 from .rules import FILES
 
@@ -20,11 +23,11 @@ START_SECS = float(os.environ.get("REAL_START_SECS", "600"))
 
 
 def needs(name: str, file: str) -> pytest.MarkDecorator:
-    """Skips where an engine is not prepared, and says so; under ``make real`` nothing is skipped: the test fails.
+    """Skip tests of an engine that is not prepared. Under ``make real`` such a test fails.
 
     Args:
-        name: the engine, as ``tests/real/prepare`` calls it.
-        file: a file that is there when it is prepared.
+        name: the engine's name in ``tests/real/prepare``.
+        file: a file that exists when the engine is prepared.
     """
     is_missing = not (REAL / file).exists() and os.environ.get("REAL_REQUIRED") != "1"
     return pytest.mark.skipif(
@@ -33,11 +36,11 @@ def needs(name: str, file: str) -> pytest.MarkDecorator:
 
 
 class RealServer(Process):
-    """A real server that answers HTTP when it is up.
+    """A real server that answers over HTTP when it is up.
 
     Args:
         command: the command.
-        url: an address that is answered with 200 when it is up.
+        url: a URL that is answered with 200 when the server is up.
         folder: its working folder.
         environ: further variables of its environment.
     """
@@ -63,7 +66,7 @@ class RealServer(Process):
 
 
 def await_answer(url: str) -> None:
-    """Wait until a server answers, whatever it is."""
+    """Wait until a server gives any response."""
 
     def answers() -> bool:
         try:
@@ -85,26 +88,27 @@ def series_of(text: str) -> dict[str, set[str]]:
 
 
 def used_series(subject: str, pattern: str) -> dict[str, set[str]]:
-    """The series that an engine's rules name, by a pattern of its names, and the labels that they are chosen by."""
+    """The series in an engine's rules and panels whose names match a pattern, with the labels that select them."""
     used: dict[str, set[str]] = {}
-    for group in FILES[subject]:
-        for rule in group["rules"]:
-            for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", rule["expr"]):
-                used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
+    rules = [rule["expr"] for group in FILES[subject] for rule in group["rules"]]
+    panels = [part for board in BOARDS for part in board.parts if isinstance(part, Panel)]
+    for expression in [*rules, *(query for panel in panels for query, _ in panel.queries)]:
+        for name, chosen in re.findall(rf"\b({pattern})(?:\{{([^}}]*)\}})?", expression):
+            used.setdefault(name, set()).update(re.findall(r"(\w+)=", chosen))
     return used
 
 
 def assert_rules_find(
     subject: str, pattern: str, scrape: Callable[[], str], labels: set[str], *apart: str
 ) -> None:
-    """Every series that the rules of an engine name is in a scrape of it, with the labels that they use.
+    """Check that a scrape of the engine has every series of its rules and panels, with the labels that they use.
 
     Args:
-        subject: the engine.
-        pattern: of the names of its series.
-        scrape: reads its exposition.
-        labels: those that each series must have.
-        apart: series that this machine cannot show.
+        subject: the name of the engine.
+        pattern: a pattern of the names of its series.
+        scrape: a function that returns its exposition.
+        labels: the labels that each series must have.
+        apart: series that do not exist on this machine.
     """
     used = used_series(subject, pattern)
     assert used

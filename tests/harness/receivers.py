@@ -1,4 +1,4 @@
-"""Receivers of hooks: any HTTP endpoint, one shaped like Slack, and Grafana's annotation API."""
+"""Receivers of hooks: a plain HTTP endpoint, one like Slack's, and Grafana's annotation API."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Receiver:
 
 
 class SlackReceiver(Receiver):
-    """Refuses what Slack's incoming webhooks refuse, by the limits of its SDK."""
+    """Refuses messages that Slack's incoming webhooks refuse, by the limits in Slack's SDK."""
 
     def answer(self, request: Received) -> tuple[int, bytes]:
         message = request.json()
@@ -126,8 +126,8 @@ class GrafanaReceiver(Receiver):
     """Grafana's annotation API.
 
     Attributes:
-        annotations: by id.
-        lose_next_answer: take the next annotation, and answer as a broken gateway does.
+        annotations: the annotations by id.
+        lose_next_answer: whether to store the next annotation, but answer like a broken gateway.
     """
 
     def __init__(self, port: int = 0) -> None:

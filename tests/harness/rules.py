@@ -42,7 +42,12 @@ def masked_by(*records: str) -> list[str]:
 
 
 SETTLING = masked_by("wellbeing:engine_settles")
-MASKED = masked_by("wellbeing:engine_held", "wellbeing:engine_settles", "wellbeing:litellm_paused")
+MASKED = masked_by(
+    "wellbeing:engine_held",
+    "wellbeing:engine_settles",
+    "wellbeing:litellm_paused",
+    "wellbeing:litellm_group_paused",
+)
 
 
 def promtool_test(suite: Path) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""A store in memory that several controllers share: what Redis does, without Redis."""
+"""A store in memory that several controllers share in place of Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sidecar.store import (
 
 
 class SharedData:
-    """What is shared: one data set with its log of commits."""
+    """The shared data, with its log of commits."""
 
     def __init__(self) -> None:
         self.epochs = count(1)
@@ -127,7 +127,7 @@ class SharedData:
 
 
 class SharedMemoryStore:
-    """One sidecar's connection to the shared data. The test decides what of the messages arrives."""
+    """One sidecar's connection to the shared data. The test decides which messages arrive."""
 
     def __init__(self, data: SharedData, number: int) -> None:
         self.data = data
@@ -160,8 +160,9 @@ class SharedMemoryStore:
     async def beat(self) -> None:
         self.check()
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
+    async def share_watchdog(self, alertname: str, notice) -> bool:
         """There is no watchdog."""
+        return True
 
     async def lease(self, needs) -> list:
         raise StoreUnavailable("nothing is leased here")
@@ -226,7 +227,7 @@ class SharedMemoryStore:
             inbox, self.inbox = self.inbox, []
             wanted = [(position.epoch, position.seq + 1 + number) for number in range(len(inbox))]
             if not inbox or [(one.position.epoch, one.position.seq) for one in inbox] != wanted:
-                # Something was missed, or is already known: the log has everything.
+                # A commit was missed or is already known; the log has all commits.
                 newer = self.data.after(position)
                 if isinstance(newer, Outdated):
                     yield newer

@@ -1,4 +1,4 @@
-"""One sidecar for all tests here that need none of their own."""
+"""One sidecar for all tests in this folder that do not start their own."""
 
 from __future__ import annotations
 

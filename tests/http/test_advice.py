@@ -1,4 +1,4 @@
-"""Advice: what a policy that only observes would have done, as clients and operators see it."""
+"""Advice: the pauses that an observing policy would have made, as clients and operators see them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_dry_run_advises_a_restriction_to_the_scope_and_those_inside() -> None
         assert "1 advised" in page
         inside = sidecar.get("/ui/scope/slow", headers={"Accept": "text/html"}).text
         assert "A restriction is advised" in inside
-        # A pause that is advised goes before: at a closed gate nothing passes at a rate.
+        # An advised pause takes precedence: at a closed gate no request passes at any rate.
         sidecar.claim("slow", "distressed", reason="worse")
         assert "admit_per_sec" not in sidecar.get("/v1/status/slow").json()["advice"]
         sidecar.claim("slow", "healthy")

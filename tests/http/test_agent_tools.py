@@ -1,4 +1,5 @@
-"""An agent's tools against a real sidecar: as functions, and by the official MCP client over both transports."""
+"""An agent's tools with a real sidecar: as functions, and through the official MCP client over both
+transports."""
 
 from __future__ import annotations
 
@@ -176,7 +177,7 @@ class Refuses(BaseHTTPRequestHandler):
 
 
 class ScriptedModel(BaseHTTPRequestHandler):
-    """Speaks OpenAI's API: asks for two tools, one of them wrongly, and says what it was told."""
+    """A model behind OpenAI's API. It calls two tools, one of them incorrectly, and repeats the results."""
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

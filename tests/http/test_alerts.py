@@ -1,4 +1,4 @@
-"""The webhook, with what a real Alertmanager sent and with what nobody should send."""
+"""The webhook, with notifications of a real Alertmanager and with invalid ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _numbers = itertools.count()
 
 
 def fixture(name: str, scope: str) -> dict:
-    """A captured notification, moved to ``scope`` and given fingerprints of its own."""
+    """A captured notification, changed to name ``scope`` and to have unique fingerprints."""
     message = json.loads((FIXTURES / f"{name}.json").read_bytes())
     for alert in message["alerts"]:
         alert["labels"]["wellbeing_scope"] = scope

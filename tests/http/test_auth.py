@@ -1,4 +1,4 @@
-"""Every route, every role, every kind of credential: only what the table of roles says."""
+"""Every route with every role and every kind of credential: access is exactly as in the table of roles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
 ROLES = ("worker", "agent", "webhook", "viewer", "operator")
 TOKENS = {role: f"a-token-of-a-{role}-that-is-long" for role in ROLES}
 ROTATED = "a-token-that-was-rotated-out"
-# Of the passwords "open sesame" and "nothing".
+# The hashes of the passwords "open sesame" and "nothing".
 BCRYPT = "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
 
 REPORT = {"client": "c", "sequence": 1, "requests": 0}
 NOTIFICATION = json.loads((FIXTURES / "01_single_firing.json").read_text())
-# What is asked, the role that it takes; None: it is open to all.
+# Each request with the role that it requires; None: it requires no role.
 TABLE: tuple[tuple[str, str, Any, str | None], ...] = (
     ("GET", "/v1/gate", None, "worker"),
     ("HEAD", "/v1/gate", None, "worker"),
@@ -92,7 +92,7 @@ def ask(sidecar: Sidecar, method: str, path: str, body: object, headers: dict[st
 
 
 def state_of(sidecar: Sidecar) -> tuple[object, ...]:
-    """What a refused request must not change; what asking counts by itself left out."""
+    """The state that a refused request must not change, without the counts of refused requests."""
     headers = bearer(TOKENS["viewer"])
     status = ask(sidecar, "GET", "/v1/status?below=true", None, headers).json()
     history = ask(sidecar, "GET", "/v1/history", None, headers).json()
@@ -173,12 +173,12 @@ def test_a_credential_of_a_scope_is_for_it_and_what_is_inside(sidecar: Sidecar) 
         ("GET", "/v1/gate/team-a/../team-b", None),
         ("GET", "/v1/gate/team-a%2F..%2Fteam-b", None),
     ):
-        # requests would tidy the dots away.
+        # The library requests would normalise the dots.
         request = requests.Request(method, sidecar.url, json=body, headers=mine).prepare()
         request.url = sidecar.url + path
         with requests.Session() as session:
             status = session.send(request, timeout=30).status_code
-        # With dots in it, it is no scope at all.
+        # A path with such dots is not a scope.
         assert status == (400 if ".." in path else 403), path
 
 
@@ -205,7 +205,7 @@ def test_a_webhook_of_a_scope_tells_of_it_alone(sidecar: Sidecar) -> None:
     own = {"alertname": "Own", "severity": "critical", "wellbeing_scope": "team-a/m"}
     other = {"alertname": "Other", "severity": "critical", "wellbeing_scope": "team-b"}
     assert outcome(all_, alert(fingerprint_of(other), **other)) == "applied"
-    # Not theirs, by its labels; nor by another's fingerprint under labels of their own.
+    # Refused by the alert's labels, and also with another alert's fingerprint and labels of their own scope.
     assert outcome(mine, alert(fingerprint_of(other), status="resolved", **other)) == "ignored"
     assert outcome(mine, alert(fingerprint_of(other), status="resolved", **own)) == "ignored"
     assert outcome(mine, alert(fingerprint_of(other), **own)) == "ignored"
@@ -254,7 +254,7 @@ def test_a_rotated_token_is_known_on_connections_that_are_open(sidecar: Sidecar,
         eventually(lambda: session.get(url, timeout=30).status_code == 401, "the old one is wrong")
         new = bearer("the-worker-has-another-one")
         assert session.get(url, headers=new, timeout=30).status_code == 200
-        # A file that is gone for a moment, or spoiled, takes nobody's access away.
+        # A token file that is missing for a moment, or invalid, does not end anyone's access.
         (folder / "worker").write_text("short")
         sidecar.wait_log("credentials_unreadable")
         assert session.get(url, headers=new, timeout=30).status_code == 200
@@ -294,7 +294,7 @@ def test_a_listener_of_the_pods_own_needs_no_secret(tmp_path: Path) -> None:
         guarded, workers, unix = own.logs("listening")[0]["addresses"]
         assert requests.get(f"http://{guarded}/v1/gate", timeout=30).status_code == 401
         assert requests.get(f"http://{workers}/v1/gate", timeout=30).status_code == 200
-        # What a proxy passes on of its client's is none of ours, and takes nothing away.
+        # The client's credential that a proxy passes on is ignored, and does not reduce access.
         passed_on = bearer("sk-of-somebody-elses-api")
         assert requests.get(f"http://{workers}/v1/gate", headers=passed_on, timeout=30).status_code == 200
         assert (

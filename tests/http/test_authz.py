@@ -1,4 +1,4 @@
-"""Authorization requests: what a proxy's client sends changes nothing."""
+"""Authorization requests: the request of a proxy's client does not change the decision."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_any_method_asks_the_gate(authorizer: Sidecar, scope: str, method: str, 
 )  # fmt: skip
 @pytest.mark.parametrize("asgi", [False, True])
 def test_what_a_client_asks_for_is_ignored(authorizer: Sidecar, rest: str, asgi: bool) -> None:
-    """A closed gate stays closed, with the wait and the status that the operator wrote."""
+    """A closed gate stays closed, with the wait and the status that the operator configured."""
     authorizer.pause("teapot")
     for prefix, wanted in (("/v1/authz/teapot", 429), ("/v1/authz/deny_status=401/teapot", 401)):
         with Connection(authorizer) as connection:
@@ -105,7 +105,8 @@ def test_a_clients_headers_change_nothing(authorizer: Sidecar, scope: str, heade
      ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")],
 )  # fmt: skip
 def test_a_body_is_not_waited_for(authorizer: Sidecar, scope: str, header: str, body: str) -> None:
-    """The connection ends: bytes that a proxy announced and never sends must not swallow the next request."""
+    """The connection ends, so that the next request is not read as a body that a proxy announced and did not
+    send."""
     for wanted in (200, 503):
         with Connection(authorizer) as connection:
             connection.get(f"/v1/authz/{scope}/-/v1/completions", header, method="POST")
@@ -141,7 +142,7 @@ def test_a_resume_wakes_and_a_client_that_leaves_is_abandoned(authorizer: Sideca
         authorizer.wait_for_waiters("patient", 1)
         authorizer.resume("patient")
         assert stays.receive().status == 200
-        # The same connection waits again, then it is gone.
+        # The same connection waits again, and then disconnects.
         authorizer.pause("patient")
         stays.get(target, method="DELETE")
         authorizer.wait_for_waiters("patient", 1)
@@ -153,7 +154,7 @@ def test_a_resume_wakes_and_a_client_that_leaves_is_abandoned(authorizer: Sideca
 
 
 def test_a_refusal_for_want_of_room_has_the_operators_status(authorizer: Sidecar) -> None:
-    """A proxy that takes a 503 for a failure of its authorizer would let the request through."""
+    """A proxy that treats a 503 as a failure of its authorizer would let the request pass."""
     authorizer.pause("crowded")
     with Connection(authorizer) as parked:
         parked.get("/v1/authz/crowded/-/")

@@ -155,7 +155,7 @@ def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
     assert said in done.stderr.splitlines()
     done = run("check-config", "--no-files", str(path))
     assert (done.returncode, done.stdout) == (0, "The config is valid.\nIt can pause every scope.\n")
-    # What only all files together show.
+    # An error that is visible only with all files.
     (tmp_path / "token").write_text("a-token-that-is-good")
     credentials = [
         {"name": name, "roles": ["viewer"], "token_file": str(tmp_path / "token")} for name in "ab"
@@ -187,7 +187,7 @@ def test_status_without_a_scope_lists_what_is_not_well_or_not_open() -> None:
             "team-b",
         ]
         assert any("agent:default claims distressed" in line and "loops" in line for line in seen)
-        # Of a scope, what is inside it.
+        # For a scope, only the scopes inside it are listed.
         assert "team-b" not in ask(own, "status", "team-a")
         assert re.search("^team-a/so-so  cautious    open ", ask(own, "status", "team-a"), re.MULTILINE)
         # Columns are aligned.
@@ -251,7 +251,7 @@ def test_a_spent_pause_is_shown_with_its_end() -> None:
         own.wait_for_gate("a", "open")
         [resumed] = own.get("/v1/history/a", params={"kind": "resume"}).json()["entries"]
         sentence = f"distressed, not paused: its pause ended at {resumed['at']} and does not come back in this episode"
-        # A manual pause that ends later is not the one that does not come back.
+        # Not the other case: a manual pause that ends later.
         own.pause("a")
         own.resume("a")
         assert sentence in ask(own, "status", "a")
@@ -465,7 +465,7 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
 def test_a_flag_before_its_command_is_told_where_it_belongs() -> None:
     done = run("--url", "http://127.0.0.1:1", "status")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--url comes after the command: wellbeing-sidecar status --url ..." in done.stderr
+    assert "--url must come after the command: wellbeing-sidecar status --url ..." in done.stderr
 
 
 def test_the_docs_have_every_exit_status_and_command() -> None:

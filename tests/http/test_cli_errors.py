@@ -1,4 +1,5 @@
-"""What the command line says of a sidecar that cannot be reached, is none, or refuses."""
+"""The messages of the command line about a sidecar that cannot be reached, is another program, or refuses a
+request."""
 
 from __future__ import annotations
 
@@ -59,13 +60,13 @@ def response(status: str, body: bytes, *headers: str) -> bytes:
 
 
 def fails(capsys, *arguments: str) -> str:
-    """The one line that a command says, which exits with 1."""
+    """The error message of a command, which is one line and exits with 1."""
     assert main(arguments) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     [line] = captured.err.splitlines()
     assert "Traceback" not in line
-    # No library's own words.
+    # No message of a library.
     assert not any(
         word in line for word in ("HTTPConnection", "urllib3", "Max retries", "Errno", "object at")
     )
@@ -92,9 +93,9 @@ def test_no_such_host(capsys) -> None:
         ("localhost:9477", "(did you mean http://localhost:9477?)"),
         ("/run/x.sock", "(did you mean unix:/run/x.sock?)"),
         ("ftp://x", "must be http://, https:// or unix:/path"),
-        ("http://", "is no URL of a sidecar"),
-        ("http://[::1", "is no URL of a sidecar"),
-        ("http://x:99999", "is no URL of a sidecar"),
+        ("http://", "is not the URL of a sidecar"),
+        ("http://[::1", "is not the URL of a sidecar"),
+        ("http://x:99999", "is not the URL of a sidecar"),
     ],
 )
 def test_no_url(capsys, url: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""A command in a shell script starts fast: it loads the modules that it needs, and no others."""
+"""A command in a shell script starts fast: it loads only the modules that it needs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _environ() -> dict[str, str]:
 
 
 def modules_of(*arguments: str) -> tuple[int, set[str], set[str]]:
-    """The exit status of a command, the modules that it loaded, and those of them that were installed."""
+    """The exit status of a command, the modules that it loaded, and which of them are third-party modules."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         check=True, cwd=ROOT, env={**_environ(), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,

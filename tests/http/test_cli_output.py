@@ -1,4 +1,4 @@
-"""What the command line prints: tables, JSON, completion, the manual page, and hints on a terminal."""
+"""The output of the command line: tables, JSON, completion, the manual page, and hints on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What survives: an answer of 200 means that it does."""
+"""Durability: a response of 200 means that the change survives a crash."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
 
 
 def mounted(folder: Path, options: str) -> tuple[str, ...]:
-    """What a sidecar is run with to see a small file system of its own at ``folder``."""
+    """A command that runs a sidecar with a small file system mounted at ``folder``."""
     namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
     script = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
     return (*namespace, "sh", "-c", script, str(folder))
@@ -206,7 +206,7 @@ def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
         refused: list[requests.Response] = []
 
         def is_full() -> list[requests.Response]:
-            # What is left in the log's last page may do for a few changes more.
+            # The rest of the log's last page may have room for a few more changes.
             answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x" * 900}, timeout=30)
             return refused.append(answer) or refused if answer.status_code != 200 else []
 
@@ -235,7 +235,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused_by_name(tmp_path: Path
 def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.pause("a", "short", max_pause_secs=1)
-        # No file may grow: what a full disk does to writes.
+        # No file may grow: writes fail as on a full disk.
         resource.prlimit(own.worker_pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         answer = own.session.post(f"{own.url}/v1/pause/b", json={"reason": "x"}, timeout=30)
         assert answer.status_code == 503
@@ -284,7 +284,8 @@ def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:
         assert len(second.status("s", below="true")["below"]) == count
 
 
-# A store as an older version left it, schema version 2: without names of alerts, and with a scope that is none now.
+# A store of an older version, schema version 2: without alert names, and with a scope that is not valid any
+# more.
 _OLD_SCHEMA = """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE scopes (
@@ -343,7 +344,7 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
         [signal] = own.status("spent")["signals"]
         assert (signal["source"], signal["alertname"]) == ("alert:f1", None)
         assert own.get("/v1/history/spent").json()["entries"][0]["alertname"] is None
-        # It stood at the root by the built-in rules of then: its resolve ends it, whatever the rules say now.
+        # The old built-in rules put it at the root. Its resolve ends it, whatever the current rules are.
         assert own.status()["signals"][0]["source"] == "alert:f0"
         assert own.gate("x", wait=0).status_code == 503
         message = json.loads(fixture("02_single_resolved"))

@@ -1,4 +1,4 @@
-"""Engines' own switches follow their gates, whatever the engines do; the gate waits for none of them."""
+"""The engines' own pauses follow their gates, whatever the engines do. No gate waits for an engine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def own(stubs: dict[str, EngineStub]) -> Iterator[Sidecar]:
 def in_sync(own: Sidecar, kind: str) -> bool:
     names = f'{{engine="{kind}",scope="{kind}"}}'
     closed = own.status(kind)["gate"] == "closed"
-    # Of one exposition: between two, the engine may have been lost.
+    # From one exposition: between two, the connection to the engine may have been lost.
     lines = own.get("/metrics").text.splitlines()
     said = {f"wellbeing_engine_in_sync{names} 1.0", f"wellbeing_engine_paused{names} {float(closed)}"}
     return said <= set(lines)
@@ -77,7 +77,7 @@ def test_an_engine_follows_its_gate(own: Sidecar, stubs, kind: str) -> None:
     own.resume(kind)
     agree(own, kind, stub, paused=False)
     entries = own.get(f"/v1/history/{kind}", params={"kind": "engine"}).json()["entries"]
-    # One that never says whether it is paused was told to run at the start.
+    # An engine that does not report whether it is paused was resumed at the start.
     assert [entry["to"] for entry in entries][:2] == ["running", "paused"]
     assert {entry["source"] for entry in entries} == {f"engine:{kind}"}
 
@@ -127,7 +127,7 @@ def test_of_an_engine_that_cannot_be_asked_nothing_is_known(own: Sidecar, stubs,
     known = f'wellbeing_engine_paused{{engine="{kind}",scope="{kind}"}}'
     try:
         eventually(lambda: known not in own.get("/metrics").text, "it is no longer said to be paused")
-        # Nor is it when the gate opens and it cannot be told.
+        # Nor is it in sync when the gate opens and the engine cannot be reached.
         own.resume(kind)
         eventually(lambda: not in_sync(own, kind), "it is seen to disagree")
         assert known not in own.get("/metrics").text
@@ -275,7 +275,7 @@ def test_vllm_sleeps_in_a_long_pause_and_is_woken_before_it_is_resumed() -> None
         own.wait_for_metric(f"wellbeing_engine_asleep{names}", 1)
         agree(own, "vllm", stub, paused=True)
         assert ("POST", "/sleep?level=1&mode=keep", None) in stub.requests
-        # A restart has lost pause and sleep: it is paused, and sleeps again.
+        # A restart has lost pause and sleep: the sidecar pauses it and puts it to sleep again.
         slept = own.metric(
             'wellbeing_engine_requests_total{action="sleep",engine="vllm",result="ok",scope="vllm"}'
         )
@@ -286,7 +286,7 @@ def test_vllm_sleeps_in_a_long_pause_and_is_woken_before_it_is_resumed() -> None
             slept + 1,
         )
         assert stub.asleep
-        # Without the key it is woken all the same.
+        # Without the key, the sidecar wakes it nevertheless.
         own.configure({"engines": [config("vllm", stub)]})
         own.ok_reload()
         own.resume("vllm")
@@ -304,7 +304,7 @@ def test_litellm_blocks_every_deployment_of_the_group(own: Sidecar, stubs) -> No
     agree(own, "litellm", stub, paused=True)
     orders = [body["model_id"] for method, path, body in stub.requests if path == "/model/block"]
     assert sorted(orders) == ["a", "b"]
-    # A deployment that comes later is blocked too.
+    # A deployment that is added later is blocked, too.
     stub.deployments["late"] = False
     eventually(lambda: stub.deployments["late"], "it is blocked")
     own.resume("litellm")

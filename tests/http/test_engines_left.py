@@ -1,4 +1,4 @@
-"""Engines that leave the config while the sidecar is down are let go by the next run, whatever the store."""
+"""Engines that leave the config while the sidecar is down are resumed by the next run, with any store."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def test_a_killed_sidecar_lets_go_of_engines_that_its_next_config_does_not_have(
         assert not any(path == "/resume" for _, path, _ in stubs["kept"].requests)
         check_the_locked_one_is_told(sidecar, stubs["locked"].url)
         assert not [one for one in folder.glob("state.db*") if b"in-the-config" in one.read_bytes()]
-        # Back in the config with its token, it is controlled again; out of it, it is let go with that token.
+        # When it is in the config again, with its token, it is controlled again. When it leaves again, it is
+        # resumed with that token.
         locked = engine("locked", stubs["locked"], bearer_token="again")
         sidecar.configure({"engines": [*case.after, locked]})
         stubs["locked"].fault = ""
@@ -111,7 +112,8 @@ def test_a_killed_sidecar_lets_go_of_engines_that_its_next_config_does_not_have(
         sidecar.ok_reload()
         eventually(lambda: not stubs["locked"].paused, "it is let go")
         eventually(lambda: stubs["driver"].paused, "the others follow their gates")
-        # What was let go is forgotten. All seven have to be: those below, and the engine "driver" as it was.
+        # A resumed engine is forgotten. All seven must be: the ones below, and the engine "driver" with its
+        # old URL.
         sidecar.wait_for_metric('wellbeing_engine_releases_total{result="ok"}', 7)
         sidecar.kill()
         for stub in stubs.values():
@@ -126,7 +128,8 @@ def test_a_killed_sidecar_lets_go_of_engines_that_its_next_config_does_not_have(
 
 
 def check_the_locked_one_is_told(sidecar: Sidecar, url: str) -> None:
-    """Its token was in the config only, so it stays paused, and is in log, status and metrics."""
+    """The token of this engine was only in the config, so the engine stays paused, and is in log, status and
+    metrics."""
     [left] = eventually(lambda: sidecar.logs("engine_left_paused"), "the locked one is given up")
     assert left["engine"] == "locked"
     assert "401" in left["error"]

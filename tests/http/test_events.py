@@ -33,7 +33,7 @@ class Follower:
 
     def _read(self) -> None:
         kind, number = "", ""
-        for line in self._lines:  # sizes of chunks among them
+        for line in self._lines:  # including the sizes of chunks
             name, _, value = line.strip().partition(": ")
             if name == "event":
                 kind = value

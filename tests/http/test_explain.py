@@ -1,4 +1,4 @@
-"""The dry run of a notification: it says what would happen, and nothing happens."""
+"""The dry run of a notification reports what would happen, and changes nothing."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def cli(own: Sidecar, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def seen(own: Sidecar, log: Path) -> tuple[object, ...]:
-    """The store, the history, every gate and every counter of scopes and webhooks."""
+    """The content of the store and the history, every gate, and every counter of scopes and webhooks."""
     families = ("wellbeing_webhook", "wellbeing_pauses", "wellbeing_signals", "wellbeing_advised_pauses",
                 "wellbeing_interventions", "wellbeing_state", "wellbeing_store_commit")  # fmt: skip
     metrics = [line for line in own.get("/metrics").text.splitlines() if line.startswith(families)]
     with sqlite3.connect(log) as db:
-        # The sidecar has the file for itself while it runs, so this reads a copy.
+        # The running sidecar has locked the file, so this reads a copy.
         rows = [db.execute(f"SELECT * FROM {table}").fetchall() for table in ("scopes", "signals", "history")]
     status = own.status(below="true")
     return metrics, rows, status, own.get("/v1/history").json()
@@ -130,7 +130,7 @@ def test_the_command_asks_a_running_sidecar_and_says_it_in_words(own: Sidecar, t
     said = cli(own, *flags, "--annotation", "summary=too slow")
     assert said.returncode == 0, said.stderr
     assert "effect: advises (dry_run)" in said.stdout
-    assert '"x y" is no valid segment: it becomes x_y~' in said.stdout
+    assert '"x y" is not a valid segment: it becomes x_y~' in said.stdout
     assert f"policies[0] for watched ({own.config_path}:" in said.stdout
     assert "state: distressed: too slow" in said.stdout
     captured = tmp_path / "notification.json"

@@ -1,4 +1,4 @@
-"""A fault of the sidecar's own is answered 500, counted, and ends one connection at most."""
+"""An internal error is answered with 500, is counted, and ends at most one connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
-# Planted faults: what is asked for below "broken" raises where the request is handled.
+# Planted faults: a request for a path below "broken" raises in its handler.
 PLANTED = """
 import sidecar.web.api.history, sidecar.web.api.status, sidecar.web.gate.fast_path, sidecar.web.gate.protocol
 import sidecar.web.api.command_routes, sidecar.web.asgi, sidecar.web.guard

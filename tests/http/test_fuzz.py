@@ -1,4 +1,5 @@
-"""Whatever bytes come: the sidecar lives, others are served, and what was refused changed nothing."""
+"""For any bytes, the sidecar keeps running and serves other clients, and a refused request changes
+nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def sidecar() -> Iterator[Sidecar]:
 
 
 def exchange(sidecar: Sidecar, *chunks: bytes, hang_up: bool = False) -> bytes:
-    """All that is answered to ``chunks``; with ``hang_up`` it is told that nothing more is sent."""
+    """All response bytes to ``chunks``. With ``hang_up``, the sending side of the connection is closed
+    first."""
     answer = b""
     with socket.create_connection(sidecar.where, 30) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -62,7 +64,7 @@ def status_of(answer: bytes) -> int:
 
 
 def state_of(sidecar: Sidecar) -> str:
-    """Signals, holds and history; not what is counted."""
+    """Signals, holds and history, without counters."""
     status = sidecar.status("", below="true")
     scopes = [{**one, "counters": None} for one in [status, *status.pop("below")]]
     return json.dumps([scopes, sidecar.get("/v1/history").json()])
@@ -78,7 +80,7 @@ def still_well(sidecar: Sidecar) -> None:
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:
-    """``data`` with a few bytes changed, cut, doubled or put in."""
+    """``data`` with a few bytes changed, cut, doubled or inserted."""
     spoiled = bytearray(data)
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(len(spoiled) + 1)
@@ -101,7 +103,7 @@ def mutated(chance: random.Random, data: bytes) -> bytes:
 
 
 def raw_request(chance: random.Random) -> bytes:
-    """Nearly a request, of somebody without a credential."""
+    """An almost valid request without a credential."""
     routes = ("gate", "watch", "status", "history", "events", "pause", "state", "alerts", "reports")
     target = (
         f"/v1/{chance.choice(routes)}/{'a/' * chance.randrange(4)}b?wait={chance.choice(('0', '1', 'x'))}"
@@ -113,7 +115,7 @@ def raw_request(chance: random.Random) -> bytes:
 
 
 def scope_request(chance: random.Random) -> bytes:
-    """A scope or a query that nobody should send, of somebody who may."""
+    """A request with an invalid scope or query and a valid credential."""
     alphabet = "aZ0._:~-/%?#&=+ \\\"'<>\u00e4\u4e2d\U0001f600"
     text = "".join(chance.choice(alphabet) for _ in range(chance.randrange(80))).encode()
     quoted = text if chance.random() < 0.5 else b"".join(b"%%%02x" % byte for byte in text)
@@ -135,7 +137,7 @@ def scope_request(chance: random.Random) -> bytes:
 
 
 def webhook_request(chance: random.Random) -> bytes:
-    """A notification, spoiled."""
+    """An invalid notification."""
     body = mutated(chance, chance.choice(FIXTURES).read_bytes())
     head = f"POST /v1/alerts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WEBHOOK}\r\n"
     return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body

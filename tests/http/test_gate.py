@@ -168,7 +168,7 @@ def test_a_path_that_gets_named_while_waiting_is_obeyed(sidecar: Sidecar, scope:
         sidecar.wait_for_waiters(scope, 1)
         sidecar.pause(f"{scope}/child", "the child")
         sidecar.resume(scope)
-        # It is still parked, and counted where it came in.
+        # It still waits, and is counted at the scope that it arrived at.
         assert sidecar.counters(scope)["waiters"] == 1
         assert sidecar.counters(scope)["requests_waited"] == 0
         sidecar.resume(f"{scope}/child")

@@ -1,4 +1,5 @@
-"""Hooks: each event arrives at least once and in order, whatever happens to the sidecar and the endpoint."""
+"""Hooks: each event arrives at least once and in order, despite any failure of the sidecar or the
+endpoint."""
 
 from __future__ import annotations
 
@@ -153,7 +154,7 @@ def test_above_the_bound_the_oldest_events_are_dropped_and_counted() -> None:
             eventually(lambda: dropped(own, "one") >= 6, "the oldest are dropped")
             receiver.received.clear()
             receiver.status = 200
-            # The one that is being delivered is not dropped: three or four arrive.
+            # The event that is being delivered is not dropped, so three or four arrive.
             eventually(
                 lambda: dropped(own, "one") + (own.metric(SERIES.format("one", "delivered")) or 0) == 10,
                 "each event is either delivered or dropped",
@@ -219,7 +220,7 @@ def test_a_reload_adds_changes_and_removes_hooks(tmp_path: Path) -> None:
             own.pause(scope)
         own.resume("b/c/d")
         arrived(first, 5)
-        # A pause of what is around it closes the gates of b/c, too.
+        # A pause of an ancestor closes the gates of b/c, too.
         assert second.events() == [("pause", "b"), ("pause", "b/c/d")]
         own.configure({"hooks": [hook(first)]})
         own.ok_reload()

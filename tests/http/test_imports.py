@@ -1,4 +1,4 @@
-"""Counts and state of a controller elsewhere."""
+"""Imported counts and states of another controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Each limit has a clear answer and a count; who is slow is cut off, and nobody else notices."""
+"""Each limit has a clear response and a counter. Slow clients are disconnected, and no other client is
+affected."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def connect(sidecar: Sidecar, data: bytes = b"") -> socket.socket:
 
 
 def answer_of(sock: socket.socket) -> bytes:
-    """All that comes until the sidecar closes."""
+    """All bytes until the sidecar closes the connection."""
     parts = []
     try:
         while part := sock.recv(65_536):
@@ -75,7 +76,7 @@ def test_a_long_head_is_refused_on_both_paths(sidecar: Sidecar, path: str, whole
 def test_a_head_that_grows_line_by_line_is_refused(sidecar: Sidecar) -> None:
     head = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n"
     with connect(sidecar, head) as sock:
-        # No more than it takes: what is sent to a closed socket would cost us the answer.
+        # Only as much as it accepts: after a write to a closed socket, the response could not be read.
         sent, number = len(head), 0
         while sent <= LIMITS["max_header_bytes"]:
             line = b"X-%d: some more of it\r\n" % number
@@ -166,7 +167,7 @@ def test_watches_are_limited_and_take_no_waiters_place(sidecar: Sidecar) -> None
 
 
 def a_third_watch_is_refused(sidecar: Sidecar) -> bool:
-    # The snapshot may change between: then nobody is parked, and it is tried again.
+    # The snapshot may change in between. Then no watch is parked, and the test tries again.
     etag = sidecar.get("/v1/watch").headers["ETag"]
     with ExitStack() as stack:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Ten thousand at once, and the end of it all."""
+"""Ten thousand waiting requests at once, and a shutdown with them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def _ten_thousand(own: Sidecar) -> None:
     finally:
         for _, writer in connections:
             writer.transport.abort()
-        # The loop closes aborted sockets when it next turns.
+        # The loop closes aborted sockets in its next iteration.
         await asyncio.sleep(0)
 
 
@@ -66,7 +66,7 @@ async def _wait_and_go_on(own: Sidecar, connections: list) -> None:
     answers = await asyncio.gather(*(_answer(reader) for reader, _ in connections))
     print(f"{MANY} waiters answered {time.perf_counter() - began:.3f} s after the resume was asked for")
     assert all(answer.startswith(b"HTTP/1.1 200 OK\r\n") for answer in answers)
-    # Exactly once: the next thing on each connection is the answer to a further request, or its end.
+    # Exactly once: the next bytes on each connection are the response to another request, or its end.
     for reader, writer in connections:
         writer.write(b"GET /v1/gate/many HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         rest = await reader.read()
@@ -80,7 +80,7 @@ def test_sigterm_answers_everybody_who_waits() -> None:
         connections = [Connection(own) for _ in range(200)]
         for number, connection in enumerate(connections):
             if number % 2:
-                # Every second one waits on the ASGI path.
+                # Every second request waits on the ASGI path.
                 connection.get("/-/healthy")
                 connection.receive()
             connection.get("/v1/gate/a?wait=50")
@@ -95,5 +95,5 @@ def test_sigterm_answers_everybody_who_waits() -> None:
             assert answer.headers["connection"] == "close"
             connection.sock.close()
         assert own.wait() == 0
-        # The contract itself, not a measurement: within 2 s, as Kubernetes' grace period is counted on.
+        # This is the contract, not a measurement: within 2 s, because Kubernetes' grace period depends on it.
         assert time.monotonic() - began < 2

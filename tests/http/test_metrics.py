@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
 
 def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
-    # The metrics of a fleet are there where the store is Redis: the fleet's tests look at them.
+    # The metrics of a fleet exist only if the store is Redis; the tests of the fleet check them.
     rows = re.findall(r"^\| (`wellbeing_[^|]*) \| (\w+) \|", docs, re.MULTILINE)
     documented = {
         name: kind.removesuffix("s")
@@ -123,6 +123,23 @@ def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar)
             _, _, name, kind = line.split()
             exposed[name if kind != "counter" or name.endswith("_total") else f"{name}_total"] = kind
     assert documented == exposed
+
+
+def test_the_labels_of_every_series_are_documented(sidecar: Sidecar, scope: str) -> None:
+    sidecar.claim(scope, "distressed")
+    docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
+    documented = {
+        name.removesuffix("_total"): {label for label in labels.strip().split(", ") if label}
+        for names, labels in re.findall(r"^\| (`wellbeing_[^|]*) \| \w+ \|([^|]*)\|", docs, re.MULTILINE)
+        for name in re.findall(r"`(wellbeing_\w+)`", names)
+    }
+    seen = 0
+    for family in parse_text(sidecar.get("/metrics").text):
+        for sample in family.samples:
+            if family.name.startswith("wellbeing_") and not sample.name.endswith("_created"):
+                assert set(sample.labels) - {"le"} == documented[family.name], sample
+                seen += 1
+    assert seen > len(documented)
 
 
 ACCEPTS = (

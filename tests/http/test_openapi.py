@@ -1,4 +1,4 @@
-"""The contract is complete, and what the sidecar does is in it."""
+"""The OpenAPI description is complete, and the sidecar behaves as it says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def sidecar() -> Iterator[Sidecar]:
     config = {
-        # A gate that is paused answers 503, which a fuzzer takes for a fault.
+        # A closed gate answers 503, which a fuzzer would report as a fault.
         "defaults": {"enabled": False, "wait_timeout_secs": 0.05},
         "limits": {"max_scopes": 1_000_000, "max_clients": 1_000_000, "max_signals_per_scope": 1_000_000},
     }
@@ -47,18 +47,18 @@ def test_every_problem_is_in_it_by_its_status() -> None:
         if isinstance(operation, dict)
         for status in operation["responses"]
     }
-    # A route's methods are all that are there: 405 is for others.
+    # A route lists all of its methods; others get 405.
     assert {str(status) for status, _ in TITLES.values()} - {"405"} <= statuses
 
 
 @pytest.mark.parametrize(
     ("paths", "checks"),
     [
-        # Any method and any body is served by /v1/authz: tests of its own send them.
+        # /v1/authz serves any method and any body; its own tests send them.
         ("/v1/(?!events|reports|watch|authz)|^/(?!v1)", []),
-        # Whoever has the snapshot already waits.
+        # A watch with the current ETag waits.
         ("/v1/watch", ["--header", 'If-None-Match: "1"']),
-        # Its counts have to add up, which a schema cannot say.
+        # Its counts have to add up, which a schema cannot express.
         ("/v1/reports", ["--exclude-checks", "positive_data_acceptance"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The status page: what it shows, who may act on it, and what other sites cannot do."""
+"""The status page: its content, the roles for its actions, and its protection against other sites."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidec
         answer = requests.get(secured.url + path, headers=HTML, timeout=30)
         assert answer.status_code == 401
         assert 'id="sign-in"' in answer.text
-        # Chromium reads one scheme in a field.
+        # Chromium reads only one scheme in a header field.
         challenges = answer.raw.headers.getlist("WWW-Authenticate")
         assert challenges == ['Bearer realm="wellbeing"', 'Basic realm="wellbeing", charset="UTF-8"']
         by_script = {**HTML, "Sec-Fetch-Mode": "cors"}
@@ -376,7 +376,9 @@ def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
         text = own.get("/").text
         assert "alert Watchdog was never received" in text
         assert "out of sync with their gates: gpu-7" in text
-        assert "2 warnings" in summary(text)
+        assert "Nothing is paused, 1 engine out of sync" in summary(text)
+        assert "1 other warning" in summary(text)
+        assert "<title>open, 1 out of sync: wellbeing</title>" in text
         assert "The engine" in own.get("/ui/scope/e").text
 
 

@@ -1,4 +1,4 @@
-"""Query parameters that a route does not take are refused, with the nearest one that it takes."""
+"""An unknown query parameter is refused, and the error names the most similar known one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast path and the ASGI path answer gate and watch requests alike, and count them alike."""
+"""The fast path and the ASGI path give equal responses to gate and watch requests, and count them equally."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ask(
 ) -> Response:
     with Connection(sidecar) as connection:
         if asgi:
-            # From its first other request on, a connection is served by ASGI.
+            # A connection is served by ASGI from its first request of another kind on.
             connection.get(HEALTHY)
             connection.receive()
         connection.get(target, *headers, method=method, version=version)

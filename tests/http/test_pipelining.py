@@ -1,4 +1,5 @@
-"""Pipelined requests, half-closed connections and slow readers: each gets its share, and holds nobody else."""
+"""Pipelined requests, half-closed connections and slow readers: each connection is served, and delays no
+other."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ STATUS = b"GET /v1/status HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 def all_of(connection: Connection) -> bytes:
-    """Everything until the sidecar closes."""
+    """All bytes until the sidecar closes the connection."""
     parts = []
     while part := connection.sock.recv(65_536):
         parts.append(part)
@@ -81,7 +82,8 @@ def test_a_cut_request_on_a_half_closed_connection_ends_it(sidecar: Sidecar) -> 
 
 @pytest.mark.parametrize("request_bytes", [GATE, HEALTHY, STATUS])
 def test_what_one_connection_may_send_ahead_is_bounded(sidecar: Sidecar, request_bytes: bytes) -> None:
-    """A client that reads nothing cannot send more than socket buffers and a little of ours hold."""
+    """A client that reads nothing cannot send more than the socket buffers and a small buffer of the sidecar
+    hold."""
     with Connection(sidecar) as connection:
         connection.sock.setblocking(False)
         chunk, sent, turns = request_bytes * 2000, 0, 0
@@ -90,7 +92,7 @@ def test_what_one_connection_may_send_ahead_is_bounded(sidecar: Sidecar, request
                 sent += connection.sock.send(chunk[sent % len(chunk) :])
                 turns = 0
             except BlockingIOError:
-                # Another connection is served meanwhile, so the sidecar had its turn.
+                # The sidecar has served another connection meanwhile, so it had time to read.
                 assert sidecar.gate().status_code == 200
                 turns += 1
             assert sent < 64_000_000

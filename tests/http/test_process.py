@@ -1,4 +1,4 @@
-"""The sidecar as a process: how it starts, fails to start, is signalled, frozen, killed and stopped."""
+"""The sidecar as a process: start, failed start, signals, freezing, killing and stopping."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def serve(folder: Path, *arguments: str, env: dict | None = None, inside: tuple[str, ...] = ()):
-    """What comes of a sidecar that cannot start: it ends by itself."""
+    """The output and exit status of a sidecar that cannot start."""
     command = [*inside, sys.executable, "-m", "sidecar", "serve", *arguments]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     return subprocess.run(
@@ -33,7 +33,7 @@ def serve(folder: Path, *arguments: str, env: dict | None = None, inside: tuple[
 
 
 def the_line(done: subprocess.CompletedProcess, status: int) -> str:
-    """The only line that it said."""
+    """The only line of its output."""
     assert done.returncode == status, done.stderr
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -99,7 +99,7 @@ def test_the_socket_of_a_running_sidecar_is_not_taken_away(tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(f"{tmp_path}/a.sock")
         own.kill()
-    # What a killed one left behind is no obstacle.
+    # The socket file of a killed sidecar is replaced.
     with Sidecar(listen=address):
         pass
     assert not Path(tmp_path, "a.sock").exists()
@@ -135,7 +135,7 @@ def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path, store: str,
 
 
 def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
-    # Root may do everything, unless these are taken away.
+    # Root may do everything unless these capabilities are dropped.
     weak = (program("setpriv"), "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
     tmp = ("--listen", "127.0.0.1:0")
     folder = tmp_path / "folder"
@@ -240,7 +240,7 @@ def test_a_stop_answers_who_is_parked_and_says_one_line() -> None:
 
 
 def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
-    """At whatever moment after its own code has begun to run."""
+    """At any moment after its own code has begun to run."""
     for nth in range(12):
         command = [sys.executable, "-X", "importtime", "-m", "sidecar", "serve", "--store", "memory:"]
         started = subprocess.Popen(
@@ -252,7 +252,7 @@ def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
         )
         seen = []
         with started:
-            # Each import says so on stderr, and so is a moment that can be waited for.
+            # Each import writes a line to stderr, so a test can wait for this moment.
             for line in started.stderr:
                 seen.append(line)
                 if "sidecar.cli.exit_statuses" in line:
@@ -261,7 +261,7 @@ def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
             started.send_signal(signal.SIGTERM if nth % 2 else signal.SIGINT)
             rest = started.stderr.read()
             assert started.wait(30) == 0, rest
-        # The worker's imports may stand in between, even in the same line.
+        # Lines about the worker's imports may come in between, even within a line.
         assert rest.count("info     stopping signal=SIG") == 1, rest
         assert not any(word in rest for word in ("Traceback", "Exception in", " error ", " critical ")), rest
 
@@ -294,7 +294,7 @@ def test_a_signal_at_any_moment_of_a_command_shows_no_traceback(arguments: tuple
                 started.stderr.readline()
             started.send_signal(number)
             rest = [line for line in started.stderr if not line.startswith("import time:")]
-            # It may have ended before.
+            # It may have ended already.
             ended = started.wait(30)
         assert ended in ((130, -15)[nth % 2], 0, 1, 75), (nth, ended, rest)
         assert not any("Traceback" in line or "Exception" in line or "Fatal" in line for line in rest), rest
@@ -321,7 +321,7 @@ def test_a_signal_for_more_or_other_processes_is_refused(name: str) -> None:
         worker = own.worker_pid
         own.signal(signal.Signals[name])
         assert own.wait_log("signal_refused")["signal"] == name
-        # By default these stop or end a worker.
+        # By default, these signals stop or end a worker.
         os.kill(worker, signal.Signals[name])
         assert own.gate("a").status_code == 200
         children = Path(f"/proc/{own.pid}/task/{own.pid}/children").read_text().split()
@@ -345,7 +345,7 @@ def test_sigusr1_does_nothing_and_sighup_reloads() -> None:
 
 
 class Impatient(Sidecar):
-    """A sidecar that takes its worker for hung after 3 s, not 60."""
+    """A sidecar that considers its worker hung after 3 s instead of 60 s."""
 
     _PROGRAM = """
 import sys
@@ -374,12 +374,12 @@ def test_what_was_only_frozen_goes_on_with_the_requests_that_it_had_parked(tmp_p
             group = [first, *({own.pid, worker} - {first})]
             for pid in group:
                 os.kill(pid, signal.SIGSTOP)
-            # This is the time that it is frozen for: longer than a worker may be silent.
+            # The process is frozen for this time, which is longer than a worker may be silent.
             threading.Event().wait(5)
             for pid in group:
                 os.kill(pid, signal.SIGCONT)
             assert own.status("a")["counters"]["waiters"] == 1
-        # A worker that was killed now would be so within two looks of the master.
+        # If the master killed the worker, it would do so within two of its checks.
         own.signal(signal.SIGTTIN)
         own.wait_log("signal_refused")
         own.resume("a")
@@ -440,7 +440,7 @@ def test_a_terminal_shows_no_traceback_for_ctrl_c(tmp_path: Path) -> None:
         terminal_in = os.dup(leader)
         os.write(terminal_in, b"\x03")
         os.close(terminal_in)
-        # A terminal that nobody holds any more ends in an error.
+        # Reading from a terminal that no process has open any more raises an error.
         with contextlib.suppress(OSError):
             while data := terminal.read(4096):
                 shown += data.decode()

@@ -1,4 +1,4 @@
-"""Refused webhooks and scopes that look misspelt are in the log, a few lines a minute."""
+"""Refused webhooks and scopes that seem misspelt are logged, with at most a few lines per minute."""
 
 from __future__ import annotations
 

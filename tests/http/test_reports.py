@@ -1,4 +1,5 @@
-"""Clients' reports: counted once, whatever is lost or sent twice, and always within the law."""
+"""Reports of clients: each is counted once, even if it is lost or sent twice, and the conservation law
+holds."""
 
 from __future__ import annotations
 
@@ -133,7 +134,7 @@ def test_there_is_room_for_so_many_clients() -> None:
 
 
 def buckets(**by_bucket: int) -> list[int]:
-    """Counts of the fifteen buckets, named by their numbers."""
+    """The counts of the fifteen buckets, by the number of the bucket."""
     return [by_bucket.get(f"b{number}", 0) for number in range(15)]
 
 
@@ -151,7 +152,7 @@ def test_how_long_clients_waited_is_counted_once() -> None:
         assert told(own, 'count{outcome="waited"}') == 3
         assert told(own, 'sum{outcome="waited"}') == 900.5
         assert told(own, 'bucket{le="0.25",outcome="waited"}') == 2
-        # Another run of the sidecar was told of these: they are no news.
+        # A previous run of the sidecar has received these counts, so they are not counted again.
         other = Client(own, "w")
         other.acknowledged = {"requests": 9, "blocked": 9, "waited": 9}
         assert other.report(requests=9, blocked=9, waited=9, waits=waited).ok

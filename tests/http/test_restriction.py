@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import requests
 
 from harness.process import eventually
+from harness.raw import Connection
 from harness.receivers import Receiver
 from harness.sidecar import Sidecar
 from sidecar.client import Gate, InferencePaused
@@ -32,6 +34,7 @@ def sidecar() -> Iterator[Sidecar]:
     policies = [
         {"match": "slow", "restrict": {"concerned": 20, "distressed": 2}},
         {"match": "few", "restrict": {"concerned": 0.5}},
+        {"match": "rare", "wait_timeout_secs": 600, "restrict": {"concerned": 0.1}},
         {"match": "both", "pause_on_distressed": True, "restrict": {"concerned": 50}},
         {
             "match": "trial",
@@ -68,7 +71,7 @@ def test_the_state_decides_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar
 def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar, slow_path: bool) -> None:
     scope = f"few/{slow_path}"
     sidecar.claim("few", "concerned")
-    # A body makes the fast path hand the connection over.
+    # A request with a body makes the fast path pass the connection to ASGI.
     body = {"data": b"x"} if slow_path else {}
     before = sidecar.counters("few")
     answers = [requests.get(f"{sidecar.url}/v1/gate/{scope}?wait=0", **body).status_code for _ in range(4)]
@@ -84,6 +87,35 @@ def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar
     assert after["requests_blocked"] - before["requests_blocked"] == ended
     assert after["requests_waited"] - before["requests_waited"] == 1
     sidecar.claim("few", "healthy")
+
+
+@pytest.mark.parametrize("slow_path", [False, True])
+def test_a_refusal_says_when_the_turn_of_another_request_would_come(
+    sidecar: Sidecar, slow_path: bool
+) -> None:
+    body = {"data": b"x"} if slow_path else {}
+
+    def secs_until_retry(query: str = "") -> int:
+        refused = requests.get(f"{sidecar.url}/v1/gate/rare?wait=0{query}", **body)
+        assert refused.json()["retry_after"] == int(refused.headers["Retry-After"])
+        return refused.json()["retry_after"]
+
+    sidecar.claim("rare", "concerned")
+    sidecar.gate("rare", wait=0)
+    assert 10 <= secs_until_retry() <= 15, "one token in 10 s"
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
+        sidecar.wait_for_waiters("rare", 20)
+        # A few may have passed meanwhile.
+        assert 100 <= secs_until_retry() <= 315
+        assert 10 <= secs_until_retry("&priority=6") <= 15
+        for _ in range(20):
+            stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
+        sidecar.wait_for_waiters("rare", 40)
+        assert 300 <= secs_until_retry() <= 450, "at most five minutes"
+    sidecar.wait_for_waiters("rare", 0)
+    sidecar.claim("rare", "healthy")
 
 
 def test_a_pause_goes_before_a_restriction(sidecar: Sidecar) -> None:
@@ -178,7 +210,7 @@ def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back
         assert (hold["kind"], hold["reason"]) == ("auto", "stuck")
         newest = sidecar.get("/v1/history/trial?kind=pause").json()["entries"][0]
         assert newest["cause"] == "trial_failed"
-        # News: another pause, and another recovery.
+        # A new signal: another pause, and another recovery.
         sidecar.claim("trial", "distressed", reason="stuck again")
         sidecar.claim("trial", "healthy")
         outcome(gate, good=True)
@@ -209,7 +241,7 @@ def test_a_header_of_the_middleware_decides_who_goes_first(sidecar: Sidecar) -> 
             scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": headers}
             await middleware(scope, asyncio.Queue().get, lambda _: asyncio.sleep(0))
 
-        # What is not 0 to 9 counts as the default, 5.
+        # Any other value than 0 to 9 counts as the default, 5.
         names = (b"2", b"2", b"7", b"ten", b"9", b"0")
         asked = [asyncio.create_task(ask((b"x-priority", name))) for name in names]
         asked.append(asyncio.create_task(ask()))

@@ -1,4 +1,4 @@
-"""Access that was taken away is gone within seconds, for everything that is still open."""
+"""Revoked access ends within seconds, for every open connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.process import eventually
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
-# Of the password "open sesame".
+# The hash of the password "open sesame".
 BCRYPT = "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
 BASIC = "Authorization: Basic c2lkZWNhcjpvcGVuIHNlc2FtZQ=="
 OPERATOR = "the-token-of-the-operator"
@@ -47,7 +47,7 @@ def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
 
 
 class Parked:
-    """A gate request and a watch on each path, and an event stream, all by one credential."""
+    """A gate request and a watch on each path, and an event stream, all with one credential."""
 
     def __init__(self, sidecar: Sidecar, scope: str, credential: str) -> None:
         self.sidecar = sidecar
@@ -80,7 +80,7 @@ class Parked:
 
 def parked(sidecar: Sidecar, credential: str) -> Parked:
     sidecar.pause("a")
-    # Its own watch needs the role of a worker: the version is in the status as well.
+    # A watch requires the role worker, so the version is read from the status.
     sidecar.etag = lambda scope: f'"{sidecar.status(scope)["version"]:d}"'  # type: ignore[attr-defined]
     return Parked(sidecar, "a", credential)
 

@@ -1,4 +1,5 @@
-"""The trace context of a gate request that waited stands in its refusal, on the fast path and beside it."""
+"""The refusal of a gate request has the trace context of the request, on the fast path and on the ASGI
+path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Clients that offer another protocol are served by HTTP/1.1, as RFC 9110, section 7.8 allows."""
+"""Clients that offer to upgrade to another protocol are served over HTTP/1.1, as RFC 9110, section 7.8
+allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long-polling for change."""
+"""Long polls for changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A Dynamo worker whose engine counts to the number of tokens asked for, with the pause that Dynamo's vLLM workers have.
+"""A Dynamo worker whose engine counts up to the requested number of tokens, with the pause API of Dynamo's
+vLLM workers.
 
 Started by test_dynamo.py, in Dynamo's own environment: python dynamo_worker.py TOKENIZER
 """

@@ -1,4 +1,4 @@
-"""Writes a Llama with random weights, which says nothing, slowly: python make_gguf.py FILE."""
+"""Writes a slow Llama with random weights: python make_gguf.py FILE."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""NVIDIA Dynamo's real frontend and worker runtime: its series, its routes, its pause with a stream that runs.
+"""NVIDIA Dynamo's real frontend and worker runtime: series, routes, and a pause during a stream.
 
-The engine in the worker is a small one of ours (dynamo_worker.py): the real ones need a GPU.
+The engine in the worker is dynamo_worker.py, because the real engines need a GPU.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def small_port() -> int:
 
 @dataclass(frozen=True)
 class Parts:
-    """What runs: the sidecar, and the addresses of the frontend and of nginx in front of it."""
+    """The running parts: the sidecar, and the addresses of the frontend and of nginx in front of it."""
 
     sidecar: Sidecar
     frontend: str

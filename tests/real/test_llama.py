@@ -1,4 +1,5 @@
-"""The real llama-server: its series, a closed gate in front of it while it streams, and the closed loop under a real overload."""
+"""The real llama-server: series, a gate that closes during a stream, and the closed loop under a real
+overload."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ CLIENTS, TOKENS = 24, 12
 
 @dataclass(frozen=True)
 class Parts:
-    """What runs: the sidecar, Prometheus, and the addresses of llama-server and of nginx in front of it."""
+    """The running parts: the sidecar, Prometheus, and the addresses of llama-server and of nginx in front of
+    it."""
 
     sidecar: Sidecar
     prometheus: Prometheus
@@ -51,7 +53,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         port,
         "--metrics",
     ]
-    # One request at a time, on one thread: threads that wait for each other stand still on a busy machine.
+    # One request at a time, on one thread: on a busy machine, threads that wait for each other make no
+    # progress.
     command += ["--alias", "m", "-np", 1, "-c", 2048, "-t", 1, "-tb", 1]
     policy = {"pause_on_concerned": True, "max_pause_secs": 600, "wait_timeout_secs": 600}
     with ExitStack() as stack:
@@ -59,7 +62,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         sidecar = stack.enter_context(Sidecar({"defaults": policy}))
         alertmanager = stack.enter_context(Alertmanager(f"{sidecar.url}/v1/alerts"))
         # Without a pod, the scope of its alerts is its namespace and its job.
-        # Between two tokens of a busy llama-server there is time for one scrape, not always within a second.
+        # A busy llama-server answers one scrape between two tokens, which may take more than a second.
         scrape = {
             "job_name": "llama",
             "scrape_interval": "2s",
@@ -96,7 +99,7 @@ def written(answer: requests.Response) -> int:
 
 
 def answered(url: str, tokens: int) -> requests.Response:
-    """The answer to a client that comes again when a wait at the gate has run out."""
+    """The response to a client that retries after a wait at the gate has timed out."""
     while (answer := chat(url, tokens)).status_code == 503:
         assert answer.headers["Retry-After"]
     return answer
@@ -110,7 +113,7 @@ def test_the_rules_series_are_in_a_scrape_by_name(parts: Parts) -> None:
 
 
 def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Parts) -> None:
-    # Before the test that pauses: after a pause the rules are masked while the queue falls.
+    # This test runs before the one that pauses: after a pause, the rules are masked while the queue falls.
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         crowd = [pool.submit(chat, parts.gated, TOKENS) for _ in range(CLIENTS)]
         eventually(

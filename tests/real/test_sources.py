@@ -1,6 +1,7 @@
-"""What drivers, launcher and rules rely on is in the current sources of the engines, which `make real` fetches.
+"""The current sources of the engines, which `make real` fetches, have everything that drivers, launcher and
+rules rely on.
 
-Without them these tests are skipped, and say so: they are not fetched for the tests of every change.
+Without the sources these tests are skipped: the sources are not fetched for every change.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def source(path: str) -> str:
 
 
 def routes(path: str) -> set[tuple[str, str]]:
-    """Method and path of each route that a decorator names in a file."""
+    """The method and the path of each route that a decorator in a file declares."""
     found = set()
     for node in ast.walk(ast.parse(source(path))):
         if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
@@ -96,7 +97,7 @@ def test_ray_has_the_routes_of_its_driver_and_its_sleep_aborts() -> None:
         re.findall(r'\w+\("/\w+"\)', mixin)
     )
     engine = source("ray/llm/_internal/serve/engines/vllm/vllm_engine.py")
-    # No mode: so it would abort what is kept, and the driver leaves it alone.
+    # It has no mode and would abort kept requests, so the driver does not use it.
     assert "self._engine_client.sleep(level=config.level)" in engine
     assert re.search(r"class VLLMPauseConfig.*?mode.*?clear_cache", engine, re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""The real Triton Inference Server, on the CPU: its series, its routes, and a closed gate in front of it."""
+"""The real Triton Inference Server on the CPU: series, routes, and a closed gate in front of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from sidecar.client.harmless_paths import HARMLESS_PATHS
 
 pytestmark = needs("triton", "triton/ready-0.7.0")
 BODY = {"inputs": [{"name": "number", "datatype": "FP32", "shape": [1, 1], "data": [21.0]}]}
-# Triton has it for models that answer in several parts, if it is told to.
+# Triton has this series for models that answer in several parts, if an option enables it.
 APART = "nv_inference_first_response_histogram_ms_bucket"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What runs: the sidecar, and the addresses of Triton, of its metrics and of nginx in front of it."""
+    """The running parts: the sidecar, and the addresses of Triton, of its metrics and of nginx in front of
+    it."""
 
     sidecar: Sidecar
     triton: str
@@ -39,7 +40,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     port, metrics = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
     command = [REAL / "triton" / "bin" / "python", PARTS / "triton_model.py", port, metrics]
-    # PyTriton keeps what it unpacks in its home directory; its programs are linked to Python's library.
+    # PyTriton unpacks files into its home directory; its programs are linked to Python's library.
     environ = {"PYTRITON_HOME": str(folder), "LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR")}
     with ExitStack() as stack:
         stack.enter_context(RealServer(command, f"{url}/v2/models/m/ready", folder, **environ))

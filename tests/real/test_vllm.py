@@ -1,4 +1,4 @@
-"""The real vLLM, on the CPU: its series, the middleware, and the driver, with a stream that runs."""
+"""The real vLLM on the CPU: series, the middleware, and the driver during a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
 pytestmark = needs("vllm", "vllm/ready-0.32.0")
-# Counted only with a setting that is too slow for a CPU.
+# This series needs a setting that is too slow for a CPU.
 WITH_A_SETTING = ("vllm:corrupted_requests_total",)
 
 

@@ -13,13 +13,13 @@ from pytriton.triton import Triton, TritonConfig
 
 @batch
 def double(number: np.ndarray) -> dict[str, np.ndarray]:
-    """Twice the number, after a while."""
+    """Return twice the number, after a delay."""
     time.sleep(0.05)
     return {"double": 2 * number}
 
 
 def main(port: int, metrics_port: int) -> None:
-    """Serve until it is told to stop."""
+    """Serve until a signal stops the process."""
     config = TritonConfig(
         http_address="127.0.0.1",
         http_port=port,

@@ -1,4 +1,4 @@
-"""The Celery application of `gated_celery` without its tasks, for programs that only send some."""
+"""The Celery application of `gated_celery` without its tasks, for programs that only send tasks."""
 
 from __future__ import annotations
 

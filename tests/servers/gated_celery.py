@@ -1,4 +1,4 @@
-"""A Celery application whose gate is made, and knows its state, before the pool forks."""
+"""A Celery application that creates its gate, and waits for its state, before the pool forks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A WSGI application whose gate is made, and knows its state, before gunicorn forks (``--preload``)."""
+"""A WSGI application that creates its gate, and waits for its state, before gunicorn forks
+(``--preload``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server with OpenAI's and Anthropic's routes: answers by FastAPI, middleware by the flag that vLLM has.
+"""A FastAPI server with OpenAI's and Anthropic's routes, and with vLLM's flag for a middleware.
 
 python openai_asgi.py PORT [--middleware IMPORT.PATH]...
 """
@@ -27,7 +27,7 @@ def health() -> dict:
 
 @app.post("/go")
 async def go() -> dict:
-    """Let the streams that have begun go on."""
+    """Let the streams that have begun continue."""
     going.set()
     return {}
 

@@ -1,4 +1,4 @@
-"""What `make audit` makes of pip-audit's report: what was not looked up is not taken for well."""
+"""How `make audit` reads pip-audit's report: a dependency that was not looked up does not count as safe."""
 
 from __future__ import annotations
 

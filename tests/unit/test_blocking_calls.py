@@ -1,4 +1,4 @@
-"""Calls that block: one that hangs delays neither the loop nor the next try for ever."""
+"""Blocking calls: a call that hangs blocks neither the loop nor the next attempt for ever."""
 
 from __future__ import annotations
 

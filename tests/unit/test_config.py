@@ -1,4 +1,4 @@
-"""The config, and all that can be wrong with it."""
+"""The config and its possible mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that a config names: are they there, readable, and what they should be."""
+"""The files that a config names exist, are readable and have the right content."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
         db.execute("CREATE TABLE x (y)")
     db.close()
     assert problems("store: sqlite:some.db") == []
-    # The default counts as well.
+    # The default is checked as well.
     Path("wellbeing.db").mkdir()
     assert problems("")[0].startswith("the default: store.url: wellbeing.db cannot be opened: it is a folder")
 

@@ -1,4 +1,4 @@
-"""What the documentation site is made from: generated pages, links out of ``docs/``, pictures of diagrams."""
+"""The sources of the documentation site: generated pages, links out of ``docs/``, pictures of diagrams."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_diagram_has_a_picture_and_every_picture_a_diagram() -> None:
         ("../../alerts", "../repository/alerts/index.md", f"{FORGE}/alerts"),
         ("../../chart", "../repository/chart/README.md", "../repository/chart/README.md"),
         ("../../LOG.md#x", "../repository/LOG.md#x", "../repository/LOG.md#x"),
-        # MkDocs says that it is missing.
+        # MkDocs reports the missing file.
         ("../../alerts/y.rules.yml", "../../alerts/y.rules.yml", "../../alerts/y.rules.yml"),
     ],
 )
@@ -122,5 +122,5 @@ def test_a_diagram_is_replaced_by_its_picture(tmp_path: Path) -> None:
     shown, missing = pictures(text, "how-to/a.md", tmp_path)
     assert (missing, "mermaid" in shown) == ([], False)
     assert f"../images/diagrams/{name}.svg" in shown
-    # Relative to the page in the repository: `rewritten` does the rest.
+    # Relative to the page in the repository; `rewritten` converts it.
     assert f"(docs/images/diagrams/{name}.svg)" in pictures(text, "repository/README.md", tmp_path)[0]

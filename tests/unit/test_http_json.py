@@ -1,4 +1,4 @@
-"""What goes wrong is told without what nobody may read."""
+"""Error messages do not contain secrets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 class Server:
-    """Answers each connection with the same bytes, one piece after another."""
+    """Answers each connection with the same bytes, in several pieces."""
 
     def __init__(self, *pieces: bytes, pause: float = 0.0, linger: bool = False) -> None:
         self.pieces, self.pause, self.linger = pieces, pause, linger

@@ -1,4 +1,5 @@
-"""PyPI's ``sidecar`` has the same import name: whichever was installed last, a sentence says so."""
+"""PyPI's ``sidecar`` has the same import name. Whichever was installed last, an error message explains the
+clash."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def run(code: str, path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def overwritten(tmp_path):
-    """This package, with the other's ``__init__.py``."""
+    """This package with the ``__init__.py`` of the other one."""
     folder = tmp_path / "sidecar"
     folder.mkdir()
     for name in ("client", "cli", "import_clash.py", "supervision.py"):

@@ -1,4 +1,4 @@
-"""The JSON Schema of the config takes what the config takes, and finds what an editor should mark."""
+"""The JSON Schema of the config accepts every valid config, and finds mistakes that an editor should mark."""
 
 from __future__ import annotations
 

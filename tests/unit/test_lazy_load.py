@@ -1,4 +1,4 @@
-"""What the gate does without is loaded when it is first asked for."""
+"""Modules that the gate does not need are loaded on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The mixin: with its defaults it is what ``alerts/`` and ``dashboards/`` have; its config changes what it says."""
+"""The mixin: with its defaults it equals ``alerts/`` and ``dashboards/``; its config changes selectors,
+labels and thresholds."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ PARTS = {"rules": "prometheusRules", "alerts": "prometheusAlerts", "dashboards":
 
 
 def evaluated(config: str = "{}", *parts: str) -> dict:
-    """These parts of the mixin, by default all."""
+    """The evaluated parts of the mixin, by default all."""
     fields = ", ".join(f"{part}: m.{PARTS[part]}" for part in parts or PARTS)
     code = f"local m = (import '{MIXIN}') + {{ _config+:: {config} }};\n{{ {fields} }}"
     return json.loads(_jsonnet.evaluate_snippet("test.jsonnet", code))
@@ -59,7 +60,7 @@ def test_by_default_it_has_the_rules_that_are_shipped() -> None:
 
 
 def test_recorded_series_keep_their_order() -> None:
-    """A rule may use what a rule before it in its group has recorded."""
+    """A rule may use a series that an earlier rule of its group has recorded."""
     wanted = {
         group["name"]: [rule["record"] for rule in group["rules"] if "record" in rule] for group in shipped()
     }

@@ -1,4 +1,4 @@
-"""Time intervals as in Alertmanager's documentation, and what it refuses."""
+"""Time intervals as in Alertmanager's documentation, and invalid ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_location_counts_by_its_own_clock_summer_time_included() -> None:
     assert not parsed.contains(at("2024-07-14T22:00")), "UTC+10 in July"
 
 
-# The examples of Alertmanager's documentation, as they are written there: without quotes.
+# The examples of Alertmanager's documentation, which have no quotes.
 DOCUMENTED = """
 time_intervals:
   - name: sydney

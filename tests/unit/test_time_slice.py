@@ -1,4 +1,4 @@
-"""Work in the loop is done a little at a time, and comes to an end however busy the loop is."""
+"""Work in the event loop is done in small slices, and finishes however busy the loop is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces
 
 
 class Time:
-    """Stands in for `time`."""
+    """Replaces the module `time`."""
 
     def __init__(self) -> None:
         self.now = 0.0

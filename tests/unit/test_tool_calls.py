@@ -1,4 +1,4 @@
-"""Which tool calls are refused, before anything is sent."""
+"""Which tool calls are refused before a request is sent."""
 
 from __future__ import annotations
 

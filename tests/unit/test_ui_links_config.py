@@ -1,4 +1,5 @@
-"""The config of the page's links: each mistake is named with its line, and nothing else becomes a link."""
+"""The config of the page's links: each mistake is reported with its line, and only valid URLs become
+links."""
 
 from __future__ import annotations
 
@@ -61,6 +62,6 @@ def test_a_mistake_is_named(tmp_path: Path, link: object, problem: str) -> None:
 
 
 def test_a_host_that_depends_on_a_scope_is_no_link(tmp_path: Path) -> None:
-    """A scope is named by an alert. It must not choose the site that a person is sent to."""
+    """An alert chooses the scope. It must not choose the host of a link."""
     with pytest.raises(ConfigError, match="url: must be a URL"):
         load(tmp_path, {"name": "Link", "url": "https://{scope}.example/"})

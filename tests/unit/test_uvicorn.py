@@ -1,4 +1,4 @@
-"""The little that we rely on in uvicorn, gunicorn and their worker, beyond what they document."""
+"""The undocumented behaviour of uvicorn, gunicorn and their worker that the sidecar relies on."""
 
 from __future__ import annotations
 

@@ -150,11 +150,18 @@ return {time[1], time[2], meta[1] or '', meta[1] and meta[2] or '0', holder or '
 
 WATCHDOG = """
 -- KEYS watchdog
--- ARGV alertname firing|resolved
+-- ARGV alertname firing|resolved fingerprint startsAt|endsAt
 if redis.call('HGET', KEYS[1], 'alertname') ~= ARGV[1] then redis.call('DEL', KEYS[1]) end
+local last = redis.call('HMGET', KEYS[1], 'fingerprint', 'starts_at')
+local at, starts_at = tonumber(ARGV[4]), tonumber(last[2] or '0')
+if ARGV[2] == 'resolved' then
+  if last[1] == ARGV[3] and at < starts_at then return 0 end
+elseif ARGV[3] ~= '' and at >= starts_at then
+  redis.call('HSET', KEYS[1], 'fingerprint', ARGV[3], 'starts_at', ARGV[4])
+end
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'alertname', ARGV[1], ARGV[2], time[1] .. '.' .. string.format('%06d', time[2]))
-return 'OK'
+return 1
 """
 
 RELEASE = """

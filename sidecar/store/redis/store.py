@@ -36,6 +36,7 @@ from sidecar.store.base import (
     StoreError,
     StoreUnavailable,
     WatchdogHeard,
+    WatchdogNotice,
 )
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
@@ -312,10 +313,11 @@ class RedisStore:
             self._trim_at = began + _TRIM_SECS
             await self._trim()
 
-    async def share_watchdog(self, alertname: str, *, firing: bool) -> None:
-        """Record that the watchdog alert was received now. Raises `StoreUnavailable`."""
-        word = "firing" if firing else "resolved"
-        await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], [alertname, word])
+    async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
+        """Record that the watchdog alert was received now. See `SharedStore`."""
+        word = "firing" if notice.firing else "resolved"
+        args: list[str | int] = [alertname, word, notice.fingerprint, repr(notice.at)]
+        return bool(await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], args))
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
         """What this sidecar gets of each need. Raises `StoreUnavailable`."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import heapq
+import io
 import os.path
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol, TypeVar
 
 from sidecar.core.scope import lies_within, parent_of
@@ -78,20 +80,48 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
     return made
 
 
+def read_gates(
+    call_in_loop: CallInLoop, tree: GateTree, scope: str, make: Callable[[ScopeGate], R | None]
+) -> list[list[R]]:
+    """What ``make`` returns for ``scope``, if it is known, and all known scopes inside it, without None.
+
+    Call it in a thread. The names are copied as one string, and the results stay in short lists: a list of
+    all gates would be scanned by the next collections of young garbage, each of which would hold the loop for
+    milliseconds.
+
+    Args:
+        call_in_loop: calls a function in the loop.
+        tree: the gates.
+        scope: the scope.
+        make: called in the loop; takes a few microseconds.
+    """
+    lines = io.StringIO(call_in_loop(lambda: "\n".join(tree.gates)) + "\n")
+    names = (one for line in lines if lies_within(one := line[:-1], scope))
+    chunks: list[list[str]] = []
+    while chunk := list(islice(names, _CHUNK_SIZE)):
+        chunks.append(chunk)
+
+    def make_all(chunk: list[str]) -> list[R]:
+        gates = (tree.gates.get(one) for one in chunk)
+        return [made for gate in gates if gate is not None and (made := make(gate)) is not None]
+
+    return in_slices(call_in_loop, chunks, make_all)
+
+
 def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
     """The scopes that are not well or not open: ``scope`` and all known scopes inside it.
 
     Worst first: sorted by own state, then scopes with their own hold, then scopes that an ancestor closes,
     then by name.
     """
-    found = _select(call_in_loop, tree, lambda gate: is_unwell(gate) and lies_within(gate.scope, scope))
+    found = _select(call_in_loop, tree, scope, is_unwell)
     worst = heapq.nsmallest(MAX_UNWELL, found, key=_rank)
     return Unwell(worst, len(found), sum(gate.closed for gate in found))
 
 
 def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[ScopeGate]:
     """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
-    found = _select(call_in_loop, tree, lambda gate: gate.scope != scope and lies_within(gate.scope, scope))
+    found = _select(call_in_loop, tree, scope, lambda gate: gate.scope != scope)
     # Sorted at once, twenty thousand names would keep the interpreter for several milliseconds.
     parts = [
         sorted(found[start : start + _SORTED_AT_ONCE], key=_scope_of)
@@ -129,13 +159,11 @@ def _common_length(one: str, other: str) -> int:
     return begin + len(os.path.commonprefix((one[:begin:-1], other[:begin:-1])))  # noqa: RUF071 - by characters
 
 
-def _select(call_in_loop: CallInLoop, tree: GateTree, wanted: Callable[[ScopeGate], bool]) -> list[ScopeGate]:
-    gates = call_in_loop(lambda: list(tree.gates.values()))
-    chunks = (gates[start : start + _CHUNK_SIZE] for start in range(0, len(gates), _CHUNK_SIZE))
-    found: list[ScopeGate] = []
-    for some in in_slices(call_in_loop, chunks, lambda chunk: [gate for gate in chunk if wanted(gate)]):
-        found += some
-    return found
+def _select(
+    call_in_loop: CallInLoop, tree: GateTree, scope: str, wanted: Callable[[ScopeGate], bool]
+) -> list[ScopeGate]:
+    chunks = read_gates(call_in_loop, tree, scope, lambda gate: gate if wanted(gate) else None)
+    return list(chain.from_iterable(chunks))
 
 
 def _rank(gate: ScopeGate) -> tuple[object, ...]:

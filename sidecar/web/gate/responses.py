@@ -7,8 +7,10 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from sidecar.core.values import Trial
 from sidecar.gates.etag import etag_of
 from sidecar.gates.gate import Ending, ScopeGate
+from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.gates.snapshot import snapshot_of
 from sidecar.trace_context import HEADER
 from sidecar.web.problems import TITLES, Problem
@@ -30,6 +32,8 @@ _MAX_HEADER_REASON = 300
 _PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
 """The longest time before it is randomized, because a pause may end earlier than expected."""
+_QUEUE_CAP_SECS = 300.0
+"""The same at a restricted gate, where a request that comes too early only queues again."""
 
 
 def snapshot_response(gate: ScopeGate, path: str | None = None) -> HttpResponse:
@@ -71,7 +75,8 @@ def ended_response(
         detail = (
             "too many requests are waiting (limits.max_waiters and max_waiters_per_scope): try again later"
         )
-        return _turned_away("too-many-waiters", detail, request, gate)
+        secs = _secs_until_turn(gate, request.priority) if gate.is_restricted else 1.0
+        return _turned_away("too-many-waiters", detail, request, gate, secs)
     if ending is Ending.TOO_MANY_WATCHERS:
         detail = "too many watches are open (limits.max_watchers): try again later"
         return problem_response(Problem("too-many-watchers", detail, headers=retry_after(1)))
@@ -96,11 +101,13 @@ def ready_response(gate: ScopeGate, path: str | None, now: float) -> HttpRespons
     return _paused_response(gate, path, now)
 
 
-def _turned_away(name: str, detail: str, request: GateRequest, gate: ScopeGate) -> HttpResponse:
+def _turned_away(
+    name: str, detail: str, request: GateRequest, gate: ScopeGate, secs: float = 1.0
+) -> HttpResponse:
     status = TITLES[name][0] if request.watch else request.denial_status(gate.policy)
     trace = _trace_of(request)
     members: dict[str, Any] = {**trace}
-    headers = {**retry_after(1), **trace, **_challenge(status)}
+    headers = {**retry_after(secs), **trace, **_challenge(status)}
     return problem_response(Problem(name, detail, status=status, headers=headers, **members))
 
 
@@ -108,15 +115,14 @@ def _paused_response(
     gate: ScopeGate, path: str | None, now: float, request: GateRequest | None = None
 ) -> HttpResponse:
     """A refusal with the reason; ``request``: the request whose wait timed out, if any."""
-    waited, status, trace = "", _PAUSED_STATUS, {}
+    waited, status, trace, priority = "", _PAUSED_STATUS, {}, DEFAULT_PRIORITY
     if request is not None:
         waited = f" (timeout after {request.wait_secs(gate.policy.wait_timeout_secs):g}s)"
         status = request.denial_status(gate.policy)
         trace = _trace_of(request)
+        priority = request.priority
     snapshot = snapshot_of(gate, path)
-    hold = gate.hold
-    left = hold.until - now if hold and hold.until is not None else _RETRY_AFTER_CAP_SECS
-    secs_until_next = spread(min(left, _RETRY_AFTER_CAP_SECS))
+    secs_until_next = spread(_secs_until_retry(gate, priority, now))
     headers = {
         "Retry-After": str(secs_until_next),
         "ETag": etag_of(gate, snapshot),
@@ -135,6 +141,25 @@ def _paused_response(
         **members,
     )
     return problem_response(problem)
+
+
+def _secs_until_retry(gate: ScopeGate, priority: int, now: float) -> float:
+    """The shortest useful time before a retry at ``gate``, which is not open, by wall time ``now``."""
+    if gate.closed or gate.limiting is None:
+        hold = gate.hold
+        return _RETRY_AFTER_CAP_SECS if hold is None else _secs_until(hold.until, now)
+    trials = [_secs_until(one.limit.until, now) for one in gate.limits if isinstance(one.limit, Trial)]
+    return max([_secs_until_turn(gate, priority), *trials])
+
+
+def _secs_until_turn(gate: ScopeGate, priority: int) -> float:
+    limiter = gate.limiting
+    return 0.0 if limiter is None else min(limiter.secs_until_turn(priority), _QUEUE_CAP_SECS)
+
+
+def _secs_until(until: float | None, now: float) -> float:
+    left = _RETRY_AFTER_CAP_SECS if until is None else until - now
+    return min(left, _RETRY_AFTER_CAP_SECS)
 
 
 def _challenge(status: int) -> dict[str, str]:

@@ -10,21 +10,20 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
-from sidecar.core.scope import ROOT, lies_within, parent_of
+from sidecar.core.scope import ROOT, parent_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Hold, Restriction, Trial
 from sidecar.gates.gate import GateState, ScopeGate
 from sidecar.gates.tree import GateTree
-from sidecar.web.api.unwell import CallInLoop, in_slices
+from sidecar.web.api.unwell import CallInLoop, read_gates
 
 PAGE_SIZE = 50
 FILTERS = ("paused", "restricted", "advised", "waiting", "distressed", "concerned", "cautious", "unwell")
 """The values of the state filter."""
 
-_CHUNK_SIZE = 64
 _SORT_SIZE = 500
 
 T = TypeVar("T")
@@ -198,25 +197,25 @@ class Page:
     total: int
 
 
-def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> list[ScopeRow]:
+class ScopeRows:
+    """Many rows, in short lists: see `read_gates`."""
+
+    def __init__(self, chunks: list[list[ScopeRow]]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[ScopeRow]:
+        return chain.from_iterable(self._chunks)
+
+
+def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> ScopeRows:
     """``scope``, if it is known, and all known scopes inside it. Call it in a thread."""
-    gates = call_in_loop(lambda: list(tree.gates.values()))
+    return ScopeRows(read_gates(call_in_loop, tree, scope, _row_of))
 
-    def rows_of(chunk: list[ScopeGate]) -> list[ScopeRow]:
-        return [
-            ScopeRow(
-                gate.scope,
-                gate.state,
-                gate.waiting,
-                gate.policy.enabled,
-                gate.is_restricted,
-                gate.admit_per_sec,
-            )
-            for gate in chunk
-            if lies_within(gate.scope, scope)
-        ]
 
-    return [row for rows in in_slices(call_in_loop, _pieces(gates, _CHUNK_SIZE), rows_of) for row in rows]
+def _row_of(gate: ScopeGate) -> ScopeRow:
+    return ScopeRow(
+        gate.scope, gate.state, gate.waiting, gate.policy.enabled, gate.is_restricted, gate.admit_per_sec
+    )
 
 
 def count_rows(rows: Iterable[ScopeRow]) -> Counts:

@@ -22,7 +22,7 @@ from .history_rows import cause_words, event_words
 from .rendering import Viewer, render
 from .scope_tree import (
     FILTERS,
-    ScopeRow,
+    ScopeRows,
     TreeEntry,
     advised_entries,
     build_tree,
@@ -103,6 +103,8 @@ class PageViews:
             more_restricted=max(0, len(restricted) - _MAX_HOLDERS),
             advised=advised[:_MAX_HOLDERS],
             more_advised=max(0, len(advised) - _MAX_HOLDERS),
+            blind=self._service.controller.counters.blind,
+            out_of_sync=len(self._engines_behind()),
             warnings=self._warnings(),
             latest=latest,
             what=event_words,
@@ -218,7 +220,7 @@ class PageViews:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _read_rows(self, scope: str) -> list[ScopeRow]:
+    def _read_rows(self, scope: str) -> ScopeRows:
         return read_rows(self._service.call_in_loop, self._service.controller.tree, scope)
 
     def _read_scope(self, scope: str) -> ScopeView:
@@ -229,6 +231,10 @@ class PageViews:
             return read_scope(service.controller, scope, engines)
 
         return service.call_in_loop(read)
+
+    def _engines_behind(self) -> list[str]:
+        """The names of the engines that are out of sync with their gates."""
+        return [one.config.name for one in list(self._service.engines.all) if not one.in_sync]
 
     def _warnings(self) -> list[str]:
         """What is wrong with the sidecar itself."""
@@ -248,7 +254,7 @@ class PageViews:
         down = [url for url, up in list(counters.alertmanagers.items()) if up is False]
         if down:
             warnings.append(f"Alertmanager does not answer: {', '.join(down)}.")
-        behind = [one.config.name for one in list(service.engines.all) if not one.in_sync]
+        behind = self._engines_behind()
         if behind:
             warnings.append(f"Engines out of sync with their gates: {', '.join(behind)}.")
         left = [one.name for one in service.engines.left_paused]
@@ -296,7 +302,7 @@ def _inside(entry: TreeEntry) -> list[TreeEntry]:
     return found
 
 
-def _effect_of_resume(rows: list[ScopeRow], view: ScopeView) -> tuple[int, int]:
+def _effect_of_resume(rows: ScopeRows, view: ScopeView) -> tuple[int, int]:
     """How many scopes a resume opens, and how many stay closed by their own or an ancestor's hold."""
     closed = [row for row in rows if row.state.closed]
     if any(gate == "closed" for gate in view.gates_above.values()):

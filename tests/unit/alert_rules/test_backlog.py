@@ -1,4 +1,4 @@
-"""After a pause: what has gathered meanwhile is worked off, and no alert takes that for an overload."""
+"""After a pause, the engine works off its backlog, and no alert fires as for an overload."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ QUEUE_ALERTS = ("VllmQueueGrows", "VllmQueueTimeHigh")
         ("kept", 0.9, 0, False),
         ("door", 0.85, 0, False),
         ("door", 0.85, 5, False),
-        # An engine that has too much to do is told of after a pause as before it.
+        # An overloaded engine raises its alert after a pause as before it.
         ("kept", 1.2, 0, True),
         ("door", 1.2, 0, True),
     ],

@@ -1,4 +1,5 @@
-"""Conventions of the rules: what an alert says, what a runbook says, and which metrics and thresholds they use."""
+"""Conventions of the rules: the labels and annotations of alerts, the runbooks, and the metrics and
+thresholds in use."""
 
 from __future__ import annotations
 
@@ -59,13 +60,15 @@ def test_a_runbook_says_how_long_and_what_holds_while_paused(alert: str) -> None
     assert f"keeps firing for {rule['keep_firing_for']} after the condition ends." in section
     told = section.split("**While paused.** ")[1].split("\n\n")[0]
     assert ("the rule is masked" in told) == (alert in MASKED)
-    span = re.search(r"last_over_time\(wellbeing:(?:engine_held|litellm_paused)\[(\w+)\]", rule["expr"])
+    span = re.search(
+        r"last_over_time\(wellbeing:(?:engine_held|litellm_(?:group_)?paused)\[(\w+)\]", rule["expr"]
+    )
     assert span is None or f"for {span[1]} after" in told
     assert ("while its queue falls" in told) == (alert in SETTLING)
 
 
 def known_metrics(subject: str) -> set[str]:
-    """The series families of an engine, with what a histogram has."""
+    """The series of an engine, including those of histograms."""
     names = set()
     for line in (ROOT / "tests" / "fixtures" / "engines" / f"{subject}.tsv").read_text().splitlines():
         name, kind, *_ = line.split("\t")
@@ -101,7 +104,7 @@ RECORDED = {
 
 
 def test_every_metric_of_the_sidecars_own_rules_is_documented() -> None:
-    # A test of the running sidecar compares that list with what it exposes.
+    # A test of the running sidecar compares that list with its metrics.
     told = set(re.findall(r"`(wellbeing_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text()))
     known = told | {f"{name}_{end}" for name in told for end in ("bucket", "sum", "count")} | RECORDED
     used = {

@@ -1,4 +1,5 @@
-"""Which sidecar's pause masks which engine: all places of engines, all scopes, all places of sidecars."""
+"""Which sidecar's pause masks which engine, for all combinations of labels of engines, scopes and
+sidecars."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from sidecar.core.scope import ancestors_of
 
 Series = dict[str, str]
 
-# A series that each engine has.
+# A series of each engine.
 HERE = {
     "vllm": 'vllm:num_requests_running{namespace="ns",model_name="m",pod="p",job="j",instance="i",engine="0"}',
     "sglang": 'sglang:num_running_reqs{namespace="ns",model_name="m",pod="p",job="j",instance="i",tp_rank="0"}',
@@ -43,7 +44,7 @@ PLACES = [
     Place(namespace=""),
     Place(namespace="", pod=""),
     Place(model="org/m"),
-    # vLLM and SGLang that were started on a path call their model by it.
+    # vLLM and SGLang that were started with a path use the path as the model's name.
     Place(model="/models/m/", pod=""),
 ]
 
@@ -60,17 +61,18 @@ def relabelled(series: str, **labels: str) -> str:
 
 
 def at(place: Place, series: str) -> str:
-    """``series`` as an engine at ``place`` has it."""
+    """``series`` with the labels of an engine at ``place``."""
     models = ("model_name", "model", "litellm_model_name")
     model = {name: place.model for name in labels_of(series) if name in models}
     return relabelled(series, namespace=place.namespace, pod=place.pod, **model)
 
 
 def scope_of(alert: str, place: Place) -> str:
-    """The scope that the sidecar makes of the alert's labels."""
+    """The scope to which the sidecar maps the alert's labels."""
     subject, rule = ALERTS[alert]
     labels = labels_of(at(place, HERE[subject]))
-    labels.setdefault("model", labels.get("litellm_model_name", ""))
+    for name in ("model", "model_group"):
+        labels.setdefault(name, labels.get("litellm_model_name", ""))
     text = rule["labels"]["wellbeing_scope"]
     text = Template.parse(text).fill(AlertData(labels, 1.0, {}))
     labels = {"alertname": "A", "wellbeing": "distressed", "wellbeing_scope": text}
@@ -85,7 +87,7 @@ def up_to_the_root(scope: str) -> list[str]:
     return [scope, *ancestors_of(scope)]
 
 
-# Each way in which an engine is told to be paused, and the record of it; LiteLLM's is a mask in itself.
+# Each series that shows a paused engine, and the series recorded from it. LiteLLM's is a mask by itself.
 TOLD = [
     *(
         (subject, "wellbeing_engine_paused", "wellbeing:engine_held")
@@ -102,7 +104,7 @@ ENGINES_TOLD = [one for one in TOLD if one[0] != "litellm"]
 
 @dataclass(frozen=True)
 class Told:
-    """What a sidecar says of a scope, and what else there is."""
+    """The series of a sidecar for a scope, and other series."""
 
     place: Place
     scope: str
@@ -111,15 +113,15 @@ class Told:
 
 
 def scopes_of(subject: str, place: Place) -> list[str]:
-    """All scopes that the subject's masked alerts have there."""
+    """All scopes that the subject's masked alerts have at a place."""
     return sorted({scope_of(alert, place) for alert in MASKED if ALERTS[alert][0] == subject})
 
 
 def found(tmp_path: Path, told: tuple[str, str, str], cases: list[Told], *, there: bool) -> None:
-    """The engine at each case's place is recorded to be paused, or is not."""
+    """Whether the rules record the engine of each case as paused."""
     subject, metric, record = told
     groups = [group for one in (subject, "masks") for group in FILES[one]]
-    # The alerts, and what they compare with, are not needed here.
+    # The alerts and their thresholds are not needed here.
     groups = [group for group in groups if group["name"].endswith(("-engine", "-masks"))]
     tests = []
     for one in cases:
@@ -168,7 +170,7 @@ def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) 
             for scope in up_to_the_root(own)
         ]
         if told[2] == "wellbeing:engine_held" and told[0] not in MANY_MODELS:
-            # Whatever the scope is called: a name that had to be made valid.
+            # For any name of the scope, here one that had to be converted.
             cases.append(Told(place, "x~0123abcd", in_pod(place)))
     found(tmp_path, told, cases, there=True)
 
@@ -192,7 +194,7 @@ def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path
     for place in PLACES:
         (*_, own) = scopes_of(told[0], place)
         cases += [Told(place, scope) for scope in (f"{own}/below", f"{own}x", f"x/{own}")]
-    # Nor that of an agent in the engine's pod.
+    # Nor does the pause of an agent in the engine's pod.
     if told[2] == "wellbeing:engine_shut":
         cases += [Told(place, "x", in_pod(place)) for place in PLACES if place.pod]
     found(tmp_path, told, cases, there=False)
@@ -232,7 +234,7 @@ def test_a_paused_pod_of_a_model_is_found_behind_the_proxy_but_no_paused_agent(t
         for sidecar in ({}, {"namespace": "ns", "pod": "pod-1"}, {"namespace": "ns", "pod": "gate"}):
             pods.append(Told(place, f"{own}/pod-1", sidecar, also))
             others.append(Told(place, f"{own}/agent-7", sidecar, also))
-            # A pod that serves without a model's name.
+            # A pod whose series have no model name.
             others.append(Told(place, "ns/pod-1", sidecar, also))
     found(tmp_path, told, pods, there=True)
     found(tmp_path, told, others, there=False)

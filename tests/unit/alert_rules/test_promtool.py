@@ -23,7 +23,7 @@ from harness.rules import (
 )
 
 SUITES = {subject_of(path): yaml.safe_load(path.read_text()) for path in RULE_TESTS}
-# They are tested by what is left out: missing.test.yml and complete.test.yml.
+# missing.test.yml and complete.test.yml test them.
 ABOUT_MISSING_FILES = {"WellbeingMasksMissing", "WellbeingThresholdsMissing"}
 MASK_TEST = "alerts are masked by a pause of their own engine only, and until its effects are over"
 
@@ -70,7 +70,7 @@ def test_every_masked_alert_is_in_the_test_of_the_masks(subject: str) -> None:
 
 @pytest.mark.parametrize("path", RULE_TESTS, ids=subject_of)
 def test_groups_are_evaluated_in_an_order_that_is_given(path: Path) -> None:
-    # promtool has an order of its own for each run, otherwise.
+    # Otherwise promtool chooses another order in each run.
     suite = SUITES[subject_of(path)]
     loaded = [subject_of(Path(file)) for file in suite["rule_files"]]
     groups = {group["name"] for subject in loaded for group in FILES[subject]}
@@ -103,7 +103,7 @@ def unmasked(expression: str) -> str:
 
 
 def failures(folder: Path, subject: str, tests: list[dict[str, Any]], change: Callable[[str], str]) -> str:
-    """What promtool says of ``tests`` when the alerts of ``subject`` are changed."""
+    """The failures that promtool reports for ``tests`` when the alerts of ``subject`` are changed."""
     for path in RULE_FILES:
         groups = yaml.safe_load(path.read_text())
         if subject_of(path) == subject:

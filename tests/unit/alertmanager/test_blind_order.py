@@ -65,7 +65,9 @@ class Sidecar:
 
     def notify(self, *alerts: Alert) -> None:
         notification = Notification("r", "g", 0, alerts)
-        self.watchdog.receive(notification)
+        notice = self.watchdog.notice_in(notification)
+        if notice is not None:
+            self.watchdog.receive(notice)
         self.run_commands()
         command = self.interpreter.interpret(notification, self.at).command
         self.watchdog.record_ended(self.apply(self.watchdog.mark_blind(command)))
@@ -154,7 +156,7 @@ def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, re
 
 
 def test_the_worst_signal_that_ended_with_a_hold_held_it() -> None:
-    # Two resolves in one notification, and one more that would not have paused by itself.
+    # Two resolves in one notification, and one of an alert that would not have paused by itself.
     sidecar = Sidecar()
     sidecar.notify(alert("Watchdog", firing=True))
     names = ("ad1", "aw1", "aw2")

@@ -67,7 +67,12 @@ class Driver:
 
     def receive(self, *, firing: bool, name: str = "Watchdog") -> None:
         alert = Alert(firing, {"alertname": name}, {}, 1.0, None if firing else 2.0, "f")
-        self.watchdog.receive(Notification("r", "g", 0, (alert,)))
+        self.notify(alert)
+
+    def notify(self, *alerts: Alert) -> None:
+        notice = self.watchdog.notice_in(Notification("r", "g", 0, alerts))
+        if notice is not None:
+            self.watchdog.receive(notice)
 
     def wait(self, secs: float) -> None:
         self.clock.at += secs
@@ -396,3 +401,42 @@ def test_a_listing_says_whether_it_counts_as_a_received_watchdog() -> None:
     driver.wait(1)
     driver.receive(firing=False)
     assert not driver.watchdog.record_listing(True, complete=True, queried_at=queried_at)
+
+
+def watchdog_alert(
+    *, firing: bool, since: float, until: float | None = None, fingerprint: str = "f"
+) -> Alert:
+    return Alert(firing, {"alertname": "Watchdog"}, {}, since, until, fingerprint)
+
+
+def test_a_resolve_that_is_older_than_the_firing_alert_is_late() -> None:
+    """Alertmanager retries a notification; another one of its cluster may be late."""
+    driver = Driver()
+    driver.notify(watchdog_alert(firing=True, since=900.0))
+    old = watchdog_alert(firing=False, since=900.0, until=950.0)
+    driver.notify(old)
+    assert driver.watchdog.blind
+    driver.notify(watchdog_alert(firing=True, since=960.0))
+    assert not driver.watchdog.blind
+    driver.notify(old)
+    assert not driver.watchdog.blind
+    # It ends for the second time.
+    driver.notify(watchdog_alert(firing=False, since=960.0, until=990.0))
+    assert driver.watchdog.blind
+
+
+@pytest.mark.parametrize(
+    ("firing", "resolved"),
+    [
+        pytest.param(
+            {"since": 960.0}, {"since": 900.0, "until": 950.0, "fingerprint": "g"}, id="another alert"
+        ),
+        pytest.param({"since": 1900.0}, {"since": 900.0, "until": 950.0}, id="a start in the future"),
+        pytest.param({"since": 900.0}, {"since": 900.0, "until": 900.0}, id="it ends when it starts"),
+    ],
+)
+def test_a_resolve_that_may_be_new_makes_blind(firing: dict, resolved: dict) -> None:
+    driver = Driver()
+    driver.notify(watchdog_alert(firing=True, **firing))
+    driver.notify(watchdog_alert(firing=False, **resolved))
+    assert driver.watchdog.blind

@@ -1,4 +1,5 @@
-"""Notifications by events are what a dispatcher sends that ticks through every second."""
+"""The event-driven computation of notifications equals that of a dispatcher that is simulated second by
+second."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def periods_of(spans: dict[str, list[tuple[int, int | None]]]) -> list[AlertPeri
 
 
 def sent(spans: dict, settings: AlertmanagerSettings) -> list[tuple[float, dict[str, float | None]]]:
-    """By time of a notification: for each pod when it ended, None while it fires."""
+    """For each notification by its time: when each pod's alert ended, None while it fires."""
     found = notifications_of(firing_alerts(periods_of(spans)), settings, END)
     return [
         (one.at, {alert.labels["pod"]: alert.ends_at for alert in one.notification.alerts}) for one in found
@@ -29,7 +30,7 @@ def sent(spans: dict, settings: AlertmanagerSettings) -> list[tuple[float, dict[
 
 
 def tick_through(spans: dict, settings: AlertmanagerSettings) -> list[tuple[float, dict[str, float | None]]]:
-    """One group of Alertmanager's, second by second."""
+    """One group of Alertmanager, simulated second by second."""
     notified = []
     members: dict[str, float] | None = None
     flush_at = emptied_at = 0

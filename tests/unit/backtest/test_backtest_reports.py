@@ -57,7 +57,7 @@ def report(*results: ConfigResult) -> BacktestReport:
 
 
 class Strict(HTMLParser):
-    """Fails on a tag that does not close, and keeps what was seen."""
+    """Fails on a tag that is not closed, and records all tags and texts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

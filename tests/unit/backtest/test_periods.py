@@ -1,4 +1,4 @@
-"""Periods by runs are what an evaluation point by point gives."""
+"""The periods computed by runs equal those of an evaluation point by point."""
 
 from __future__ import annotations
 

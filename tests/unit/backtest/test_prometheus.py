@@ -1,4 +1,4 @@
-"""What is asked of Prometheus, and what its answers come to. The request is a function that stands for HTTP."""
+"""The queries to Prometheus, and the processing of its responses. A function replaces HTTP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WEEK_POINTS = 40_321
 
 
 class Server:
-    """Answers range queries of a series that is always there.
+    """Answers range queries with a series that always exists.
 
     Args:
-        series: how many.
-        most: a query with more samples is refused.
+        series: the number of series.
+        most: the limit of samples per query.
     """
 
     def __init__(self, series: int = 1, most: int = 10**9) -> None:
@@ -43,7 +43,7 @@ class Server:
 
 
 def ask(server: Any, points: int = WEEK_POINTS) -> tuple[list[float], int]:
-    """The times of one series, and the points that progress was told of."""
+    """The times of one series, and the progress that was reported."""
     told: list[int] = []
     times: list[float] = []
     api = Api("http://prometheus", request=server)

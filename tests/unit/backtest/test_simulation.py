@@ -132,7 +132,7 @@ def test_a_prometheus_that_dies_does_not_look_like_recovery() -> None:
     )
     assert len(found) == 2
     assert found[0][1:3] == (100, 5_000)
-    # The resolve is taken back when the watchdog is found to have ended, and believed after its grace.
+    # The resolve is reverted when the watchdog's end is detected, and accepted after the grace time.
     assert 5_000 <= found[1][1] <= 5_020
     assert found[1][2] == 9_300
 

@@ -1,4 +1,4 @@
-"""``init`` writes files that the programs take, for every combination of answers."""
+"""``init`` writes files that the programs accept, for every combination of answers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_it_asks_on_a_terminal_until_it_has_an_answer(tmp_path, monkeypatch, cap
     monkeypatch.setattr(builtins, "input", lambda _: next(answers))
     assert init(tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "'9' is none of them" in printed
+    assert "'9' is not one of them" in printed
     assert "start it with --enable-metrics" in printed
     assert "127.0.0.1:30000" in (tmp_path / "prometheus.yml").read_text()
     assert load_config(tmp_path / "sidecar.yaml", {}).policies.policy_for("a").pause_on_distressed

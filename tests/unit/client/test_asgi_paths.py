@@ -1,4 +1,5 @@
-"""What the ASGI middleware holds, driven by ASGI messages. The gate is closed: it has no sidecar."""
+"""Which requests the ASGI middleware holds at a closed gate. There is no sidecar; the test sends ASGI
+messages."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def middleware() -> Iterator[GateMiddleware]:
 
 
 def sent(middleware: GateMiddleware, scope: dict[str, Any], *received: str) -> list[dict[str, Any]]:
-    """What is sent to a client that sends ``received`` and stays."""
+    """The messages to a client that sends ``received`` and stays connected."""
     messages: list[dict[str, Any]] = []
     coming = list(received)
 

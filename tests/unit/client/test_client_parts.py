@@ -342,6 +342,13 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
     assert max(spread.values()) < 300
 
 
+@pytest.mark.parametrize("secs", [11, 30, 300])
+def test_a_long_wait_is_spread_by_half(secs: int) -> None:
+    random = Random(1)
+    spread = [spread_retry_after(secs, random) for _ in range(1000)]
+    assert (min(spread), max(spread)) == (secs, secs + secs // 2)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -381,7 +388,7 @@ def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
 
 @pytest.fixture
 def paths():
-    # Nobody listens there: what is asked needs no answer.
+    # No server listens there, and the test needs no response.
     doors = GateSelector(
         url="http://127.0.0.1:1", scope="a", scope_header="X-Scope", max_scopes=2, report_secs=0
     )
@@ -418,7 +425,7 @@ def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
 
 def test_the_model_names_a_scope() -> None:
     assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
-    # A member whose name only ends like it.
+    # A member whose name only has the same ending.
     assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
         assert scope_of_model(nothing) == ""
@@ -466,6 +473,13 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
 def test_when_to_ask_again(until, wanted) -> None:
     snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", None, 1)
     assert snapshot.retry_after(10.0) == wanted
+    assert snapshot.retry_after(10.0, 50.0) == wanted, "a closed gate has no queue that moves"
+
+
+def test_when_to_ask_again_at_a_restricted_gate() -> None:
+    snapshot = GateSnapshot("a", "restricted", "concerned", "concerned", "r", None, None, "a", 0.5, 1)
+    assert [snapshot.retry_after(10.0, secs) for secs in (0.01, 2.5, 42.0, 1e9)] == [1, 3, 42, 300]
+    assert snapshot.retry_after(10.0) == 10, "the rate is unknown: a trial"
 
 
 def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:

@@ -1,4 +1,4 @@
-"""Which outcomes the middlewares record for admitted requests. The gate is open: it has no sidecar."""
+"""Which outcomes the middlewares record for admitted requests. The gate is open, and there is no sidecar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def outcomes(gate: Gate) -> tuple[int, int]:
 
 
 def answers(status: int, *chunks: bytes, then: BaseException | None = None) -> Application:
-    """An application that answers, and perhaps raises afterwards; status 0: it does not answer."""
+    """An application that responds, and may raise afterwards; status 0: it does not respond."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if status:
@@ -99,7 +99,7 @@ class Chunks:
 
 
 def serve(gate: Gate, application: Any, *, read: int = 99) -> list[bytes]:
-    """What a WSGI server does: read the body, as far as its client stays, and close it in any case."""
+    """Act as a WSGI server: read the body while the client is connected, and close it in any case."""
     environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/v1/chat/completions"}
     body = WsgiMiddleware(application, gate)(environ, lambda *_: None)
     try:

@@ -1,4 +1,4 @@
-"""A closed gate holds every route of an inference server but those that are listed as harmless."""
+"""A closed gate holds every route of an inference server except the listed harmless ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_list_of_an_engine_names_routes_that_it_has(engine: str) -> None:
 
 
 def test_the_list_of_one_engine_lets_nothing_else_of_another_pass() -> None:
-    """A path that is harmless in one engine may generate in another."""
+    """A path that is harmless in one engine may generate tokens in another."""
     common = set(HARMLESS_PATHS["common"])
     leaks = {
         (engine, path)

@@ -1,4 +1,4 @@
-"""The values that settings of the client may have."""
+"""The valid values of the client's settings."""
 
 from __future__ import annotations
 

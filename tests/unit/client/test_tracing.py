@@ -48,7 +48,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """A gate that was closed by its sidecar, which does not answer any more."""
+    """A gate that its sidecar closed. The sidecar does not respond any more."""
     with Gate(
         "unix:/nowhere/at/all",
         scope="team-a",

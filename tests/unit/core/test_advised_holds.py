@@ -42,7 +42,7 @@ class Driver:
         self.do(SetPolicies(PolicyTable(Policy(**policy))), after)
 
     def said(self) -> list[tuple[str, str]]:
-        """Each put and lift since the last call: what, and whether it is about advice."""
+        """Each hold that was put or lifted since the last call, and whether it is advised."""
         events, self.events = self.events, []
         return [
             (

@@ -1,4 +1,4 @@
-"""Restrictions and trials in the core: what begins them, what ends them, and how far apart trials are."""
+"""Restrictions and trials in the core: their start, their end, and the time between trials."""
 
 from __future__ import annotations
 

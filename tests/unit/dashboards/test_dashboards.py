@@ -1,4 +1,4 @@
-"""The dashboards' JSON: what the program builds, what Grafana reads, and what there is to show."""
+"""The dashboards' JSON: it is up to date, valid for Grafana, and uses existing metrics."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_panel_says_what_it_means(board) -> None:
     panels = [panel for panel in raw["panels"] if panel["type"] != "row"]
     ids = [panel["id"] for panel in raw["panels"]]
     assert len(ids) == len(set(ids))
-    # What the SDK leaves at zero Grafana takes for no palette at all.
+    # Grafana treats a value that the SDK leaves at zero as no palette.
     assert '"steps": 0' not in rendered(board)
     for panel in panels:
         assert panel["title"]

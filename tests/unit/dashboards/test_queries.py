@@ -1,4 +1,5 @@
-"""What the panels' queries give when three sidecars serve the same scopes, and for pauses with and without an end."""
+"""The results of the panels' queries when three sidecars serve the same scopes, and for pauses with and
+without an end."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ BOARD = {board.uid.removeprefix("wellbeing-"): board for board in BOARDS}
 
 
 def series() -> dict[str, str]:
-    """Two paused scopes, as each of three sidecars exposes them; each counted one pause."""
+    """The series of two paused scopes from each of three sidecars; each sidecar counted one pause."""
     found = {}
     for instance in "123":
         for scope, until in ((ENDLESS, 0), (ENDING, ENDS_AT)):
@@ -46,7 +47,7 @@ EXPECTED: dict[tuple[str, str], list[Sample]] = {
     ("fleet", "Scopes"): [("{}", 2)],
     ("fleet", "Not healthy"): [("{}", 2)],
     ("fleet", "Paused"): [("{}", 2)],
-    # Each sidecar has requests of its own.
+    # Each sidecar counts its own requests.
     ("fleet", "Waiting"): [("{}", 12)],
     ("fleet", "Paused now"): [pause(ENDLESS, -1), pause(ENDING, 45)],
     ("fleet", "Pauses"): [(f'{{scope="{scope}",cause="auto"}}', 1) for scope in (ENDLESS, ENDING)],
@@ -67,7 +68,7 @@ def query(board: Board, title: str) -> str:
 
 
 def give(tmp_path: Path, expected: dict[str, list[Sample]]) -> None:
-    """Evaluate each expression at the end of the series; it has to give these samples."""
+    """Check that each expression, evaluated at the end of the series, returns these samples."""
     test = {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series().items()],

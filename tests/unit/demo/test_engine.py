@@ -1,4 +1,4 @@
-"""The simulated engine: does it behave as an engine does, and bear an engine's names?"""
+"""The simulated engine behaves as a real one does, and has its metric names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demo.engine.server import Application
 
 ROOT = Path(__file__).parents[3]
 STEP = 0.02
-# What SGLang's front counts, not its scheduler.
+# Counted by SGLang's frontend, not by its scheduler.
 FRONT = {
     f"sglang:{name}"
     for name in (
@@ -31,7 +31,7 @@ FRONT = {
 
 
 class Run:
-    """A model under a load of so many requests a second, or of all at once."""
+    """A model under a load of a given number of requests per second, or of all requests at once."""
 
     def __init__(self, kind: str = "vllm", fault: str = "none") -> None:
         self.dialect: Dialect = DIALECTS[kind]("m")
@@ -123,7 +123,7 @@ def test_a_fault_shows_where_it_must(fault: str) -> None:
 @pytest.mark.parametrize("kind", sorted(DIALECTS))
 def test_its_names_and_labels_are_the_real_ones(kind: str) -> None:
     base = {"model_name", "engine_type", "tp_rank", "pp_rank", "moe_ep_rank"}
-    # What the front counts knows no ranks.
+    # Series of the frontend have no ranks.
     ranks = {"tp_rank", "pp_rank", "moe_ep_rank"}
     rows = (ROOT / "tests" / "fixtures" / "engines" / f"{kind}.tsv").read_text().splitlines()
     real = {name: (type_, labels) for name, type_, labels, *_ in (f"{row}\t".split("\t") for row in rows)}
@@ -154,7 +154,7 @@ def ask(run: Run, method: str, path: str, **body: str):
 
 
 def meanwhile(run: Run, path: str, secs: float = 5.0, method: str = "GET", **body: str):
-    """Ask while the engine goes on."""
+    """Send a request while the engine runs."""
 
     async def both():
         query = body if run.dialect.__class__.__name__ == "Vllm" else {}

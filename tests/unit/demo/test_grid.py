@@ -1,4 +1,4 @@
-"""The grid of the closed loop: what is in it, when a case counts as settled, and how it is told."""
+"""The grid of the closed loop: its cases, when a case counts as settled, and the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.environment import _scaled, shipped_rules
 from demo.load import Load
 from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, WAYS_AT_THE_GATE, Case
 from demo.loop_report import tables, ways_table
-from demo.loop_rules import planted_rule
+from demo.loop_rules import bad_rule, loop_rules, planted_rule
 from demo.loop_subjects import Patience, Result, Subject
 
 STUCK = Case("vllm", "stuck", "kept")
@@ -143,6 +143,19 @@ def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
     assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
 
 
+def test_no_alert_of_the_loop_ends_with_a_single_scrape_that_fails() -> None:
+    groups = [*loop_rules(), planted_rule("planted"), bad_rule(["pods"])]
+    pausing = [
+        rule
+        for group in groups
+        for rule in group["rules"]
+        if "alert" in rule and rule["labels"].get("wellbeing") != "ignore"
+    ]
+    assert len(pausing) > 10
+    for rule in pausing:
+        assert rule["keep_firing_for"], rule["alert"]
+
+
 def test_the_table_of_ways_says_what_was_lost_to_an_engine_that_was_not_mended() -> None:
     def result(case: Case, **more: object) -> dict[str, object]:
         return {**asdict(Result(case.name, case.kind, case.cause, case.way, case.setting, case.busy)), **more}
@@ -152,7 +165,7 @@ def test_the_table_of_ways_says_what_was_lost_to_an_engine_that_was_not_mended()
         result(overload, pauses=3, pauses_after=2, recovered=93.4, goodput_closed=4.26),
         result(restarted, pauses=2, recovered=3.5, lost=116, lost_unmended=47, goodput_closed=1.0),
     ]
-    pods = [{"name": "pods-share", "pods": 4, "paused": 2, "answered": 0.513}]
+    pods = [{"name": "pods-share", "pods": 4, "paused": 2, "opened": 0, "answered": 0.513}]
     lines = ways_table({"results": came, "secs": 210, "failed_scrapes": 0.0, "pods": pods}).splitlines()
     assert "| overload | pause | 1+2 | 93 s | 4.3 | 0 |  |" in lines
     assert "| restarted | pause | 2+0 | 4 s |  | 116 | 47 |" in lines

@@ -1,4 +1,4 @@
-"""The records of paused engines: which sidecar of a fleet resumes what no config has any more."""
+"""The records of paused engines: which sidecar of a fleet resumes an engine that is in no config any more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCAL = EngineConfig("e", "team", "vllm", "http://127.0.0.1:8000")
 
 
 class Engine:
-    """An engine that can be paused; it tells what the store knew at each command."""
+    """An engine that can be paused. It records the content of the store at each command."""
 
     repeats_pause = False
 
@@ -53,7 +53,8 @@ async def until(condition) -> None:
 async def sidecar(
     store: MemoryStore, engine: Engine, *configs: EngineConfig, host: str = "", shared: bool = False
 ):
-    """A sidecar with the engines of ``configs``. It ends as by ``kill -9``: no engine is told anything."""
+    """A sidecar with the engines of ``configs``. It ends as by ``kill -9``, without a command to any
+    engine."""
     controller = Controller(PolicyTable(), store)
     await controller.start()
     remembered = PausedEngines(store, controller.clock.now, host=host, address="a", is_shared=shared)
@@ -67,7 +68,7 @@ async def sidecar(
 
 
 async def pause(store: MemoryStore, engine: Engine, config: EngineConfig, **how) -> None:
-    """Pause the engine by a sidecar that then ends."""
+    """Pause the engine by a sidecar, and end the sidecar."""
     async with sidecar(store, engine, config, **how) as (controller, syncs):
         await controller.submit(Pause("team", "why", "me", None))
         await until(lambda: engine.paused and syncs.all[0].in_sync)
@@ -222,7 +223,7 @@ def test_a_record_has_no_secret_and_survives_members_of_a_newer_version() -> Non
     assert record.config.resume == custom.resume
     assert record.config.url == "http://e.example:1"
     assert record.has_secret
-    # Another engine at the same address has the credentials.
+    # Another engine at the same URL has the credentials.
     token = replace(REMOTE, url="http://e.example:1/v1")
     assert with_access(record.config, [REMOTE, token]).bearer_token == "s3cret"
     assert with_access(record.config, [REMOTE]) == record.config

@@ -1,4 +1,4 @@
-"""What is said of an alert: rule, state, scope, policy and effect; and that nothing is changed by saying it."""
+"""The explanation of an alert: rule, state, scope, policy and effect. Explaining changes nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def config(tmp_path: Path) -> Config:
 
 
 class Running:
-    """A core with a config, before and after which everything is compared."""
+    """A core with a config. Its state is compared before and after an explanation."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -1,4 +1,5 @@
-"""Admission in simulated time: never above a rate, nobody starves, whatever waiters, clients and limits come and go."""
+"""Admission in simulated time: never above a rate and without starvation, however waiters, clients and limits
+change."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ class Sim:
         self.room.admission.on_trial_end = lambda gate, trial, why: self.trials.append(why)
 
     def update(self, **records: ScopeRecord) -> None:
-        """Give scopes, written with "__" for "/" and "root" for the root, new records."""
+        """Set new records of scopes. In the names, "__" stands for "/", and "root" for the root."""
         named = {name.replace("__", "/") if name != "root" else ROOT: one for name, one in records.items()}
         update = self.tree.update(named, self.loop.now)
         for gate in update.closed:
@@ -69,7 +70,7 @@ class Sim:
         return sum(1 for _, at in self.admitted if at.startswith(scope))
 
     def worst_excess(self, rate: float, scope: str = "", since: float = 0.0) -> float:
-        """By how much some window had more than its length times ``rate``."""
+        """The largest excess of admitted requests over ``rate`` times the length, of all time windows."""
         level = worst = before = 0.0
         for at, where in sorted(self.admitted):
             if where.startswith(scope) and at >= since:
@@ -97,7 +98,8 @@ class SimWaiter(Waiter):
 
 
 class SimClient:
-    """A client-side gate: asks while it holds waiters, and admits what it was given, a moment later."""
+    """A client-side gate: requests a share while it has waiters, and admits as many as granted a moment
+    later."""
 
     def __init__(self, sim: Sim, waiting: int, scope: str = ROOT, pause: float = 0.05, priority: int = 5):
         self.sim, self.waiting, self.scope, self.pause = sim, waiting, scope, pause
@@ -134,7 +136,7 @@ class SimClient:
         self.admitted += demand.granted
         self.trial = demand.trial
         self.sim.admitted += [(self.sim.loop.now, self.scope)] * demand.granted
-        # As the client package does, so that the clients do not all ask at the same moment.
+        # As in the client package, so that not all clients ask at the same time.
         self.sim.loop.call_later(self.pause * RANDOM.uniform(0.4, 1.6), self.ask)
 
     def die(self) -> None:
@@ -213,7 +215,7 @@ def test_no_window_has_more_than_the_rate_and_everything_passes(
         sim.loop.call_later(closes_after + 1.5, sim.restrict, rate)
     total = len(own) + sum(plan.waiting + plan.more for plan in plans)
     slowest = min(rate, inner or rate)
-    # A client that admits one request, and then pauses, may need that pause for each.
+    # A client that admits one request and then pauses may need such a pause for each request.
     sim.loop.run(20 + 2 * total * (1 / slowest + 0.6 + late), late)
     assert all(waiter.ended == [Ending.OPENED] for waiter in waiters), "nothing starves"
     assert all(client.dead or not client.waiting for client in clients)
@@ -321,6 +323,28 @@ def test_a_restriction_that_ends_wakes_every_waiter_and_client() -> None:
     assert all(one.ended == [Ending.OPENED] for one in own[1:])
     sim.loop.run(0.1)
     assert client.admitted == 30
+
+
+def test_a_request_can_expect_its_turn_when_the_longest_queue_has_passed() -> None:
+    sim = Sim()
+    sim.restrict(2)
+    sim.restrict(10, "a")
+    outer, inner = sim.tree.root.limiting, sim.tree.gates["a"].limiting
+    assert outer.secs_until_turn(5) == 1 / 2
+    for _ in range(20):
+        sim.ask("b", 5)
+        sim.ask("a/x", 3)
+    client = SimClient(sim, 40, "a", priority=7)
+    sim.loop.run(0.01)
+    waiting = 20 + 20 + 40 - sim.count()
+    assert outer.secs_until_turn(0) == pytest.approx((waiting + 1) / 2)
+    assert inner.secs_until_turn(0) == outer.secs_until_turn(0), "it needs a token of both"
+    assert outer.secs_until_turn(8) == 1 / 2, "lower priorities are not before it"
+    sim.restrict(100)
+    assert inner.secs_until_turn(0) < 61 / 10 + 0.2
+    sim.loop.run(60)
+    assert not client.waiting
+    assert [outer.secs_until_turn(0), inner.secs_until_turn(0)] == [1 / 100, 1 / 10], "all have passed"
 
 
 def test_another_rate_counts_at_once() -> None:

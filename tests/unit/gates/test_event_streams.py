@@ -1,4 +1,4 @@
-"""Event streams: each is told every change of its own subtree, rendered once for all that follow it."""
+"""Event streams: each receives every change of its subtree, and a change is rendered once for all streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG = 60.0
 
 
 class World:
-    """A tree and its streams; `rendered` has each event that was rendered."""
+    """A tree with its streams; `rendered` has each rendered event."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ def test_a_stream_is_told_its_own_subtree_and_what_its_unnamed_scope_follows() -
         assert await world.read(unnamed, 0) == ""
         world.change({"a": PAUSED})
         assert await world.read(unnamed) == "a/x/y=closed;"
-        # a/b was closed by its own hold already: its snapshot is the same.
+        # a/b was already closed by its own hold, so its snapshot is unchanged.
         assert await world.read(at_a) == "a=closed;"
         assert await world.read(other, 0) == ""
 

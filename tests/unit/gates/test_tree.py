@@ -1,8 +1,8 @@
-"""The tree of gates beside a naive model of it, whatever happens in whatever order and batch.
+"""The tree of gates compared with a naive model, for any changes in any order and batch.
 
-The model knows records, policies and who is parked for which path, and computes everything else from these
-each time. After every step the tree must show the same, and whoever was told something must have been told
-what was true then.
+The model stores records, policies and the parked requests by path, and computes everything else from these
+each time. After every step the tree must show the same, and every notified request must have received the
+snapshot of that moment.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ POLICIES = st.lists(st.tuples(PATHS, st.sampled_from((Policy(), Policy(enabled=F
 
 
 class Parked(Waiter):
-    """Something parked for ``asked``; it remembers what it was told."""
+    """A request or watch parked for the path ``asked``. It records the snapshots that it receives."""
 
     def __init__(self, asked: str) -> None:
         self.gate = None
@@ -60,13 +60,13 @@ class Parked(Waiter):
 
 @dataclass
 class Model:
-    """Everything from the records, the naive way."""
+    """Computes everything from the records."""
 
     records: dict[str, ScopeRecord] = field(default_factory=lambda: {ROOT: ScopeRecord()})
     policies: PolicyTable = field(default_factory=PolicyTable)
 
     def line(self, path: str) -> list[str]:
-        """The known scopes from ``path`` up, nearest first."""
+        """The known scopes from ``path`` up to the root, nearest first."""
         return [scope for scope in (path, *ancestors_of(path)) if scope in self.records]
 
     def shows(self, path: str) -> dict:
@@ -151,7 +151,7 @@ class TreeMachine(RuleBasedStateMachine):
         self._told(before)
 
     def _told(self, before: dict[Parked, dict]) -> None:
-        """Everybody has been told what is true, and nobody was left out."""
+        """Check that every parked request that must know a change was notified, with the right snapshot."""
         for parked in self.waiters + self.watchers:
             for ending, shot in parked.told:
                 assert ending is (Ending.CHANGED if parked.watching else Ending.OPENED)
@@ -305,7 +305,7 @@ def test_naming_a_scope_looks_only_at_what_is_parked_for_it(tree: GateTree) -> N
 def test_every_step_of_a_change_of_many_scopes_is_small(tree: GateTree) -> None:
     many = 500
     steps_to(tree, {f"ns/pod-{number}": ScopeRecord() for number in range(many)})
-    # A step for every few scopes that are looked at, also where nothing changes for them.
+    # One step for every few scopes, even if none of them changes.
     assert steps_to(tree, {"ns": ScopeRecord()}) >= many / 8
 
 

@@ -1,4 +1,5 @@
-"""The waiting room: who is woken, who is told, and what happens between two time slices."""
+"""The waiting room: which requests are woken, which watches are notified, and changes between two time
+slices."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_a_connection_that_waits_for_something_else_by_now_is_not_woken(tree: Ga
     tree.update({"a": EMPTY}, 1.0)
     waking = room.release(tree.gates["a"])
     next(waking)
-    # Between two steps the last one's wait ends, and its connection asks for another gate.
+    # Between two steps the last wait ends, and its connection sends a request for another gate.
     last = waiters[-1]
     room.abandon(last)
     park(tree, "b", last)
@@ -88,7 +89,7 @@ def test_a_watch_that_has_the_new_snapshot_already_is_not_told_again(tree: GateT
 def test_a_wait_that_runs_out_while_requests_move_is_decided_by_the_new_gate(
     tree: GateTree, loop: asyncio.AbstractEventLoop
 ) -> None:
-    # The root opens, and the scope inside that becomes known in the same step is closed.
+    # The root opens, and in the same step a scope inside becomes known and is closed.
     tree.update({"": PAUSED}, 0.0)
     waiter = park(tree, "a/b")
     update = TreeUpdate({"": EMPTY, "a/b": PAUSED}, 1.0)
@@ -126,7 +127,7 @@ def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> 
 def test_thousands_of_waits_that_run_out_together_end_in_slices(
     tree: GateTree, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Time passes only by looking at it: each look takes a tenth of a slice.
+    # Time passes only when it is read: each reading takes a tenth of a slice.
     now = iter(range(10**9))
     monkeypatch.setattr(time_slice.time, "perf_counter", lambda: next(now) * 0.0001)
     tree.update({"": PAUSED}, 0.0)
@@ -154,7 +155,7 @@ def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: G
     tree.apply(update)
     moving = tree.reassign(update)
     next(moving)
-    # Between two steps the waits of the others end, and their connections ask for other gates.
+    # Between two steps the other waits end, and their connections send requests for other gates.
     for waiters in (to_a, to_gone):
         for waiter, scope in zip(waiters[1:], ("z", "z/y", "a/b/c"), strict=True):
             room.abandon(waiter)

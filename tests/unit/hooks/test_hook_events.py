@@ -1,4 +1,4 @@
-"""Which events an entry of the history has, and which hooks want them."""
+"""Which events an entry of the history produces, and which hooks receive them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue of a hook: in order, bounded, and what is being sent is not dropped."""
+"""The queue of a hook is ordered and bounded, and does not drop the event that is being sent."""
 
 from __future__ import annotations
 

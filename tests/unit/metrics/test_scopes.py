@@ -1,4 +1,4 @@
-"""What is kept rendered of a scope is what would be made anew."""
+"""The cached lines of a scope equal freshly rendered ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wall clock that is set: what was written before the step is shifted, and nothing that was written after it."""
+"""Steps of the wall clock: times written before a step are shifted, times written after it are not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ManualClock:
 
 
 class Store(MemoryStore):
-    """Says that it kept something, and can be down."""
+    """A store that records its commits and can be unavailable."""
 
     def __init__(self, state: StoredState | None = None) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ def test_a_step_back_shifts_what_is_remembered_of_ended_alerts() -> None:
 def test_a_machine_that_slept_finds_due_what_was_due_meanwhile(caplog) -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
-        # The monotonic clock stands still while a machine sleeps.
+        # The monotonic clock stops while a machine sleeps.
         clock.set_by = 400.0
         controller._tick()
         await controller.submit(Expire(("a",)))
@@ -198,7 +198,7 @@ moves = st.one_of(
 @settings(max_examples=examples(25))
 @given(st.lists(moves, max_size=25))
 def test_whatever_the_clock_does_a_pause_lasts_what_it_was_to_last(sequence) -> None:
-    """A step back costs nothing and gives nothing; a step forward is time that has passed."""
+    """A step back does not change the remaining time; a step forward counts as time that has passed."""
     left: dict[str, float] = {}
 
     def passes(secs: float) -> None:
@@ -220,7 +220,7 @@ def test_whatever_the_clock_does_a_pause_lasts_what_it_was_to_last(sequence) -> 
                 clock.set_by += secs
                 if secs > 0:
                     passes(secs)
-                    # Two steps that nobody looks at between are one.
+                    # Two steps without a check in between count as one.
                     controller._tick()
                 else:
                     await controller.submit(Expire(()))

@@ -1,4 +1,4 @@
-"""The controller: what is told is true, and nothing that fails on the way keeps anybody waiting."""
+"""The controller: responses and snapshots are correct, and no failure on the way keeps a request waiting."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_resume_and_a_forget_of_one_batch_leave_the_scopes_inside_open() -> No
         store.committing.clear()
         first = controller.submit(Pause("a", "again", "op"))
         await store.committing.wait()
-        # Both come while the store is busy, and share the next commit.
+        # Both arrive while the store is busy, and share the next commit.
         rest = asyncio.gather(controller.submit(Resume("a", "op")), controller.submit(ForgetScopes(("a",))))
         store.go.set()
         await first
@@ -176,7 +176,7 @@ def test_watches_are_told_that_a_ramp_has_ended() -> None:
 
 
 def break_prepare(controller: Controller, times: int) -> None:
-    """Have the next ``times`` computations of new gate states fail after their first steps."""
+    """Make the next ``times`` computations of new gate states fail after their first steps."""
     prepare = controller.tree.prepare
     left = times
 
@@ -208,7 +208,7 @@ def test_gates_whose_new_states_cannot_be_computed_are_derived_again_from_all_re
         assert inside.told == [(Ending.CHANGED, "closed", "y")]
         assert controller.tree.gates.keys() == controller.core_state.records.keys()
         assert controller.counters.task_failures.counts["gate_tree"] == 1
-        # Its end is planned all the same.
+        # Its end is scheduled nevertheless.
         waiting = One()
         controller.waiting_room.request(waiting, controller.tree.gates["b"], None, 60)
         await waiting.ended.wait()

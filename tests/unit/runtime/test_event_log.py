@@ -1,4 +1,4 @@
-"""The log of events: written by a thread, in order, nothing lost, and never in the loop's way."""
+"""The log of events: a thread writes it in order and without loss, and the event loop never waits for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def changed(number: int) -> StateChanged:
 
 
 class Lines(logging.Handler):
-    """Keeps the lines; each waits for ``go``."""
+    """Records the lines; each write waits for ``go``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def test_everything_is_written_in_order_however_slowly_it_is_read(lines: Lines) 
     log = EventLog(Counters())
     for number in range(0, 300, 3):
         log.log([CommandOutcome(tuple(changed(number + more) for more in range(3)))])
-    # Nothing could be written so far, and nobody was held.
+    # Nothing could be written so far, and no call was blocked.
     assert lines.records == []
     lines.go.set()
     log.flush()

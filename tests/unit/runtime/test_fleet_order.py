@@ -1,5 +1,5 @@
-"""Several controllers on one store: whatever is interleaved or lost, all end in one state, and nothing
-acknowledged is lost."""
+"""Several controllers on one store: for any interleaving and any lost messages, all reach one state, and
+nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Fleet:
                     keys = [tuple(one[2:4]) if one[0] == "claim" else one[2] for one in commands]
                     for key in set(keys):
                         if keys.count(key) > 1:
-                            # Either order is right.
+                            # Either order is correct.
                             known.pop(key, None)
                             then.pop(key, None)
             case "hold", number:
@@ -147,7 +147,7 @@ class Fleet:
         try:
             await self.command(step)
         except StoreUnavailable:
-            # Not acknowledged: it may be done or not.
+            # Not acknowledged, so it may or may not take effect.
             self.operators.pop(step[2], None)
             self.claims.pop(tuple(step[2:4]), None)
 

@@ -1,4 +1,4 @@
-"""Garbage: the oldest generation is collected when the process has grown, and never besides."""
+"""Garbage collection: the oldest generation is collected only when the process has grown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values become JSON and come back; what a newer version has added is written back as it was."""
+"""Values survive a round trip through JSON; members that a newer version added are written back unchanged."""
 
 from __future__ import annotations
 

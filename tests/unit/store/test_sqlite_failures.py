@@ -1,4 +1,4 @@
-"""Whatever SQLite raises is a `StoreUnavailable`, and the store goes on afterwards."""
+"""Any exception of SQLite becomes a `StoreUnavailable`, and the store works afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOOD = Batch({}, {}, (), frozenset(), 1.0, None)
 
 
 class Connection:
-    """A connection of which the first ``failing`` rollbacks fail."""
+    """A connection whose first ``failing`` rollbacks fail."""
 
     def __init__(self, db: sqlite3.Connection, failing: int) -> None:
         self._db = db

@@ -1,4 +1,4 @@
-"""When the master takes its worker for hung."""
+"""When the master considers its worker hung."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.web.arbiter import SidecarArbiter
 
 
 class Master:
-    """An arbiter with a clock of ours, one worker, and a list of what it killed."""
+    """An arbiter with a clock that the test moves, one worker, and a list of killed workers."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

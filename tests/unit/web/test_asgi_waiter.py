@@ -1,4 +1,4 @@
-"""A wait on the ASGI path is answered with what was true when it ended."""
+"""A wait on the ASGI path is answered with the state at its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_ag
         answer = asyncio.ensure_future(application._gate_response(scope, asyncio.Event().wait))
         await waits.wait()
         gate = controller.tree.gates["a"]
-        # Both happen before the handler has its turn.
+        # Both happen before the handler runs.
         controller.tree.update({"a": controller.core_state.records[""]}, 1.0)
         for _ in controller.waiting_room.release(gate):
             pass

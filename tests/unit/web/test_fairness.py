@@ -1,4 +1,4 @@
-"""Turns of connections with buffered requests, budgets of buffers, limits of log lines, spread retries."""
+"""Fair turns of connections with buffered requests, limits of buffers and of log lines, spread retries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sidecar.web.retry_after import spread
 
 
 class Talker:
-    """A connection with so many buffered requests."""
+    """A connection with a given number of buffered requests."""
 
     def __init__(self, name: str, requests: int, served: list[str], broken: bool = False) -> None:
         self.name, self.left, self.served, self.broken = name, requests, served, broken
@@ -106,7 +106,7 @@ def test_lines_are_limited_and_those_left_out_are_counted() -> None:
 @pytest.mark.parametrize(
     ("scope", "follows", "names", "wanted"),
     [
-        # What is suggested is known.
+        # A suggested value is a known one.
         ("team-a/lama/x", "team-a", ["team-a/llama"], ("team-a/lama", "team-a/llama")),
         ("team-a/lama/x", "", ["team-a/llama", "team-a/llama/x"], ("team-a/lama", "team-a/llama/x")),
         ("team-a/lama/x/y", "", ["team-a/llama", "team-a/llama/x"], ("team-a/lama", "team-a/llama/x")),

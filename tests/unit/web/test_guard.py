@@ -1,4 +1,4 @@
-"""What the guard keeps has limits, and accesses follow the credentials."""
+"""The memory of the guard is limited, and access follows the credentials."""
 
 from __future__ import annotations
 

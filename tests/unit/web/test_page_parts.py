@@ -1,4 +1,4 @@
-"""The parts of the page that need no server: words, the tree, the timeline, links, forms."""
+"""The parts of the page that need no server: texts, the tree, the timeline, links, forms."""
 
 from __future__ import annotations
 

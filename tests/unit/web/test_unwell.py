@@ -1,4 +1,4 @@
-"""What a status lists, and that it is looked for a little at a time."""
+"""The scopes that a status lists, and that they are searched for in small time slices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_list_is_bounded_and_all_are_counted(tree: GateTree) -> None:
 
 def test_the_loop_is_never_held_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(1_000)}, 0.0)
-    # A slice that is over at once has one piece of work in it.
+    # A slice that ends at once contains one piece of work.
     monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
     calls = []
 

@@ -18,16 +18,16 @@
 {{- end -}}
 
 {{- define "wellbeing-sidecar.selector" -}}
-app.kubernetes.io/name: {{ include "wellbeing-sidecar.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "wellbeing-sidecar.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: gate
 {{- end -}}
 
 {{/* Labels of every object but the gate's own. */}}
 {{- define "wellbeing-sidecar.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "wellbeing-sidecar.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "wellbeing-sidecar.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: wellbeing
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -120,6 +120,9 @@ app.kubernetes.io/component: gate
 {{- end -}}
 {{- if and (not .Values.gate.enabled) (or .Values.ingress.enabled .Values.httpRoute.enabled) -}}
 {{- fail "ingress.enabled, httpRoute.enabled: they need gate.enabled" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.hosts: name at least one host; an Ingress without a rule leads nowhere" -}}
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs: name the Gateway that the route belongs to" -}}

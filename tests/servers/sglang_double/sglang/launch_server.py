@@ -1,4 +1,4 @@
-"""SGLang's main, without a model: what the launcher needs of it is in tests/real/test_sources.py."""
+"""SGLang's main without a model. tests/real/test_sources.py checks the parts that the launcher needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The application, and how SGLang 0.5.23 serves it: with one process, or by its path with several."""
+"""The application, served as SGLang 0.5.23 does: the object with one process, its import path with
+several."""
 
 from __future__ import annotations
 

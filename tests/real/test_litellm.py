@@ -1,0 +1,206 @@
+"""The real LiteLLM proxy before a real llama-server: its series, the gate in it, the alerts of its groups, and its block of a model.
+
+LiteLLM's database is a table in memory here (litellm_table.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from demo.environment import shipped_rules
+from harness.monitoring import Alertmanager, Prometheus
+from harness.process import eventually, free_port
+from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
+from harness.sidecar import Sidecar
+
+pytestmark = [needs("litellm", "litellm/ready-1.109.1"), needs("llama", "llama-server")]
+ROOT = Path(__file__).parents[2]
+KEY = "sk-a-key-of-the-test"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+FASTER = 60.0
+"""The times of the shipped rules are divided by it."""
+GROUP, BROKEN, BLOCKED = "gpt", "broken", "blocked"
+"""Three model groups: of two deployments, of one that nothing answers, and one for the driver."""
+FAILURES = "litellm_deployment_failure_responses_total"
+MAX_WAITING = 2
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sidecar, Prometheus, and the address of the proxy."""
+
+    sidecar: Sidecar
+    prometheus: Prometheus
+    url: str
+
+
+def models(port: int) -> list[dict]:
+    """The rows of LiteLLM's table of models, with llama-server on ``port``."""
+
+    def row(name: str, group: str, port: int) -> dict:
+        params = {
+            "model": f"openai/{name}",
+            "api_base": f"http://127.0.0.1:{port}/v1",
+            "api_key": "none",
+            "max_retries": 0,
+        }
+        return {
+            "model_id": f"id-{name}",
+            "model_name": group,
+            "litellm_params": params,
+            "model_info": {"id": f"id-{name}"},
+        }
+
+    return [
+        row("m-1", GROUP, port),
+        row("m-2", GROUP, port),
+        row("nowhere", BROKEN, free_port()),
+        row("m-3", BLOCKED, port),
+    ]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    folder = tmp_path_factory.mktemp("litellm")
+    engine, port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    (folder / "key").write_text(KEY)
+    config = {
+        "litellm_settings": {"callbacks": ["prometheus"], "num_retries": 0},
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+        "general_settings": {"master_key": KEY},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    llama = [REAL / "llama-server", "-m", REAL / "model.gguf", "--host", "127.0.0.1", "--port", engine]
+    llama += ["--alias", "m", "-np", 1, "-c", 2048, "-t", 1, "-tb", 1]
+    driver = {
+        "scope": "driver/blocked",
+        "kind": "litellm",
+        "name": "litellm",
+        "url": url,
+        "model": BLOCKED,
+        "bearer_token_file": str(folder / "key"),
+        "check_secs": 1,
+        "timeout_secs": 60,
+    }
+    policy = {"max_pause_secs": 0, "pause_on_distressed": True}
+    with ExitStack() as stack:
+        stack.enter_context(RealServer(llama, f"http://127.0.0.1:{engine}/health", folder))
+        sidecar = stack.enter_context(Sidecar({"defaults": policy, "engines": [driver]}))
+        alertmanager = stack.enter_context(Alertmanager(f"{sidecar.url}/v1/alerts"))
+        scrape = {
+            "job_name": "litellm",
+            "scrape_interval": "1s",
+            "authorization": {"credentials_file": str(folder / "key")},
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "team-a"}}],
+        }
+        prometheus = stack.enter_context(
+            Prometheus(
+                {"sidecar": sidecar.address},
+                shipped_rules(FASTER, "litellm"),
+                alertmanager.address,
+                scrape_configs=[scrape],
+            )
+        )
+        # The program of docs/how-to/litellm.md.
+        guide = (ROOT / "docs" / "how-to" / "litellm.md").read_text()
+        program = guide.split("```python\n")[1].split("```")[0]
+        (folder / "gated_litellm.py").write_text(program.replace("http://127.0.0.1:9477", sidecar.url))
+        environ = {
+            "PYTHONPATH": f"{ROOT}:{folder}:{PARTS}",
+            "CONFIG_FILE_PATH": str(folder / "config.yaml"),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "WELLBEING_CLIENT_SCOPE_FROM_MODEL": "true",
+            "WELLBEING_CLIENT_WAIT_SECS": "120",
+            "WELLBEING_CLIENT_MAX_WAITING": str(MAX_WAITING),
+            "TEST_LITELLM_MODELS": json.dumps(models(engine)),
+        }
+        python = REAL / "litellm" / "bin" / "python"
+        command = [python, "-m", "uvicorn", "litellm_table:app", "--host", "127.0.0.1", "--port", port]
+        stack.enter_context(RealServer(command, f"{url}/health/liveliness", folder, **environ))
+        yield Parts(sidecar, prometheus, url)
+
+
+def chat(url: str, model: str = GROUP, *, stream: bool = False) -> requests.Response:
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 2,
+        "stream": stream,
+    }
+    return requests.post(f"{url}/v1/chat/completions", json=body, headers=HEADERS, timeout=120, stream=stream)
+
+
+def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> None:
+    # One deployment after the other, at random.
+    for _ in range(4):
+        assert chat(parts.url).ok
+    with chat(parts.url, stream=True) as stream:
+        assert b"[DONE]" in stream.content
+    assert chat(parts.url, BROKEN).status_code >= 500
+    refused = requests.get(f"{parts.url}/metrics", timeout=30)
+    assert refused.status_code == 401, "with a master key, a scrape needs a key"
+
+    def scrape() -> str:
+        return requests.get(f"{parts.url}/metrics", headers=HEADERS, timeout=30).text
+
+    assert_rules_find("litellm", r"litellm_(?:deployment|llm_api)_\w+", scrape, set())
+    assert f'model_group="{GROUP}"' in scrape()
+
+
+def test_the_middleware_in_the_proxy_holds_a_request_for_a_group_and_wakes_it(parts: Parts) -> None:
+    parts.sidecar.pause(f"team-a/{GROUP}", "too hot")
+    with ThreadPoolExecutor(MAX_WAITING) as pool:
+        waiting = [pool.submit(chat, parts.url) for _ in range(MAX_WAITING)]
+        parts.sidecar.wait_for_metric(f'wellbeing_waiters{{scope="team-a/{GROUP}"}}', MAX_WAITING)
+        assert not any(one.done() for one in waiting)
+        refused = chat(parts.url)
+        assert refused.status_code == 503, refused.text
+        assert refused.headers["Retry-After"]
+        assert requests.get(f"{parts.url}/v1/models", headers=HEADERS, timeout=30).ok
+        assert chat(parts.url, BLOCKED).ok, "another group is open"
+        parts.sidecar.resume(f"team-a/{GROUP}")
+        assert all(one.result().ok for one in waiting)
+
+
+def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts) -> None:
+    assert chat(parts.url, BLOCKED).ok
+    parts.sidecar.pause("driver/blocked", "look at it")
+    parts.sidecar.wait_for_metric('wellbeing_engine_paused{engine="litellm",scope="driver/blocked"}', 1)
+    listed = requests.get(f"{parts.url}/model/info", headers=HEADERS, timeout=30).json()["data"]
+    assert {one["model_info"]["id"] for one in listed if one["model_info"]["blocked"]} == {"id-m-3"}
+    refused = chat(parts.url, BLOCKED)
+    assert refused.status_code == 429, refused.text
+    assert "No deployments available" in refused.text
+    exposed = requests.get(f"{parts.url}/metrics", headers=HEADERS, timeout=30).text
+    failures = [line for line in exposed.splitlines() if line.startswith(FAILURES)]
+    assert not any(f'model_group="{BLOCKED}"' in line for line in failures), "a refusal is no failure"
+    assert chat(parts.url).ok, "another group is not blocked"
+    parts.sidecar.resume("driver/blocked")
+    eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
+
+
+def test_an_alert_of_a_group_closes_the_gate_that_its_requests_ask_for(parts: Parts) -> None:
+    scope = f"team-a/{BROKEN}"
+
+    def is_held() -> bool:
+        # Requests that the gate holds would fill the room for waiting ones.
+        if parts.sidecar.status(scope)["gate"] == "open":
+            assert chat(parts.url, BROKEN).status_code >= 500
+        return parts.sidecar.status(scope)["gate"] == "closed"
+
+    eventually(is_held, "the failures closed the gate of the group", 120)
+    signals = parts.sidecar.status(scope)["signals"]
+    assert "LitellmGroupErrorRatioHigh" in [one["alertname"] for one in signals]
+    assert parts.sidecar.status(f"team-a/{GROUP}")["gate"] == "open"
+    # Nothing arrives at the deployment any more, so the alert resolves.
+    parts.sidecar.wait_for_gate(scope, "open")

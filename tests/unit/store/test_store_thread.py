@@ -1,0 +1,116 @@
+"""The thread of a store runs work in order, and survives whatever the work raises."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.events import HistoryNoted
+from sidecar.store import Batch
+from sidecar.store.sqlite import SqliteStore
+from sidecar.store.store_thread import StoreThread
+
+
+def test_work_runs_in_order_on_one_other_thread_and_is_followed_by_the_callback() -> None:
+    done: list[str] = []
+
+    async def main() -> set[int]:
+        thread = StoreThread("store", lambda: done.append("after"))
+        found = await asyncio.gather(
+            *(thread.run(lambda name=name: done.append(name) or threading.get_ident()) for name in "abc")
+        )
+        thread.stop()
+        return set(found)
+
+    idents = asyncio.run(main())
+    assert len(idents) == 1
+    assert threading.get_ident() not in idents
+    assert done == ["a", "after", "b", "after", "c", "after"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
+def test_what_work_raises_reaches_its_caller_alone(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    async def main() -> int:
+        thread = StoreThread("store", lambda: None)
+        raised: BaseException | None = None
+        try:
+            await thread.run(fail)
+        except BaseException as found:  # noqa: BLE001 - compared
+            raised = found
+        assert raised is error
+        try:
+            return await thread.run(lambda: 7)
+        finally:
+            thread.stop()
+
+    assert asyncio.run(main()) == 7
+
+
+def test_stop_waits_for_queued_work() -> None:
+    done: list[int] = []
+
+    async def main() -> None:
+        thread = StoreThread("store", lambda: None)
+        gate = threading.Event()
+        first = asyncio.ensure_future(thread.run(gate.wait))
+        second = asyncio.ensure_future(thread.run(lambda: done.append(1)))
+        await asyncio.sleep(0)
+        gate.set()
+        thread.stop()
+        assert done == [1]
+        await asyncio.gather(first, second)
+
+    asyncio.run(main())
+
+
+def test_a_result_that_nobody_awaits_any_more_stops_nothing() -> None:
+    async def main() -> int:
+        thread = StoreThread("store", lambda: None)
+        gate = threading.Event()
+        left = asyncio.ensure_future(thread.run(gate.wait))
+        await asyncio.sleep(0)
+        left.cancel()
+        gate.set()
+        try:
+            return await thread.run(lambda: 7)
+        finally:
+            thread.stop()
+
+    assert asyncio.run(main()) == 7
+
+
+def test_many_changes_are_copied_into_the_database_after_a_commit_and_not_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    notes = tuple(
+        HistoryNoted("s", float(number), "store", "down", "up", "x", "y") for number in range(3_000)
+    )
+
+    async def main() -> None:
+        store = SqliteStore(path)
+        await store.load(0.0)
+        small = path.stat().st_size
+        at_commit: list[int] = []
+        commit = store._commit
+
+        def watch(batch: Batch) -> None:
+            commit(batch)
+            at_commit.append(path.stat().st_size)
+
+        store._commit = watch
+        await store.commit(Batch({}, {}, notes, frozenset(), 1.0, None))
+        # The thread has returned from the checkpoint when it runs this.
+        await store.load_values()
+        assert at_commit == [small]
+        assert path.stat().st_size > small + 100_000
+        await store.close()
+
+    asyncio.run(main())
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM history").fetchone() == (3_000,)
