@@ -207,7 +207,9 @@ def test_operators_pauses_come_back_after_redis_was_wiped(fleet: Fleet) -> None:
             assert sidecar.status(f"wiped/{number}")["reason"] == f"kept {number}"
     assert fleet.total("wellbeing_fleet_went_back_total") >= 1
     assert any(sidecar.logs("store_went_back") for sidecar in fleet.sidecars)
-    eventually(lambda: fleet.sidecars[1].resume("wiped/0"), "commands work")
+    eventually(
+        lambda: requests.post(f"{fleet.sidecars[1].url}/v1/resume/wiped/0", timeout=30).ok, "commands work"
+    )
     fleet.wait_for_gates("wiped/0", "open")
 
 
