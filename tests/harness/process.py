@@ -29,7 +29,9 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
         pause.wait(0.02)
 
 
-def eventually_equal(observe: Callable[[], object], expected: object, timeout: float = DEADLINE_SECS) -> None:
+def eventually_equal(
+    observe: Callable[[], object], expected: object, what: str = "", timeout: float = DEADLINE_SECS
+) -> None:
     """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
@@ -37,7 +39,8 @@ def eventually_equal(observe: Callable[[], object], expected: object, timeout: f
     while last != expected and time.monotonic() < deadline:
         pause.wait(0.02)
         last = observe()
-    assert last == expected
+    # pytest explains no assertion of this file.
+    assert last == expected, f"not within {timeout:g} s: {what}; expected: {expected!r}; last seen: {last!r}"
 
 
 def free_port() -> int:
@@ -102,11 +105,17 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """Send SIGKILL to the program and its children at the same time."""
+        """Kill the program and its children with SIGKILL, as if at the same time."""
+        # Stopped, it starts no other child. Its children must not outlive it: a worker without its master shuts
+        # down in order and refuses requests, and on a busy machine there is time for that between two signals.
+        os.kill(self.pid, signal.SIGSTOP)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        for pid in (self.pid, *map(int, children)):
+        for pid in (*map(int, children), self.pid):
             os.kill(pid, signal.SIGKILL)
         self.wait()
+        # The end of the output is the end of the last child.
+        self._reader.join(DEADLINE_SECS)
+        assert not self._reader.is_alive(), f"children of {self.pid} are still there: {children}"
 
     def stop(self) -> int:
         if self._popen.poll() is None:
