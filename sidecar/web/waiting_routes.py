@@ -172,7 +172,7 @@ class WaitingRoutes:
         waiter = AsgiWaiter(open_request, request, self._service.clock)
         secs = request.wait_secs(gate.policy.wait_timeout_secs)
         if request.watch:
-            if not request.knows(gate.version):
+            if not request.knows(gate, path):
                 return snapshot_response(gate, path)
             ending = waiting_room.watch(waiter, gate, path, secs)
         else:
