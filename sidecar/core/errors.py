@@ -55,8 +55,9 @@ class TooManyScopes(CoreError):
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that is most similar to ``name``; None: none is similar."""
+    """The one of ``known`` that is most similar to ``name``, whatever the case; None: none is similar."""
     import difflib  # noqa: PLC0415 - only mistakes need it
 
-    near = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return near[0] if near else None
+    by_lower_case = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, 1, 0.5)
+    return by_lower_case[near[0]] if near else None

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from bench import report
 from bench.figures import Figure, Spread, Told, figures, told
 from bench.scenarios import SCENARIOS
 from bench.sizes import SHORT
+from harness.lazy_module import LazyModule
 
 ROOT = Path(__file__).parents[2]
+report = LazyModule("bench.report")
 
 
 @pytest.fixture(scope="module")

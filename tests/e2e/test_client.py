@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import Process, eventually, free_port, program
+from harness.process import Process, eventually, eventually_equal, free_port, program
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.client import Agent, Gate, InferencePaused, TooManyWaiting
@@ -113,7 +113,7 @@ def test_all_threads_and_tasks_are_woken(sidecar: Sidecar, gate: Gate) -> None:
 
     with ThreadPoolExecutor(32) as pool:
         work = [pool.submit(one) for _ in range(30)] + [pool.submit(asyncio.run, tasks())]
-        eventually(lambda: gate.counts["blocked"] == 230, "all wait")
+        eventually_equal(lambda: gate.counts["blocked"], 230, "all wait")
         sidecar.wait_for_waiters(gate.settings.scope, 230)
         sidecar.resume(gate.settings.scope)
         for future in work:
@@ -226,7 +226,7 @@ def test_no_more_wait_than_may(sidecar: Sidecar, scope: str) -> None:
         closed(sidecar, gate)
         waiter = threading.Thread(target=gate.wait)
         waiter.start()
-        eventually(lambda: gate.counts["blocked"] == 1, "one waits")
+        eventually_equal(lambda: gate.counts["blocked"], 1, "one waits")
         with pytest.raises(TooManyWaiting):
             gate.wait()
         gate.close()
@@ -257,7 +257,7 @@ def test_a_child_of_a_fork_follows_by_itself(sidecar: Sidecar, gate: Gate) -> No
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(reader)
     os.close(writer)
-    eventually(lambda: sidecar.counters(gate.settings.scope)["requests_total"] == 3, "both have reported")
+    eventually_equal(lambda: sidecar.counters(gate.settings.scope)["requests_total"], 3, "both have reported")
 
 
 def test_greenlets_wait_without_keeping_the_thread(sidecar: Sidecar, scope: str) -> None:
@@ -473,7 +473,7 @@ def test_restarts_under_load_lose_nobody_and_no_count(own: Sidecar) -> None:
         assert counts["timed_out"] == outcomes["paused"]
         assert counts["blocked"] == counts["waited"] + counts["timed_out"]
         before = own.counters("a")["requests_total"]
-        eventually(lambda: own.counters("a")["waiters"] == 0, "the last report arrives")
+        eventually_equal(lambda: own.counters("a")["waiters"], 0, "the last report arrives")
         assert before <= counts["requests"]
 
 
@@ -509,12 +509,12 @@ def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sideca
         passed = Passed(gate, 5)
         for number in range(3):
             sidecar.resume("ramp")
-            eventually(lambda want=number + 1: gate.counts["waited"] == want, "the next goes")
+            eventually_equal(lambda: gate.counts["waited"], number + 1, "the next goes")
             assert gate.is_open
             gate.wait(0)  # a request at an open gate passes
             closed(sidecar, gate, "again")
         added_up(sidecar, gate)
-    eventually(lambda: len(passed.order) == 5, "a gate that is given up keeps nobody")
+    eventually_equal(lambda: len(passed.order), 5, "a gate that is given up keeps nobody")
     assert passed.order[:3] == [0, 1, 2]
 
 
@@ -525,12 +525,12 @@ def test_a_wait_that_runs_out_behind_a_ramp_is_let_through(sidecar: Sidecar) -> 
         passed = Passed(gate, 2)
         with ThreadPoolExecutor() as pool:
             last = pool.submit(gate.wait, 1.5)
-            eventually(lambda: gate.counts["blocked"] == 3, "it waits")
+            eventually_equal(lambda: gate.counts["blocked"], 3, "it waits")
             sidecar.resume("ramp-too")
             last.result(60)
         assert gate.counts["timed_out"] == 0
         added_up(sidecar, gate)
-    eventually(lambda: len(passed.order) == 2, "a gate that is given up keeps nobody")
+    eventually_equal(lambda: len(passed.order), 2, "a gate that is given up keeps nobody")
 
 
 def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
@@ -540,14 +540,14 @@ def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
         for gate in gates:
             closed(sidecar, gate)
         passed = [Passed(gate, 3) for gate in gates]
-        eventually(lambda: sidecar.counters(scope)["waiters"] == 6, "both have reported")
+        eventually_equal(lambda: sidecar.counters(scope)["waiters"], 6, "both have reported")
         sidecar.resume(scope)
         answer = sidecar.get(f"/v1/watch/{scope}")
         eventually(lambda: all(len(each.order) == 3 for each in passed), "all go")
         assert [each.order for each in passed] == [[0, 1, 2]] * 2
         assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 10, "the rate of all together"
         assert "Wellbeing-Ramp-Per-Sec" not in sidecar.get("/v1/watch/elsewhere").headers
-        eventually(lambda: sidecar.counters(scope)["requests_waited"] == 6, "the counts add up")
+        eventually_equal(lambda: sidecar.counters(scope)["requests_waited"], 6, "the counts add up")
     finally:
         for gate in gates:
             gate.close()

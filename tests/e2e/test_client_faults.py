@@ -27,7 +27,7 @@ from harness.hostile_server import (
     snapshot,
     stalls,
 )
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 from sidecar.client import Agent, Gate, InferencePaused
 from sidecar.client import link as link_module
@@ -40,7 +40,10 @@ CLOSED = answered(snapshot("closed", 1), ETag='"1"')
 BODY = answered(snapshot("open", 2), ETag='"2"')
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-ZEROS = gzip.compress(b"0" * 50_000_000)
+
+
+def zeros():
+    return gzip.compress(b"0" * 50_000_000, compresslevel=1)
 
 
 def members(**changed):
@@ -78,7 +81,7 @@ BAD = {
     "a huge header": lambda server: cuts(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 100_000 + b"\r\n\r\n"),
     "bad gzip": lambda server: sends(answered(b"no gzip", Content_Encoding="gzip")),
     "gzip that is cut": lambda server: sends(answered(gzip.compress(BODY)[:-9], Content_Encoding="gzip")),
-    "a gzip bomb": lambda server: sends(answered(ZEROS, Content_Encoding="gzip")),
+    "a gzip bomb": lambda server: sends(answered(zeros(), Content_Encoding="gzip")),
     "a coding that is not known": lambda server: sends(answered(b"x", Content_Encoding="br")),
     "no JSON": lambda server: sends(answered(b"<html>", Content_Type="text/html")),
     "deep JSON": lambda server: sends(answered(b"[" * 100_000)),
@@ -244,7 +247,7 @@ def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException
         Gate(server.url, report_secs=0.1, unreachable="closed") as gate,
     ):
         eventually(raised.is_set, "it is raised")
-        eventually(lambda: gate.health.failures == 1, "it is counted")
+        eventually_equal(lambda: gate.health.failures, 1, "it is counted")
         eventually(lambda: gate.health.reachable, "the thread goes on")
         gate.wait(30)
         assert gate._link._thread.is_alive()
@@ -576,11 +579,18 @@ def test_close_reports_what_it_let_through(waiters: str) -> None:
     with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
         sidecar.pause("", "x")
         script = """
-import asyncio, sys, threading, time
+import asyncio, sys, threading
 from sidecar.client import Gate
+from sidecar.client.waiter_queue import WaiterQueue
+queued = threading.Semaphore(0)
+add = WaiterQueue.add
+def add_and_release(*arguments):
+    add(*arguments)
+    queued.release()
+WaiterQueue.add = add_and_release
 gate = Gate(sys.argv[1], report_secs=60)
 def wait_for(count):
-    while gate.counts["blocked"] < count: time.sleep(0.01)
+    for _ in range(count): assert queued.acquire(timeout=60)
 async def tasks():
     waiting = [asyncio.create_task(gate.wait_async(60)) for _ in range(20)]
     await asyncio.to_thread(wait_for, 20)
@@ -652,13 +662,22 @@ def test_refused_requests_are_told_to_come_back_apart() -> None:
 def test_following_imports_nothing_late() -> None:
     # A fork during an import in another thread would leave the import lock held in the child.
     script = """
-import sys, time
+import sys, threading
 from sidecar.client import Agent, Gate
 from sidecar.client.asgi import GateMiddleware
+from sidecar.client.reporter import Reporter
+accepted = threading.Event()
+send = Reporter.send
+def send_and_set(*arguments):
+    is_accepted = send(*arguments)
+    if is_accepted: accepted.set()
+    return is_accepted
+Reporter.send = send_and_set
 before = set(sys.modules)
 gate = Gate(sys.argv[1].replace("127.0.0.1", "localhost"), report_secs=0.1)
 agent = Agent("a", sys.argv[1]); agent.report("distressed"); agent.flush()
-while not (gate.health.reachable and gate._link._reporter._acknowledged): time.sleep(0.01)
+gate.wait(60)
+assert accepted.wait(60)
 print(sorted(set(sys.modules) - before))
 agent.close(); gate.close()
 """

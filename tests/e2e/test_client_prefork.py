@@ -14,7 +14,7 @@ from typing import Self
 import pytest
 import requests
 
-from harness.process import Process, eventually, free_port
+from harness.process import Process, eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +80,9 @@ def test_workers_of_a_preloaded_server_let_nothing_pass_a_closed_gate(sidecar: S
         sidecar.pause(name)
         assert server.statuses() == {503}
         sidecar.resume(name)
-        eventually(lambda: server.statuses() == {200}, "all workers hear of the resume")
+        eventually_equal(server.statuses, {200}, "all workers hear of the resume")
         sidecar.pause(name)
-        eventually(lambda: server.statuses() == {503}, "all workers hear of the pause")
+        eventually_equal(server.statuses, {503}, "all workers hear of the pause")
 
 
 class CeleryWorker(Process):
@@ -126,6 +126,6 @@ def test_the_processes_of_a_celery_pool_let_nothing_pass_a_closed_gate(
         assert said == {"paused"}
         assert worker.pid not in pids
         sidecar.resume("celery")
-        eventually(lambda: worker.answers()[0] == {"passed"}, "the pool hears of the resume")
+        eventually_equal(lambda: worker.answers()[0], {"passed"}, "the pool hears of the resume")
         sidecar.pause("celery")
-        eventually(lambda: worker.answers()[0] == {"paused"}, "the pool hears of the pause")
+        eventually_equal(lambda: worker.answers()[0], {"paused"}, "the pool hears of the pause")

@@ -13,9 +13,10 @@ import pytest
 from dashboards.build import BOARDS, rendered
 from demo.__main__ import Demo
 from demo.environment import SCOPE, DemoEnvironment
-from demo.previews import Source, draw
-from harness.process import eventually
+from harness.lazy_module import LazyModule
+from harness.process import eventually_equal
 
+previews = LazyModule("demo.previews")
 # The demo does not use the engine's own pause.
 EMPTY = {"Engines in sync", "Watchdog heard"}
 # The demo has no Redis, no hook and no restriction, and no priority starves. Other tests check these metrics.
@@ -29,21 +30,21 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def played(lines: list[str]) -> Iterator[tuple[DemoEnvironment, Source]]:
+def played(lines: list[str]) -> Iterator[tuple[DemoEnvironment, previews.Source]]:
     with DemoEnvironment() as environment:
         began = time.time()
         play = Demo(environment, lines.append)
         play.run()
         print(play.secs)
         scraped = f'wellbeing_paused{{scope="{SCOPE}"}}'
-        eventually(
-            lambda: environment.prometheus.value(scraped) == 0, "it is scraped again after its restart"
+        eventually_equal(
+            lambda: environment.prometheus.value(scraped), 0, "it is scraped again after its restart"
         )
-        yield environment, Source(environment.prometheus.url, began, time.time())
+        yield environment, previews.Source(environment.prometheus.url, began, time.time())
 
 
 def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(
-    played: tuple[DemoEnvironment, Source],
+    played: tuple[DemoEnvironment, previews.Source],
 ) -> None:
     environment, _ = played
     assert set(environment.load.statuses) == {200}, "nobody was refused"
@@ -63,7 +64,7 @@ def act(lines: list[str], title: str) -> list[str]:
 
 
 def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
-    played: tuple[DemoEnvironment, Source], lines: list[str]
+    played: tuple[DemoEnvironment, previews.Source], lines: list[str]
 ) -> None:
     while_it_claims, afterwards = act(lines, "An agent is not well")
     assert "gate closed, distressed" in while_it_claims
@@ -72,7 +73,7 @@ def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
 
 
 def test_the_act_with_the_crash_shows_the_same_pause_before_and_after(
-    played: tuple[DemoEnvironment, Source], lines: list[str]
+    played: tuple[DemoEnvironment, previews.Source], lines: list[str]
 ) -> None:
     before, _, after, resumed = act(lines, "The sidecar is killed while paused")
     pause = re.compile(r"gate closed, .*: (before the crash \(since .+\))$")
@@ -93,7 +94,7 @@ def panels() -> list:
 
 @pytest.mark.parametrize(("title", "expression"), panels())
 def test_a_panel_shows_something_of_the_play(
-    played: tuple[DemoEnvironment, Source], title: str, expression: str
+    played: tuple[DemoEnvironment, previews.Source], title: str, expression: str
 ) -> None:
     series = played[1].series(expression)
     assert series, title
@@ -103,12 +104,12 @@ def test_a_panel_shows_something_of_the_play(
         )
 
 
-def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[DemoEnvironment, Source]) -> None:
+def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[DemoEnvironment, previews.Source]) -> None:
     assert not played[1].series('wellbeing_state_levle{scope="$scope"}')
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
-def test_previews_are_drawn(played: tuple[DemoEnvironment, Source], board, tmp_path) -> None:
+def test_previews_are_drawn(played: tuple[DemoEnvironment, previews.Source], board, tmp_path) -> None:
     path = tmp_path / "board.png"
-    draw(json.loads(rendered(board)), played[1], path)
+    previews.draw(json.loads(rendered(board)), played[1], path)
     assert path.read_bytes().startswith(b"\x89PNG")

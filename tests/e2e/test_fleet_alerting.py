@@ -185,10 +185,10 @@ def test_the_hooks_are_told_once_that_redis_is_away(fleet: Fleet) -> None:
     before = len(fleet.told(""))
     fleet.redis.suspend()
     try:
-        eventually_equal(lambda: fleet.told("")[before:], ["store_down"], 20)
+        eventually_equal(lambda: fleet.told("")[before:], ["store_down"], timeout=20)
     finally:
         fleet.redis.resume()
-    eventually_equal(lambda: fleet.told("")[before:], ["store_down", "store_up"], 20)
+    eventually_equal(lambda: fleet.told("")[before:], ["store_down", "store_up"], timeout=20)
     history = f"{fleet.running[0].url}/v1/history"
     entries = requests.get(history, params={"kind": "store"}, timeout=10).json()["entries"]
     assert [entry["to"] for entry in entries] == ["up", "down"]

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from harness.monitoring import Alertmanager, Prometheus, Target
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.sidecar import Sidecar
 
 SCOPE = "team-a/llama"
@@ -53,14 +53,14 @@ class Loop:
 
     def rise(self) -> None:
         self.target.value = 0.9
-        eventually(lambda: self.sidecar.status(SCOPE)["state"] == "distressed", "the alert arrives")
+        eventually_equal(lambda: self.sidecar.status(SCOPE)["state"], "distressed", "the alert arrives")
 
     def fall(self) -> None:
         self.target.value = 0.1
-        eventually(lambda: self.sidecar.status(SCOPE)["state"] == "healthy", "the resolve arrives")
+        eventually_equal(lambda: self.sidecar.status(SCOPE)["state"], "healthy", "the resolve arrives")
 
     def scraped(self, expression: str, expected: float) -> None:
-        eventually(lambda: self.prometheus.value(expression) == expected, f"{expression} is {expected}")
+        eventually_equal(lambda: self.prometheus.value(expression), expected, f"{expression} is {expected}")
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import openai
 import pytest
 import requests
 
-from harness.process import Process, eventually, free_port
+from harness.lazy_module import LazyModule
+from harness.process import Process, eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ROOT / "tests" / "servers"
+openai = LazyModule("openai")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +41,7 @@ class Server(Process):
         super().__init__([sys.executable, *command], ROOT, env)
 
     def __enter__(self) -> Self:
-        def ready() -> bool:
-            self.alive()
-            try:
-                return requests.get(f"{self.url}/health", timeout=30).ok
-            except requests.ConnectionError:
-                return False
-
-        eventually(ready, "the server is up")
+        self.wait_ok(f"{self.url}/health")
         return self
 
     def client(self, **options) -> openai.OpenAI:
@@ -126,7 +120,7 @@ def test_requests_pass_wait_time_out_and_are_woken(sidecar: Sidecar, server: Ser
         eventually(lambda: sidecar.counters("asgi")["requests_blocked"] >= blocked + 8, "all are blocked")
         sidecar.resume("asgi")
         assert {answer.result().choices[0].message.content for answer in answers} == {"300000 characters"}
-    eventually(lambda: sidecar.counters("asgi")["waiters"] == 0, "the last report arrives")
+    eventually_equal(lambda: sidecar.counters("asgi")["waiters"], 0, "the last report arrives")
     counters = sidecar.counters("asgi")
     assert counters["requests_waited"] + counters["requests_timed_out"] == counters["requests_blocked"]
 
@@ -218,7 +212,7 @@ def test_a_wsgi_server_waits_too(sidecar: Sidecar) -> None:
         patient = server.client(max_retries=5)
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(say, patient) for _ in range(8)]
-            eventually(lambda: sidecar.counters("wsgi")["waiters"] == 8, "all wait")
+            eventually_equal(lambda: sidecar.counters("wsgi")["waiters"], 8, "all wait")
             sidecar.resume("wsgi")
             assert {answer.result().choices[0].message.content for answer in answers} == {"5 characters"}
-        eventually(lambda: sidecar.counters("wsgi")["waiters"] == 0, "reported")
+        eventually_equal(lambda: sidecar.counters("wsgi")["waiters"], 0, "reported")

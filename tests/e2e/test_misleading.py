@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from harness.monitoring import Alertmanager, Prometheus, Target
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 
@@ -150,7 +150,7 @@ def test_an_alert_silenced_and_then_resolved_ends(pair: Pair) -> None:
     own = pair.sidecar(alertmanager={"count_suppressed": True})
     pair.pause_by("Known")
     pair.am.silence("Known")
-    eventually(lambda: pair.am.listed("Known") == ["suppressed"], "it is silenced")
+    eventually_equal(lambda: pair.am.listed("Known"), ["suppressed"], "it is silenced")
     pair.settled()
     assert own.status()["gate"] == "closed", "it is configured to count"
     pair.am.resolve("Known", **CLOSED)
@@ -259,7 +259,7 @@ def test_what_other_receivers_and_others_labels_told_of_is_left_alone(pair: Pair
     assert sum(len(signals) for signals in others.values()) == 2
     pair.am.kill()
     pair.am.restart()
-    eventually(lambda: own.status("ours")["state"] == "healthy", "ours ends")
+    eventually_equal(lambda: own.status("ours")["state"], "healthy", "ours ends")
     pair.settled()
     assert {scope: own.status(scope)["signals"] for scope in others} == others
 
@@ -334,7 +334,7 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
         own.wait_for_metric(HEARD_WATCHDOG, 1)
         prometheus.kill()
         own.wait_for_metric("wellbeing_blind", 1)
-        eventually(lambda: pair.am.listed("EngineDistressed") == [], "it looks recovered")
+        eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
         eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
         pair.settled()
         status = own.status()
@@ -352,7 +352,7 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
             own.wait_for_gate("", "open")
             assert own.status()["signals"] == []
         else:
-            eventually(lambda: fires(own), "the alert fires anew")
+            eventually(lambda: fires(own), "the alert fires again")
             pair.settled()
             assert own.status()["gate"] == "closed"
 
@@ -370,7 +370,7 @@ def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair
         since = own.status()["signals"][0]["since"]
         prometheus.signal(signal.SIGSTOP)
         try:
-            eventually(lambda: pair.am.listed("EngineDistressed") == [], "it looks recovered")
+            eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
             if watched:
                 eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
             else:
@@ -495,7 +495,7 @@ def test_a_target_that_stops_answering_resolves_its_alerts_so_rules_watch_it_too
         target.value = 1.0
         own.wait_for_gate("", "closed")
         target.__exit__()
-        eventually(lambda: prometheus.value('ALERTS{alertname="EngineDown"}') == 1, "the engine is down")
+        eventually_equal(lambda: prometheus.value('ALERTS{alertname="EngineDown"}'), 1, "the engine is down")
         eventually(lambda: len(own.status()["signals"]) == 1 and down_alone(prometheus), "stale")
         kinds = [entry["kind"] for entry in own.get("/v1/history").json()["entries"]]
         assert kinds == ["pause", "intervention"], "the gate was never open in between"

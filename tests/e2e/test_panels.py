@@ -17,7 +17,7 @@ from dashboards.build import BOARDS, rendered
 from harness.engines import EngineStub
 from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 from sidecar.client import Gate
 
@@ -128,19 +128,23 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
         targets = {"wellbeing-sidecar": sidecar.address, "engines": engines.address}
         prometheus = stack.enter_context(Prometheus(targets, recording(), alertmanager.address))
         gate = stack.enter_context(Gate(sidecar.url, scope=SCOPE, report_secs=0.5))
-        eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
+        eventually_equal(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 0, "it is scraped")
         for _ in range(2):
             alertmanager.fire("Bad", severity="critical", wellbeing_scope=SCOPE)
             sidecar.wait_for_gate(SCOPE, "closed")
             sidecar.gate(SCOPE, wait=0)
             eventually(lambda: not gate.is_open, "the client sees it")
-            eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 1, "it is scraped")
+            eventually_equal(
+                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 1, "it is scraped"
+            )
             alertmanager.resolve("Bad", severity="critical", wellbeing_scope=SCOPE)
             sidecar.wait_for_gate(SCOPE, "open")
-            eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 0, "it is scraped")
+            eventually_equal(
+                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 0, "it is scraped"
+            )
         sidecar.claim(SCOPE, "distressed")
         sidecar.gate(SCOPE, wait=0)
-        eventually(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}') == 1, "it is scraped")
+        eventually_equal(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 1, "it is scraped")
         yield prometheus
 
 

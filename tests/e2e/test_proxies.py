@@ -20,7 +20,7 @@ import pytest
 import requests
 import yaml
 
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.proxies import EXAMPLES, KINDS, ROOT, Engine, Program, Proxy
 from harness.sidecar import Sidecar
 from sidecar.client.harmless_paths import HARMLESS_PATHS
@@ -347,9 +347,9 @@ def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
             except requests.ConnectionError:
                 return None
 
-        eventually(lambda: answers() == {"one", "two"}, "both engines get requests")
+        eventually_equal(answers, {"one", "two"}, "both engines get requests")
         sidecars[0].pause("team-a/llama")
-        eventually(lambda: answers() == {"two"}, "the paused engine gets no requests")
+        eventually_equal(answers, {"two"}, "the paused engine gets no requests")
         assert sidecars[0].counters("team-a/llama")["requests_total"] == 0, (
             "asking for readiness is not counted"
         )
@@ -358,7 +358,7 @@ def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
         refusal = requests.post(f"http://127.0.0.1:{front}/generate", json={}, timeout=30)
         assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "10")
         sidecars[0].resume("team-a/llama")
-        eventually(lambda: answers() == {"one"}, "one engine is back")
+        eventually_equal(answers, {"one"}, "one engine is back")
 
 
 def test_every_example_is_in_the_guide_as_it_stands() -> None:

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.monitoring import Alertmanager
 from harness.pages import Block, Running, Terminals, blocks, checkout, pages
-from harness.process import Process, eventually, free_port, program
+from harness.process import Process, eventually, eventually_equal, free_port, program
 from harness.sidecar import Sidecar
 from sidecar.config import Config, load_config
 from sidecar.config.json_schema import json_schema
@@ -119,7 +119,7 @@ def test_every_block_of_the_readme_by_hand(tree: Path, tmp_path: Path) -> None:
         stage.serve(run)
         assert "HTTP/1.1 200" in stage.paste(ask)
         waiting = stage.start(pause)
-        eventually(lambda: stage.waiters("team-a") == 1, "the request waits")
+        eventually_equal(lambda: stage.waiters("team-a"), 1, "the request waits")
         stage.paste(resume)
         assert waiting.wait() == 0
         assert any("HTTP/1.1 200" in line for line in waiting.lines)
@@ -171,7 +171,7 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
             eventually(lambda: stage.metric(rounds, result="done") > asked + 1, "Alertmanager is asked")
             labels = {"severity": "critical", "wellbeing": "distressed", "wellbeing_scope": SCOPE}
             alertmanager.fire("RequestsPileUp", **labels)
-            eventually(lambda: stage.gate() == "closed", "the alert closes the gate")
+            eventually_equal(stage.gate, "closed", "the alert closes the gate")
             assert stage.gate("") == "open", "somebody's full disk pauses nothing"
             assert stage.gate("team-b") == "open"
             assert stage.metric("wellbeing_blind") == 0
@@ -182,7 +182,7 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
                 "the alert is sent",
             )
             alertmanager.resolve("RequestsPileUp", **labels)
-            eventually(lambda: stage.gate() == "open", "its end opens the gate")
+            eventually_equal(stage.gate, "open", "its end opens the gate")
 
 
 def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
         stops("the queue is too long")
         stage.paste(unrelated)
         stage.paste(resolve)
-        eventually(lambda: stage.gate() == "open", "the resolved alert opens the gate")
+        eventually_equal(stage.gate, "open", "the resolved alert opens the gate")
         goes_on()
         told = stage.paste(history, **active)
         for what in ("my first pause", "my answers repeat", "the queue is too long"):

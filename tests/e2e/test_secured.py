@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify, certify_client
 from sidecar.client import Gate, InferencePaused
@@ -95,8 +95,8 @@ def test_alertmanager_pauses_and_prometheus_sees_it(secured: Secured, kind: str)
         scraping = {"scheme": "https", **http_config(secured, kind, "prometheus")}
         targets = {"wellbeing": sidecar.address}
         with Prometheus(targets, [], alertmanager.address, scrape=scraping) as prometheus:
-            eventually(
-                lambda: prometheus.value(f'wellbeing_paused{{scope="{scope}"}}') == 1, "the pause is scraped"
+            eventually_equal(
+                lambda: prometheus.value(f'wellbeing_paused{{scope="{scope}"}}'), 1, "the pause is scraped"
             )
         alertmanager.resolve("Bad", **labels)
         sidecar.wait_for_gate(scope, "open")

@@ -12,7 +12,7 @@ import requests
 import yaml
 
 from harness.monitoring import Alertmanager
-from harness.process import Process, eventually, free_port, program
+from harness.process import Process, eventually, eventually_equal, free_port, program
 from harness.sidecar import Sidecar
 
 ALERTS = Path(__file__).parents[2] / "alerts"
@@ -124,16 +124,18 @@ def test_the_shipped_rules_close_a_gate_by_way_of_vmalert(tmp_path: Path) -> Non
             eventually(lambda: value(storage, recorded, started), "the rules' records are there", 120)
             assert value(storage, 'wellbeing_state{scope="",state="healthy"}', started) == 1.0
             Engine.corrupted, Engine.distress = 5, 1
-            eventually(
-                lambda: sidecar.status("m")["gate"] == "closed", "the shipped rule closes the gate", 90
+            eventually_equal(
+                lambda: sidecar.status("m")["gate"], "closed", "the shipped rule closes the gate", 90
             )
             assert "NaN logits" in sidecar.status("m")["reason"]
             assert "distress is 1" in str(eventually(lambda: sidecar.status("plain")["reason"], "it is told"))
             # The gate's mask: vmalert matches the sidecar's series with the engine's.
             mask = 'count(wellbeing:engine_shut{kind="vllm"})'
-            eventually(lambda: value(storage, mask, started) == 1.0, "the closed gate is in the masks", 120)
+            eventually_equal(
+                lambda: value(storage, mask, started), 1.0, "the closed gate is in the masks", 120
+            )
             Engine.distress = 0
-            eventually(lambda: sidecar.status("plain")["gate"] == "open", "the resolve arrives", 90)
+            eventually_equal(lambda: sidecar.status("plain")["gate"], "open", "the resolve arrives", 90)
     finally:
         for one in reversed(started):
             one.stop()

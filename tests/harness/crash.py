@@ -35,6 +35,7 @@ class Client:
     acknowledged: ClientState = ClientState()
     in_flight: ClientState | None = None
     reasons: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     operations: int = 0
     _serial: int = 0
 
@@ -47,7 +48,9 @@ class Client:
                     answer = act(session, url)
                 except requests.RequestException:
                     return
-                assert answer.status_code == 200, answer.text
+                if answer.status_code != 200:
+                    self.refusals.append(f"{self.name}: {act.__name__}: {answer.status_code} {answer.text}")
+                    return
                 self.acknowledged, self.in_flight = self.in_flight or self.acknowledged, None
                 self.operations += 1
 
@@ -152,6 +155,8 @@ def crash(folder: Path, kills: int, seed: int, clients: int = 4) -> int:
             sidecar.kill()
             for thread in threads:
                 thread.join()
+            refusals = [refusal for one in workers for refusal in one.refusals]
+            assert not refusals, f"{refusals}\nSOAK_SEED={seed}"
             sidecar.session.close()
             sidecar.restart()
             for one in workers:

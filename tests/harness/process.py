@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import requests
+
 DEADLINE_SECS = 60.0
 
 
@@ -29,7 +31,9 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
         pause.wait(0.02)
 
 
-def eventually_equal(observe: Callable[[], object], expected: object, timeout: float = DEADLINE_SECS) -> None:
+def eventually_equal(
+    observe: Callable[[], object], expected: object, what: str = "", timeout: float = DEADLINE_SECS
+) -> None:
     """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
@@ -37,7 +41,8 @@ def eventually_equal(observe: Callable[[], object], expected: object, timeout: f
     while last != expected and time.monotonic() < deadline:
         pause.wait(0.02)
         last = observe()
-    assert last == expected
+    # pytest explains no assertion of this file.
+    assert last == expected, f"not within {timeout:g} s: {what}; expected: {expected!r}; last seen: {last!r}"
 
 
 def free_port() -> int:
@@ -93,6 +98,18 @@ class Process:
             self._reader.join(5)
             raise AssertionError(f"ended with {self._popen.returncode}:\n{''.join(self.lines[-40:])}")
 
+    def wait_ok(self, url: str, timeout: float = DEADLINE_SECS) -> None:
+        """Wait until a GET request for ``url`` succeeds. Fails if the program ends first."""
+
+        def is_ok() -> bool:
+            self.alive()
+            try:
+                return requests.get(url, timeout=30).ok
+            except (requests.ConnectionError, requests.Timeout):
+                return False
+
+        eventually(is_ok, f"{url} answers", timeout)
+
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
@@ -102,11 +119,17 @@ class Process:
         return code
 
     def kill(self) -> None:
-        """Send SIGKILL to the program and its children at the same time."""
+        """Kill the program and its children with SIGKILL, as if at the same time."""
+        # Stopped, it starts no other child. Its children must not outlive it: a worker without its master shuts
+        # down in order and refuses requests, and on a busy machine there is time for that between two signals.
+        os.kill(self.pid, signal.SIGSTOP)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        for pid in (self.pid, *map(int, children)):
+        for pid in (*map(int, children), self.pid):
             os.kill(pid, signal.SIGKILL)
         self.wait()
+        # The end of the output is the end of the last child.
+        self._reader.join(DEADLINE_SECS)
+        assert not self._reader.is_alive(), f"children of {self.pid} are still there: {children}"
 
     def stop(self) -> int:
         if self._popen.poll() is None:

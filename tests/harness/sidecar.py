@@ -12,7 +12,7 @@ from typing import Any, Self
 import requests
 import yaml
 
-from .process import Process, eventually
+from .process import Process, eventually, eventually_equal
 
 
 class Sidecar(Process):
@@ -158,14 +158,14 @@ class Sidecar(Process):
         eventually(lambda: (self._metric(series) or 0.0) >= value, f"{series} reaches {value:g}")
 
     def wait_for_gate(self, scope: str, gate: str) -> None:
-        eventually(lambda: self.status(scope)["gate"] == gate, f"the gate of {scope!r} is {gate}")
+        eventually_equal(lambda: self.status(scope)["gate"], gate, f"the gate of {scope!r} is {gate}")
 
     @property
     def worker_pid(self) -> int:
         return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
 
     def wait_for_waiters(self, scope: str, count: int) -> None:
-        eventually(lambda: self.counters(scope)["waiters"] == count, f"{count} waiters at {scope!r}")
+        eventually_equal(lambda: self.counters(scope)["waiters"], count, f"{count} waiters at {scope!r}")
 
     @staticmethod
     def ok(response: requests.Response) -> dict[str, Any]:

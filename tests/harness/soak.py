@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from .crash import notification
-from .process import eventually
+from .process import eventually, eventually_equal
 from .sidecar import Sidecar, assert_conserved
 
 SCOPES = [f"team/{number}" for number in range(20)]
@@ -177,7 +177,7 @@ class Soak:
             below = self._sidecar.status(below="true")["below"]
             return sum(status["counters"]["waiters"] for status in below)
 
-        eventually(lambda: waiting() == 0, "no waiter is left")
+        eventually_equal(waiting, 0, "no waiter is left")
 
         def claims() -> list[dict[str, Any]]:
             below = self._sidecar.status("once", below="true")["below"]

@@ -14,16 +14,17 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from mcp.client import Client
-from mcp.client.stdio import StdioServerParameters
-from mcp_types import Implementation
 
+from harness.lazy_module import LazyModule
 from harness.process import Process, eventually, free_port
 from harness.sidecar import Sidecar
 from sidecar.agents import AgentTools, ToolFailed
 from sidecar.client import Settings
 
 ROOT = Path(__file__).parents[2]
+mcp_client = LazyModule("mcp.client")
+mcp_stdio = LazyModule("mcp.client.stdio")
+mcp_types = LazyModule("mcp_types")
 
 
 def tools(sidecar: Sidecar, scope: str) -> AgentTools:
@@ -89,7 +90,9 @@ def test_a_scope_inside_may_be_named(sidecar: Sidecar, scope: str) -> None:
 
 
 async def _converse(server: object, wanted: str) -> None:
-    async with Client(server, client_info=Implementation(name="crew", version="1")) as client:
+    async with mcp_client.Client(
+        server, client_info=mcp_types.Implementation(name="crew", version="1")
+    ) as client:
         listed = await client.list_tools()
         assert [tool.name for tool in listed.tools] == ["report_wellbeing", "check_pause", "request_pause"]
         assert listed.tools[1].annotations.read_only_hint
@@ -108,7 +111,7 @@ async def _converse(server: object, wanted: str) -> None:
 
 def test_over_standard_input_and_output(sidecar: Sidecar, scope: str) -> None:
     arguments = ["-m", "sidecar", "mcp", scope, "--url", sidecar.url, "--name", "planner"]
-    server = StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))
+    server = mcp_stdio.StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))
     asyncio.run(_converse(server, "agent:planner"))
 
 

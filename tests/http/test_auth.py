@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.sidecar import Sidecar
 from sidecar.alerts import fingerprint_of
 
@@ -251,7 +251,7 @@ def test_a_rotated_token_is_known_on_connections_that_are_open(sidecar: Sidecar,
         assert session.get(f"{sidecar.url}/v1/gate", timeout=30).status_code == 200
         (folder / "worker").write_text("the-worker-has-another-one")
         url = f"{sidecar.url}/v1/gate"
-        eventually(lambda: session.get(url, timeout=30).status_code == 401, "the old one is wrong")
+        eventually_equal(lambda: session.get(url, timeout=30).status_code, 401, "the old one is wrong")
         new = bearer("the-worker-has-another-one")
         assert session.get(url, headers=new, timeout=30).status_code == 200
         # A token file that is missing for a moment, or invalid, does not end anyone's access.
@@ -259,7 +259,7 @@ def test_a_rotated_token_is_known_on_connections_that_are_open(sidecar: Sidecar,
         sidecar.wait_log("credentials_unreadable")
         assert session.get(url, headers=new, timeout=30).status_code == 200
         (folder / "worker").write_text(TOKENS["worker"])
-        eventually(lambda: session.get(url, timeout=30).status_code == 200, "it is read again")
+        eventually_equal(lambda: session.get(url, timeout=30).status_code, 200, "it is read again")
 
 
 def test_who_guesses_is_told_to_wait_and_who_knows_is_not() -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 from sidecar.gates.priorities import DEFAULT_PRIORITY
@@ -270,4 +270,4 @@ def test_ready_refuses_what_it_does_not_take(authorizer: Sidecar) -> None:
     assert authorizer.get("/v1/ready?wait=1").status_code == 400
     assert authorizer.get("/v1/ready/a//b").status_code == 400
     assert authorizer.session.post(f"{authorizer.url}/v1/ready", timeout=10).status_code == 405
-    eventually(lambda: authorizer.get("/v1/ready").status_code == 200, "the root's gate is open")
+    eventually_equal(lambda: authorizer.get("/v1/ready").status_code, 200, "the root's gate is open")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
@@ -113,7 +113,7 @@ def test_a_departed_client_is_noticed_and_counted(sidecar: Sidecar, scope: str) 
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}?wait=50")
         sidecar.wait_for_waiters(scope, 1)
-    eventually(lambda: sidecar.counters(scope)["requests_abandoned"] == 1, "abandoned")
+    eventually_equal(lambda: sidecar.counters(scope)["requests_abandoned"], 1, "abandoned")
     assert sidecar.counters(scope)["waiters"] == 0
 
 
@@ -124,7 +124,7 @@ def test_a_client_that_leaves_the_asgi_path_is_noticed_too(sidecar: Sidecar, sco
         assert connection.receive().status == 200
         connection.get(f"/v1/gate/{scope}?wait=50")
         sidecar.wait_for_waiters(scope, 1)
-    eventually(lambda: sidecar.counters(scope)["requests_abandoned"] == 1, "abandoned")
+    eventually_equal(lambda: sidecar.counters(scope)["requests_abandoned"], 1, "abandoned")
 
 
 def test_a_wait_on_the_asgi_path_is_woken_as_well(sidecar: Sidecar, scope: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from harness.process import eventually, free_port
+from harness.process import eventually, eventually_equal, free_port
 from harness.receivers import GrafanaReceiver, Receiver, SlackReceiver
 from harness.sidecar import Sidecar
 from harness.tls import certify
@@ -141,7 +141,7 @@ def test_a_hook_that_hangs_delays_neither_the_gate_nor_another_hook() -> None:
             assert own.gate("open", wait=0).status_code == 200
             assert own.metric('wellbeing_hook_pending{hook="one"}') == 5
             hangs.open.set()
-            eventually(lambda: len(set(hangs.events())) == 5, "it catches up")
+            eventually_equal(lambda: len(set(hangs.events())), 5, "it catches up")
 
 
 def test_above_the_bound_the_oldest_events_are_dropped_and_counted() -> None:
@@ -155,8 +155,9 @@ def test_above_the_bound_the_oldest_events_are_dropped_and_counted() -> None:
             receiver.received.clear()
             receiver.status = 200
             # The event that is being delivered is not dropped, so three or four arrive.
-            eventually(
-                lambda: dropped(own, "one") + (own.metric(SERIES.format("one", "delivered")) or 0) == 10,
+            eventually_equal(
+                lambda: dropped(own, "one") + (own.metric(SERIES.format("one", "delivered")) or 0),
+                10,
                 "each event is either delivered or dropped",
             )
             own.wait_for_metric('wellbeing_hook_pending{hook="one"}', 0)

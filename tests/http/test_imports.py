@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.engines import EngineStub
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.sidecar import Sidecar
 
 COUNTS = {
@@ -53,7 +53,7 @@ def test_only_what_is_new_counts_and_who_waits_waits_here_too(origin: EngineStub
             "requests_blocked": 25,
             "requests_waited": 19,
         }
-        eventually(lambda: counted(own) == (2, 1, 0, 8, 8, 7, 0, 0, 1), "the difference is counted")
+        eventually_equal(lambda: counted(own), (2, 1, 0, 8, 8, 7, 0, 0, 1), "the difference is counted")
         assert own.metric('wellbeing_pauses_total{cause="imported",scope="old/server"}') == 1
         assert own.metric('wellbeing_current_pause_duration_seconds{scope="old/server"}') == 7.5
         assert own.metric('wellbeing_import_paused{import="old",scope="old/server"}') == 1
@@ -69,7 +69,9 @@ def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
             "requests_waited": 1,
             "pauses_total": 1,
         }
-        eventually(lambda: counted(own) == (0, 1, 0, 5, 5, 1, 0, 3, 1), "it began anew, its waiters are gone")
+        eventually_equal(
+            lambda: counted(own), (0, 1, 0, 5, 5, 1, 0, 3, 1), "it started again, without its waiters"
+        )
         assert len(own.logs("import_restarted")) == 1
 
 
@@ -87,8 +89,8 @@ def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
         own.wait_for_gate("old/server", "closed")
         origin.stop()
         own.wait_for_gate("old/server", "open")
-        eventually(lambda: own.metric(UP) == 0, "it is seen to be gone")
-        eventually(lambda: counted(own)[-1] == 0, "who waited there is gone")
+        eventually_equal(lambda: own.metric(UP), 0, "it is seen to be gone")
+        eventually_equal(lambda: counted(own)[-1], 0, "who waited there is gone")
         assert len(own.logs("import_down")) == 1
         origin.start()
         own.wait_for_metric(UP, 1)
@@ -120,5 +122,5 @@ def test_fields_are_found_by_dotted_path(origin: EngineStub) -> None:
     origin.values = {"wellbeing": {"metrics": {**COUNTS}, "mood": "CAUTIOUS"}}
     with start(origin, fields={**names, "state": "wellbeing.mood", "paused": ""}) as own:
         own.wait_for_metric(UP, 1)
-        eventually(lambda: own.status("old/server")["state"] == "cautious", "its state is told")
+        eventually_equal(lambda: own.status("old/server")["state"], "cautious", "its state is told")
         assert "wellbeing_import_paused{" not in own.get("/metrics").text

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import eventually
+from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "alertmanager"
@@ -131,7 +131,7 @@ def test_who_does_not_read_is_cut_off(sidecar: Sidecar) -> None:
                     sock.sendall(request * 1000)
             except OSError:
                 pass
-        eventually(lambda: refused(sidecar, "too-slow") == before + 2, "both are cut off", 60)
+        eventually_equal(lambda: refused(sidecar, "too-slow"), before + 2, "both are cut off", 60)
 
 
 def parked(stack: ExitStack, sidecar: Sidecar, path: str, headers: str = "") -> socket.socket:

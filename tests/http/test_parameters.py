@@ -15,6 +15,7 @@ from sidecar.web.gate.requests import PARAMETERS
         ("/v1/gate?denystatus=403", "(did you mean deny_status?)"),
         ("/v1/gate?wait=0&zzz=1", "'zzz': no such parameter (may be wait, deny_status, priority)"),
         ("/v1/gate?Wait=0", "(did you mean wait?)"),
+        ("/v1/gate?DENY_STATUS=403", "(did you mean deny_status?)"),
         ("/v1/gate?wait", "wait: must be seconds"),
         ("/v1/watch?deny_status=403", "(may be wait)"),
         ("/v1/status?belo=true", "(did you mean below?)"),

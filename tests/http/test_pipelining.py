@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
@@ -60,7 +60,7 @@ def test_a_request_that_would_wait_on_a_half_closed_connection_is_abandoned(
         connection.sock.shutdown(socket.SHUT_WR)
         answers = all_of(connection)
     assert answers.count(b"HTTP/1.1 200 ") == 1 + bool(before)
-    eventually(lambda: sidecar.counters(scope)["requests_abandoned"] == 1, "abandoned")
+    eventually_equal(lambda: sidecar.counters(scope)["requests_abandoned"], 1, "abandoned")
     assert sidecar.counters(scope)["waiters"] == 0
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import Process, eventually, program
+from harness.process import Process, eventually_equal, program
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]
@@ -395,7 +395,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         own.gate("a")
         os.kill(worker, signal.SIGSTOP)
         assert own.wait_log("worker_hung")["pid"] == worker
-        eventually(lambda: len(own.logs("listening")) == 2, "the next worker listens")
+        eventually_equal(lambda: len(own.logs("listening")), 2, "the next worker listens")
         own.session = requests.Session()
         assert own.gate("a").status_code == 200
 
@@ -407,7 +407,7 @@ def test_a_worker_that_dies_is_replaced_and_its_state_is_kept() -> None:
         os.kill(worker, signal.SIGKILL)
         ended = own.wait_log("worker_ended")
         assert (ended["pid"], ended["by"]) == (worker, "SIGKILL")
-        eventually(lambda: len(own.logs("listening")) == 2, "the next worker listens")
+        eventually_equal(lambda: len(own.logs("listening")), 2, "the next worker listens")
         own.session = requests.Session()
         assert own.status("a")["gate"] == "closed"
         assert not any("Traceback" in line for line in own.lines)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
@@ -135,7 +135,7 @@ def test_a_client_that_half_closes_while_it_waits_has_gone(sidecar: Sidecar, sco
         connection.get(f"/v1/gate/{scope}?wait=50")
         sidecar.wait_for_waiters(scope, 1)
         connection.sock.shutdown(socket.SHUT_WR)
-        eventually(lambda: sidecar.counters(scope)["requests_abandoned"] == 1, "abandoned")
+        eventually_equal(lambda: sidecar.counters(scope)["requests_abandoned"], 1, "abandoned")
         assert connection.closed()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness.process import eventually
+from harness.process import eventually, eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
@@ -34,7 +34,7 @@ def test_each_refusal_of_a_webhook_is_logged_with_its_peer_and_reason() -> None:
             (b" " * 6_000, bearer(ENV["AM"]), 413),
         ):
             assert own.session.post(url, data=data, headers=headers, timeout=30).status_code == status
-        eventually(lambda: len(own.logs("webhook_refused")) == 4, "all are logged")
+        eventually_equal(lambda: len(own.logs("webhook_refused")), 4, "all are logged")
         lines = own.logs("webhook_refused")
         assert [line["status"] for line in lines] == [401, 403, 400, 413]
         assert {line["peer"] for line in lines} == {"127.0.0.1"}

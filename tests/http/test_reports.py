@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from harness.process import eventually
+from harness.process import eventually_equal
 from harness.sidecar import Sidecar
 
 _clients = itertools.count()
@@ -109,7 +109,7 @@ def test_who_says_nothing_is_gone_and_may_come_back(sidecar: Sidecar, scope: str
     client = Client(sidecar, scope, interval=0.1)
     gone = sidecar.metric("wellbeing_clients_gone_total")
     client.report(5, 3, 1)
-    eventually(lambda: client.counters() == (5, 3, 1, 0, 2, 0), "who waited there has left")
+    eventually_equal(client.counters, (5, 3, 1, 0, 2, 0), "who waited there has left")
     assert sidecar.metric("wellbeing_clients_gone_total") > gone
     client.interval = 60
     client.report(6, 3, 3)

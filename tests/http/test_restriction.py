@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from harness.process import eventually
+from harness.process import eventually, eventually_equal
 from harness.raw import Connection
 from harness.receivers import Receiver
 from harness.sidecar import Sidecar
@@ -212,7 +212,9 @@ def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back
         assert (status["gate"], status["admit_per_sec"]) == ("restricted", None)
         assert status["trial"]["requests"] == 2
         outcome(gate, good=False)
-        eventually(lambda: sidecar.get("/v1/status/trial").json()["gate"] == "closed", "the state is known")
+        eventually_equal(
+            lambda: sidecar.get("/v1/status/trial").json()["gate"], "closed", "the state is known"
+        )
         hold = sidecar.get("/v1/status/trial").json()["holds"][0]
         assert (hold["kind"], hold["reason"]) == ("auto", "stuck")
         newest = sidecar.get("/v1/history/trial?kind=pause").json()["entries"][0]
@@ -222,7 +224,7 @@ def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back
         sidecar.claim("trial", "healthy")
         outcome(gate, good=True)
         outcome(gate, good=True)
-        eventually(lambda: sidecar.get("/v1/status/trial").json()["gate"] == "open", "the state is known")
+        eventually_equal(lambda: sidecar.get("/v1/status/trial").json()["gate"], "open", "the state is known")
         eventually(lambda: gate.is_open, "the state is known")
         counts = gate.counts
         assert (counts["succeeded"], counts["failed"]) == (2, 1)
@@ -277,7 +279,7 @@ def test_a_trial_that_failed_is_told_to_hooks() -> None:
             own.claim("t", "healthy")
             with pytest.raises(ZeroDivisionError), gate.admitted(20):
                 raise ZeroDivisionError
-            eventually(lambda: len(receiver.received) == 1, "the hook is told")
+            eventually_equal(lambda: len(receiver.received), 1, "the hook is told")
     event = json.loads(receiver.received[0].body)
     assert (event["type"], event["subject"]) == ("wellbeing.trial_failed", "t")
     assert (event["data"]["cause"], event["data"]["reason"]) == ("trial_failed", "stuck")
@@ -297,7 +299,7 @@ def test_a_restriction_a_trial_and_a_failed_trial_survive_a_kill(tmp_path: Path)
         with Gate(own.url, scope="failed", report_secs=0.2) as gate:
             with gate.admitted(20) as request:
                 request.failed()
-            eventually(lambda: own.status("failed")["gate"] == "closed", "the hold is put back")
+            eventually_equal(lambda: own.status("failed")["gate"], "closed", "the hold is put back")
 
     with Sidecar(config, store="sqlite:state.db", folder=tmp_path) as first:
         first.claim("slow", "concerned")
@@ -316,7 +318,7 @@ def test_a_restriction_a_trial_and_a_failed_trial_survive_a_kill(tmp_path: Path)
         with Gate(second.url, scope="trial", report_secs=0.2) as gate:
             with gate.admitted(20):
                 pass
-            eventually(lambda: second.status("trial")["gate"] == "open", "the trial has succeeded")
+            eventually_equal(lambda: second.status("trial")["gate"], "open", "the trial has succeeded")
         newest = second.get("/v1/history/failed?kind=pause").json()["entries"][0]
         assert newest["cause"] == "trial_failed"
 

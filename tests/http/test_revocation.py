@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import tls
-from harness.process import eventually
+from harness.process import eventually, eventually_equal
 from harness.raw import Connection
 from harness.sidecar import Sidecar
 
@@ -279,7 +279,7 @@ def test_a_certificate_without_its_credential_is_worth_nothing(world: Certified)
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
     kept = world.connect("/v1/gate")
     assert kept.receive().status == 200
-    eventually(lambda: world.status("a")["counters"]["waiters"] == 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
     del world.config["auth"]["credentials"][0]
     world.own.configure(world.config)
     world.operate("POST", "/-/reload")
@@ -296,7 +296,7 @@ def test_connections_of_a_replaced_authority_end(world: Certified) -> None:
     stream.receive()
     idle = [world.connect("/v1/gate", asgi=asgi) for asgi in (False, True)]
     assert [one.receive().status for one in idle] == [200, 200]
-    eventually(lambda: world.status("a")["counters"]["waiters"] == 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
     old = world.folder / "old"
     old.mkdir()
     for name in ("ca.pem", "ca.key", "worker.pem", "worker.key"):
@@ -319,7 +319,7 @@ def test_connections_of_a_replaced_authority_end(world: Certified) -> None:
 def test_another_authority_beside_the_old_one_ends_nothing(world: Certified) -> None:
     world.operate("POST", "/v1/pause/a", {"reason": "a test"})
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
-    eventually(lambda: world.status("a")["counters"]["waiters"] == 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
     other = world.folder / "other"
     other.mkdir()
     tls.certify_client(other, "worker")

@@ -14,7 +14,7 @@ import requests
 
 from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, free_port
+from harness.process import eventually_equal, free_port
 from harness.proxies import Proxy
 from harness.real import REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
@@ -116,15 +116,15 @@ def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Par
     # This test runs before the one that pauses: after a pause, the rules are masked while the queue falls.
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         crowd = [pool.submit(chat, parts.gated, TOKENS) for _ in range(CLIENTS)]
-        eventually(
-            lambda: parts.sidecar.status(SCOPE)["gate"] == "closed", "the overload closed the gate", 120
+        eventually_equal(
+            lambda: parts.sidecar.status(SCOPE)["gate"], "closed", "the overload closed the gate", 120
         )
         status = parts.sidecar.status(SCOPE)
         assert status["state"] == "concerned"
         assert [one["alertname"] for one in status["signals"]] == ["LlamacppQueueGrows"]
         late = pool.submit(answered, parts.gated, 2)
         parts.sidecar.wait_for_waiters(SCOPE, 1)
-        eventually(lambda: parts.sidecar.status(SCOPE)["gate"] == "open", "it opened by itself", 300)
+        eventually_equal(lambda: parts.sidecar.status(SCOPE)["gate"], "open", "it opened by itself", 300)
         assert written(late.result()) == 2
         assert [written(one.result()) for one in crowd] == [TOKENS] * CLIENTS
     assert parts.sidecar.status(SCOPE)["state"] == "healthy"

@@ -76,6 +76,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("listen: 1\nlimit: 3", "sidecar.yaml:2: limit: no such key (did you mean limits?)"),
+        ("defaults:\n  MAX_PAUSE_SECS: 3", "sidecar.yaml:2: defaults.MAX_PAUSE_SECS: no such key (did you mean max_pause_secs?)"),
         ("defaults:\n  max_pause_sec: 3", "sidecar.yaml:2: defaults.max_pause_sec: no such key (did you mean max_pause_secs?)"),
         ("defaults:\n  max_pause_secs: 5x", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration such as 90s, 5m, 1h30m, got '5x'"),
         ("defaults:\n  max_pause_secs: -5m", "sidecar.yaml:2: defaults.max_pause_secs: must be seconds, a number of at least 0, or a duration"),

@@ -12,10 +12,11 @@ import demo.loop_subjects
 from demo.environment import _scaled, shipped_rules
 from demo.load import Load
 from demo.loop_cases import BUSY_PER_SEC, CAUSES, GRID, MODES, SETTINGS, SHORT, WAYS, WAYS_AT_THE_GATE, Case
-from demo.loop_report import tables, ways_table
 from demo.loop_rules import bad_rule, loop_rules, planted_rule
 from demo.loop_subjects import Patience, Result, Subject
+from harness.lazy_module import LazyModule
 
+loop_report = LazyModule("demo.loop_report")
 STUCK = Case("vllm", "stuck", "kept")
 
 
@@ -30,7 +31,7 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
                     if (case.kind, case.cause, case.way, case.busy) == (kind, cause, way, False)
                 }
                 if way != "gate":
-                    assert found == {"none", "damping"}, "nobody is at a gate whom a ramp could let through"
+                    assert found == {"none", "damping"}, "no request waits at a gate that a ramp could admit"
                 else:
                     assert found >= {"none", "both"}
     assert {case.setting for case in GRID if case.way == "gate"} == set(SETTINGS)
@@ -138,7 +139,7 @@ def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
         result("none", closed=7.4, pauses=3, pauses_after=1, recovered=12.0, lost=1, answered=99),
         result("damping", closed=8.0, pauses=1),
     ]
-    table = tables({"results": came, "secs": 600, "failed_scrapes": 0.001, "planted_holds": True})
+    table = loop_report.tables({"results": came, "secs": 600, "failed_scrapes": 0.001, "planted_holds": True})
     assert table.startswith("2 cases in 10 minutes; 0.1% of the scrapes failed.")
     assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
 
@@ -166,7 +167,9 @@ def test_the_table_of_ways_says_what_was_lost_to_an_engine_that_was_not_mended()
         result(restarted, pauses=2, recovered=3.5, lost=116, lost_unmended=47, goodput_closed=1.0),
     ]
     pods = [{"name": "pods-share", "pods": 4, "paused": 2, "opened": 0, "answered": 0.513}]
-    lines = ways_table({"results": came, "secs": 210, "failed_scrapes": 0.0, "pods": pods}).splitlines()
+    lines = loop_report.ways_table(
+        {"results": came, "secs": 210, "failed_scrapes": 0.0, "pods": pods}
+    ).splitlines()
     assert "| overload | pause | 1+2 | 93 s | 4.3 | 0 |  |" in lines
     assert "| restarted | pause | 2+0 | 4 s |  | 116 | 47 |" in lines
     assert "| 0.5 | 4 | 2 | 51% |" in lines
