@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     form = SHORT if options.short else FULL
     sizes = replace(form, rounds=options.rounds or form.rounds)
     began = datetime.now(UTC)
-    machine = Machine.take()
+    machine = Machine.take(sizes.idle_secs)
     rounds = measure(machine, sizes, only)
     lines = told(rounds, sizes)
     print(table(lines))

@@ -51,7 +51,14 @@ class Answered:
 
 
 def wrk(
-    where: tuple[str, int], target: str, connections: int, secs: int, *, worker: int, in_turn: int = 0
+    where: tuple[str, int],
+    target: str,
+    connections: int,
+    secs: int,
+    *,
+    worker: int,
+    in_turn: int = 0,
+    post: bool = False,
 ) -> Answered:
     """Run wrk.
 
@@ -62,11 +69,12 @@ def wrk(
         secs: for how long; wrk knows whole seconds only.
         worker: the process that serves.
         in_turn: ask the gates of this many scopes in turn, instead of that of ``target``.
+        post: send a POST with the body of an inference request.
 
     Raises:
         RuntimeError: not every request was answered with 200.
     """
-    scripts = ["percentiles.lua", "in_turn.lua"] if in_turn else ["percentiles.lua"]
+    scripts = ["percentiles.lua", *(["in_turn.lua"] if in_turn else []), *(["post.lua"] if post else [])]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write("\n".join((_HERE / name).read_text() for name in scripts))
         script.flush()

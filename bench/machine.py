@@ -27,6 +27,7 @@ class Machine:
         processor: its name.
         kernel: its release.
         python: its version.
+        idle_secs: how long a process has used no CPU time when it counts as idle.
     """
 
     server_core: int
@@ -35,9 +36,10 @@ class Machine:
     processor: str
     kernel: str
     python: str
+    idle_secs: float = _QUIET_SECS
 
     @classmethod
-    def take(cls) -> Machine:
+    def take(cls, idle_secs: float = _QUIET_SECS) -> Machine:
         """Pin this process to the core of the load, and allow as many open files as possible.
 
         All that is measured gets the highest priority that the system permits, so that other programs of the
@@ -58,6 +60,7 @@ class Machine:
             _processor(),
             platform.release(),
             platform.python_version(),
+            idle_secs,
         )
 
     @property
@@ -67,7 +70,20 @@ class Machine:
 
     def to_json(self) -> dict[str, object]:
         """The members of the JSON object."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "idle_secs"}
+
+    def settle(self, pid: int) -> None:
+        """Wait until a process and all its descendants are idle."""
+        deadline = time.monotonic() + _DEADLINE_SECS
+        before = -1
+        while True:
+            now = sum(_ticks(one) for one in family(pid))
+            if now == before:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"process {pid} does not become idle")
+            before = now
+            time.sleep(self.idle_secs)
 
 
 def _processor() -> str:
@@ -89,20 +105,6 @@ def family(pid: int) -> list[int]:
 def on_cpu_ns(pid: int) -> int:
     """CPU time of the first thread of a process in nanoseconds."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
-def settle(pid: int) -> None:
-    """Wait until a process and all its descendants are idle."""
-    deadline = time.monotonic() + _DEADLINE_SECS
-    before = -1
-    while True:
-        now = sum(_ticks(one) for one in family(pid))
-        if now == before:
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"process {pid} does not become idle")
-        before = now
-        time.sleep(_QUIET_SECS)
 
 
 def _ticks(pid: int) -> int:

@@ -14,7 +14,7 @@ from harness.process import Process, eventually, free_port, program
 from harness.sidecar import Sidecar
 from harness.soak import pss_kb
 
-from .machine import Machine, family, settle
+from .machine import Machine, family
 from .talk import TOKEN, Connection, request
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +68,7 @@ class Ours(Sidecar):
         }
         if restricted:
             config["policies"].append({"match": "restricted", "restrict": {"concerned": restricted}})
+        self.machine = machine
         self._config = config
         env = {"BENCH_TOKEN": TOKEN}
         super().__init__(config, env, "sqlite:state.db", port=port, inside=machine.pinned)
@@ -75,7 +76,7 @@ class Ours(Sidecar):
     def __enter__(self) -> Self:
         super().__enter__()
         self.session.headers["Authorization"] = f"Bearer {TOKEN}"
-        settle(self.pid)
+        self.machine.settle(self.pid)
         return self
 
     def touch_config(self) -> None:
@@ -100,6 +101,7 @@ class Nginx(Process):
     """
 
     def __init__(self, machine: Machine, *, nchan: bool = False) -> None:
+        self.machine = machine
         self._folder = tempfile.TemporaryDirectory(prefix="nginx-")
         folder = Path(self._folder.name)
         port = free_port()
@@ -111,7 +113,7 @@ class Nginx(Process):
     def __enter__(self) -> Self:
         try:
             eventually(lambda: self.alive() or accepts(self.where), "nginx listens")
-            settle(self.pid)
+            self.machine.settle(self.pid)
         except BaseException:
             self.__exit__()
             raise
@@ -202,6 +204,34 @@ class Gunicorn(Process):
     def ready(self) -> Self:
         """Wait until the server listens."""
         eventually(lambda: self.alive() or accepts(self.where), "gunicorn listens")
+        return self
+
+
+class Uvicorn(Process):
+    """uvicorn with one of the applications of `bench.middleware_app`.
+
+    Args:
+        machine: whose core it keeps to.
+        name: the application.
+        env: further environment variables.
+    """
+
+    def __init__(self, machine: Machine, name: str, env: dict[str, str]) -> None:
+        self.where = ("127.0.0.1", free_port())
+        command = [
+            *machine.pinned,
+            *(sys.executable, "-m", "uvicorn", "--factory", f"bench.middleware_app:{name}"),
+            *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
+            *("--host", self.where[0], "--port", str(self.where[1])),
+        ]
+        super().__init__(command, ROOT, {**os.environ, **env})
+
+    def __enter__(self) -> Self:
+        try:
+            eventually(lambda: self.alive() or accepts(self.where), "uvicorn listens")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
 

@@ -38,6 +38,7 @@ class Sizes:
         stalled: scopes, parked requests and alerts of one event, in two sizes.
         streams: event streams that are open meanwhile.
         ramp_per_sec: waiters that a ramp lets through.
+        idle_secs: how long a server has used no CPU time when it counts as idle.
         quiet_secs: how long nothing happens beside an event, at least.
     """
 
@@ -67,6 +68,7 @@ class Sizes:
     streams: int
     ramp_per_sec: int
     quiet_secs: float
+    idle_secs: float
 
     @property
     def most_waiters(self) -> int:
@@ -106,6 +108,7 @@ FULL = Sizes(
     streams=1_000,
     ramp_per_sec=5_000,
     quiet_secs=0.5,
+    idle_secs=0.15,
 )
 
 SHORT = Sizes(
@@ -135,4 +138,5 @@ SHORT = Sizes(
     streams=12,
     ramp_per_sec=100,
     quiet_secs=0.05,
+    idle_secs=0.03,
 )

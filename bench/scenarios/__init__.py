@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.stage import Stage
 
-from . import alerts, client, disturbed, fanout, growth, opened, restricted, stalls, start
+from . import alerts, client, disturbed, fanout, growth, middleware, opened, restricted, stalls, start
 
 Measured = dict[str, float]
 
@@ -20,5 +20,6 @@ SCENARIOS: Mapping[str, Callable[[Stage, int], Measured]] = {
     "g": client.measure,
     "h": restricted.measure,
     "i": stalls.measure,
+    "j": middleware.measure,
 }
 """By letter: the function that measures one round. Its number decides which server comes first."""

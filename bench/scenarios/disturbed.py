@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from bench.load import wrk
-from bench.machine import settle
 from bench.notify import notification
 from bench.parked import Parked
 from bench.peers import Nginx, Ours, objects
@@ -50,7 +49,7 @@ def measure(stage: Stage, turn: int) -> dict[str, float]:
         with disturbance():
             answered = wrk(server.where, GATE, 1, stage.sizes.secs, worker=server.worker_pid)
         found |= named("while", name, answered)
-        settle(server.pid)
+        server.machine.settle(server.pid)
     return found | _served(stage, server) | _scrapes(stage, server, turn)
 
 
@@ -110,7 +109,7 @@ def _parked(stage: Stage, server: Ours) -> Iterator[None]:
         operator.ask(request("POST", f"/v1/pause/{_PARKED}", b'{"reason": "a benchmark"}'))
         wait = request("GET", f"/v1/gate/{_PARKED}?wait=600")
         with Parked(server.where, wait, stage.sizes.most_waiters) as parked:
-            settle(server.pid)
+            server.machine.settle(server.pid)
             yield
             parked.woken(operator, request("POST", f"/v1/resume/{_PARKED}", b"{}"))
 

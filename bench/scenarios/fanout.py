@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from bench.machine import settle
 from bench.parked import Parked, Woken
 from bench.peers import Nginx, Ours, memory_kb
 from bench.stage import Stage, by_turns, warm
@@ -33,17 +32,17 @@ def _ours(stage: Stage, count: int, wakes: int) -> dict[str, float]:
     with Ours(stage.machine) as server, Connection(server.where) as operator:
         warm(server.where, f"/v1/gate/{SCOPE}", _WARM_TIMES)
         operator.ask(_PAUSE)
-        settle(server.pid)
+        server.machine.settle(server.pid)
         before = memory_kb(server.pid)
         with Parked(server.where, _GATE, count) as waiters:
-            settle(server.pid)
+            server.machine.settle(server.pid)
             memory = (memory_kb(server.pid) - before) / count
 
             def again() -> None:
                 operator.ask(_PAUSE)
                 waiters.again()
 
-            woken = _wake(server.pid, waiters, operator, wakes, data=lambda _: _RESUME, again=again)
+            woken = _wake(server, waiters, operator, wakes, data=lambda _: _RESUME, again=again)
         watched = _watched(server, operator, count, wakes)
     return {
         f"park.{count}.memory.ours": memory,
@@ -64,26 +63,24 @@ def _watched(server: Ours, operator: Connection, count: int, wakes: int) -> Woke
         return request("PUT", f"/v1/state/{SCOPE}", f'{{"state": "{state}"}}'.encode())
 
     with Parked(server.where, watch(), count) as watchers:
-        return _wake(
-            server.pid, watchers, operator, wakes, data=change, again=lambda: watchers.again(watch())
-        )
+        return _wake(server, watchers, operator, wakes, data=change, again=lambda: watchers.again(watch()))
 
 
 def _nchan(stage: Stage, count: int, wakes: int) -> dict[str, float]:
     publish = request("POST", "/pub", b"x" * _SNAPSHOT_BYTES)
     with Nginx(stage.machine, nchan=True) as server, Connection(server.where) as publisher:
         warm(server.where, "/v1/gate", _WARM_TIMES)
-        settle(server.pid)
+        server.machine.settle(server.pid)
         before = memory_kb(server.pid)
         with Parked(server.where, request("GET", "/sub"), count) as waiters:
-            settle(server.pid)
+            server.machine.settle(server.pid)
             memory = (memory_kb(server.pid) - before) / count
-            woken = _wake(server.pid, waiters, publisher, wakes, data=lambda _: publish, again=waiters.again)
+            woken = _wake(server, waiters, publisher, wakes, data=lambda _: publish, again=waiters.again)
     return {f"park.{count}.memory.nchan": memory, **_named(f"wake.{count}", "nchan", woken)}
 
 
 def _wake(
-    pid: int,
+    server: Ours | Nginx,
     parked: Parked,
     trigger: Connection,
     wakes: int,
@@ -96,7 +93,7 @@ def _wake(
     for number in range(wakes):
         if number:
             again()
-        settle(pid)
+        server.machine.settle(server.pid)
         each.append(parked.woken(trigger, data(number)))
     return Woken(
         statistics.median(one.first for one in each),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 
-from bench.machine import settle
 from bench.parked import Parked
 from bench.peers import Ours
 from bench.stage import Stage, by_turns, warm
@@ -61,7 +60,7 @@ def _wakes(stage: Stage, turn: int) -> dict[str, float]:
                     if number:
                         operator.ask(_pause(_FEW))
                         few.again()
-                    settle(server.pid)
+                    server.machine.settle(server.pid)
                     resume = request("POST", f"/v1/resume/{_FEW}", b"{}")
                     took[name].append(few.woken(operator, resume).last)
     return {f"few.last.{name}": statistics.median(each) * 1e3 for name, each in took.items()}

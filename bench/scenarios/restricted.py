@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from bench.load import wrk
-from bench.machine import settle
 from bench.peers import Ours
 from bench.stage import Stage, warm
 from bench.talk import TOKEN, Connection, request
@@ -96,7 +95,7 @@ def _waiting(server: Ours, count: int) -> Iterator[list[float]]:
         socks[sock.fileno()] = sock
         epoll.register(sock.fileno(), select.EPOLLIN)
         sock.sendall(_ASK)
-    settle(server.pid)
+    server.machine.settle(server.pid)
 
     def answer() -> None:
         while not ended.is_set():

@@ -12,7 +12,6 @@ from typing import Any
 import requests
 
 from bench.crowd import Crowd, Flood, Sent
-from bench.machine import settle
 from bench.notify import notification_at
 from bench.peers import Ours
 from bench.prober import PROBED, Prober, probing
@@ -52,7 +51,7 @@ class _Scene:
 
     def act(self, name: str, act: Callable[[], Callable[[], float]], *, woken: int = 0) -> None:
         """Measure while ``act()``, for `Crowd.during`, happens; then while nothing happens."""
-        settle(self.server.pid)
+        self.server.machine.settle(self.server.pid)
         self._prober.begin()
         began = time.perf_counter()
         own, last = self.crowd.during(act(), woken=woken)
@@ -64,7 +63,7 @@ class _Scene:
     def _put(self, name: str, secs: float) -> None:
         during = self._prober.end()
         self.crowd.drain()
-        settle(self.server.pid)
+        self.server.machine.settle(self.server.pid)
         quiet = self._prober.quiet(min(max(secs, self._quiet_secs), _MOST_QUIET_SECS))
         for what, probed in (("during", during), ("quiet", quiet)):
             self.found[f"stall.{name}.p99.{what}"] = probed.p99
@@ -153,7 +152,7 @@ def _start(scene: _Scene, leaves: Sequence[str], secs: float) -> dict[str, float
         took = time.perf_counter() - began
         time.sleep(secs)
         during = prober.end()
-        settle(server.pid)
+        server.machine.settle(server.pid)
         quiet = prober.quiet(secs)
     found = {"stall.start.took": took * 1e3}
     for what, probed in (("during", during), ("quiet", quiet)):

@@ -6,7 +6,7 @@ import compileall
 import time
 from collections.abc import Callable
 
-from bench.machine import settle
+from bench.machine import Machine
 from bench.notify import notification
 from bench.peers import ROOT, Gunicorn, Ours, answers, hello, memory_kb
 from bench.stage import Stage, by_turns
@@ -40,16 +40,16 @@ def _ours(stage: Stage) -> dict[str, float]:
     with server, Connection(where) as connection:
         for data in _USED:
             connection.ask(data)
-        idle = _memory_mb(server)
+        idle = _memory_mb(stage.machine, server)
         connection.ask(request("GET", "/v1/status"))
-        return {"start.ours": took, "idle.ours": idle, "looked.ours": _memory_mb(server)}
+        return {"start.ours": took, "idle.ours": idle, "looked.ours": _memory_mb(stage.machine, server)}
 
 
 def _hello(stage: Stage) -> dict[str, float]:
     port = free_port()
     server, took = _start(lambda: hello(stage.machine, port), ("127.0.0.1", port), "/")
     with server:
-        return {"start.hello": took, "idle.hello": _memory_mb(server)}
+        return {"start.hello": took, "idle.hello": _memory_mb(stage.machine, server)}
 
 
 def _start(
@@ -64,8 +64,8 @@ def _start(
         raise
 
 
-def _memory_mb(process: Process) -> float:
-    settle(process.pid)
+def _memory_mb(machine: Machine, process: Process) -> float:
+    machine.settle(process.pid)
     return memory_kb(process.pid) / 1024
 
 

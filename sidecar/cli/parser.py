@@ -120,7 +120,7 @@ def _texts(name: str) -> dict[str, Any]:
 
 def _add_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     module = _module(name)
-    parser.set_defaults(run=module.run)
+    parser.set_defaults(run=module.run, command=name)
     add_arguments = getattr(module, "add_arguments", None)
     if add_arguments is not None:
         add_arguments(parser)

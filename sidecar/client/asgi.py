@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from types import CodeType, TracebackType
 from typing import Any
 
 from .errors import InferencePaused
@@ -54,6 +55,9 @@ class GateMiddleware:
         self._app = app
         self._selector = GateSelector(gate, **settings)
         self.gate = self._selector.gate
+        self._known = self._selector.known
+        self._has_one_gate = self._selector.has_one_gate
+        self._only_by_model = self._selector.from_model and not self._selector.header
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection scope.
@@ -61,51 +65,67 @@ class GateMiddleware:
         Raises:
             RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
-        if not self._is_held(scope):
+        # Every request pays for this method: it calls, creates and awaits as little as possible.
+        held = None
+        if not scope.get("root_path"):
+            held = self._known.get((scope.get("method", ""), scope.get("path")))
+        if held is None:
+            held = self._is_held(scope)
+        if not held:
             await self._app(scope, receive, send)
             return
-        gate = self.gate
-        reader: _RequestReader | None = None
-        if not self._selector.has_one_gate:
-            reader = _RequestReader(receive)
-            gate = await self._gate_of(scope, reader)
-        trial = ""
-        if not gate.pass_if_open():
-            reader = reader or _RequestReader(receive)
-            waited = await self._wait(scope, reader, send, gate)
-            if waited is None:
+        gate, trial = self.gate, ""
+        if not self._has_one_gate or not gate.pass_if_open():
+            entered = await self._enter(scope, receive, send)
+            if entered is None:
                 return
-            trial = waited
-        if reader is not None and reader.has_read_ahead:
-            receive = reader.receive
-        await self._run(scope, receive, send, gate, trial)
-
-    async def _run(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, gate: Gate, trial: str
-    ) -> None:
-        """Run the application, and record the outcome: a status of 500 or above, or an exception, failed."""
+            gate, trial, receive = entered
         status = 0
-        left = False
+        sending: Awaitable[None] | None = None
 
-        async def observe(message: Message) -> None:
-            nonlocal status, left
-            if message["type"] == "http.response.start":
+        # Not a coroutine function: it would create one more coroutine for each message.
+        def observe(message: Message) -> Awaitable[None]:
+            nonlocal status, sending
+            if not status and message["type"] == "http.response.start":
                 status = message["status"]
-            try:
-                await send(message)
-            except OSError:
-                # So a server says that the client has left, which says nothing about the application.
-                left = True
-                raise
+            sending = send(message)
+            return sending
 
         try:
             await self._app(scope, receive, observe)
-        except Exception:
-            if not left:
-                gate.record_outcome(succeeded=False, trial=trial)
+        except Exception as error:
+            _record_exception(gate, trial, error, [observe.__code__, getattr(sending, "cr_code", None)])
             raise
         if status:
             gate.record_outcome(succeeded=status < SERVER_ERROR, trial=trial)
+
+    async def _enter(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> tuple[Gate, str, Receive] | None:
+        """Enter the gate of a request.
+
+        Returns:
+            The gate, the id of the trial or an empty text, and what the application receives from; None: the
+            request is over.
+        """
+        gate, reader = self.gate, None
+        if self._only_by_model and scope["type"] == "http":
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                # Almost every body comes in one message.
+                gate = self._selector.gate_for_body(message.get("body", b""))
+                if gate.pass_if_open():
+                    return gate, "", _replay(message, receive)
+            reader = _RequestReader(receive, message)
+        reader = reader or _RequestReader(receive)
+        if not self._has_one_gate:
+            gate = await self._gate_of(scope, reader)
+        trial: str | None = ""
+        if self._has_one_gate or not gate.pass_if_open():
+            trial = await self._wait(scope, reader, send, gate)
+        if trial is None:
+            return None
+        return gate, trial, reader.receive if reader.has_read_ahead else receive
 
     async def _wait(
         self, scope: MutableMapping[str, Any], reader: _RequestReader, send: Send, gate: Gate
@@ -149,15 +169,22 @@ class GateMiddleware:
 
 
 class _RequestReader:
-    """Reads ahead while a request waits, and passes the messages to the application afterwards."""
+    """Reads ahead while a request waits, and passes the messages to the application afterwards.
 
-    def __init__(self, receive: Receive) -> None:
+    Args:
+        receive: the server's.
+        first: a message that was read already.
+    """
+
+    def __init__(self, receive: Receive, first: Message | None = None) -> None:
         self._receive = receive
         self._messages: deque[Message] = deque()
         self._pending: asyncio.Future[Message] | None = None
         self._size = 0
         self._whole = False
         self._left = False
+        if first is not None:
+            self._take(first)
 
     @property
     def has_read_ahead(self) -> bool:
@@ -217,6 +244,59 @@ class _RequestReader:
         self._messages.append(message)
         self._size += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    """What an application receives ``first`` from, and then what ``receive`` returns."""
+    left: Message | None = first
+
+    async def replay() -> Message:
+        nonlocal left
+        if left is None:
+            return await receive()
+        message, left = left, None
+        return message
+
+    return replay
+
+
+def _record_exception(gate: Gate, trial: str, error: Exception, senders: Sequence[CodeType | None]) -> None:
+    """Record that a request failed with ``error``, unless its client has left. ``senders``: see below."""
+    if not _shows_that_client_left(error, senders):
+        gate.record_outcome(succeeded=False, trial=trial)
+
+
+def _shows_that_client_left(error: BaseException, senders: Sequence[CodeType | None]) -> bool:
+    """Whether the server's ``send`` raised an OSError, which led to ``error``.
+
+    So a server says that the client has left, which says nothing about the application. An application may
+    raise the same types by itself, so the traceback decides.
+
+    Args:
+        error: that ended the application.
+        senders: the code that sends: an error of ``send`` has passed through it.
+    """
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, OSError) and _passed_through(one.__traceback__, senders):
+            return True
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
+    return False
+
+
+def _passed_through(trace: TracebackType | None, senders: Sequence[CodeType | None]) -> bool:
+    while trace is not None:
+        if trace.tb_frame.f_code in senders:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 async def _refuse(scope: MutableMapping[str, Any], send: Send, refusal: Refusal) -> None:

@@ -71,7 +71,9 @@ class Gate:
         self._flag = flag_cleared_by_fork()
         self._on_asyncio = False
         self._followers = PerProcess(self._make_follower, self._start_follower)
-        self._pass: Callable[[], int] = self._followers.get().counts.passed
+        counts = self._followers.get().counts
+        self._pass: Callable[[], int] = counts.passed
+        self._succeed: Callable[[], int] = counts.succeeded
         _register(self)
 
     def _make_follower(self) -> GateFollower:
@@ -79,6 +81,7 @@ class Gate:
 
     def _start_follower(self, follower: GateFollower) -> None:
         self._pass = follower.counts.passed
+        self._succeed = follower.counts.succeeded
         if self._closed:
             follower.close()
         else:
@@ -155,6 +158,10 @@ class Gate:
             succeeded: whether it succeeded.
             trial: what `enter` or `enter_async` returned.
         """
+        if succeeded and not trial and self._flag[0]:
+            # The flag shows that this is the follower's process: looking for it takes system calls.
+            self._succeed()
+            return
         self._followers.get().record_outcome(succeeded=succeeded, trial=trial)
 
     def pass_if_open(self) -> bool:

@@ -30,6 +30,7 @@ class RequestCounts:
     Attributes:
         passed: call it for each request that meets an open gate. It is one call into C, which is atomic, so
             it needs no lock and loses no count.
+        succeeded: the same, for each admitted request that succeeded, outside of a trial.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class RequestCounts:
         self._succeeded = self._failed = 0
         # Most outcomes: counted as `passed` is.
         self._succeeded_tally = itertools.count()
-        self._succeeded_untried: Callable[[], int] = self._succeeded_tally.__next__
+        self.succeeded: Callable[[], int] = self._succeeded_tally.__next__
         self._trial = _NO_TRIAL
 
     @property
@@ -84,7 +85,7 @@ class RequestCounts:
             trial: the id of the trial in which it passed; empty: none.
         """
         if succeeded and not trial:
-            self._succeeded_untried()
+            self.succeeded()
             return False
         with self._lock:
             if succeeded:

@@ -26,12 +26,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sidecar.scope_segments import MAX_SEGMENTS, to_segment
+
 from .errors import InferencePaused
 from .fork_safety import PerProcess
 from .gate import DEFAULT_PRIORITY, Gate, close_all
 from .path_rules import PathRules, split_paths
-from .scope_path import MAX_SEGMENTS
-from .scope_segment import segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
 
 SERVER_ERROR = 500
@@ -39,7 +39,9 @@ SERVER_ERROR = 500
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", re.ASCII)
 _DEFAULT_MAX_SCOPES = 32
-_MAX_PARSED_BYTES = 512
+_MAX_PARSED_BYTES = 64
+_MAX_KNOWN_PARTS = 256
+_MAX_KNOWN_PART_BYTES = 512
 _MODEL = b'"model"'
 _BACKSLASH = ord("\\")
 _ESCAPED_MODEL = re.compile(rb"\\u00(?:6[4-6cdfCDF])")
@@ -70,6 +72,9 @@ class GateSelector:
         show_reason: whether a refusal says why.
         priority_header: a header with the request's priority, 0 to 9; empty: all have the default.
         settings: those of `Settings`.
+
+    Attributes:
+        known: what `is_gated` returned for the last methods and paths.
 
     Raises:
         TypeError: there is no such setting, or both ``gate`` and settings of a gate are given.
@@ -109,20 +114,20 @@ class GateSelector:
         self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
         self._gate_by_inner_scope: dict[str, Gate] = {}
-        self._gate_by_model: dict[str, Gate] = {}
-        self._held: dict[tuple[str, str], bool] = {}
+        self._gate_by_part: dict[bytes, Gate] = {}
+        self.known: dict[tuple[str, str | None], bool] = {}
         # One lock per process: a lock that a forking parent holds would block its child.
         self._locks = PerProcess(threading.Lock)
 
     def is_gated(self, method: str, path: str) -> bool:
         """Whether a closed gate holds a request; an empty ``method``: it opens a WebSocket."""
-        held = self._held.get((method, path))
+        held = self.known.get((method, path))
         if held is None:
             held = self._rules.holds(method, path)
-            if len(self._held) >= _MAX_KNOWN_PATHS:
+            if len(self.known) >= _MAX_KNOWN_PATHS:
                 # A client may ask for any path.
-                self._held.clear()
-            self._held[method, path] = held
+                self.known.clear()
+            self.known[method, path] = held
         return held
 
     @property
@@ -155,15 +160,17 @@ class GateSelector:
 
     def gate_for_body(self, body: bytes) -> Gate:
         """The gate of the scope that the member ``model`` of a request's JSON body names."""
-        model = _model_of(body)
-        if not model:
-            return self.gate
-        gate = self._gate_by_model.get(model)
+        part = body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body)
+        # Most clients send the same part again and again.
+        gate = self._gate_by_part.get(part)
         if gate is None:
-            gate = self.gate_for(segment_of(model))
-            if gate is not self.gate:
-                # So there are no more of them than gates.
-                self._gate_by_model[model] = gate
+            model = _model_in(part)
+            gate = self.gate_for(to_segment(model)) if model else self.gate
+            if len(part) <= _MAX_KNOWN_PART_BYTES and gate is not self.gate:
+                if len(self._gate_by_part) >= _MAX_KNOWN_PARTS:
+                    # A client may send any part.
+                    self._gate_by_part.clear()
+                self._gate_by_part[part] = gate
         return gate
 
     def refusal(self, path: str, paused: InferencePaused) -> Refusal:
@@ -190,7 +197,7 @@ class GateSelector:
 
 def scope_of_header(value: str) -> str:
     """The scope that a header's value names."""
-    return "/".join(segment_of(part) for part in value.split("/") if part)
+    return "/".join(to_segment(part) for part in value.split("/") if part)
 
 
 def priority_of_header(value: str) -> int:
@@ -202,7 +209,7 @@ def priority_of_header(value: str) -> int:
 def scope_of_model(body: bytes) -> str:
     """The scope that the member ``model`` of a request's JSON body names; empty where there is none."""
     model = _model_of(body)
-    return segment_of(model) if model else ""
+    return to_segment(model) if model else ""
 
 
 def _model_of(body: bytes) -> str:
@@ -212,8 +219,12 @@ def _model_of(body: bytes) -> str:
     the member, or that after it. So of a body that is not JSON, which the application refuses, the member may
     be taken all the same.
     """
+    return _model_in(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))
+
+
+def _model_in(body: bytes) -> str:
     try:
-        members = json.loads(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))
+        members = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     model = members.get("model") if isinstance(members, dict) else None

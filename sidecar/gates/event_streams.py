@@ -18,8 +18,9 @@ from sidecar.supervision import Failures, run_supervised
 from .gate import ScopeGate
 from .tree import GateTree
 
-_STREAMS_PER_PASS = 6
-_CHUNK_BYTES = 12_288
+_STREAMS_PER_PASS = 3
+_CHUNK_BYTES = 6_144
+"""Each stream of a pass may render so much. Together that takes about a millisecond."""
 _SPARE_ENTRIES = 64
 
 Render = Callable[[ScopeGate, str | None], bytes]

@@ -80,6 +80,7 @@ class ScopeGate:
         node: its place in the tree; None: it is in no tree.
         policy: the policy of the scope.
         version: the version of its first state.
+        version_step: the difference between successive versions; 1: the store is this sidecar's alone.
 
     Attributes:
         state: the current state.
@@ -100,12 +101,15 @@ class ScopeGate:
     __slots__ = (
         "abandoned", "active_at", "advised_pauses", "answer", "answer_date", "answer_rest", "blocked",
         "blocks", "clients", "closed", "failed", "interventions", "limiters", "limiting", "node", "pauses",
-        "policy", "rejected", "requests", "resumes", "scope", "state", "succeeded", "timed_out", "waited",
-        "waiters", "waiting", "watchers",
+        "policy", "rejected", "requests", "resumes", "scope", "state", "succeeded", "timed_out",
+        "version_step", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
-    def __init__(self, scope: str, node: TreeNode | None, policy: Policy, version: int) -> None:
+    def __init__(
+        self, scope: str, node: TreeNode | None, policy: Policy, version: int, version_step: int = 1
+    ) -> None:
         self.scope = scope
+        self.version_step = version_step
         self.node = node
         self.policy = policy
         self.state = GateState(version=version)

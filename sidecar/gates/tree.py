@@ -159,7 +159,9 @@ class GateTree:
         self.waiting_room = waiting_room
         root = TreeNode(ROOT, None)
         self._nodes: dict[str, TreeNode] = {ROOT: root}
-        self.root = root.gate = ScopeGate(ROOT, root, policies.policy_for(ROOT), self._next_version())
+        self.root = root.gate = ScopeGate(
+            ROOT, root, policies.policy_for(ROOT), self._next_version(), version_step
+        )
         self.gates: dict[str, ScopeGate] = {ROOT: self.root}
 
     @property
@@ -245,7 +247,7 @@ class GateTree:
             if record is not None:
                 node = self._node(scope)
                 if gate is None:
-                    gate = ScopeGate(scope, node, policies.policy_for(scope), 0)
+                    gate = ScopeGate(scope, node, policies.policy_for(scope), 0, self._version_step)
                     gate.active_at = update.now
                     update.gate_changes[node] = update.added[scope] = gate
                 touched[node] = None

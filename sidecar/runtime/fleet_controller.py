@@ -45,7 +45,9 @@ from sidecar.store import (
     CommitResult,
     Committed,
     Conflict,
+    LoggedCommit,
     Outdated,
+    Position,
     SharedStore,
     StoredState,
     StoreError,
@@ -54,7 +56,9 @@ from sidecar.store import (
 )
 from sidecar.supervision import RepeatingTimer, run_supervised
 
-from .controller import Controller, PendingCommand, fail
+from .arrived_commits import ArrivedCommits
+from .controller import Controller
+from .pending_commands import PendingCommand, fail
 from .rate_leases import RateLeases
 from .replica import Replica
 from .unanswered import UnansweredCommits
@@ -66,16 +70,17 @@ _MAX_TRY_SECS = 5.0
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.05
-_MAX_ARRIVED = 1_000
-"""Commits of others that wait to be applied. Above this, no more are read from the store."""
+_MESSAGE_WAIT_SECS = 0.1
+"""Seconds without a commit that is needed and that the store has. Then it is read from the log."""
 
 _OTHERS_WAIT_SECS = (1.0, 2.0)
 """Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
 lost."""
 
-_LOAD_AGAIN_SECS = (0.5, 1.5)
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
+_LARGE_COMMIT = 65_536
+"""A longer commit is converted in a thread."""
 
 
 class FleetController(Controller):
@@ -91,15 +96,14 @@ class FleetController(Controller):
         super().__init__(policies, store, **settings)
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
-        self._arrived: list[Change | Outdated] = []
-        self._taken = asyncio.Event()
+        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._wake.set)
         # Scopes whose gates have to show a change by time.
         self._due: set[str] = set()
+        self._due_added = asyncio.Event()
         # Scopes whose change by time is not committed yet.
         self._overdue: set[str] = set()
         self._offer_at: float | None = None
         self._saved_seq = -1
-        self._load_failed = False
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -121,7 +125,7 @@ class FleetController(Controller):
         failures = self.counters.task_failures
         self._leases = RateLeases(self.loop, self.waiting_room.admission, self._shared, failures)
         self._follower = self.loop.create_task(
-            run_supervised("fleet_follower", self._follow, self.counters.task_failures)
+            run_supervised("fleet_follower", self._arrived.follow, self.counters.task_failures)
         )
         self._heart = self.loop.create_task(
             run_supervised("fleet_heartbeat", self._beat_forever, self.counters.task_failures)
@@ -157,17 +161,6 @@ class FleetController(Controller):
 
     # -- commits of others -------------------------------------------------------------------------
 
-    async def _follow(self) -> None:
-        while True:
-            async for item in self._shared.follow(self._replica.position):
-                self._arrived.append(item)
-                self._wake.set()
-                if isinstance(item, Outdated) or len(self._arrived) > _MAX_ARRIVED:
-                    self._taken.clear()
-                    await self._taken.wait()
-                if self._load_failed:
-                    await asyncio.sleep(random.uniform(*_LOAD_AGAIN_SECS))  # noqa: S311 - no secret
-
     async def _beat_forever(self) -> None:
         while True:
             await self._shared.beat()
@@ -186,56 +179,129 @@ class FleetController(Controller):
     async def _prepare_for_batch(self) -> None:
         await super()._prepare_for_batch()
         if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            try:
-                for item in arrived:
-                    if isinstance(item, Outdated):
-                        await self._load_again(went_back=item.went_back)
-                await self._apply_changes([item for item in arrived if isinstance(item, Change)])
-            except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
-                self.counters.task_failures.record("fleet_follower")
-            finally:
-                self._taken.set()
+            await self._apply_arrived()
         await self._show_due()
 
-    async def _apply_changes(self, changes: Iterable[Change]) -> None:
-        """Apply those ``changes`` that are new, in their order."""
+    async def _apply_arrived(self, until: int | None = None) -> None:
+        """Apply what has arrived, up to the commit ``until``; None: all."""
+        try:
+            commits = []
+            for item in self._arrived.take(until):
+                if isinstance(item, Outdated):
+                    await self._load_again(went_back=item.went_back)
+                else:
+                    commits.append(item)
+            await self._apply_commits(commits)
+        except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
+            self.counters.task_failures.record("fleet_follower")
+        finally:
+            self._arrived.read_on()
+
+    async def _apply_commits(self, commits: Iterable[LoggedCommit]) -> None:
+        """Apply those ``commits`` that are new, in their order. If that fails, load the state again."""
+        try:
+            complete = await self._try_to_apply(commits)
+        except Exception:  # noqa: BLE001 - recorded; the loaded state makes it good
+            self.counters.task_failures.record("fleet_follower")
+            complete = False
+        if not complete:
+            await self._load_again(went_back=False)
+
+    async def _try_to_apply(self, commits: Iterable[LoggedCommit]) -> bool:
+        """Apply those ``commits`` that are new. Returns whether none is missing or not valid."""
+        time_slice = self._time_slice()
         delta = StateDelta(self.core_state)
+        changes: list[Change] = []
         ended: list[tuple[str, ScopeRecord, str]] = []
-        outcomes: list[CommandOutcome] = []
-        applied, gap, held = 0, False, False
-        for change in changes:
-            if self._replica.is_known(change):
+        complete = True
+        for commit in commits:
+            if self._replica.is_known(commit.position):
                 continue
-            gap = not self._replica.is_next(change)
-            if gap:
+            change = await self._read(commit) if self._replica.is_next(commit.position) else None
+            if change is None:
+                complete = False
                 break
             ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
-            self._replica.apply(self.core_state, [change], delta)
-            outcomes += self._take_unanswered(change.position.token)
-            held = held or _has_held_resolves(change)
-            applied += 1
-        if applied:
-            self._fleet.changes += applied
-            self._fleet.applied = self._replica.position.seq
-            await self._apply(delta, outcomes)
-            self._call(self.on_history, "on_history")
-            if ended:
-                self.on_alerts_ended(ended)
-            if held:
-                self.on_resolves_held()
-            self._plan_offer()
-        if gap:
-            await self._load_again(went_back=False)
+            self._replica.apply(self.core_state, change, delta)
+            changes.append(change)
+            if time_slice.expired:
+                await time_slice.yield_to_others()
+        if changes:
+            await self._show_changes(changes, delta, ended)
+        return complete
+
+    async def _read(self, commit: LoggedCommit) -> Change | None:
+        """The change of ``commit``; None: its text is not valid."""
+        try:
+            if commit.size > _LARGE_COMMIT:
+                return await self.loop.run_in_executor(None, commit.read)
+            return commit.read()
+        except StoreError as error:
+            logger.error("commit_not_valid", extra={"fields": {"error": str(error)}})
+            return None
+
+    async def _show_changes(
+        self, changes: list[Change], delta: StateDelta, ended: list[tuple[str, ScopeRecord, str]]
+    ) -> None:
+        """Apply ``delta``, which the ``changes`` made, and call the listeners.
+
+        Args:
+            changes: the commits.
+            delta: all that they change.
+            ended: scope, record before and source of each alert signal that ended.
+        """
+        outcomes = [one for change in changes for one in self._take_unanswered(change.position.token)]
+        self._fleet.changes += len(changes)
+        self._fleet.applied = self._replica.position.seq
+        await self._apply(delta, outcomes)
+        self._call(self.on_history, "on_history")
+        if ended:
+            self.on_alerts_ended(ended)
+        if any(_has_held_resolves(change) for change in changes):
+            self.on_resolves_held()
+        self._plan_offer()
+
+    async def _reach(self, seq: int) -> None:
+        """Apply the commits up to ``seq``: as they arrive, or from the log if they do not.
+
+        Raises:
+            StoreUnavailable: they cannot be read.
+        """
+        epoch = self._replica.position.epoch
+        while self._replica.position.epoch == epoch and self._replica.position.seq < seq:
+            before = self._replica.position
+            self._arrived.changed.clear()
+            await self._apply_arrived(seq)
+            await self._show_due()
+            if self._replica.position != before:
+                continue
+            try:
+                async with asyncio.timeout(_MESSAGE_WAIT_SECS):
+                    await self._arrived.changed.wait()
+            except TimeoutError:
+                await self._read_log(seq)
+                if self._replica.position == before:
+                    raise StoreUnavailable(
+                        "what other sidecars have changed cannot be read: try again"
+                    ) from None
+        self._wake.set()
+
+    async def _read_log(self, seq: int) -> None:
+        """Read the next commits from the log, and apply those up to ``seq``. Raises `StoreUnavailable`."""
+        found = await self._shared.read_log(self._replica.position)
+        if isinstance(found, Outdated):
+            await self._load_again(went_back=found.went_back)
+        else:
+            await self._apply_commits(one for one in found if one.position.seq <= seq)
 
     async def _load_again(self, *, went_back: bool) -> None:
         try:
             stored = await self._store.load(self.clock.now())
         except StoreError as error:
             logger.error("load_failed", extra={"fields": {"error": str(error)}})
-            self._load_failed = True
+            self._arrived.load_failed = True
             return
-        self._load_failed = False
+        self._arrived.load_failed = False
         if not isinstance(stored, StoredState) or stored.is_last_known:
             return
         if not went_back:
@@ -326,7 +392,7 @@ class FleetController(Controller):
                 "other sidecars kept changing the same scopes: nothing was changed, try again"
             )
         if isinstance(result, Conflict):
-            await self._apply_changes(result.newer)
+            await self._reach(result.seq)
         else:
             await self._load_again(went_back=result.went_back)
 
@@ -337,30 +403,20 @@ class FleetController(Controller):
         outcomes = [outcome for _, outcome in decided]
         batch = await self._make_batch(transaction, decided)
         result: CommitResult = Committed(self._replica.position)
+        delta: StateDelta = transaction
+        heard = self.core_state.seen_watchdog
         if batch is not None:
             self._sent_notes = (batch.token, len(self._unsaved_events))
             try:
                 result = await self._commit_batch(batch)
+                if isinstance(result, Committed) and result.position != self._replica.position:
+                    delta = await self._include(batch, result.position, transaction)
             except StoreUnavailable:
                 if batch.writes:
                     self._unanswered.add(batch.token, outcomes)
                 raise
         if not isinstance(result, Committed):
             return result
-        heard, decided_at = self.core_state.seen_watchdog, self._replica.position
-        await self._apply_changes(result.earlier)
-        if self._replica.position.seq + 1 < result.position.seq:
-            # Not all of the earlier commits could be read.
-            await self._load_again(went_back=False)
-        delta: StateDelta = transaction
-        if batch is not None:
-            if result.position != decided_at and not self._replica.is_before(result.position):
-                # The state was loaded meanwhile, and contains the commit.
-                delta = StateDelta(self.core_state)
-                delta.policies = transaction.policies
-            self._replica.record_commit(batch, result.position)
-            self._fleet.applied = self._replica.position.seq
-            self._fleet.offered += sum(offer.is_original for offer in batch.offers.values())
         if delta.seen_watchdog == heard:
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
@@ -371,6 +427,29 @@ class FleetController(Controller):
         self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result
+
+    async def _include(self, batch: Batch, position: Position, transaction: Transaction) -> StateDelta:
+        """Apply the commits before ``position``, where ``batch`` was stored, and record it.
+
+        Returns:
+            What remains to be applied.
+
+        Raises:
+            StoreUnavailable: the commits cannot be read, or the store lost ``batch`` meanwhile.
+        """
+        await self._reach(position.seq - 1)
+        delta: StateDelta = transaction
+        if self._replica.is_next(position):
+            self._replica.record_commit(batch, position)
+        elif self._replica.has(position):
+            # The state was loaded meanwhile, and contains the commit.
+            delta = StateDelta(self.core_state)
+            delta.policies = transaction.policies
+        else:
+            raise StoreUnavailable("the store lost commits: try again")
+        self._fleet.applied = self._replica.position.seq
+        self._fleet.offered += sum(offer.is_original for offer in batch.offers.values())
+        return delta
 
     async def _make_batch(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
@@ -400,13 +479,11 @@ class FleetController(Controller):
         began = self.clock.monotonic()
         commit = self.loop.create_task(self._shared_commit(batch))
         while not commit.done():
-            self._wake.clear()
-            woken = self.loop.create_task(self._wake.wait())
-            await asyncio.wait({commit, woken}, return_when=asyncio.FIRST_COMPLETED)
-            woken.cancel()
-            if not commit.done():
-                await self._show_due()
-        self._wake.set()
+            self._due_added.clear()
+            await self._show_due()
+            added = self.loop.create_task(self._due_added.wait())
+            await asyncio.wait({commit, added}, return_when=asyncio.FIRST_COMPLETED)
+            added.cancel()
         try:
             result = commit.result()
         except StoreUnavailable:
@@ -444,6 +521,8 @@ class FleetController(Controller):
     def _expire(self, scopes: tuple[str, ...]) -> None:
         """Show the changes by time in ``scopes``, and get them committed."""
         self._due.update(scopes)
+        self._due_added.set()
+        self._arrived.changed.set()
         self._wake.set()
         if self.is_leader and self._shared.status.up:
             self._submit_and_forget(Expire(scopes))

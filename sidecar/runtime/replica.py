@@ -10,13 +10,14 @@ Rules of this file: no I/O and no clock. The core state is read, never changed; 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from sidecar.core.events import CoreEvent
 from sidecar.core.lost_records import merge_lost
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.scope import ROOT
-from sidecar.core.values import EMPTY, ScopeRecord
+from sidecar.core.values import EMPTY, ScopeRecord, Tombstone
 from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
 
 _MAX_TOKENS = 10_000
@@ -82,33 +83,17 @@ class Replica:
             term: the leader's term that the batch depends on.
             offering: whether to write the lost records again.
         """
-        # An empty record that only the config names is not stored.
-        records = {
-            scope: record
-            for scope, record in delta.records.items()
-            if record != state.records.get(scope)
-            and not (record == EMPTY and scope not in self._scopes and scope in _named(delta))
-        }
+        records = self._changed_records(state, delta)
         tombstones = dict(delta.tombstones)
-        changed_sources = {*delta.scope_by_alert, *tombstones}
+        sources = {*delta.scope_by_alert, *tombstones}
         offers = {
             scope: Offer(o.epoch, o.seq, False) for scope, o in self._offers.items() if scope in records
         }
         if offering:
-            for scope, offer in self.owed.items():
-                if scope in records:
-                    offers[scope] = Offer(offer.epoch, offer.seq, False)
-                else:
-                    records[scope] = state.records.get(scope)
-                    offers[scope] = offer
-                    changed_sources |= _alerts_of(state.records.get(scope))
-            for source in self.owed_tombstones - tombstones.keys():
-                tombstones[source] = state.tombstones.get(source)
-                changed_sources.add(source)
+            self._add_owed(state, records, offers, tombstones, sources)
         heard = delta.seen_watchdog if delta.seen_watchdog != state.seen_watchdog else None
-        read_scopes = delta.read_scopes | records.keys()
-        read_sources = delta.read_sources | changed_sources
-        if not (records or tombstones or events or changed_sources or read_scopes or read_sources or heard):
+        read_scopes, read_sources = delta.read_scopes | records.keys(), delta.read_sources | sources
+        if not (events or read_scopes or read_sources or heard):
             return None
         return Batch(
             records,
@@ -118,56 +103,85 @@ class Replica:
             at,
             heard,
             self.position,
-            Versions(
-                {scope: self._scopes.get(scope, 0) for scope in read_scopes},
-                {source: self._sources.get(source, 0) for source in read_sources},
-            ),
-            {source: _is_present(delta, source) for source in changed_sources},
+            self._versions_of(read_scopes, read_sources),
+            {source: _is_present(delta, source) for source in sources},
             offers,
             token,
             term,
         )
 
+    def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:
+        """The records of ``delta`` that differ. An empty record that only the config names is not stored."""
+        named = _named(delta)
+        return {
+            scope: record
+            for scope, record in delta.records.items()
+            if record != state.records.get(scope)
+            and not (record == EMPTY and scope not in self._scopes and scope in named)
+        }
+
+    def _add_owed(
+        self,
+        state: CoreState,
+        records: dict[str, ScopeRecord | None],
+        offers: dict[str, Offer],
+        tombstones: dict[str, Tombstone | None],
+        sources: set[str],
+    ) -> None:
+        """Add what the store lost to the contents of a batch."""
+        for scope, offer in self.owed.items():
+            if scope in records:
+                offers[scope] = Offer(offer.epoch, offer.seq, False)
+            else:
+                records[scope] = state.records.get(scope)
+                offers[scope] = offer
+                sources |= _alerts_of(state.records.get(scope))
+        for source in self.owed_tombstones - tombstones.keys():
+            tombstones[source] = state.tombstones.get(source)
+            sources.add(source)
+
+    def _versions_of(self, scopes: AbstractSet[str], sources: AbstractSet[str]) -> Versions:
+        return Versions(
+            {scope: self._scopes.get(scope, 0) for scope in scopes},
+            {source: self._sources.get(source, 0) for source in sources},
+        )
+
     def record_commit(self, batch: Batch, position: Position) -> None:
         """Record that ``batch``, which was applied here, is the commit at ``position``."""
-        if self.is_before(position):
-            self._record(batch.records, batch.sources, batch.offers, position)
-            self.owed_tombstones -= batch.tombstones.keys()
+        self._record(batch.records, batch.sources, batch.offers, position)
+        self.owed_tombstones -= batch.tombstones.keys()
 
     # -- commits of others -------------------------------------------------------------------------
 
-    def is_before(self, position: Position) -> bool:
-        """Whether ``position`` is newer than all applied commits."""
-        return position.epoch == self.position.epoch and position.seq > self.position.seq
+    def is_next(self, position: Position) -> bool:
+        """Whether ``position`` is the commit after the last one that was applied."""
+        return position.epoch == self.position.epoch and position.seq == self.position.seq + 1
 
-    def is_next(self, change: Change) -> bool:
-        """Whether ``change`` is the commit after the last one that was applied."""
-        at = self.position
-        return change.position.epoch == at.epoch and change.position.seq == at.seq + 1
+    def is_known(self, position: Position) -> bool:
+        """Whether the commit at ``position`` has been applied, or belongs to a data set that is gone."""
+        return position.epoch != self.position.epoch or position.seq <= self.position.seq
 
-    def is_known(self, change: Change) -> bool:
-        """Whether ``change`` has been applied, or belongs to a data set that is gone."""
-        at = self.position
-        return change.position.epoch != at.epoch or change.position.seq <= at.seq
+    def has(self, position: Position) -> bool:
+        """Whether the commit at ``position`` is one of the latest that have been applied."""
+        return position.epoch == self.position.epoch and self._tokens.get(position.seq) == position.token
 
-    def apply(self, state: CoreState, changes: Iterable[Change], delta: StateDelta) -> None:
-        """Put ``changes`` into ``delta``, which was made from ``state``. Each must be the next one."""
-        for change in changes:
-            for source, tombstone in change.tombstones.items():
-                if tombstone is None:
-                    delta.remove_tombstone(source)
-                else:
-                    delta.put_tombstone(source, tombstone)
-            still_owed = {}
-            for scope, record in change.records.items():
-                merged = self._with_owed(state, delta, change, scope, record)
-                if merged != record:
-                    still_owed[scope] = self.owed[scope]
-                _put(delta, scope, merged)
-            if change.seen_watchdog is not None:
-                delta.seen_watchdog = change.seen_watchdog
-            self._record(change.records, change.sources, change.offers, change.position)
-            self.owed |= still_owed
+    def apply(self, state: CoreState, change: Change, delta: StateDelta) -> None:
+        """Put ``change``, the next one, into ``delta``, which was made from ``state``."""
+        for source, tombstone in change.tombstones.items():
+            if tombstone is None:
+                delta.remove_tombstone(source)
+            else:
+                delta.put_tombstone(source, tombstone)
+        still_owed = {}
+        for scope, record in change.records.items():
+            merged = self._with_owed(state, delta, change, scope, record) if self.owed else record
+            if merged is not record and merged != record:
+                still_owed[scope] = self.owed[scope]
+            _put(delta, scope, merged)
+        if change.seen_watchdog is not None:
+            delta.seen_watchdog = change.seen_watchdog
+        self._record(change.records, change.sources, change.offers, change.position)
+        self.owed |= still_owed
 
     def _with_owed(
         self,
@@ -205,6 +219,9 @@ class Replica:
         epoch = self.position.epoch
         # Written by commits that are in both sequences.
         lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > common}
+        lost_at |= {
+            scope: Offer(epoch, self._scopes[scope]) for scope in stored.unreadable if scope in self._scopes
+        }
         lost_at |= self.owed
         lost_tombstones = self.owed_tombstones | {
             source

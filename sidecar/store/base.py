@@ -85,6 +85,7 @@ class StoredState:
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
         sidecars: how many sidecars there were when that file was written.
+        unreadable: scopes whose record is not valid. It is not in ``records``.
     """
 
     records: Mapping[str, ScopeRecord] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class StoredState:
     tokens: Mapping[int, str] = field(default_factory=dict)
     is_last_known: bool = False
     sidecars: int = 1
+    unreadable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +178,29 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """The batch is stored.
+class LoggedCommit:
+    """A commit in the log of the store. Its text is converted only if it is needed.
 
     Attributes:
-        position: the commit; the position of the batch's decision if nothing had to be written.
-        earlier: the commits of others since the decision, in order. They changed other keys.
+        position: the commit.
+        size: length of its text.
+        read: converts the text. Raises `StoreError` if the text is not valid.
     """
 
     position: Position
-    earlier: tuple[Change, ...] = ()
+    size: int
+    read: Callable[[], Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The batch is stored. Commits of others since its decision changed other keys.
+
+    Attributes:
+        position: the commit; the position of the batch's decision if nothing had to be written.
+    """
+
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +208,10 @@ class Conflict:
     """Nothing was stored, because other sidecars changed records that the decision had read.
 
     Attributes:
-        newer: the commits since the decision, in order.
+        seq: the number of the newest commit. Apply the commits up to it, and decide again.
     """
 
-    newer: tuple[Change, ...]
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +374,14 @@ class SharedStore(Store, Protocol):
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
         """What this sidecar gets of each need. Raises `StoreUnavailable`."""
 
-    def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+    async def read_log(self, position: Position) -> list[LoggedCommit] | Outdated:
+        """Some of the commits after ``position``, in order; empty: there are none.
+
+        Raises:
+            StoreUnavailable: the log cannot be read.
+        """
+
+    def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits of all sidecars after ``position``, in order; waits for the next ones.
 
         After `Outdated` the iterator ends: load the state, and follow from its position.

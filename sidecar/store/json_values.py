@@ -47,19 +47,16 @@ def decode(kind: type[T], members: Json) -> T:
     Raises:
         TypeError, ValueError, KeyError, AttributeError: ``members`` is no such value.
     """
-    decoders = _decoders(typing.cast("Any", kind))
-    return kind(**{name: decoders[name](one) for name, one in members.items() if name in decoders})
+    return typing.cast("T", _decode_function(typing.cast("Any", kind))(members))
 
 
 def unknown_members(kind: type, members: Json) -> dict[str, Json]:
     """The members that ``kind`` does not have, with those of nested values under the nested name."""
-    unknown = {}
-    decoders, nested = _decoders(kind), _nested(kind)
-    for name, one in members.items():
-        if name not in decoders:
-            unknown[name] = one
-        elif name in nested and one:
-            inner, many = nested[name]
+    decoders = _decoders(kind)
+    unknown = {} if members.keys() <= decoders.keys() else _without(decoders, members)
+    for name, (inner, many) in _nested(kind).items():
+        one = members.get(name)
+        if one:
             found = (
                 {key: rest for key, each in one.items() if (rest := unknown_members(inner, each))}
                 if many
@@ -96,6 +93,27 @@ def _default(one: Field[Any]) -> object:
     if one.default_factory is not MISSING:
         return one.default_factory()
     return _NO_DEFAULT if one.default is MISSING else one.default
+
+
+def _without(known: Mapping[str, object], members: dict[str, Json]) -> dict[str, Json]:
+    return {name: one for name, one in members.items() if name not in known}
+
+
+@cache
+def _decode_function(kind: Any) -> _Decoder:  # noqa: ANN401 - a dataclass
+    """`decode` for one class: this way it costs half as much."""
+    decoders = _decoders(kind)
+    find = decoders.get
+
+    def decode_members(members: dict[str, Json]) -> Any:  # noqa: ANN401 - an instance of it
+        values = {}
+        for name, one in members.items():
+            decoder = find(name)
+            if decoder is not None:
+                values[name] = decoder(one)
+        return kind(**values)
+
+    return decode_members
 
 
 @cache
@@ -141,8 +159,10 @@ def _decoder(hint: Any) -> _Decoder:  # noqa: ANN401 - the same
         item = _decoder(args[0])
         return lambda one: tuple(item(each) for each in one)
     if is_dataclass(hint):
-        kind: Any = hint
-        return lambda one: decode(kind, one)
-    if hint in (str, float, int, bool) or issubclass(hint, Enum):
+        return _decode_function(typing.cast("Any", hint))
+    if issubclass(hint, Enum):
+        # A third of the time that a call of the class takes.
+        return {one.value: one for one in hint}.__getitem__
+    if hint in (str, float, int, bool):
         return hint  # type: ignore[no-any-return] # a type converts
     raise TypeError(f"{hint} cannot be stored as JSON")

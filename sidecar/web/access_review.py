@@ -1,4 +1,4 @@
-"""Checks all open connections after a change of credentials, a batch per event loop pass."""
+"""Checks all open connections, a batch per pass of the event loop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def review_connections(
     connections: Iterable[Any],
     check: Callable[[Any], None],
     failures: Failures,
+    name: str = _NAME,
 ) -> None:
     """Call ``check`` with each of ``connections``, in batches that do not block the event loop for long.
 
@@ -25,9 +26,10 @@ def review_connections(
         connections: the connections that are open now. Later ones are not checked.
         check: called once for each connection.
         failures: counts and logs the exceptions of ``check``. The other connections are still checked.
+        name: for the counter and the log.
     """
-    failures.register(_NAME)
-    _review(loop, iter(list(connections)), check, failures)
+    failures.register(name)
+    _review(loop, iter(list(connections)), check, failures, name)
 
 
 def _review(
@@ -35,12 +37,13 @@ def _review(
     remaining: Iterator[Any],
     check: Callable[[Any], None],
     failures: Failures,
+    name: str,
 ) -> None:
     for count, connection in enumerate(remaining, 1):
         try:
             check(connection)
         except Exception:  # noqa: BLE001 - recorded; the other connections are still checked
-            failures.record(_NAME)
+            failures.record(name)
         if count >= _BATCH_SIZE:
-            loop.call_soon(_review, loop, remaining, check, failures)
+            loop.call_soon(_review, loop, remaining, check, failures, name)
             return

@@ -125,6 +125,30 @@ def test_many_commands_at_one_scope_are_all_answered_and_none_is_lost(fleet: Fle
         eventually_equal(lambda one=one: len(one.status("contended")["signals"]), 60, "all claims are there")
 
 
+def test_a_client_that_moves_between_sidecars_waits_and_misses_nothing(fleet: Fleet) -> None:
+    """As behind a proxy that takes turns."""
+    one, two, three = fleet.sidecars
+    tag = one.get("/v1/watch/moving").headers["ETag"]
+    for number in range(6):
+        there = fleet.sidecars[number % 3]
+        answer = there.get("/v1/watch/moving?wait=0", headers={"If-None-Match": tag})
+        assert (answer.status_code, number) == (304, number)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(two.get, "/v1/watch/moving?wait=20", headers={"If-None-Match": tag})
+        three.pause("moving")
+        assert waiting.result().json()["gate"] == "closed"
+    fleet.wait_for_gates("moving", "closed")
+    # A change that happened while the client was with none of them.
+    answer = one.get("/v1/watch/moving?wait=20", headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json()["gate"]) == (200, "closed")
+    # A stream begins with the state, whichever events were seen elsewhere.
+    with requests.get(
+        f"{three.url}/v1/events/moving", headers={"Last-Event-ID": tag.strip('"')}, stream=True, timeout=20
+    ) as events:
+        first = next(line for line in events.iter_lines() if line.startswith(b"data:"))
+        assert b'"gate": "closed"' in first or b'"gate":"closed"' in first
+
+
 def test_a_suspended_redis_changes_no_gate_but_by_time(fleet: Fleet) -> None:
     one, two, _ = fleet.sidecars
     one.pause("stays")
@@ -183,7 +207,9 @@ def test_operators_pauses_come_back_after_redis_was_wiped(fleet: Fleet) -> None:
             assert sidecar.status(f"wiped/{number}")["reason"] == f"kept {number}"
     assert fleet.total("wellbeing_fleet_went_back_total") >= 1
     assert any(sidecar.logs("store_went_back") for sidecar in fleet.sidecars)
-    eventually(lambda: fleet.sidecars[1].resume("wiped/0"), "commands work")
+    eventually(
+        lambda: requests.post(f"{fleet.sidecars[1].url}/v1/resume/wiped/0", timeout=30).ok, "commands work"
+    )
     fleet.wait_for_gates("wiped/0", "open")
 
 

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.fleet import controllers
+from harness.in_loop import until
 from harness.process import eventually, free_port, program
 from harness.redis_server import RedisServer
 from harness.tls import certify
@@ -25,25 +25,6 @@ from sidecar.store import HistoryQuery, StoreError, StoreUnavailable, WatchdogNo
 
 ROOT = Path(__file__).parents[2]
 ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> RedisServer:
-    server.cli("flushall")
-    return server
-
-
-async def until(condition: Callable[[], object], what: str, secs: float = 15.0) -> None:
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.01)
 
 
 def closed(controller: FleetController, scope: str) -> bool:
@@ -293,3 +274,73 @@ def test_a_replica_is_refused_in_one_line(redis: RedisServer) -> None:
                     pass
 
         asyncio.run(main())
+
+
+DAMAGE = (
+    ("flushall",),
+    ("del", "{wellbeing}:meta"),
+    ("del", "{wellbeing}:scopes"),
+    ("del", "{wellbeing}:sources", "{wellbeing}:tombstones"),
+    ("del", "{wellbeing}:log", "{wellbeing}:history"),
+    ("hset", "{wellbeing}:meta", "seq", "nonsense"),
+    ("hset", "{wellbeing}:meta", "history", "1e5"),
+    ("hdel", "{wellbeing}:meta", "term"),
+    ("hset", "{wellbeing}:meta", "term", "nonsense"),
+    ("hset", "{wellbeing}:scopes", "team", "7 {no json"),
+    ("hset", "{wellbeing}:scopes", "another", "a\nb"),
+    ("hset", "{wellbeing}:sources", "alert:x", "nonsense"),
+    ("xadd", "{wellbeing}:log", "*", "of", "another"),
+    ("xadd", "{wellbeing}:history", "*", "of", "another"),
+    ("publish", "{wellbeing}:changes", "nonsense"),
+    ("publish", "{wellbeing}:changes", "999 token epoch 0 {}"),
+)
+
+
+def test_what_another_program_does_to_the_keys_is_made_good(redis: RedisServer) -> None:
+    """The same happens if Redis evicts a key."""
+
+    async def main() -> None:
+        async with controllers(redis.url, 2) as running:
+            one, two = running
+            await one.submit(Pause("team", "x", "me", 0.0))
+            for number, damage in enumerate(DAMAGE):
+                redis.cli(*damage)
+                for each in running:
+                    await each._store.beat()
+                scope = f"after/{number}"
+                await acknowledged(two, Pause(scope, "x", "me", 0.0))
+                await until(lambda scope=scope: closed(one, scope), f"{damage}: the first follows")
+                await until(lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), f"{damage}: stored")
+                await until(lambda: not sum(each._fleet.owed for each in running), f"{damage}: none owed")
+                assert all(closed(each, "team") for each in running), damage
+                assert sum(each.is_leader for each in running) == 1, damage
+        async with controllers(redis.url, 1) as [third]:
+            scopes = ("team", *(f"after/{number}" for number in range(len(DAMAGE))))
+            assert [scope for scope in scopes if not closed(third, scope)] == []
+            assert await third.history(HistoryQuery())
+
+    asyncio.run(main())
+
+
+async def acknowledged(controller: FleetController, command: Pause) -> None:
+    """Repeat ``command``, as a client does that is answered 503."""
+    deadline = time.monotonic() + 15.0
+    while True:
+        try:
+            await controller.submit(command)
+        except StoreUnavailable:
+            assert time.monotonic() < deadline, command
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+def test_a_key_of_another_type_is_named(redis: RedisServer) -> None:
+    redis.cli("set", "{wellbeing}:scopes", "of another program")
+
+    async def main() -> None:
+        with pytest.raises(StoreError, match=r"keys that begin with 'wellbeing'.*use another redis.prefix"):
+            async with controllers(redis.url, 1):
+                pass
+
+    asyncio.run(main())

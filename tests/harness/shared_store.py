@@ -16,10 +16,12 @@ from sidecar.store import (
     FleetStatus,
     HistoryEntry,
     HistoryQuery,
+    LoggedCommit,
     MemoryStore,
     Outdated,
     Position,
     StoredState,
+    StoreError,
     StoreUnavailable,
     Versions,
 )
@@ -58,24 +60,29 @@ class SharedData:
     def position(self) -> Position:
         return self.log[-1][0].position if self.log else Position(self.epoch, 0, "")
 
+    def lost(self, position: Position) -> bool:
+        """Whether the commit at ``position`` is not in the log, and was not trimmed."""
+        if position.epoch != self.epoch or position.seq > len(self.log):
+            return True
+        known = position.seq and position.seq > self.trimmed
+        return bool(known and self.log[position.seq - 1][0].position.token != position.token)
+
     def after(self, position: Position) -> list[Change] | Outdated:
         """The commits after ``position``."""
-        if position.epoch != self.epoch or position.seq > len(self.log):
+        if self.lost(position):
             return Outdated(went_back=True)
         if position.seq < self.trimmed:
             return Outdated(went_back=False)
-        if position.seq and self.log[position.seq - 1][0].position.token != position.token:
-            return Outdated(went_back=True)
         return [change for change, _ in self.log[position.seq :]]
 
     def commit(self, batch: Batch) -> CommitResult:
-        newer = self.after(batch.position)
-        if isinstance(newer, Outdated):
-            return newer
+        if self.lost(batch.position):
+            return Outdated(went_back=True)
         current = all(self.scopes.get(one, 0) == version for one, version in batch.read.scopes.items())
         current &= all(self.sources.get(one, 0) == version for one, version in batch.read.sources.items())
         if not current:
-            return Conflict(tuple(newer))
+            explained = len(self.log) > batch.position.seq
+            return Conflict(len(self.log)) if explained else Outdated(went_back=False)
         if not batch.writes:
             return Committed(batch.position)
         position = Position(self.epoch, len(self.log) + 1, batch.token)
@@ -92,7 +99,7 @@ class SharedData:
         self._write(change, batch)
         for one in self.subscribers:
             one.receive(change)
-        return Committed(position, tuple(newer))
+        return Committed(position)
 
     def _write(self, change: Change, batch: Batch) -> None:
         self.log.append((change, batch))
@@ -132,6 +139,7 @@ class SharedMemoryStore:
         self.filled = asyncio.Event()
         self.delay = 0.0
         self.loses_answer = False
+        self.garbles = False
         self.last_known: StoredState | None = None
         data.subscribers.append(self)
 
@@ -190,7 +198,25 @@ class SharedMemoryStore:
             raise StoreUnavailable("the answer was lost")
         return result
 
-    async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+    async def read_log(self, position: Position) -> list[LoggedCommit] | Outdated:
+        await asyncio.sleep(self.delay)
+        if not self.data.up:
+            self.check()
+            raise StoreUnavailable("the store is down")
+        found = self.data.after(position)
+        return found if isinstance(found, Outdated) else [self.logged(change) for change in found]
+
+    def logged(self, change: Change) -> LoggedCommit:
+        garbled, self.garbles = self.garbles, False
+
+        def read() -> Change:
+            if garbled:
+                raise StoreError("not valid")
+            return change
+
+        return LoggedCommit(change.position, 0, read)
+
+    async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()
         self.filled.set()
         while True:
@@ -208,7 +234,7 @@ class SharedMemoryStore:
                     return
                 inbox = newer
             for change in inbox:
-                yield change
+                yield self.logged(change)
                 position = change.position
 
     def keep_last_known(self, state: StoredState) -> None:

@@ -44,6 +44,7 @@ OF_GATE = OF_EVERY_COMMAND | {
     "sidecar.client.scope_path",
     "sidecar.client.transport",
     "sidecar.durations",
+    "sidecar.scope_segments",
     "sidecar.unreachable",
 }
 SLOW = {"asyncio", "concurrent.futures", "importlib.metadata", "importlib.resources", "sqlite3"}

@@ -70,7 +70,7 @@ def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
             "pauses_total": 1,
         }
         eventually_equal(
-            lambda: counted(own), (0, 1, 0, 5, 5, 1, 0, 3, 1), "it began anew, its waiters are gone"
+            lambda: counted(own), (0, 1, 0, 5, 5, 1, 0, 3, 1), "it started again, without its waiters"
         )
         assert len(own.logs("import_restarted")) == 1
 

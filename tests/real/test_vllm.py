@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,16 +19,26 @@ ROOT = Path(__file__).parents[2]
 pytestmark = needs("vllm", "vllm/ready-0.32.0")
 # This series needs a setting that is too slow for a CPU.
 WITH_A_SETTING = ("vllm:corrupted_requests_total",)
+SCOPE, SLEEP_AFTER_SECS = "m/engine", 3
+NAMES = f'{{engine="vllm",scope="{SCOPE}"}}'
+TOKENS = 1500
+"""What the stream that runs has to write: long enough to be paused meanwhile."""
 
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[tuple[Sidecar, str]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    engine = {"scope": "m", "kind": "vllm", "url": url, "name": "vllm", "check_secs": 1, "timeout_secs": 60}
-    with Sidecar(
-        {"defaults": {"max_pause_secs": 0}, "engines": [{**engine, "scope": "m/engine"}]}
-    ) as sidecar:
+    engine = {
+        "scope": SCOPE,
+        "kind": "vllm",
+        "url": url,
+        "name": "vllm",
+        "check_secs": 1,
+        "timeout_secs": 60,
+        "sleep_after_secs": SLEEP_AFTER_SECS,
+    }
+    with Sidecar({"defaults": {"max_pause_secs": 0}, "engines": [engine]}) as sidecar:
         environ = {
             "PYTHONPATH": str(ROOT),
             "WELLBEING_URL": sidecar.url,
@@ -40,7 +51,7 @@ def parts() -> Iterator[tuple[Sidecar, str]]:
         }
         arguments = [
             "serve", REAL / "model", "--served-model-name", "m", "--port", port, "--host", "127.0.0.1",
-            "--max-model-len", "1024", "--enforce-eager", "--dtype", "float32",
+            "--max-model-len", "2048", "--enforce-eager", "--dtype", "float32",
             "--middleware", "sidecar.client.asgi.GateMiddleware",
         ]  # fmt: skip
         vllm = REAL / "vllm" / "bin" / "vllm"
@@ -84,17 +95,31 @@ def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
         assert waiting.result().json()["usage"]["completion_tokens"] == 4
 
 
-def test_the_driver_keeps_a_stream_that_runs(parts) -> None:
+def kept(url: str) -> float:
+    """How many requests the engine has."""
+    text = requests.get(f"{url}/metrics", timeout=30).text
+    return sum(
+        float(value)
+        for value in re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (\S+)", text, re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("asleep", [False, True], ids=["paused", "asleep"])
+def test_the_driver_keeps_a_stream_that_runs(parts, asleep: bool) -> None:
+    # The CPU's worker has no memory to free when it sleeps; all else is as on a GPU.
     sidecar, url = parts
-    with chat(url, tokens=600, stream=True) as stream:
+    with chat(url, tokens=TOKENS, stream=True, stream_options={"include_usage": True}) as stream:
         chunks = stream.iter_lines()
         next(chunks)
-        sidecar.pause("m/engine", "look at it")
-        names = '{engine="vllm",scope="m/engine"}'
-        sidecar.wait_for_metric(f"wellbeing_engine_paused{names}", 1)
+        sidecar.pause(SCOPE, "look at it")
+        sidecar.wait_for_metric(f"wellbeing_engine_paused{NAMES}", 1)
+        if asleep:
+            sidecar.wait_for_metric(f"wellbeing_engine_asleep{NAMES}", 1)
         assert requests.get(f"{url}/is_paused", timeout=30).json() == {"is_paused": True}
         assert requests.get(f"{url}/health", timeout=30).ok
-        sidecar.resume("m/engine")
-        rest = [line for line in chunks if line.startswith(b"data: {")]
-    assert any(json.loads(line[6:])["choices"][0]["finish_reason"] == "length" for line in rest)
+        assert kept(url) == 1
+        sidecar.resume(SCOPE)
+        rest = [json.loads(line[6:]) for line in chunks if line.startswith(b"data: {")]
+    assert rest[-1]["usage"]["completion_tokens"] == TOKENS
+    assert any(one["choices"][0]["finish_reason"] == "length" for one in rest if one["choices"])
     eventually(lambda: not requests.get(f"{url}/is_paused", timeout=30).json()["is_paused"], "it runs again")

@@ -147,6 +147,12 @@ class RedisConnection:
             )
         if kind == "NoPermissionError" or "NOPERM" in text:
             return f"{where} does not permit a command: {text}: extend the rights of the ACL user"
+        if "WRONGTYPE" in text:
+            prefix = self._settings.prefix
+            return (
+                f"{where} has keys that begin with {prefix!r} and are not of this program: use another "
+                "redis.prefix"
+            )
         if kind == "ReadOnlyError":
             return f"{where} is a replica: name the master, or use redis+sentinel://"
         if kind == "MasterNotFoundError":

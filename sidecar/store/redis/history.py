@@ -19,6 +19,9 @@ _LATE_SECS = 86_400.0
 """An entry may have an earlier time than the entries before it, because changes by time alone are committed
 later."""
 
+_Row = tuple[int, HistoryEntry | None]
+"""The id of an entry, and the entry; None: another program wrote it."""
+
 
 class RedisHistory:
     """Reads and trims the history.
@@ -43,25 +46,24 @@ class RedisHistory:
             return found
         while len(found) < query.limit:
             page = await self._page(upper)
-            for entry in page:
-                if query.matches(entry):
+            for _, entry in page:
+                if entry is not None and query.matches(entry):
                     found.append(entry)
                     if len(found) == query.limit:
                         break
-            if len(page) < _PAGE or (query.since is not None and page[-1].at < query.since - _LATE_SECS):
+            number, last = page[-1] if page else (0, None)
+            is_old = query.since is not None and last is not None and last.at < query.since - _LATE_SECS
+            if len(page) < _PAGE or is_old:
                 break
-            upper = f"({page[-1].id}-0"
+            upper = f"({number}-0"
             await asyncio.sleep(0)
         return found
 
-    async def _page(self, upper: str) -> list[HistoryEntry]:
+    async def _page(self, upper: str) -> list[_Row]:
         async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
             return await execute(client, "XREVRANGE", self._key, upper, "-", "COUNT", _PAGE)
 
-        return [
-            entry_of(int(key.split(b"-")[0]), values[b"e"])
-            for key, values in await self._connection.call(read)
-        ]
+        return _rows_of(await self._connection.call(read))
 
     async def read_after(self, after_id: int, limit: int) -> list[HistoryEntry]:
         """The entries with a higher id than ``after_id``, oldest first. Raises `StoreUnavailable`."""
@@ -70,10 +72,12 @@ class RedisHistory:
             lower = f"({max(after_id, 0)}-0"
             return await execute(client, "XRANGE", self._key, lower, "+", "COUNT", limit)
 
-        return [
-            entry_of(int(key.split(b"-")[0]), values[b"e"])
-            for key, values in await self._connection.call(read)
-        ]
+        while True:
+            rows = _rows_of(await self._connection.call(read))
+            found = [entry for _, entry in rows if entry is not None]
+            if found or len(rows) < limit:
+                return found
+            after_id = rows[-1][0]
 
     async def append(self, entries: list[HistoryEntry]) -> None:
         """Append ``entries``, oldest first; each gets a new id. Raises `StoreUnavailable`."""
@@ -97,12 +101,22 @@ class RedisHistory:
             while True:
                 oldest = await execute(client, "XRANGE", self._key, "-", "+", "COUNT", _PAGE)
                 expired = 0
-                for key, values in oldest:
-                    number = int(key.split(b"-")[0])
-                    if entry_of(number, values[b"e"]).at < now - settings.history_max_age_secs:
+                for number, entry in _rows_of(oldest):
+                    if entry is not None and entry.at < now - settings.history_max_age_secs:
                         expired = number
                 if not expired:
                     return
                 await execute(client, "XTRIM", self._key, "MINID", f"{expired + 1}-0")
 
         await self._connection.call(trim)
+
+
+def _rows_of(answer: Any) -> list[_Row]:  # noqa: ANN401 - as Redis answers
+    rows: list[_Row] = []
+    for key, values in answer:
+        number = int(key.split(b"-")[0])
+        try:
+            rows.append((number, entry_of(number, values[b"e"])))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            rows.append((number, None))
+    return rows

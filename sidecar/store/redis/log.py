@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
-from sidecar.store.base import Change, FleetStatus, Outdated, Position, StoreUnavailable
+from sidecar.store.base import (
+    Change,
+    FleetStatus,
+    LoggedCommit,
+    Outdated,
+    Position,
+    StoreError,
+    StoreUnavailable,
+)
 
 from .connection import RedisConnection
 from .keys import RedisKeys
@@ -17,6 +27,9 @@ from .records import RecordTexts
 logger = logging.getLogger(__name__)
 
 _POLL_SECS = 1.0
+_BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),')
+"""The time of the commit. The rest of the text is converted later."""
+
 _PAGE = 500
 _MIN_BACKOFF_SECS, _MAX_BACKOFF_SECS = 0.2, 2.0
 
@@ -43,7 +56,7 @@ class RedisLog:
         self._texts = texts
         self._status = status
 
-    async def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+    async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits after ``position``, in order; see `SharedStore`."""
         backoff = _MIN_BACKOFF_SECS
         while True:
@@ -58,7 +71,7 @@ class RedisLog:
                 await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 - no secret
                 backoff = min(2 * backoff, _MAX_BACKOFF_SECS)
 
-    async def _follow_once(self, position: Position) -> AsyncIterator[Change | Outdated]:
+    async def _follow_once(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """As `follow`, on one connection. Raises `StoreUnavailable` when it is lost."""
         # Subscribe first: commits that happen while the log is read arrive as messages.
         async with self._connection.subscription(self._keys.channel) as next_message:
@@ -70,23 +83,27 @@ class RedisLog:
                     if isinstance(found, Outdated):
                         yield found
                         return
-                    for change in found:
-                        yield change
-                        position = change.position
+                    for commit in found:
+                        yield commit
+                        position = commit.position
                     if found:
                         # There may be another page.
                         self.behind.set()
                 message = await next_message(_POLL_SECS)
                 arrived = None if message is None else self._next_of(position, message)
                 if arrived is not None:
-                    self._status.lag_secs = max(0.0, self._status.now() - arrived.at)
                     yield arrived
                     position = arrived.position
 
-    def _next_of(self, position: Position, message: bytes) -> Change | None:
+    def _next_of(self, position: Position, message: bytes) -> LoggedCommit | None:
         """The commit in ``message``, if it is the one after ``position``. A gap is filled from the log."""
-        number, token, epoch, *body = message.split(b" ", 3)
-        seq = int(number)
+        try:
+            number, token, epoch, *body = message.split(b" ", 3)
+            seq = int(number)
+        except ValueError:
+            # Another program published it. The log is authoritative.
+            self.behind.set()
+            return None
         if epoch.decode() != position.epoch:
             self.behind.set()
             return None
@@ -96,9 +113,12 @@ class RedisLog:
         if seq != position.seq + 1 or not body:
             self.behind.set()
             return None
-        return self._texts.change_of(Position(position.epoch, seq, token.decode()), body[0])
+        begin = _BEGIN_OF_BODY.match(body[0])
+        if begin:
+            self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
+        return self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
 
-    async def read(self, position: Position) -> list[Change] | Outdated:
+    async def read(self, position: Position) -> list[LoggedCommit] | Outdated:
         """A page of the commits after ``position``; empty: there are none. Raises `StoreUnavailable`."""
 
         async def read(client: Any) -> Any:  # noqa: ANN401 - as Redis answers
@@ -108,21 +128,29 @@ class RedisLog:
             return await pipeline.execute()
 
         (epoch, last), entries = await self._connection.call(read)
-        seq = int(last or 0)
-        if epoch is None or epoch.decode() != position.epoch or seq < position.seq:
+        last = last or b"0"
+        if epoch is None or epoch.decode() != position.epoch or not last.isdigit():
             return Outdated(went_back=True)
-        rows = [[key, [b"t", values[b"t"], b"b", values[b"b"]]] for key, values in entries]
-        if position.seq and rows and rows[0][0] == f"{position.seq}-0".encode():
-            if rows[0][1][1].decode() != position.token:
+        seq = int(last)
+        if seq < position.seq:
+            return Outdated(went_back=True)
+        commits = []
+        for key, values in entries:
+            at = Position(position.epoch, int(key.split(b"-")[0]), values.get(b"t", b"").decode())
+            commits.append(self._commit_of(at, values.get(b"b", b"")))
+        if position.seq and commits and commits[0].position.seq == position.seq:
+            if commits[0].position.token != position.token:
                 return Outdated(went_back=True)
-            rows = rows[1:]
-        if seq > position.seq and (not rows or rows[0][0] != f"{position.seq + 1}-0".encode()):
+            commits = commits[1:]
+        if seq > position.seq and (not commits or commits[0].position.seq != position.seq + 1):
             return Outdated(went_back=False)
-        return self.changes_of(position.epoch, rows)
+        return commits
 
-    def changes_of(self, epoch: str, rows: list[Any]) -> list[Change]:
-        """The commits in ``rows``, as a script returns them from the log."""
-        return [
-            self._texts.change_of(Position(epoch, int(key.split(b"-")[0]), values[1].decode()), values[3])
-            for key, values in rows
-        ]
+    def _commit_of(self, position: Position, body: bytes) -> LoggedCommit:
+        return LoggedCommit(position, len(body), partial(self._change_of, position, body))
+
+    def _change_of(self, position: Position, body: bytes) -> Change:
+        try:
+            return self._texts.change_of(position, body)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise StoreError(f"commit {position.seq} in {self._keys.log} is not valid: {error}") from error

@@ -7,23 +7,34 @@ members may be added; a sidecar that does not know them writes them back as they
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sidecar.core.values import ScopeRecord, Tombstone
 from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
 from sidecar.store.entries import HistoryEntry, entries_of
 from sidecar.store.json_values import decode, encode, unknown_members, with_unknown
 
+from .scripts import EPOCH_FIELD
+
 SCHEMA = "1"
 _OFFER = "offer"
+_NOT_VALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_DIGITS = re.compile("[0-9]{1,4000}")
+_T = TypeVar("_T")
 
 
 class RecordTexts:
-    """Converts records to text and back, and remembers the members that this version does not know."""
+    """Converts records to text and back, and remembers the members that this version does not know.
+
+    Attributes:
+        invalid: hash, field and error of what could not be read when the state was loaded last.
+    """
 
     def __init__(self) -> None:
+        self.invalid: list[tuple[str, str, str]] = []
         self._unknown: dict[str, dict[str, Any]] = {}
 
     def members_of(self, scope: str, record: ScopeRecord, offer: Offer | None) -> dict[str, Any]:
@@ -48,22 +59,22 @@ class RecordTexts:
 
     def body_of(self, batch: Batch) -> tuple[str, dict[str, str]]:
         """The text of the commit in the log, and the text of each record; empty: removed."""
-        records = {
-            scope: None if record is None else self.members_of(scope, record, batch.offers.get(scope))
+        texts = {
+            scope: "" if record is None else to_text(self.members_of(scope, record, batch.offers.get(scope)))
             for scope, record in batch.records.items()
         }
-        body: dict[str, Any] = {
+        # Each record is converted once. Its text is part of the commit, too.
+        records = ",".join(f"{json.dumps(scope)}:{text or 'null'}" for scope, text in texts.items())
+        rest: dict[str, Any] = {
             "at": batch.at,
-            "records": records,
             "tombstones": {source: one and encode(one) for source, one in batch.tombstones.items()},
             "sources": dict(batch.sources),
         }
         if batch.ended:
-            body["ended"] = batch.ended
+            rest["ended"] = batch.ended
         if batch.seen_watchdog is not None:
-            body["seen_watchdog"] = batch.seen_watchdog
-        texts = {scope: "" if one is None else to_text(one) for scope, one in records.items()}
-        return to_text(body), texts
+            rest["seen_watchdog"] = batch.seen_watchdog
+        return f'{to_text(rest)[:-1]},"records":{{{records}}}}}', texts
 
     def change_of(self, position: Position, body: str | bytes) -> Change:
         """The commit whose text in the log is ``body``."""
@@ -91,28 +102,46 @@ class RecordTexts:
     # -- the whole state ---------------------------------------------------------------------------
 
     def state_of(self, texts: Sequence[bytes]) -> StoredState:
-        """The state in the texts of `scripts.LOAD`."""
+        """The state in the texts of `scripts.LOAD`. Fields that are not valid are left out."""
         meta, scopes, sources, tombstones, tokens = (_pairs(text) for text in texts)
+        self.invalid = []
         records, versions, offers = {}, {}, {}
         for scope, text in scopes.items():
-            version, _, members = text.partition(" ")
-            records[scope], offer = self.record_of(scope, json.loads(members))
-            versions[scope] = int(version)
+            versions[scope] = _version_of(text)
+            try:
+                record, offer = self.record_of(scope, json.loads(text.partition(" ")[2]))
+            except _NOT_VALID as error:
+                self.invalid.append(("scopes", scope, f"{type(error).__name__}: {error}"))
+                continue
+            records[scope] = record
             if offer is not None:
                 offers[scope] = offer
         seq = int(meta.get("seq", 0))
         token_by_seq = {int(number): token for number, token in tokens.items()}
-        written_at = meta.get("written_at")
         return StoredState(
             records,
-            {source: decode(Tombstone, json.loads(text)) for source, text in tombstones.items()},
-            last_written_at=None if written_at is None else float(written_at),
+            self._valid("tombstones", tombstones, lambda text: decode(Tombstone, json.loads(text))),
+            last_written_at=self._valid("meta", meta, float, only="written_at").get("written_at"),
             seen_watchdog=meta.get("watchdog", ""),
             position=Position(meta["epoch"], seq, token_by_seq.get(seq, "")),
-            versions=Versions(versions, {source: int(number) for source, number in sources.items()}),
+            versions=Versions(versions, {source: _version_of(text) for source, text in sources.items()}),
             offers=offers,
             tokens=token_by_seq,
+            unreadable=frozenset(scope for key, scope, _ in self.invalid if key == "scopes"),
         )
+
+    def _valid(
+        self, key: str, texts: Mapping[str, str], convert: Callable[[str], _T], only: str = ""
+    ) -> dict[str, _T]:
+        """The converted values of the hash ``key``, or of its field ``only``, as far as they are valid."""
+        found = {}
+        for field, text in texts.items():
+            if only in ("", field):
+                try:
+                    found[field] = convert(text)
+                except _NOT_VALID as error:
+                    self.invalid.append((key, field, f"{type(error).__name__}: {error}"))
+        return found
 
 
 def entry_texts(batch: Batch) -> list[str]:
@@ -135,6 +164,14 @@ def to_text(members: Mapping[str, Any]) -> str:
     return json.dumps(members, separators=(",", ":"))
 
 
+def _version_of(text: str) -> int:
+    """The version at the beginning of ``text``, as `scripts.COMMIT` reads it; 0: there is none."""
+    digits = _DIGITS.match(text)
+    return int(digits[0]) if digits else 0
+
+
 def _pairs(text: bytes) -> dict[str, str]:
-    lines = text.decode("ascii").split("\n") if text else []
-    return dict(zip(lines[::2], lines[1::2], strict=True))
+    lines = text.decode("ascii", "replace").split("\n") if text else []
+    pairs = dict(zip(lines[::2], lines[1::2], strict=True))
+    pairs.pop(EPOCH_FIELD, None)
+    return pairs

@@ -2,6 +2,10 @@
 
 A record is stored as ``VERSION JSON``, a source's version as a number. Lua does not convert JSON, because its
 numbers would lose digits.
+
+Redis may evict a key, and other programs may delete or change one. So the hash of the records has the epoch
+in a field of its own. If it is missing, or a number is not valid, the data set gets a new epoch, and the
+sidecars write again what it lost.
 """
 
 from __future__ import annotations
@@ -25,23 +29,38 @@ local function alive(meta, lease_secs, gap_secs)
 end
 """
 
-COMMIT = """
+EPOCH_FIELD = "#epoch"
+"""The field with the epoch in the hash of the records. No scope has this name."""
+
+WHOLE = """
+-- The epoch as a record, which versions without this field can read.
+local function mark(epoch) return '0 {"epoch":"' .. epoch .. '"}' end
+-- Whether the records belong to the epoch, and the numbers are valid.
+local function whole(scopes, epoch, seq, history)
+  return epoch and string.match((seq or '0') .. (history or '0'), '^%d+$')
+    and redis.call('HGET', scopes, '#epoch') == mark(epoch)
+end
+"""
+
+COMMIT = (
+    WHOLE
+    + """
 -- KEYS meta scopes sources tombstones log history lease
 -- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body
 --      then lists, each with its length first: scope version, source version (to check);
 --      scope json, source present, source tombstone, entry (to write; '' removes)
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term')
+local function broken()
+  redis.call('HDEL', KEYS[1], 'epoch')
+  return {'back'}
+end
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term', 'history')
 if meta[3] and meta[3] ~= ARGV[1] then return {'schema', meta[3]} end
+if meta[1] and not whole(KEYS[2], meta[1], meta[2], meta[5]) then return broken() end
 local seq, applied = tonumber(meta[2] or '0'), tonumber(ARGV[3])
 if meta[1] ~= ARGV[2] or applied > seq then return {'back'} end
 if applied > 0 then
   local own = redis.call('XRANGE', KEYS[5], ARGV[3] .. '-0', ARGV[3] .. '-0')
   if own[1] and own[1][2][2] ~= ARGV[4] then return {'back'} end
-end
-local newer = {}
-if applied < seq then
-  newer = redis.call('XRANGE', KEYS[5], string.format('(%.0f-0', applied), '+', 'COUNT', 500)
-  if not newer[1] or newer[1][1] ~= string.format('%.0f-0', applied + 1) then return {'trimmed'} end
 end
 if ARGV[7] ~= '' and (meta[4] ~= ARGV[7] or redis.call('GET', KEYS[7]) ~= ARGV[6]) then return {'term'} end
 local i = 13
@@ -51,13 +70,33 @@ for pass = 1, 2 do
   for _ = 1, count do
     local now = redis.call('HGET', KEYS[pass + 1], ARGV[i])
     if (now and string.match(now, '^%d+') or '0') ~= ARGV[i + 1] then
-      return {'conflict', string.format('%.0f', seq), newer}
+      return {'conflict', string.format('%.0f', seq)}
     end
     i = i + 2
   end
 end
-if ARGV[12] == '' then return {'valid', string.format('%.0f', seq), newer} end
+if ARGV[12] == '' then return {'valid', string.format('%.0f', seq)} end
 seq = string.format('%.0f', seq + 1)
+-- First what can fail: after an error Redis keeps what a script has written.
+local writes = i
+for _ = 1, 3 do i = i + 1 + 2 * tonumber(ARGV[i]) end
+redis.call('HLEN', KEYS[4])
+local newest = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
+if newest and tonumber(string.match(newest[1], '^%d+')) >= tonumber(seq) then return broken() end
+local count = tonumber(ARGV[i])
+if count > 0 then
+  local id = tonumber(meta[5] or '0')
+  for one = 1, count do
+    local added = redis.pcall('XADD', KEYS[6], string.format('%.0f-0', id + one), 'e', ARGV[i + one])
+    if added.err then return broken() end
+  end
+  redis.call('HSET', KEYS[1], 'history', string.format('%.0f', id + count))
+end
+local added = redis.pcall('XADD', KEYS[5], seq .. '-0', 't', ARGV[5], 'b', ARGV[12])
+if added.err then return broken() end
+redis.call('HSET', KEYS[1], 'seq', seq, 'written_at', ARGV[9])
+if ARGV[10] == '1' then redis.call('HSET', KEYS[1], 'watchdog', ARGV[11]) end
+i = writes
 for pass = 1, 3 do
   local count = tonumber(ARGV[i])
   i = i + 1
@@ -69,31 +108,32 @@ for pass = 1, 3 do
     i = i + 2
   end
 end
-local count = tonumber(ARGV[i])
-if count > 0 then
-  local id = redis.call('HINCRBY', KEYS[1], 'history', count) - count
-  for one = 1, count do
-    redis.call('XADD', KEYS[6], string.format('%.0f-0', id + one), 'e', ARGV[i + one])
-  end
-end
-redis.call('HSET', KEYS[1], 'seq', seq, 'written_at', ARGV[9])
-if ARGV[10] == '1' then redis.call('HSET', KEYS[1], 'watchdog', ARGV[11]) end
-redis.call('XADD', KEYS[5], seq .. '-0', 't', ARGV[5], 'b', ARGV[12])
 local message = seq .. ' ' .. ARGV[5] .. ' ' .. ARGV[2]
 if #ARGV[12] <= 262144 then message = message .. ' ' .. ARGV[12] end
 redis.call('PUBLISH', ARGV[8], message)
-return {'committed', seq, newer}
+return {'committed', seq}
 """
+)
 
 BEAT = (
     ALIVE
+    + WHOLE
     + """
--- KEYS meta lease watchdog
+-- KEYS meta lease watchdog scopes
 -- ARGV sidecar lease-ms channel rate-lease-secs gap-secs
 alive(KEYS[1], ARGV[4], ARGV[5])
 local holder = redis.call('GET', KEYS[2])
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema')
-if holder == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2])
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'history', 'term')
+if meta[1] and not whole(KEYS[4], meta[1], meta[2], meta[3]) then
+  redis.call('HDEL', KEYS[1], 'epoch')
+  meta[1] = false
+end
+if meta[4] and not string.match(meta[4], '^%d+$') then
+  redis.call('HDEL', KEYS[1], 'term')
+  meta[4] = false
+end
+if holder == ARGV[1] and meta[4] then redis.call('PEXPIRE', KEYS[2], ARGV[2])
+elseif holder == ARGV[1] and meta[1] then redis.call('HINCRBY', KEYS[1], 'term', 1)
 elseif not holder and meta[1] then
   redis.call('HINCRBY', KEYS[1], 'term', 1)
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
@@ -103,7 +143,7 @@ local time = redis.call('TIME')
 local term = redis.call('HGET', KEYS[1], 'term') or '0'
 local heard = redis.call('HMGET', KEYS[3], 'alertname', 'firing', 'resolved')
 local sidecars = redis.call('PUBSUB', 'NUMSUB', ARGV[3])[2]
-return {time[1], time[2], meta[1] or '', meta[2] or '0', holder or '', term, sidecars,
+return {time[1], time[2], meta[1] or '', meta[1] and meta[2] or '0', holder or '', term, sidecars,
   heard[1] or '', heard[2] or '', heard[3] or ''}
 """
 )
@@ -131,27 +171,46 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 'OK'
 """
 
-LOAD = """
--- KEYS meta scopes sources tombstones log
+LOAD = (
+    WHOLE
+    + """
+-- KEYS meta scopes sources tombstones log history
 -- ARGV schema new-epoch tokens, epoch and number of the last commit that the sidecar knows, lease-secs
 -- A replica, which a master may have become, can be read as well: nothing is written without need.
-if redis.call('HEXISTS', KEYS[1], 'epoch') == 0 then
-  redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
-  redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
+local function last(key)
+  local entry = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return entry and tonumber(string.match(entry[1], '^%d+')) or 0
 end
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'history')
+if not whole(KEYS[2], known[1], known[2], known[3]) then
+  known[1] = ARGV[2]
+  known[2] = string.format('%.0f', math.max(tonumber(known[2] or '0') or 0, last(KEYS[5])))
+  local history = string.format('%.0f', math.max(tonumber(known[3] or '0') or 0, last(KEYS[6])))
+  redis.call('HSET', KEYS[1], 'epoch', known[1], 'seq', known[2], 'history', history)
+  redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
+  redis.call('HSET', KEYS[2], '#epoch', mark(known[1]))
+end
 if ARGV[4] ~= '' and (known[1] ~= ARGV[4] or tonumber(known[2] or 0) < tonumber(ARGV[5])) then
   -- The leases of rates were lost as well.
   redis.pcall('HSET', KEYS[1], 'calm_until', string.format('%.0f', redis.call('TIME')[1] + 1 + ARGV[6]))
 end
-local function text(key) return table.concat(redis.call('HGETALL', key), '\\n') end
+local function line(text)
+  -- Only another program writes line breaks.
+  return string.find(text, '\\n', 1, true) and '?' or text
+end
+local function text(key)
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all do all[i] = line(all[i]) end
+  return table.concat(all, '\\n')
+end
 local tokens = {}
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', ARGV[3])) do
   tokens[#tokens + 1] = string.match(entry[1], '^%d+')
-  tokens[#tokens + 1] = entry[2][2]
+  tokens[#tokens + 1] = line(entry[2][2])
 end
 return {text(KEYS[1]), text(KEYS[2]), text(KEYS[3]), text(KEYS[4]), table.concat(tokens, '\\n')}
 """
+)
 
 
 def digest(script: str) -> str:

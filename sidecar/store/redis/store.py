@@ -25,11 +25,11 @@ from uuid import uuid4
 
 from sidecar.store.base import (
     Batch,
-    Change,
     CommitResult,
     Committed,
     Conflict,
     FleetStatus,
+    LoggedCommit,
     Outdated,
     Position,
     StoredState,
@@ -65,6 +65,12 @@ _TOKENS = 5_000
 _TRIM_SECS = 60.0
 _MAX_LOG = 20_000
 """Commits that the log keeps. A sidecar that missed more loads the state again."""
+
+_MOST_LOGGED = 20
+"""Fields that are not valid. Further ones are not logged."""
+
+_LARGE_BATCH = 50
+"""A batch with more records and tombstones is converted in a thread."""
 
 _VERSION_BITS = 12
 _GOOD_ROUND_TRIP_SECS = 0.25
@@ -146,7 +152,7 @@ class RedisStore:
         keys = self._keys
         texts = await self._connection.run(
             scripts.LOAD,
-            [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log],
+            [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log, keys.history],
             [SCHEMA, uuid4().hex, _TOKENS, self._epoch, self.status.known_seq, repr(RATE_LEASE_SECS)],
         )
         try:
@@ -156,6 +162,9 @@ class RedisStore:
                 f"store: Redis {self._connection.address} has data under {self._settings.prefix!r} that is "
                 f"not of this program: {error}: use another redis.prefix"
             ) from error
+        for key, field, why in self._texts.invalid[:_MOST_LOGGED]:
+            fields = {"key": f"{{{self._settings.prefix}}}:{key}", "field": field, "error": why}
+            logger.error("record_not_valid", extra={"fields": fields})
         self._epoch = stored.position.epoch
         self.status.known_seq = stored.position.seq
         return stored
@@ -168,7 +177,10 @@ class RedisStore:
         Raises:
             StoreUnavailable: the batch may not be stored.
         """
-        args = self._commit_args(batch)
+        if len(batch.records) + len(batch.tombstones) > _LARGE_BATCH:
+            args = await asyncio.get_running_loop().run_in_executor(None, self._commit_args, batch)
+        else:
+            args = self._commit_args(batch)
         keys = self._keys
         names = [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log, keys.history, keys.lease]
         try:
@@ -178,7 +190,7 @@ class RedisStore:
         except StoreUnavailable as error:
             self._down(error)
             raise
-        return await self._result_of(batch, answer)
+        return self._result_of(batch, answer)
 
     def _commit_args(self, batch: Batch) -> list[str | int]:
         body, records = self._texts.body_of(batch) if batch.writes else ("", {})
@@ -221,33 +233,18 @@ class RedisStore:
                 "(redis.wait_replicas): it may be lost"
             )
 
-    async def _result_of(self, batch: Batch, answer: list[Any]) -> CommitResult:
+    def _result_of(self, batch: Batch, answer: list[Any]) -> CommitResult:
         match answer[0]:
-            case b"committed" | b"valid":
+            case b"committed":
                 seq = int(answer[1])
-                newer = self._log.changes_of(batch.position.epoch, answer[2])
-                until = seq - 1 if answer[0] == b"committed" else batch.position.seq
-                at = newer[-1].position if newer else batch.position
-                while at.seq < until:
-                    page = await self._log.read(at)
-                    if isinstance(page, Outdated) or not page:
-                        # The controller finds the gap, and loads the state.
-                        break
-                    newer += page
-                    at = newer[-1].position
-                if answer[0] == b"valid":
-                    return Committed(batch.position)
                 self.status.known_seq = max(self.status.known_seq, seq)
-                earlier = tuple(change for change in newer if change.position.seq < seq)
-                return Committed(Position(batch.position.epoch, seq, batch.token), earlier)
+                return Committed(Position(batch.position.epoch, seq, batch.token))
+            case b"valid":
+                return Committed(batch.position)
             case b"conflict":
-                newer = self._log.changes_of(batch.position.epoch, answer[2])
-                if not newer:
-                    # The versions differ, but no commit explains it.
-                    return Outdated(went_back=False)
-                return Conflict(tuple(newer))
-            case b"trimmed":
-                return Outdated(went_back=False)
+                seq = int(answer[1])
+                # Without a newer commit, nothing explains that the versions differ.
+                return Conflict(seq) if seq > batch.position.seq else Outdated(went_back=False)
             case b"back":
                 return Outdated(went_back=True)
             case b"schema":
@@ -259,7 +256,15 @@ class RedisStore:
 
     # -- following ---------------------------------------------------------------------------------
 
-    def follow(self, position: Position) -> AsyncIterator[Change | Outdated]:
+    async def read_log(self, position: Position) -> list[LoggedCommit] | Outdated:
+        """Some of the commits after ``position``; see `SharedStore`. Raises `StoreUnavailable`."""
+        try:
+            return await self._log.read(position)
+        except StoreUnavailable as error:
+            self._down(error)
+            raise
+
+    def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits after ``position``, in order; see `SharedStore`."""
         return self._log.follow(position)
 
@@ -267,15 +272,15 @@ class RedisStore:
 
     async def beat(self) -> None:
         """Renew or take the lease, read the time, and find out whether commits were missed."""
-        began = time.monotonic()
+        began, keys = time.monotonic(), self._keys
         try:
             answer = await self._connection.run(
                 scripts.BEAT,
-                [self._keys.meta, self._keys.lease, self._keys.watchdog],
+                [keys.meta, keys.lease, keys.watchdog, keys.scopes],
                 [
                     self.status.sidecar_id,
                     int(LEASE_SECS * 1000),
-                    self._keys.channel,
+                    keys.channel,
                     repr(RATE_LEASE_SECS),
                     repr(GAP_SECS),
                 ],

@@ -297,7 +297,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self._park_or_respond(plan, gate, ending)
 
     def _watch(self, plan: RequestPlan, gate: ScopeGate) -> None:
-        if plan.request.knows(gate.version):
+        if plan.request.knows(gate, plan.path):
             self._park_or_respond(
                 plan, gate, self.fast_path.waiting_room.watch(self, gate, plan.path, plan.wait)
             )

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from sidecar.core.errors import InvalidScope, closest_match, short_repr
 from sidecar.core.policy import DENY_STATUSES, Policy
 from sidecar.core.scope import parse_scope
+from sidecar.gates.etag import is_current
+from sidecar.gates.gate import ScopeGate
 from sidecar.gates.priorities import DEFAULT_PRIORITY, PRIORITIES
 from sidecar.web.problems import Problem
 
@@ -128,12 +130,9 @@ class GateRequest:
         """The status of a refusal at a closed gate with ``policy``."""
         return self.deny_status or policy.deny_status
 
-    def knows(self, version: int) -> bool:
-        """Whether the client has the snapshot of ``version``."""
-        if self.if_none_match is None:
-            return False
-        tags = {tag.strip().removeprefix("W/") for tag in self.if_none_match.split(",")}
-        return f'"{version}"' in tags or "*" in tags
+    def knows(self, gate: ScopeGate, path: str | None) -> bool:
+        """Whether the client has the present snapshot of ``gate``, or of ``path``, which follows it."""
+        return self.if_none_match is not None and is_current(self.if_none_match.split(","), gate, path)
 
 
 def check_parameters(route: str | None, query: str) -> None:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from sidecar.core.values import Trial
+from sidecar.gates.etag import etag_of
 from sidecar.gates.gate import Ending, ScopeGate
 from sidecar.gates.priorities import DEFAULT_PRIORITY
 from sidecar.gates.snapshot import snapshot_of
@@ -41,16 +42,17 @@ def snapshot_response(gate: ScopeGate, path: str | None = None) -> HttpResponse:
     headers = [
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),
-        ("ETag", f'"{snapshot.version}"'),
+        ("ETag", etag_of(gate, snapshot)),
     ]
     if not gate.blocks and gate.policy.resume_ramp_per_sec:
         headers.append((RAMP_HEADER, f"{gate.policy.resume_ramp_per_sec:g}"))
     return HttpResponse(200, tuple(headers), json.dumps(snapshot.to_json()).encode())
 
 
-def not_modified_response(version: int) -> HttpResponse:
+def not_modified_response(gate: ScopeGate, path: str | None) -> HttpResponse:
     """304: the client already has this snapshot."""
-    return HttpResponse(304, (("Cache-Control", "no-store"), ("ETag", f'"{version}"')), b"")
+    etag = etag_of(gate, snapshot_of(gate, path))
+    return HttpResponse(304, (("Cache-Control", "no-store"), ("ETag", etag)), b"")
 
 
 def ended_response(
@@ -82,7 +84,7 @@ def ended_response(
         detail = "the sidecar is shutting down: try again later"
         return _turned_away("shutting-down", detail, request, gate)
     if request.watch:
-        return not_modified_response(gate.version)
+        return not_modified_response(gate, path)
     return _paused_response(gate, path, now, request)
 
 
@@ -123,7 +125,7 @@ def _paused_response(
     secs_until_next = spread(_secs_until_retry(gate, priority, now))
     headers = {
         "Retry-After": str(secs_until_next),
-        "ETag": f'"{snapshot.version}"',
+        "ETag": etag_of(gate, snapshot),
         REASON_HEADER: json.dumps((snapshot.reason or "")[:_MAX_HEADER_REASON])[1:-1],
         **trace,
         **_challenge(status),

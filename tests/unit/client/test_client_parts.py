@@ -30,10 +30,9 @@ from sidecar.client.pacing import PollPacer, backoff_secs
 from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
-from sidecar.client.scope_segment import segment_of
 from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
-from sidecar.core.scope import to_segment
+from sidecar.scope_segments import to_segment
 from sidecar.supervision import Failures
 
 
@@ -381,11 +380,6 @@ def test_no_such_setting() -> None:
         Gate("http://127.0.0.1:1", tokn="x")
 
 
-@given(st.text(max_size=200).filter(lambda value: value not in (".", "..")))
-def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
-    assert segment_of(value) == to_segment(value)
-
-
 @pytest.fixture
 def paths():
     # No server listens there, and the test needs no response.
@@ -424,7 +418,7 @@ def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
 
 
 def test_the_model_names_a_scope() -> None:
-    assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
+    assert scope_of_model(b'{"model": "meta/llama"}') == to_segment("meta/llama")
     # A member whose name only has the same ending.
     assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
@@ -455,7 +449,7 @@ def test_the_model_of_a_large_body_is_that_of_the_whole(
     text = json.dumps({**dict(members), "pad": "p" * 600, **dict(members[:1])}, ensure_ascii=ascii_only)
     body = (text[:-1] + last + "}").encode()
     model = json.loads(body).get("model")
-    assert scope_of_model(body) == (segment_of(model) if isinstance(model, str) and model else "")
+    assert scope_of_model(body) == (to_segment(model) if isinstance(model, str) and model else "")
 
 
 def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:

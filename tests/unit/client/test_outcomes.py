@@ -83,6 +83,52 @@ def test_an_asgi_client_that_has_gone_says_nothing_about_the_engine(gate: Gate) 
     assert outcomes(gate) == (0, 0)
 
 
+def test_a_client_that_has_gone_is_recognized_in_what_a_framework_makes_of_it(gate: Gate) -> None:
+    class FrameworkError(Exception):
+        pass
+
+    def translating(application: Application) -> Application:
+        async def translated(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await application(scope, receive, send)
+            except OSError:
+                raise FrameworkError  # noqa: B904 - as frameworks do
+
+        return translated
+
+    def grouping(application: Application) -> Application:
+        async def grouped(scope: Any, receive: Any, send: Any) -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(application(scope, receive, send))
+
+        return grouped
+
+    async def gone(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            raise ConnectionResetError
+
+    with pytest.raises(FrameworkError):
+        ask(gate, translating(answers(200, b"x")), gone)
+    with pytest.raises(ExceptionGroup):
+        ask(gate, grouping(answers(200, b"x")), gone)
+    assert outcomes(gate) == (0, 0)
+
+
+def test_an_error_of_the_applications_own_connection_fails(gate: Gate) -> None:
+    with pytest.raises(ConnectionResetError):
+        ask(gate, answers(200, b"x", then=ConnectionResetError()))
+    assert outcomes(gate) == (0, 1)
+
+
+def test_a_send_that_raises_before_it_returns_shows_that_the_client_has_gone(gate: Gate) -> None:
+    def send(message: dict[str, Any]) -> Awaitable[None]:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        ask(gate, answers(200, b"x"), send)
+    assert outcomes(gate) == (0, 0)
+
+
 class Chunks:
     """The body of a WSGI response."""
 

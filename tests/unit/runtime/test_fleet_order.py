@@ -106,6 +106,16 @@ class Fleet:
                 self.stores[number % len(self.stores)].delay = secs
             case "unanswered", number:
                 self.stores[number % len(self.stores)].loses_answer = True
+            case "garble", number:
+                self.stores[number % len(self.stores)].garbles = True
+            case "amid", loss, *commands:
+                for store in self.stores:
+                    store.delay = 0.5
+                working = asyncio.gather(*(self.quietly(one) for one in commands))
+                # They are stored after half a second, and answered after another half.
+                await asyncio.sleep(0.7)
+                await self.step(loss)
+                await working
             case "lose", number:
                 self.stores[number % len(self.stores)].inbox.clear()
             case "down", secs:
@@ -143,7 +153,7 @@ class Fleet:
 
     async def settle(self) -> None:
         for store in self.stores:
-            store.held, store.delay, store.loses_answer = False, 0.0, False
+            store.held, store.delay, store.loses_answer, store.garbles = False, 0.0, False, False
         await self.pass_time(60.0)
 
     def verify(self) -> None:
@@ -205,6 +215,7 @@ troubles = st.one_of(
     st.tuples(st.just("hold"), numbers),
     st.tuples(st.just("lose"), numbers),
     st.tuples(st.just("unanswered"), numbers),
+    st.tuples(st.just("garble"), numbers),
     st.tuples(st.just("delay"), numbers, st.sampled_from([0.01, 0.5])),
     st.tuples(st.just("down"), st.sampled_from([0.5, 4.0, 40.0])),
     st.tuples(st.just("lead"), numbers),
@@ -212,6 +223,9 @@ troubles = st.one_of(
     st.just(("trim",)),
 )
 losses = st.one_of(st.just(("wipe",)), st.tuples(st.just("back"), st.integers(1, 3)))
+amid = st.tuples(losses, st.lists(commands, min_size=1, max_size=3, unique_by=lambda one: one[2])).map(
+    lambda both: ("amid", both[0], *both[1])
+)
 
 
 def play(size: int, steps: list[tuple]) -> None:
@@ -245,7 +259,7 @@ def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
 @given(
     size=st.integers(2, 3),
     before=st.lists(st.one_of(commands, together), min_size=1, max_size=12),
-    loss=losses,
+    loss=st.one_of(losses, amid),
     after=st.lists(st.one_of(commands, troubles, losses), max_size=8),
 )
 def test_what_the_store_lost_comes_back(

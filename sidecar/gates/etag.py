@@ -1,0 +1,45 @@
+"""The ETag of a snapshot: its version, and in a fleet a digest of its content.
+
+The versions of two sidecars differ even if they show the same. A client that moves between the sidecars of a
+fleet would get an answer at once each time, and never wait. So the tag has a digest of what the snapshot
+shows. A tag of this sidecar is compared by its version, so that no change in between is missed; a tag of
+another sidecar by its digest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from zlib import crc32
+
+from .gate import ScopeGate
+from .snapshot import ScopeSnapshot, snapshot_of
+
+
+def etag_of(gate: ScopeGate, snapshot: ScopeSnapshot) -> str:
+    """The value of the header ``ETag`` for ``snapshot``, which is of ``gate``."""
+    if gate.version_step == 1:
+        return f'"{snapshot.version}"'
+    return f'"{snapshot.version}-{_digest(snapshot)}"'
+
+
+def is_current(tags: Iterable[str], gate: ScopeGate, path: str | None) -> bool:
+    """Whether one of ``tags`` is of the present snapshot of ``gate``, or of ``path``, which follows it."""
+    version, step = str(gate.version), gate.version_step
+    digest = ""
+    for tag in tags:
+        text = tag.strip().removeprefix("W/")
+        known, _, known_digest = text[1:-1].partition("-")
+        if text == "*" or (known == version and text[0] == text[-1] == '"'):
+            return True
+        if known_digest and step > 1 and known.isdecimal() and int(known) % step != gate.version % step:
+            digest = digest or _digest(snapshot_of(gate, path))
+            if known_digest == digest:
+                return True
+    return False
+
+
+def _digest(snapshot: ScopeSnapshot) -> str:
+    members = snapshot.to_json()
+    del members["version"]
+    return f"{crc32(json.dumps(members).encode()):08x}"
