@@ -18,7 +18,7 @@ from harness.process import eventually_equal
 
 previews = LazyModule("demo.previews")
 # The demo does not use the engine's own pause.
-EMPTY = {"Engines in sync", "Watchdog heard"}
+EMPTY = {"Engines in sync", "Engines paused, engines asleep", "Watchdog heard"}
 # The demo has no Redis, no hook and no restriction, and no priority starves. Other tests check these metrics.
 NOT_PLAYED = re.compile(r"wellbeing_(fleet|hook|admit_per_second|priority_starved)")
 
