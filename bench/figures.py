@@ -222,14 +222,9 @@ def _fanout(sizes: Sizes) -> Iterator[Figure]:
             bars = {"wake": 1.2}
         memory = f"park.{count}.memory"
         if count in sizes.weighed_waiters:
+            what = f"{count:,} parked, memory for each"
             yield Figure(
-                "b",
-                f"{count:,} parked, memory for each",
-                "kB",
-                f"{memory}.ours",
-                "nchan",
-                f"{memory}.nchan",
-                most=bars.get("memory"),
+                "b", what, "kB", f"{memory}.ours", "nchan", f"{memory}.nchan", most=bars.get("memory")
             )
         for kind, what in (("wake", "waiters, resume"), ("watch", "watchers, change")):
             for name in ("first", "median", "last"):
@@ -322,18 +317,11 @@ def _restricted(sizes: Sizes) -> Iterator[Figure]:
     where = f"{sizes.restricted:,.0f}/s, {sizes.restricted_waiters:,} parked, {count} clients of {waiting:,}"
     window = f"the worst {sizes.window_secs:g} s, off the rate"
     yield Figure("h", f"{where}: {window}", "%", "restricted.off", most=2.0)
+    yield Figure("h", "the longest delay of the load itself meanwhile", "ms", "restricted.delay")
     yield Figure(
         "h", f"{where}: the client farthest from its fair share, off it", "%", "restricted.unfair", most=10.0
     )
-    yield Figure(
-        "h",
-        "the open gate's p99 beside that gate",
-        "µs",
-        "restricted.p99.during",
-        "quiet",
-        "restricted.p99.quiet",
-        most=3.0,
-    )
+    yield _beside_quiet("h", "the open gate's p99 beside that gate", "µs", "restricted.p99", most=3.0)
 
 
 def _webhooks(sizes: Sizes) -> Iterator[Figure]:
@@ -369,18 +357,8 @@ def _stalls(sizes: Sizes) -> Iterator[Figure]:
     few, many = sizes.stalled
     for name, what in _stall_events(few, many):
         key = f"stall.{name}"
-        yield Figure(
-            "i",
-            f"worst during {what}",
-            "ms",
-            f"{key}.worst.during",
-            "quiet",
-            f"{key}.worst.quiet",
-            most_over=5.0,
-        )
-        yield Figure(
-            "i", f"p99 during {what}", "ms", f"{key}.p99.during", "quiet", f"{key}.p99.quiet", most=3.0
-        )
+        yield _beside_quiet("i", f"worst during {what}", "ms", f"{key}.worst", most_over=5.0)
+        yield _beside_quiet("i", f"p99 during {what}", "ms", f"{key}.p99", most=3.0)
         if name == f"name_{many}":
             # The scopes are ten times as many.
             least = f"{few:,} parents"
@@ -388,6 +366,20 @@ def _stalls(sizes: Sizes) -> Iterator[Figure]:
             yield Figure("i", what, "ms", f"{key}.took", least, f"stall.name_{few}.took", most=most)
         else:
             yield Figure("i", what, "ms", f"{key}.took")
+
+
+def _beside_quiet(
+    scenario: str,
+    what: str,
+    unit: str,
+    key: str,
+    *,
+    most: float | None = None,
+    most_over: float | None = None,
+) -> Figure:
+    """A figure that is compared with the same while nothing else happens."""
+    ours, theirs = f"{key}.during", f"{key}.quiet"
+    return Figure(scenario, what, unit, ours, "quiet", theirs, most=most, most_over=most_over)
 
 
 def _stall_events(few: int, many: int) -> Iterator[tuple[str, str]]:

@@ -142,16 +142,8 @@ def _wakes(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     ):
         for name, style in zip(_FIRST_MEDIAN_LAST, (":", "--", "-"), strict=True):
             names = [f"{kind}.{count}.{name}.{who}" for count in sizes.waiters]
-            plot.errorbar(
-                sizes.waiters,
-                [_median(rounds, one) for one in names],
-                yerr=_errors(rounds, names),
-                color=colour,
-                linestyle=style,
-                marker=".",
-                capsize=2,
-                label=f"{label}, {name}",
-            )
+            shown = f"{label}, {name}"
+            _medians(plot, rounds, sizes.waiters, names, colour=colour, label=shown, style=style)
     plot.set_xscale("log")
     plot.set_yscale("log")
     plot.set_xlabel("parked")
@@ -159,18 +151,33 @@ def _wakes(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     plot.set_title("From resume or change to responses, ms")
 
 
+def _medians(
+    plot: Axes,
+    rounds: list[dict[str, float]],
+    counts: Sequence[int],
+    names: list[str],
+    *,
+    colour: str,
+    label: str,
+    style: str = "-",
+) -> None:
+    """Draw the medians of the figures ``names`` over ``counts``, with their ranges."""
+    plot.errorbar(
+        counts,
+        [_median(rounds, one) for one in names],
+        yerr=_errors(rounds, names),
+        color=colour,
+        linestyle=style,
+        marker=".",
+        capsize=2,
+        label=label,
+    )
+
+
 def _memory(plot: Axes, rounds: list[dict[str, float]], sizes: Sizes) -> None:
     for who, colour in (("ours", _OURS), ("nchan", _PEER)):
         names = [f"park.{count}.memory.{who}" for count in sizes.weighed_waiters]
-        plot.errorbar(
-            sizes.weighed_waiters,
-            [_median(rounds, one) for one in names],
-            yerr=_errors(rounds, names),
-            color=colour,
-            marker=".",
-            capsize=2,
-            label=who,
-        )
+        _medians(plot, rounds, sizes.weighed_waiters, names, colour=colour, label=who)
     plot.set_xscale("log")
     plot.set_ylim(bottom=0)
     plot.set_xlabel("parked")

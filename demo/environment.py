@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +31,29 @@ SCOPE = "simulated"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class DemoEnvironment:
+class ProgramGroup(ABC):
+    """Programs that a context starts and stops; a failed start stops those that run already."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start all programs, in ``self._stack``."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+class DemoEnvironment(ProgramGroup):
     """Runs Prometheus with the shipped rules, Alertmanager, the sidecar, an engine behind the middleware, and
     a load.
 
@@ -39,40 +62,32 @@ class DemoEnvironment:
     """
 
     def __init__(self, faster: float = 20.0) -> None:
+        super().__init__()
         self._faster = faster
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
+    def _start(self) -> None:
         enter = self._stack.enter_context
-        try:
-            folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-demo-")))
-            port, engine_port = free_port(), free_port()
-            self.alertmanager: Alertmanager = enter(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))
-            config = {
-                "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
-                "alerts": {
-                    "alertmanager_urls": [self.alertmanager.url],
-                    "reconcile_secs": 5,
-                    "alertmanager": {"min_uptime_secs": 5},
-                },
-            }
-            self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:demo.db", folder=folder, port=port))
-            engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:gate"], self.sidecar.url, folder))
-            self.engine_url = f"http://127.0.0.1:{engine_port}"
-            eventually(lambda: is_up(engines, self.engine_url), "the engine is up")
-            targets = {"wellbeing-sidecar": self.sidecar.address, "vllm": f"127.0.0.1:{engine_port}"}
-            self.prometheus: Prometheus = enter(
-                Prometheus(targets, shipped_rules(self._faster, "vllm", "sidecar"), self.alertmanager.address)
-            )
-            self.load = Load(engine_port)
-            enter(Clients(self.load))
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-demo-")))
+        port, engine_port = free_port(), free_port()
+        self.alertmanager: Alertmanager = enter(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))
+        config = {
+            "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
+            "alerts": {
+                "alertmanager_urls": [self.alertmanager.url],
+                "reconcile_secs": 5,
+                "alertmanager": {"min_uptime_secs": 5},
+            },
+        }
+        self.sidecar: Sidecar = enter(Sidecar(config, store="sqlite:demo.db", folder=folder, port=port))
+        engines = enter(Engines([f"{engine_port}:{SCOPE}:vllm:gate"], self.sidecar.url, folder))
+        self.engine_url = f"http://127.0.0.1:{engine_port}"
+        eventually(lambda: is_up(engines, self.engine_url), "the engine is up")
+        targets = {"wellbeing-sidecar": self.sidecar.address, "vllm": f"127.0.0.1:{engine_port}"}
+        self.prometheus: Prometheus = enter(
+            Prometheus(targets, shipped_rules(self._faster, "vllm", "sidecar"), self.alertmanager.address)
+        )
+        self.load = Load(engine_port)
+        enter(Clients(self.load))
 
     def fault(self, kind: str) -> None:
         """Set one of `demo.engine.model.FAULTS` in the engine."""

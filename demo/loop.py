@@ -17,15 +17,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from .environment import (
     Alertmanager,
     Engines,
+    ProgramGroup,
     Prometheus,
     Sidecar,
     eventually,
@@ -57,7 +57,7 @@ PROCESSES = 4
 PLANTED = "planted"
 
 
-class Loop:
+class Loop(ProgramGroup):
     """Runs all cases at once.
 
     Args:
@@ -72,6 +72,7 @@ class Loop:
         patience: Patience = PATIENCE,
         pod_groups: Mapping[str, float] | None = None,
     ) -> None:
+        super().__init__()
         self._cases = list(cases)
         self._patience = patience
         self._pod_groups = dict(pod_groups or {})
@@ -80,23 +81,11 @@ class Loop:
             for group in self._pod_groups
             for number in range(PODS)
         }
-        self._stack = ExitStack()
         self._rest = threading.Event()
         self._known: set[int] = set()
         self._seen_until = datetime.now(UTC)
 
-    def __enter__(self) -> Self:
-        try:
-            self._begin()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def _begin(self) -> None:
+    def _start(self) -> None:
         enter = self._stack.enter_context
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-loop-")))
         stuck = Case("vllm", "stuck", "kept")

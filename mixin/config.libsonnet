@@ -1,6 +1,6 @@
 {
   _config+:: {
-    // The engines whose rules are wanted. Masks, thresholds and the rules about the sidecar always come along.
+    // The engines whose rules are included. Masks, thresholds and the sidecar's rules are always included.
     engines: ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'dynamo', 'litellm'],
 
     // Label matchers for every series of a source, such as 'job="vllm"' or 'job="vllm",namespace=~"team-.+"'.
@@ -17,7 +17,7 @@
 
     // The label that names the cluster: the dashboards' variable Cluster reads it.
     clusterLabel: 'cluster',
-    // Whether one Prometheus, Mimir or Thanos ruler evaluates the rules for several clusters: then they keep the clusters apart.
+    // Whether one Prometheus, Mimir or Thanos ruler evaluates the rules for several clusters; the rules then distinguish them.
     multiCluster: false,
 
     // What alerts compare with: a number, or a PromQL expression that gives a vector of one element. alerts/thresholds.rules.yml says

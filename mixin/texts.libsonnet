@@ -1,4 +1,4 @@
-// The texts that the generated files have from the config.
+// The texts of the config that the generated files use.
 local sources = ['vllm', 'sglang', 'tgi', 'llamacpp', 'triton', 'dynamo', 'litellm', 'sidecar'];
 
 function(config)

@@ -11,16 +11,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.json_pieces import loads_in_pieces
+from sidecar.request_deadline import RequestDeadline
 
 _CHUNK_BYTES = 65_536
 _SCHEMES = ("http", "https")
@@ -143,18 +141,13 @@ def send_request(
         HttpRequestFailed: there was no response in time, or it is invalid or too large.
     """
     import requests  # noqa: PLC0415 - uses much memory, and only some sidecars send requests
-    import urllib3  # noqa: PLC0415 - the same
 
-    deadline = _Deadline(timeout)
+    deadline = RequestDeadline(timeout)
     try:
         with requests.Session() as session, deadline:
-            session.trust_env = False
-            session.proxies.update(dict.fromkeys(_SCHEMES, proxy_url) if proxy_url else _proxies(url))
-            session.headers.update(headers or {})
-            session.headers["Accept-Encoding"] = "identity"
-            _authenticate(session, url, access)
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, deadline.adapter())
+            _prepare(session, url, access, headers or {}, proxy_url)
+            for scheme in _SCHEMES:
+                session.mount(f"{scheme}://", deadline.adapter())
             with session.request(
                 method,
                 url,
@@ -168,102 +161,40 @@ def send_request(
             ) as response:
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return HttpReply(response.status_code, names, _read(response, deadline, max_bytes))
-    except HttpRequestFailed:
-        raise
-    except requests.exceptions.InvalidHeader:
-        what = "the credentials or headers have characters that are not allowed in a header"
-        raise HttpRequestFailed(what) from None
-    except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-        # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
-        raise HttpRequestFailed(deadline.passed_text() or _without_credentials(str(error))) from None
-    except Exception as error:  # noqa: BLE001 - callers handle only this error type
-        what = f"{type(error).__name__}: {_without_credentials(str(error))}"
-        raise HttpRequestFailed(deadline.passed_text() or what) from None
+    except Exception as error:  # noqa: BLE001 - callers handle only one error type
+        raise _failure(error, deadline) from None
 
 
-class _Deadline:
-    """Ends a request that takes too long, in any phase.
+def _prepare(
+    session: Any,  # noqa: ANN401 - a requests.Session
+    url: str,
+    access: HttpAccess,
+    headers: Mapping[str, str],
+    proxy_url: str,
+) -> None:
+    session.trust_env = False
+    session.proxies.update(dict.fromkeys(_SCHEMES, proxy_url) if proxy_url else _proxies(url))
+    session.headers.update(headers)
+    session.headers["Accept-Encoding"] = "identity"
+    _authenticate(session, url, access)
 
-    The timeouts of the library requests apply to each read from the socket. A server that sends a byte now
-    and then would never exceed them. So a timer shuts the connection down.
 
-    Args:
-        secs: seconds for the whole request.
-    """
+def _failure(error: Exception, deadline: RequestDeadline) -> HttpRequestFailed:
+    """``error`` as the one error type, without credentials."""
+    import requests  # noqa: PLC0415
+    import urllib3  # noqa: PLC0415
 
-    def __init__(self, secs: float) -> None:
-        self._secs = secs
-        self._until = time.monotonic() + secs
-        self._sockets: list[socket.socket] = []
-        self._timer = threading.Timer(secs, self._shut_down)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        for one in self._sockets:
-            one.close()
-
-    @property
-    def has_passed(self) -> bool:
-        """Whether the deadline has passed."""
-        return time.monotonic() >= self._until
-
-    def passed_text(self) -> str:
-        """The error text if the deadline has passed, else an empty string."""
-        return f"the response was not complete within {self._secs:g} s" if self.has_passed else ""
-
-    def adapter(self) -> Any:  # noqa: ANN401 - a requests.adapters.HTTPAdapter
-        """An adapter whose connections end at the deadline."""
-        import requests  # noqa: PLC0415
-        import urllib3  # noqa: PLC0415
-
-        watch = self._watch
-
-        class Plain(urllib3.connection.HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                return watch(super()._new_conn())
-
-        class Encrypted(urllib3.connection.HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                return watch(super()._new_conn())
-
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class EncryptedPool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Encrypted
-
-        pools = {"http": PlainPool, "https": EncryptedPool}
-
-        class Adapter(requests.adapters.HTTPAdapter):
-            def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-                super().init_poolmanager(*args, **kwargs)
-                self.poolmanager.pool_classes_by_scheme = pools
-
-            def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
-                manager = super().proxy_manager_for(proxy, **kwargs)
-                manager.pool_classes_by_scheme = pools
-                return manager
-
-        return Adapter()
-
-    def _watch(self, connected: socket.socket) -> socket.socket:
-        # A duplicate, because TLS takes the descriptor of the original socket.
-        self._sockets.append(connected.dup())
-        if self.has_passed:
-            self._shut_down()
-        return connected
-
-    def _shut_down(self) -> None:
-        for one in self._sockets:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the socket is closed already
+    if isinstance(error, HttpRequestFailed):
+        return error
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return HttpRequestFailed(
+            "the credentials or headers have characters that are not allowed in a header"
+        )
+    what = _without_credentials(str(error))
+    # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
+    if not isinstance(error, OSError | ValueError | urllib3.exceptions.HTTPError):
+        what = f"{type(error).__name__}: {what}"
+    return HttpRequestFailed(deadline.passed_text() or what)
 
 
 def _proxies(url: str) -> dict[str, str]:
@@ -319,7 +250,7 @@ def _secret(what: str, text: str, path: str) -> str:
         raise HttpRequestFailed(f"the file with the {what}, {path!r}, cannot be read: {why}") from None
 
 
-def _read(response: Any, deadline: _Deadline, max_bytes: int) -> bytes:  # noqa: ANN401
+def _read(response: Any, deadline: RequestDeadline, max_bytes: int) -> bytes:  # noqa: ANN401
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         # Decompression could use any amount of memory.

@@ -9,9 +9,10 @@ from enum import Enum
 from functools import lru_cache
 
 from sidecar.core.errors import CoreError, short_repr
-from sidecar.core.scope import MAX_SEGMENTS, ROOT, join_segments
+from sidecar.core.scope import ROOT, join_segments
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
+from sidecar.scope_segments import MAX_SEGMENTS
 
 from .errors import InvalidRule
 from .matchers import Matcher

@@ -5,30 +5,62 @@ from __future__ import annotations
 import argparse
 import os
 
+from .exit_statuses import USAGE, CommandFailed
+
 DEFAULT_URL = "http://127.0.0.1:9477"
 
 
-def add_scope(
-    parser: argparse.ArgumentParser, without_scope: str = "the root, which contains everything"
-) -> None:
-    """Add the optional ``SCOPE``.
+def add_request_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the optional scope, the connection and the output format."""
+    add_scope(parser)
+    add_connection(parser)
+    add_output(parser)
+
+
+def add_target_arguments(parser: argparse.ArgumentParser, effect: str) -> None:
+    """Add the same for commands that require either a scope or ``--all``.
 
     Args:
         parser: the parser of a command.
-        without_scope: the meaning of a missing scope, as the end of a sentence.
+        effect: the effect of ``--all``, as an infinitive.
     """
-    parser.add_argument(
-        "scope",
-        nargs="?",
-        default="",
-        metavar="SCOPE",
-        help=f"such as team-a/llama (default: {without_scope})",
-    )
-
-
-def add_all(parser: argparse.ArgumentParser, effect: str) -> None:
-    """Add ``--all``, for commands that require either it or a scope."""
+    add_scope(parser, required=True)
+    add_connection(parser)
+    add_output(parser)
     parser.add_argument("--all", action="store_true", help=f"{effect}; either SCOPE or --all is required")
+    parser.set_defaults(effect_of_all=effect)
+
+
+def check_target(options: argparse.Namespace) -> None:
+    """Require either a scope or ``--all``, so that an empty variable in a script does not mean everything.
+
+    Raises:
+        CommandFailed: neither or both are given.
+    """
+    if options.all and options.scope:
+        raise CommandFailed(f"{options.command}: give a scope or --all, not both", USAGE)
+    if not options.scope and not options.all:
+        effect = options.effect_of_all
+        raise CommandFailed(f"{options.command}: name a scope; to {effect}, say --all", USAGE)
+
+
+def add_scope(
+    parser: argparse.ArgumentParser,
+    default: str = "the root, which contains everything",
+    *,
+    required: bool = False,
+) -> None:
+    """Add ``SCOPE``.
+
+    Args:
+        parser: the parser of a command.
+        default: the meaning of a missing scope, as the end of a sentence.
+        required: whether the command requires either a scope or ``--all``.
+    """
+    meaning = "; required, unless --all is given" if required else f" (default: {default})"
+    parser.add_argument(
+        "scope", nargs="?", default="", metavar="SCOPE", help=f"such as team-a/llama{meaning}"
+    )
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:

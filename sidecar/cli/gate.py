@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .arguments import duration
-from .client_arguments import add_connection, add_output, add_scope
+from .client_arguments import add_request_arguments
 from .exit_statuses import OK, TEMPFAIL, CommandFailed
 from .output import print_error, print_snapshot, print_value
 from .sidecar_requests import PAUSED, is_problem, members, refusal, send
@@ -25,9 +25,7 @@ EXAMPLES = ("gate team-a/llama --wait 5m && start-the-batch",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser)
-    add_connection(parser)
-    add_output(parser)
+    add_request_arguments(parser)
     parser.add_argument(
         "--wait",
         type=duration,

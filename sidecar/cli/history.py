@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .arguments import timestamp
-from .client_arguments import add_connection, add_output, add_scope
+from .client_arguments import add_request_arguments
 from .exit_statuses import OK
 from .output import print_items, print_json, print_note, print_text, scope_name, source_name
 from .scope_check import note_unknown_scope
@@ -27,9 +27,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser)
-    add_connection(parser)
-    add_output(parser)
+    add_request_arguments(parser)
     parser.add_argument("--all", action="store_true", help="print all entries, not one page")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="entries to print (default: 20)")
     parser.add_argument(

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from .arguments import duration
-from .client_arguments import add_all, add_connection, add_output, add_scope
-from .exit_statuses import OK, USAGE, CommandFailed
+from .client_arguments import add_target_arguments, check_target
+from .exit_statuses import OK, CommandFailed
 from .output import print_snapshot, scope_name
 from .scope_check import note_unknown_scope
 from .sidecar_requests import request
@@ -20,9 +20,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser, without_scope="--all is required")
-    add_connection(parser)
-    add_output(parser)
+    add_target_arguments(parser, "close every gate")
     parser.add_argument(
         "--reason", required=True, help="the reason, which appears in the responses to waiting requests"
     )
@@ -32,12 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="the pause ends by itself after this time, such as 5m; 0: never (default: the policy's)",
     )
-    add_all(parser, "close every gate")
 
 
 def run(options: argparse.Namespace) -> int:
     """Put a manual hold."""
-    check_target(options, "pause", "close every gate")
+    check_target(options)
     note_unknown_scope(options, "it is created and paused")
     body: dict[str, Any] = {"reason": options.reason}
     if options.max_pause_secs is not None:
@@ -50,15 +47,3 @@ def run(options: argparse.Namespace) -> int:
             f"the hold is put, but the gate of {scope} stays open, because its policy is not enabled"
         )
     return OK
-
-
-def check_target(options: argparse.Namespace, command: str, effect: str) -> None:
-    """Require either a scope or ``--all``, so that an empty variable in a script does not mean everything.
-
-    Raises:
-        CommandFailed: neither or both are given.
-    """
-    if options.all and options.scope:
-        raise CommandFailed(f"{command}: give a scope or --all, not both", USAGE)
-    if not options.scope and not options.all:
-        raise CommandFailed(f"{command}: name a scope; to {effect}, say --all", USAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .client_arguments import add_connection, add_output, add_scope
+from .client_arguments import add_request_arguments
 from .exit_statuses import OK, CommandFailed
 from .output import describe_hold, print_line, print_note, print_snapshot, scope_name, snapshot_line
 from .scope_check import status_if_allowed, unknown_scope_message
@@ -18,9 +18,7 @@ EXAMPLES = ("resume team-a/llama",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser)
-    add_connection(parser)
-    add_output(parser)
+    add_request_arguments(parser)
     parser.add_argument("--reason", default="", help="the reason, for the history")
 
 

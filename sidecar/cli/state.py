@@ -6,10 +6,9 @@ import argparse
 from typing import Any
 
 from .arguments import positive_duration
-from .client_arguments import add_all, add_connection, add_output, add_scope
+from .client_arguments import add_target_arguments, check_target
 from .exit_statuses import OK
 from .output import print_snapshot
-from .pause import check_target
 from .scope_check import note_unknown_scope
 from .sidecar_requests import request
 
@@ -21,9 +20,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser, without_scope="--all is required")
-    add_connection(parser)
-    add_output(parser)
+    add_target_arguments(parser, "report the state of everything")
     parser.add_argument("state", choices=("healthy", "cautious", "concerned", "distressed"))
     parser.add_argument("--reason", default="", help="the reason")
     parser.add_argument("--source", help="the agent's name (default: default)")
@@ -33,12 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="the report expires after this time, such as 90 or 5m (default: never)",
     )
-    add_all(parser, "report the state of everything")
 
 
 def run(options: argparse.Namespace) -> int:
     """Set or renew the agent's signal."""
-    check_target(options, "state", "report the state of everything")
+    check_target(options)
     note_unknown_scope(options, "it is created")
     body: dict[str, Any] = {"state": options.state, "reason": options.reason}
     if options.source is not None:

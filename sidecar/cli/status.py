@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from .client_arguments import add_connection, add_output, add_scope
+from .client_arguments import add_request_arguments
 from .exit_statuses import OK
 from .output import (
     print_items,
@@ -36,9 +36,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser)
-    add_connection(parser)
-    add_output(parser)
+    add_request_arguments(parser)
     parser.add_argument("--below", action="store_true", help="show every known scope inside it")
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from .client_arguments import add_connection, add_output, add_scope
+from .client_arguments import add_request_arguments
 from .exit_statuses import CommandFailed
 from .output import print_items, print_json, print_note, print_text, scope_name
 from .scope_check import note_unknown_scope
@@ -30,9 +30,7 @@ EXAMPLES = ("watch team-a/llama --json",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags and arguments of this command."""
-    add_scope(parser)
-    add_connection(parser)
-    add_output(parser)
+    add_request_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> NoReturn:

@@ -26,12 +26,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sidecar.scope_segments import MAX_SEGMENTS, to_segment
+
 from .errors import InferencePaused
 from .fork_safety import PerProcess
 from .gate import DEFAULT_PRIORITY, Gate, close_all
 from .path_rules import PathRules, split_paths
-from .scope_path import MAX_SEGMENTS
-from .scope_segment import segment_of
 from .settings import MIDDLEWARE_SETTINGS, PREFIX, Settings, reject_unknown
 
 SERVER_ERROR = 500
@@ -165,7 +165,7 @@ class GateSelector:
         gate = self._gate_by_part.get(part)
         if gate is None:
             model = _model_in(part)
-            gate = self.gate_for(segment_of(model)) if model else self.gate
+            gate = self.gate_for(to_segment(model)) if model else self.gate
             if len(part) <= _MAX_KNOWN_PART_BYTES and gate is not self.gate:
                 if len(self._gate_by_part) >= _MAX_KNOWN_PARTS:
                     # A client may send any part.
@@ -197,7 +197,7 @@ class GateSelector:
 
 def scope_of_header(value: str) -> str:
     """The scope that a header's value names."""
-    return "/".join(segment_of(part) for part in value.split("/") if part)
+    return "/".join(to_segment(part) for part in value.split("/") if part)
 
 
 def priority_of_header(value: str) -> int:
@@ -209,7 +209,7 @@ def priority_of_header(value: str) -> int:
 def scope_of_model(body: bytes) -> str:
     """The scope that the member ``model`` of a request's JSON body names; empty where there is none."""
     model = _model_of(body)
-    return segment_of(model) if model else ""
+    return to_segment(model) if model else ""
 
 
 def _model_of(body: bytes) -> str:

@@ -7,25 +7,17 @@ from .load import check_files, load_config
 from .schema import describe
 from .source import suggestion_for
 from .summary import describe_pausing, describe_restricting
-from .values import (
+from .values import Config, LimitsConfig, RedisConfig, StoreConfig, UiLink
+from .values_access import MIN_TOKEN_LENGTH, AuthConfig, CredentialConfig, Listener, TlsConfig
+from .values_programs import (
     HOOK_EVENTS,
-    MIN_TOKEN_LENGTH,
     AlertmanagerConfig,
     AlertsConfig,
-    AuthConfig,
-    Config,
-    CredentialConfig,
     EngineConfig,
     EngineRequestConfig,
     HookConfig,
     ImportConfig,
     ImportFields,
-    LimitsConfig,
-    Listener,
-    RedisConfig,
-    StoreConfig,
-    TlsConfig,
-    UiLink,
     WatchdogConfig,
 )
 

@@ -20,7 +20,8 @@ from sidecar.core.state import WellbeingState
 from sidecar.durations import ALLOWED, MAX_SECS, parse_duration
 
 from .time_intervals import TimeInterval, parse_time_interval
-from .values import HOOK_EVENTS, ROLES, Listener
+from .values_access import ROLES, Listener
+from .values_programs import HOOK_EVENTS
 
 Check = Callable[[object], object]
 

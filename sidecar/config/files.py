@@ -22,7 +22,8 @@ from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from .source import Value
-from .values import MIN_TOKEN_LENGTH, StoreConfig
+from .values import StoreConfig
+from .values_access import MIN_TOKEN_LENGTH
 
 _SECRETS = ("token_file", "password_file", "url_file")
 _SQLITE = "sqlite:"

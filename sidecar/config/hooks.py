@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.body_template import BodyTemplate, TemplateFailed
 
 from .names import require_unique_names
-from .values import HookConfig
+from .values_programs import HookConfig
 
 _ONLY_FOR = {"template": "template", "content_type": "template", "method": "template", "tags": "grafana"}
 

@@ -20,23 +20,15 @@ from .names import require_unique_names
 from .schema import SCHEMA
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .time_intervals import TimeInterval
-from .values import (
+from .values import Config, LimitsConfig, MetricsConfig, RedisConfig, StoreConfig, UiLink
+from .values_access import AuthConfig, CredentialConfig, Listener, TlsConfig
+from .values_programs import (
     AlertmanagerConfig,
     AlertsConfig,
-    AuthConfig,
-    Config,
-    CredentialConfig,
     EngineConfig,
     EngineRequestConfig,
     ImportConfig,
     ImportFields,
-    LimitsConfig,
-    Listener,
-    MetricsConfig,
-    RedisConfig,
-    StoreConfig,
-    TlsConfig,
-    UiLink,
     WatchdogConfig,
 )
 

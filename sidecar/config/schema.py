@@ -27,7 +27,9 @@ from .checks import (
 from .keys import Key, Keys, Section, SectionList
 from .schema_policy import POLICY_KEYS
 from .schema_programs import ALERTMANAGER_KEYS, ENGINE_KEYS, HOOK_KEYS, IMPORT_KEYS, WATCHDOG_KEYS
-from .values import AlertsConfig, Config, LimitsConfig, MetricsConfig, RedisConfig, StoreConfig, TlsConfig
+from .values import Config, LimitsConfig, MetricsConfig, RedisConfig, StoreConfig
+from .values_access import TlsConfig
+from .values_programs import AlertsConfig
 
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
 _REDIS, _METRICS = RedisConfig(), MetricsConfig()

@@ -24,7 +24,7 @@ from .checks import (
     url,
 )
 from .keys import Key, Keys, Section
-from .values import AlertmanagerConfig, HookConfig, ImportFields, WatchdogConfig
+from .values_programs import AlertmanagerConfig, HookConfig, ImportFields, WatchdogConfig
 
 _WATCHDOG, _ALERTMANAGER = WatchdogConfig(), AlertmanagerConfig()
 WATCHDOG_KEYS: Keys = {

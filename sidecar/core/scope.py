@@ -7,21 +7,13 @@ segments, because HTTP clients and proxies remove them from a path.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator
+
+from sidecar.scope_segments import MAX_SEGMENTS, is_segment, segment_error, to_segment
 
 from .errors import InvalidScope
 
 ROOT = ""
-MAX_SEGMENTS = 8
-MAX_SEGMENT_LENGTH = 64
-
-_SEGMENT = re.compile(r"[A-Za-z0-9._:~-]{1,64}", re.ASCII)
-_DOTS = (".", "..")
-_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:~-]", re.ASCII)
-_DIGEST_LENGTH = 8
-_KEPT = MAX_SEGMENT_LENGTH - _DIGEST_LENGTH - 1
 
 
 def parse_scope(text: str) -> str:
@@ -37,23 +29,8 @@ def parse_scope(text: str) -> str:
         raise InvalidScope(text, f"it has {len(segments)} segments, at most {MAX_SEGMENTS} are allowed")
     for number, segment in enumerate(segments, 1):
         if not is_segment(segment):
-            raise InvalidScope(text, f"segment {number} {_why(segment)}")
+            raise InvalidScope(text, f"segment {number} {segment_error(segment)}")
     return text
-
-
-def is_segment(text: str) -> bool:
-    """Whether ``text`` is a valid segment of a scope."""
-    return text not in _DOTS and _SEGMENT.fullmatch(text) is not None
-
-
-def _why(segment: str) -> str:
-    if not segment:
-        return "is empty"
-    if segment in _DOTS:
-        return "is . or .., which HTTP clients and proxies remove from a path"
-    if len(segment) > MAX_SEGMENT_LENGTH:
-        return f"has {len(segment)} characters, at most {MAX_SEGMENT_LENGTH} are allowed"
-    return "has a character outside A-Z a-z 0-9 . _ : ~ -"
 
 
 def parent_of(scope: str) -> str:
@@ -71,18 +48,6 @@ def ancestors_of(scope: str) -> Iterator[str]:
 def lies_within(scope: str, outer: str) -> bool:
     """Whether ``scope`` is ``outer`` or lies inside it."""
     return outer in (ROOT, scope) or scope.startswith(outer + "/")
-
-
-def to_segment(value: str) -> str:
-    """Convert ``value`` to a segment. A valid segment is returned unchanged.
-
-    Otherwise each character that is not allowed becomes ``_``, a long value is cut, and ``~`` with 8 hex
-    digits of the value's SHA-256 is appended, so that different values give different segments.
-    """
-    if is_segment(value):
-        return value
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    return f"{_NOT_ALLOWED.sub('_', value)[:_KEPT]}~{digest}"
 
 
 def join_segments(values: Iterable[str]) -> str:

@@ -18,8 +18,8 @@ Json = dict[str, object]
 
 _ADVISED = {
     AdviceCause.OBSERVES: "the policy does not pause for this state",
-    AdviceCause.DRY_RUN: "the policy says dry_run",
-    AdviceCause.MUTED: "its time intervals let it only advise now",
+    AdviceCause.DRY_RUN: "the policy has dry_run",
+    AdviceCause.MUTED: "its time intervals allow only advice now",
     AdviceCause.PAUSED_SHARE: "as many sibling scopes as max_paused_share allows are paused already",
 }
 
@@ -93,7 +93,7 @@ def _changed_gate(events: Iterable[CoreEvent]) -> Json | None:
     for event in reversed(list(events)):
         match event:
             case HoldPut(hold=hold) if hold.advised is not None:
-                text = f"a pause would be advised only, and the gate stays as it is: {_ADVISED[hold.advised]}"
+                text = f"a pause would be advised, and the gate would not change: {_ADVISED[hold.advised]}"
                 return _result("advises", hold.advised.value, text, hold.until)
             case HoldPut(hold=hold) if event.paused:
                 return _result("pauses", "threshold", f"the gate would close: {hold.reason}", hold.until)

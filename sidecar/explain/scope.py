@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.alerts import Alert, NoMatch, RuleMatch, RuleSet, scope_values
-from sidecar.core.scope import to_segment
+from sidecar.scope_segments import to_segment
 
 Json = dict[str, object]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from prometheus_client.core import (
@@ -70,7 +70,12 @@ class ProcessMetrics:
         yield from _hooks(self._source.hooks)
         yield from _store(counters)
         yield from _fleet(counters)
-        yield _task_failures(counters)
+        yield _counter(
+            "wellbeing_task_failures",
+            "Unexpected exceptions of tasks, timers and threads. Each is logged; the task restarts.",
+            "task",
+            counters.task_failures.counts,
+        )
         yield _gauge(
             "wellbeing_config_last_reload_successful",
             "Whether the last load of the config succeeded.",
@@ -132,20 +137,15 @@ def _priorities(counters: Counters) -> Iterator[Metric]:
 
 
 def _webhook(counters: Counters) -> Iterator[Metric]:
-    notifications = CounterMetricFamily(
-        "wellbeing_webhook_notifications", "Notifications received.", labels=["result"]
+    yield _counter(
+        "wellbeing_webhook_notifications", "Notifications received.", "result", counters.notifications
     )
-    for result, count in list(counters.notifications.items()):
-        notifications.add_metric([result], count)
-    yield notifications
-    refusals = CounterMetricFamily(
+    yield _counter(
         "wellbeing_refusals",
         "Requests refused for their size, number, slowness or sender, by the name of the problem.",
-        labels=["reason"],
+        "reason",
+        counters.refusals,
     )
-    for reason, count in list(counters.refusals.items()):
-        refusals.add_metric([reason], count)
-    yield refusals
     alerts = CounterMetricFamily(
         "wellbeing_webhook_alerts", "Alerts in accepted notifications.", labels=["status", "outcome"]
     )
@@ -165,14 +165,9 @@ def _webhook(counters: Counters) -> Iterator[Metric]:
 
 
 def _reports(counters: Counters) -> Iterator[Metric]:
-    reports = CounterMetricFamily("wellbeing_reports", "Reports of counts from clients.", labels=["result"])
-    for result, count in list(counters.reports.items()):
-        reports.add_metric([result], count)
-    yield reports
+    yield _counter("wellbeing_reports", "Reports of counts from clients.", "result", counters.reports)
     yield _gauge("wellbeing_clients", "Clients that report their counts.", counters.clients)
-    gone = CounterMetricFamily("wellbeing_clients_gone", "Clients that stopped reporting.")
-    gone.add_metric([], counters.clients_gone)
-    yield gone
+    yield _total("wellbeing_clients_gone", "Clients that stopped reporting.", counters.clients_gone)
 
 
 def _engines(engines: EngineSyncs) -> Iterator[Metric]:
@@ -210,14 +205,12 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
     yield _gauge(
         "wellbeing_engines_left_paused", "Engines that left the config while paused, and still are.", left
     )
-    released = CounterMetricFamily(
+    yield _counter(
         "wellbeing_engine_releases",
         "Engines that left the config while paused, by result.",
-        labels=["result"],
+        "result",
+        engines.releases,
     )
-    for result, count in engines.releases.items():
-        released.add_metric([result], count)
-    yield released
 
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:
@@ -286,18 +279,18 @@ def _alertmanager(counters: Counters) -> Iterator[Metric]:
         if answered is not None:
             up.add_metric([name], float(answered))
     yield up
-    rounds = CounterMetricFamily(
-        "wellbeing_reconciliations", "Polls of the firing alerts from Alertmanager.", labels=["result"]
+    yield _counter(
+        "wellbeing_reconciliations",
+        "Polls of the firing alerts from Alertmanager.",
+        "result",
+        counters.reconciliations,
     )
-    for result, count in list(counters.reconciliations.items()):
-        rounds.add_metric([result], count)
-    yield rounds
-    corrections = CounterMetricFamily(
-        "wellbeing_reconcile_corrections", "Signals that a poll of Alertmanager corrected.", labels=["what"]
+    yield _counter(
+        "wellbeing_reconcile_corrections",
+        "Signals that a poll of Alertmanager corrected.",
+        "what",
+        counters.corrections,
     )
-    for what, count in list(counters.corrections.items()):
-        corrections.add_metric([what], count)
-    yield corrections
     yield _gauge(
         "wellbeing_reconcile_last_success_timestamp_seconds",
         "When a poll of Alertmanager last succeeded; 0: never.",
@@ -310,9 +303,7 @@ def _store(counters: Counters) -> Iterator[Metric]:
     commits = HistogramMetricFamily("wellbeing_store_commit_seconds", "How long commits took.", labels=[])
     _add(commits, [], counters.commits)
     yield commits
-    errors = CounterMetricFamily("wellbeing_store_errors", "Commits that failed.")
-    errors.add_metric([], counters.store_errors)
-    yield errors
+    yield _total("wellbeing_store_errors", "Commits that failed.", counters.store_errors)
 
 
 # For each sample name: the attribute of `FleetCounters`, whether it is a counter, and the help text.
@@ -351,20 +342,23 @@ def _fleet(counters: Counters) -> Iterator[Metric]:
     if counters.fleet is None:
         return
     for name, (attribute, is_counter, documentation) in _FLEET_METRICS.items():
-        kind = CounterMetricFamily if is_counter else GaugeMetricFamily
-        family = kind(name.removesuffix("_total"), documentation)
-        family.add_metric([], float(getattr(counters.fleet, attribute)))
-        yield family
+        value = float(getattr(counters.fleet, attribute))
+        family = _total if is_counter else _gauge
+        yield family(name.removesuffix("_total"), documentation, value)
 
 
-def _task_failures(counters: Counters) -> Metric:
-    family = CounterMetricFamily(
-        "wellbeing_task_failures",
-        "Unexpected exceptions of background tasks, timers and threads. Each is logged; the task restarts.",
-        labels=["task"],
-    )
-    for task, count in list(counters.task_failures.counts.items()):
-        family.add_metric([task], count)
+def _counter(name: str, documentation: str, label: str, counts: Mapping[str, int]) -> Metric:
+    """A counter with one label."""
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, count in list(counts.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _total(name: str, documentation: str, value: float) -> Metric:
+    """A counter without labels."""
+    family = CounterMetricFamily(name, documentation)
+    family.add_metric([], value)
     return family
 
 

@@ -16,24 +16,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain
 
 from sidecar.clock import Clock
-from sidecar.core.commands import (
-    AcceptResolves,
-    Command,
-    CommandOutcome,
-    EndTrial,
-    Expire,
-    ForgetScopes,
-    ReceiveAlerts,
-    ReconcileAlerts,
-    RevertResolves,
-    SetPolicies,
-    ShiftTime,
-)
-from sidecar.core.errors import CoreError
+from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
 from sidecar.core.events import CoreEvent, HistoryNoted
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import PolicyTable
@@ -61,7 +49,9 @@ from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .garbage import collection_paused
 from .gate_updates import GatesBehind, GateUpdater
+from .pending_commands import DecisionFailed, PendingCommand, apply_commands, fail, work_items
 from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
@@ -71,6 +61,9 @@ _MAX_UNSAVED_EVENTS = 10_000
 
 _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
+
+_LARGE_BATCH = 500
+"""During a batch with as many alerts or scopes, no garbage is collected."""
 
 _SLICE_SECS = 0.0015
 """Seconds that a batch may hold the loop at most before other work runs."""
@@ -84,24 +77,6 @@ _AGAIN_SECS = 1.0
 
 class ShuttingDown(Exception):
     """The command arrived after the shutdown began."""
-
-
-class _DecisionFailed(Exception):
-    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
-
-    def __init__(self, pending: PendingCommand, error: Exception) -> None:
-        super().__init__(str(error))
-        self.pending = pending
-        self.error = error
-
-
-@dataclass(slots=True, eq=False)
-class PendingCommand:
-    """A submitted command, its future result, and the name of the credential that sent it."""
-
-    command: Command
-    answer: asyncio.Future[CommandOutcome]
-    actor: str = ""
 
 
 class Controller:
@@ -315,7 +290,8 @@ class Controller:
                 continue
             batch, self._pending = self._pending, []
             try:
-                await self._write_batch(batch)
+                with collection_paused() if self._is_large(batch) else nullcontext():
+                    await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
                 self.counters.task_failures.record("writer")
                 for pending in batch:
@@ -326,6 +302,10 @@ class Controller:
                     continue
                 for pending in batch:
                     self._try_again_later(pending.command)
+
+    def _is_large(self, batch: list[PendingCommand]) -> bool:
+        known = len(self.core_state.records)
+        return sum(work_items(pending.command, known) for pending in batch) >= _LARGE_BATCH
 
     def _try_again_later(self, command: Command) -> None:
         """Retry changes by time alone later. A client repeats its own command."""
@@ -374,7 +354,7 @@ class Controller:
             transaction = Transaction(self.core_state)
             try:
                 return await self._decide_in(batch, transaction), transaction
-            except _DecisionFailed as failed:
+            except DecisionFailed as failed:
                 if isinstance(failed.pending.command, ShiftTime):
                     # Otherwise the others would be decided on times that are not shifted.
                     raise
@@ -394,12 +374,12 @@ class Controller:
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
-        if sum(_work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
-            decided, refused = _apply_commands(batch, transaction, now)
+        if sum(work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
+            decided, refused = apply_commands(batch, transaction, now)
         else:
             # Only this writer changes the state that decisions read, and it waits here. The loop serves
             # gates.
-            decided, refused = await self.loop.run_in_executor(None, _apply_commands, batch, transaction, now)
+            decided, refused = await self.loop.run_in_executor(None, apply_commands, batch, transaction, now)
         for pending, error in refused:
             fail(pending, error)
         return decided
@@ -591,41 +571,3 @@ class Controller:
         if gate.waiting or not gate.record.is_empty:
             gate.active_at = now
         return now - gate.active_at >= self._scope_idle_secs
-
-
-def _work_items(command: Command, known: int) -> int:
-    """The number of alerts or scopes to decide on; ``known``: the number of known scopes."""
-    match command:
-        case ReceiveAlerts():
-            return len(command.alerts)
-        case ReconcileAlerts():
-            return len(command.firing) + len(command.missing)
-        case RevertResolves():
-            return len(command.signals)
-        case Expire() | ForgetScopes():
-            return len(command.scopes)
-        case AcceptResolves() | SetPolicies() | ShiftTime():
-            return known
-    return 1
-
-
-def _apply_commands(
-    batch: list[PendingCommand], transaction: Transaction, now: float
-) -> tuple[list[tuple[PendingCommand, CommandOutcome]], list[tuple[PendingCommand, CoreError]]]:
-    """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
-    decided, refused = [], []
-    for pending in batch:
-        try:
-            outcome = transaction.apply_command(pending.command, now)
-            decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
-        except CoreError as error:
-            refused.append((pending, error))
-        except Exception as error:
-            raise _DecisionFailed(pending, error) from error
-    return decided, refused
-
-
-def fail(pending: PendingCommand, error: Exception) -> None:
-    """Set ``error`` as the result of ``pending``, unless it has a result."""
-    if not pending.answer.done():
-        pending.answer.set_exception(error)

@@ -57,7 +57,8 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, run_supervised
 
 from .arrived_commits import ArrivedCommits
-from .controller import Controller, PendingCommand, fail
+from .controller import Controller
+from .pending_commands import PendingCommand, fail
 from .rate_leases import RateLeases
 from .replica import Replica
 from .unanswered import UnansweredCommits

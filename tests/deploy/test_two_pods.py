@@ -114,15 +114,7 @@ class Cluster:
         process = Process(command, self.folder, {"PATH": os.environ["PATH"], **env})
         self.stack.callback(process.__exit__)
         url = f"http://127.0.0.1:{port}"
-
-        def answers() -> bool:
-            process.alive()
-            try:
-                return requests.get(f"{url}/health", timeout=30).ok
-            except requests.ConnectionError:
-                return False
-
-        eventually(answers, f"{pod} answers")
+        process.wait_ok(f"{url}/health")
         return url
 
     def engine(self) -> Metrics:

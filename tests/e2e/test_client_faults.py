@@ -579,11 +579,18 @@ def test_close_reports_what_it_let_through(waiters: str) -> None:
     with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
         sidecar.pause("", "x")
         script = """
-import asyncio, sys, threading, time
+import asyncio, sys, threading
 from sidecar.client import Gate
+from sidecar.client.waiter_queue import WaiterQueue
+queued = threading.Semaphore(0)
+add = WaiterQueue.add
+def add_and_release(*arguments):
+    add(*arguments)
+    queued.release()
+WaiterQueue.add = add_and_release
 gate = Gate(sys.argv[1], report_secs=60)
 def wait_for(count):
-    while gate.counts["blocked"] < count: time.sleep(0.01)
+    for _ in range(count): assert queued.acquire(timeout=60)
 async def tasks():
     waiting = [asyncio.create_task(gate.wait_async(60)) for _ in range(20)]
     await asyncio.to_thread(wait_for, 20)
@@ -655,13 +662,22 @@ def test_refused_requests_are_told_to_come_back_apart() -> None:
 def test_following_imports_nothing_late() -> None:
     # A fork during an import in another thread would leave the import lock held in the child.
     script = """
-import sys, time
+import sys, threading
 from sidecar.client import Agent, Gate
 from sidecar.client.asgi import GateMiddleware
+from sidecar.client.reporter import Reporter
+accepted = threading.Event()
+send = Reporter.send
+def send_and_set(*arguments):
+    is_accepted = send(*arguments)
+    if is_accepted: accepted.set()
+    return is_accepted
+Reporter.send = send_and_set
 before = set(sys.modules)
 gate = Gate(sys.argv[1].replace("127.0.0.1", "localhost"), report_secs=0.1)
 agent = Agent("a", sys.argv[1]); agent.report("distressed"); agent.flush()
-while not (gate.health.reachable and gate._link._reporter._acknowledged): time.sleep(0.01)
+gate.wait(60)
+assert accepted.wait(60)
 print(sorted(set(sys.modules) - before))
 agent.close(); gate.close()
 """

@@ -70,6 +70,7 @@ def switches():
     tasks = [one for one in os.listdir("/proc/self/task") if int(one) != os.getpid()]
     return [line for one in tasks for line in open(f"/proc/self/task/{one}/status") if "ctxt" in line]
 def at_rest():
+    # No event tells that all threads sleep: only their counts of context switches, read twice.
     # Where Python is not told, a thread that waits for the interpreter's lock at this moment breaks the child.
     before = switches()
     time.sleep(0.1)

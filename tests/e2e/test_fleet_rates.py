@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.fleet import Requests, controllers
+from harness.in_loop import until
 from harness.redis_server import RedisServer
 from sidecar.core.commands import ClaimState
 from sidecar.core.policy import Policy, TrialPolicy
@@ -25,26 +25,8 @@ from sidecar.store.redis.keys import RedisKeys
 from sidecar.store.redis.rates import RedisRates
 
 RATE = 40.0
+TRIAL = Policy(pause_on_distressed=True, resume_trial=TrialPolicy(5, 60.0))
 RESTRICTED = Policy(restrict=((WellbeingState.CONCERNED, RATE),))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> RedisServer:
-    server.cli("flushall")
-    return server
-
-
-async def until(condition: Callable[[], bool], what: str, secs: float = 10.0) -> None:
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.01)
 
 
 async def restrict(running: list) -> None:
@@ -123,10 +105,8 @@ def test_a_share_of_a_sidecar_that_died_comes_back(redis: RedisServer) -> None:
 
 
 def test_a_trial_admits_its_number_at_all_sidecars_together(redis: RedisServer) -> None:
-    policy = Policy(pause_on_distressed=True, resume_trial=TrialPolicy(5, 60.0))
-
     async def main() -> None:
-        async with controllers(redis.url, 3, policy) as running:
+        async with controllers(redis.url, 3, TRIAL) as running:
             await running[0].submit(ClaimState(ROOT, "agent:x", WellbeingState.DISTRESSED))
             await until(lambda: all(one.tree.root.closed for one in running), "all are closed")
             requests = Requests()
@@ -148,10 +128,8 @@ def test_a_trial_admits_its_number_at_all_sidecars_together(redis: RedisServer) 
 
 
 def test_a_trial_fails_at_all_sidecars(redis: RedisServer) -> None:
-    policy = Policy(pause_on_distressed=True, resume_trial=TrialPolicy(5, 60.0))
-
     async def main() -> None:
-        async with controllers(redis.url, 2, policy) as running:
+        async with controllers(redis.url, 2, TRIAL) as running:
             await running[0].submit(ClaimState(ROOT, "agent:x", WellbeingState.DISTRESSED))
             await running[1].submit(ClaimState(ROOT, "agent:x", WellbeingState.HEALTHY))
             await until(lambda: all(one.tree.root.limits for one in running), "the trial begins")
@@ -172,12 +150,12 @@ steps = st.lists(
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, limit=st.sampled_from([0.5, 10.0, 1000.0]))
 def test_shares_never_add_up_to_more_than_the_rate(
-    server: RedisServer, steps: list[tuple[int, int, int, bool]], limit: float
+    redis_server: RedisServer, steps: list[tuple[int, int, int, bool]], limit: float
 ) -> None:
     """Sidecars ask in any order, and some answers are lost."""
 
     async def main() -> None:
-        connection = RedisConnection(RedisSettings(server.url))
+        connection = RedisConnection(RedisSettings(redis_server.url))
         keys = RedisKeys("wellbeing")
         await connection.call(lambda client: client.hsetnx(keys.meta, "epoch", "e"))
         try:

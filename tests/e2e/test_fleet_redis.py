@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.fleet import controllers
+from harness.in_loop import until
 from harness.process import eventually, free_port, program
 from harness.redis_server import RedisServer
 from harness.tls import certify
@@ -25,25 +25,6 @@ from sidecar.store import HistoryQuery, StoreError, StoreUnavailable, WatchdogNo
 
 ROOT = Path(__file__).parents[2]
 ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> RedisServer:
-    server.cli("flushall")
-    return server
-
-
-async def until(condition: Callable[[], object], what: str, secs: float = 15.0) -> None:
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.01)
 
 
 def closed(controller: FleetController, scope: str) -> bool:

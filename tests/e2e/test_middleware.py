@@ -41,14 +41,7 @@ class Server(Process):
         super().__init__([sys.executable, *command], ROOT, env)
 
     def __enter__(self) -> Self:
-        def ready() -> bool:
-            self.alive()
-            try:
-                return requests.get(f"{self.url}/health", timeout=30).ok
-            except requests.ConnectionError:
-                return False
-
-        eventually(ready, "the server is up")
+        self.wait_ok(f"{self.url}/health")
         return self
 
     def client(self, **options) -> openai.OpenAI:

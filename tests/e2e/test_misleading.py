@@ -352,7 +352,7 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
             own.wait_for_gate("", "open")
             assert own.status()["signals"] == []
         else:
-            eventually(lambda: fires(own), "the alert fires anew")
+            eventually(lambda: fires(own), "the alert fires again")
             pair.settled()
             assert own.status()["gate"] == "closed"
 

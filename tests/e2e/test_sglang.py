@@ -36,15 +36,7 @@ def test_requests_wait_at_the_gate_with_one_process_and_with_several() -> None:
                 servers.append((port, Process([sys.executable, *command], ROOT, environ)))
             for port, server in servers:
                 url = f"http://127.0.0.1:{port}"
-
-                def up(url: str = url, server: Process = server) -> bool:
-                    server.alive()
-                    try:
-                        return requests.get(f"{url}/health", timeout=30).ok
-                    except requests.ConnectionError:
-                        return False
-
-                eventually(up, "the server is up")
+                server.wait_ok(f"{url}/health")
                 refused = requests.post(f"{url}/generate", json={}, timeout=30)
                 assert refused.status_code == 503
                 assert "too hot" in refused.text

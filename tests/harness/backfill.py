@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import requests
-import yaml
-
-from .monitoring import Alertmanager, _Monitor
+from .monitoring import Monitor
 from .process import program
 
 Sample = tuple[float, float]
@@ -33,37 +30,21 @@ def write_blocks(folder: Path, series: dict[str, Iterable[Sample]]) -> None:
     text.unlink()
 
 
-class BackfilledPrometheus(_Monitor):
+class BackfilledPrometheus(Monitor):
     """A Prometheus that scrapes nothing and has the written blocks.
 
     Args:
         folder: the folder of `write_blocks`.
         config: the config of Prometheus.
-        secured: with the user and the password of `Alertmanager`, over TLS, with ``cert.pem`` and ``key.pem`` here.
+        secured: folder with ``cert.pem`` and ``key.pem``; use TLS, a user and a password.
     """
 
     def __init__(
         self, folder: Path, config: dict[str, Any] | None = None, *, secured: Path | None = None
     ) -> None:
         extra = [f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=10y"]
-        files = {}
-        self._secured = secured
-        if secured:
-            users = {Alertmanager.USER: "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"}
-            tls = {"cert_file": str(secured / "cert.pem"), "key_file": str(secured / "key.pem")}
-            files["web.yml"] = yaml.safe_dump({"basic_auth_users": users, "tls_server_config": tls})
-            extra.append("--web.config.file=web.yml")
-        super().__init__("prometheus", config or {"global": {"evaluation_interval": "15s"}}, extra, files)
-        if secured:
-            self.url = self.url.replace("http:", "https:")
-
-    def session(self) -> Any:
-        session = requests.Session()
-        if self._secured:
-            session.trust_env = False  # $REQUESTS_CA_BUNDLE would override verify
-            session.auth = (Alertmanager.USER, Alertmanager.PASSWORD)
-            session.verify = str(self._secured / "cert.pem")
-        return session
+        config = config or {"global": {"evaluation_interval": "15s"}}
+        super().__init__("prometheus", config, extra, secured=secured)
 
     def refused_queries(self) -> float:
         """The number of range queries that were answered with an error."""

@@ -25,19 +25,49 @@ class Target(GetServer):
         return 200, f"# TYPE engine_distress gauge\nengine_distress {self.value}\n".encode()
 
 
-class _Monitor(Process):
-    """The common part of Prometheus and Alertmanager."""
+class Monitor(Process):
+    """The common part of Prometheus and Alertmanager.
 
-    def __init__(self, name: str, config: dict[str, Any], extra: list[str], files: dict[str, str]) -> None:
+    Args:
+        name: name of the program.
+        config: its config.
+        extra: more options of its command line.
+        rules: rule groups for ``rules.yml``; None: no such file.
+        secured: folder with ``cert.pem`` and ``key.pem``; use TLS, a user and a password.
+    """
+
+    USER, PASSWORD = "sidecar", "open sesame"
+    _PASSWORD_HASH = "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
+
+    def __init__(
+        self,
+        name: str,
+        config: dict[str, Any],
+        extra: list[str],
+        *,
+        rules: list[dict[str, Any]] | None = None,
+        secured: Path | None = None,
+    ) -> None:
+        self._secured = secured
         self._dir = tempfile.TemporaryDirectory(prefix=f"{name}-")
         folder = Path(self._dir.name)
-        for file, text in files.items():
-            (folder / file).write_text(text)
         (folder / "config.yml").write_text(yaml.safe_dump(config))
+        if rules is not None:
+            (folder / "rules.yml").write_text(yaml.safe_dump({"groups": rules}))
         self.address = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{self.address}"
-        command = [program(name), "--config.file=config.yml", f"--web.listen-address={self.address}"]
-        super().__init__([*command, f"--web.external-url={self.url}", *extra], folder)
+        command = [program(name), "--config.file=config.yml", f"--web.listen-address={self.address}", *extra]
+        if secured:
+            web = {
+                "tls_server_config": {
+                    "cert_file": str(secured / "cert.pem"),
+                    "key_file": str(secured / "key.pem"),
+                },
+                "basic_auth_users": {self.USER: self._PASSWORD_HASH},
+            }
+            (folder / "web.yml").write_text(yaml.safe_dump(web))
+            command.append("--web.config.file=web.yml")
+        super().__init__([*command, f"--web.external-url=http://{self.address}"], folder)
+        self.url = f"{'https' if secured else 'http'}://{self.address}"
 
     def __enter__(self) -> Any:
         try:
@@ -55,20 +85,26 @@ class _Monitor(Process):
     def _ready(self) -> bool:
         self.alive()
         try:
-            return self.session().get(f"{self.url}/-/ready", timeout=30).ok
+            with self.session() as session:
+                return session.get(f"{self.url}/-/ready", timeout=30).ok
         except requests.ConnectionError:
             return False
 
-    def session(self) -> Any:
-        """The session, or the module, that sends requests."""
-        return requests
+    def session(self) -> requests.Session:
+        """A session for requests to the program."""
+        session = requests.Session()
+        if self._secured:
+            session.trust_env = False  # $REQUESTS_CA_BUNDLE would override verify
+            session.auth = (self.USER, self.PASSWORD)
+            session.verify = str(self._secured / "cert.pem")
+        return session
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
         self._dir.cleanup()
 
 
-class Alertmanager(_Monitor):
+class Alertmanager(Monitor):
     """An Alertmanager that sends every alert to one webhook, at once.
 
     Args:
@@ -80,8 +116,6 @@ class Alertmanager(_Monitor):
         config: a complete config; overrides all other arguments except ``secured`` and ``cluster``.
         cluster: command line options of its cluster; None: it has none.
     """
-
-    USER, PASSWORD = "sidecar", "open sesame"
 
     def __init__(
         self,
@@ -108,33 +142,8 @@ class Alertmanager(_Monitor):
             ],
         }
         extra = ["--storage.path=data", *(cluster or ["--cluster.listen-address="])]
-        self._secured = secured
         self._began: dict[tuple[object, ...], datetime] = {}
-        files = {}
-        if secured:
-            web = {
-                "tls_server_config": {
-                    "cert_file": str(secured / "cert.pem"),
-                    "key_file": str(secured / "key.pem"),
-                },
-                # The bcrypt hash of PASSWORD.
-                "basic_auth_users": {
-                    self.USER: "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
-                },
-            }
-            files["web.yml"] = yaml.safe_dump(web)
-            extra.append("--web.config.file=web.yml")
-        super().__init__("prometheus-alertmanager", config, extra, files)
-        if secured:
-            self.url = self.url.replace("http:", "https:")
-
-    def session(self) -> Any:
-        session = requests.Session()
-        if self._secured:
-            session.trust_env = False  # $REQUESTS_CA_BUNDLE would override verify
-            session.auth = (self.USER, self.PASSWORD)
-            session.verify = str(self._secured / "cert.pem")
-        return session
+        super().__init__("prometheus-alertmanager", config, extra, secured=secured)
 
     def fire(self, name: str, *, ends_in: float = 3600, **labels: str) -> None:
         """Send a firing alert as Prometheus does. It expires after ``ends_in`` seconds."""
@@ -183,7 +192,7 @@ class Alertmanager(_Monitor):
         return [one["status"]["state"] for one in answer.json()]
 
 
-class Prometheus(_Monitor):
+class Prometheus(Monitor):
     """A Prometheus that scrapes and evaluates rules every second.
 
     Args:
@@ -213,7 +222,7 @@ class Prometheus(_Monitor):
             + (scrape_configs or []),
         }
         extra = ["--storage.tsdb.path=data", "--rules.alert.resend-delay=1s"]
-        super().__init__("prometheus", config, extra, {"rules.yml": yaml.safe_dump({"groups": rules})})
+        super().__init__("prometheus", config, extra, rules=rules)
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The instant vector of ``expression``: labels and values."""

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import requests
+
 DEADLINE_SECS = 60.0
 
 
@@ -95,6 +97,18 @@ class Process:
         if self._popen.poll() is not None:
             self._reader.join(5)
             raise AssertionError(f"ended with {self._popen.returncode}:\n{''.join(self.lines[-40:])}")
+
+    def wait_ok(self, url: str, timeout: float = DEADLINE_SECS) -> None:
+        """Wait until a GET request for ``url`` succeeds. Fails if the program ends first."""
+
+        def is_ok() -> bool:
+            self.alive()
+            try:
+                return requests.get(url, timeout=30).ok
+            except (requests.ConnectionError, requests.Timeout):
+                return False
+
+        eventually(is_ok, f"{url} answers", timeout)
 
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)

@@ -51,18 +51,11 @@ class RealServer(Process):
 
     def __enter__(self) -> Self:
         try:
-            eventually(self.is_up, f"{self.url} is up", START_SECS)
+            self.wait_ok(self.url, START_SECS)
         except BaseException:
             self.stop()
             raise
         return self
-
-    def is_up(self) -> bool:
-        self.alive()
-        try:
-            return requests.get(self.url, timeout=5).ok
-        except (requests.ConnectionError, requests.Timeout):
-            return False
 
 
 def await_answer(url: str) -> None:

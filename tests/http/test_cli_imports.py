@@ -44,6 +44,7 @@ OF_GATE = OF_EVERY_COMMAND | {
     "sidecar.client.scope_path",
     "sidecar.client.transport",
     "sidecar.durations",
+    "sidecar.scope_segments",
     "sidecar.unreachable",
 }
 SLOW = {"asyncio", "concurrent.futures", "importlib.metadata", "importlib.resources", "sqlite3"}
@@ -77,7 +78,7 @@ def test_gate_loads_only_what_one_request_needs(sidecar: Sidecar, scope: str) ->
         status, modules, installed = modules_of("gate", scope, "--wait", "5m", "--url", url)
         assert status == expected
         assert {name for name in modules if name.partition(".")[0] == "sidecar"} == OF_GATE
-        assert not modules & (SLOW | {"dataclasses", "difflib", "hashlib", "logging"})
+        assert not modules & (SLOW | {"dataclasses", "difflib", "hashlib", "logging", "shutil"})
         assert not installed
 
 

@@ -13,7 +13,7 @@ from harness.sidecar import Sidecar
 # Planted faults: a request for a path below "broken" raises in its handler.
 PLANTED = """
 import sidecar.web.api.history, sidecar.web.api.status, sidecar.web.gate.fast_path, sidecar.web.gate.protocol
-import sidecar.web.api.command_routes, sidecar.web.asgi, sidecar.web.guard
+import sidecar.web.api.command_routes, sidecar.web.asgi, sidecar.web.guard, sidecar.web.waiting_routes
 
 def planted(module, name, is_broken):
     sound = getattr(module, name)
@@ -26,7 +26,7 @@ def planted(module, name, is_broken):
 def broken(args, kwargs):
     return any("broken" in str(one) for one in args)
 
-planted(sidecar.web.asgi, "snapshot_response", lambda a, k: len(a) > 1 and "broken" in str(a[1]))
+planted(sidecar.web.waiting_routes, "snapshot_response", lambda a, k: len(a) > 1 and "broken" in str(a[1]))
 planted(sidecar.web.gate.protocol, "ended_response", lambda a, k: "broken" in str(a[3]))
 planted(sidecar.web.gate.fast_path, "snapshot_response", lambda a, k: len(a) > 1 and "broken" in str(a[1]))
 planted(sidecar.web.gate.protocol, "snapshot_response", lambda a, k: len(a) > 1 and "broken" in str(a[1]))

@@ -13,12 +13,12 @@ PACKAGE = Path(__file__).parents[2] / "sidecar"
 
 # The other parts that each part may import.
 ALLOWED = {
-    "core": set(),
-    "alerts": {"core", "json_pieces"},
+    "core": {"scope_segments"},
+    "alerts": {"core", "json_pieces", "scope_segments"},
     "store": {"core", "supervision"},
     "clock": set(),
     "durations": set(),
-    "http_json": {"json_pieces"},
+    "http_json": {"json_pieces", "request_deadline"},
     "body_template": set(),
     "blocking_calls": set(),
     "config": {"alerts", "body_template", "core", "durations"},
@@ -28,6 +28,8 @@ ALLOWED = {
     "time_slice": set(),
     "json_pieces": set(),
     "unreachable": set(),
+    "request_deadline": set(),
+    "scope_segments": set(),
     "trace_context": set(),
     "gates": {"clock", "core", "supervision", "time_slice"},
     "runtime": {"clock", "core", "gates", "store", "supervision", "time_slice"},
@@ -85,7 +87,7 @@ ALLOWED = {
         "time_slice",
         "trace_context",
     },
-    "explain": {"alertmanager", "alerts", "clock", "config", "core"},
+    "explain": {"alertmanager", "alerts", "clock", "config", "core", "scope_segments"},
     "agents": {"client"},
     "backtest": {
         "alertmanager",
@@ -116,7 +118,7 @@ ALLOWED = {
         "unreachable",
         "web",
     },
-    "client": {"import_clash", "supervision", "trace_context"},
+    "client": {"import_clash", "scope_segments", "supervision", "trace_context"},
     "import_clash": set(),
     "__main__": {"cli"},
     "__init__": set(),

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar.web.asgi import LazyLoad
+from sidecar.web.lazy_load import LazyLoad
 
 
 def test_it_is_made_once_for_all_who_ask() -> None:

@@ -21,8 +21,9 @@ from sidecar.alerts import (
     RuleSet,
     parse_notification,
 )
-from sidecar.core.scope import parse_scope, to_segment
+from sidecar.core.scope import parse_scope
 from sidecar.core.state import WellbeingState
+from sidecar.scope_segments import to_segment
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "alertmanager"
 HEALTHY, CAUTIOUS, CONCERNED, DISTRESSED = WellbeingState

@@ -30,10 +30,9 @@ from sidecar.client.pacing import PollPacer, backoff_secs
 from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
-from sidecar.client.scope_segment import segment_of
-from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
+from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after, spread_turn
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
-from sidecar.core.scope import to_segment
+from sidecar.scope_segments import to_segment
 from sidecar.supervision import Failures
 
 
@@ -342,11 +341,13 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
     assert max(spread.values()) < 300
 
 
-@pytest.mark.parametrize("secs", [11, 30, 300])
-def test_a_long_wait_is_spread_by_half(secs: int) -> None:
+@pytest.mark.parametrize(
+    ("secs", "least", "most"), [(0.01, 1, 2), (9.5, 10, 15), (42, 42, 63), (1e9, 300, 450)]
+)
+def test_clients_come_back_when_their_turn_can_be_expected(secs: float, least: int, most: int) -> None:
     random = Random(1)
-    spread = [spread_retry_after(secs, random) for _ in range(1000)]
-    assert (min(spread), max(spread)) == (secs, secs + secs // 2)
+    spread = [spread_turn(secs, random) for _ in range(2000)]
+    assert (min(spread), max(spread)) == (least, most)
 
 
 @pytest.mark.parametrize(
@@ -379,11 +380,6 @@ def test_a_snapshot_has_the_advice_of_the_policy() -> None:
 def test_no_such_setting() -> None:
     with pytest.raises(TypeError, match="tokn"):
         Gate("http://127.0.0.1:1", tokn="x")
-
-
-@given(st.text(max_size=200).filter(lambda value: value not in (".", "..")))
-def test_a_segment_is_what_the_sidecar_makes_of_a_label(value: str) -> None:
-    assert segment_of(value) == to_segment(value)
 
 
 @pytest.fixture
@@ -424,7 +420,7 @@ def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
 
 
 def test_the_model_names_a_scope() -> None:
-    assert scope_of_model(b'{"model": "meta/llama"}') == segment_of("meta/llama")
+    assert scope_of_model(b'{"model": "meta/llama"}') == to_segment("meta/llama")
     # A member whose name only has the same ending.
     assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
     for nothing in (b"", b"x", b"[]", b"{}", b'{"model": 1}', b'{"model": ""}', b"[" * 100_000):
@@ -455,7 +451,7 @@ def test_the_model_of_a_large_body_is_that_of_the_whole(
     text = json.dumps({**dict(members), "pad": "p" * 600, **dict(members[:1])}, ensure_ascii=ascii_only)
     body = (text[:-1] + last + "}").encode()
     model = json.loads(body).get("model")
-    assert scope_of_model(body) == (segment_of(model) if isinstance(model, str) and model else "")
+    assert scope_of_model(body) == (to_segment(model) if isinstance(model, str) and model else "")
 
 
 def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
@@ -473,13 +469,6 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
 def test_when_to_ask_again(until, wanted) -> None:
     snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", None, 1)
     assert snapshot.retry_after(10.0) == wanted
-    assert snapshot.retry_after(10.0, 50.0) == wanted, "a closed gate has no queue that moves"
-
-
-def test_when_to_ask_again_at_a_restricted_gate() -> None:
-    snapshot = GateSnapshot("a", "restricted", "concerned", "concerned", "r", None, None, "a", 0.5, 1)
-    assert [snapshot.retry_after(10.0, secs) for secs in (0.01, 2.5, 42.0, 1e9)] == [1, 3, 42, 300]
-    assert snapshot.retry_after(10.0) == 10, "the rate is unknown: a trial"
 
 
 def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from sidecar.core.errors import InvalidScope
 from sidecar.core.scope import (
-    MAX_SEGMENT_LENGTH,
     ROOT,
     ancestors_of,
     join_segments,
     lies_within,
     parent_of,
     parse_scope,
-    to_segment,
 )
+from sidecar.scope_segments import MAX_SEGMENT_LENGTH, to_segment
 
 ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00/ ~_.\ud800")) | st.sampled_from([".", ".."])
 

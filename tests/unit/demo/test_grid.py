@@ -31,7 +31,7 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
                     if (case.kind, case.cause, case.way, case.busy) == (kind, cause, way, False)
                 }
                 if way != "gate":
-                    assert found == {"none", "damping"}, "nobody is at a gate whom a ramp could let through"
+                    assert found == {"none", "damping"}, "no request waits at a gate that a ramp could admit"
                 else:
                     assert found >= {"none", "both"}
     assert {case.setting for case in GRID if case.way == "gate"} == set(SETTINGS)

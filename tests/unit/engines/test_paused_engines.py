@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import replace
 
 import pytest
 
+from harness.in_loop import in_loop, until
 from sidecar.config import EngineConfig, EngineRequestConfig
 from sidecar.core.commands import Pause, Resume
 from sidecar.core.policy import PolicyTable
@@ -43,12 +43,6 @@ class Engine:
             raise DriverFailed("the answer was lost")
 
 
-async def until(condition) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.001)
-
-
 @contextlib.asynccontextmanager
 async def sidecar(
     store: MemoryStore, engine: Engine, *configs: EngineConfig, host: str = "", shared: bool = False
@@ -74,45 +68,52 @@ async def pause(store: MemoryStore, engine: Engine, config: EngineConfig, **how)
         await until(lambda: engine.paused and syncs.all[0].in_sync)
 
 
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def engine(store: MemoryStore) -> Engine:
+    return Engine(store)
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_syncs, "_REVIEW_SECS", 0.001)
     monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 0.0)
 
 
-def test_a_pause_is_remembered_before_the_engine_hears_of_it_and_forgotten_after_it_runs() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        async with sidecar(store, engine, LOCAL) as (controller, syncs):
-            await controller.submit(Pause("team", "why", "me", None))
-            await until(lambda: engine.paused and syncs.all[0].in_sync)
-            await controller.submit(Resume("team", "me"))
-            await until(lambda: not engine.paused and syncs.all[0].in_sync)
-        assert engine.known == [(True, True), (False, True)]
+@in_loop
+async def test_a_pause_is_remembered_before_the_engine_hears_of_it_and_forgotten_after_it_runs(
+    store: MemoryStore, engine: Engine
+) -> None:
+    async with sidecar(store, engine, LOCAL) as (controller, syncs):
+        await controller.submit(Pause("team", "why", "me", None))
+        await until(lambda: engine.paused and syncs.all[0].in_sync)
+        await controller.submit(Resume("team", "me"))
+        await until(lambda: not engine.paused and syncs.all[0].in_sync)
+    assert engine.known == [(True, True), (False, True)]
+    assert not store._values
+
+
+@in_loop
+async def test_a_pause_whose_answer_was_lost_is_undone_by_the_next_run(
+    store: MemoryStore, engine: Engine
+) -> None:
+    engine.broken = True
+    async with sidecar(store, engine, LOCAL) as (controller, _):
+        await controller.submit(Pause("team", "why", "me", None))
+        await until(lambda: engine.paused)
+    engine.broken = False
+    async with sidecar(store, engine) as (_, syncs):
+        await until(lambda: not engine.paused and syncs.releases["ok"])
         assert not store._values
-
-    asyncio.run(scenario())
-
-
-def test_a_pause_whose_answer_was_lost_is_undone_by_the_next_run() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        engine.broken = True
-        async with sidecar(store, engine, LOCAL) as (controller, _):
-            await controller.submit(Pause("team", "why", "me", None))
-            await until(lambda: engine.paused)
-        engine.broken = False
-        async with sidecar(store, engine) as (_, syncs):
-            await until(lambda: not engine.paused and syncs.releases["ok"])
-            assert not store._values
-            assert syncs.left_paused == []
-
-    asyncio.run(scenario())
+        assert syncs.left_paused == []
 
 
-def test_a_store_that_fails_delays_no_pause_and_gets_the_record_later() -> None:
+@in_loop
+async def test_a_store_that_fails_delays_no_pause_and_gets_the_record_later() -> None:
     class Failing(MemoryStore):
         down = True
 
@@ -121,90 +122,75 @@ def test_a_store_that_fails_delays_no_pause_and_gets_the_record_later() -> None:
                 raise StoreUnavailable("down")
             await super().save_values(values)
 
-    async def scenario() -> None:
-        store = Failing()
-        engine = Engine(store)
-        config = replace(LOCAL, check_secs=0.001)
-        async with sidecar(store, engine, config) as (controller, _):
-            await controller.submit(Pause("team", "why", "me", None))
-            await until(lambda: engine.paused)
-            store.down = False
-            await until(lambda: store._values)
-
-    asyncio.run(scenario())
+    store = Failing()
+    engine = Engine(store)
+    config = replace(LOCAL, check_secs=0.001)
+    async with sidecar(store, engine, config) as (controller, _):
+        await controller.submit(Pause("team", "why", "me", None))
+        await until(lambda: engine.paused)
+        store.down = False
+        await until(lambda: store._values)
 
 
 @pytest.mark.parametrize("config", [REMOTE, LOCAL])
-def test_a_fleets_sidecar_resumes_its_own_engine_at_once_and_the_gate_may_be_closed(config) -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        await pause(store, engine, config, host="h1", shared=True)
-        async with sidecar(store, engine, host="h1", shared=True) as (controller, _):
-            await controller.submit(Pause("team", "why", "me", None))
-            await until(lambda: not engine.paused)
-
-    asyncio.run(scenario())
+@in_loop
+async def test_a_fleets_sidecar_resumes_its_own_engine_at_once_and_the_gate_may_be_closed(
+    store: MemoryStore, engine: Engine, config
+) -> None:
+    await pause(store, engine, config, host="h1", shared=True)
+    async with sidecar(store, engine, host="h1", shared=True) as (controller, _):
+        await controller.submit(Pause("team", "why", "me", None))
+        await until(lambda: not engine.paused)
 
 
-def test_the_leader_resumes_an_engine_of_a_sidecar_that_is_gone_once_its_gate_is_open(
-    monkeypatch: pytest.MonkeyPatch,
+@in_loop
+async def test_the_leader_resumes_an_engine_of_a_sidecar_that_is_gone_once_its_gate_is_open(
+    store: MemoryStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 1e9)
 
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        await pause(store, engine, REMOTE, host="h1", shared=True)
-        async with sidecar(store, engine, host="h2", shared=True) as (controller, syncs):
-            await controller.submit(Pause("team", "why", "me", None))
-            monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 0.0)
-            for _ in range(5):
-                await syncs._review()
-            assert engine.paused, "its gate is closed"
-            assert store._values
-            await controller.submit(Resume("team", "me"))
-            await until(lambda: not engine.paused)
-            await until(lambda: not store._values)
-
-    asyncio.run(scenario())
-
-
-def test_an_engine_on_another_hosts_loopback_is_left_to_that_host_and_forgotten_after_a_week() -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        await pause(store, engine, LOCAL, host="h1", shared=True)
-        async with sidecar(store, engine, host="h2", shared=True) as (_, syncs):
-            for _ in range(5):
-                await syncs._review()
-            assert engine.paused
-            assert store._values
-            [record] = syncs._remembered.all
-            syncs._remembered._records[record.key] = replace(record, since=record.since - 8 * 86_400)
+    await pause(store, engine, REMOTE, host="h1", shared=True)
+    async with sidecar(store, engine, host="h2", shared=True) as (controller, syncs):
+        await controller.submit(Pause("team", "why", "me", None))
+        monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 0.0)
+        for _ in range(5):
             await syncs._review()
-            assert not store._values
-            assert engine.paused
+        assert engine.paused, "its gate is closed"
+        assert store._values
+        await controller.submit(Resume("team", "me"))
+        await until(lambda: not engine.paused)
+        await until(lambda: not store._values)
 
-    asyncio.run(scenario())
 
-
-def test_an_engine_that_another_sidecar_still_keeps_paused_is_not_resumed(
-    monkeypatch: pytest.MonkeyPatch,
+@in_loop
+async def test_an_engine_on_another_hosts_loopback_is_left_to_that_host_and_forgotten_after_a_week(
+    store: MemoryStore, engine: Engine
 ) -> None:
-    monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 1e9)
-
-    async def scenario() -> None:
-        store = MemoryStore()
-        engine = Engine(store)
-        await pause(store, engine, REMOTE, host="h1", shared=True)
-        await pause(store, engine, REMOTE, host="h2", shared=True)
-        assert len(store._values) == 2
-        async with sidecar(store, engine, host="h2", shared=True):
-            await until(lambda: len(store._values) == 1)
+    await pause(store, engine, LOCAL, host="h1", shared=True)
+    async with sidecar(store, engine, host="h2", shared=True) as (_, syncs):
+        for _ in range(5):
+            await syncs._review()
+        assert engine.paused
+        assert store._values
+        [record] = syncs._remembered.all
+        syncs._remembered._records[record.key] = replace(record, since=record.since - 8 * 86_400)
+        await syncs._review()
+        assert not store._values
         assert engine.paused
 
-    asyncio.run(scenario())
+
+@in_loop
+async def test_an_engine_that_another_sidecar_still_keeps_paused_is_not_resumed(
+    store: MemoryStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_syncs, "_OPEN_SECS", 1e9)
+
+    await pause(store, engine, REMOTE, host="h1", shared=True)
+    await pause(store, engine, REMOTE, host="h2", shared=True)
+    assert len(store._values) == 2
+    async with sidecar(store, engine, host="h2", shared=True):
+        await until(lambda: len(store._values) == 1)
+    assert engine.paused
 
 
 def test_a_record_has_no_secret_and_survives_members_of_a_newer_version() -> None:

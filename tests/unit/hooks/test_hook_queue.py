@@ -43,7 +43,7 @@ def test_a_lower_bound_drops_at_once() -> None:
     assert drain(queue) == [4]
 
 
-def test_whoever_waits_gets_the_first_event() -> None:
+def test_a_waiting_delivery_gets_the_first_event() -> None:
     async def test() -> None:
         queue = HookQueue(5)
         waiting = asyncio.ensure_future(queue.wait())

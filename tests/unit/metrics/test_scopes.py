@@ -86,7 +86,7 @@ def text_of(kept: CachedScopeLines) -> str:
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
-def test_what_is_kept_is_what_would_be_made_anew(steps: list[tuple[str, float]]) -> None:
+def test_cached_lines_equal_fresh_ones(steps: list[tuple[str, float]]) -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     for now, (name, elsewhere) in enumerate(steps):
@@ -108,7 +108,7 @@ def test_every_change_is_seen(name: str) -> None:
     assert kept.lines != before
 
 
-def test_what_did_not_change_is_not_made_anew() -> None:
+def test_an_unchanged_scope_is_not_rendered_again() -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines

@@ -12,7 +12,7 @@ from sidecar.core.commands import Pause, Resume
 from sidecar.core.policy import PolicyTable
 from sidecar.runtime.controller import Controller
 from sidecar.store import MemoryStore
-from sidecar.web.asgi import Application
+from sidecar.web.waiting_routes import WaitingRoutes
 
 
 def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_again_at_once() -> None:
@@ -21,7 +21,7 @@ def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_ag
         await controller.start()
         await controller.submit(Pause("a", "x", "op"))
         service = SimpleNamespace(controller=controller, clock=Clock(), guard=None)
-        application = Application(service)
+        routes = WaitingRoutes(service)
         waits = asyncio.Event()
         connection = SimpleNamespace(wait=lambda _: waits.set())
         scope = {
@@ -31,7 +31,7 @@ def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_ag
             "headers": [],
             "state": {"connection": connection},
         }
-        answer = asyncio.ensure_future(application._gate_response(scope, asyncio.Event().wait))
+        answer = asyncio.ensure_future(routes.gate_response(scope, asyncio.Event().wait))
         await waits.wait()
         gate = controller.tree.gates["a"]
         # Both happen before the handler runs.

@@ -1,4 +1,4 @@
-{{/* Names, labels, the image, and the configs that are laid over the chart's own. */}}
+{{/* Names, labels, the image, and the configs that are merged over the chart's own. */}}
 
 {{- define "wellbeing-sidecar.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
@@ -23,7 +23,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: gate
 {{- end -}}
 
-{{/* Labels of every object but the gate's own. */}}
+{{/* Labels of every object except those of the gate. */}}
 {{- define "wellbeing-sidecar.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/name: {{ include "wellbeing-sidecar.name" . | quote }}
@@ -72,7 +72,7 @@ app.kubernetes.io/component: gate
 {{- default .Values.tokens.name .Values.tokens.existingSecret -}}
 {{- end -}}
 
-{{/* The gate's config. A store in `gate.config` goes before `gate.store`. */}}
+{{/* The gate's config. A store in `gate.config` takes precedence over `gate.store`. */}}
 {{- define "wellbeing-sidecar.gateConfig" -}}
 {{- $config := .Files.Get "files/gate.yaml" | fromYaml -}}
 {{- with .Values.monitoring.alertmanagerUrls -}}
@@ -96,7 +96,7 @@ app.kubernetes.io/component: gate
 {{- toYaml (mergeOverwrite $config .Values.injection.config) -}}
 {{- end -}}
 
-{{/* What cannot work together, in one sentence each. */}}
+{{/* Refuses values that do not work together, with one sentence for each. */}}
 {{- define "wellbeing-sidecar.check" -}}
 {{- if and .Values.gate.enabled (gt (int .Values.gate.replicas) 1) (ne .Values.gate.store.type "redis") -}}
 {{- fail "gate.replicas: more than one pod needs a store that they share: set gate.store.type to redis, and gate.store.url" -}}
