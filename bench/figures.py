@@ -317,6 +317,7 @@ def _restricted(sizes: Sizes) -> Iterator[Figure]:
     where = f"{sizes.restricted:,.0f}/s, {sizes.restricted_waiters:,} parked, {count} clients of {waiting:,}"
     window = f"the worst {sizes.window_secs:g} s, off the rate"
     yield Figure("h", f"{where}: {window}", "%", "restricted.off", most=2.0)
+    yield Figure("h", "the longest delay of the load itself meanwhile", "ms", "restricted.delay")
     yield Figure(
         "h", f"{where}: the client farthest from its fair share, off it", "%", "restricted.unfair", most=10.0
     )

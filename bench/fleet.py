@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from sidecar.core.commands import ClaimState, Pause, Resume
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.runtime.fleet_controller import FleetController
+from sidecar.store import StoreUnavailable
 from sidecar.store.redis import RedisSettings
 from sidecar.store.redis.store import RedisStore
 
@@ -195,7 +196,6 @@ async def measure_outage(redis: RedisServer, sidecars: int, secs: float, how: st
         redis.wipe()
     await asyncio.sleep(secs)
     wrong = sum(not _closed(one, "stays") or _closed(one, "ends") for one in controllers)
-    began = time.perf_counter()
     if how == "suspend":
         redis.resume()
     else:
@@ -203,12 +203,23 @@ async def measure_outage(redis: RedisServer, sidecars: int, secs: float, how: st
     began = time.perf_counter()
     await _until(lambda: all(one.counters.store_up for one in controllers))
     await _until(lambda: "stays" in redis.cli("hkeys", "{wellbeing}:scopes"))
-    await controllers[-1].submit(Resume("stays", "bench"))
+    await _repeat(controllers[-1], Resume("stays", "bench"))
     await _until(lambda: not any(_closed(one, "stays") for one in controllers))
     found = time.perf_counter() - began
     for one in controllers:
         await one.stop()
     return found, wrong
+
+
+async def _repeat(controller: FleetController, command: Resume) -> None:
+    """Repeat ``command`` until it is carried out, as a client does that is answered 503."""
+    while True:
+        try:
+            await controller.submit(command)
+        except StoreUnavailable:
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 def _closed(controller: FleetController, scope: str) -> bool:
@@ -340,6 +351,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.fleet", description=__doc__)
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
     parser.add_argument("--only", default=",".join(_PARTS), help="parts, as pauses,commands")
+    parser.add_argument("--followers", type=int, help="how many sidecars follow a pause (default 1,000)")
     parser.add_argument("--follow", nargs=2, metavar=("URL", "COUNT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.follow:
@@ -348,10 +360,13 @@ def main() -> None:
     parts = options.only.split(",")
     if unknown := set(parts) - _PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
+    sizes = _SHORT if options.short else _Sizes()
+    if options.followers:
+        sizes = replace(sizes, followers=options.followers)
     random.seed(1)
     for name in parts:
         with RedisServer({"maxclients": "4000"}) as redis:
-            _PARTS[name](redis, _SHORT if options.short else _Sizes())
+            _PARTS[name](redis, sizes)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ _DEADLINE_SECS = 60.0
 _POLL_SECS = 0.05
 _STEP_SECS = 0.05
 """From the beginning of one window to that of the next."""
+_PULSE_SECS = 0.005
 _LEAST = 0.01
 """Percent: the report has no figure of exactly 0."""
 
@@ -44,10 +45,11 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
             agent.ask(_CLAIM)
         with _waiting(server, sizes.restricted_waiters) as own, _clients(server, *sizes.clients) as clients:
             _settled(clients)
-            began = time.monotonic()
-            during = wrk(server.where, GATE, 1, sizes.secs, worker=server.worker_pid)
-            ends = began + sizes.restricted_secs
-            time.sleep(max(0.0, ends - time.monotonic()))
+            with _delays() as delays:
+                began = time.monotonic()
+                during = wrk(server.where, GATE, 1, sizes.secs, worker=server.worker_pid)
+                ends = began + sizes.restricted_secs
+                time.sleep(max(0.0, ends - time.monotonic()))
             passed = [[at for at in times if began <= at < ends] for times in (own, *clients)]
     waiting = sizes.restricted_waiters + sizes.clients[0] * sizes.clients[1]
     fair = sizes.restricted * sizes.restricted_secs * sizes.clients[1] / waiting
@@ -57,6 +59,7 @@ def measure(stage: Stage, _: int) -> dict[str, float]:
     )
     return {
         "restricted.off": max(off * 100, _LEAST),
+        "restricted.delay": max(delays) * 1000,
         "restricted.unfair": max(unfair * 100, _LEAST),
         "restricted.p99.quiet": quiet.p99,
         "restricted.p99.during": during.p99,
@@ -80,6 +83,31 @@ def worst_window(times: Sequence[float], began: float, ended: float, secs: float
         worst = max(worst, abs(count / (secs * rate) - 1))
         start += _STEP_SECS
     return worst
+
+
+@contextmanager
+def _delays() -> Iterator[list[float]]:
+    """The list gets by how much each short sleep of this process was too long, in seconds.
+
+    An answer that arrives meanwhile is noticed later, which a window shows as a deviation from the rate:
+    a delay of a tenth of a second is 2 % of 5 s.
+    """
+    delays: list[float] = []
+    ended = threading.Event()
+
+    def sleep() -> None:
+        while not ended.is_set():
+            began = time.monotonic()
+            time.sleep(_PULSE_SECS)
+            delays.append(time.monotonic() - began - _PULSE_SECS)
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    try:
+        yield delays
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 -- An action for HAProxy 2.5 and later: the request waits at the gate; while it waits, it costs HAProxy nothing.
 local GATE = "http://127.0.0.1:9477/v1/gate/team-a/llama?wait=30"
 local TIMEOUT_MS = 40000                                -- above wait
-local FAIL_OPEN = true                                  -- without a sidecar all pass; false: all get 503
+local FAIL_OPEN = true                                  -- without a sidecar, every request passes; false: every one gets 503
 
 local function first(headers, name)
   local values = headers and headers[name]

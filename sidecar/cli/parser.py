@@ -7,6 +7,8 @@ script, does not wait for other modules.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn, Protocol, cast
@@ -17,6 +19,7 @@ from .commands import SUMMARIES
 from .exit_statuses import EPILOG
 
 _PROGRAM = "wellbeing-sidecar"
+_DEFAULT_WIDTH = 80
 _DESCRIPTION = """\
 Gates LLM inference by the wellbeing of agents and models. `serve` runs the sidecar. The other commands use a
 running sidecar or help with its config."""
@@ -40,6 +43,24 @@ class _CommandModule(Protocol):
     EXAMPLES: tuple[str, ...]
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. argparse itself would load `shutil` and three compression modules."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width() - 2)
+
+
+def _width() -> int:
+    """Columns of the terminal, as `shutil.get_terminal_size` has them."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _DEFAULT_WIDTH  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return _DEFAULT_WIDTH
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,7 +120,7 @@ def make_parser() -> _Parser:
         prog=_PROGRAM,
         description=_DESCRIPTION,
         epilog=_EXAMPLES + EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -114,7 +135,7 @@ def _texts(name: str) -> dict[str, Any]:
     return {
         "description": summary[0].upper() + summary[1:] + ".",
         "epilog": ("examples:\n" + lines + "\n" if lines else "") + EPILOG,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "formatter_class": _HelpFormatter,
     }
 
 

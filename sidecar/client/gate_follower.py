@@ -18,7 +18,7 @@ from .notifier import Callback, ChangeNotifier
 from .reporter import Reporter
 from .request_counts import RequestCounts
 from .settings import Settings
-from .snapshot import GateSnapshot, spread_retry_after
+from .snapshot import GateSnapshot, spread_retry_after, spread_turn
 from .tracing import WaitSpan
 from .waiter_queue import LocalWaiter, WaiterQueue, finish
 
@@ -192,12 +192,12 @@ class GateFollower:
         if snapshot is None:
             retry_after = spread_retry_after(_UNKNOWN_RETRY_SECS, self._random)
             return kind(reason, self._settings.scope, "unknown", retry_after, waited)
-        turn_secs = 0.0
-        if (rate := snapshot.admit_per_sec or 0.0) > 0:
+        if snapshot.is_restricted and (rate := snapshot.admit_per_sec or 0.0) > 0:
             with self.lock:
                 ahead = sum(self._queue.parked[priority:])
-            turn_secs = self._admission.secs_until_turn(ahead, rate)
-        retry_after = spread_retry_after(snapshot.retry_after(time.time(), turn_secs), self._random)
+            retry_after = spread_turn(self._admission.secs_until_turn(ahead, rate), self._random)
+        else:
+            retry_after = spread_retry_after(snapshot.retry_after(time.time()), self._random)
         return kind(reason, snapshot.scope, snapshot.effective_state, retry_after, waited)
 
     def _closed_because(self) -> str:

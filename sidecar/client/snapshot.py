@@ -111,18 +111,8 @@ class GateSnapshot:
         """Whether requests pass at a rate or in a trial."""
         return self.gate == "restricted"
 
-    def retry_after(self, now: float, turn_secs: float = 0.0) -> int:
-        """Whole seconds to wait before a retry.
-
-        A pause may end early, so that at most 10 seconds are waited for its end. The turn of a request at a
-        restricted gate is waited for, up to five minutes: if it comes earlier, it only queues again.
-
-        Args:
-            now: wall time.
-            turn_secs: in how many seconds a request that arrives can expect to pass; 0: that is not known.
-        """
-        if self.is_restricted and turn_secs:
-            return math.ceil(min(_MAX_QUEUE_SECS, turn_secs))
+    def retry_after(self, now: float) -> int:
+        """Seconds to wait before a retry, 1 to 10, because a pause may end early. ``now`` is wall time."""
         left = float(_MAX_RETRY_SECS)
         if self.until:
             try:
@@ -143,12 +133,19 @@ def _has_type(name: str, value: object) -> bool:
 
 
 def spread_retry_after(secs: int, random: Random) -> int:
-    """Randomize ``secs``, so that clients that were refused together do not retry together.
+    """Randomize ``secs`` (1 to 10), so that clients that were refused together do not retry together.
 
-    Up to 10, the result is from 1 to 10, and at least ``secs`` unless ``secs`` is above 5. Above, it is at
-    most half as much again.
+    The result is from 1 to 10, and at least ``secs`` unless ``secs`` is above 5.
     """
-    if secs > _MAX_RETRY_SECS:
-        return random.randint(secs, secs + secs // 2)
     first = min(secs, _RETRY_SPREAD_SECS)
     return random.randint(first, first + _RETRY_SPREAD_SECS)
+
+
+def spread_turn(secs: float, random: Random) -> int:
+    """When to come to a restricted gate where another request can expect to pass in ``secs`` seconds.
+
+    A client that comes earlier only queues again. At most five minutes, and up to half as much again, so that
+    clients that were refused together do not retry together.
+    """
+    least = max(1, math.ceil(min(_MAX_QUEUE_SECS, secs)))
+    return random.randint(least, least + max(1, least // 2))

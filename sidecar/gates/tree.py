@@ -102,10 +102,19 @@ class TreeUpdate:
 
     def release(self) -> Iterator[None]:
         """Release what the change was made with, a little in each step: all at once would take long."""
-        while self.states:
-            del self.states[-_RELEASED_AT_ONCE:]
-            yield
-        for some in (self.inherited, self.new_policies, self.gate_changes, self.added):
+        for listed in (self.states, self.forgotten):
+            while listed:
+                del listed[-_RELEASED_AT_ONCE:]
+                yield
+        for some in (
+            self.inherited,
+            self.new_policies,
+            self.gate_changes,
+            self.added,
+            self.opened,
+            self.closed,
+            self.changed,
+        ):
             while some:
                 some.popitem()
                 yield
@@ -371,13 +380,15 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
-        for gate, state, closed, blocks, _ in update.states:
+        for gate, state, closed, blocks, old in update.states:
             # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
             # old states, because to release them takes as long as to replace them.
+            if state.version != old.version:
+                # Otherwise nothing changed that a request notices.
+                gate.closed = closed
+                gate.blocks = blocks
+                gate.answer = gate.answer_rest = None
             gate.state = state
-            gate.closed = closed
-            gate.blocks = blocks
-            gate.answer = gate.answer_rest = None
         self._apply_limits(update.limited, update.forgotten)
         if update.structure_changed:
             self.waiting_room.reassigning = True
@@ -385,7 +396,8 @@ class GateTree:
     def _apply_limits(self, limited: list[ScopeGate], forgotten: list[ScopeGate]) -> None:
         admission = self.waiting_room.admission
         for gate in forgotten:
-            admission.set_limits(gate, ())
+            if gate.limiters:
+                admission.set_limits(gate, ())
         for gate in limited:
             admission.set_limits(gate, gate.state.limits)
         for gate in limited:

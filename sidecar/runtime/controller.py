@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 
@@ -48,6 +49,7 @@ from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
 from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
+from .garbage import collection_paused
 from .gate_updates import GatesBehind, GateUpdater
 from .pending_commands import DecisionFailed, PendingCommand, apply_commands, fail, work_items
 from .stored_scopes import valid_records
@@ -59,6 +61,9 @@ _MAX_UNSAVED_EVENTS = 10_000
 
 _MAX_INLINE = 50
 """A batch with more alerts or scopes is decided in a thread."""
+
+_LARGE_BATCH = 500
+"""During a batch with as many alerts or scopes, no garbage is collected."""
 
 _SLICE_SECS = 0.0015
 """Seconds that a batch may hold the loop at most before other work runs."""
@@ -285,7 +290,8 @@ class Controller:
                 continue
             batch, self._pending = self._pending, []
             try:
-                await self._write_batch(batch)
+                with collection_paused() if self._is_large(batch) else nullcontext():
+                    await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
                 self.counters.task_failures.record("writer")
                 for pending in batch:
@@ -296,6 +302,10 @@ class Controller:
                     continue
                 for pending in batch:
                     self._try_again_later(pending.command)
+
+    def _is_large(self, batch: list[PendingCommand]) -> bool:
+        known = len(self.core_state.records)
+        return sum(work_items(pending.command, known) for pending in batch) >= _LARGE_BATCH
 
     def _try_again_later(self, command: Command) -> None:
         """Retry changes by time alone later. A client repeats its own command."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
 from .base import Batch, StoredState
 from .entries import HistoryEntry, HistoryQuery, entries_of
+
+_AT_ONCE = 64
+"""Entries that are made in one pass of the event loop."""
 
 
 class MemoryStore:
@@ -30,7 +34,10 @@ class MemoryStore:
 
     async def commit(self, batch: Batch) -> None:
         """Store the history entries of ``batch``."""
-        for entry in entries_of(batch.events):
+        for count, entry in enumerate(entries_of(batch.events), 1):
+            if count % _AT_ONCE == 0:
+                # Ten thousand alerts have as many entries: other work of the event loop goes on meanwhile.
+                await asyncio.sleep(0)
             self._last_id += 1
             self._entries.appendleft(replace(entry, id=self._last_id))
         while self._entries and self._entries[-1].at < batch.at - self._max_age_secs:

@@ -17,10 +17,17 @@ from harness.lazy_module import LazyModule
 from harness.process import eventually_equal
 
 previews = LazyModule("demo.previews")
-# The demo does not use the engine's own pause.
-EMPTY = {"Engines in sync", "Watchdog heard"}
-# The demo has no Redis, no hook and no restriction, and no priority starves. Other tests check these metrics.
-NOT_PLAYED = re.compile(r"wellbeing_(fleet|hook|admit_per_second|priority_starved)")
+# The demo uses neither the engine's own pause nor a watchdog.
+EMPTY = {
+    "Asleep",
+    "Engines in sync",
+    "Engines paused, engines asleep",
+    "Out of sync",
+    "Requests to engines",
+    "Watchdog heard",
+}
+# The demo has no Redis, no hook, no restriction and no Dynamo, and no priority starves. Other tests check these metrics.
+NOT_PLAYED = re.compile(r"wellbeing_(fleet|hook|admit_per_second|priority_starved)|dynamo_frontend_")
 
 
 @pytest.fixture(scope="module")

@@ -348,7 +348,7 @@ def test_a_start_says_in_one_line_what_is_wrong_with_redis(tmp_path: Path) -> No
         ):
             sidecar = Sidecar(CONFIG, store=url, folder=tmp_path)
             with contextlib.suppress(Exception):
-                sidecar.wait(20)
+                sidecar.wait(60)
             [line] = [one for one in sidecar.logs() if one["level"] in ("error", "critical")]
             assert words in line["error"], sidecar.lines
             assert "wrong" not in line["error"]

@@ -313,6 +313,8 @@ def test_what_another_program_does_to_the_keys_is_made_good(redis: RedisServer) 
                 await until(lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), f"{damage}: stored")
                 await until(lambda: not sum(each._fleet.owed for each in running), f"{damage}: none owed")
                 assert all(closed(each, "team") for each in running), damage
+                for each in running:
+                    await each._store.beat()
                 assert sum(each.is_leader for each in running) == 1, damage
         async with controllers(redis.url, 1) as [third]:
             scopes = ("team", *(f"after/{number}" for number in range(len(DAMAGE))))
@@ -322,7 +324,7 @@ def test_what_another_program_does_to_the_keys_is_made_good(redis: RedisServer) 
     asyncio.run(main())
 
 
-async def acknowledged(controller: FleetController, command: Pause) -> None:
+async def acknowledged(controller: FleetController, command: Pause | Resume) -> None:
     """Repeat ``command``, as a client does that is answered 503."""
     deadline = time.monotonic() + 15.0
     while True:
@@ -333,6 +335,31 @@ async def acknowledged(controller: FleetController, command: Pause) -> None:
             await asyncio.sleep(0.05)
         else:
             return
+
+
+def test_a_redis_without_memory_changes_no_gate_and_is_named(redis: RedisServer) -> None:
+    async def main() -> None:
+        async with controllers(redis.url, 2) as running:
+            one, two = running
+            await one.submit(Pause("team", "x", "me", 0.0))
+            await until(lambda: closed(two, "team"), "the second follows")
+            try:
+                redis.cli("config", "set", "maxmemory", "1")
+                with pytest.raises(StoreUnavailable, match="it has reached its maxmemory"):
+                    await two.submit(Resume("team", "me"))
+                # Everything is evicted.
+                redis.cli("config", "set", "maxmemory-policy", "allkeys-lru")
+                await until(lambda: redis.cli("dbsize") == "0", "it is empty")
+                assert closed(one, "team")
+                assert closed(two, "team")
+            finally:
+                redis.cli("config", "set", "maxmemory", "0")
+                redis.cli("config", "set", "maxmemory-policy", "noeviction")
+            await until(lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), "it is written again")
+            await acknowledged(two, Resume("team", "me"))
+            await until(lambda: not any(closed(each, "team") for each in running), "all are open")
+
+    asyncio.run(main())
 
 
 def test_a_key_of_another_type_is_named(redis: RedisServer) -> None:

@@ -254,12 +254,13 @@ def test_a_certificate_signs_in(browser: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 3840)])
 def test_it_is_readable(browser: Browser, sidecar: Sidecar, scheme: str, width: int) -> None:
-    sidecar.claim("x" * 64 + "/" + "y" * 64 + "/" + "z" * 64, "distressed", reason=LONG, source="agent-7")
+    deepest = "/".join(["W" * 64] * 8)
+    sidecar.claim(deepest, "distressed", reason=LONG, source="agent-7")
     sidecar.claim("m", "concerned")
     sidecar.pause("m", reason="by hand")
     with browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme) as context:
         page = context.new_page()
-        for path in ("/", "/ui/scope/m", "/ui/resume/m"):
+        for path in ("/", "/ui/scope/m", "/ui/resume/m", f"/ui/scope/{deepest}", f"/ui/pause/{deepest}"):
             page.goto(sidecar.url + path)
             check(page)
         page.keyboard.press("Tab")

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 import pytest
@@ -359,6 +360,38 @@ def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
         assert (refusal.status_code, refusal.headers["Retry-After"]) == (503, "10")
         sidecars[0].resume("team-a/llama")
         eventually_equal(answers, {"one"}, "one engine is back")
+
+
+@pytest.mark.parametrize("name", ["nginx", "envoy", "traefik", "caddy"])
+def test_an_idle_connection_to_the_engine_is_closed_by_the_proxy(tmp_path: Path, name: str) -> None:
+    """uvicorn closes an idle connection after 5 s. A request that a proxy sends at that moment fails."""
+    ended: SimpleQueue[None] = SimpleQueue()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def finish(self) -> None:
+            super().finish()
+            ended.put(None)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as engine:
+        thread = Thread(target=engine.serve_forever)
+        thread.start()
+        with Proxy(name, tmp_path, (free_port(), free_port(), engine.server_port)) as proxy:
+            eventually(lambda: is_up(proxy.url), f"{name} is up")
+            # The engine here closes nothing. By default the proxies keep a connection for a minute or longer.
+            ended.get(timeout=50)
+            proxy.alive()
+        engine.shutdown()
+        thread.join()
 
 
 def test_every_example_is_in_the_guide_as_it_stands() -> None:

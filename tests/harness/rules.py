@@ -71,12 +71,16 @@ def _is_named(rule: dict[str, Any], words: set[str]) -> bool:
     return rule["record"] in words and rule.get("labels", {}).get("name", rule["record"]) in words
 
 
-def needed_groups(groups: Iterable[dict[str, Any]], test: dict[str, Any]) -> list[dict[str, Any]]:
-    """``groups`` with only the rules that ``test`` names and those that these use."""
-    groups = list(groups)
+def needed_groups(groups: Sequence[dict[str, Any]], tests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``groups`` with only the rules that ``tests`` name and those that these use."""
     rules = [rule for group in groups for rule in group["rules"]]
-    words = _words(*(one["alertname"] for one in test.get("alert_rule_test", [])))
-    words |= _words(*(one["expr"] for one in test.get("promql_expr_test", [])))
+    words: set[str] = set()
+    for test in tests:
+        words |= _words(*(one["alertname"] for one in test.get("alert_rule_test", [])))
+        for one in test.get("promql_expr_test", []):
+            words |= _words(one["expr"])
+            if "ALERTS" in one["expr"] and "alertname=" not in one["expr"]:
+                words |= {rule["alert"] for rule in rules if "alert" in rule}
     while True:
         needed = [rule for rule in rules if _is_named(rule, words)]
         more = words | _words(*(rule["expr"] for rule in needed))
@@ -102,7 +106,7 @@ def promtool_test_in_parts(
     """
     files = []
     for number, test in enumerate(suite["tests"]):
-        needed = {group["name"]: group for group in needed_groups(groups, test)}
+        needed = {group["name"]: group for group in needed_groups(groups, [test])}
         rules = folder / f"{number}.rules.yml"
         rules.write_text(yaml.safe_dump({"groups": list(needed.values())}))
         order = [name for name in suite["group_eval_order"] if name in needed]
@@ -123,12 +127,15 @@ def run_tests(
 ) -> None:
     """Test ``groups`` of rules, evaluated in their order; a failing test raises with the output of promtool.
 
+    Rules that no test needs are left out.
+
     Args:
         folder: folder for the files that promtool reads.
         groups: the groups of rules.
         tests: tests in the format of promtool.
         step: evaluation interval.
     """
+    groups = needed_groups(groups, tests)
     (folder / "cut.rules.yml").write_text(yaml.safe_dump({"groups": list(groups)}))
     suite = {
         "rule_files": ["cut.rules.yml"],

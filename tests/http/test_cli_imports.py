@@ -78,7 +78,7 @@ def test_gate_loads_only_what_one_request_needs(sidecar: Sidecar, scope: str) ->
         status, modules, installed = modules_of("gate", scope, "--wait", "5m", "--url", url)
         assert status == expected
         assert {name for name in modules if name.partition(".")[0] == "sidecar"} == OF_GATE
-        assert not modules & (SLOW | {"dataclasses", "difflib", "hashlib", "logging"})
+        assert not modules & (SLOW | {"dataclasses", "difflib", "hashlib", "logging", "shutil"})
         assert not installed
 
 

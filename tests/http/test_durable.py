@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 import time
@@ -115,6 +116,16 @@ def test_a_damaged_file_is_refused_or_set_aside(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("state.db.corrupt-*"))) == 1
 
 
+@pytest.fixture(scope="module")
+def whole_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store with a claim and a pause."""
+    folder = tmp_path_factory.mktemp("whole")
+    with start(folder) as own:
+        own.claim("a", "distressed")
+        own.pause("b", max_pause_secs=0)
+    return folder / "state.db"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -126,11 +137,8 @@ def test_a_damaged_file_is_refused_or_set_aside(tmp_path: Path) -> None:
         "DROP TABLE meta",
     ],
 )
-def test_values_that_cannot_be_are_damage(tmp_path: Path, damage: str) -> None:
-    with start(tmp_path) as first:
-        first.claim("a", "distressed")
-        first.pause("b", max_pause_secs=0)
-        first.stop()
+def test_values_that_cannot_be_are_damage(tmp_path: Path, whole_store: Path, damage: str) -> None:
+    shutil.copy(whole_store, tmp_path / "state.db")
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute(damage)
     db.close()

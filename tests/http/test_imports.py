@@ -75,14 +75,19 @@ def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
         assert len(own.logs("import_restarted")) == 1
 
 
+def claims(own: Sidecar) -> list[tuple[str, str, str]]:
+    status = own.status("old/server")
+    return [(status["gate"], signal["source"], signal["reason"]) for signal in status["signals"]]
+
+
 def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
     with start(origin) as own:
         own.wait_for_metric(UP, 1)
         assert own.status("old/server")["signals"] == []
         origin.values |= {"state": "Distressed", "reason": "loops without progress"}
-        own.wait_for_gate("old/server", "closed")
-        [signal] = own.status("old/server")["signals"]
-        assert (signal["source"], signal["reason"]) == ("agent:old", "loops without progress")
+        # The claim ends after three intervals without a reading, which a busy machine may need.
+        claimed = [("closed", "agent:old", "loops without progress")]
+        eventually_equal(lambda: claims(own), claimed, "its state is a claim, which closes the gate")
         origin.values["state"] = "healthy"
         own.wait_for_gate("old/server", "open")
         origin.values["state"] = "distressed"

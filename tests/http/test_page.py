@@ -369,7 +369,7 @@ def test_a_restriction_and_a_trial_are_said_in_words() -> None:
 
 def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
     config = {
-        "alerts": {"watchdog": {"alertname": "Watchdog"}},
+        "alerts": {"watchdog": {"alertname": "Watchdog", "timeout_secs": 1}},
         "engines": [{"scope": "e", "kind": "vllm", "url": "http://127.0.0.1:1", "name": "gpu-7"}],
     }
     with Sidecar(config) as own:
@@ -380,6 +380,16 @@ def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
         assert "1 other warning" in summary(text)
         assert "<title>open, 1 out of sync: wellbeing</title>" in text
         assert "The engine" in own.get("/ui/scope/e").text
+        watchdog = {
+            "status": "firing", "labels": {"alertname": "Watchdog"}, "annotations": {},
+            "startsAt": "2026-01-01T00:00:00Z", "fingerprint": "00ff",
+        }  # fmt: skip
+        own.session.post(f"{own.url}/v1/alerts", json={"version": "4", "alerts": [watchdog]}, timeout=30)
+        own.wait_for_metric("wellbeing_blind", 1)
+        text = own.get("/").text
+        assert "Nothing is paused, blind, 1 engine out of sync" in summary(text)
+        assert "warning" not in summary(text), "both are said already"
+        assert "<title>open, blind, 1 out of sync: wellbeing</title>" in text
 
 
 def test_twenty_thousand_scopes_stay_usable() -> None:

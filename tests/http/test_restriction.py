@@ -114,6 +114,13 @@ def test_a_refusal_says_when_the_turn_of_another_request_would_come(
             stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
         sidecar.wait_for_waiters("rare", 40)
         assert 300 <= secs_until_retry() <= 450, "at most five minutes"
+    with Gate(sidecar.url, scope="rare", wait_secs=0) as gate:
+        for _ in range(2):
+            with contextlib.suppress(InferencePaused):
+                gate.wait(0.1)
+        with pytest.raises(InferencePaused) as caught:
+            gate.wait(0)
+    assert 10 <= caught.value.retry_after <= 15, "in a client, too"
     sidecar.wait_for_waiters("rare", 0)
     sidecar.claim("rare", "healthy")
 
@@ -177,9 +184,9 @@ def test_a_client_follows_a_restriction_and_its_end(sidecar: Sidecar) -> None:
             passed.put(time.monotonic())
 
         threads = [threading.Thread(target=work) for _ in range(30)]
+        began = time.monotonic()
         for thread in threads:
             thread.start()
-        began = time.monotonic()
         # 20 a second, and the burst of two.
         times = [passed.get(timeout=30) for _ in range(20)]
         assert max(times) - began >= 0.7

@@ -147,12 +147,6 @@ class RedisConnection:
             )
         if kind == "NoPermissionError" or "NOPERM" in text:
             return f"{where} does not permit a command: {text}: extend the rights of the ACL user"
-        if "WRONGTYPE" in text:
-            prefix = self._settings.prefix
-            return (
-                f"{where} has keys that begin with {prefix!r} and are not of this program: use another "
-                "redis.prefix"
-            )
         if kind == "ReadOnlyError":
             return f"{where} is a replica: name the master, or use redis+sentinel://"
         if kind == "MasterNotFoundError":
@@ -168,7 +162,16 @@ class RedisConnection:
             return f"{error.filename} cannot be read: {error.strerror}: {files}"
         if kind in ("ConnectionError", "ConnectionRefusedError", "OSError", "gaierror"):
             return f"{where} cannot be reached: {text}"
-        return f"{where}: {text or kind}"
+        return f"{where}: {self._refusal_of(text) or kind}"
+
+    def _refusal_of(self, text: str) -> str:
+        """What Redis' answer ``text`` means."""
+        if text.startswith("WRONGTYPE"):
+            prefix = self._settings.prefix
+            return f"keys that begin with {prefix!r} are not of this program: use another redis.prefix"
+        if "'maxmemory'" in text:
+            return "it has reached its maxmemory: raise maxmemory, or free memory"
+        return text
 
     # -- connecting --------------------------------------------------------------------------------
 

@@ -195,8 +195,8 @@ if ARGV[4] ~= '' and (known[1] ~= ARGV[4] or tonumber(known[2] or 0) < tonumber(
   redis.pcall('HSET', KEYS[1], 'calm_until', string.format('%.0f', redis.call('TIME')[1] + 1 + ARGV[6]))
 end
 local function line(text)
-  -- Only another program writes line breaks.
-  return string.find(text, '\\n', 1, true) and '?' or text
+  -- Only another program writes line breaks, or so much.
+  return (#text > 8388608 or string.find(text, '\\n', 1, true)) and '?' or text
 end
 local function text(key)
   local all = redis.call('HGETALL', key)

@@ -30,7 +30,7 @@ from sidecar.client.pacing import PollPacer, backoff_secs
 from sidecar.client.reporter import Reporter
 from sidecar.client.request_counts import RequestCounts
 from sidecar.client.routing import GateSelector, scope_of_header, scope_of_model
-from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after
+from sidecar.client.snapshot import Advice, GateSnapshot, spread_retry_after, spread_turn
 from sidecar.client.wsgi import GateMiddleware as WsgiMiddleware
 from sidecar.scope_segments import to_segment
 from sidecar.supervision import Failures
@@ -341,11 +341,13 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
     assert max(spread.values()) < 300
 
 
-@pytest.mark.parametrize("secs", [11, 30, 300])
-def test_a_long_wait_is_spread_by_half(secs: int) -> None:
+@pytest.mark.parametrize(
+    ("secs", "least", "most"), [(0.01, 1, 2), (9.5, 10, 15), (42, 42, 63), (1e9, 300, 450)]
+)
+def test_clients_come_back_when_their_turn_can_be_expected(secs: float, least: int, most: int) -> None:
     random = Random(1)
-    spread = [spread_retry_after(secs, random) for _ in range(1000)]
-    assert (min(spread), max(spread)) == (secs, secs + secs // 2)
+    spread = [spread_turn(secs, random) for _ in range(2000)]
+    assert (min(spread), max(spread)) == (least, most)
 
 
 @pytest.mark.parametrize(
@@ -467,13 +469,6 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
 def test_when_to_ask_again(until, wanted) -> None:
     snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", None, 1)
     assert snapshot.retry_after(10.0) == wanted
-    assert snapshot.retry_after(10.0, 50.0) == wanted, "a closed gate has no queue that moves"
-
-
-def test_when_to_ask_again_at_a_restricted_gate() -> None:
-    snapshot = GateSnapshot("a", "restricted", "concerned", "concerned", "r", None, None, "a", 0.5, 1)
-    assert [snapshot.retry_after(10.0, secs) for secs in (0.01, 2.5, 42.0, 1e9)] == [1, 3, 42, 300]
-    assert snapshot.retry_after(10.0) == 10, "the rate is unknown: a trial"
 
 
 def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from sidecar.runtime.garbage import GarbageCollection, resident_bytes
+from sidecar.runtime.garbage import GarbageCollection, collection_paused, resident_bytes
 from sidecar.supervision import Failures
 
 MB = 1_048_576
@@ -56,3 +57,45 @@ def test_the_oldest_generation_is_collected_only_when_the_process_has_grown(gene
 
 def test_the_memory_of_the_process_is_known() -> None:
     assert resident_bytes() > MB
+
+
+class Node:
+    """Can be part of a cycle."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_is_collected_during_a_pause_and_its_objects_not_before_a_full_collection(
+    generations: list[int],
+) -> None:
+    used = [100 * MB]
+    loop = asyncio.new_event_loop()
+    collection = GarbageCollection(loop, Failures(), lambda: used[0])
+    try:
+        generations.clear()
+        with collection_paused():
+            cycle = weakref.ref(Node())
+            kept = [[number] for number in range(20_000)]
+        assert generations == []
+        assert gc.isenabled()
+        kept += [[number] for number in range(20_000)]
+        assert set(generations) == {0, 1}
+        assert cycle() is not None
+        used[0] = 300 * MB
+        collection.check()
+        assert cycle() is None
+    finally:
+        collection.stop()
+        loop.close()
+
+
+def test_a_pause_leaves_a_collection_that_was_off_as_it_was() -> None:
+    gc.disable()
+    try:
+        with collection_paused():
+            pass
+        assert not gc.isenabled()
+        assert not gc.get_freeze_count()
+    finally:
+        gc.enable()

@@ -14,7 +14,14 @@ from sidecar.gates.counters import Counters
 from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.web.api import unwell
-from sidecar.web.api.unwell import MAX_UNWELL, find_unwell, gates_inside, in_slices, nearest_scope
+from sidecar.web.api.unwell import (
+    MAX_UNWELL,
+    find_unwell,
+    gates_inside,
+    in_slices,
+    nearest_scope,
+    read_gates,
+)
 
 HOLD = Hold(HoldKind.MANUAL, "x", 1.0, None, "me")
 ADVICE = Hold(HoldKind.AUTO, "x", 1.0, None, "alert:a", advised=AdviceCause.OBSERVES)
@@ -67,6 +74,29 @@ def test_the_loop_is_never_held_for_all_scopes_at_once(tree: GateTree, monkeypat
 
     assert find_unwell(in_loop, tree, "").total == 1_000
     assert len(calls) >= 1_000 / 64
+
+
+def test_what_is_read_of_many_gates_stays_in_short_lists(tree: GateTree) -> None:
+    """The garbage collector would scan a long list in one go."""
+    names = [f"agent-{number:04d}" for number in range(1_000)]
+    tree.update(dict.fromkeys([*names, "agent-0007/x"], CAUTIOUS), 0.0)
+    results = []
+
+    def in_loop(function):
+        results.append(function())
+        return results[-1]
+
+    chunks = read_gates(in_loop, tree, "", lambda gate: gate.scope or None)
+    assert sorted(scope for chunk in chunks for scope in chunk) == sorted([*names, "agent-0007/x"])
+    assert max(map(len, chunks)) <= 64
+    assert not any(isinstance(one, list) for one in results), "the loop returns no list"
+    inside = read_gates(directly, tree, "agent-0007", lambda gate: gate.scope)
+    assert inside == [["agent-0007", "agent-0007/x"]]
+    assert read_gates(directly, tree, "agent", lambda gate: gate.scope) == []
+
+
+def test_a_tree_with_the_root_only_has_one_scope(tree: GateTree) -> None:
+    assert read_gates(directly, tree, "", lambda gate: gate.scope) == [[""]]
 
 
 def test_slices_make_everything_once_and_in_order(monkeypatch) -> None:
