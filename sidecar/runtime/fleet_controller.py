@@ -102,6 +102,8 @@ class FleetController(Controller):
         self._due_added = asyncio.Event()
         # Scopes whose change by time is not committed yet.
         self._overdue: set[str] = set()
+        # A commit could not be applied, and then the state could not be loaded.
+        self._load_due = False
         self._offer_at: float | None = None
         self._saved_seq = -1
         self._unanswered = UnansweredCommits()
@@ -178,6 +180,8 @@ class FleetController(Controller):
 
     async def _prepare_for_batch(self) -> None:
         await super()._prepare_for_batch()
+        if self._load_due and self._shared.status.up:
+            self._load_due = not await self._load_again(went_back=False)
         if self._arrived:
             await self._apply_arrived()
         await self._show_due()
@@ -205,7 +209,9 @@ class FleetController(Controller):
             self.counters.task_failures.record("fleet_follower")
             complete = False
         if not complete:
-            await self._load_again(went_back=False)
+            # If that fails, perhaps no later commit comes. So `_tick` makes the next attempts.
+            self._load_due = True
+            self._load_due = not await self._load_again(went_back=False)
 
     async def _try_to_apply(self, commits: Iterable[LoggedCommit]) -> bool:
         """Apply those ``commits`` that are new. Returns whether none is missing or not valid."""
@@ -294,16 +300,17 @@ class FleetController(Controller):
         else:
             await self._apply_commits(one for one in found if one.position.seq <= seq)
 
-    async def _load_again(self, *, went_back: bool) -> None:
+    async def _load_again(self, *, went_back: bool) -> bool:
+        """Load the state, and show it. Returns whether the store had it."""
         try:
             stored = await self._store.load(self.clock.now())
         except StoreError as error:
             logger.error("load_failed", extra={"fields": {"error": str(error)}})
             self._arrived.load_failed = True
-            return
+            return False
         self._arrived.load_failed = False
         if not isinstance(stored, StoredState) or stored.is_last_known:
-            return
+            return False
         if not went_back:
             went_back = stored.position.epoch != self._replica.position.epoch
         before = self._replica.position
@@ -326,6 +333,7 @@ class FleetController(Controller):
         self._plan_offer()
         if went_back:
             self.on_went_back()
+        return True
 
     def _take_unanswered(self, token: str) -> list[CommandOutcome]:
         """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
@@ -555,6 +563,8 @@ class FleetController(Controller):
         self._status_changed()
         if self._overdue and self.is_leader:
             self._commit_overdue()
+        if self._load_due:
+            self._wake.set()
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """Times follow the clock of the store, which does not depend on this machine's clock."""

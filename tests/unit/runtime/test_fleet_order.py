@@ -17,7 +17,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
-from sidecar.store import HistoryQuery, StoreUnavailable
+from sidecar.store import HistoryQuery, StoredState, StoreUnavailable
 
 SCOPES = ("", "team", "team/one", "team/two", "other")
 POLICIES = PolicyTable(
@@ -306,6 +306,32 @@ def test_the_leader_hears_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
         await other.submit(ReceiveAlerts((AlertResolved("alert:x", now, now + 60),), blind=True))
         await fleet.pass_time(1.0)
         assert held == ["leader"]
+        for controller in fleet.controllers:
+            await controller.stop()
+
+    run_virtual(main)
+
+
+def test_a_commit_that_cannot_be_read_is_shown_though_the_next_load_fails() -> None:
+    async def main() -> None:
+        fleet = Fleet(2)
+        await fleet.start()
+        one, other = fleet.controllers
+        store = fleet.stores[1]
+        load, tries = store.load, []
+
+        async def fail_first(now: float) -> StoredState:
+            tries.append(now)
+            if len(tries) == 1:
+                raise StoreUnavailable("not now")
+            return await load(now)
+
+        store.load, store.garbles = fail_first, True
+        await one.submit(Pause("team", "x", "me", 0.0))
+        await fleet.pass_time(5.0)
+        # No other commit follows.
+        assert other.tree.gates["team"].closed
+        assert len(tries) == 2
         for controller in fleet.controllers:
             await controller.stop()
 
