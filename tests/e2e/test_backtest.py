@@ -358,7 +358,7 @@ def test_credentials_are_asked_for_and_used(tmp_path: Path) -> None:
         assert "does not accept the credentials" in refused(backtest(*arguments, *given, wrong), 1)
         assert report(*arguments, *given, password)["configs"][0]["pauses"] == []
         assert "cannot be read" in refused(backtest(*arguments, *given, tmp_path / "none"), 2)
-        assert "need each other" in refused(backtest(*arguments, "--username", "a"), 2)
+        assert "must be given together" in refused(backtest(*arguments, "--username", "a"), 2)
         assert "cannot both be given" in refused(
             backtest(*arguments, *given, password, "--token-file", wrong), 2
         )
