@@ -25,6 +25,8 @@ from sidecar.store.redis.keys import RedisKeys
 from sidecar.store.redis.rates import RedisRates
 
 RATE = 40.0
+BURST = RATE * 0.5 + 3
+"""What a busy machine may keep back for half a second passes at once. Twice the rate for two seconds is 80."""
 TRIAL = Policy(pause_on_distressed=True, resume_trial=TrialPolicy(5, 60.0))
 RESTRICTED = Policy(restrict=((WellbeingState.CONCERNED, RATE),))
 
@@ -47,7 +49,7 @@ def test_sidecars_admit_together_at_the_rate_with_redis_and_without(redis: Redis
             # Urgent requests go first, at whichever sidecar they wait.
             await until(lambda: requests.count(three) == 20, "the urgent ones have passed")
             assert requests.count() < 200
-            assert requests.worst_excess(RATE) < RATE * 0.15 + 3
+            assert requests.worst_excess(RATE) < BURST
             redis.suspend()
             try:
                 await until(lambda: not one.counters.store_up, "the store is down")
@@ -59,9 +61,9 @@ def test_sidecars_admit_together_at_the_rate_with_redis_and_without(redis: Redis
                 redis.resume()
             await until(lambda: all(c.counters.store_up for c in running), "the store is up")
             before = requests.count()
-            await until(lambda: requests.count() > before + 25, "they still go on")
+            await until(lambda: requests.count() > before + 80, "they still go on")
             # The clock of a suspended Redis jumps; the grants before and after stay below the rate.
-            assert requests.worst_excess(RATE) < RATE * 0.15 + 3
+            assert requests.worst_excess(RATE) < BURST
 
     asyncio.run(main())
 
