@@ -380,11 +380,12 @@ class GateTree:
             self._policies = update.policies
             for gate, policy in update.new_policies.items():
                 gate.policy = policy
+        has_new_policies = update.policies is not None
         for gate, state, closed, blocks, old in update.states:
             # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
             # old states, because to release them takes as long as to replace them.
-            if state.version != old.version:
-                # Otherwise nothing changed that a request notices.
+            if has_new_policies or state.version != old.version:
+                # Otherwise no response changes. New policies can change a header.
                 gate.closed = closed
                 gate.blocks = blocks
                 gate.answer = gate.answer_rest = None

@@ -288,6 +288,20 @@ def steps_to(tree: GateTree, records: dict) -> int:
     return steps + sum(1 for _ in tree.reassign(update))
 
 
+def test_a_cached_response_lives_as_long_as_its_version_and_its_policy(tree: GateTree) -> None:
+    tree.update({"": ScopeRecord(), "a": ScopeRecord()}, 0.0)
+    gate = tree.gates["a"]
+    gate.answer = gate.answer_rest = b"cached"
+    tree.update({"a": ScopeRecord()}, 1.0)
+    assert gate.answer == gate.answer_rest == b"cached"
+    # The rate of the ramp is a header of the response.
+    tree.update({}, 2.0, PolicyTable(Policy(resume_ramp_per_sec=9.0)))
+    assert gate.answer is gate.answer_rest is None
+    gate.answer = gate.answer_rest = b"cached"
+    tree.update({"a": ScopeRecord(manual=HOLDS[0])}, 3.0)
+    assert gate.answer is gate.answer_rest is None
+
+
 def test_the_work_of_naming_parents_is_linear(tree: GateTree) -> None:
     many = 400
     steps_to(tree, {f"ns-{number}/pod": ScopeRecord() for number in range(many)})
