@@ -66,3 +66,10 @@ def test_what_is_no_tag_is_not_current() -> None:
     for text in ("", '"', '""', "-", '"-"', "x-y", f"{gate.version}", '"²-00000000"'):
         assert not is_current([text], gate, None), text
     assert is_current(["*"], gate, None)
+
+
+def test_a_tag_that_no_sidecar_sends_is_not_current() -> None:
+    gate = gate_of(1)
+    digest = tag_of(gate_of(2)).partition("-")[2].strip('"')
+    others = ("", '"', '""', "-", '"-"', f'"{"9" * 5000}-{digest}"', f'"x-{digest}"', f'"-{digest}"')
+    assert not any(is_current([tag], gate, None) for tag in others)
