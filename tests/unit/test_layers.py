@@ -171,7 +171,7 @@ def violations(part: str, source: str) -> set[str]:
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
 )
-def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
     assert violations(part_of(path), path.read_text()) == set()
 
 
@@ -201,6 +201,6 @@ def gate_modules() -> set[str]:
 @pytest.mark.parametrize(
     "name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib", "jinja2"]
 )
-def test_the_gate_is_served_without(gate_modules: set[str], name: str) -> None:
+def test_the_gate_does_not_import_slow_modules(gate_modules: set[str], name: str) -> None:
     assert "sidecar.web.gate.protocol" in gate_modules
     assert name not in gate_modules

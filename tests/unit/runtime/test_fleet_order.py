@@ -249,7 +249,7 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @relaxed
 @given(size=st.integers(2, 4), steps=st.lists(st.one_of(commands, together, troubles), max_size=25))
-def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
+def test_all_sidecars_reach_the_same_state_and_no_acknowledged_change_is_lost(
     size: int, steps: list[tuple]
 ) -> None:
     play(size, steps)
@@ -262,18 +262,18 @@ def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
     loss=st.one_of(losses, amid),
     after=st.lists(st.one_of(commands, troubles, losses), max_size=8),
 )
-def test_what_the_store_lost_comes_back(
+def test_changes_that_the_store_lost_are_restored(
     size: int, before: list[tuple], loss: tuple, after: list[tuple]
 ) -> None:
     play(size, [*before, loss, *after])
 
 
-def test_a_commit_whose_answer_was_lost_is_counted_once() -> None:
+def test_a_commit_whose_response_was_lost_is_counted_once() -> None:
     steps = [("unanswered", 0), ("pause", 0, "team"), ("time", 1.5), ("resume", 1, "team")]
     play(2, [*steps, ("unanswered", 0), ("pause", 0, "other"), ("trim",), ("time", 1.5)])
 
 
-def test_the_leader_notes_once_that_the_store_was_down() -> None:
+def test_the_leader_records_once_that_the_store_was_down() -> None:
     async def main() -> None:
         fleet = Fleet(3)
         await fleet.start()
@@ -292,7 +292,7 @@ def test_the_leader_notes_once_that_the_store_was_down() -> None:
     run_virtual(main)
 
 
-def test_the_leader_hears_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
+def test_the_leader_learns_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
     async def main() -> None:
         fleet = Fleet(2)
         await fleet.start()
@@ -312,7 +312,7 @@ def test_the_leader_hears_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
     run_virtual(main)
 
 
-def test_a_commit_that_cannot_be_read_is_shown_though_the_next_load_fails() -> None:
+def test_a_commit_that_cannot_be_parsed_is_reported_even_if_the_next_load_fails() -> None:
     async def main() -> None:
         fleet = Fleet(2)
         await fleet.start()
