@@ -179,7 +179,7 @@ def main() -> None:
     os.chdir(str(request["cwd"]))
     os.environ.clear()
     os.environ.update(request["env"])  # type: ignore[call-overload]
-    sys.path[0] = os.getcwd()
+    sys.path[0] = str(Path.cwd())
     sys.argv = ["sidecar", *request["arguments"]]  # type: ignore[misc]
     runpy.run_module("sidecar", run_name="__main__", alter_sys=True)
 
