@@ -204,3 +204,16 @@ def gate_modules() -> set[str]:
 def test_the_gate_does_not_import_slow_modules(gate_modules: set[str], name: str) -> None:
     assert "sidecar.web.gate.protocol" in gate_modules
     assert name not in gate_modules
+
+
+def test_outgoing_requests_are_sent_by_two_modules_only() -> None:
+    """Both ignore ``.netrc``, and use no proxy for loopback: their own tests show that."""
+    libraries = ("aiohttp", "http.client", "httpx", "requests", "urllib.request", "urllib3")
+    senders = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for name in imports(path.read_text())
+        if any(name == one or name.startswith(f"{one}.") for one in libraries)
+    }
+    # request_deadline.py only shuts the connections of http_json.py.
+    assert senders == {"client/connection.py", "client/transport.py", "http_json.py", "request_deadline.py"}
