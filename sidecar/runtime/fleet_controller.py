@@ -54,7 +54,7 @@ from sidecar.store import (
     StoreUnavailable,
     WatchdogNotice,
 )
-from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
 from .arrived_commits import ArrivedCommits
 from .controller import Controller
@@ -139,9 +139,9 @@ class FleetController(Controller):
 
     async def stop(self) -> None:
         """Stop following, finish the submitted commands, and close the store."""
-        self._follower.cancel()
-        self._heart.cancel()
         self._saver.stop()
+        await end_task(self._follower)
+        await end_task(self._heart)
         self._leases.stop()
         await super().stop()
 
