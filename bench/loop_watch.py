@@ -27,8 +27,8 @@ _MOST_FRAMES = 12
 class _Watch:
     """Measures callbacks, and appends the long ones to the file at ``path``.
 
-    Each line has the end of the step by the monotonic clock, its CPU time and its duration, all in seconds, and
-    what it was.
+    Each line has the end of the step by the monotonic clock, its CPU time and its duration, all in seconds,
+    and what it was.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,31 +51,20 @@ class _Watch:
         self._file.write(f"{now:.6f} {cpu:.6f} {now - began:.6f} {_described(call)}\n".encode())
 
 
-class _WatchedLoop(uvloop.Loop):  # type: ignore[misc]
+class _WatchedLoop(uvloop.Loop):
     """uvloop's event loop with a watch."""
 
     def __init__(self, watch: _Watch) -> None:
         super().__init__()
         self._watch = watch
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # noqa: ANN401
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override] # noqa: ANN401
         return super().call_soon(self._watch.run, callback, *args, context=context)
 
-    def call_soon_threadsafe(
-        self,
-        callback: Any,  # noqa: ANN401
-        *args: Any,  # noqa: ANN401
-        context: Context | None = None,
-    ) -> asyncio.Handle:
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override] # noqa: ANN401
         return super().call_soon_threadsafe(self._watch.run, callback, *args, context=context)
 
-    def call_later(
-        self,
-        delay: float,
-        callback: Any,  # noqa: ANN401
-        *args: Any,  # noqa: ANN401
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override] # noqa: ANN401
         return super().call_later(delay, self._watch.run, callback, *args, context=context)
 
 
@@ -111,7 +100,7 @@ def _described(call: Callable[..., object]) -> str:
     owner = getattr(call, "__self__", None)
     if not isinstance(owner, asyncio.Task):
         return str(getattr(call, "__qualname__", call)).replace("\n", " ")
-    names = []
+    names: list[str] = []
     coroutine: Any = owner.get_coro()
     while coroutine is not None and len(names) < _MOST_FRAMES:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)

@@ -1,8 +1,8 @@
 """Changes the gates after a commit, and notifies the parked requests and the event streams.
 
 All gates change in one step, so no request sees a changed scope together with an unchanged one. The work
-before that step (computing the new states) is not visible. The work after it (waking, publishing) may come
-later. Both run in time slices.
+before that step (computing the new states) is not visible. The work after it (settling, waking, publishing)
+may come later. Both run in time slices.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from sidecar.supervision import Failures, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
 logger = logging.getLogger(__name__)
-
-_LARGE_BATCH = 1_000
-"""With this many scopes, a step over all of them gets its own pass of the event loop."""
 
 
 class GatesBehind(Exception):
@@ -99,23 +96,18 @@ class GateUpdater:
         return update
 
     async def _apply(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
-        if len(update.records) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
         await run_in_slices(self._tree.prepare(update), time_slice)
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
         self._tree.apply(update)
         if update.structure_changed or update.policies is not None:
             # In the same step, because the same request leads to another gate from now on.
             self._on_structure_change()
+        await run_in_slices(self._tree.settle(update), time_slice)
 
     async def notify(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
         """Wake the parked requests and watches that ``update`` concerns, and publish the changed gates.
 
         A failure at one gate does not delay the requests at other gates.
         """
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
         await run_in_slices(self._notify(update), time_slice)
 
     def _notify(self, update: TreeUpdate) -> Iterator[None]:

@@ -217,7 +217,11 @@ class GateFastPath:
         """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
         if rest is None:
-            rest = gate.answer_rest = snapshot_response(gate).after_date()
+            rest = snapshot_response(gate).after_date()
+            if gate.following is not None:
+                # Requests do not notice when that becomes visible.
+                return _OK + self.date + rest
+            gate.answer_rest = rest
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
         return gate.answer
