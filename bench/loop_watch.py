@@ -8,7 +8,9 @@ CPU time does not depend on other programs as much as the time that passes, and 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -34,9 +36,13 @@ class _Watch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: FileIO | None = None
+        self._collecting = 0.0
+        self._began = 0.0
+        gc.callbacks.append(self._collected)
 
     def run(self, call: Callable[..., object], *args: object) -> object:
         """Call ``call``."""
+        self._collecting = 0.0
         wall, used = time.monotonic(), time.thread_time()
         try:
             return call(*args)
@@ -48,7 +54,15 @@ class _Watch:
     def _note(self, now: float, began: float, cpu: float, call: Callable[..., object]) -> None:
         if self._file is None:
             self._file = FileIO(self._path, "a")
-        self._file.write(f"{now:.6f} {cpu:.6f} {now - began:.6f} {_described(call)}\n".encode())
+        collected = f" (garbage: {self._collecting * 1e3:.1f} ms)" if self._collecting > LEAST_SECS else ""
+        self._file.write(f"{now:.6f} {cpu:.6f} {now - began:.6f} {_described(call)}{collected}\n".encode())
+
+    def _collected(self, phase: str, _: dict[str, int]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            if phase == "start":
+                self._began = time.thread_time()
+            else:
+                self._collecting += time.thread_time() - self._began
 
 
 class _WatchedLoop(uvloop.Loop):

@@ -211,13 +211,16 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        todo = [] if gate.node is None else [*gate.node.children.values()]
+        # Iterators: who needs a few of ten thousand children does not wait for a copy of all.
+        todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
-            node = todo.pop()
-            if node.gate is not None:
+            node = next(todo[-1], None)
+            if node is None:
+                todo.pop()
+            elif node.gate is not None:
                 yield node.gate
             else:
-                todo += node.children.values()
+                todo.append(iter(node.children.values()))
 
     def update(
         self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None

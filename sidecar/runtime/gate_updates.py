@@ -18,6 +18,9 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 
 logger = logging.getLogger(__name__)
 
+_LARGE_STEPS = 100
+"""A change that takes more steps to prepare concerns hundreds of gates."""
+
 
 class GatesBehind(Exception):
     """The command is durable, but its gates do not show it yet.
@@ -58,7 +61,11 @@ class GateUpdater:
         self._is_behind = False
 
     async def apply(
-        self, update: TreeUpdate, full_update: Callable[[], TreeUpdate], time_slice: TimeSlice
+        self,
+        update: TreeUpdate,
+        full_update: Callable[[], TreeUpdate],
+        time_slice: TimeSlice,
+        on_large: Callable[[], object] = lambda: None,
     ) -> TreeUpdate:
         """Change the gates by ``update``.
 
@@ -68,6 +75,7 @@ class GateUpdater:
             update: the changes of a batch.
             full_update: returns the update that derives all gates from all records.
             time_slice: when it has run out, other work runs.
+            on_large: called once if many gates change.
 
         Returns:
             The update that was applied.
@@ -78,7 +86,7 @@ class GateUpdater:
         if not self._is_behind:
             self._is_behind = True
             try:
-                await self._apply(update, time_slice)
+                await self._apply(update, time_slice, on_large)
             except Exception:  # noqa: BLE001 - recorded; all gates are derived again
                 self._failures.record("gate_tree")
             else:
@@ -86,7 +94,7 @@ class GateUpdater:
                 return update
         update = full_update()
         try:
-            await self._apply(update, time_slice)
+            await self._apply(update, time_slice, on_large)
         except Exception as error:
             message = "the command is durable, and its gates could not be changed yet: it is tried again"
             raise GatesBehind(message) from error
@@ -95,8 +103,8 @@ class GateUpdater:
         logger.warning("gates_derived_again", extra={"fields": {"scopes": known}})
         return update
 
-    async def _apply(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
-        await run_in_slices(self._tree.prepare(update), time_slice)
+    async def _apply(self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object]) -> None:
+        await run_in_slices(_call_at(_LARGE_STEPS, on_large, self._tree.prepare(update)), time_slice)
         self._tree.apply(update)
         if update.structure_changed or update.policies is not None:
             # In the same step, because the same request leads to another gate from now on.
@@ -129,3 +137,11 @@ class GateUpdater:
 
     def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
         return supervised_steps(name, steps, self._failures)
+
+
+def _call_at(number: int, call: Callable[[], object], steps: Iterable[None]) -> Iterator[None]:
+    """``steps``; before step ``number``, call ``call``."""
+    for index, _ in enumerate(steps):
+        if index == number:
+            call()
+        yield
