@@ -46,7 +46,7 @@ from sidecar.store import (
     WatchdogNotice,
 )
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
-from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces, run_in_slices
 
 from .clock_steps import ClockSteps
 from .event_log import EventLog
@@ -351,6 +351,11 @@ class Controller:
         for pending, outcome in decided:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
+        if len(transaction.records) >= _LARGE_BATCH:
+            # The event loop would take milliseconds to release it.
+            spent: list[object] = [transaction]
+            del transaction
+            self.loop.run_in_executor(None, release_in_pieces, spent)
 
     async def _decide(
         self, batch: list[PendingCommand]
@@ -479,10 +484,12 @@ class Controller:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
         with ExitStack() as pauses:
-            update = await self._gate_updater.apply(
-                update, self._full_update, time_slice, lambda: pauses.enter_context(collection_paused())
-            )
-            await self._gate_updater.notify(update, time_slice)
+
+            def pause_collection() -> None:
+                pauses.enter_context(collection_paused())
+
+            update = await self._gate_updater.apply(update, self._full_update, time_slice, pause_collection)
+            await self._gate_updater.notify(update, time_slice, pause_collection)
             counted = self._event_log.count(outcomes, self.tree, self.clock.now())
             await run_in_slices(self._supervised("event_log", counted), time_slice)
             if update.policies is not None:

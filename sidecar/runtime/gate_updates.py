@@ -111,12 +111,19 @@ class GateUpdater:
             self._on_structure_change()
         await run_in_slices(self._tree.settle(update), time_slice)
 
-    async def notify(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+    async def notify(
+        self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object] = lambda: None
+    ) -> None:
         """Wake the parked requests and watches that ``update`` concerns, and publish the changed gates.
 
         A failure at one gate does not delay the requests at other gates.
+
+        Args:
+            update: what has changed.
+            time_slice: when it has run out, other work runs.
+            on_large: called once if many requests are concerned.
         """
-        await run_in_slices(self._notify(update), time_slice)
+        await run_in_slices(_call_at(_LARGE_STEPS, on_large, self._notify(update)), time_slice)
 
     def _notify(self, update: TreeUpdate) -> Iterator[None]:
         room = self._room
