@@ -20,13 +20,10 @@ from .panels import (
     top_scopes,
     value,
 )
-from .queries import SIDECARS, increase, named
+from .queries import RECORDED, SCOPES, increase, named
 
-R = 'scope=~"$scope"'
-"""For series that rules record: they are aggregated over all sidecars."""
-S = f"{SIDECARS},{R}"
-LEVEL = f"max by (scope) (wellbeing_state_level{{{S}}})"
-CLOSED = f"max by (scope) (wellbeing_paused{{{S}}})"
+LEVEL = f"max by (scope) (wellbeing_state_level{{{SCOPES}}})"
+CLOSED = f"max by (scope) (wellbeing_paused{{{SCOPES}}})"
 
 FLEET = Board(
     uid="wellbeing-fleet",
@@ -36,7 +33,7 @@ FLEET = Board(
         *SIDECAR_VARIABLES,
         ("scope", "Scope", "label_values(wellbeing_state_level, scope)", True),
     ),
-    annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(S)),
+    annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(SCOPES)),
     parts=(
         Row("Now"),
         value("Scopes", "The number of known scopes.", f"count({LEVEL})"),
@@ -55,7 +52,7 @@ FLEET = Board(
         value(
             "Waiting",
             "Requests that wait at closed gates.",
-            f"sum(wellbeing_waiters{{{S}}})",
+            f"sum(wellbeing_waiters{{{SCOPES}}})",
             thresholds=((None, "green"), (1, "yellow"), (1000, "red")),
         ),
         value(
@@ -67,7 +64,7 @@ FLEET = Board(
         value(
             "Longest pause",
             "How long the gate that has been closed longest has been closed.",
-            f"max(wellbeing_current_pause_duration_seconds{{{S}}})",
+            f"max(wellbeing_current_pause_duration_seconds{{{SCOPES}}})",
             "s",
             thresholds=((None, "green"), (60, "yellow"), (600, "red")),
         ),
@@ -81,8 +78,8 @@ FLEET = Board(
             width=8,
             links=True,
         ),
-        pause_table("Paused now", S, with_scope=True, width=16),
-        *advice(S),
+        pause_table("Paused now", SCOPES, with_scope=True, width=16),
+        *advice(SCOPES),
         Row("Over time"),
         timeline(
             "State",
@@ -104,7 +101,7 @@ FLEET = Board(
             line(
                 "Waiting",
                 "Requests that wait at closed gates, by scope.",
-                named(f"sum by (scope) (wellbeing_waiters{{{S}}})"),
+                named(f"sum by (scope) (wellbeing_waiters{{{SCOPES}}})"),
                 "{{scope}}",
             ),
             stack=True,
@@ -114,8 +111,8 @@ FLEET = Board(
                 "Share of time paused",
                 "Of the last 5 minutes and of the last hour; the ten scopes that were paused most.",
                 {
-                    "5m": f"wellbeing:paused:ratio_rate5m{{{R}}}",
-                    "1h": f"wellbeing:paused:ratio_rate1h{{{R}}}",
+                    "5m": f"wellbeing:paused:ratio_rate5m{{{RECORDED}}}",
+                    "1h": f"wellbeing:paused:ratio_rate1h{{{RECORDED}}}",
                 },
             ),
             unit="percentunit",
@@ -126,8 +123,8 @@ FLEET = Board(
                 "Burn rate of the pause budget",
                 "How fast each scope uses its budget; at 1, the budget is just met.",
                 {
-                    "1h": f"wellbeing:pause_budget:burn_rate1h{{{R}}}",
-                    "1d": f"wellbeing:pause_budget:burn_rate1d{{{R}}}",
+                    "1h": f"wellbeing:pause_budget:burn_rate1h{{{RECORDED}}}",
+                    "1d": f"wellbeing:pause_budget:burn_rate1d{{{RECORDED}}}",
                 },
             ),
             thresholds=((None, "green"), (1, "yellow"), (6, "orange"), (14.4, "red")),
@@ -135,14 +132,14 @@ FLEET = Board(
         line(
             "Pauses",
             "In the last 15 minutes, by cause. Many in a short time are flapping: see `min_pause_secs` and `resume_ramp_per_sec`.",
-            named(increase(f"wellbeing_pauses_total{{{S}}}", "scope, cause", "15m")),
+            named(increase(f"wellbeing_pauses_total{{{SCOPES}}}", "scope, cause", "15m")),
             "{{scope}} {{cause}}",
         ),
         replace(
             line(
                 "Signals",
                 "Current signals, by kind of source and by state.",
-                f"sum by (source, state) (max by (scope, source, state) (wellbeing_signals{{{S}}}))",
+                f"sum by (source, state) (max by (scope, source, state) (wellbeing_signals{{{SCOPES}}}))",
                 "{{source}} {{state}}",
             ),
             stack=True,

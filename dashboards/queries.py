@@ -10,6 +10,11 @@ from __future__ import annotations
 SIDECARS = 'cluster=~"$cluster",instance=~"$instance"'
 """The sidecars that the dashboard shows. A Prometheus of one cluster has no label cluster: "All" matches that."""
 
+RECORDED = 'scope=~"$scope"'
+"""The chosen scopes, for series that rules record: they are aggregated over all sidecars."""
+SCOPES = f"{SIDECARS},{RECORDED}"
+"""The chosen scopes, for series of the sidecars."""
+
 
 def named(expression: str) -> str:
     """``expression``, a vector by scope, with a name for the root, whose scope is empty."""

@@ -19,15 +19,12 @@ from .panels import (
     timeline,
     value,
 )
-from .queries import SIDECARS, increase, quantile, rate
+from .queries import RECORDED, SCOPES, increase, quantile, rate
 
-R = 'scope=~"$scope"'
-"""For series that rules record: they are aggregated over all sidecars."""
-S = f"{SIDECARS},{R}"
 V = 'model_name=~"$model"'
 D = 'model=~"$dynamo_model"'
-LEVEL = f"max(wellbeing_state_level{{{S}}})"
-CLOSED = f"max(wellbeing_paused{{{S}}})"
+LEVEL = f"max(wellbeing_state_level{{{SCOPES}}})"
+CLOSED = f"max(wellbeing_paused{{{SCOPES}}})"
 
 _NAMED = "max by (scope) (wellbeing_state_level)"
 for _label, _root in (("text", "(root)"), ("value", "()")):
@@ -47,7 +44,7 @@ SCOPE = Board(
         ("model", "Model", "label_values(vllm:num_requests_running, model_name)", True),
         ("dynamo_model", "Dynamo model", "label_values(dynamo_frontend_queued_requests, model)", True),
     ),
-    annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(S)),
+    annotations=(("Pauses", "red", f"{CLOSED} > 0"), interventions(SCOPES)),
     parts=(
         value(
             "State",
@@ -59,22 +56,22 @@ SCOPE = Board(
         value(
             "Closed for",
             "How long the gate has been closed; 0 if it is open.",
-            f"max(wellbeing_current_pause_duration_seconds{{{S}}})",
+            f"max(wellbeing_current_pause_duration_seconds{{{SCOPES}}})",
             "s",
             thresholds=((None, "green"), (1, "yellow"), (600, "red")),
         ),
-        value("Waiting", "Requests that wait now.", f"sum(wellbeing_waiters{{{S}}})"),
+        value("Waiting", "Requests that wait now.", f"sum(wellbeing_waiters{{{SCOPES}}})"),
         value(
             "Paused, last hour",
             "The share of the last hour for which the scope was paused.",
-            f"max(wellbeing:paused:ratio_rate1h{{{R}}})",
+            f"max(wellbeing:paused:ratio_rate1h{{{RECORDED}}})",
             "percentunit",
             thresholds=((None, "green"), (0.01, "yellow"), (0.1, "red")),
         ),
         value(
             "Pauses, last day",
             "How often the scope was paused.",
-            f"sum({increase(f'wellbeing_pauses_total{{{S}}}', 'scope, cause', '1d')})",
+            f"sum({increase(f'wellbeing_pauses_total{{{SCOPES}}}', 'scope, cause', '1d')})",
         ),
         timeline("State over time", "The effective state.", LEVEL, "state", words=STATES, height=4),
         timeline(
@@ -88,35 +85,41 @@ SCOPE = Board(
             words=FIRING,
             height=5,
         ),
-        pause_table("Paused by", S, with_scope=False, width=24, height=5),
+        pause_table("Paused by", SCOPES, with_scope=False, width=24, height=5),
         Panel(
             "Requests",
             "Requests by outcome. A blocked request waited, timed out, was abandoned or was rejected, or it still waits.",
             tuple(
-                (rate(f"wellbeing_requests{name}_total{{{S}}}"), name.strip("_").replace("_", " ") or "all")
+                (
+                    rate(f"wellbeing_requests{name}_total{{{SCOPES}}}"),
+                    name.strip("_").replace("_", " ") or "all",
+                )
                 for name in ("", "_blocked", "_waited", "_timed_out", "_abandoned", "_rejected")
             ),
             unit="reqps",
         ),
-        Panel(
+        line(
             "Admitted at a rate",
             "Requests per second that a restriction or a resume ramp admits.",
-            ((f"min(wellbeing_admit_per_second{{{S}}})", "per second"),),
-            unit="reqps",
+            f"min(wellbeing_admit_per_second{{{SCOPES}}})",
+            "per second",
+            "reqps",
         ),
-        Panel(
+        line(
             "Outcomes",
             "Outcomes of admitted requests, as clients and middlewares reported them. Failed: a 5xx or an exception.",
-            ((f"sum by (outcome) (rate(wellbeing_admitted_total{{{S}}}[$__rate_interval]))", "{{outcome}}"),),
-            unit="reqps",
+            f"sum by (outcome) (rate(wellbeing_admitted_total{{{SCOPES}}}[$__rate_interval]))",
+            "{{outcome}}",
+            "reqps",
         ),
-        Panel(
+        line(
             "Starved priorities",
             "How long requests of a priority have waited while only requests of higher priorities passed.",
-            ((f"max by (priority) (wellbeing_priority_starved_seconds{{{S}}})", "priority {{priority}}"),),
-            unit="s",
+            f"max by (priority) (wellbeing_priority_starved_seconds{{{SCOPES}}})",
+            "priority {{priority}}",
+            "s",
         ),
-        line("Waiting over time", "Requests that wait.", f"sum(wellbeing_waiters{{{S}}})", "waiting"),
+        line("Waiting over time", "Requests that wait.", f"sum(wellbeing_waiters{{{SCOPES}}})", "waiting"),
         Panel(
             "Waits, all scopes",
             "How long requests waited, counted when the wait ended.",
@@ -128,7 +131,7 @@ SCOPE = Board(
             "Pauses and resumes",
             "In the last 15 minutes, by cause.",
             tuple(
-                (increase(f"wellbeing_{what}_total{{{S}}}", "cause", "15m"), f"{what}: {{{{cause}}}}")
+                (increase(f"wellbeing_{what}_total{{{SCOPES}}}", "cause", "15m"), f"{what}: {{{{cause}}}}")
                 for what in ("pauses", "resumes")
             ),
         ),
@@ -136,7 +139,7 @@ SCOPE = Board(
             line(
                 "Signals",
                 "Current signals of this scope itself, by kind of source and by state.",
-                f"max by (source, state) (wellbeing_signals{{{S}}})",
+                f"max by (source, state) (wellbeing_signals{{{SCOPES}}})",
                 "{{source}} {{state}}",
             ),
             stack=True,
@@ -145,7 +148,7 @@ SCOPE = Board(
             line(
                 "Engines in sync",
                 "1 while the engine's own switch agrees with the gate, else 0.",
-                f"min by (engine) (wellbeing_engine_in_sync{{{S}}})",
+                f"min by (engine) (wellbeing_engine_in_sync{{{SCOPES}}})",
                 "{{engine}}",
             ),
             bound=1,
@@ -155,13 +158,13 @@ SCOPE = Board(
                 "Engines paused, engines asleep",
                 "1 while the engine's own pause is on; no data while its state is unknown. `asleep`: the sidecar has put it to sleep because the pause was long, and its GPU memory is free.",
                 (
-                    (f"max by (engine) (wellbeing_engine_paused{{{S}}})", "paused {{engine}}"),
-                    (f"max by (engine) (wellbeing_engine_asleep{{{S}}})", "asleep {{engine}}"),
+                    (f"max by (engine) (wellbeing_engine_paused{{{SCOPES}}})", "paused {{engine}}"),
+                    (f"max by (engine) (wellbeing_engine_asleep{{{SCOPES}}})", "asleep {{engine}}"),
                 ),
             ),
             bound=1,
         ),
-        *advice(S),
+        *advice(SCOPES),
         Row("The engine: vLLM"),
         Panel(
             "Requests in the engine",

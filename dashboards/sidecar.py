@@ -154,15 +154,11 @@ SIDECAR = Board(
             ),
         ),
         Row("Hooks"),
-        Panel(
+        line(
             "Deliveries",
             "Delivered events, repeated attempts and dropped events, by hook.",
-            (
-                (
-                    f"sum by (hook, result) (increase(wellbeing_hook_deliveries_total{{{I}}}[$__rate_interval]))",
-                    "{{hook}} {{result}}",
-                ),
-            ),
+            f"sum by (hook, result) (increase(wellbeing_hook_deliveries_total{{{I}}}[$__rate_interval]))",
+            "{{hook}} {{result}}",
         ),
         line(
             "Waiting events",
@@ -198,14 +194,12 @@ SIDECAR = Board(
             width=6,
             thresholds=((None, "green"), (1, "red")),
         ),
-        Panel(
-            "Requests to engines",
-            "The sidecars' own requests to the engines' pause, by action and result.",
-            (
-                (
-                    f"sum by (action, result) (increase(wellbeing_engine_requests_total{{{I}}}[$__rate_interval]))",
-                    "{{action}} {{result}}",
-                ),
+        replace(
+            line(
+                "Requests to engines",
+                "The sidecars' own requests to the engines' pause, by action and result.",
+                f"sum by (action, result) (increase(wellbeing_engine_requests_total{{{I}}}[$__rate_interval]))",
+                "{{action}} {{result}}",
             ),
             width=WIDTH,
         ),

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 from hypothesis import settings
 
 from harness.examples import examples
+from harness.fork_server import ForkServer
+from harness.sidecar import Sidecar
+
+# Prometheus, promtool and their like live for seconds: they need not collect garbage often.
+os.environ.setdefault("GOGC", "400")
+
+Sidecar.fork_server = ForkServer()
+
+
+def pytest_unconfigure() -> None:
+    """End the fork server."""
+    if Sidecar.fork_server:
+        Sidecar.fork_server.stop()
+
 
 # No deadline: the time of an example depends on the load of the machine.
 settings.register_profile("untimed", deadline=None, max_examples=examples())

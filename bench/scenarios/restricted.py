@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from bench.load import wrk
@@ -86,6 +86,24 @@ def worst_window(times: Sequence[float], began: float, ended: float, secs: float
 
 
 @contextmanager
+def _repeating(step: Callable[[], None]) -> Iterator[None]:
+    """Call ``step`` again and again in a thread of its own, until the context ends."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.is_set():
+            step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
 def _delays() -> Iterator[list[float]]:
     """The list gets by how much each short sleep of this process was too long, in seconds.
 
@@ -93,28 +111,20 @@ def _delays() -> Iterator[list[float]]:
     a delay of a tenth of a second is 2 % of 5 s.
     """
     delays: list[float] = []
-    ended = threading.Event()
 
     def sleep() -> None:
-        while not ended.is_set():
-            began = time.monotonic()
-            time.sleep(_PULSE_SECS)
-            delays.append(time.monotonic() - began - _PULSE_SECS)
+        began = time.monotonic()
+        time.sleep(_PULSE_SECS)
+        delays.append(time.monotonic() - began - _PULSE_SECS)
 
-    thread = threading.Thread(target=sleep)
-    thread.start()
-    try:
+    with _repeating(sleep):
         yield delays
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager
 def _waiting(server: Ours, count: int) -> Iterator[list[float]]:
     """Keep ``count`` requests parked; the list gets the time of each answer."""
     passed: list[float] = []
-    ended = threading.Event()
     epoll = select.epoll()
     socks: dict[int, socket.socket] = {}
     for _ in range(count):
@@ -126,19 +136,15 @@ def _waiting(server: Ours, count: int) -> Iterator[list[float]]:
     server.machine.settle(server.pid)
 
     def answer() -> None:
-        while not ended.is_set():
-            for number, _ in epoll.poll(_POLL_SECS):
-                socks[number].recv(65_536)
-                passed.append(time.monotonic())
-                socks[number].sendall(_ASK)
+        for number, _ in epoll.poll(_POLL_SECS):
+            socks[number].recv(65_536)
+            passed.append(time.monotonic())
+            socks[number].sendall(_ASK)
 
-    thread = threading.Thread(target=answer)
-    thread.start()
     try:
-        yield passed
+        with _repeating(answer):
+            yield passed
     finally:
-        ended.set()
-        thread.join()
         epoll.close()
         for sock in socks.values():
             sock.close()

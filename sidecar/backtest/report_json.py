@@ -60,8 +60,7 @@ def _pause(pause: TimedPause) -> dict[str, Any]:
     return {
         "scope": pause.scope,
         "advised": pause.advised,
-        "since": rfc3339(pause.began),
-        "until": None if pause.ended is None else rfc3339(pause.ended),
+        **_period(pause),
         "secs": _rounded(pause.secs),
         "cause": pause.cause or None,
         "alertname": pause.alertname,
@@ -69,6 +68,10 @@ def _pause(pause: TimedPause) -> dict[str, Any]:
         "reason": pause.reason,
         "flap": pause.flap,
     }
+
+
+def _period(one: TimedPause | RecordedLimit) -> dict[str, str | None]:
+    return {"since": rfc3339(one.began), "until": None if one.ended is None else rfc3339(one.ended)}
 
 
 def _limits(limits: LimitSummary) -> dict[str, Any]:
@@ -85,8 +88,7 @@ def _limits(limits: LimitSummary) -> dict[str, Any]:
 def _limit(limit: RecordedLimit) -> dict[str, Any]:
     return {
         "scope": limit.scope,
-        "since": rfc3339(limit.began),
-        "until": None if limit.ended is None else rfc3339(limit.ended),
+        **_period(limit),
         **({} if limit.rate is None else {"admit_per_sec": limit.rate}),
         "reason": limit.reason,
     }

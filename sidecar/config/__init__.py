@@ -7,7 +7,7 @@ from .load import check_files, load_config
 from .schema import describe
 from .source import suggestion_for
 from .summary import describe_pausing, describe_restricting
-from .values import Config, LimitsConfig, RedisConfig, StoreConfig, UiLink
+from .values import Config, LimitsConfig, StoreConfig, UiLink
 from .values_access import MIN_TOKEN_LENGTH, AuthConfig, CredentialConfig, Listener, TlsConfig
 from .values_programs import (
     HOOK_EVENTS,
@@ -37,7 +37,6 @@ __all__ = [
     "ImportFields",
     "LimitsConfig",
     "Listener",
-    "RedisConfig",
     "StoreConfig",
     "TlsConfig",
     "UiLink",

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sidecar.alerts import InvalidMatcher, InvalidRule, Rule, RuleSet
 from sidecar.core.errors import InvalidPolicy, closest_match
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
+from sidecar.redis_access import RedisAccess
 
 from .errors import ConfigError
 from .files import file_problems
@@ -20,7 +21,7 @@ from .names import require_unique_names
 from .schema import SCHEMA
 from .source import Value, check_keys, expand_short_forms, merge, read_environment, read_file
 from .time_intervals import TimeInterval
-from .values import Config, LimitsConfig, MetricsConfig, RedisConfig, StoreConfig, UiLink
+from .values import Config, LimitsConfig, MetricsConfig, StoreConfig, UiLink
 from .values_access import AuthConfig, CredentialConfig, Listener, TlsConfig
 from .values_programs import (
     AlertmanagerConfig,
@@ -164,7 +165,7 @@ def _build(checked: dict[str, Any], problems: list[str]) -> Config:
         policies=_policies(checked, named, problems),
         alerts=_alerts(checked.get("alerts", {}), problems),
         store=StoreConfig(**_only(checked.get("store", {}), StoreConfig.__slots__)),
-        redis=RedisConfig(**_only(checked.get("redis", {}), RedisConfig.__slots__)),
+        redis=RedisAccess(**_only(checked.get("redis", {}), RedisAccess.__slots__)),
         metrics=MetricsConfig(**_only(checked.get("metrics", {}), MetricsConfig.__slots__)),
         limits=LimitsConfig(**_only(checked.get("limits", {}), LimitsConfig.__slots__)),
         engines=engines,

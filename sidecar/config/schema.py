@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sidecar.redis_access import RedisAccess
+
 from .checks import (
     bcrypt_hash,
     boolean,
@@ -27,12 +29,12 @@ from .checks import (
 from .keys import Key, Keys, Section, SectionList
 from .schema_policy import POLICY_KEYS
 from .schema_programs import ALERTMANAGER_KEYS, ENGINE_KEYS, HOOK_KEYS, IMPORT_KEYS, WATCHDOG_KEYS
-from .values import Config, LimitsConfig, MetricsConfig, RedisConfig, StoreConfig
+from .values import Config, LimitsConfig, MetricsConfig, StoreConfig
 from .values_access import TlsConfig
 from .values_programs import AlertsConfig
 
 _CONFIG, _ALERTS, _LIMITS, _STORE = Config(), AlertsConfig(), LimitsConfig(), StoreConfig()
-_REDIS, _METRICS = RedisConfig(), MetricsConfig()
+_REDIS, _METRICS = RedisAccess(), MetricsConfig()
 _TLS = TlsConfig()
 _CREDENTIAL_KEYS: Keys = {
     "name": Key(name, "name", None, "actor in log and history"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sidecar.core.policy import PolicyTable
+from sidecar.redis_access import RedisAccess
 
 from .values_access import AuthConfig, Listener, TlsConfig
 from .values_programs import AlertsConfig, EngineConfig, HookConfig, ImportConfig
@@ -88,35 +89,6 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class RedisConfig:
-    """How Redis is reached, if ``store.url`` names one.
-
-    Attributes:
-        username: the ACL user; empty: the one in the URL, else the default user.
-        password: its password; empty: the one in the URL, if any.
-        password_file: file with the password, read at each connection.
-        ca_file: CA bundle; empty: the system's trust store.
-        cert_file: client certificate.
-        key_file: its private key.
-        prefix: begins the name of every key; sidecars with the same prefix are one fleet.
-        timeout_secs: timeout of one call.
-        wait_replicas: replicas that must have a command before it is acknowledged.
-        last_known_file: file with the last known state, for a start without Redis; empty: none is kept.
-    """
-
-    username: str = ""
-    password: str = field(default="", repr=False)
-    password_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    prefix: str = "wellbeing"
-    timeout_secs: float = 2.0
-    wait_replicas: int = 0
-    last_known_file: str = "wellbeing-last-known.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """What the metrics contain.
 
@@ -156,7 +128,7 @@ class Config:
     auth: AuthConfig = field(default_factory=AuthConfig)
     tls: TlsConfig | None = None
     store: StoreConfig = field(default_factory=StoreConfig)
-    redis: RedisConfig = field(default_factory=RedisConfig)
+    redis: RedisAccess = field(default_factory=RedisAccess)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log_level: str = "info"
     log_format: str = "console"

@@ -8,6 +8,7 @@ import logging
 from sidecar.config import HookConfig
 from sidecar.core.events import HistoryNoted
 from sidecar.runtime.controller import Controller
+from sidecar.runtime.store_retry import run_on_event
 from sidecar.store import HistoryQuery, StoreUnavailable
 from sidecar.store.entries import entries_of
 from sidecar.supervision import run_supervised
@@ -180,14 +181,7 @@ class Hooks:
 
     async def _save_forever(self) -> None:
         while True:
-            await self._progressed.wait()
-            self._progressed.clear()
-            try:
-                await self._save()
-            except StoreUnavailable:
-                # The controller logs and counts that the store is down.
-                self._progressed.set()
-                await asyncio.sleep(_AGAIN_SECS)
+            await run_on_event(self._progressed, self._save, _AGAIN_SECS)
             await asyncio.sleep(_SAVE_SECS)
 
     async def _save(self) -> None:

@@ -171,25 +171,24 @@ def _reports(counters: Counters) -> Iterator[Metric]:
 
 
 def _engines(engines: EngineSyncs) -> Iterator[Metric]:
+    labels = ["scope", "engine"]
     in_sync = GaugeMetricFamily(
         "wellbeing_engine_in_sync",
         "Whether the engine is paused exactly while its gate is closed.",
-        labels=["scope", "engine"],
+        labels=labels,
     )
     paused = GaugeMetricFamily(
-        "wellbeing_engine_paused",
-        "Whether the engine is paused, as far as is known.",
-        labels=["scope", "engine"],
+        "wellbeing_engine_paused", "Whether the engine is paused, as far as is known.", labels=labels
     )
     asleep = GaugeMetricFamily(
         "wellbeing_engine_asleep",
         "Whether the sidecar put the engine to sleep in this pause; absent without sleep_after_secs.",
-        labels=["scope", "engine"],
+        labels=labels,
     )
     requests = CounterMetricFamily(
         "wellbeing_engine_requests",
         "Requests to the engine's pause API.",
-        labels=["scope", "engine", "action", "result"],
+        labels=[*labels, "action", "result"],
     )
     for engine in list(engines.all):
         names = [engine.config.scope, engine.config.name]
@@ -214,20 +213,17 @@ def _engines(engines: EngineSyncs) -> Iterator[Metric]:
 
 
 def _imports(imports: CounterImports) -> Iterator[Metric]:
+    labels = ["scope", "import"]
     up = GaugeMetricFamily(
-        "wellbeing_import_up",
-        "Whether the last poll of the controller succeeded.",
-        labels=["scope", "import"],
+        "wellbeing_import_up", "Whether the last poll of the controller succeeded.", labels=labels
     )
     paused = GaugeMetricFamily(
-        "wellbeing_import_paused",
-        "Whether the imported controller says that it is paused.",
-        labels=["scope", "import"],
+        "wellbeing_import_paused", "Whether the imported controller says that it is paused.", labels=labels
     )
     duration = GaugeMetricFamily(
         "wellbeing_import_current_pause_duration_seconds",
         "How long the imported controller says that it has been paused.",
-        labels=["scope", "import"],
+        labels=labels,
     )
     for one in list(imports.all):
         names = [one.config.scope, one.config.name]

@@ -26,6 +26,7 @@ from sidecar.hooks.dispatcher import Hooks
 from sidecar.hooks.links import base_url
 from sidecar.runtime.controller import Controller, ShuttingDown
 from sidecar.runtime.garbage import GarbageCollection
+from sidecar.runtime.store_retry import run_on_event
 from sidecar.store import (
     CorruptStore,
     HistoryEntry,
@@ -175,14 +176,7 @@ class Service:
     async def _follow_leadership(self) -> None:
         """The leader of a fleet delivers to hooks, and continues where the previous leader stopped."""
         while True:
-            await self._leadership_changed.wait()
-            self._leadership_changed.clear()
-            try:
-                await self._switch_hooks()
-            except StoreUnavailable:
-                # The controller logs and counts that the store is down.
-                self._leadership_changed.set()
-                await asyncio.sleep(_SWITCH_AGAIN_SECS)
+            await run_on_event(self._leadership_changed, self._switch_hooks, _SWITCH_AGAIN_SECS)
 
     async def _switch_hooks(self) -> None:
         if self.controller.is_leader == self._hooks_run:

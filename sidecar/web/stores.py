@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 from sidecar.clock import Clock, SharedClock
@@ -63,21 +64,12 @@ def make_controller(config: Config, clock: Clock) -> Controller:
 
 def redis_settings(config: Config) -> RedisSettings:
     """The settings of the store on Redis."""
-    redis, store = config.redis, config.store
+    store = config.store
     return RedisSettings(
-        url=store.url,
-        username=redis.username,
-        password=redis.password,
-        password_file=redis.password_file,
-        ca_file=redis.ca_file,
-        cert_file=redis.cert_file,
-        key_file=redis.key_file,
-        prefix=redis.prefix,
-        timeout_secs=redis.timeout_secs,
-        wait_replicas=redis.wait_replicas,
-        last_known_file=redis.last_known_file,
+        store.url,
         history_max_entries=store.history_max_entries,
         history_max_age_secs=store.history_max_age_secs,
+        **asdict(config.redis),
     )
 
 

@@ -33,7 +33,7 @@ CHECKS = (
 GATEWAY = "gateway.networking.k8s.io/"
 
 
-def test_lint_finds_nothing() -> None:
+def test_helm_lint_reports_nothing() -> None:
     for values in VALUES:
         # The older API version of the policy is for older clusters.
         version = "1.35" if "v1beta1" in values.name else "1.37"
@@ -42,7 +42,7 @@ def test_lint_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kubernetes_and_the_operator_take_what_is_rendered(name) -> None:
+def test_rendered_manifests_are_valid_for_kubernetes_and_the_operator(name) -> None:
     objects = rendered(name)
     assert objects
     for one in objects:
@@ -57,19 +57,19 @@ def test_kubernetes_and_the_operator_take_what_is_rendered(name) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_rendered_is_as_safe_as_the_kustomize_bases(name) -> None:
+def test_rendered_manifests_are_as_safe_as_the_kustomize_bases(name) -> None:
     # The injected pods are not objects of the chart.
     objects = [one for one in rendered(name) if one["kind"] != "PodMonitor"]
     assert [wrong for one in CHECKS for wrong in one(objects)] == []
 
 
 @pytest.mark.parametrize("name", ["default", "pausing", "operator"])
-def test_the_sidecar_takes_the_config_that_is_rendered(name) -> None:
+def test_the_sidecar_accepts_the_rendered_config(name) -> None:
     objects = rendered(name)
     assert [*manifest_checks.config_accepted(objects), *manifest_checks.files_mounted(objects)] == []
 
 
-def test_the_gates_container_is_that_of_the_kustomize_base() -> None:
+def test_the_gate_container_equals_that_of_the_kustomize_base() -> None:
     ours = find(rendered("default"), "Deployment", "wellbeing-wellbeing-sidecar")
     base = find(kustomize(KUBERNETES / "gate"), "Deployment", "wellbeing-gate")
     assert container_of(ours, "wellbeing-gate") == container_of(base, "wellbeing-gate")
@@ -79,7 +79,7 @@ def test_the_gates_container_is_that_of_the_kustomize_base() -> None:
     assert {"secret": secret, "name": "wellbeing-tokens"} in pod_of(base)["volumes"]
 
 
-def test_the_configs_are_those_of_the_kustomize_bases() -> None:
+def test_the_configs_equal_those_of_the_kustomize_bases() -> None:
     for values, config, base, name in (
         ("default", "wellbeing-wellbeing-sidecar", "gate", "wellbeing-gate"),
         ("injection-v1beta1", "wellbeing-sidecar", "overlays/vllm", "wellbeing-sidecar"),
@@ -89,7 +89,7 @@ def test_the_configs_are_those_of_the_kustomize_bases() -> None:
         assert yaml.safe_load(ours) == yaml.safe_load(theirs)
 
 
-def test_the_policy_is_that_of_the_kustomize_base() -> None:
+def test_the_admission_policy_equals_that_of_the_kustomize_base() -> None:
     ours = find(rendered("injection"), "MutatingAdmissionPolicy", "wellbeing-sidecar")
     base = find(kustomize(KUBERNETES / "injection"), "MutatingAdmissionPolicy", "wellbeing-sidecar")
     for one in (ours, base):
@@ -98,13 +98,13 @@ def test_the_policy_is_that_of_the_kustomize_base() -> None:
     assert ours["spec"] == base["spec"]
 
 
-def test_the_network_policy_is_that_of_the_kustomize_base() -> None:
+def test_the_network_policy_equals_that_of_the_kustomize_base() -> None:
     ours = find(rendered("default"), "NetworkPolicy", "wellbeing-wellbeing-sidecar")["spec"]
     base = find(kustomize(KUBERNETES / "gate"), "NetworkPolicy", "wellbeing-gate")["spec"]
     assert {**ours, "podSelector": None} == {**base, "podSelector": None}
 
 
-def test_the_rules_are_those_of_the_rule_files() -> None:
+def test_the_rules_equal_the_rule_files() -> None:
     ours = {
         one["metadata"]["name"].rpartition("-")[2]: one["spec"]["groups"]
         for one in rendered("operator")
@@ -121,7 +121,7 @@ def test_the_rules_are_those_of_the_rule_files() -> None:
     assert set(ours) == {"masks", "sidecar", "thresholds", "vllm", "watchdog"}
 
 
-def test_a_config_is_laid_over_the_charts_own() -> None:
+def test_a_users_config_is_merged_over_the_default_config_of_the_chart() -> None:
     config = find(rendered("pausing"), "ConfigMap", "wellbeing-wellbeing-sidecar")["data"]["sidecar.yaml"]
     read = yaml.safe_load(config)
     assert read["defaults"] == {"pause_on_distressed": True, "max_pause_secs": 120}
@@ -138,7 +138,7 @@ def test_several_pods_share_redis() -> None:
     assert yaml.safe_load(config)["store"]["url"] == "redis://redis.team-a.svc:6379/0"
 
 
-def test_tokens_are_made_only_without_a_secret_of_ones_own() -> None:
+def test_tokens_are_generated_only_if_no_secret_is_configured() -> None:
     secret = find(rendered("default"), "Secret", "wellbeing-tokens")
     assert set(secret["data"]) == {"alertmanager", "operator", "prometheus", "worker"}
     assert len(set(secret["data"].values())) == 4
@@ -174,11 +174,11 @@ def test_a_changed_config_restarts_the_pods() -> None:
         ({"tokens": {"existingsecret": "x"}}, "'existingsecret' not allowed"),
     ],
 )
-def test_wrong_values_are_refused_in_one_sentence(values, sentence) -> None:
+def test_wrong_values_are_refused_with_one_sentence(values, sentence) -> None:
     assert sentence in refusal(values)
 
 
-def test_the_schema_knows_every_value_and_no_other() -> None:
+def test_the_schema_describes_every_value_and_no_other() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     jsonschema.validate(values, schema)
@@ -193,19 +193,19 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
     same(values, schema, "values")
 
 
-def test_the_readme_is_made_from_the_values() -> None:
+def test_the_readme_is_generated_from_the_values() -> None:
     assert chart_readme.README.read_text() == chart_readme.readme()
     described = {path for path, _, _ in chart_readme.rows((CHART / "values.yaml").read_text())}
     assert {"gate.replicas", "gate.store.passwordSecret", "monitoring.dashboards.namespace"} <= described
 
 
-def test_the_chart_has_the_products_version() -> None:
+def test_the_chart_has_the_version_of_the_sidecar() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == __version__
     assert chart["version"] == __version__
 
 
-def test_the_notes_say_what_comes_next() -> None:
+def test_the_notes_list_the_next_steps() -> None:
     done = helm("install", "wellbeing", str(CHART), "--namespace", "team-a", "--dry-run=client")
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:")[2]
@@ -214,7 +214,7 @@ def test_the_notes_say_what_comes_next() -> None:
     assert "NetworkPolicy" not in notes, "nothing that is switched on needs a rule of its own"
 
 
-def test_the_notes_name_the_connections_that_the_network_policy_lacks() -> None:
+def test_the_notes_name_the_connections_that_the_network_policy_does_not_allow() -> None:
     values = {"gate": {"store": {"type": "redis", "url": "redis://x:6379/0"}}, "ingress": {"enabled": True}}
     done = helm(
         "install",
@@ -234,7 +234,7 @@ def test_the_notes_name_the_connections_that_the_network_policy_lacks() -> None:
     assert "http://wellbeing.example.com/" in notes
 
 
-def test_a_name_that_yaml_reads_as_a_number_stays_a_text() -> None:
+def test_a_name_that_looks_like_a_number_in_yaml_stays_a_string() -> None:
     values = {
         "tokens": {"existingSecret": "2"},
         "ingress": {"enabled": True, "className": "3"},
@@ -251,7 +251,7 @@ def test_a_name_that_yaml_reads_as_a_number_stays_a_text() -> None:
             kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
 
 
-def test_the_package_has_what_the_templates_read(tmp_path) -> None:
+def test_the_package_contains_every_file_that_the_templates_read(tmp_path) -> None:
     done = helm("package", str(CHART), "--destination", str(tmp_path))
     assert done.returncode == 0, done.stderr
     (package,) = tmp_path.glob("*.tgz")

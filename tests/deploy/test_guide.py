@@ -155,7 +155,7 @@ def test_the_guide_ends_at_a_paused_pod(shell: Shell, tmp_path: Path) -> None:
     shell.paste(f"kubectl apply -k {overlay}", gate)
 
 
-def test_the_other_commands_do_what_they_say(shell: Shell) -> None:
+def test_the_commands_of_the_other_sections_apply_the_policy_config_and_rules(shell: Shell) -> None:
     for section in ("Your own Deployment", "Without the operator"):
         for block in snippets("sh", section):
             shell.paste(block)
@@ -167,7 +167,7 @@ def test_the_other_commands_do_what_they_say(shell: Shell) -> None:
     assert find(objects, "ConfigMap", "wellbeing-rules")
 
 
-def test_another_namespace_is_one_command(shell: Shell) -> None:
+def test_one_command_installs_into_another_namespace(shell: Shell) -> None:
     (command,) = re.findall(r"`(grep -rl team-a[^`]*)`", guide())
     shell.paste(command)
     folders = sorted((shell.tree / "deploy").rglob("kustomization.yaml"))
@@ -200,7 +200,7 @@ def test_the_snippet_for_your_own_deployment_builds_with_your_config(shell: Shel
     assert len([one for one in objects if one["kind"] == "ConfigMap"]) == 1
 
 
-def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish() -> None:
+def test_each_platform_snippet_scrapes_its_engine_and_lets_requests_finish() -> None:
     checked = 0
     monitor = find(kustomize(KUBERNETES / "operator"), "PodMonitor", "vllm")["spec"]
     ((label, value),) = monitor["selector"]["matchLabels"].items()
@@ -222,7 +222,7 @@ def test_each_snippet_for_something_else_scrapes_its_engine_and_lets_it_finish()
     assert checked == 4
 
 
-def test_what_the_guide_says_of_the_end_is_what_the_manifests_have() -> None:
+def test_the_guide_gives_the_shutdown_times_of_the_manifests() -> None:
     text = " ".join(guide().split())
     workload = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "qwen")
     vllm = container_of(workload, "vllm")

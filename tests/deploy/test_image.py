@@ -91,7 +91,7 @@ def command_line(container: Container, image: Stage, *arguments: str) -> subproc
 
 
 @ROOT_ONLY
-def test_what_is_installed_is_locked_small_and_has_no_installer(image: Stage) -> None:
+def test_the_installed_packages_are_locked_and_small_and_include_no_installer(image: Stage) -> None:
     packages = image.folder / "opt/wellbeing"
     installed = {
         re.sub(r"[-_.]+", "-", path.name.partition("-")[0]).lower(): path.name.split("-")[1].removesuffix(
@@ -112,7 +112,7 @@ def test_what_is_installed_is_locked_small_and_has_no_installer(image: Stage) ->
 
 
 @ROOT_ONLY
-def test_the_image_is_as_the_manifests_take_it_to_be(image: Stage) -> None:
+def test_the_image_has_the_user_ports_and_folders_that_the_manifests_expect(image: Stage) -> None:
     assert image.metadata["USER"] == f"{UID}:{UID}"
     assert image.metadata["STOPSIGNAL"] == "SIGTERM"
     assert image.metadata["EXPOSE"].split() == ["9477", "9478"]
@@ -127,7 +127,7 @@ def test_the_image_is_as_the_manifests_take_it_to_be(image: Stage) -> None:
 
 
 @ROOT_ONLY
-def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(
+def test_the_image_starts_by_the_manifests_command_and_stops_at_sigterm(
     image: Stage, pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pod.start() as container:
@@ -156,7 +156,7 @@ def test_it_starts_as_the_manifest_says_and_ends_at_sigterm(
 
 
 @ROOT_ONLY
-def test_a_closed_gate_is_no_unhealthy_pod_and_waiters_are_let_go_at_the_end(image: Stage, pod: Pod) -> None:
+def test_a_pod_with_a_closed_gate_is_healthy_and_shutdown_answers_its_waiters(image: Stage, pod: Pod) -> None:
     with pod.start() as container:
         pod.wait(container)
         token = "/etc/wellbeing/tokens/operator"
@@ -182,7 +182,7 @@ def test_a_closed_gate_is_no_unhealthy_pod_and_waiters_are_let_go_at_the_end(ima
 
 
 @ROOT_ONLY
-def test_a_restart_of_the_container_keeps_what_was_paused(image: Stage, pod: Pod) -> None:
+def test_a_pause_survives_a_restart_of_the_container(image: Stage, pod: Pod) -> None:
     options = ("--url", "http://127.0.0.1:9478", "--token-file", "/etc/wellbeing/tokens/operator")
     with pod.start() as container:
         pod.wait(container)
@@ -196,7 +196,7 @@ def test_a_restart_of_the_container_keeps_what_was_paused(image: Stage, pod: Pod
 
 
 @ROOT_ONLY
-def test_the_client_works_where_only_requests_is_installed(image: Stage, tmp_path: Path) -> None:
+def test_the_client_works_if_only_requests_is_installed(image: Stage, tmp_path: Path) -> None:
     """As in vLLM's container: the copied folder is on PYTHONPATH, and the server's dependencies are not
     installed."""
     deployment = find(kustomize(KUBERNETES / "overlays" / "vllm"), "Deployment", "qwen")

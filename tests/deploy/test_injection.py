@@ -126,7 +126,7 @@ def by_component(
 
 
 @pytest.mark.parametrize("spec", PODS.values(), ids=PODS)
-def test_the_policy_adds_what_the_component_adds(spec, tmp_path) -> None:
+def test_the_admission_policy_adds_the_same_as_the_component(spec, tmp_path) -> None:
     pod = injected(spec)
     kubernetes_validate.validate(pod, "1.37", strict=True)
     wanted = by_component(spec, tmp_path)
@@ -141,7 +141,7 @@ def test_the_policy_adds_what_the_component_adds(spec, tmp_path) -> None:
     }
 
 
-def test_only_a_pod_that_asks_for_it_and_has_none_gets_one() -> None:
+def test_only_a_labelled_pod_without_a_sidecar_gets_one() -> None:
     constraints = policy()["spec"]["matchConstraints"]
     assert constraints["objectSelector"]["matchLabels"] == LABEL
     (condition,) = policy()["spec"]["matchConditions"]
@@ -150,13 +150,13 @@ def test_only_a_pod_that_asks_for_it_and_has_none_gets_one() -> None:
         assert bool(evaluate(condition["expression"], injected(spec))) is False
 
 
-def test_the_binding_binds_it() -> None:
+def test_the_binding_refers_to_the_policy() -> None:
     binding = find(kustomize(KUBERNETES / "injection"), "MutatingAdmissionPolicyBinding", "wellbeing-sidecar")
     assert binding["spec"]["policyName"] == policy()["metadata"]["name"]
 
 
 @pytest.mark.parametrize("spec", PODS.values(), ids=PODS)
-def test_the_component_takes_a_deployment_written_as_json(spec, tmp_path) -> None:
+def test_the_component_accepts_a_deployment_in_json(spec, tmp_path) -> None:
     """kustomize keeps the JSON style and adds to it."""
     styles = {"yaml": yaml.safe_dump, "json": json.dumps}
     built = []
@@ -173,11 +173,11 @@ def test_a_section_of_the_wrong_type_is_caught() -> None:
         plain(evaluate('{"name": "x", "port": 1}', {}), "Object.spec")
 
 
-def test_what_is_committed_is_what_the_program_builds() -> None:
+def test_the_committed_files_equal_what_the_program_builds() -> None:
     assert stale() == [], "run `make manifests`"
 
 
-def test_a_change_by_hand_is_seen(tmp_path, monkeypatch) -> None:
+def test_a_manual_change_of_a_generated_file_is_detected(tmp_path, monkeypatch) -> None:
     text = (KUBERNETES / "injection" / "policy.yaml").read_text()
     changed = tmp_path / "policy.yaml"
     changed.write_text(text.replace("failureThreshold: 60", "failureThreshold: 61"))

@@ -44,7 +44,7 @@ def whole(overlay: str) -> list[Object]:
 
 
 @pytest.mark.parametrize("name", WITH_PODS)
-def test_nothing_is_wrong_with_what_is_built(name) -> None:
+def test_the_built_manifests_pass_every_check(name) -> None:
     objects = kustomize(KUBERNETES / name)
     if name == "vllm":
         # Alone, it would ask a sidecar that is not there.
@@ -54,7 +54,7 @@ def test_nothing_is_wrong_with_what_is_built(name) -> None:
 
 
 @pytest.mark.parametrize("overlay", ["vllm", "central-gate"])
-def test_the_operators_objects_select_what_the_overlays_have(overlay) -> None:
+def test_the_operators_objects_select_the_overlays_objects(overlay) -> None:
     assert violations(whole(overlay)) == []
 
 
@@ -170,7 +170,7 @@ def test_every_check_is_shown_to_catch_something() -> None:
     assert {check for check, _, _ in PLANTED} == {check.__name__ for check in CHECKS}
 
 
-def test_every_rule_is_there() -> None:
+def test_the_manifests_contain_every_rule() -> None:
     built = [one for one in kustomize(KUBERNETES / "operator") if one["kind"] == "PrometheusRule"]
     groups = {group["name"]: group for one in built for group in one["spec"]["groups"]}
     written = {}
@@ -182,7 +182,7 @@ def test_every_rule_is_there() -> None:
     assert plain == {file.name: file.read_text() for file in (ROOT / "alerts").glob("*.rules.yml")}
 
 
-def test_every_dashboard_is_there_and_found_by_its_label() -> None:
+def test_every_dashboard_is_in_a_config_map_with_the_label_that_grafana_selects() -> None:
     built = kustomize(KUBERNETES / "dashboards")
     texts = {one["data"][name] for one in built for name in one["data"]}
     assert texts == {rendered(board) for board in BOARDS}
@@ -192,7 +192,7 @@ def test_every_dashboard_is_there_and_found_by_its_label() -> None:
     assert not dashboards_in(built)
 
 
-def test_the_gates_receiver_leads_to_the_gate() -> None:
+def test_the_receiver_has_the_address_and_token_of_the_gate() -> None:
     """Address, port, token and watchdog match the overlay in the same namespace."""
     operator, overlay = kustomize(KUBERNETES / "operator"), kustomize(OVERLAYS / "central-gate")
     config = find(kustomize(KUBERNETES / "operator" / "gate"), "AlertmanagerConfig", "wellbeing")
@@ -217,7 +217,7 @@ def test_the_gates_receiver_leads_to_the_gate() -> None:
 
 
 @pytest.mark.parametrize("overlay", ["vllm", "central-gate"])
-def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
+def test_the_expected_watchdog_is_the_one_that_fires(overlay) -> None:
     """Without that alert, the sidecar ignores every recovery."""
     (rule,) = find(kustomize(KUBERNETES / "operator"), "PrometheusRule", "wellbeing-watchdog")["spec"][
         "groups"
@@ -231,7 +231,7 @@ def test_the_watchdog_that_is_waited_for_is_the_one_that_fires(overlay) -> None:
     assert named == [rule["alert"]]
 
 
-def test_nothing_is_posted_to_a_gate_that_is_not_there() -> None:
+def test_no_receiver_posts_to_a_gate_that_is_not_deployed() -> None:
     """The objects for sidecars in pods have no receiver, because sidecars poll."""
     kinds = {one["kind"] for one in kustomize(KUBERNETES / "operator")}
     assert kinds == {"PodMonitor", "PrometheusRule"}
@@ -239,7 +239,7 @@ def test_nothing_is_posted_to_a_gate_that_is_not_there() -> None:
     assert "wellbeing-gate" not in names
 
 
-def test_every_folder_is_built_or_part_of_what_is() -> None:
+def test_every_folder_is_built_or_included_by_one_that_is_built() -> None:
     assert len(kustomizations()) >= 10
     built = {str(folder.relative_to(KUBERNETES)): kustomize(folder) for folder in kustomizations()}
     assert all(built.values())

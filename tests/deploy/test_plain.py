@@ -97,7 +97,7 @@ def overlay() -> list[Object]:
     return kustomize(KUBERNETES / "overlays" / "central-gate")
 
 
-def test_it_names_what_the_gates_overlay_has() -> None:
+def test_the_plain_files_name_the_objects_of_the_gates_overlay() -> None:
     assert list(wrong_with(files(), overlay())) == []
 
 
@@ -135,7 +135,7 @@ def test_a_planted_error_is_caught_in_the_plain_files(plant: Callable[[Files], o
     assert list(wrong_with(given, overlay()))
 
 
-def test_alertmanager_takes_its_config(tmp_path) -> None:
+def test_alertmanager_accepts_its_config(tmp_path) -> None:
     text = config_maps()["wellbeing-alertmanager"]["alertmanager.yml"]
     file = tmp_path / "alertmanager.yml"
     for given, code in ((text, 0), (text.replace("group_wait", "group_weight"), 1)):
@@ -146,7 +146,7 @@ def test_alertmanager_takes_its_config(tmp_path) -> None:
         assert done.returncode == code, done.stderr
 
 
-def test_the_rule_files_are_in_the_config_maps_and_prometheus_takes_them(tmp_path) -> None:
+def test_the_config_maps_contain_the_rule_files_and_prometheus_accepts_them(tmp_path) -> None:
     """Debian's promtool does not support Kubernetes discovery, so it checks the rules only."""
     data = config_maps()
     mounts = {"wellbeing": "wellbeing-prometheus", "wellbeing-rules": "wellbeing-rules"}

@@ -17,7 +17,7 @@ def test_the_images_have_the_version(file) -> None:
     assert re.findall(r'VERSION(?:" \{ default = "|=)([\d.]+)', (ROOT / file).read_text()) == [__version__]
 
 
-def test_every_tag_of_the_image_is_the_version() -> None:
+def test_every_image_tag_is_the_version() -> None:
     tags = {
         (str(file.relative_to(ROOT)), tag)
         for folder in ("deploy/kubernetes", "docs")
@@ -29,7 +29,7 @@ def test_every_tag_of_the_image_is_the_version() -> None:
     assert tags == set()
 
 
-def test_the_notes_are_the_section_of_the_version() -> None:
+def test_the_release_notes_are_the_changelog_section_of_the_version() -> None:
     text = "# Changelog\n\n## Unreleased\n\n- c\n\n## 0.2.0 (2026-11-30)\n\n- a\n\n### Client\n\n- b\n\n## 0.1.0\n\n- old\n"
     assert notes(text, "0.2.0") == "- a\n\n### Client\n\n- b\n"
     assert notes(text, "0.1.0") == "- old\n"
@@ -39,7 +39,7 @@ def test_the_notes_are_the_section_of_the_version() -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda file: file.name)
-def test_the_workflows_are_yaml_that_names_what_exists(file) -> None:
+def test_the_workflows_are_valid_yaml_and_name_existing_files(file) -> None:
     text = file.read_text()
     assert yaml.safe_load(text)
     makefile = (ROOT / "Makefile").read_text()

@@ -52,7 +52,7 @@ def everything() -> list[tuple[str, Object]]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_takes_what_is_built(version) -> None:
+def test_the_built_manifests_match_the_schemas_of_kubernetes(version) -> None:
     checked = 0
     for where, one in everything():
         if one["apiVersion"].startswith(OPERATOR) or not served(one, version):
@@ -65,7 +65,7 @@ def test_kubernetes_takes_what_is_built(version) -> None:
     assert checked > 20
 
 
-def test_each_policy_is_for_some_of_the_versions() -> None:
+def test_each_admission_policy_matches_the_schema_of_some_version() -> None:
     policies = [one for _, one in everything() if one["kind"].startswith("MutatingAdmissionPolicy")]
     for one in policies:
         assert any(served(one, version) for version in VERSIONS), one["apiVersion"]
@@ -73,7 +73,7 @@ def test_each_policy_is_for_some_of_the_versions() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_planted_error_is_caught_by_kubernetes_schema(version) -> None:
+def test_the_schema_of_kubernetes_catches_a_planted_error(version) -> None:
     deployment = find(copy_of(kustomize(KUBERNETES / "overlays" / "vllm")), "Deployment", "qwen")
     kubernetes_validate.validate(deployment, version, strict=True)
     for key, value in (
@@ -104,7 +104,7 @@ def check(one: Object) -> None:
     jsonschema.validate(one, crd_schema(one["kind"], one["apiVersion"].removeprefix(OPERATOR)))
 
 
-def test_the_operator_takes_what_is_built() -> None:
+def test_the_built_manifests_match_the_schemas_of_the_operator() -> None:
     kinds = set()
     for one in operators():
         check(one)
@@ -112,7 +112,7 @@ def test_the_operator_takes_what_is_built() -> None:
     assert kinds == {"PodMonitor", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"}
 
 
-def test_the_operator_takes_what_the_guide_shows() -> None:
+def test_the_snippets_of_the_guide_match_the_schemas_of_the_operator() -> None:
     shown = [
         one
         for text in snippets("yaml")
@@ -136,14 +136,14 @@ def test_the_operator_takes_what_the_guide_shows() -> None:
         ("AlertmanagerConfig", "wellbeing", lambda spec: spec["route"]["matchers"][0].update(matchType="~")),
     ],
 )  # fmt: skip
-def test_a_planted_error_is_caught_by_the_operators_schema(kind, name, plant) -> None:
+def test_the_schema_of_the_operator_catches_a_planted_error(kind, name, plant) -> None:
     one = find(copy_of(operators()), kind, name)
     plant(one["spec"])
     with pytest.raises(jsonschema.ValidationError):
         check(one)
 
 
-def test_every_component_is_used_by_something_that_is_checked() -> None:
+def test_every_component_is_part_of_a_checked_build() -> None:
     used = {
         (file.parent / one).resolve()
         for file in [*KUBERNETES.rglob("kustomization.yaml")]

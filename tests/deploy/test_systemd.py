@@ -35,7 +35,7 @@ def verify(folder, text: str) -> str:
     return "".join(line for line in done.stderr.splitlines(True) if UNIT.name in line)
 
 
-def test_systemd_takes_the_unit(tmp_path) -> None:
+def test_systemd_accepts_the_unit(tmp_path) -> None:
     assert verify(tmp_path, UNIT.read_text()) == ""
 
 
@@ -43,22 +43,22 @@ def test_a_planted_error_is_found(tmp_path) -> None:
     assert "DynamicUsers" in verify(tmp_path, UNIT.read_text().replace("DynamicUser=", "DynamicUsers="))
 
 
-def test_it_exposes_little() -> None:
+def test_the_unit_has_a_low_exposure_level() -> None:
     done = analyze("security", "--offline=true", str(UNIT))
     (level,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     assert float(level) < 1.5, done.stdout
 
 
-def test_the_command_is_one_of_ours() -> None:
+def test_the_unit_runs_an_existing_command() -> None:
     (line,) = re.findall(r"^ExecStart=\S+ (.*)$", UNIT.read_text(), re.MULTILINE)
     options = parse(line.split())
     assert options.store == "sqlite:/var/lib/wellbeing-sidecar/wellbeing.db"
 
 
-def test_a_wrong_config_is_not_tried_again() -> None:
+def test_systemd_does_not_restart_after_a_wrong_config() -> None:
     assert f"RestartPreventExitStatus={USAGE}\n" in UNIT.read_text()
 
 
 @pytest.mark.parametrize("folder", ["StateDirectory", "ConfigurationDirectory", "RuntimeDirectory"])
-def test_its_folders_are_its_own(folder) -> None:
+def test_the_unit_has_its_own_folders(folder) -> None:
     assert f"\n{folder}=wellbeing-sidecar\n" in UNIT.read_text()

@@ -250,7 +250,7 @@ def without_keeping(groups_holder: Cluster) -> None:
 
 
 @pytest.mark.parametrize("cluster", ["vllm"], indirect=True)
-def test_a_sidecar_in_each_pod_asks_for_its_own_alerts(cluster: Cluster) -> None:
+def test_a_sidecar_in_each_pod_queries_only_its_own_alerts(cluster: Cluster) -> None:
     without_keeping(cluster)
     alertmanager = cluster.alertmanager()
     engines = {pod: cluster.engine() for pod in PODS}
@@ -270,7 +270,7 @@ def test_a_sidecar_in_each_pod_asks_for_its_own_alerts(cluster: Cluster) -> None
 
 
 @pytest.mark.parametrize("cluster", ["central-gate"], indirect=True)
-def test_a_central_gate_is_told_and_holds_the_one_pod(cluster: Cluster) -> None:
+def test_a_central_gate_receives_the_alert_and_pauses_only_that_pod(cluster: Cluster) -> None:
     without_keeping(cluster)
     alertmanager = cluster.alertmanager()
     engines = {pod: cluster.engine() for pod in PODS}

@@ -7,7 +7,7 @@ import pytest
 from bench import attack
 
 
-def test_an_honest_worker_is_served_throughout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_honest_worker_is_served_during_each_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attack, "LASTS_SECS", 6.0)
     figures = attack.run(0.01)
     assert [one.attack for one in figures] == list(attack.ATTACKS)

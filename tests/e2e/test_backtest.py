@@ -131,7 +131,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backfill
         yield prometheus, written
 
 
-def test_a_week_with_known_troubles_gives_known_pauses(history, tmp_path: Path) -> None:
+def test_a_week_with_known_alerts_gives_the_expected_pauses(history, tmp_path: Path) -> None:
     prometheus, week = history
     config = config_file(tmp_path, "a.yaml", PAUSES)
     rules = rule_file(tmp_path, DISTRESSED)
@@ -158,7 +158,7 @@ def test_a_week_with_known_troubles_gives_known_pauses(history, tmp_path: Path) 
     assert prometheus.refused_queries() == 0
 
 
-def test_the_alerts_that_fired_are_taken_from_their_series(history, tmp_path: Path) -> None:
+def test_firing_alerts_are_read_from_the_series_alerts(history, tmp_path: Path) -> None:
     prometheus, week = history
     config = config_file(tmp_path, "a.yaml", PAUSES)
     [result] = report("--prometheus", prometheus.url, "--config", config, *week.range, "--group-wait", "0s")[
@@ -173,7 +173,7 @@ def test_the_alerts_that_fired_are_taken_from_their_series(history, tmp_path: Pa
     assert [one["alertname"] for one in result["pauses"]] == ["Slow"]
 
 
-def test_why_an_alert_does_nothing_is_told(history, tmp_path: Path) -> None:
+def test_the_report_says_why_an_alert_does_nothing(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "labels": {"severity": "critical"}})
     arguments = ("--prometheus", prometheus.url, "--rules", rules, *week.range)
@@ -183,7 +183,7 @@ def test_why_an_alert_does_nothing_is_told(history, tmp_path: Path) -> None:
     assert (alert["state"], alert["ignored"]) == (None, "it has no label wellbeing_scope")
 
 
-def test_keep_firing_for_joins_troubles(history, tmp_path: Path) -> None:
+def test_keep_firing_for_joins_firing_periods(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "for": "0s", "keep_firing_for": "15m"})
     found = report("--prometheus", prometheus.url, "--rules", rules, *week.range)
@@ -191,7 +191,7 @@ def test_keep_firing_for_joins_troubles(history, tmp_path: Path) -> None:
     assert periods == [3]
 
 
-def test_policies_are_compared_on_the_same_week(history, tmp_path: Path) -> None:
+def test_several_policies_are_compared_over_the_same_week(history, tmp_path: Path) -> None:
     prometheus, week = history
     first = config_file(tmp_path, "a.yaml", PAUSES)
     second = config_file(
@@ -220,7 +220,7 @@ def test_policies_are_compared_on_the_same_week(history, tmp_path: Path) -> None
     assert other["scopes"][0]["paused_secs"] == 1_800 < one["scopes"][0]["paused_secs"]
 
 
-def test_what_only_observes_is_shown_as_if_it_paused_and_says_so(history, tmp_path: Path) -> None:
+def test_a_policy_that_only_observes_is_reported_as_if_it_paused(history, tmp_path: Path) -> None:
     prometheus, week = history
     arguments = ("--prometheus", prometheus.url, "--rules", rule_file(tmp_path, DISTRESSED), *week.range)
     assumed = backtest(*arguments)
@@ -231,7 +231,7 @@ def test_what_only_observes_is_shown_as_if_it_paused_and_says_so(history, tmp_pa
     assert report(*arguments, "--no-assume-pause")["configs"][0]["pauses"] == []
 
 
-def test_rules_are_those_of_prometheus(history, tmp_path: Path) -> None:
+def test_rules_fire_as_in_prometheus(history, tmp_path: Path) -> None:
     """Compares the firing alerts of each minute, with labels and annotations, with promtool's evaluation."""
     patterns = {
         "a": "0011111000110111100000111",
@@ -322,7 +322,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int) -> str:
     return line
 
 
-def test_without_a_prometheus_one_sentence_says_so(history) -> None:
+def test_an_unreachable_prometheus_is_reported_in_one_sentence(history) -> None:
     address = f"127.0.0.1:{free_port()}"
     assert "nothing listens there" in refused(backtest("--prometheus", f"http://{address}"), 1)
     assert "must be http://" in refused(backtest("--prometheus", address), 2)
@@ -333,13 +333,13 @@ def test_without_a_prometheus_one_sentence_says_so(history) -> None:
     assert "does not speak TLS" in refused(backtest("--prometheus", https), 1)
 
 
-def test_what_is_no_prometheus_is_recognised() -> None:
+def test_a_server_that_is_not_prometheus_is_recognised() -> None:
     with Target() as target:
         line = refused(backtest("--prometheus", f"http://{target.address}"), 1)
     assert "not as a Prometheus does" in line
 
 
-def test_credentials_are_asked_for_and_used(tmp_path: Path) -> None:
+def test_required_credentials_are_requested_and_used(tmp_path: Path) -> None:
     now = int(time.time())
     write_blocks(tmp_path, {"up": [(now - 60 * minute, 1) for minute in range(60, 0, -1)]})
     password = tmp_path / "password"
@@ -387,7 +387,7 @@ def test_a_bearer_token_is_sent(history, tmp_path: Path) -> None:
         assert report("--prometheus", proxy.url, *week.range, "--token-file", token)["notes"] == []
 
 
-def test_a_range_without_data_is_told(history) -> None:
+def test_a_range_without_data_is_reported(history) -> None:
     prometheus, _week = history
     line = refused(backtest("--prometheus", prometheus.url, "--since", "60d", "--until", "50d"), 1)
     assert "has no data between" in line
@@ -396,7 +396,7 @@ def test_a_range_without_data_is_told(history) -> None:
     )
 
 
-def test_a_time_in_which_no_alert_fired_is_no_error(history) -> None:
+def test_a_range_without_firing_alerts_is_not_an_error(history) -> None:
     prometheus, week = history
     later = iso(week.troubles[0][1] + 86_400)
     done = backtest("--prometheus", prometheus.url, "--since", later)
@@ -405,13 +405,13 @@ def test_a_time_in_which_no_alert_fired_is_no_error(history) -> None:
     assert "Nothing would have been paused" in done.stdout
 
 
-def test_data_that_begins_later_is_told(history) -> None:
+def test_data_that_begins_after_the_range_is_reported(history) -> None:
     prometheus, _week = history
     found = report("--prometheus", prometheus.url, "--since", "20d")
     assert any("has no scrapes before" in note for note in found["notes"])
 
 
-def test_a_wrong_rule_is_named_with_its_line(history, tmp_path: Path) -> None:
+def test_a_wrong_rule_is_reported_with_its_line(history, tmp_path: Path) -> None:
     prometheus, week = history
     arguments = ("--prometheus", prometheus.url, *week.range, "--rules")
 
@@ -434,7 +434,7 @@ def test_a_wrong_rule_is_named_with_its_line(history, tmp_path: Path) -> None:
     assert "No such file" in refused(backtest(*arguments, tmp_path / "none.yml"), 2)
 
 
-def test_an_annotation_that_no_reason_has_does_not_stop_a_backtest(history, tmp_path: Path) -> None:
+def test_an_unsupported_annotation_stops_a_backtest_only_if_a_reason_uses_it(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "annotations": {"description": '{{ query "up" }}'}})
     found = report("--prometheus", prometheus.url, *week.range, "--rules", rules)
@@ -445,7 +445,7 @@ def test_an_annotation_that_no_reason_has_does_not_stop_a_backtest(history, tmp_
     assert "annotations.description" in refused(done, 2)
 
 
-def test_a_recorded_series_that_is_missing_is_named(history, tmp_path: Path) -> None:
+def test_a_missing_recorded_series_is_named(history, tmp_path: Path) -> None:
     prometheus, week = history
     record = {"record": "engine:distress:max", "expr": "max by (agent) (engine_distress)"}
     above = {"record": "engine:distress:double", "expr": "2 * engine:distress:max"}
@@ -456,7 +456,7 @@ def test_a_recorded_series_that_is_missing_is_named(history, tmp_path: Path) -> 
         assert "the alert 'Distressed' needs" in line
 
 
-def test_a_recorded_series_that_would_be_empty_is_not_missed(history, tmp_path: Path) -> None:
+def test_a_recorded_series_that_would_be_empty_is_not_reported_as_missing(history, tmp_path: Path) -> None:
     prometheus, week = history
     record = {"record": "engine:none", "expr": "engine_distress > 5"}
     rules = rule_file(tmp_path, record, {**DISTRESSED, "expr": "engine:none > 0"})
@@ -465,7 +465,7 @@ def test_a_recorded_series_that_would_be_empty_is_not_missed(history, tmp_path: 
     assert any("has no series engine:none" in note for note in found["notes"])
 
 
-def test_a_bad_config_is_one_message(history, tmp_path: Path) -> None:
+def test_a_bad_config_is_reported_in_one_message(history, tmp_path: Path) -> None:
     prometheus, _ = history
     missing = backtest("--prometheus", prometheus.url, "--config", tmp_path / "none.yaml")
     assert missing.returncode == 2
@@ -478,7 +478,9 @@ def test_a_bad_config_is_one_message(history, tmp_path: Path) -> None:
     assert "Traceback" not in missing.stderr + bad.stderr
 
 
-def test_a_page_that_cannot_be_written_is_known_before_the_work(history, tmp_path: Path) -> None:
+def test_an_html_file_that_cannot_be_written_is_refused_before_the_first_query(
+    history, tmp_path: Path
+) -> None:
     prometheus, _ = history
     line = refused(backtest("--prometheus", prometheus.url, "--html", tmp_path / "no" / "page.html"), 2)
     assert "--html" in line
@@ -510,7 +512,7 @@ def live_pauses(sidecar: Sidecar) -> list[tuple[float, float, str]]:
     ]
 
 
-def test_a_backtest_says_what_the_real_chain_did(tmp_path: Path) -> None:
+def test_a_backtest_reports_the_pauses_that_the_real_programs_made(tmp_path: Path) -> None:
     config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 9}}
     route = {"group_wait": f"{GROUP_WAIT:g}s", "group_interval": f"{GROUP_INTERVAL:g}s"}
     since = time.time()

@@ -38,7 +38,7 @@ def test_every_scenario_is_measured(run: tuple[dict[str, Any], str, Path]) -> No
     assert [one["what"] for one in result["figures"]] == [one.what for one in figures(SHORT)]
 
 
-def test_every_figure_is_positive_and_beside_its_peers(run: tuple[dict[str, Any], str, Path]) -> None:
+def test_every_figure_is_positive_and_has_those_of_its_peers(run: tuple[dict[str, Any], str, Path]) -> None:
     result, _, _ = run
     for one, figure in zip(result["figures"], figures(SHORT), strict=True):
         for spread in [one["ours"], *([one["theirs"], one["ratio"]] if figure.peer else [])]:
@@ -46,14 +46,14 @@ def test_every_figure_is_positive_and_beside_its_peers(run: tuple[dict[str, Any]
         assert (one["met"] is None) == (one["bar"] is None)
 
 
-def test_it_prints_a_table_and_draws_a_plot(run: tuple[dict[str, Any], str, Path]) -> None:
+def test_the_report_prints_a_table_and_draws_a_plot(run: tuple[dict[str, Any], str, Path]) -> None:
     result, printed, plot = run
     for one in result["figures"]:
         assert f"| {one['scenario']} | {one['what']} | {one['unit']} |" in printed
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_docs_page_is_written_from_what_was_measured(
+def test_the_docs_page_is_generated_from_the_measurements(
     run: tuple[dict[str, Any], str, Path], tmp_path: Path
 ) -> None:
     result, _, _ = run
@@ -70,7 +70,7 @@ def test_the_docs_page_is_written_from_what_was_measured(
     assert page.read_text() == text
 
 
-def test_the_page_in_the_docs_is_that_of_its_figures(tmp_path: Path) -> None:
+def test_the_committed_docs_page_matches_its_figures(tmp_path: Path) -> None:
     page = tmp_path / "benchmark.md"
     kept = (ROOT / "docs" / "explanation" / "benchmark.md").read_text()
     page.write_text(kept)
@@ -78,7 +78,7 @@ def test_the_page_in_the_docs_is_that_of_its_figures(tmp_path: Path) -> None:
     assert page.read_text() == kept
 
 
-def test_a_ratio_is_that_of_one_round() -> None:
+def test_a_ratio_compares_figures_of_the_same_round() -> None:
     rounds = [{"open.4.per_sec.ours": 90.0, "open.4.per_sec.nginx": 100.0}] * 2
     rounds.append({"open.4.per_sec.ours": 50.0, "open.4.per_sec.nginx": 40.0})
     found = [one for one in told(rounds, SHORT) if one.ratio]
@@ -88,7 +88,7 @@ def test_a_ratio_is_that_of_one_round() -> None:
 
 
 @pytest.mark.parametrize(("value", "met"), [(44.0, True), (46.0, False)])
-def test_a_bar_without_a_peer_is_for_the_value(value: float, met: bool) -> None:
+def test_a_limit_without_a_peer_applies_to_the_value(value: float, met: bool) -> None:
     one = Told(Figure("f", "memory", "MB", "idle", most=45), Spread.of([value]), None, None)
     assert one.met is met
     assert one.verdict == ("met" if met else "**not met**")

@@ -75,7 +75,9 @@ def added_up(sidecar: Sidecar, gate: Gate) -> None:
     eventually(same, "the reports arrive")
 
 
-def test_an_open_gate_lets_pass_and_a_closed_one_tells_why(sidecar: Sidecar, gate: Gate) -> None:
+def test_an_open_gate_lets_requests_pass_and_a_closed_one_gives_the_reason(
+    sidecar: Sidecar, gate: Gate
+) -> None:
     gate.wait()
     assert gate.is_open
     closed(sidecar, gate, "it is lost")
@@ -123,7 +125,7 @@ def test_all_threads_and_tasks_are_woken(sidecar: Sidecar, gate: Gate) -> None:
     added_up(sidecar, gate)
 
 
-def test_a_cancelled_task_has_gone(sidecar: Sidecar, gate: Gate) -> None:
+def test_a_cancelled_task_no_longer_waits(sidecar: Sidecar, gate: Gate) -> None:
     closed(sidecar, gate)
 
     async def main() -> None:
@@ -149,7 +151,7 @@ def test_a_cancelled_task_has_gone(sidecar: Sidecar, gate: Gate) -> None:
     added_up(sidecar, gate)
 
 
-def test_functions_are_guarded(gate: Gate) -> None:
+def test_a_decorated_function_waits_at_the_gate(gate: Gate) -> None:
     class Model:
         async def __call__(self, number: int) -> int:
             return number + 3
@@ -208,7 +210,7 @@ def test_a_guarded_generator_waits_without_holding_its_loop(sidecar: Sidecar, ga
     assert (gate.counts["requests"], gate.counts["waited"], gate.counts["succeeded"]) == (2, 1, 2)
 
 
-def test_changes_are_told(sidecar: Sidecar, gate: Gate) -> None:
+def test_callbacks_are_called_with_each_change(sidecar: Sidecar, gate: Gate) -> None:
     told = []
     stop = gate.on_change(lambda is_open, snapshot: told.append((is_open, snapshot and snapshot.reason)))
     gate.on_change(lambda *_: 1 / 0)
@@ -221,7 +223,7 @@ def test_changes_are_told(sidecar: Sidecar, gate: Gate) -> None:
     assert told[-1] == (False, "told")
 
 
-def test_no_more_wait_than_may(sidecar: Sidecar, scope: str) -> None:
+def test_more_requests_than_max_waiting_are_refused(sidecar: Sidecar, scope: str) -> None:
     with Gate(sidecar.url, scope=scope, max_waiting=1) as gate:
         closed(sidecar, gate)
         waiter = threading.Thread(target=gate.wait)
@@ -234,7 +236,7 @@ def test_no_more_wait_than_may(sidecar: Sidecar, scope: str) -> None:
         assert not waiter.is_alive(), "who waits at a gate that is given up is let go"
 
 
-def test_a_child_of_a_fork_follows_by_itself(sidecar: Sidecar, gate: Gate) -> None:
+def test_a_forked_child_follows_the_gate_by_itself(sidecar: Sidecar, gate: Gate) -> None:
     gate.wait()
     reader, writer = os.pipe()
     pid = os.fork()
@@ -260,7 +262,7 @@ def test_a_child_of_a_fork_follows_by_itself(sidecar: Sidecar, gate: Gate) -> No
     eventually_equal(lambda: sidecar.counters(gate.settings.scope)["requests_total"], 3, "both have reported")
 
 
-def test_greenlets_wait_without_keeping_the_thread(sidecar: Sidecar, scope: str) -> None:
+def test_greenlets_wait_without_blocking_their_thread(sidecar: Sidecar, scope: str) -> None:
     script = """
 from gevent import monkey; monkey.patch_all()
 import sys, gevent, requests
@@ -289,7 +291,7 @@ print("done")
     assert done.stdout == "done\n", done.stderr
 
 
-def test_over_a_unix_socket(tmp_path: Path) -> None:
+def test_a_client_works_over_a_unix_socket(tmp_path: Path) -> None:
     socket = tmp_path / "gate.sock"
     with (
         Sidecar(listen=f"unix:{socket}") as own,
@@ -306,7 +308,7 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
     assert gate.health.fallback
 
 
-def test_with_a_token_over_tls(sidecar: Sidecar, scope: str, tmp_path: Path) -> None:
+def test_a_client_works_with_a_token_over_tls(sidecar: Sidecar, scope: str, tmp_path: Path) -> None:
     certify(tmp_path)
     port = free_port()
     (tmp_path / "nginx.conf").write_text(
@@ -350,7 +352,7 @@ http {{
         front.stop()
 
 
-def test_a_claim_lives_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> None:
+def test_a_claim_lasts_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> None:
     agent = Agent("a-1", sidecar.url, scope=scope, ttl_secs=0.5)
     agent.report("distressed", "no coherence")
     assert agent.flush()
@@ -384,7 +386,7 @@ def own(tmp_path: Path) -> Iterator[Sidecar]:
 
 @pytest.mark.parametrize("policy", ["open", "closed"])
 @pytest.mark.parametrize("was", ["open", "closed"])
-def test_without_its_sidecar_the_last_known_counts_and_then_the_policy(
+def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fallback(
     own: Sidecar, policy: str, was: str
 ) -> None:
     if was == "closed":
@@ -407,7 +409,7 @@ def test_without_its_sidecar_the_last_known_counts_and_then_the_policy(
         assert not gate.health.fallback
 
 
-def test_a_sidecar_that_hangs_holds_nobody_longer_than_their_wait(own: Sidecar) -> None:
+def test_a_sidecar_that_hangs_delays_no_request_longer_than_its_wait(own: Sidecar) -> None:
     with Gate(own.url, scope="a", unreachable="closed", stale_after_secs=1, report_secs=0.5) as gate:
         gate.wait()
         os.kill(own.worker_pid, signal.SIGSTOP)
@@ -423,7 +425,7 @@ def test_a_sidecar_that_hangs_holds_nobody_longer_than_their_wait(own: Sidecar) 
         gate.wait(0)
 
 
-def test_with_no_sidecar_at_all_the_policy_counts_at_once() -> None:
+def test_a_client_that_never_reached_a_sidecar_uses_its_fallback_at_once() -> None:
     for policy in ("open", "closed"):
         with Gate(f"http://127.0.0.1:{free_port()}", unreachable=policy, report_secs=0) as gate:
             if policy == "open":
@@ -433,7 +435,7 @@ def test_with_no_sidecar_at_all_the_policy_counts_at_once() -> None:
                     gate.wait(0.5)
 
 
-def test_restarts_under_load_lose_nobody_and_no_count(own: Sidecar) -> None:
+def test_restarts_under_load_lose_no_request_and_no_count(own: Sidecar) -> None:
     stop = threading.Event()
     outcomes = {"passed": 0, "paused": 0}
     lock = threading.Lock()
@@ -501,7 +503,7 @@ class Passed:
         self.order.append(number)
 
 
-def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
+def test_a_ramp_lets_requests_that_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
     # One request per ten seconds: one passes each time that the gate opens, and the next one not during the
     # test.
     with Gate(sidecar.url, scope="ramp", report_secs=0.2) as gate:
@@ -518,7 +520,7 @@ def test_a_ramp_lets_those_who_wait_in_a_client_through_in_order(sidecar: Sideca
     assert passed.order[:3] == [0, 1, 2]
 
 
-def test_a_wait_that_runs_out_behind_a_ramp_is_let_through(sidecar: Sidecar) -> None:
+def test_a_request_whose_wait_runs_out_during_a_ramp_passes(sidecar: Sidecar) -> None:
     with Gate(sidecar.url, scope="ramp-too", report_secs=0.2) as gate:
         sidecar.claim("ramp-too", "cautious")
         closed(sidecar, gate)

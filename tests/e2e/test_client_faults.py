@@ -103,7 +103,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_answer_is_heard_of_and_the_next_good_one_counts(bad: str) -> None:
+def test_a_bad_response_is_reported_and_the_next_good_one_is_used(bad: str) -> None:
     def answers(request):
         if not request.is_watch:
             return None
@@ -139,7 +139,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("good", GOOD)
-def test_an_answer_counts_in_each_form_that_http_has(good: str) -> None:
+def test_a_response_is_read_in_every_http_framing(good: str) -> None:
     def answers(request):
         return cuts(GOOD[good]) if len(server.watches) == 1 else None
 
@@ -149,7 +149,7 @@ def test_an_answer_counts_in_each_form_that_http_has(good: str) -> None:
         assert gate.snapshot.version == 2
 
 
-def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(caplog) -> None:
+def test_a_connection_that_the_server_closed_is_reopened_without_a_log_line(caplog) -> None:
     def answers(request):
         number = len(server.watches)
         return cuts(answered(snapshot("closed" if number % 2 else "open", number))) if number < 6 else None
@@ -160,7 +160,7 @@ def test_a_connection_that_the_server_gave_up_is_opened_again_without_a_word(cap
         assert caplog.records == []
 
 
-def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
+def test_bytes_that_arrive_before_a_request_are_not_used_as_its_response() -> None:
     def answers(request):
         number = len(server.watches)
         # The second response follows the first without a request.
@@ -171,7 +171,7 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer() -> None:
         assert not gate.is_open
 
 
-def test_reports_that_are_refused_are_told_once(caplog) -> None:
+def test_refused_reports_are_logged_once(caplog) -> None:
     def answers(request):
         if request.is_watch:
             return sends(OPEN) if "if-none-match" not in request.headers else sends(b"HTTP/1.1 304 X\r\n\r\n")
@@ -186,7 +186,7 @@ def test_reports_that_are_refused_are_told_once(caplog) -> None:
 
 @pytest.mark.parametrize("unreachable", ["open", "closed"])
 @pytest.mark.parametrize("bad", ["stalled", "a head that drips", "cut in the body", "null", "503"])
-def test_what_cannot_be_heard_of_counts_as_unreachable(bad: str, unreachable: str) -> None:
+def test_a_sidecar_that_sends_only_bad_responses_counts_as_unreachable(bad: str, unreachable: str) -> None:
     known = CLOSED if unreachable == "open" else OPEN
 
     def answers(request):
@@ -221,7 +221,9 @@ def test_what_cannot_be_heard_of_counts_as_unreachable(bad: str, unreachable: st
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("where", ["ask", "hear", "report"])
-def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException, where: str) -> None:
+def test_any_exception_of_the_client_is_survived_and_counted(
+    monkeypatch, error: BaseException, where: str
+) -> None:
     raised = threading.Event()
     places = {
         "ask": (Connection, "request"),
@@ -253,7 +255,7 @@ def test_any_exception_is_survived_and_counted(monkeypatch, error: BaseException
         assert gate._link._thread.is_alive()
 
 
-def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None:
+def test_a_stuck_thread_does_not_keep_the_gate_open(monkeypatch) -> None:
     stuck, go = threading.Event(), threading.Event()
     original = Connection.request
 
@@ -282,7 +284,7 @@ def test_a_thread_that_is_stuck_does_not_keep_the_gate_open(monkeypatch) -> None
             go.set()
 
 
-def test_a_first_answer_that_never_comes_is_waited_for_briefly() -> None:
+def test_a_client_waits_only_briefly_for_a_first_response_that_never_comes() -> None:
     with HostileServer(lambda request: stalls(server, b"")) as server:
         with Gate(server.url, unreachable="open", report_secs=0) as gate:
             gate.wait(30)
@@ -295,7 +297,7 @@ def test_a_first_answer_that_never_comes_is_waited_for_briefly() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
-def test_callbacks_may_raise_anything(error: BaseException) -> None:
+def test_a_callback_that_raises_does_not_stop_the_client(error: BaseException) -> None:
     told = []
 
     def raises(*_):
@@ -312,7 +314,7 @@ def test_callbacks_may_raise_anything(error: BaseException) -> None:
         assert gate.health.failures > 0
 
 
-def test_a_callback_that_never_returns_keeps_no_gate() -> None:
+def test_a_callback_that_never_returns_does_not_stop_the_gate() -> None:
     go = threading.Event()
 
     def answers(request):
@@ -326,7 +328,7 @@ def test_a_callback_that_never_returns_keeps_no_gate() -> None:
         go.set()
 
 
-def test_a_log_handler_that_raises_ends_no_thread() -> None:
+def test_a_log_handler_that_raises_does_not_end_a_thread() -> None:
     class Raises(logging.Filter):
         def filter(self, record):
             raise KeyError("a filter of the user")
@@ -352,7 +354,7 @@ def test_a_log_handler_that_raises_ends_no_thread() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 301, 405])
 @pytest.mark.parametrize("unreachable", ["open", "closed"])
-def test_a_refusal_is_a_configuration_error_that_says_so_once(status, unreachable, caplog) -> None:
+def test_a_refusal_is_logged_once_as_a_configuration_error(status, unreachable, caplog) -> None:
     def answers(request):
         return sends(answered({"detail": "so it is"}, status))
 
@@ -376,7 +378,7 @@ def test_a_refusal_is_a_configuration_error_that_says_so_once(status, unreachabl
     assert f"counts as {unreachable}" in errors[0], "never silently open"
 
 
-def test_a_refusal_after_an_answer_ages_what_is_known() -> None:
+def test_after_a_refusal_the_last_known_state_becomes_stale() -> None:
     def answers(request):
         return sends(CLOSED if len(server.watches) == 1 else answered({}, 401))
 
@@ -393,7 +395,7 @@ def test_a_refusal_after_an_answer_ages_what_is_known() -> None:
         assert not gate.is_open
 
 
-def test_an_agent_that_is_refused_says_so(caplog) -> None:
+def test_an_agent_logs_that_it_is_refused(caplog) -> None:
     with HostileServer(lambda request: sends(answered({}, 403))) as server:
         agent = Agent("a", server.url, ttl_secs=1)
         agent.report("distressed")
@@ -408,7 +410,7 @@ def test_an_agent_that_is_refused_says_so(caplog) -> None:
 @pytest.mark.parametrize(
     "bad", ["cut in the body", "reset", "stalled", "a head that drips", "garbage", "503"]
 )
-def test_an_agent_goes_on_after_a_bad_answer(bad: str) -> None:
+def test_an_agent_continues_after_a_bad_response(bad: str) -> None:
     def answers(request):
         return BAD[bad](server) if len(server.requests) == 1 else None
 
@@ -457,7 +459,7 @@ def surprises(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "good-token"])
-def test_nothing_is_taken_from_the_environment(surprises, token: str | None) -> None:
+def test_the_client_ignores_proxies_and_credentials_of_the_environment(surprises, token: str | None) -> None:
     def answers(request):
         return sends(OPEN) if "if-none-match" not in request.headers else None
 
@@ -474,7 +476,7 @@ def test_nothing_is_taken_from_the_environment(surprises, token: str | None) -> 
         assert sent == {f"Bearer {token}" if token else None}
 
 
-def test_a_proxy_is_used_for_a_sidecar_elsewhere(monkeypatch) -> None:
+def test_a_proxy_is_used_for_a_sidecar_on_another_host(monkeypatch) -> None:
     def answers(request):
         return sends(OPEN) if "if-none-match" not in request.headers else None
 
@@ -500,7 +502,7 @@ def test_a_proxy_is_used_for_a_sidecar_elsewhere(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("how", ["strip", "gzip", "weak"])
-def test_a_lost_or_changed_etag_costs_nothing(how: str) -> None:
+def test_a_lost_or_changed_etag_does_not_delay_changes(how: str) -> None:
     tags = {"strip": {}, "gzip": {"ETag": '"7-gzip"'}, "weak": {"ETag": 'W/"7"'}}
 
     def answers(request):
@@ -516,7 +518,9 @@ def test_a_lost_or_changed_etag_costs_nothing(how: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [OPEN, b"HTTP/1.1 304 X\r\n\r\n"], ids=["200", "304"])
-def test_answers_without_news_do_not_make_it_spin(answer: bytes, monkeypatch) -> None:
+def test_responses_without_a_change_do_not_make_the_client_poll_without_pause(
+    answer: bytes, monkeypatch
+) -> None:
     pauses = []
     original = threading.Event.wait
 
@@ -554,7 +558,7 @@ def exit_of(script: str, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_exit_does_not_wait_for_each_gate() -> None:
+def test_an_exit_does_not_wait_for_one_gate_after_the_other() -> None:
     script = """
 import sys, time, atexit
 from sidecar.client import Agent, Gate
@@ -575,7 +579,7 @@ print(time.monotonic() - began)
 
 
 @pytest.mark.parametrize("waiters", ["threads", "tasks"])
-def test_close_reports_what_it_let_through(waiters: str) -> None:
+def test_close_reports_the_requests_that_passed(waiters: str) -> None:
     with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
         sidecar.pause("", "x")
         script = """
@@ -612,7 +616,7 @@ print(gate.counts)
         assert (counters["requests_waited"], counters["requests_abandoned"]) == (20, 0)
 
 
-def test_a_gate_copies_and_pickles_as_its_settings() -> None:
+def test_a_gate_is_copied_and_pickled_by_its_settings() -> None:
     with (
         HostileServer(
             lambda request: sends(CLOSED) if "if-none-match" not in request.headers else None
@@ -629,7 +633,7 @@ def test_a_gate_copies_and_pickles_as_its_settings() -> None:
         assert (agent.name, agent.settings.url, agent._ttl_secs) == ("x", server.url, 3)
 
 
-def test_what_is_not_asyncio_is_told_so() -> None:
+def test_an_event_loop_other_than_asyncio_is_refused_with_a_clear_error() -> None:
     def answers(request):
         return sends(OPEN) if "if-none-match" not in request.headers else None
 
@@ -646,7 +650,7 @@ def test_what_is_not_asyncio_is_told_so() -> None:
             lifespan.send(None)
 
 
-def test_refused_requests_are_told_to_come_back_apart() -> None:
+def test_refused_requests_get_different_retry_times() -> None:
     def answers(request):
         return sends(CLOSED) if "if-none-match" not in request.headers else None
 
@@ -659,7 +663,7 @@ def test_refused_requests_are_told_to_come_back_apart() -> None:
         assert seen == {5, 6, 7, 8, 9, 10}
 
 
-def test_following_imports_nothing_late() -> None:
+def test_a_running_client_imports_no_further_modules() -> None:
     # A fork during an import in another thread would leave the import lock held in the child.
     script = """
 import sys, threading

@@ -117,7 +117,7 @@ def run(sidecar: Sidecar, scope: str, script: str, fork: str = "os.fork") -> str
 
 @pytest.mark.parametrize("fork", FORKS)
 @pytest.mark.parametrize("question", ["passes(gate)", "passes(gate, 0.2)"])
-def test_the_first_request_of_a_child_obeys_a_gate_that_closed_since(
+def test_the_first_request_of_a_child_obeys_a_gate_that_closed_after_the_fork(
     sidecar: Sidecar, scope: str, fork: str, question: str
 ) -> None:
     script = f"""
@@ -147,7 +147,9 @@ assert gate.counts["requests"] == 2
 
 
 @pytest.mark.parametrize("fork", FORKS)
-def test_a_child_of_an_asyncio_program_asks_by_itself(sidecar: Sidecar, scope: str, fork: str) -> None:
+def test_a_child_of_an_asyncio_program_polls_the_sidecar_by_itself(
+    sidecar: Sidecar, scope: str, fork: str
+) -> None:
     script = """
 import asyncio
 gate = Gate(wait_secs=0)
@@ -170,7 +172,7 @@ ended_well(in_child(child))
 
 
 @pytest.mark.parametrize("fork", FORKS)
-def test_locks_that_are_held_over_a_fork_keep_no_child(sidecar: Sidecar, scope: str, fork: str) -> None:
+def test_locks_held_during_a_fork_do_not_block_the_child(sidecar: Sidecar, scope: str, fork: str) -> None:
     script = """
 from sidecar.client.routing import GateSelector
 selector = GateSelector(scope_header="X-Scope")
@@ -207,7 +209,7 @@ os._exit(0)
     run(sidecar, scope, script, fork)
 
 
-def test_forks_at_any_moment_leave_no_dead_gate(sidecar: Sidecar, scope: str) -> None:
+def test_a_fork_at_any_moment_leaves_a_working_gate(sidecar: Sidecar, scope: str) -> None:
     script = """
 import random
 stop = threading.Event()
@@ -243,7 +245,7 @@ gates[0].wait(30)
     run(sidecar, scope, script)
 
 
-def test_a_child_that_never_asks_ends_at_once(sidecar: Sidecar, scope: str) -> None:
+def test_a_child_that_never_uses_the_gate_ends_at_once(sidecar: Sidecar, scope: str) -> None:
     script = """
 gates = [Gate() for _ in range(3)]
 for gate in gates: gate.wait(30)
@@ -272,7 +274,7 @@ ended_well(in_child(child))
     run(sidecar, scope, script)
 
 
-def test_without_its_sidecar_a_child_goes_by_the_policy(sidecar: Sidecar, scope: str) -> None:
+def test_without_its_sidecar_a_child_uses_its_fallback(sidecar: Sidecar, scope: str) -> None:
     script = """
 from sidecar.client import Settings
 for unreachable in ("open", "closed"):
@@ -286,7 +288,7 @@ for unreachable in ("open", "closed"):
     run(sidecar, scope, script)
 
 
-def test_children_do_not_draw_the_same_random_numbers(sidecar: Sidecar, scope: str) -> None:
+def test_children_get_different_random_numbers(sidecar: Sidecar, scope: str) -> None:
     script = """
 pause()
 gate = Gate()
@@ -302,7 +304,7 @@ for pid in [in_child(child) for _ in range(4)]: ended_well(pid)
     assert len(set(run(sidecar, scope, script).splitlines())) == 4
 
 
-def test_the_claims_of_a_parent_outlive_its_children(sidecar: Sidecar, scope: str) -> None:
+def test_a_parents_claims_remain_when_its_children_end(sidecar: Sidecar, scope: str) -> None:
     script = """
 agent = Agent("parent", ttl_secs=60)
 agent.report("concerned")
@@ -319,7 +321,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_of_multiprocessing_follow_by_themselves(
+def test_processes_of_multiprocessing_follow_the_gate_by_themselves(
     sidecar: Sidecar, scope: str, method: str, tmp_path: Path
 ) -> None:
     program = tmp_path / "pool.py"

@@ -73,7 +73,7 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_workers_of_a_preloaded_server_let_nothing_pass_a_closed_gate(sidecar: Sidecar, name: str) -> None:
+def test_workers_of_a_preloaded_server_obey_a_closed_gate(sidecar: Sidecar, name: str) -> None:
     sidecar.claim(name, "cautious")
     with WebServer(sidecar, name, *SERVERS[name]) as server:
         # Before the first request to any worker.
@@ -116,9 +116,7 @@ class CeleryWorker(Process):
         return {said for said, _ in answers}, {pid for _, pid in answers}
 
 
-def test_the_processes_of_a_celery_pool_let_nothing_pass_a_closed_gate(
-    sidecar: Sidecar, tmp_path: Path
-) -> None:
+def test_the_processes_of_a_celery_pool_obey_a_closed_gate(sidecar: Sidecar, tmp_path: Path) -> None:
     sidecar.claim("celery", "cautious")
     with CeleryWorker(sidecar, "celery", tmp_path) as worker:
         sidecar.pause("celery")

@@ -22,7 +22,7 @@ def played() -> Iterator[tuple[Loop, dict[str, Result]]]:
 
 
 @pytest.mark.parametrize("name", [case.name for case in SHORT if case.way != "restricted"])
-def test_a_gate_closes_opens_by_itself_once_the_cause_is_gone_and_stays_open(
+def test_a_gate_closes_and_then_opens_for_good_when_the_cause_is_gone(
     played: tuple[Loop, dict[str, Result]], name: str
 ) -> None:
     result = played[1][name]
@@ -34,7 +34,7 @@ def test_a_gate_closes_opens_by_itself_once_the_cause_is_gone_and_stays_open(
     assert result.answered > 0
 
 
-def test_an_overload_behind_a_restriction_neither_swings_nor_loses_and_the_engine_goes_on_working(
+def test_a_restriction_serves_an_overload_without_oscillation_or_lost_requests(
     played: tuple[Loop, dict[str, Result]],
 ) -> None:
     result = played[1]["vllm-overload-restricted-none"]
@@ -43,13 +43,13 @@ def test_an_overload_behind_a_restriction_neither_swings_nor_loses_and_the_engin
     assert result.goodput_closed >= 0.8 * 5.3
 
 
-def test_a_trial_loses_no_more_than_its_requests_to_an_engine_that_is_not_mended(
+def test_a_trial_at_a_broken_engine_loses_only_the_requests_of_the_trial(
     played: tuple[Loop, dict[str, Result]],
 ) -> None:
     assert 0 < played[1]["vllm-restarted-trial-none"].lost_unmended <= TRIAL_REQUESTS
 
 
-def test_a_wrong_rule_about_all_engines_pauses_no_more_than_the_share(
+def test_a_wrong_rule_that_fires_for_all_engines_pauses_only_the_maximum_share(
     played: tuple[Loop, dict[str, Result]],
 ) -> None:
     [group] = played[0].pods()
@@ -58,7 +58,7 @@ def test_a_wrong_rule_about_all_engines_pauses_no_more_than_the_share(
     assert group.answered > PAUSED_SHARE * 0.8, "the others go on"
 
 
-def test_an_unmasked_rule_on_progress_holds_the_gate_of_a_kept_engine_for_ever(
+def test_a_progress_rule_without_its_mask_never_opens_the_gate_of_a_paused_engine(
     played: tuple[Loop, dict[str, Result]],
 ) -> None:
     assert played[0].planted_holds

@@ -70,7 +70,7 @@ def act(lines: list[str], title: str) -> list[str]:
     return rest[: next(number for number, line in enumerate(rest) if line.startswith("\n"))]
 
 
-def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
+def test_the_scene_with_an_agent_shows_the_gate_that_its_claim_closed(
     played: tuple[DemoEnvironment, previews.Source], lines: list[str]
 ) -> None:
     while_it_claims, afterwards = act(lines, "An agent is not well")
@@ -79,7 +79,7 @@ def test_the_act_with_an_agent_shows_the_gate_that_its_claim_closed(
     assert "gate open, healthy, 0 waiting" in afterwards
 
 
-def test_the_act_with_the_crash_shows_the_same_pause_before_and_after(
+def test_the_scene_with_the_crash_shows_the_same_pause_before_and_after(
     played: tuple[DemoEnvironment, previews.Source], lines: list[str]
 ) -> None:
     before, _, after, resumed = act(lines, "The sidecar is killed while paused")
@@ -100,7 +100,7 @@ def panels() -> list:
 
 
 @pytest.mark.parametrize(("title", "expression"), panels())
-def test_a_panel_shows_something_of_the_play(
+def test_every_panel_shows_data_of_the_demo(
     played: tuple[DemoEnvironment, previews.Source], title: str, expression: str
 ) -> None:
     series = played[1].series(expression)
@@ -111,7 +111,9 @@ def test_a_panel_shows_something_of_the_play(
         )
 
 
-def test_a_panel_of_a_wrong_name_shows_nothing(played: tuple[DemoEnvironment, previews.Source]) -> None:
+def test_a_panel_with_a_wrong_metric_name_shows_nothing(
+    played: tuple[DemoEnvironment, previews.Source],
+) -> None:
     assert not played[1].series('wellbeing_state_levle{scope="$scope"}')
 
 

@@ -317,7 +317,7 @@ CHECKS: dict[str, Callable[[Block, Path], None]] = {
 
 
 @pytest.mark.parametrize(("page", "number"), ALL, ids=str)
-def test_every_block_is_what_its_program_accepts(page: str, number: int, tmp_path: Path) -> None:
+def test_every_block_is_accepted_by_its_program(page: str, number: int, tmp_path: Path) -> None:
     block = blocks(page)[number]
     assert block.language in CHECKS, f"no check knows the language {block.language}"
     CHECKS[block.language](block, tmp_path)
@@ -330,7 +330,7 @@ def test_every_block_has_a_language(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", RUN_ELSEWHERE)
-def test_the_test_that_runs_a_page_reads_it(page: str) -> None:
+def test_every_page_that_another_test_runs_is_read_by_that_test(page: str) -> None:
     text = (ROOT / RUN_ELSEWHERE[page]).read_text()
     assert page in text or "guide()" in text
 
@@ -353,7 +353,7 @@ def test_a_planted_mistake_in_a_command_is_caught(tmp_path: Path, planted: str) 
 # -- run --------------------------------------------------------------------------------------------------
 
 
-def test_python_that_needs_a_sidecar_runs(tmp_path: Path) -> None:
+def test_python_blocks_that_need_a_sidecar_run(tmp_path: Path) -> None:
     needs_litellm = "docs/how-to/litellm.md"
     found = [one for page in PAGES if page != needs_litellm for one in blocks(page, "python")]
     assert len(found) >= 4
@@ -366,7 +366,7 @@ def test_python_that_needs_a_sidecar_runs(tmp_path: Path) -> None:
         assert sidecar.status("team-a/llama/agent-7")["state"] == "concerned"
 
 
-def test_the_commands_that_ask_a_sidecar_run(tmp_path: Path) -> None:
+def test_commands_that_call_a_sidecar_run(tmp_path: Path) -> None:
     page = "docs/how-to/from-watching-to-pausing.md"
     explain, reload = blocks(page, "sh")
     (config,) = blocks(page, "yaml")

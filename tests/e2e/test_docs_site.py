@@ -101,7 +101,7 @@ def test_no_style_sheet_loads_anything_from_elsewhere(site: Path) -> None:
         assert re.findall(r"(?:url\(|@import )['\"]?(?:https?:)?//", path.read_text()) == [], path
 
 
-def test_the_pages_that_readers_search_for_are_in_the_index(site: Path) -> None:
+def test_a_search_finds_the_expected_pages(site: Path) -> None:
     index = json.loads((site / "search" / "search_index.json").read_text())["docs"]
     places = {entry["location"] for entry in index}
     for place in (
@@ -162,7 +162,7 @@ def address(site: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_search_the_routes_and_the_diagrams_work_without_any_other_host(address: str) -> None:
+def test_search_routes_and_diagrams_work_without_any_other_host(address: str) -> None:
     asked: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])

@@ -64,7 +64,7 @@ def fleet():
         yield running
 
 
-def test_a_pause_at_one_closes_all_and_is_counted_once(fleet: Fleet) -> None:
+def test_a_pause_at_one_sidecar_closes_the_gates_of_all_and_is_counted_once(fleet: Fleet) -> None:
     one, two, _ = fleet.sidecars
     one.pause("team/a")
     fleet.wait_for_gates("team/a", "closed")
@@ -90,7 +90,7 @@ def test_every_metric_of_a_fleet_is_documented_and_exposed(fleet: Fleet) -> None
     assert exposed == set(re.findall(r"`(wellbeing_fleet_\w+)`", docs))
 
 
-def test_a_command_at_once_after_another_one_elsewhere_sees_it(fleet: Fleet) -> None:
+def test_a_command_sees_the_command_just_sent_to_another_sidecar(fleet: Fleet) -> None:
     for number in range(20):
         here, there = random.sample(fleet.sidecars, 2)
         here.pause(f"quick/{number}")
@@ -99,7 +99,7 @@ def test_a_command_at_once_after_another_one_elsewhere_sees_it(fleet: Fleet) -> 
         fleet.wait_for_gates(f"quick/{number}", "open")
 
 
-def test_a_pair_of_alertmanagers_that_tells_two_sidecars_pauses_once(fleet: Fleet) -> None:
+def test_two_alertmanagers_that_notify_two_sidecars_cause_one_pause(fleet: Fleet) -> None:
     body = notification({"f1": "pair/x", "f2": "pair/x"}, firing=True)
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda one: one.notify(body).status_code, fleet.sidecars))
@@ -112,7 +112,7 @@ def test_a_pair_of_alertmanagers_that_tells_two_sidecars_pauses_once(fleet: Flee
     assert fleet.total('wellbeing_resumes_total{cause="recovered",scope="pair/x"}') == 1
 
 
-def test_many_commands_at_one_scope_are_all_answered_and_none_is_lost(fleet: Fleet) -> None:
+def test_many_commands_for_one_scope_are_all_answered_and_none_is_lost(fleet: Fleet) -> None:
     def claim(number: int) -> int:
         one = random.choice(fleet.sidecars)
         url = f"{one.url}/v1/state/contended"
@@ -125,7 +125,7 @@ def test_many_commands_at_one_scope_are_all_answered_and_none_is_lost(fleet: Fle
         eventually_equal(lambda one=one: len(one.status("contended")["signals"]), 60, "all claims are there")
 
 
-def test_a_client_that_moves_between_sidecars_waits_and_misses_nothing(fleet: Fleet) -> None:
+def test_a_client_that_changes_sidecars_misses_no_change(fleet: Fleet) -> None:
     """As behind a proxy that takes turns."""
     one, two, three = fleet.sidecars
     tag = one.get("/v1/watch/moving").headers["ETag"]
@@ -149,7 +149,7 @@ def test_a_client_that_moves_between_sidecars_waits_and_misses_nothing(fleet: Fl
         assert b'"gate": "closed"' in first or b'"gate":"closed"' in first
 
 
-def test_a_suspended_redis_changes_no_gate_but_by_time(fleet: Fleet) -> None:
+def test_while_redis_is_suspended_gates_change_only_by_time(fleet: Fleet) -> None:
     one, two, _ = fleet.sidecars
     one.pause("stays")
     two.pause("ends", max_pause_secs=3)
@@ -179,7 +179,7 @@ def test_a_suspended_redis_changes_no_gate_but_by_time(fleet: Fleet) -> None:
     eventually_equal(lambda: fleet.total(series), 1, "the lapse is counted once")
 
 
-def test_another_sidecar_leads_after_the_leader_was_killed(fleet: Fleet) -> None:
+def test_another_sidecar_becomes_leader_after_the_leader_is_killed(fleet: Fleet) -> None:
     leader = fleet.leader()
     others = [one for one in fleet.sidecars if one is not leader]
     others[0].pause("until", max_pause_secs=2)
@@ -237,7 +237,7 @@ def test_a_sidecar_starts_from_its_last_known_state_without_redis(tmp_path: Path
         assert sidecar.resume("team")["gate"] == "open"
 
 
-def test_every_acknowledged_pause_stands_after_sentinel_promoted_a_replica_that_lagged() -> None:
+def test_every_acknowledged_pause_survives_a_failover_to_a_replica_that_lagged() -> None:
     with ExitStack() as stack:
         master = stack.enter_context(RedisServer())
         replica = stack.enter_context(
@@ -339,7 +339,7 @@ def _acknowledged_reasons(client: Client) -> set[str]:
     return {reason for _, reason in client.acknowledged.pauses}
 
 
-def test_a_start_says_in_one_line_what_is_wrong_with_redis(tmp_path: Path) -> None:
+def test_a_start_reports_a_redis_fault_in_one_line(tmp_path: Path) -> None:
     with RedisServer({"requirepass": "secret"}) as redis:
         for url, words in (
             (redis.url, "refuses the user or the password"),

@@ -124,7 +124,7 @@ def keep_alive(fleet: Fleet) -> None:
         one.fire("Watchdog")
 
 
-def test_alerts_through_a_proxy_count_once_and_are_felt_at_all(fleet: Fleet) -> None:
+def test_an_alert_through_a_proxy_is_counted_once_and_applies_to_all_sidecars(fleet: Fleet) -> None:
     keep_alive(fleet)
     for number in range(3):
         fleet.fire("Slow", f"team/{number}")
@@ -142,7 +142,7 @@ def test_alerts_through_a_proxy_count_once_and_are_felt_at_all(fleet: Fleet) -> 
     eventually(lambda: min(fleet.values(accepted)) >= 1, "each sidecar was told something")
 
 
-def test_only_the_leader_asks_alertmanager_and_another_takes_over(fleet: Fleet) -> None:
+def test_only_the_leader_queries_alertmanager_and_another_takes_over(fleet: Fleet) -> None:
     leader = fleet.leader()
     others = [one for one in fleet.running if one is not leader]
     done = leader.metric(DONE)
@@ -163,7 +163,7 @@ def test_only_the_leader_asks_alertmanager_and_another_takes_over(fleet: Fleet) 
     eventually_equal(lambda: [event for event, _ in groupby(fleet.told("lost"))], ["pause", "resume"])
 
 
-def test_the_fleet_is_blind_together_and_says_so_once(fleet: Fleet) -> None:
+def test_all_sidecars_of_a_fleet_become_blind_and_one_event_is_recorded(fleet: Fleet) -> None:
     def all_are(blind: float) -> Callable[[], bool]:
         return lambda: set(fleet.values("wellbeing_blind")) == {blind}
 
@@ -181,7 +181,7 @@ def test_the_fleet_is_blind_together_and_says_so_once(fleet: Fleet) -> None:
     assert [entry["to"] for entry in entries["entries"]][:2] == ["seeing", "blind"]
 
 
-def test_the_hooks_are_told_once_that_redis_is_away(fleet: Fleet) -> None:
+def test_hooks_get_one_event_when_redis_is_lost(fleet: Fleet) -> None:
     before = len(fleet.told(""))
     fleet.redis.suspend()
     try:

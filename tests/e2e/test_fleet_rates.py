@@ -36,7 +36,7 @@ async def restrict(running: list) -> None:
     await until(lambda: all(one.tree.root.limits for one in running), "all are restricted")
 
 
-def test_sidecars_admit_together_at_the_rate_with_redis_and_without(redis: RedisServer) -> None:
+def test_all_sidecars_together_admit_at_the_rate_with_and_without_redis(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 3, RESTRICTED, timeout_secs=0.5) as running:
             await restrict(running)
@@ -83,7 +83,7 @@ def test_a_request_at_an_idle_sidecar_passes_at_once(redis: RedisServer) -> None
     asyncio.run(main())
 
 
-def test_a_share_of_a_sidecar_that_died_comes_back(redis: RedisServer) -> None:
+def test_the_share_of_a_sidecar_that_died_returns_to_the_others(redis: RedisServer) -> None:
     async def main() -> None:
         connection = RedisConnection(RedisSettings(redis.url))
         async with controllers(redis.url, 2, RESTRICTED) as running:
@@ -107,7 +107,7 @@ def test_a_share_of_a_sidecar_that_died_comes_back(redis: RedisServer) -> None:
     asyncio.run(main())
 
 
-def test_a_trial_admits_its_number_at_all_sidecars_together(redis: RedisServer) -> None:
+def test_all_sidecars_together_admit_the_requests_of_a_trial(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 3, TRIAL) as running:
             await running[0].submit(ClaimState(ROOT, "agent:x", WellbeingState.DISTRESSED))
@@ -130,7 +130,7 @@ def test_a_trial_admits_its_number_at_all_sidecars_together(redis: RedisServer) 
     asyncio.run(main())
 
 
-def test_a_trial_fails_at_all_sidecars(redis: RedisServer) -> None:
+def test_a_failed_trial_closes_the_gates_of_all_sidecars(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 2, TRIAL) as running:
             await running[0].submit(ClaimState(ROOT, "agent:x", WellbeingState.DISTRESSED))
@@ -152,7 +152,7 @@ steps = st.lists(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, limit=st.sampled_from([0.5, 10.0, 1000.0]))
-def test_shares_never_add_up_to_more_than_the_rate(
+def test_the_sum_of_shares_never_exceeds_the_rate(
     redis_server: RedisServer, steps: list[tuple[int, int, int, bool]], limit: float
 ) -> None:
     """Sidecars ask in any order, and some answers are lost."""

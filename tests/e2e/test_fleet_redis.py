@@ -44,7 +44,7 @@ async def work_together(running: list[FleetController]) -> None:
     assert sum(each.is_leader for each in running) == 1
 
 
-def test_a_fleet_on_a_cluster() -> None:
+def test_a_fleet_works_on_a_redis_cluster() -> None:
     with ExitStack() as stack:
         options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "appendonly": "no"}
         nodes = [
@@ -65,7 +65,7 @@ def test_a_fleet_on_a_cluster() -> None:
         asyncio.run(main())
 
 
-def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -> None:
+def test_a_fleet_works_over_tls_with_the_documented_rights(tmp_path: Path) -> None:
     certify(tmp_path)
     port = free_port()
     password = tmp_path / "password"
@@ -127,7 +127,7 @@ def test_a_fleet_over_tls_as_a_user_with_the_documented_rights(tmp_path: Path) -
         assert "cannot be reached" in text
 
 
-def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> None:
+def test_a_redis_that_lost_the_scripts_gets_them_again(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 2) as running:
             redis.cli("script", "flush")
@@ -136,7 +136,7 @@ def test_a_redis_that_forgot_the_scripts_gets_them_again(redis: RedisServer) -> 
     asyncio.run(main())
 
 
-def test_a_late_resolve_of_the_watchdog_counts_at_no_sidecar(redis: RedisServer) -> None:
+def test_no_sidecar_applies_a_late_resolve_of_the_watchdog(redis: RedisServer) -> None:
     """A retry of Alertmanager may reach another sidecar than the alert that fires again."""
 
     async def main() -> None:
@@ -177,7 +177,7 @@ def test_records_of_a_newer_version_are_read_and_not_written(redis: RedisServer)
     asyncio.run(main())
 
 
-def test_members_of_a_record_that_this_version_does_not_know_stay(redis: RedisServer) -> None:
+def test_unknown_members_of_a_record_are_kept(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 1) as [one]:
             await one.submit(Pause("team", "x", "me"))
@@ -191,7 +191,7 @@ def test_members_of_a_record_that_this_version_does_not_know_stay(redis: RedisSe
     asyncio.run(main())
 
 
-def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -> None:
+def test_a_command_that_no_replica_confirmed_is_refused_and_counted_once() -> None:
     with RedisServer() as master, ExitStack() as stack:
 
         async def main() -> None:
@@ -212,7 +212,7 @@ def test_a_command_that_no_replica_has_confirmed_is_refused_and_counted_once() -
         asyncio.run(main())
 
 
-def test_what_a_crash_lost_is_offered_again() -> None:
+def test_a_sidecar_commits_again_what_a_crash_of_redis_lost() -> None:
     """The end of the append-only file is cut off, as a crash loses the last second with everysec."""
     with RedisServer({"appendfsync": "everysec", "aof-load-truncated": "yes"}) as redis:
 
@@ -235,7 +235,7 @@ def test_what_a_crash_lost_is_offered_again() -> None:
         asyncio.run(main())
 
 
-def test_pauses_of_two_masters_are_put_together() -> None:
+def test_pauses_committed_at_two_masters_are_merged() -> None:
     """A network partition leaves two masters. The old one becomes a replica, and is promoted again later."""
     with RedisServer() as first, RedisServer({"replicaof": f"127.0.0.1 {first.port}"}) as second:
 
@@ -296,7 +296,7 @@ DAMAGE = (
 )
 
 
-def test_what_another_program_does_to_the_keys_is_made_good(redis: RedisServer) -> None:
+def test_a_fleet_recovers_from_keys_that_another_program_changed(redis: RedisServer) -> None:
     """The same happens if Redis evicts a key."""
 
     async def main() -> None:
@@ -337,7 +337,7 @@ async def acknowledged(controller: FleetController, command: Pause | Resume) -> 
             return
 
 
-def test_a_redis_without_memory_changes_no_gate_and_is_named(redis: RedisServer) -> None:
+def test_a_redis_without_memory_changes_no_gate_and_is_reported(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 2) as running:
             one, two = running
@@ -362,7 +362,7 @@ def test_a_redis_without_memory_changes_no_gate_and_is_named(redis: RedisServer)
     asyncio.run(main())
 
 
-def test_a_key_of_another_type_is_named(redis: RedisServer) -> None:
+def test_a_key_of_another_type_is_reported(redis: RedisServer) -> None:
     redis.cli("set", "{wellbeing}:scopes", "of another program")
 
     async def main() -> None:

@@ -82,25 +82,25 @@ def light(wheel: Path) -> Path:
     return programs
 
 
-def test_the_wheel_alone_installs_nothing_else(light: Path) -> None:
+def test_the_wheel_without_extras_installs_no_other_package(light: Path) -> None:
     code = (
         "import importlib.metadata as m, json; print(json.dumps([d.name.lower() for d in m.distributions()]))"
     )
     assert set(json.loads(must(str(light / "python"), "-c", code, cwd=light))) == LIGHT
 
 
-def test_the_wheel_has_every_rule_file(light: Path) -> None:
+def test_the_wheel_contains_every_rule_file(light: Path) -> None:
     folder = light.parent / "share" / "wellbeing-sidecar" / "alerts"
     installed = {file.name: file.read_text() for file in folder.iterdir()}
     assert installed == {file.name: file.read_text() for file in (ROOT / "alerts").glob("*.rules.yml")}
 
 
-def test_the_wheel_has_the_manual_page(light: Path) -> None:
+def test_the_wheel_contains_the_manual_page(light: Path) -> None:
     page = light.parent / "share" / "man" / "man1" / "wellbeing-sidecar.1"
     assert page.read_text() == (ROOT / "docs" / "man" / "wellbeing-sidecar.1").read_text()
 
 
-def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:
+def test_a_worker_waits_with_the_minimal_install(light: Path, tmp_path: Path) -> None:
     with Sidecar({}) as sidecar:
         worker = subprocess.Popen(
             [str(light / "python"), "-c", WORKER, sidecar.url],
@@ -121,14 +121,14 @@ def test_a_worker_waits_with_the_light_install_alone(light: Path, tmp_path: Path
         assert worker.returncode == 0
 
 
-def test_a_mistyped_command_gets_a_hint_with_the_light_install_alone(light: Path, tmp_path: Path) -> None:
+def test_a_mistyped_command_gets_a_hint_with_the_minimal_install(light: Path, tmp_path: Path) -> None:
     done = run(str(light / "wellbeing-sidecar"), "statsu", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean status?" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", [("serve",), ("check-config", "sidecar.yaml"), ("hash-password",)])
-def test_a_server_command_says_in_one_line_what_to_install(
+def test_a_server_command_names_the_missing_extra_in_one_line(
     light: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     (tmp_path / "sidecar.yaml").write_text("defaults: {}\n")

@@ -75,7 +75,7 @@ def observing() -> Loop:
         yield loop
 
 
-def test_an_alert_pauses_workers_and_its_end_lets_all_of_them_go(pausing: Loop) -> None:
+def test_an_alert_pauses_workers_and_its_end_resumes_all_of_them(pausing: Loop) -> None:
     sidecar = pausing.sidecar
     assert sidecar.gate(SCOPE).json()["gate"] == "open"
     pausing.rise()
@@ -125,7 +125,7 @@ def test_an_alert_pauses_workers_and_its_end_lets_all_of_them_go(pausing: Loop) 
     assert resumes[0]["cause"] == "recovered"
 
 
-def test_with_pausing_off_all_is_seen_and_nothing_pauses(observing: Loop) -> None:
+def test_with_pausing_off_alerts_are_recorded_and_nothing_pauses(observing: Loop) -> None:
     sidecar = observing.sidecar
     observing.rise()
     assert sidecar.gate(SCOPE, wait=0).status_code == 200

@@ -125,7 +125,7 @@ def test_requests_pass_wait_time_out_and_are_woken(sidecar: Sidecar, server: Ser
     assert counters["requests_waited"] + counters["requests_timed_out"] == counters["requests_blocked"]
 
 
-def test_what_does_not_generate_passes_a_closed_gate(sidecar: Sidecar, server: Server) -> None:
+def test_requests_that_generate_nothing_pass_a_closed_gate(sidecar: Sidecar, server: Server) -> None:
     pause(sidecar, "asgi")
     wait_closed(server)
     assert requests.get(f"{server.url}/health", timeout=10).ok
@@ -136,7 +136,7 @@ def test_what_does_not_generate_passes_a_closed_gate(sidecar: Sidecar, server: S
     eventually(lambda: requests.post(f"{server.url}/v1/messages", json={}, timeout=30).ok, "open")
 
 
-def test_a_stream_that_has_begun_is_never_cut(sidecar: Sidecar, server: Server) -> None:
+def test_a_stream_that_has_begun_is_never_interrupted(sidecar: Sidecar, server: Server) -> None:
     stream = say(server.client(), "once", stream=True)
     first = next(stream)
     assert first.choices[0].delta.content == "once"
@@ -147,7 +147,7 @@ def test_a_stream_that_has_begun_is_never_cut(sidecar: Sidecar, server: Server) 
     sidecar.resume("asgi")
 
 
-def test_who_leaves_while_waiting_is_counted_and_never_reaches_the_server(sidecar: Sidecar) -> None:
+def test_a_client_that_leaves_while_waiting_is_counted_and_never_reaches_the_server(sidecar: Sidecar) -> None:
     with asgi(sidecar, WELLBEING_SCOPE="leave") as server:
         pause(sidecar, "leave")
         eventually(lambda: not_open(server), "the middleware has heard of the pause")
@@ -173,7 +173,7 @@ def not_open(server: Server) -> bool:
     return False
 
 
-def test_a_header_or_the_model_names_the_scope(sidecar: Sidecar) -> None:
+def test_a_header_or_the_model_selects_the_scope(sidecar: Sidecar) -> None:
     environ = {"WELLBEING_SCOPE": "team", "WELLBEING_CLIENT_WAIT_SECS": "0"}
     with asgi(
         sidecar,
@@ -197,7 +197,7 @@ def test_a_header_or_the_model_names_the_scope(sidecar: Sidecar) -> None:
         assert "repeats" not in str(caught.value)
 
 
-def test_a_wsgi_server_waits_too(sidecar: Sidecar) -> None:
+def test_requests_of_a_wsgi_server_wait_too(sidecar: Sidecar) -> None:
     port = free_port()
     command = ["-m", "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread", "--threads", "12", "-w", "1"]
     command += ["--no-control-socket", "openai_wsgi:app"]

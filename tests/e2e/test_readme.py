@@ -108,7 +108,7 @@ def saved(stage: Stage, page: str, *names: str) -> None:
         stage.save(one)
 
 
-def test_every_block_of_the_readme_by_hand(tree: Path, tmp_path: Path) -> None:
+def test_every_block_of_the_readme_runs(tree: Path, tmp_path: Path) -> None:
     shell = blocks(README, "sh")
     run, ask, pause, resume, commands, install, serve, check = shell
     (worker,) = blocks(README, "python")
@@ -135,7 +135,7 @@ def test_every_block_of_the_readme_by_hand(tree: Path, tmp_path: Path) -> None:
         stage.paste(Block(README, "sh", f". .venv/bin/activate\n{check.text}"))
 
 
-def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, tmp_path: Path) -> None:
+def test_the_files_of_the_readme_pause_the_intended_scope_only(tree: Path, tmp_path: Path) -> None:
     _run, serve = (block for block in blocks(README, "sh") if block.text.startswith(("make run", "export")))
     (again,) = re.findall(r"`(make run ARGS=[^`]*)`", (ROOT / README).read_text())
     often = {f"{what}: 15s": f"{what}: 1s" for what in ("scrape_interval", "evaluation_interval")}
@@ -185,7 +185,7 @@ def test_the_readmes_files_pause_what_they_should_and_nothing_else(tree: Path, t
             eventually_equal(stage.gate, "open", "its end opens the gate")
 
 
-def test_every_block_of_the_tutorial(tree: Path, tmp_path: Path) -> None:
+def test_every_block_of_the_tutorial_runs(tree: Path, tmp_path: Path) -> None:
     shell = blocks(TUTORIAL, "sh")
     (run, install, work, pause, status, resume, claim, withdraw, configured, claim_again, withdraw_again,
      alertmanager, fire, resolve, unrelated, history) = shell  # fmt: skip
@@ -301,7 +301,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_each_link_leads_somewhere(page: str) -> None:
+def test_each_link_has_a_target(page: str) -> None:
     text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"\w+:", target):
@@ -320,7 +320,7 @@ def test_each_page_is_in_the_index() -> None:
             assert f"]({page.removeprefix('docs/')})" in index, page
 
 
-def test_the_examples_agent() -> None:
+def test_the_example_agent_runs() -> None:
     with Sidecar({"defaults": {"pause_on_distressed": True}}) as sidecar:
         command = [sys.executable, str(ROOT / "examples" / "agent_wellbeing.py"), sidecar.url, "team/agent"]
         done = subprocess.run(

@@ -14,7 +14,7 @@ KILLS = int(os.environ.get("SOAK_KILLS", "25"))
 SECS = float(os.environ.get("SOAK_SECS", "12"))
 
 
-def test_what_was_acknowledged_survives_kills_at_random_points(tmp_path: Path) -> None:
+def test_acknowledged_changes_survive_kills_at_random_points(tmp_path: Path) -> None:
     seed = int(os.environ.get("SOAK_SEED", str(int.from_bytes(os.urandom(4)))))
     print(f"SOAK_SEED={seed}")
     operations = crash(tmp_path, KILLS, seed)
@@ -22,7 +22,7 @@ def test_what_was_acknowledged_survives_kills_at_random_points(tmp_path: Path) -
     assert operations > KILLS, "it was killed while it worked"
 
 
-def test_churn_breaks_no_law_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_churn_keeps_the_conservation_law_and_leaks_nothing(tmp_path: Path) -> None:
     config = {
         "defaults": {"pause_on_distressed": True, "max_pause_secs": 2, "resume_ramp_per_sec": 50},
         "policies": [{"match": "team/1", "min_pause_secs": 0.3}, {"match": "team/2", "enabled": False}],

@@ -85,7 +85,7 @@ def http_config(secured: Secured, kind: str, who: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["bearer", "basic", "certificate"])
-def test_alertmanager_pauses_and_prometheus_sees_it(secured: Secured, kind: str) -> None:
+def test_alertmanager_pauses_and_prometheus_scrapes_over_tls(secured: Secured, kind: str) -> None:
     sidecar, scope = secured.sidecar, f"e2e-{kind}"
     labels = {"severity": "critical", "wellbeing_scope": scope}
     webhook = f"{secured.url}/v1/alerts"
@@ -116,7 +116,7 @@ def ask(secured: Secured, certificate: str | None) -> requests.Response:
         return session.get(f"{secured.url}/v1/gate?wait=0", timeout=30)
 
 
-def test_a_certificate_says_who_somebody_is(secured: Secured) -> None:
+def test_a_client_certificate_identifies_its_owner(secured: Secured) -> None:
     assert ask(secured, "worker").status_code == 200
     assert ask(secured, "alertmanager").status_code == 403
     assert ask(secured, "stranger").status_code == 401
@@ -148,7 +148,7 @@ def test_a_worker_follows_the_gate_over_tls(secured: Secured) -> None:
         gate.wait(30)
 
 
-def test_a_renewed_certificate_is_shown_to_who_comes_and_a_spoiled_one_is_not(tmp_path: Path) -> None:
+def test_new_connections_get_a_renewed_certificate_but_not_a_broken_one(tmp_path: Path) -> None:
     with Secured(tmp_path, 0) as secured:
         sidecar = secured.sidecar
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOUBLE = ROOT / "tests" / "servers" / "sglang_double"
 
 
-def test_requests_wait_at_the_gate_with_one_process_and_with_several() -> None:
+def test_requests_wait_at_the_gate_with_one_and_with_several_processes() -> None:
     with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
         sidecar.pause("qwen", "too hot")
         environ = {
@@ -55,16 +55,16 @@ def test_requests_wait_at_the_gate_with_one_process_and_with_several() -> None:
 @pytest.mark.parametrize(
     "argument", ["--grpc-mode", "--smg-grpc-mode", "--encoder-only", "--grpc-port=1", "--grpc_port"]
 )
-def test_what_would_serve_past_the_gate_is_refused(argument: str) -> None:
+def test_an_option_that_would_bypass_the_gate_is_refused(argument: str) -> None:
     assert argument in ungated(["--model-path", "m", argument])
 
 
-def test_a_server_in_rust_is_refused_too() -> None:
+def test_the_server_in_rust_is_refused() -> None:
     assert "SGLANG_RUST_SERVER" in ungated([], "1")
     assert ungated(["--model-path", "grpc-mode", "--port", "1"], "0") == ""
 
 
-def test_without_sglang_it_is_one_line() -> None:
+def test_a_missing_sglang_is_reported_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sidecar.client.sglang"], check=False, capture_output=True, text=True, cwd=ROOT
     )

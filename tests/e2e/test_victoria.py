@@ -62,7 +62,7 @@ def without_keep_firing_for(folder: Path) -> None:
     (folder / "plain.rules.yml").write_text(yaml.safe_dump(PLAIN))
 
 
-def test_the_shipped_rules_close_a_gate_by_way_of_vmalert(tmp_path: Path) -> None:
+def test_the_shipped_rules_close_a_gate_through_vmalert(tmp_path: Path) -> None:
     engine = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
     thread = threading.Thread(target=engine.serve_forever, daemon=True)
     thread.start()

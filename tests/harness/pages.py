@@ -148,6 +148,8 @@ class Terminals:
             "PATH": os.pathsep.join([str(named), *sorted(found), os.environ["PATH"]]),
             "HOME": str(folder),
             "PYTHONUNBUFFERED": "1",
+            # Most modules of what is installed are never imported.
+            "PIP_NO_COMPILE": "1",
             **environ,
         }
         self._running: list[Running] = []

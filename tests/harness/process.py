@@ -10,37 +10,49 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import requests
 
+from .fork_server import ForkedProcess
+
 DEADLINE_SECS = 60.0
+_FIRST_PAUSE_SECS = 0.01
+_LONGEST_PAUSE_SECS = 0.1
+_SHARE_OF_TIME = 0.1
+
+
+def attempts(timeout: float) -> Iterator[None]:
+    """Yield at once, then after ever longer pauses, and last after ``timeout`` seconds.
+
+    A test that waits for long asks seldom: each of its requests takes CPU time from the tests beside it.
+    """
+    begin = time.monotonic()
+    pause = threading.Event()
+    yield
+    while (past := time.monotonic() - begin) < timeout:
+        pause.wait(min(max(_FIRST_PAUSE_SECS, past * _SHARE_OF_TIME), _LONGEST_PAUSE_SECS, timeout - past))
+        yield
 
 
 def eventually(condition: Callable[[], object], what: str, timeout: float = DEADLINE_SECS) -> object:
     """Wait until ``condition`` returns a true value, and return it. Fails after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while True:
+    for _ in attempts(timeout):
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {value!r}")
-        pause.wait(0.02)
+    raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {value!r}")
 
 
 def eventually_equal(
     observe: Callable[[], object], expected: object, what: str = "", timeout: float = DEADLINE_SECS
 ) -> None:
     """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    last = observe()
-    while last != expected and time.monotonic() < deadline:
-        pause.wait(0.02)
+    for _ in attempts(timeout):
         last = observe()
+        if last == expected:
+            return
     # pytest explains no assertion of this file.
     assert last == expected, f"not within {timeout:g} s: {what}; expected: {expected!r}; last seen: {last!r}"
 
@@ -66,16 +78,21 @@ class Process:
 
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
         self.lines: list[str] = []
-        self._start = lambda: subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
+        self._command = command
+        self._cwd = cwd
+        self._env = env
+        self.start()
+
+    def _start(self) -> subprocess.Popen[str] | ForkedProcess:
+        return subprocess.Popen(
+            self._command,
+            cwd=self._cwd,
+            env=self._env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         )
-        self.start()
 
     def start(self) -> None:
         """Start the program, or start it again after it has ended."""

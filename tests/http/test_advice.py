@@ -23,7 +23,7 @@ def watching() -> Sidecar:
         yield running
 
 
-def test_the_default_config_advises_and_closes_no_gate(watching: Sidecar, scope: str) -> None:
+def test_the_default_config_gives_advice_and_closes_no_gate(watching: Sidecar, scope: str) -> None:
     snapshot = watching.claim(scope, "distressed", reason="slow", source="me")
     assert (snapshot["gate"], snapshot["reason"], snapshot["held_by"]) == ("open", None, None)
     advice = snapshot["advice"]
@@ -45,7 +45,7 @@ def test_the_default_config_advises_and_closes_no_gate(watching: Sidecar, scope:
     watching.wait_for_metric(f'wellbeing_advised_paused_seconds_total{{scope="{scope}"}}', 0.001)
 
 
-def test_a_client_is_told_of_the_advice_and_of_its_end(watching: Sidecar, scope: str) -> None:
+def test_a_client_sees_the_advice_and_its_end(watching: Sidecar, scope: str) -> None:
     told: queue.SimpleQueue[Advice | None] = queue.SimpleQueue()
     with contextlib.closing(Gate(watching.url, scope=scope)) as gate:
         gate.wait()
@@ -57,7 +57,7 @@ def test_a_client_is_told_of_the_advice_and_of_its_end(watching: Sidecar, scope:
         assert told.get(timeout=30) is None
 
 
-def test_advice_ends_with_the_state_and_the_history_has_both(watching: Sidecar, scope: str) -> None:
+def test_advice_ends_with_the_state_and_the_history_has_start_and_end(watching: Sidecar, scope: str) -> None:
     watching.claim(scope, "distressed", reason="slow", source="me")
     assert watching.claim(scope, "healthy", source="me")["advice"] is None
     assert watching.metric(f'wellbeing_advised{{scope="{scope}"}}') == 0
@@ -68,7 +68,7 @@ def test_advice_ends_with_the_state_and_the_history_has_both(watching: Sidecar, 
     ]
 
 
-def test_advice_ends_by_itself_and_the_status_says_that_it_does_not_come_back(watching: Sidecar) -> None:
+def test_advice_that_expires_is_shown_as_suppressed(watching: Sidecar) -> None:
     etag = watching.get("/v1/watch/brief").headers["ETag"]
     watching.claim("brief", "distressed")
     changed = watching.get("/v1/watch/brief", params={"wait": 20}, headers={"If-None-Match": etag})
@@ -80,7 +80,7 @@ def test_advice_ends_by_itself_and_the_status_says_that_it_does_not_come_back(wa
     assert "distressed, not paused: its advised pause ended at " in suppressed["text"]
 
 
-def test_an_operator_pauses_and_resumes_beside_advice(watching: Sidecar, scope: str) -> None:
+def test_an_operator_pauses_and_resumes_while_there_is_advice(watching: Sidecar, scope: str) -> None:
     watching.claim(scope, "distressed", reason="slow")
     paused = watching.pause(scope, "mine")
     assert (paused["gate"], paused["reason"], paused["advice"]["reason"]) == ("closed", "mine", "slow")
@@ -128,7 +128,7 @@ def test_advice_survives_a_kill_and_a_reload_turns_it_into_a_pause_and_back(tmp_
         assert own.gate("a", wait=0).status_code == 503, "a restart with the new config does the same"
 
 
-def test_a_dry_run_advises_a_restriction_to_the_scope_and_those_inside() -> None:
+def test_a_dry_run_advises_a_restriction_for_the_scope_and_those_below() -> None:
     policies = [{"match": "slow", "dry_run": True, "restrict": {"concerned": 20}}]
     with Sidecar({"policies": policies}) as sidecar:
         sidecar.claim("slow", "concerned", reason="many wait")

@@ -48,9 +48,7 @@ def test_an_agent_reports_asks_and_recovers(sidecar: Sidecar, scope: str) -> Non
     assert sidecar.counters(scope)["requests_total"] == 0
 
 
-def test_agents_that_share_a_connection_do_not_withdraw_each_others_claims(
-    sidecar: Sidecar, scope: str
-) -> None:
+def test_agents_on_one_connection_do_not_withdraw_each_others_claims(sidecar: Sidecar, scope: str) -> None:
     agent = tools(sidecar, scope)
     agent.call("report_wellbeing", {"state": "distressed", "reason": "lost", "agent": "a"})
     assert (
@@ -59,7 +57,7 @@ def test_agents_that_share_a_connection_do_not_withdraw_each_others_claims(
     assert sources(sidecar, scope) == ["agent:planner/a"]
 
 
-def test_a_request_for_a_pause_is_a_claim_that_ends(sidecar: Sidecar, scope: str) -> None:
+def test_a_requested_pause_is_a_claim_that_expires(sidecar: Sidecar, scope: str) -> None:
     agent = tools(sidecar, scope)
     told = agent.call("request_pause", {"reason": "I would delete the wrong rows", "secs": 600})
     assert told["paused"] is True
@@ -71,7 +69,7 @@ def test_a_request_for_a_pause_is_a_claim_that_ends(sidecar: Sidecar, scope: str
     assert "does not pause for it" in off["note"]
 
 
-def test_no_tool_lifts_an_operators_hold(sidecar: Sidecar, scope: str) -> None:
+def test_no_tool_call_lifts_an_operators_hold(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope, "people look into it")
     agent = tools(sidecar, scope)
     for tool, arguments in (
@@ -83,7 +81,7 @@ def test_no_tool_lifts_an_operators_hold(sidecar: Sidecar, scope: str) -> None:
         assert (told["paused"], told["reason"]) == (True, "people look into it")
 
 
-def test_a_scope_inside_may_be_named(sidecar: Sidecar, scope: str) -> None:
+def test_a_tool_call_may_name_a_scope_below_its_own(sidecar: Sidecar, scope: str) -> None:
     told = tools(sidecar, scope).call("request_pause", {"reason": "lost", "scope": "step-2"})
     assert (told["scope"], told["held_by"]) == (f"{scope}/step-2", f"{scope}/step-2")
     assert tools(sidecar, scope).call("check_pause", {})["paused"] is False
@@ -109,7 +107,7 @@ async def _converse(server: object, wanted: str) -> None:
         assert again.structured_content["paused"] is False
 
 
-def test_over_standard_input_and_output(sidecar: Sidecar, scope: str) -> None:
+def test_the_server_works_over_standard_input_and_output(sidecar: Sidecar, scope: str) -> None:
     arguments = ["-m", "sidecar", "mcp", scope, "--url", sidecar.url, "--name", "planner"]
     server = mcp_stdio.StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))
     asyncio.run(_converse(server, "agent:planner"))
@@ -127,7 +125,7 @@ def over_http(sidecar: Sidecar) -> Iterator[str]:
         server.stop()
 
 
-def test_over_http_the_client_says_its_name(over_http: str) -> None:
+def test_over_http_the_client_gives_its_name(over_http: str) -> None:
     asyncio.run(_converse(over_http, "agent:mcp/crew"))
 
 
@@ -139,7 +137,7 @@ def test_the_server_listens_on_loopback_only(address: str) -> None:
     assert "--listen: must be a loopback address" in done.stderr
 
 
-def test_without_the_extra_it_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "mcp_types.py").write_text("raise ModuleNotFoundError('no', name='mcp_types')")
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     done = subprocess.run(
@@ -155,7 +153,7 @@ def test_without_the_extra_it_is_one_line(tmp_path: Path) -> None:
     assert "install the extra `mcp`" in done.stderr
 
 
-def test_a_refusal_of_the_sidecar_is_told() -> None:
+def test_a_refusal_by_the_sidecar_is_reported_to_the_agent() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()

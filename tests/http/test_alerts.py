@@ -51,7 +51,9 @@ def test_each_alerts_own_status_counts(sidecar: Sidecar, scope: str) -> None:
     assert sidecar.gate(scope, wait=0).status_code == 503
 
 
-def test_a_truncated_message_that_says_resolved_ends_only_what_it_lists(sidecar: Sidecar, scope: str) -> None:
+def test_a_truncated_resolved_message_ends_only_the_alerts_that_it_lists(
+    sidecar: Sidecar, scope: str
+) -> None:
     firing = fixture("06_truncated_firing", scope)
     still = json.loads(json.dumps(firing["alerts"][0]))
     still["fingerprint"] += "-still"
@@ -63,7 +65,7 @@ def test_a_truncated_message_that_says_resolved_ends_only_what_it_lists(sidecar:
 
 
 @pytest.mark.parametrize("name", ["07_odd_ctrl", "07_odd_nl", "07_odd_uni", "20_DERIVED_am0.34_shape"])
-def test_odd_and_newer_notifications_are_taken(sidecar: Sidecar, scope: str, name: str) -> None:
+def test_unusual_and_newer_notifications_are_accepted(sidecar: Sidecar, scope: str, name: str) -> None:
     assert send(sidecar, fixture(name, scope))["applied"] >= 1
     assert sidecar.get("/metrics").status_code == 200
 
@@ -119,7 +121,7 @@ def _alert(**changes):
         (lambda message: _changed(alerts=message["alerts"] * 26)(message), 413, "has 104 alerts"),
     ],
 )
-def test_a_malformed_notification_says_where_and_changes_nothing(
+def test_the_error_for_a_malformed_notification_has_its_position_and_nothing_changes(
     sidecar, scope, spoil, status, where
 ) -> None:
     answer = sidecar.notify(spoil(fixture("03_group_firing_4", scope)))
@@ -131,7 +133,7 @@ def test_a_malformed_notification_says_where_and_changes_nothing(
     assert (after["signals"], after["state"], after["follows"]) == ([], "healthy", "")
 
 
-def test_a_chunked_notification_is_taken(sidecar: Sidecar, scope: str) -> None:
+def test_a_chunked_notification_is_accepted(sidecar: Sidecar, scope: str) -> None:
     body = json.dumps(fixture("01_single_firing", scope)).encode()
     answer = sidecar.session.post(f"{sidecar.url}/v1/alerts", data=iter([body[:100], body[100:]]), timeout=10)
     assert answer.json()["alerts"]["applied"] == 1
@@ -161,7 +163,9 @@ def test_an_unrelated_alert_is_ignored_and_logged_once(sidecar: Sidecar) -> None
 
 
 @pytest.mark.parametrize("value", ["", "/", "a/", "/a", "ns//pod", "..//a"])
-def test_an_alert_with_an_empty_segment_widens_nothing(sidecar: Sidecar, value: str) -> None:
+def test_an_alert_with_an_empty_segment_does_not_apply_to_the_parent_scope(
+    sidecar: Sidecar, value: str
+) -> None:
     counted = 'wellbeing_webhook_alerts_total{outcome="misdirected",status="firing"}'
     before = sidecar.metric(counted)
     labels = {"alertname": f"Widening{value}", "severity": "critical", "wellbeing_scope": value}
@@ -178,7 +182,7 @@ def test_an_alert_with_an_empty_segment_widens_nothing(sidecar: Sidecar, value: 
     assert line["label"] == "wellbeing_scope"
 
 
-def test_dots_in_a_label_make_a_scope_of_its_own_below_what_they_follow(sidecar: Sidecar, scope: str) -> None:
+def test_a_label_of_dots_makes_a_separate_scope_below_its_parent(sidecar: Sidecar, scope: str) -> None:
     labels = {"alertname": "Dots", "severity": "critical", "wellbeing_scope": f"{scope}/.."}
     assert send(sidecar, built(labels, fingerprint=f"dots-{scope}"))["applied"] == 1
     below = {one["scope"] for one in sidecar.status(scope, below="true")["below"]}
@@ -188,7 +192,7 @@ def test_dots_in_a_label_make_a_scope_of_its_own_below_what_they_follow(sidecar:
 
 @pytest.mark.parametrize("path", ["..", ".", "a/..", "a/../b", "%2e%2e", "a/%2E%2e/b", "a/%2e", "a/.%2e"])
 @pytest.mark.parametrize("route", ["gate", "watch", "status", "history", "pause", "state"])
-def test_dots_are_no_scope_in_any_spelling(sidecar: Sidecar, route: str, path: str) -> None:
+def test_a_segment_of_dots_is_refused_in_every_encoding(sidecar: Sidecar, route: str, path: str) -> None:
     method = {"pause": "POST", "state": "PUT"}.get(route, "GET")
     body = b'{"reason": "x", "state": "distressed"}'
     with socket.create_connection(sidecar.where, timeout=10) as connection:
@@ -211,7 +215,7 @@ def test_the_page_and_the_metrics_name_the_alert_that_pauses(sidecar: Sidecar, s
     assert line["alertname"] == f"Named-{scope}"
 
 
-def test_rules_that_change_leave_nothing_standing_that_cannot_be_ended(tmp_path: Path) -> None:
+def test_every_alert_can_still_end_after_the_rules_change(tmp_path: Path) -> None:
     rules = [{"state": "distressed", "scope": ["team"]}]
     config = {"defaults": {"pause_on_distressed": True}, "alerts": {"rules": rules}}
     labels = {"alertname": "T", "team": "a"}
@@ -258,7 +262,7 @@ def test_grafanas_contact_point_is_accepted_and_its_resolve_opens_the_gate(sidec
     sidecar.wait_for_gate("grafana/llama", "open")
 
 
-def test_another_version_is_refused_by_name(sidecar: Sidecar) -> None:
+def test_another_payload_version_is_refused_and_named(sidecar: Sidecar) -> None:
     answer = sidecar.notify(b'{"version": "2", "alerts": []}')
     assert answer.status_code == 400
     assert 'version: must be "4" (Alertmanager) or "1" (Grafana)' in answer.json()["detail"]

@@ -100,7 +100,7 @@ def state_of(sidecar: Sidecar) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(("method", "path", "body", "role"), TABLE, ids=lambda value: str(value)[:30])
-def test_a_route_is_for_its_role_alone(
+def test_a_route_accepts_only_its_role(
     sidecar: Sidecar, method: str, path: str, body: object, role: str | None
 ) -> None:
     for other in ROLES:
@@ -113,7 +113,7 @@ def test_a_route_is_for_its_role_alone(
 
 
 @pytest.mark.parametrize(("method", "path", "body", "role"), TABLE, ids=lambda value: str(value)[:30])
-def test_without_a_right_credential_nothing_changes_and_nothing_is_told(
+def test_a_wrong_credential_changes_nothing_and_reveals_nothing(
     sidecar: Sidecar, method: str, path: str, body: object, role: str | None
 ) -> None:
     before = state_of(sidecar)
@@ -140,13 +140,13 @@ def test_without_a_right_credential_nothing_changes_and_nothing_is_told(
     assert len(texts) <= 2
 
 
-def test_what_is_not_there_is_told_to_who_is_known_alone(sidecar: Sidecar) -> None:
+def test_only_authenticated_clients_learn_that_a_route_does_not_exist(sidecar: Sidecar) -> None:
     for path in ("/nothing", "/v1/nothing", "/v1/gates", "/static/x"):
         assert ask(sidecar, "GET", path, None, {}).status_code == 401
         assert ask(sidecar, "GET", path, None, bearer(TOKENS["worker"])).status_code == 404
 
 
-def test_a_refusal_is_the_same_whether_a_scope_is_there_or_not(sidecar: Sidecar) -> None:
+def test_a_refusal_does_not_reveal_whether_a_scope_exists(sidecar: Sidecar) -> None:
     for headers in ({}, bearer(TOKENS["webhook"]), bearer("a-token-of-team-a-only")):
         answers = [
             ask(sidecar, "GET", f"/v1/{what}/{scope}", None, headers)
@@ -157,7 +157,7 @@ def test_a_refusal_is_the_same_whether_a_scope_is_there_or_not(sidecar: Sidecar)
         assert len({answer.text for answer in answers}) == 1
 
 
-def test_a_credential_of_a_scope_is_for_it_and_what_is_inside(sidecar: Sidecar) -> None:
+def test_a_credential_for_a_scope_is_valid_in_it_and_below(sidecar: Sidecar) -> None:
     mine = bearer("a-token-of-team-a-only")
     assert ask(sidecar, "POST", "/v1/pause/team-a/x", {"reason": "ours"}, mine).status_code == 200
     assert ask(sidecar, "GET", "/v1/gate/team-a/x?wait=0", None, mine).status_code == 503
@@ -194,7 +194,7 @@ def alert(fingerprint: str, status: str = "firing", **labels: str) -> dict[str, 
     return {**NOTIFICATION, "alerts": [one]}
 
 
-def test_a_webhook_of_a_scope_tells_of_it_alone(sidecar: Sidecar) -> None:
+def test_a_webhook_credential_for_a_scope_changes_only_that_scope(sidecar: Sidecar) -> None:
     mine, all_ = bearer("a-token-of-team-a-only"), bearer(TOKENS["webhook"])
     viewer = bearer(TOKENS["viewer"])
 
@@ -216,7 +216,7 @@ def test_a_webhook_of_a_scope_tells_of_it_alone(sidecar: Sidecar) -> None:
     assert outcome(all_, alert(fingerprint_of(other), status="resolved", **other)) == "applied"
 
 
-def test_the_actor_stands_in_history_and_log(sidecar: Sidecar) -> None:
+def test_history_and_log_name_the_actor(sidecar: Sidecar) -> None:
     ask(sidecar, "POST", "/v1/pause/acted", {"reason": "why not"}, bearer(TOKENS["operator"]))
     ask(sidecar, "PUT", "/v1/state/acted", {"state": "cautious"}, bearer(TOKENS["agent"]))
     entries = ask(sidecar, "GET", "/v1/history/acted", None, bearer(TOKENS["viewer"])).json()["entries"]
@@ -228,7 +228,7 @@ def test_the_actor_stands_in_history_and_log(sidecar: Sidecar) -> None:
     assert not any(token in line for line in sidecar.lines for token in TOKENS.values())
 
 
-def test_a_password_is_known_and_remembered(sidecar: Sidecar) -> None:
+def test_a_checked_password_is_cached(sidecar: Sidecar) -> None:
     url, body = f"{sidecar.url}/v1/alerts", {**NOTIFICATION, "alerts": []}
     for _ in range(3):
         assert requests.post(url, json=body, auth=("sidecar", "open sesame"), timeout=30).status_code == 200
@@ -245,7 +245,7 @@ def sidecar_metric(sidecar: Sidecar, series: str) -> float:
     return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(series))
 
 
-def test_a_rotated_token_is_known_on_connections_that_are_open(sidecar: Sidecar, folder: Path) -> None:
+def test_a_rotated_token_is_accepted_on_open_connections(sidecar: Sidecar, folder: Path) -> None:
     with requests.Session() as session:
         session.headers.update(bearer(TOKENS["worker"]))
         assert session.get(f"{sidecar.url}/v1/gate", timeout=30).status_code == 200
@@ -262,7 +262,7 @@ def test_a_rotated_token_is_known_on_connections_that_are_open(sidecar: Sidecar,
         eventually_equal(lambda: session.get(url, timeout=30).status_code, 200, "it is read again")
 
 
-def test_who_guesses_is_told_to_wait_and_who_knows_is_not() -> None:
+def test_a_peer_that_guesses_is_throttled_and_one_with_a_valid_token_is_not() -> None:
     credentials = [
         {"name": "w", "roles": ["worker"], "token_env": "W"},
         {"name": "p", "roles": ["worker"], "username": "u", "password_bcrypt": BCRYPT},
@@ -280,7 +280,7 @@ def test_who_guesses_is_told_to_wait_and_who_knows_is_not() -> None:
         assert own.session.get(url, headers=bearer("the-token-of-the-worker"), timeout=30).status_code == 200
 
 
-def test_a_listener_of_the_pods_own_needs_no_secret(tmp_path: Path) -> None:
+def test_a_listener_inside_the_pod_needs_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "gate.sock"
     config = {
         "listen": [
@@ -335,12 +335,12 @@ def test_a_listener_of_the_pods_own_needs_no_secret(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_not_safe_does_not_start(listen: object, auth: dict[str, Any], error: str) -> None:
+def test_an_unsafe_config_does_not_start(listen: object, auth: dict[str, Any], error: str) -> None:
     with pytest.raises(AssertionError, match=error.replace("$", r"\$").replace(".", r"\.")):
         Sidecar({"listen": [listen], "auth": auth}, listen_flag=False).__enter__()
 
 
-def test_what_is_said_aloud_starts() -> None:
+def test_an_explicitly_insecure_config_starts() -> None:
     config = {"listen": "0.0.0.0:0", "auth": {"insecure": True}}
     with Sidecar(config, listen_flag=False) as own:
         port = own.where[1]
@@ -358,7 +358,7 @@ def test_what_is_said_aloud_starts() -> None:
         ({}, 200),
     ],
 )
-def test_another_sites_page_changes_nothing(headers: dict[str, str], status: int) -> None:
+def test_a_page_of_another_site_changes_nothing(headers: dict[str, str], status: int) -> None:
     with Sidecar() as own:
         answer = own.session.post(f"{own.url}/v1/pause", data=b'{"reason": "x"}', headers=headers, timeout=30)
         assert answer.status_code == status, answer.text

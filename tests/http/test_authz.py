@@ -45,7 +45,7 @@ def status(sidecar: Sidecar, target: str, *headers: str, method: str = "POST", b
 
 @pytest.mark.parametrize("method", CLIENTS)
 @pytest.mark.parametrize("asgi", [False, True])
-def test_any_method_asks_the_gate(authorizer: Sidecar, scope: str, method: str, asgi: bool) -> None:
+def test_every_method_checks_the_gate(authorizer: Sidecar, scope: str, method: str, asgi: bool) -> None:
     with Connection(authorizer) as connection:
         if asgi:
             connection.get("/-/healthy")
@@ -68,7 +68,7 @@ def test_any_method_asks_the_gate(authorizer: Sidecar, scope: str, method: str, 
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("asgi", [False, True])
-def test_what_a_client_asks_for_is_ignored(authorizer: Sidecar, rest: str, asgi: bool) -> None:
+def test_the_clients_path_and_query_are_ignored(authorizer: Sidecar, rest: str, asgi: bool) -> None:
     """A closed gate stays closed, with the wait and the status that the operator configured."""
     authorizer.pause("teapot")
     for prefix, wanted in (("/v1/authz/teapot", 429), ("/v1/authz/deny_status=401/teapot", 401)):
@@ -91,7 +91,7 @@ def test_what_a_client_asks_for_is_ignored(authorizer: Sidecar, rest: str, asgi:
         "Prefer: wait=0", "Expect: 100-continue", "Range: bytes=0-0", "Accept: text/html",
     ],
 )  # fmt: skip
-def test_a_clients_headers_change_nothing(authorizer: Sidecar, scope: str, header: str) -> None:
+def test_the_clients_headers_change_nothing(authorizer: Sidecar, scope: str, header: str) -> None:
     target = f"/v1/authz/{scope}/-/v1/completions"
     assert status(authorizer, target, header) == 200
     assert status(authorizer, target, header, header) == 200
@@ -104,7 +104,9 @@ def test_a_clients_headers_change_nothing(authorizer: Sidecar, scope: str, heade
     [("Content-Length: 5000", ""), ("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", ""),
      ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")],
 )  # fmt: skip
-def test_a_body_is_not_waited_for(authorizer: Sidecar, scope: str, header: str, body: str) -> None:
+def test_a_response_does_not_wait_for_the_body(
+    authorizer: Sidecar, scope: str, header: str, body: str
+) -> None:
     """The connection ends, so that the next request is not read as a body that a proxy announced and did not
     send."""
     for wanted in (200, 503):
@@ -133,7 +135,7 @@ def test_a_large_body_is_skipped_while_its_request_waits(authorizer: Sidecar) ->
         assert connection.receive().status == 200
 
 
-def test_a_resume_wakes_and_a_client_that_leaves_is_abandoned(authorizer: Sidecar) -> None:
+def test_a_resume_wakes_a_waiter_and_a_client_that_leaves_is_abandoned(authorizer: Sidecar) -> None:
     target = "/v1/authz/patient/-/v1/chat/completions"
     before = authorizer.counters("patient")
     authorizer.pause("patient")
@@ -153,7 +155,7 @@ def test_a_resume_wakes_and_a_client_that_leaves_is_abandoned(authorizer: Sideca
     authorizer.resume("patient")
 
 
-def test_a_refusal_for_want_of_room_has_the_operators_status(authorizer: Sidecar) -> None:
+def test_a_refusal_by_a_full_queue_has_the_configured_status(authorizer: Sidecar) -> None:
     """A proxy that treats a 503 as a failure of its authorizer would let the request pass."""
     authorizer.pause("crowded")
     with Connection(authorizer) as parked:
@@ -166,7 +168,7 @@ def test_a_refusal_for_want_of_room_has_the_operators_status(authorizer: Sidecar
         assert authorizer.gate("crowded", deny_status=503).status_code == 503
 
 
-def test_a_refusals_header_has_the_reason_in_ascii(authorizer: Sidecar, scope: str) -> None:
+def test_the_header_of_a_refusal_has_the_reason_in_ascii(authorizer: Sidecar, scope: str) -> None:
     reason = 'zu "heiß"\\ \x07\u2028🙂' + "y" * 1000
     authorizer.pause(scope, reason)
     header = authorizer.get(f"/v1/ready/{scope}").headers["Wellbeing-Reason"]
@@ -175,7 +177,7 @@ def test_a_refusals_header_has_the_reason_in_ascii(authorizer: Sidecar, scope: s
     assert told in authorizer.get(f"/v1/ready/{scope}").json()["detail"]
 
 
-def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:
+def test_a_reload_changes_the_status_of_refusals(scope: str) -> None:
     policy = {"match": scope, "wait_timeout_secs": 0}
     with Sidecar({"policies": [policy]}) as own, Connection(own) as connection:
         own.pause(scope)
@@ -187,7 +189,7 @@ def test_the_policys_status_may_change_at_a_reload(scope: str) -> None:
             own.ok_reload()
 
 
-def test_the_command_line_waits_whatever_the_policys_status(authorizer: Sidecar) -> None:
+def test_the_gate_command_waits_with_every_configured_status(authorizer: Sidecar) -> None:
     authorizer.pause("teapot", "too hot")
     command = [sys.executable, "-m", "sidecar", "gate", "teapot", "--url", authorizer.url, "--wait", "0"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
@@ -195,7 +197,7 @@ def test_the_command_line_waits_whatever_the_policys_status(authorizer: Sidecar)
     assert done.stderr.endswith("too hot (timeout after 0s)\n")
 
 
-def test_a_waiting_requests_credential_is_the_proxys(scope: str) -> None:
+def test_the_clients_authorization_header_has_no_effect(scope: str) -> None:
     """With credentials, the client's Authorization header neither helps nor hurts."""
     token = "0123456789abcdef0123456789abcdef"
     config = {
@@ -208,7 +210,7 @@ def test_a_waiting_requests_credential_is_the_proxys(scope: str) -> None:
                 assert status(own, f"/v1/authz/{scope}/-/x", *given) == 200
 
 
-def test_a_proxys_token_is_checked_for_the_operators_scope() -> None:
+def test_a_proxys_token_must_be_valid_for_the_requested_scope() -> None:
     config = {
         "auth": {
             "credentials": [{"name": "p", "roles": ["worker"], "scope": "team-a", "token_env": "TOKEN"}]
@@ -224,7 +226,7 @@ def test_a_proxys_token_is_checked_for_the_operators_scope() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["GET /v1/authz/", "POST /v1/auth", "P", "POST ", "OPTIONS /v1/authz"])
-def test_a_head_may_come_in_pieces(authorizer: Sidecar, scope: str, prefix: str) -> None:
+def test_a_request_head_may_arrive_in_pieces(authorizer: Sidecar, scope: str, prefix: str) -> None:
     whole = f"{prefix.split(maxsplit=1)[0] if ' ' in prefix else 'POST'} /v1/authz/{scope}/-/x HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(authorizer.where, 10) as raw:
         raw.sendall(whole[: len(prefix)].encode())
@@ -237,7 +239,7 @@ def test_a_head_may_come_in_pieces(authorizer: Sidecar, scope: str, prefix: str)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_ready_follows_the_gate_waits_for_nothing_and_counts_nothing(
+def test_ready_follows_the_gate_without_waiting_or_counting(
     authorizer: Sidecar, scope: str, method: str
 ) -> None:
     inside = f"{scope}/unnamed"
@@ -266,7 +268,7 @@ def test_ready_keeps_503_whatever_the_policy_says_about_refusals(authorizer: Sid
     authorizer.resume("teapot")
 
 
-def test_ready_refuses_what_it_does_not_take(authorizer: Sidecar) -> None:
+def test_ready_refuses_unknown_parameters(authorizer: Sidecar) -> None:
     assert authorizer.get("/v1/ready?wait=1").status_code == 400
     assert authorizer.get("/v1/ready/a//b").status_code == 400
     assert authorizer.session.post(f"{authorizer.url}/v1/ready", timeout=10).status_code == 405

@@ -34,7 +34,7 @@ def ask(sidecar: Sidecar, *arguments: str) -> str:
     return done.stdout
 
 
-def test_an_operator_pauses_looks_and_resumes(sidecar: Sidecar, scope: str) -> None:
+def test_an_operator_pauses_reads_the_status_and_resumes(sidecar: Sidecar, scope: str) -> None:
     assert "gate closed" in ask(sidecar, "pause", scope, "--reason", "looking", "--max-pause-secs", "0")
     seen = ask(sidecar, "status", scope)
     assert "manual hold by operator" in seen
@@ -43,13 +43,13 @@ def test_an_operator_pauses_looks_and_resumes(sidecar: Sidecar, scope: str) -> N
     assert json.loads(ask(sidecar, "status", scope, "--json"))["holds"] == []
 
 
-def test_an_agent_reports(sidecar: Sidecar, scope: str) -> None:
+def test_an_agent_reports_its_state(sidecar: Sidecar, scope: str) -> None:
     said = ask(sidecar, "state", scope, "cautious", "--reason", "slow", "--source", "me", "--json")
     assert json.loads(said)["state"] == "cautious"
     assert "agent:me claims cautious" in ask(sidecar, "status", "", "--below")
 
 
-def test_gate_blocks_a_script_or_tells_it_to_try_later(sidecar: Sidecar, scope: str) -> None:
+def test_gate_blocks_a_script_or_exits_with_the_status_for_try_later(sidecar: Sidecar, scope: str) -> None:
     assert "gate open" in ask(sidecar, "gate", scope)
     sidecar.pause(scope, "not now")
     done = run("gate", scope, "--wait", "0.1", "--url", sidecar.url)
@@ -57,7 +57,7 @@ def test_gate_blocks_a_script_or_tells_it_to_try_later(sidecar: Sidecar, scope: 
     assert "inference paused due to wellbeing intervention: not now" in done.stderr
 
 
-def test_gate_waits_longer_than_one_request_may() -> None:
+def test_gate_waits_longer_than_the_maximum_of_one_request() -> None:
     with Sidecar({"defaults": {"wait_timeout_secs": "100ms"}}) as own:
         own.pause("a", "not now")
         done = run("gate", "a", "--wait", "1.2", "--url", own.url)
@@ -70,14 +70,14 @@ def test_gate_waits_longer_than_one_request_may() -> None:
             assert (waiting.wait(30), "a: healthy, gate open" in waiting.stdout.read()) == (0, True)
 
 
-def test_a_timeout_is_said_once(sidecar: Sidecar, scope: str) -> None:
+def test_a_timeout_is_reported_once(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope, "not now")
     done = run("gate", scope, "--wait", "0", "--url", sidecar.url)
     said = "inference paused due to wellbeing intervention: not now (timeout after 0s)"
     assert done.stderr == f"wellbeing-sidecar: {said}\n"
 
 
-def test_a_misspelt_variable_is_remarked_on(sidecar: Sidecar) -> None:
+def test_a_misspelt_variable_gets_a_hint(sidecar: Sidecar) -> None:
     env = {"WELLBEING_URL": sidecar.url, "WELLBEING_TOKNE": "x"}
     for command in (["status"], ["history", "nobody-knows-this"]):
         done = run(*command, env=env)
@@ -120,7 +120,7 @@ def test_watch_prints_every_change(sidecar: Sidecar, scope: str) -> None:
             watching.terminate()
 
 
-def test_what_cannot_be_done_is_said(sidecar: Sidecar) -> None:
+def test_a_failed_command_gives_the_reason(sidecar: Sidecar) -> None:
     done = run("status", "a//b", "--url", sidecar.url)
     assert done.returncode == 1
     assert "segment 2 is empty" in done.stderr
@@ -141,7 +141,7 @@ def test_check_config_and_serve_name_every_mistake(tmp_path: Path) -> None:
     assert (done.returncode, "give the file once" in done.stderr) == (2, True)
 
 
-def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
+def test_check_config_checks_the_files_that_the_config_names(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.yaml"
     path.write_text(
         f"store: sqlite:{tmp_path}/a.db\ndefaults: {{pause_on_distressed: true}}\n"
@@ -168,7 +168,7 @@ def test_check_config_looks_at_the_files_it_names(tmp_path: Path) -> None:
 # -- what is not well or not open ---------------------------------------------------------------------
 
 
-def test_status_without_a_scope_lists_what_is_not_well_or_not_open() -> None:
+def test_status_without_a_scope_lists_unwell_and_closed_scopes() -> None:
     with Sidecar({"policies": [{"match": "quiet"}]}) as own:
         assert "All other scopes are well and open." in ask(own, "status")
         own.claim("team-a/bad", "distressed", reason="loops")
@@ -197,7 +197,7 @@ def test_status_without_a_scope_lists_what_is_not_well_or_not_open() -> None:
         assert (shown["unwell_total"], shown["closed_total"]) == (3, 1)
 
 
-def test_a_closed_scope_is_not_said_to_be_open_inside(sidecar: Sidecar, scope: str) -> None:
+def test_status_of_a_closed_scope_does_not_call_its_children_open(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     for name in (scope, f"{scope}/unknown"):
         seen = ask(sidecar, "status", name)
@@ -241,7 +241,7 @@ def test_an_entry_without_a_reason_ends_without_a_colon(sidecar: Sidecar, scope:
     assert ask(sidecar, "history", scope).splitlines()[1].endswith("operator")
 
 
-def test_a_spent_pause_is_shown_with_its_end() -> None:
+def test_a_suppressed_pause_is_shown_with_its_end() -> None:
     with Sidecar({"defaults": {"pause_on_distressed": True, "max_pause_secs": "300ms"}}) as own:
         own.claim("a", "distressed")
         assert (
@@ -268,7 +268,7 @@ def test_a_spent_pause_is_shown_with_its_end() -> None:
 # -- pause, resume, and unknown names -----------------------------------------------------------------
 
 
-def test_pause_and_state_of_everything_have_to_be_meant(sidecar: Sidecar, scope: str) -> None:
+def test_pause_and_state_of_the_root_need_the_flag_all(sidecar: Sidecar, scope: str) -> None:
     for arguments in (["pause", "--reason", "x"], ["pause", "", "--reason", "x"], ["state", "distressed"]):
         done = run(*arguments, "--url", sidecar.url)
         assert (done.returncode, done.stdout) == (2, "")
@@ -281,7 +281,7 @@ def test_pause_and_state_of_everything_have_to_be_meant(sidecar: Sidecar, scope:
         assert "(root): healthy, gate open" in ask(own, "resume")
 
 
-def test_resume_of_a_name_that_nobody_knows_fails(sidecar: Sidecar, scope: str) -> None:
+def test_resume_of_an_unknown_scope_fails(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(f"{scope}/llama")
     done = run("resume", f"{scope}/lama", "--url", sidecar.url)
     assert (done.returncode, done.stdout) == (1, "")
@@ -299,7 +299,7 @@ def test_resume_names_the_ancestor_that_still_holds(sidecar: Sidecar, scope: str
     assert sidecar.status(f"{scope}/a")["holds"] == []
 
 
-def test_resume_says_what_stays_closed_inside(sidecar: Sidecar, scope: str) -> None:
+def test_resume_names_the_scopes_below_that_stay_closed(sidecar: Sidecar, scope: str) -> None:
     for name in (scope, f"{scope}/a", f"{scope}/b"):
         sidecar.pause(name, f"of {name}")
     said = ask(sidecar, "resume", scope)
@@ -307,7 +307,7 @@ def test_resume_says_what_stays_closed_inside(sidecar: Sidecar, scope: str) -> N
     assert f"{scope}/a: healthy, gate closed by {scope}/a" in said
 
 
-def test_a_pause_that_its_policy_disables_fails(sidecar: Sidecar) -> None:
+def test_a_pause_of_a_disabled_scope_fails(sidecar: Sidecar) -> None:
     done = run("pause", "off", "--reason", "x", "--url", sidecar.url)
     assert (done.returncode, "its policy is not enabled" in done.stderr) == (1, True)
 
@@ -317,7 +317,7 @@ def test_a_pause_that_its_policy_disables_fails(sidecar: Sidecar) -> None:
     [("status",), ("history",), ("state", "healthy"), ("pause", "--reason", "x")],
     ids=lambda command: command[0],
 )
-def test_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str, command: tuple[str, ...]) -> None:
+def test_a_misspelt_scope_gets_a_hint(sidecar: Sidecar, scope: str, command: tuple[str, ...]) -> None:
     sidecar.pause(f"{scope}/known")
     name, *rest = command
     done = run(name, f"{scope}/knwon", *rest, "--url", sidecar.url)
@@ -325,7 +325,7 @@ def test_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str, command: t
     assert f"(did you mean {scope}/known?)" in done.stderr
 
 
-def test_watch_of_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str) -> None:
+def test_watch_of_a_misspelt_scope_gets_a_hint(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(f"{scope}/known")
     command = [sys.executable, "-m", "sidecar", "watch", f"{scope}/knwon", "--url", sidecar.url]
     with subprocess.Popen(
@@ -339,7 +339,7 @@ def test_watch_of_a_misspelt_name_is_remarked_on(sidecar: Sidecar, scope: str) -
             watching.terminate()
 
 
-def test_a_name_outside_of_what_a_credential_sees_is_not_suggested() -> None:
+def test_a_scope_that_the_credential_may_not_see_is_not_suggested() -> None:
     config = {
         "auth": {
             "credentials": [
@@ -362,7 +362,7 @@ def test_a_name_outside_of_what_a_credential_sees_is_not_suggested() -> None:
 # -- durations ----------------------------------------------------------------------------------------
 
 
-def test_durations_have_units(sidecar: Sidecar, scope: str) -> None:
+def test_durations_are_printed_with_units(sidecar: Sidecar, scope: str) -> None:
     paused = json.loads(ask(sidecar, "pause", scope, "--reason", "x", "--max-pause-secs", "1h30m", "--json"))
     since, until = (datetime.fromisoformat(paused[name]) for name in ("since", "until"))
     assert (until - since).total_seconds() == 5400
@@ -385,7 +385,9 @@ HOSTILE = "caf\u00e9 \u2603 \u202egnp \x1b[31mred"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:strict"])
-def test_every_command_can_be_shown_in_ascii(sidecar: Sidecar, scope: str, encoding: str) -> None:
+def test_every_command_prints_only_ascii_in_an_ascii_locale(
+    sidecar: Sidecar, scope: str, encoding: str
+) -> None:
     env = {"WELLBEING_URL": sidecar.url, "LC_ALL": "C", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     sidecar.claim(scope, "cautious", reason=HOSTILE)
     sidecar.pause(scope, HOSTILE)
@@ -410,7 +412,7 @@ def test_every_command_can_be_shown_in_ascii(sidecar: Sidecar, scope: str, encod
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
 
 
-def test_what_is_no_text_is_refused(sidecar: Sidecar, scope: str) -> None:
+def test_an_argument_that_is_not_text_is_refused(sidecar: Sidecar, scope: str) -> None:
     for arguments in (["status", b"\xff"], ["pause", scope, "--reason", b"\xff"]):
         command = [sys.executable, "-m", "sidecar", *arguments, "--url", sidecar.url]
         done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=30)
@@ -418,7 +420,7 @@ def test_what_is_no_text_is_refused(sidecar: Sidecar, scope: str) -> None:
         assert "is not text in UTF-8" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(sidecar: Sidecar) -> None:
+def test_a_closed_output_pipe_is_not_an_error(sidecar: Sidecar) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "sidecar", "status", "--url", sidecar.url]
@@ -429,7 +431,7 @@ def test_a_reader_that_goes_away_is_no_error(sidecar: Sidecar) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_full_disk_is_said(sidecar: Sidecar) -> None:
+def test_a_full_disk_is_reported(sidecar: Sidecar) -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "sidecar", "status", "--url", sidecar.url]
         done = subprocess.run(
@@ -448,7 +450,7 @@ COMMANDS = ("serve", "check-config", "token", "hash-password", "hook-test", "com
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_has_the_exit_statuses_and_is_ascii(command: str) -> None:
+def test_help_lists_the_exit_statuses_in_ascii(command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0
     assert "exit status:" in done.stdout
@@ -462,13 +464,13 @@ def test_a_wrong_command_or_flag_gets_a_hint() -> None:
         assert f"(did you mean {hint}?)" in done.stderr or "--reason" in done.stderr
 
 
-def test_a_flag_before_its_command_is_told_where_it_belongs() -> None:
+def test_a_flag_before_its_command_gets_a_hint() -> None:
     done = run("--url", "http://127.0.0.1:1", "status")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--url must come after the command: wellbeing-sidecar status --url ..." in done.stderr
 
 
-def test_the_docs_have_every_exit_status_and_command() -> None:
+def test_the_docs_list_every_exit_status_and_command() -> None:
     page = (ROOT / "docs" / "reference" / "cli.md").read_text()
     for name, status in vars(exit_statuses).items():
         if isinstance(status, int):

@@ -74,7 +74,7 @@ def fails(capsys, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", [("status",), ("gate",), ("resume", "x"), ("history",), ("watch",)])
-def test_refused(capsys, command: tuple[str, ...]) -> None:
+def test_a_refused_connection_is_explained(capsys, command: tuple[str, ...]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     line = fails(capsys, *command, "--url", url)
     assert line.startswith(
@@ -82,7 +82,7 @@ def test_refused(capsys, command: tuple[str, ...]) -> None:
     )
 
 
-def test_no_such_host(capsys) -> None:
+def test_an_unknown_host_is_explained(capsys) -> None:
     line = fails(capsys, "status", "--url", "http://no-such-host.invalid:9477")
     assert "no host is named no-such-host.invalid: check --url (WELLBEING_URL)" in line
 
@@ -98,11 +98,11 @@ def test_no_such_host(capsys) -> None:
         ("http://x:99999", "is not the URL of a sidecar"),
     ],
 )
-def test_no_url(capsys, url: str, said: str) -> None:
+def test_an_invalid_url_is_explained(capsys, url: str, said: str) -> None:
     assert said in fails(capsys, "status", "--url", url)
 
 
-def test_no_answer(capsys, monkeypatch) -> None:
+def test_a_missing_response_is_explained(capsys, monkeypatch) -> None:
     monkeypatch.setattr("sidecar.cli.sidecar_requests._SLACK_SECS", 0.2)
     with answering(None) as url:
         line = fails(capsys, "status", "--url", url)
@@ -112,7 +112,7 @@ def test_no_answer(capsys, monkeypatch) -> None:
     )
 
 
-def test_no_socket(capsys, tmp_path: Path) -> None:
+def test_a_missing_socket_is_explained(capsys, tmp_path: Path) -> None:
     line = fails(capsys, "status", "--url", f"unix:{tmp_path}/x.sock")
     assert "there is no such socket: start the sidecar" in line
     with socket.socket(socket.AF_UNIX) as left:
@@ -140,14 +140,16 @@ def test_no_socket(capsys, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", [("status",), ("gate", "--wait", "0")], ids=["status", "gate"])
-def test_not_a_sidecar(capsys, data: bytes, said: str, command: tuple[str, ...]) -> None:
+def test_a_server_that_is_not_a_sidecar_is_recognised(
+    capsys, data: bytes, said: str, command: tuple[str, ...]
+) -> None:
     with answering(data) as url:
         line = fails(capsys, *command, "--url", url)
     assert url in line
     assert said in line
 
 
-def test_tls(capsys, tmp_path: Path) -> None:
+def test_tls_errors_are_explained(capsys, tmp_path: Path) -> None:
     certify(tmp_path)
     config = {"tls": {"cert_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}}
     with Sidecar(config) as own:
@@ -168,7 +170,7 @@ def test_tls(capsys, tmp_path: Path) -> None:
         assert "does not speak TLS: use http://" in line
 
 
-def test_credentials(capsys, tmp_path: Path, monkeypatch) -> None:
+def test_missing_and_wrong_credentials_are_explained(capsys, tmp_path: Path, monkeypatch) -> None:
     credential = {"name": "v", "roles": ["viewer"], "scope": "a", "token_env": "T"}
     with Sidecar({"auth": {"credentials": [credential]}}, env={"T": "a-token-that-is-good"}) as own:
         monkeypatch.setenv("WELLBEING_URL", own.url)

@@ -72,7 +72,7 @@ def modules_of(*arguments: str) -> tuple[int, set[str], set[str]]:
     return int(status), set(pairs), installed - set(before.stdout.split())
 
 
-def test_gate_loads_only_what_one_request_needs(sidecar: Sidecar, scope: str) -> None:
+def test_the_gate_command_imports_only_what_one_request_needs(sidecar: Sidecar, scope: str) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     for url, expected in ((sidecar.url, 0), (nobody, 1)):
         status, modules, installed = modules_of("gate", scope, "--wait", "5m", "--url", url)
@@ -83,9 +83,7 @@ def test_gate_loads_only_what_one_request_needs(sidecar: Sidecar, scope: str) ->
 
 
 @pytest.mark.parametrize("arguments", [["token"], ["completion", "fish"], ["status"]])
-def test_no_command_loads_an_installed_package_that_it_does_not_need(
-    sidecar: Sidecar, arguments: list[str]
-) -> None:
+def test_no_command_imports_a_package_that_it_does_not_need(sidecar: Sidecar, arguments: list[str]) -> None:
     url = ["--url", sidecar.url] if arguments == ["status"] else []
     status, modules, installed = modules_of(*arguments, *url)
     assert status == 0

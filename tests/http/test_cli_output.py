@@ -29,7 +29,7 @@ def ask(sidecar: Sidecar, *arguments: str, **env: str) -> str:
     return done.stdout
 
 
-def test_the_history_comes_whole_in_lines_with_the_user_as_actor(sidecar: Sidecar, scope: str) -> None:
+def test_the_history_is_printed_whole_with_the_user_as_actor(sidecar: Sidecar, scope: str) -> None:
     ask(sidecar, "pause", scope, "--reason", "x", USER="ada")
     for _ in range(3):
         sidecar.resume(scope)
@@ -44,7 +44,7 @@ def test_the_history_comes_whole_in_lines_with_the_user_as_actor(sidecar: Sideca
     assert "\x1b" not in ask(sidecar, "history", scope)
 
 
-def test_a_status_in_lines_has_one_scope_on_each(sidecar: Sidecar, scope: str) -> None:
+def test_the_status_has_one_line_for_each_scope(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(f"{scope}/a")
     sidecar.claim(f"{scope}/b", "healthy")
     for flags, expected in (([], ["", "/a"]), (["--below"], ["", "/a", "/b"])):
@@ -53,7 +53,7 @@ def test_a_status_in_lines_has_one_scope_on_each(sidecar: Sidecar, scope: str) -
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\tb"])
-def test_a_user_name_that_is_no_name_is_left_out(sidecar: Sidecar, scope: str, name: str) -> None:
+def test_an_actor_name_that_is_not_valid_is_left_out(sidecar: Sidecar, scope: str, name: str) -> None:
     answer = sidecar.session.post(
         f"{sidecar.url}/v1/pause/{scope}", json={"reason": "x"}, headers={"Wellbeing-Actor": name}, timeout=30
     )
@@ -126,7 +126,7 @@ def serve_on_a_terminal(tmp_path: Path, *arguments: str) -> str:
     return seen.decode()
 
 
-def test_serve_says_on_a_terminal_what_a_person_needs_next(tmp_path: Path) -> None:
+def test_serve_prints_the_next_steps_on_a_terminal(tmp_path: Path) -> None:
     seen = serve_on_a_terminal(tmp_path)
     port = seen.partition("Status page:")[2].split("/\r")[0].rpartition(":")[2]
     assert f"wellbeing-sidecar pause SCOPE --reason TEXT --url http://127.0.0.1:{port}" in seen

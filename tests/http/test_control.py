@@ -36,11 +36,11 @@ def test_an_improving_state_never_lifts_an_operators_pause(sidecar: Sidecar, sco
     assert sidecar.resume(scope)["gate"] == "open"
 
 
-def test_a_reason_is_given_where_none_was(sidecar: Sidecar, scope: str) -> None:
+def test_a_claim_without_a_reason_gets_a_default_reason(sidecar: Sidecar, scope: str) -> None:
     assert sidecar.claim(scope, "distressed")["reason"] == "Agent entered distressed state"
 
 
-def test_a_spent_pause_does_not_come_again_by_repetition(sidecar: Sidecar, scope: str) -> None:
+def test_a_repeated_signal_does_not_repeat_a_suppressed_pause(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "distressed", source="a")
     sidecar.resume(scope)
     assert sidecar.claim(scope, "distressed", source="a")["gate"] == "open"
@@ -66,7 +66,7 @@ def test_a_spent_pause_does_not_come_again_by_repetition(sidecar: Sidecar, scope
         ("resume", b'{"reasons": "x"}', "did you mean reason?"),
     ],
 )
-def test_a_wrong_body_says_what_is_wrong(sidecar, scope, route, body, detail) -> None:
+def test_the_error_for_a_wrong_body_says_what_is_wrong(sidecar, scope, route, body, detail) -> None:
     method = "PUT" if route == "state" else "POST"
     answer = sidecar.session.request(method, f"{sidecar.url}/v1/{route}/{scope}", data=body, timeout=10)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
@@ -74,24 +74,24 @@ def test_a_wrong_body_says_what_is_wrong(sidecar, scope, route, body, detail) ->
     assert sidecar.status(scope)["follows"] == ""
 
 
-def test_an_unknown_route_and_method_are_problems(sidecar: Sidecar) -> None:
+def test_an_unknown_route_or_method_gets_a_problem_response(sidecar: Sidecar) -> None:
     for method, path, status in [("GET", "/v2", 404), ("GET", "/v1/pause", 405), ("DELETE", "/metrics", 405)]:
         answer = sidecar.session.request(method, sidecar.url + path, timeout=10)
         assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
 
 
-def test_a_problem_type_can_be_followed(sidecar: Sidecar) -> None:
+def test_the_type_of_a_problem_is_a_working_link(sidecar: Sidecar) -> None:
     where = sidecar.get("/v1/gate", params={"wait": "x"}).json()["type"]
     assert sidecar.get(where).json()["status"] == 400
 
 
-def test_health_and_readiness(sidecar: Sidecar) -> None:
+def test_healthy_and_ready_respond_with_200(sidecar: Sidecar) -> None:
     sidecar.pause("some/where")
     assert sidecar.get("/-/healthy").status_code == 200
     assert sidecar.get("/-/ready").status_code == 200
 
 
-def test_a_reload_counts_and_a_bad_one_changes_nothing() -> None:
+def test_a_reload_is_counted_and_a_bad_one_changes_nothing() -> None:
     with Sidecar() as own:
         assert own.claim("a", "distressed")["gate"] == "open"
         own.pause("held")
@@ -124,7 +124,7 @@ def test_a_reload_names_the_keys_that_need_a_restart() -> None:
         assert len(own.logs("restart_needed")) == 1
 
 
-def test_a_reload_that_takes_the_ramp_away_is_told_though_no_snapshot_changes() -> None:
+def test_a_reload_that_removes_the_ramp_notifies_clients_without_a_new_snapshot() -> None:
     with Sidecar({"policies": [{"match": "a", "resume_ramp_per_sec": 5}]}) as own:
         before = own.gate("a")
         assert before.headers["Wellbeing-Ramp-Per-Sec"] == "5"
@@ -135,7 +135,7 @@ def test_a_reload_that_takes_the_ramp_away_is_told_though_no_snapshot_changes() 
         assert "Wellbeing-Ramp-Per-Sec" not in after.headers
 
 
-def test_a_line_bears_the_time_when_it_happened() -> None:
+def test_a_log_line_has_the_time_of_its_event() -> None:
     with Sidecar({}) as own:
         own.ok(own.session.post(f"{own.url}/v1/pause/a", json={"reason": "look"}, timeout=10))
         own.wait_log("pause")

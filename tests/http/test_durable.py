@@ -55,7 +55,7 @@ def test_state_holds_and_history_survive_a_kill(tmp_path: Path) -> None:
         assert kinds == ["intervention", "pause", "intervention", "pause"]
 
 
-def test_a_spent_episode_survives(tmp_path: Path) -> None:
+def test_a_suppressed_episode_survives_a_kill(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         first.claim("a", "distressed", source="x")
         first.resume("a")
@@ -65,7 +65,7 @@ def test_a_spent_episode_survives(tmp_path: Path) -> None:
         assert second.claim("a", "distressed", source="y")["gate"] == "closed"
 
 
-def test_what_expired_meanwhile_is_lifted_before_the_first_answer(tmp_path: Path) -> None:
+def test_holds_that_expired_while_stopped_are_lifted_before_the_first_response(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         first.pause("a", "short", max_pause_secs=0.3)
         first.claim("b", "distressed", ttl_secs=0.3)
@@ -137,7 +137,7 @@ def whole_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "DROP TABLE meta",
     ],
 )
-def test_values_that_cannot_be_are_damage(tmp_path: Path, whole_store: Path, damage: str) -> None:
+def test_impossible_values_count_as_damage(tmp_path: Path, whole_store: Path, damage: str) -> None:
     shutil.copy(whole_store, tmp_path / "state.db")
     with sqlite3.connect(tmp_path / "state.db") as db:
         db.execute(damage)
@@ -161,7 +161,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     db.close()
 
 
-def test_a_page_leads_to_the_next(tmp_path: Path) -> None:
+def test_each_history_page_links_to_the_next(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         for number in range(5):
             own.pause(f"s/{number}")
@@ -200,7 +200,7 @@ def write_without_end(file: io.RawIOBase) -> NoReturn:
         file.write(bytes(512))
 
 
-def test_a_full_disk_refuses_changes_and_heals(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_changes_until_there_is_space(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     with Sidecar(PAUSING, store=f"sqlite:{disk}/state.db", inside=mounted(disk, "size=1m")) as own:
@@ -240,7 +240,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused_by_name(tmp_path: Path
         sidecar.__enter__()
 
 
-def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Path) -> None:
+def test_a_hold_expires_while_the_store_is_down(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.pause("a", "short", max_pause_secs=1)
         # No file may grow: writes fail as on a full disk.
@@ -264,7 +264,7 @@ def test_a_hold_that_ends_with_the_store_is_down_ends_all_the_same(tmp_path: Pat
         assert kinds == [("b", "pause"), ("", "store"), ("a", "resume"), ("", "store"), ("a", "pause")]
 
 
-def test_a_thousand_changes_at_once_cost_few_commits(tmp_path: Path) -> None:
+def test_a_thousand_simultaneous_changes_need_few_commits(tmp_path: Path) -> None:
     count = 1000
     with start(tmp_path) as own:
         before = own.metric("wellbeing_store_commit_seconds_count")
@@ -346,7 +346,7 @@ def old_store(path: Path) -> None:
     db.close()
 
 
-def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
+def test_a_store_of_an_older_version_is_migrated(tmp_path: Path) -> None:
     old_store(tmp_path / "state.db")
     with start(tmp_path) as own:
         [signal] = own.status("spent")["signals"]
@@ -367,7 +367,7 @@ def test_a_store_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
         assert own.status()["signals"] == []
 
 
-def test_a_scope_that_is_none_any_more_is_dropped_and_its_hold_is_told_of(tmp_path: Path) -> None:
+def test_a_stored_scope_that_is_no_longer_valid_is_dropped_and_its_hold_is_logged(tmp_path: Path) -> None:
     old_store(tmp_path / "state.db")
     with start(tmp_path) as own:
         line = own.wait_log("scope_dropped")
@@ -384,7 +384,7 @@ def test_a_scope_that_is_none_any_more_is_dropped_and_its_hold_is_told_of(tmp_pa
     db.close()
 
 
-def test_names_of_alerts_and_what_ended_a_pause_survive_a_kill(tmp_path: Path) -> None:
+def test_alert_names_and_the_causes_of_resumes_survive_a_kill(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         own.notify(fixture("01_single_firing", "a"))
         [signal] = own.status("a")["signals"]
@@ -399,7 +399,7 @@ def test_names_of_alerts_and_what_ended_a_pause_survive_a_kill(tmp_path: Path) -
         assert names == {signal["alertname"]}
 
 
-def test_a_watchdog_heard_of_before_a_restart_counts_as_heard_after_it(tmp_path: Path) -> None:
+def test_a_watchdog_received_before_a_restart_counts_as_received_after_it(tmp_path: Path) -> None:
     config = {"alerts": {"watchdog": {"alertname": "Watchdog", "timeout_secs": 2}}}
     with start(tmp_path, **config) as own:
         assert own.metric("wellbeing_watchdog_heard") == 0
@@ -417,7 +417,7 @@ def test_a_watchdog_heard_of_before_a_restart_counts_as_heard_after_it(tmp_path:
         assert own.logs("watchdog_not_heard") == []
 
 
-def test_without_a_watchdog_nothing_is_said_of_one(tmp_path: Path) -> None:
+def test_without_a_watchdog_the_status_does_not_mention_one(tmp_path: Path) -> None:
     with start(tmp_path) as own:
         assert own.status()["watchdog"] is None
         assert "\nwellbeing_watchdog_heard " not in own.get("/metrics").text

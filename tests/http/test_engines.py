@@ -69,7 +69,7 @@ def agree(own: Sidecar, kind: str, stub: EngineStub, *, paused: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_engine_follows_its_gate(own: Sidecar, stubs, kind: str) -> None:
+def test_an_engine_is_paused_and_resumed_with_its_gate(own: Sidecar, stubs, kind: str) -> None:
     stub = stubs[kind]
     agree(own, kind, stub, paused=False)
     own.pause(kind)
@@ -83,7 +83,9 @@ def test_an_engine_follows_its_gate(own: Sidecar, stubs, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restart_that_forgets_the_pause_is_paused_again(own: Sidecar, stubs, kind: str) -> None:
+def test_an_engine_that_forgets_its_pause_by_a_restart_is_paused_again(
+    own: Sidecar, stubs, kind: str
+) -> None:
     stub = stubs[kind]
     own.pause(kind)
     agree(own, kind, stub, paused=True)
@@ -97,7 +99,9 @@ def test_a_restart_that_forgets_the_pause_is_paused_again(own: Sidecar, stubs, k
 
 @pytest.mark.parametrize("fault", ["refuse", "slow"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_engine_that_refuses_or_is_slow_delays_no_gate_and_ends_in_sync(own, stubs, kind, fault) -> None:
+def test_an_engine_that_refuses_or_is_slow_delays_no_gate_and_is_in_sync_later(
+    own, stubs, kind, fault
+) -> None:
     stub = stubs[kind]
     stub.fault = fault
     try:
@@ -119,7 +123,7 @@ def test_an_engine_that_refuses_or_is_slow_delays_no_gate_and_ends_in_sync(own, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_an_engine_that_cannot_be_asked_nothing_is_known(own: Sidecar, stubs, kind: str) -> None:
+def test_an_unreachable_engine_has_an_unknown_state(own: Sidecar, stubs, kind: str) -> None:
     stub = stubs[kind]
     own.pause(kind)
     agree(own, kind, stub, paused=True)
@@ -136,7 +140,9 @@ def test_of_an_engine_that_cannot_be_asked_nothing_is_known(own: Sidecar, stubs,
     agree(own, kind, stub, paused=False)
 
 
-def test_one_that_cannot_say_and_was_out_of_reach_is_told_again(own: Sidecar, stubs) -> None:
+def test_an_engine_without_a_status_route_is_paused_again_after_it_was_unreachable(
+    own: Sidecar, stubs
+) -> None:
     stub = stubs["sglang"]
     own.pause("sglang")
     agree(own, "sglang", stub, paused=True)
@@ -151,7 +157,7 @@ def test_one_that_cannot_say_and_was_out_of_reach_is_told_again(own: Sidecar, st
     agree(own, "sglang", stub, paused=False)
 
 
-def test_one_that_says_yes_and_does_nothing_is_out_of_sync(own: Sidecar, stubs) -> None:
+def test_an_engine_that_accepts_a_pause_without_pausing_is_out_of_sync(own: Sidecar, stubs) -> None:
     stub = stubs["vllm"]
     stub.fault = "lie"
     own.pause("vllm")
@@ -162,7 +168,7 @@ def test_one_that_says_yes_and_does_nothing_is_out_of_sync(own: Sidecar, stubs) 
     agree(own, "vllm", stub, paused=False)
 
 
-def test_pauses_that_change_fast_end_where_the_gate_is(own: Sidecar, stubs) -> None:
+def test_after_fast_changes_the_engine_has_the_state_of_the_gate(own: Sidecar, stubs) -> None:
     for _ in range(15):
         own.pause("vllm")
         own.resume("vllm")
@@ -172,7 +178,7 @@ def test_pauses_that_change_fast_end_where_the_gate_is(own: Sidecar, stubs) -> N
     agree(own, "vllm", stubs["vllm"], paused=False)
 
 
-def test_modes_are_sent_as_each_engine_knows_them() -> None:
+def test_modes_are_sent_in_the_terms_of_each_engine() -> None:
     with EngineStub("vllm") as vllm, EngineStub("sglang") as sglang, EngineStub("ray") as ray:
         engines = [
             config("vllm", vllm, mode="abort"),
@@ -189,7 +195,7 @@ def test_modes_are_sent_as_each_engine_knows_them() -> None:
         assert ("POST", "/pause", body) in ray.requests
 
 
-def test_an_engine_that_leaves_the_config_while_it_is_paused_is_resumed() -> None:
+def test_a_paused_engine_that_is_removed_from_the_config_is_resumed() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
@@ -205,7 +211,7 @@ def test_an_engine_that_leaves_the_config_while_it_is_paused_is_resumed() -> Non
         agree(own, "vllm", stub, paused=True)
 
 
-def test_an_engine_that_leaves_the_config_and_does_not_answer_is_resumed_later() -> None:
+def test_an_unreachable_engine_that_is_removed_from_the_config_is_resumed_later() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
@@ -218,7 +224,7 @@ def test_an_engine_that_leaves_the_config_and_does_not_answer_is_resumed_later()
         eventually(lambda: not stub.paused, "it is tried again")
 
 
-def test_at_another_url_the_old_engine_is_resumed_and_the_new_one_paused() -> None:
+def test_a_new_url_resumes_the_old_engine_and_pauses_the_new_one() -> None:
     with (
         EngineStub("vllm") as old,
         EngineStub("vllm") as new,
@@ -232,7 +238,7 @@ def test_at_another_url_the_old_engine_is_resumed_and_the_new_one_paused() -> No
         eventually(lambda: not old.paused, "the old one is let go")
 
 
-def test_an_engine_whose_config_changes_at_the_same_url_is_not_resumed_in_between() -> None:
+def test_an_engine_with_changed_settings_and_the_same_url_stays_paused() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
@@ -242,7 +248,7 @@ def test_an_engine_whose_config_changes_at_the_same_url_is_not_resumed_in_betwee
         assert ("POST", "/resume", None) not in stub.requests
 
 
-def test_an_engine_that_was_never_paused_is_left_alone_when_it_leaves_the_config() -> None:
+def test_an_engine_that_was_never_paused_is_not_resumed_when_it_is_removed_from_the_config() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         agree(own, "vllm", stub, paused=False)
         own.configure({})
@@ -253,7 +259,7 @@ def test_an_engine_that_was_never_paused_is_left_alone_when_it_leaves_the_config
         assert len(stub.requests) == asked
 
 
-def test_a_stop_of_the_sidecar_leaves_the_engine_paused_and_the_next_run_goes_on_with_it() -> None:
+def test_an_engine_stays_paused_over_a_restart_of_the_sidecar() -> None:
     with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
@@ -317,7 +323,7 @@ def test_litellm_blocks_every_deployment_of_the_group(own: Sidecar, stubs) -> No
     ("model", "said"),
     [("unknown", "there is no model unknown"), ("from-config", "not in LiteLLM.s database")],
 )
-def test_a_model_that_litellm_cannot_block_is_said(stubs, model: str, said: str) -> None:
+def test_a_model_that_litellm_cannot_block_is_reported(stubs, model: str, said: str) -> None:
     driver = LiteLlmDriver(
         EngineHttp(EngineConfig("e", "", "litellm", stubs["litellm"].url)),
         EngineConfig("e", "", "litellm", "", model=model),
@@ -326,7 +332,7 @@ def test_a_model_that_litellm_cannot_block_is_said(stubs, model: str, said: str)
         driver.is_paused()
 
 
-def test_dynamo_gets_the_words_of_its_backend_and_a_failure_within_a_200_counts() -> None:
+def test_dynamo_gets_the_terms_of_its_backend_and_a_failure_inside_a_200_is_a_failure() -> None:
     class Answers:
         def __init__(self) -> None:
             self.sent: list[tuple[str, object]] = []

@@ -72,7 +72,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[str]:
         yield redis.url
 
 
-def test_a_killed_sidecar_lets_go_of_engines_that_its_next_config_does_not_have(
+def test_a_sidecar_resumes_engines_that_were_removed_from_the_config_while_it_was_down(
     stubs: dict[str, EngineStub], store: str, tmp_path: Path
 ) -> None:
     case = Case(stubs, tmp_path)

@@ -65,7 +65,7 @@ def sidecar() -> Iterator[Sidecar]:
         yield own
 
 
-def test_a_snapshot_then_every_change_in_the_scope_and_below(sidecar: Sidecar) -> None:
+def test_a_stream_sends_a_snapshot_and_then_every_change_in_the_scope_and_below(sidecar: Sidecar) -> None:
     sidecar.claim("f", "cautious")
     with Follower(sidecar, "f") as follower:
         assert follower.headers["content-type"] == "text/event-stream"
@@ -101,7 +101,7 @@ def test_an_unnamed_scope_follows_its_ancestor(sidecar: Sidecar) -> None:
         )
 
 
-def test_streams_are_limited_and_make_room(sidecar: Sidecar) -> None:
+def test_the_number_of_streams_is_limited_and_a_closed_stream_frees_its_place(sidecar: Sidecar) -> None:
     followers = [Follower(sidecar, "") for _ in range(3)]
     answer = sidecar.get("/v1/events")
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/too-many-streams")

@@ -81,7 +81,7 @@ def test_a_dry_run_changes_nothing(own: Sidecar, tmp_path: Path, name: str, scop
     assert before == after
 
 
-def test_it_says_what_a_pause_would_stop_now(own: Sidecar) -> None:
+def test_explain_says_what_a_pause_would_stop_now(own: Sidecar) -> None:
     own.claim("busy/one", "cautious")
     own.claim("busy", "cautious")
     for _ in range(3):
@@ -96,7 +96,7 @@ def test_it_says_what_a_pause_would_stop_now(own: Sidecar) -> None:
     assert one["affects"]["requests_last_minute"] is None
 
 
-def test_what_it_says_is_what_happens(own: Sidecar) -> None:
+def test_the_explained_effect_is_what_happens(own: Sidecar) -> None:
     for scope, effect, gate in (("then", "pauses", "closed"), ("watched", "advises", "open")):
         data = body("01_single_firing", scope)
         [one] = explain(own, data)
@@ -117,14 +117,16 @@ def test_a_dry_run_that_is_neither_true_nor_false_is_refused(own: Sidecar, value
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-parameter")
 
 
-def test_what_is_no_notification_is_refused_and_not_counted(own: Sidecar) -> None:
+def test_a_body_that_is_not_a_notification_is_refused_and_not_counted(own: Sidecar) -> None:
     before = own.metric('wellbeing_webhook_notifications_total{result="invalid"}')
     answer = own.session.post(f"{own.url}/v1/alerts?dry_run=true", data=b"{}", timeout=30)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-notification")
     assert own.metric('wellbeing_webhook_notifications_total{result="invalid"}') == before
 
 
-def test_the_command_asks_a_running_sidecar_and_says_it_in_words(own: Sidecar, tmp_path: Path) -> None:
+def test_the_command_queries_a_running_sidecar_and_prints_the_effect_in_words(
+    own: Sidecar, tmp_path: Path
+) -> None:
     labels = ("alertname=Slow", "severity=critical", "wellbeing_scope=watched/x y")
     flags = [part for label in labels for part in ("--label", label)]
     said = cli(own, *flags, "--annotation", "summary=too slow")
@@ -152,7 +154,7 @@ def test_the_command_asks_a_running_sidecar_and_says_it_in_words(own: Sidecar, t
         (("--file", __file__), 1, "is not JSON"),
     ],
 )
-def test_wrong_arguments_are_one_sentence(
+def test_wrong_arguments_are_reported_in_one_sentence(
     own: Sidecar, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     said = cli(own, *arguments)

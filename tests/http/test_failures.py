@@ -62,7 +62,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
         ("GET", "/very/broken", "request"),
     ],
 )
-def test_a_fault_is_answered_500_and_counted(
+def test_an_internal_error_is_answered_with_500_and_counted(
     sidecar: Sidecar, method: str, target: str, task: str | None, asgi: bool
 ) -> None:
     task = task or ("request" if asgi else "gate_connection")
@@ -84,7 +84,7 @@ def test_a_fault_is_answered_500_and_counted(
     assert sidecar.metric(series) == before + 1
 
 
-def test_a_fault_at_the_end_of_a_wait_wakes_the_others(sidecar: Sidecar) -> None:
+def test_an_internal_error_at_the_end_of_a_wait_does_not_stop_other_waiters(sidecar: Sidecar) -> None:
     sidecar.pause("")
     with Connection(sidecar) as broken, Connection(sidecar) as sound:
         broken.get("/v1/gate/broken")

@@ -147,7 +147,7 @@ def webhook_request(chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("make", [raw_request, scope_request], ids=lambda make: make.__name__)
-def test_bytes_of_any_kind_change_nothing(sidecar: Sidecar, make: Callable[[random.Random], bytes]) -> None:
+def test_random_bytes_change_nothing(sidecar: Sidecar, make: Callable[[random.Random], bytes]) -> None:
     before = state_of(sidecar)
     statuses: Counter[int] = Counter()
 
@@ -167,7 +167,7 @@ def test_bytes_of_any_kind_change_nothing(sidecar: Sidecar, make: Callable[[rand
     assert state_of(sidecar) == before
 
 
-def test_a_notification_that_is_refused_changes_nothing(sidecar: Sidecar) -> None:
+def test_a_refused_notification_changes_nothing(sidecar: Sidecar) -> None:
     before, statuses = state_of(sidecar), Counter[int]()
     for seed in range(CASES):
         status = status_of(exchange(sidecar, webhook_request(random.Random(seed))))
@@ -194,7 +194,7 @@ def test_a_notification_that_is_refused_changes_nothing(sidecar: Sidecar) -> Non
     ],
     ids=["gate", "watch", "status", "pipelined", "pipelined on both paths"],
 )
-def test_where_bytes_are_split_makes_no_difference(sidecar: Sidecar, data: bytes) -> None:
+def test_the_split_of_the_bytes_makes_no_difference(sidecar: Sidecar, data: bytes) -> None:
     def told(answer: bytes) -> list[bytes]:
         return [line for line in answer.split(b"\r\n") if not line.lower().startswith(b"date:")]
 
@@ -230,7 +230,7 @@ def smuggled(headers: str, body: bytes, start: str = "POST /v1/reports") -> byte
         smuggled(" folded: x", PAUSE, "GET /v1/gate"),
     ],
 )
-def test_nothing_is_smuggled_in_a_body(sidecar: Sidecar, data: bytes) -> None:
+def test_a_request_inside_a_body_is_not_served(sidecar: Sidecar, data: bytes) -> None:
     before = state_of(sidecar)
     answer = exchange(sidecar, data)
     assert state_of(sidecar) == before
@@ -238,7 +238,7 @@ def test_nothing_is_smuggled_in_a_body(sidecar: Sidecar, data: bytes) -> None:
     still_well(sidecar)
 
 
-def test_what_would_be_smuggled_counts_where_it_stands_alone(sidecar: Sidecar) -> None:
+def test_the_smuggled_request_is_served_when_sent_alone(sidecar: Sidecar) -> None:
     assert status_of(exchange(sidecar, PAUSE)) == 200
     assert sidecar.status()["gate"] == "closed"
     sidecar.resume()

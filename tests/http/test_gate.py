@@ -16,7 +16,7 @@ def in_background(pool: ThreadPoolExecutor, sidecar: Sidecar, scope: str, **para
     return pool.submit(requests.get, f"{sidecar.url}/v1/gate/{scope}", params=params, timeout=60)
 
 
-def test_an_open_gate_answers_at_once_with_a_snapshot(sidecar: Sidecar) -> None:
+def test_an_open_gate_responds_at_once_with_a_snapshot(sidecar: Sidecar) -> None:
     answer = sidecar.gate()
     assert answer.status_code == 200
     snapshot = answer.json()
@@ -31,7 +31,7 @@ def test_an_open_gate_answers_at_once_with_a_snapshot(sidecar: Sidecar) -> None:
     assert "GMT" in answer.headers["Date"]
 
 
-def test_a_wait_that_runs_out_says_why(sidecar: Sidecar, scope: str) -> None:
+def test_a_wait_that_times_out_gives_the_reason(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope, "too hot")
     answer = sidecar.gate(scope, wait=0.1)
     assert answer.status_code == 503
@@ -47,7 +47,7 @@ def test_a_wait_that_runs_out_says_why(sidecar: Sidecar, scope: str) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
-def test_a_proxy_may_ask_for_another_refusal(sidecar: Sidecar, scope: str, status: int) -> None:
+def test_a_proxy_may_request_another_status_for_refusals(sidecar: Sidecar, scope: str, status: int) -> None:
     sidecar.pause(scope)
     assert sidecar.gate(scope, wait=0, deny_status=status).status_code == status
 
@@ -82,7 +82,7 @@ def test_resume_wakes_every_waiter(sidecar: Sidecar, scope: str) -> None:
     assert (counters["requests_waited"], counters["requests_blocked"]) == (20, 20)
 
 
-def test_max_pause_wakes_who_waits_already(sidecar: Sidecar) -> None:
+def test_max_pause_wakes_parked_requests(sidecar: Sidecar) -> None:
     sidecar.pause("brief/one")
     answer = sidecar.gate("brief/one", wait=30)
     assert answer.status_code == 200
@@ -108,7 +108,7 @@ def test_an_ancestors_hold_closes_the_gate_and_is_named(sidecar: Sidecar, scope:
     assert sidecar.gate(f"{scope}/child").json()["gate"] == "open"
 
 
-def test_a_departed_client_is_noticed_and_counted(sidecar: Sidecar, scope: str) -> None:
+def test_a_client_that_disconnects_is_noticed_and_counted(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}?wait=50")
@@ -117,7 +117,7 @@ def test_a_departed_client_is_noticed_and_counted(sidecar: Sidecar, scope: str) 
     assert sidecar.counters(scope)["waiters"] == 0
 
 
-def test_a_client_that_leaves_the_asgi_path_is_noticed_too(sidecar: Sidecar, scope: str) -> None:
+def test_a_client_that_disconnects_on_the_asgi_path_is_noticed(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get("/-/healthy")
@@ -127,7 +127,7 @@ def test_a_client_that_leaves_the_asgi_path_is_noticed_too(sidecar: Sidecar, sco
     eventually_equal(lambda: sidecar.counters(scope)["requests_abandoned"], 1, "abandoned")
 
 
-def test_a_wait_on_the_asgi_path_is_woken_as_well(sidecar: Sidecar, scope: str) -> None:
+def test_a_wait_on_the_asgi_path_is_woken(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get("/-/healthy")
@@ -138,7 +138,7 @@ def test_a_wait_on_the_asgi_path_is_woken_as_well(sidecar: Sidecar, scope: str) 
         assert connection.receive().status == 200
 
 
-def test_too_many_waiters_are_turned_away() -> None:
+def test_a_waiter_beyond_the_limit_is_turned_away() -> None:
     with Sidecar({"limits": {"max_waiters": 1}}) as own:
         own.pause("a")
         with Connection(own) as first:
@@ -161,7 +161,7 @@ def test_an_unnamed_scope_creates_nothing(sidecar: Sidecar, scope: str) -> None:
     assert f"{scope}/never" not in sidecar.get("/metrics").text
 
 
-def test_a_path_that_gets_named_while_waiting_is_obeyed(sidecar: Sidecar, scope: str) -> None:
+def test_a_waiting_request_obeys_a_scope_created_while_it_waits(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}/child/x?wait=50")
@@ -177,7 +177,7 @@ def test_a_path_that_gets_named_while_waiting_is_obeyed(sidecar: Sidecar, scope:
     assert sidecar.counters(f"{scope}/child")["requests_blocked"] == 0
 
 
-def test_a_scope_that_is_not_enabled_is_open_whatever_holds_exist(sidecar: Sidecar) -> None:
+def test_a_disabled_scope_is_open_with_every_hold(sidecar: Sidecar) -> None:
     sidecar.pause("off/x")
     assert sidecar.claim("off/x", "distressed")["state"] == "healthy"
     assert sidecar.gate("off/x", wait=0).status_code == 200
@@ -205,7 +205,7 @@ def test_a_ramp_lets_waiters_through_in_order(sidecar: Sidecar) -> None:
     assert sidecar.counters("ramp")["requests_waited"] == 6
 
 
-def test_head_answers_as_get_without_a_body(sidecar: Sidecar, scope: str) -> None:
+def test_head_responds_as_get_without_a_body(sidecar: Sidecar, scope: str) -> None:
     with Connection(sidecar) as connection:
         for target in ("/v1/gate", f"/v1/gate/{scope}"):
             connection.get(target, method="HEAD")

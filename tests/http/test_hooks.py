@@ -41,7 +41,7 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def test_a_cloud_events_sdk_parses_what_came() -> None:
+def test_the_cloud_events_sdk_parses_the_events() -> None:
     with Receiver() as receiver:
         config = {
             "external_url": "https://gate.example/x/",
@@ -64,7 +64,7 @@ def test_a_cloud_events_sdk_parses_what_came() -> None:
     assert receiver.received[0].headers["x-own"] == "1"
 
 
-def test_slack_accepts_the_message_and_shows_no_foreign_markup() -> None:
+def test_slack_accepts_the_message_and_its_markup_is_escaped() -> None:
     with SlackReceiver() as slack:
         with Sidecar({"hooks": [hook(slack, format="slack")]}) as own:
             own.pause("team-a", HOSTILE, max_pause_secs=0)
@@ -106,7 +106,7 @@ def test_grafana_has_one_region_from_the_pause_to_the_resume(tmp_path: Path) -> 
     assert began
 
 
-def test_events_arrive_in_order_over_a_kill_and_an_endpoint_that_was_away(tmp_path: Path) -> None:
+def test_events_arrive_in_order_after_a_kill_and_an_outage_of_the_endpoint(tmp_path: Path) -> None:
     port = free_port()
     config = {"hooks": [hook(f"http://127.0.0.1:{port}/hook")]}
     with Sidecar(config, store="sqlite:state.db", folder=tmp_path) as own:
@@ -144,7 +144,7 @@ def test_a_hook_that_hangs_delays_neither_the_gate_nor_another_hook() -> None:
             eventually_equal(lambda: len(set(hangs.events())), 5, "it catches up")
 
 
-def test_above_the_bound_the_oldest_events_are_dropped_and_counted() -> None:
+def test_above_the_limit_the_oldest_events_are_dropped_and_counted() -> None:
     with Receiver() as receiver:
         receiver.status = 503
         with Sidecar({"hooks": [hook(receiver, max_pending=3)]}) as own:
@@ -165,7 +165,7 @@ def test_above_the_bound_the_oldest_events_are_dropped_and_counted() -> None:
             assert accepted == [("pause", f"s{number}") for number in (7, 8, 9)]
 
 
-def test_content_that_is_refused_again_and_again_does_not_block_what_follows() -> None:
+def test_repeatedly_refused_content_does_not_block_later_events() -> None:
     class Picky(Receiver):
         def answer(self, request) -> tuple[int, bytes]:
             return (422, b"no") if request.json()["scope"] == "bad" else (200, b"ok")
@@ -231,7 +231,7 @@ def test_a_reload_adds_changes_and_removes_hooks(tmp_path: Path) -> None:
         assert 'hook="two"' not in own.get("/metrics").text
 
 
-def test_blindness_a_lost_store_and_interventions_are_told(tmp_path: Path) -> None:
+def test_blindness_a_lost_store_and_interventions_are_sent(tmp_path: Path) -> None:
     events = ["intervention", "store_down", "store_up", "pause"]
     with (
         Receiver() as receiver,
@@ -280,7 +280,7 @@ def hook_test(config: dict, tmp_path: Path, *arguments: str) -> subprocess.Compl
     )
 
 
-def test_hook_test_sends_made_up_events_and_says_what_failed(tmp_path: Path, receiver: Receiver) -> None:
+def test_hook_test_sends_sample_events_and_reports_what_failed(tmp_path: Path, receiver: Receiver) -> None:
     config = {"hooks": [hook(receiver), hook("http://127.0.0.1:1/s3cret", name="dead")]}
     done = hook_test(config, tmp_path, "one")
     assert (done.returncode, done.stdout) == (0, "pause: delivered\nresume: delivered\n"), done.stderr

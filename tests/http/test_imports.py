@@ -43,7 +43,7 @@ def counted(own: Sidecar) -> tuple[int, ...]:
 UP = 'wellbeing_import_up{import="old",scope="old/server"}'
 
 
-def test_only_what_is_new_counts_and_who_waits_waits_here_too(origin: EngineStub) -> None:
+def test_only_new_counts_are_added_and_the_origins_waiters_are_shown(origin: EngineStub) -> None:
     with start(origin) as own:
         own.wait_for_metric(UP, 1)
         assert counted(own) == (0, 0, 0, 3, 3, 0, 0, 0, 3)
@@ -60,7 +60,7 @@ def test_only_what_is_new_counts_and_who_waits_waits_here_too(origin: EngineStub
         assert own.status("old/server")["gate"] == "open", "its pause is its own"
 
 
-def test_counts_that_went_back_are_a_restart(origin: EngineStub) -> None:
+def test_counts_that_decreased_mean_a_restart(origin: EngineStub) -> None:
     with start(origin) as own:
         own.wait_for_metric(UP, 1)
         origin.values = {
@@ -80,7 +80,7 @@ def claims(own: Sidecar) -> list[tuple[str, str, str]]:
     return [(status["gate"], signal["source"], signal["reason"]) for signal in status["signals"]]
 
 
-def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
+def test_the_origins_state_is_a_claim_that_ends_with_the_origin(origin: EngineStub) -> None:
     with start(origin) as own:
         own.wait_for_metric(UP, 1)
         assert own.status("old/server")["signals"] == []
@@ -113,7 +113,7 @@ def test_its_state_is_a_claim_that_ends_with_it(origin: EngineStub) -> None:
         ({**COUNTS, "current_pause_duration_secs": "long"}, "current_pause_duration_secs"),
     ],
 )
-def test_what_cannot_be_is_seen_and_counts_nothing(origin: EngineStub, values, what: str) -> None:
+def test_impossible_values_are_reported_and_not_counted(origin: EngineStub, values, what: str) -> None:
     origin.values = values
     with start(origin) as own:
         assert what in own.wait_log("import_down")["error"]
@@ -122,7 +122,7 @@ def test_what_cannot_be_is_seen_and_counts_nothing(origin: EngineStub, values, w
         own.wait_for_metric(UP, 1)
 
 
-def test_fields_are_found_by_dotted_path(origin: EngineStub) -> None:
+def test_fields_are_found_by_their_dotted_path(origin: EngineStub) -> None:
     names = {name: f"wellbeing.metrics.{name}" for name in COUNTS}
     origin.values = {"wellbeing": {"metrics": {**COUNTS}, "mood": "CAUTIOUS"}}
     with start(origin, fields={**names, "state": "wellbeing.mood", "paused": ""}) as own:

@@ -62,7 +62,7 @@ def answer_of(sock: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("path", ["/v1/gate", "/v1/status"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_long_head_is_refused_on_both_paths(sidecar: Sidecar, path: str, whole: bool) -> None:
+def test_a_long_request_head_is_refused_on_both_paths(sidecar: Sidecar, path: str, whole: bool) -> None:
     before = refused(sidecar, "header-too-large")
     head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX: ".encode() + b"x" * 2500 + (b"\r\n\r\n" if whole else b"")
     with connect(sidecar, head) as sock:
@@ -73,7 +73,7 @@ def test_a_long_head_is_refused_on_both_paths(sidecar: Sidecar, path: str, whole
     assert refused(sidecar, "header-too-large") == before + 1
 
 
-def test_a_head_that_grows_line_by_line_is_refused(sidecar: Sidecar) -> None:
+def test_a_request_head_that_grows_line_by_line_is_refused(sidecar: Sidecar) -> None:
     head = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n"
     with connect(sidecar, head) as sock:
         # Only as much as it accepts: after a write to a closed socket, the response could not be read.
@@ -94,7 +94,7 @@ def test_a_head_that_grows_line_by_line_is_refused(sidecar: Sidecar) -> None:
         pytest.param(b"P", id="first byte"),
     ],
 )
-def test_a_head_that_does_not_end_is_cut_off(sidecar: Sidecar, data: bytes) -> None:
+def test_a_connection_whose_request_head_does_not_end_is_closed(sidecar: Sidecar, data: bytes) -> None:
     before = refused(sidecar, "too-slow")
     with connect(sidecar, data) as sock:
         assert answer_of(sock) == b""
@@ -117,7 +117,7 @@ def test_a_long_body_is_refused(sidecar: Sidecar) -> None:
     assert refused(sidecar, "body-too-large") == before + 1
 
 
-def test_who_does_not_read_is_cut_off(sidecar: Sidecar) -> None:
+def test_a_client_that_does_not_read_is_disconnected(sidecar: Sidecar) -> None:
     before = refused(sidecar, "too-slow")
     with ExitStack() as stack:
         for path in (b"/v1/gate", b"/metrics"):
@@ -160,7 +160,7 @@ def test_waiters_are_limited_in_all_and_per_scope(sidecar: Sidecar) -> None:
     assert refused(sidecar, "too-many-waiters") == before + 2
 
 
-def test_watches_are_limited_and_take_no_waiters_place(sidecar: Sidecar) -> None:
+def test_watches_are_limited_and_do_not_use_the_places_of_waiters(sidecar: Sidecar) -> None:
     before = refused(sidecar, "too-many-watchers")
     eventually(lambda: a_third_watch_is_refused(sidecar), "two are parked, and the third is refused")
     assert refused(sidecar, "too-many-watchers") > before

@@ -74,7 +74,7 @@ async def _wait_and_go_on(own: Sidecar, connections: list) -> None:
         assert b"Connection: close" in rest
 
 
-def test_sigterm_answers_everybody_who_waits() -> None:
+def test_sigterm_answers_every_waiting_request() -> None:
     with Sidecar() as own:
         own.pause("a")
         connections = [Connection(own) for _ in range(200)]

@@ -54,7 +54,7 @@ def values(sidecar: Sidecar, scope: str) -> dict[str, float]:
     }
 
 
-def test_every_family_is_there_with_its_type(sidecar: Sidecar) -> None:
+def test_every_family_is_exposed_with_its_type(sidecar: Sidecar) -> None:
     families = {family.name: family.type for family in parse_text(sidecar.get("/metrics").text)}
     assert {name: families.get(name) for name in FAMILIES} == FAMILIES
 
@@ -66,14 +66,14 @@ def test_every_family_is_there_with_its_type(sidecar: Sidecar) -> None:
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
     ],
 )
-def test_the_format_is_what_was_asked_for(sidecar: Sidecar, accept: str, content_type: str) -> None:
+def test_the_format_is_the_requested_one(sidecar: Sidecar, accept: str, content_type: str) -> None:
     answer = sidecar.get("/metrics", headers={"Accept": accept})
     assert answer.headers["Content-Type"].startswith(content_type)
     if accept:
         assert any(family.name == "wellbeing_requests" for family in parse_openmetrics(answer.text))
 
 
-def test_promtool_has_nothing_to_say(sidecar: Sidecar, scope: str) -> None:
+def test_promtool_reports_nothing(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "distressed")
     sidecar.gate(scope, wait=0)
     text = sidecar.get("/metrics").content
@@ -83,7 +83,7 @@ def test_promtool_has_nothing_to_say(sidecar: Sidecar, scope: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None:
+def test_a_sequence_of_events_is_counted_correctly(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "distressed", source="a")
     sidecar.gate(scope, wait=0)
     sidecar.gate(scope, wait=0.05)
@@ -107,7 +107,7 @@ def test_a_story_is_counted_as_it_happened(sidecar: Sidecar, scope: str) -> None
     assert after["wellbeing_paused_seconds_total"] > 0.05
 
 
-def test_what_is_documented_is_exposed_and_the_other_way_round(sidecar: Sidecar) -> None:
+def test_exactly_the_documented_metrics_are_exposed(sidecar: Sidecar) -> None:
     docs = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     # The metrics of a fleet exist only if the store is Redis; the tests of the fleet check them.
     rows = re.findall(r"^\| (`wellbeing_[^|]*) \| (\w+) \|", docs, re.MULTILINE)
@@ -152,7 +152,7 @@ ACCEPTS = (
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
-def test_every_format_has_the_same_series(sidecar: Sidecar, scope: str, accept: str) -> None:
+def test_all_formats_have_the_same_series(sidecar: Sidecar, scope: str, accept: str) -> None:
     sidecar.pause(scope, reason='a "quoted" \\ reason')
     sidecar.claim(scope, "concerned")
     answer = sidecar.get("/metrics", headers={"Accept": accept})
@@ -173,14 +173,14 @@ def test_every_format_has_the_same_series(sidecar: Sidecar, scope: str, accept: 
     assert {name for name, _ in found} == {name for name, _ in expected}
 
 
-def test_a_head_has_no_body(sidecar: Sidecar) -> None:
+def test_a_head_request_gets_no_body(sidecar: Sidecar) -> None:
     answer = sidecar.session.head(f"{sidecar.url}/metrics", timeout=30)
     assert answer.status_code == 200
     assert not answer.content
     assert sidecar.get("/metrics").content
 
 
-def test_a_scope_that_is_forgotten_has_no_series() -> None:
+def test_a_forgotten_scope_has_no_series() -> None:
     with Sidecar({"scope_idle_secs": 0.2}) as own:
         own.claim("gone", "concerned")
         assert 'scope="gone"' in own.get("/metrics").text

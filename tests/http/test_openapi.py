@@ -30,16 +30,16 @@ def sidecar() -> Iterator[Sidecar]:
         yield own
 
 
-def test_it_is_served_as_it_is_made(sidecar: Sidecar) -> None:
+def test_the_served_document_equals_the_generated_one(sidecar: Sidecar) -> None:
     assert sidecar.get("/openapi.json").json() == openapi()
 
 
-def test_every_route_is_in_it() -> None:
+def test_the_document_describes_every_route() -> None:
     paths = {path.removesuffix("/{scope}") for path in openapi()["paths"]}
     assert paths == {*ROUTE_ROLES, *(one for one in OPEN_ROUTES if one != "/problems"), "/problems/{name}"}
 
 
-def test_every_problem_is_in_it_by_its_status() -> None:
+def test_the_document_lists_every_problem_by_its_status() -> None:
     statuses = {
         status
         for item in openapi()["paths"].values()
@@ -62,7 +62,9 @@ def test_every_problem_is_in_it_by_its_status() -> None:
         ("/v1/reports", ["--exclude-checks", "positive_data_acceptance"]),
     ],
 )
-def test_it_answers_whatever_comes_as_it_says(sidecar: Sidecar, paths: str, checks: list[str]) -> None:
+def test_every_response_to_a_generated_request_is_one_the_document_describes(
+    sidecar: Sidecar, paths: str, checks: list[str]
+) -> None:
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{sidecar.url}/openapi.json"]
     command += [
         "--include-path-regex",

@@ -84,7 +84,7 @@ def summary(text: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", found[0].partition(">")[2]).split())
 
 
-def test_a_pause_is_shown_once_with_what_it_closes_below(sidecar: Sidecar) -> None:
+def test_a_pause_is_shown_once_with_the_scopes_that_it_closes(sidecar: Sidecar) -> None:
     for scope in ("once/a", "once/b", "once/c/d"):
         sidecar.claim(scope, "cautious")
     sidecar.pause("once", reason="a pause shown once")
@@ -101,7 +101,7 @@ def test_a_pause_is_shown_once_with_what_it_closes_below(sidecar: Sidecar) -> No
         sidecar.resume("once")
 
 
-def test_nothing_in_it_runs_that_is_not_its_own(sidecar: Sidecar) -> None:
+def test_the_page_runs_no_foreign_script(sidecar: Sidecar) -> None:
     sidecar.claim("hostile/a", "distressed", reason=HOSTILE, source="agent-7")
     try:
         for path in ("/", "/ui/scope/hostile/a", "/ui/resume/hostile/a", "/ui/pause/hostile/a"):
@@ -122,7 +122,7 @@ def test_nothing_in_it_runs_that_is_not_its_own(sidecar: Sidecar) -> None:
         sidecar.claim("hostile/a", "healthy", source="agent-7")
 
 
-def test_the_worst_comes_first_and_a_filter_finds_it(sidecar: Sidecar) -> None:
+def test_the_worst_scope_comes_first_and_a_filter_finds_it(sidecar: Sidecar) -> None:
     sidecar.claim("order/a-well", "cautious")
     sidecar.claim("order/z-sick", "distressed", reason="too hot", source="agent-9")
     sidecar.claim("observed/m", "distressed", reason="only observed")
@@ -147,14 +147,14 @@ def test_the_worst_comes_first_and_a_filter_finds_it(sidecar: Sidecar) -> None:
     "path",
     ["/?state=unheard", "/?page=x", "/?pge=2", "/ui/scope?before=-1", "/ui/scope/a%20b", "/?scope=a%20b"],
 )
-def test_a_wrong_parameter_or_scope_is_refused_and_said_so(sidecar: Sidecar, path: str) -> None:
+def test_a_wrong_parameter_or_scope_is_refused_with_the_reason(sidecar: Sidecar, path: str) -> None:
     answer = sidecar.get(path, headers=HTML)
     assert answer.status_code == 400
     assert 'class="notice bad"' in answer.text
     assert sidecar.get(path).headers["Content-Type"] == "application/problem+json", "for a program"
 
 
-def test_a_scope_has_a_page_with_all_that_is_known(sidecar: Sidecar) -> None:
+def test_the_page_of_a_scope_shows_all_that_is_known(sidecar: Sidecar) -> None:
     alert = {
         "status": "firing", "labels": {"alertname": "Hot/GPU", "wellbeing_scope": "detail/llama", "severity": "critical"},
         "annotations": {"summary": "GPU is hot"}, "startsAt": "2026-01-01T00:00:00Z", "fingerprint": "00ff",
@@ -202,7 +202,7 @@ def test_the_history_of_a_scope_is_paged(sidecar: Sidecar) -> None:
     assert len(seen) == len(set(seen)) == 30
 
 
-def test_pause_extend_and_resume_ask_once_and_show_their_effect(sidecar: Sidecar) -> None:
+def test_pause_extend_and_resume_need_one_confirmation_and_show_their_effect(sidecar: Sidecar) -> None:
     sidecar.claim("act/a", "cautious")
     sidecar.claim("act/b", "cautious")
     asks = sidecar.get("/ui/pause/act").text
@@ -227,7 +227,7 @@ def test_pause_extend_and_resume_ask_once_and_show_their_effect(sidecar: Sidecar
     assert "nothing to extend" in late.text
 
 
-def test_a_resume_below_a_paused_scope_says_what_keeps_it_closed(sidecar: Sidecar) -> None:
+def test_a_resume_below_a_paused_scope_names_the_scope_that_keeps_it_closed(sidecar: Sidecar) -> None:
     sidecar.pause("above", reason="all of it")
     sidecar.pause("above/in", reason="this one")
     try:
@@ -247,9 +247,7 @@ def test_a_resume_below_a_paused_scope_says_what_keeps_it_closed(sidecar: Sideca
         ({"reason": "x", "secs": "nan"}, "Choose how long"),
     ],
 )
-def test_a_form_that_lacks_something_is_shown_again(
-    sidecar: Sidecar, fields: dict[str, str], said: str
-) -> None:
+def test_an_incomplete_form_is_shown_again(sidecar: Sidecar, fields: dict[str, str], said: str) -> None:
     answer = send(sidecar, "/ui/pause/form", SAME, **fields)
     assert answer.status_code == 400
     assert said in answer.text
@@ -277,7 +275,7 @@ def test_a_form_of_another_site_changes_nothing(sidecar: Sidecar, headers: dict[
     assert sidecar.status("csrf")["gate"] == "open"
 
 
-def test_a_form_of_its_own_origin_is_taken_by_its_origin_alone(sidecar: Sidecar) -> None:
+def test_a_form_is_accepted_by_the_header_origin_alone(sidecar: Sidecar) -> None:
     assert (
         send(sidecar, "/ui/pause/origin", {"Origin": sidecar.url}, reason="x", secs="300").status_code == 303
     )
@@ -288,14 +286,14 @@ def test_a_form_of_its_own_origin_is_taken_by_its_origin_alone(sidecar: Sidecar)
     sidecar.resume("origin")
 
 
-def test_behind_a_proxy_that_changes_the_host_forms_come_from_the_external_url() -> None:
+def test_behind_a_proxy_that_changes_the_host_forms_of_the_external_url_are_accepted() -> None:
     with Sidecar({"external_url": "https://gate.example/x/"}) as own:
         good = {"Origin": "https://gate.example", "Host": "sidecar.internal", "Sec-Fetch-Site": "same-origin"}
         assert send(own, "/ui/pause", good, reason="x", secs="300").status_code == 303
         assert send(own, "/ui/resume", {**good, "Origin": "https://gate.example.evil"}).status_code == 403
 
 
-def test_it_offers_and_allows_what_the_role_allows(secured: Sidecar) -> None:
+def test_the_page_offers_and_allows_what_the_role_allows(secured: Sidecar) -> None:
     get = secured.get
     assert "pause everything" not in get("/", headers=as_("viewer")).text
     assert "pause everything" in get("/", headers=as_("operator")).text
@@ -319,7 +317,7 @@ def test_a_viewer_of_one_scope_gets_the_page_of_that_scope(secured: Sidecar) -> 
         assert secured.get(path, headers=as_("team")).status_code == 403, path
 
 
-def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidecar) -> None:
+def test_without_a_credential_the_page_explains_how_to_sign_in(secured: Sidecar) -> None:
     for path in ("/", "/ui/scope/team-a", "/ui/pause/team-a"):
         answer = requests.get(secured.url + path, headers=HTML, timeout=30)
         assert answer.status_code == 401
@@ -345,7 +343,7 @@ def test_without_a_credential_it_asks_for_one_in_a_way_that_helps(secured: Sidec
         assert answer.headers["Content-Type"].startswith(kind)
 
 
-def test_a_restriction_and_a_trial_are_said_in_words() -> None:
+def test_a_restriction_and_a_trial_are_described_in_words() -> None:
     policy = {
         "restrict": {"concerned": 20},
         "resume_trial": {"requests": 3, "secs": 60},
@@ -367,7 +365,7 @@ def test_a_restriction_and_a_trial_are_said_in_words() -> None:
         assert "too hot" in text
 
 
-def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
+def test_the_page_warns_of_faults_of_the_sidecar() -> None:
     config = {
         "alerts": {"watchdog": {"alertname": "Watchdog", "timeout_secs": 1}},
         "engines": [{"scope": "e", "kind": "vllm", "url": "http://127.0.0.1:1", "name": "gpu-7"}],
@@ -392,7 +390,7 @@ def test_it_warns_of_what_is_wrong_with_the_sidecar_itself() -> None:
         assert "<title>open, blind, 1 out of sync: wellbeing</title>" in text
 
 
-def test_twenty_thousand_scopes_stay_usable() -> None:
+def test_the_page_stays_usable_with_twenty_thousand_scopes() -> None:
     started = "2026-01-01T00:00:00Z"
     with Sidecar() as own:
         for half in range(2):

@@ -32,9 +32,7 @@ def test_a_wrong_parameter_is_refused_with_a_hint(sidecar: Sidecar, target: str,
 
 
 @pytest.mark.parametrize("route", ["pause", "resume", "state", "reports", "alerts"])
-def test_what_stands_in_the_query_of_a_change_is_not_dropped_silently(
-    sidecar: Sidecar, scope: str, route: str
-) -> None:
+def test_a_field_of_the_body_given_in_the_query_is_refused(sidecar: Sidecar, scope: str, route: str) -> None:
     method = "PUT" if route == "state" else "POST"
     target = f"{sidecar.url}/v1/{route}" + ("" if route == "alerts" else f"/{scope}")
     body = {"reason": "x", "state": "distressed"}
@@ -45,7 +43,7 @@ def test_what_stands_in_the_query_of_a_change_is_not_dropped_silently(
     assert "follows" in sidecar.status(scope)
 
 
-def test_the_contract_names_every_parameter(sidecar: Sidecar) -> None:
+def test_the_openapi_document_names_every_parameter(sidecar: Sidecar) -> None:
     paths = sidecar.get("/openapi.json").json()["paths"]
     for route, names in PARAMETERS.items():
         for operation in (paths[route].get("get") or paths[route].get("post") or paths[route]["put"],):
@@ -53,7 +51,7 @@ def test_the_contract_names_every_parameter(sidecar: Sidecar) -> None:
             assert sorted(told) == sorted(names), route
 
 
-def test_a_right_parameter_still_counts(sidecar: Sidecar, scope: str) -> None:
+def test_a_correct_parameter_still_applies(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     assert sidecar.gate(scope, wait="0", deny_status="403").status_code == 403
     assert sidecar.get("/metrics?whatever=1").status_code == 200

@@ -49,7 +49,7 @@ def ask(
         "/v1/authz/deny_status=403/short-wait/{scope}/-/?wait=0",
     ],
 )
-def test_both_paths_answer_alike(
+def test_both_paths_give_the_same_responses(
     sidecar: Sidecar, scope: str, target: str, headers: tuple[str, ...], version: str, method: str
 ) -> None:
     if "{scope}?wait=0" in target or "unnamed" in target:
@@ -69,7 +69,7 @@ def test_both_paths_answer_alike(
 
 
 @pytest.mark.parametrize("watch", [False, True])
-def test_both_paths_count_alike(sidecar: Sidecar, scope: str, watch: bool) -> None:
+def test_both_paths_count_the_same(sidecar: Sidecar, scope: str, watch: bool) -> None:
     counts = []
     for asgi in (False, True):
         where = f"{scope}-{asgi}"

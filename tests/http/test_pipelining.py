@@ -39,7 +39,7 @@ def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(
         assert all_of(connection).count(b"HTTP/1.1 200 ") == wanted
 
 
-def test_a_half_closed_client_gets_the_answer_to_its_post(sidecar: Sidecar, scope: str) -> None:
+def test_a_half_closed_client_gets_the_response_to_its_post(sidecar: Sidecar, scope: str) -> None:
     body = b'{"reason": "a test"}'
     with Connection(sidecar) as connection:
         head = f"POST /v1/pause/{scope} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -72,7 +72,7 @@ def test_an_event_stream_of_a_half_closed_connection_ends(sidecar: Sidecar, scop
         all_of(connection)
 
 
-def test_a_cut_request_on_a_half_closed_connection_ends_it(sidecar: Sidecar) -> None:
+def test_an_incomplete_request_on_a_half_closed_connection_ends_it(sidecar: Sidecar) -> None:
     for start in (b"GET /v1/gate HTT", b"POST /v1/pause HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"):
         with Connection(sidecar) as connection:
             connection.send(start)
@@ -81,7 +81,9 @@ def test_a_cut_request_on_a_half_closed_connection_ends_it(sidecar: Sidecar) -> 
 
 
 @pytest.mark.parametrize("request_bytes", [GATE, HEALTHY, STATUS])
-def test_what_one_connection_may_send_ahead_is_bounded(sidecar: Sidecar, request_bytes: bytes) -> None:
+def test_the_bytes_that_a_connection_may_send_ahead_are_limited(
+    sidecar: Sidecar, request_bytes: bytes
+) -> None:
     """A client that reads nothing cannot send more than the socket buffers and a small buffer of the sidecar
     hold."""
     with Connection(sidecar) as connection:
@@ -101,7 +103,7 @@ def test_what_one_connection_may_send_ahead_is_bounded(sidecar: Sidecar, request
     assert sidecar.gate().status_code == 200
 
 
-def test_requests_behind_a_bad_one_are_not_served_and_those_before_are(sidecar: Sidecar) -> None:
+def test_requests_before_a_bad_one_are_served_and_those_after_it_are_not(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         connection.send(HEALTHY + STATUS + b"BAD\x00\r\n\r\n" + STATUS)
         answers = all_of(connection)
@@ -115,7 +117,7 @@ def test_requests_behind_a_bad_one_are_not_served_and_those_before_are(sidecar: 
     [b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n", b"Content-Length: 2\r\n\r\n{}"],
     ids=["chunked", "sized"],
 )
-def test_what_follows_a_body_is_the_next_request(sidecar: Sidecar, scope: str, body: bytes) -> None:
+def test_the_bytes_after_a_body_are_the_next_request(sidecar: Sidecar, scope: str, body: bytes) -> None:
     resume = f"POST /v1/resume/{scope} HTTP/1.1\r\nHost: test\r\n".encode() + body
     raw = (resume + GATE) * 20
     for cut in (len(raw), 1, 7, 100):

@@ -44,7 +44,7 @@ def the_line(done: subprocess.CompletedProcess, status: int) -> str:
 # -- it starts ----------------------------------------------------------------------------------------
 
 
-def test_one_line_at_start_says_what_runs(tmp_path: Path) -> None:
+def test_one_log_line_at_start_describes_the_process(tmp_path: Path) -> None:
     with Sidecar({"policies": [{"match": "a", "pause_on_distressed": True}]}, store="sqlite:a.db") as own:
         [line] = own.logs("listening")
         assert line["addresses"] == [own.address]
@@ -59,7 +59,7 @@ def test_one_line_at_start_says_what_runs(tmp_path: Path) -> None:
 # -- it cannot start ----------------------------------------------------------------------------------
 
 
-def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         line = the_line(serve(tmp_path, "--store", "memory:", "--listen", address), 3)
@@ -77,7 +77,7 @@ def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
         ("192.0.2.1:80", "192.0.2.1:80 is not an address of this machine"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_said_at_once(tmp_path: Path, address: str, said: str) -> None:
+def test_an_unusable_address_is_reported_at_once(tmp_path: Path, address: str, said: str) -> None:
     (tmp_path / "file").write_text("precious")
     address = address.format(folder=tmp_path)
     env = {"WELLBEING_AUTH__INSECURE": "true"}
@@ -86,7 +86,7 @@ def test_an_address_that_cannot_be_used_is_said_at_once(tmp_path: Path, address:
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def test_a_socket_path_that_is_too_long_is_a_mistake_in_the_config(tmp_path: Path) -> None:
+def test_a_socket_path_that_is_too_long_is_a_config_error(tmp_path: Path) -> None:
     line = the_line(serve(tmp_path, "--store", "memory:", "--listen", "unix:/" + "x" * 200), 2)
     assert "--listen: the path of a Unix socket may have at most 107 bytes: shorten" in line
 
@@ -105,7 +105,7 @@ def test_the_socket_of_a_running_sidecar_is_not_taken_away(tmp_path: Path) -> No
     assert not Path(tmp_path, "a.sock").exists()
 
 
-def test_of_two_addresses_the_first_is_let_go_if_the_second_fails(tmp_path: Path) -> None:
+def test_the_first_of_two_addresses_is_released_if_the_second_fails(tmp_path: Path) -> None:
     first = f"unix:{tmp_path}/a.sock"
     the_line(
         serve(tmp_path, "--store", "memory:", "--listen", first, "--listen", "unix:/nonexistent/b.sock"), 3
@@ -127,14 +127,14 @@ def test_of_two_addresses_the_first_is_let_go_if_the_second_fails(tmp_path: Path
         ("sqlite:/dev/null", "/dev/null cannot be opened: it is not a regular file: name another file"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_said_at_once(tmp_path: Path, store: str, said: str) -> None:
+def test_an_unusable_store_is_reported_at_once(tmp_path: Path, store: str, said: str) -> None:
     (tmp_path / "file").write_text("precious, and no database\n" * 100)
     line = the_line(serve(tmp_path, "--store", store, "--listen", "127.0.0.1:0"), 3)
     assert "start_failed" in line
     assert said in line
 
 
-def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
+def test_a_missing_permission_is_reported_at_once(tmp_path: Path) -> None:
     # Root may do everything unless these capabilities are dropped.
     weak = (program("setpriv"), "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
     tmp = ("--listen", "127.0.0.1:0")
@@ -165,7 +165,9 @@ def test_what_this_user_may_not_use_is_said_at_once(tmp_path: Path) -> None:
         (b"- 1", "must be a mapping"),
     ],
 )
-def test_a_config_that_is_none_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_not_a_config_is_reported_in_one_line(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     (tmp_path / "bad.yaml").write_bytes(content)
     assert said in the_line(serve(tmp_path, "--config", "bad.yaml"), 2)
     assert "cannot be read: Is a directory" in the_line(serve(tmp_path, "--config", "."), 2)
@@ -185,14 +187,14 @@ def test_a_config_that_is_none_is_one_line(tmp_path: Path, content: bytes, said:
         ),
     ],
 )  # fmt: skip
-def test_a_secret_or_certificate_that_is_not_there_is_one_line(
+def test_a_missing_secret_or_certificate_is_reported_in_one_line(
     tmp_path: Path, config: str, said: str
 ) -> None:
     (tmp_path / "a.yaml").write_text(config)
     assert said in the_line(serve(tmp_path, "--config", "a.yaml", "--store", "memory:"), 2)
 
 
-def test_a_token_that_is_gone_when_the_worker_is_replaced_is_one_line(tmp_path: Path) -> None:
+def test_a_token_missing_at_a_worker_restart_is_reported_in_one_line(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("a-token-that-is-good")
     credential = {"name": "a", "roles": ["viewer"], "token_file": str(token)}
@@ -211,7 +213,7 @@ def test_a_token_that_is_gone_when_the_worker_is_replaced_is_one_line(tmp_path: 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT"])
 @pytest.mark.parametrize("to_all", [False, True], ids=["master", "terminal"])
-def test_a_signal_to_stop_is_one_line(name: str, to_all: bool) -> None:
+def test_a_stop_signal_is_logged_in_one_line(name: str, to_all: bool) -> None:
     with Sidecar() as own:
         lines = len(own.lines)
         # A terminal sends Ctrl-C to every process in it.
@@ -222,7 +224,7 @@ def test_a_signal_to_stop_is_one_line(name: str, to_all: bool) -> None:
         assert (json.loads(line)["event"], json.loads(line)["signal"]) == ("stopping", name)
 
 
-def test_a_stop_answers_who_is_parked_and_says_one_line() -> None:
+def test_a_stop_answers_parked_requests_and_is_logged_in_one_line() -> None:
     with Sidecar() as own:
         own.pause("a")
         answers = []
@@ -239,7 +241,7 @@ def test_a_stop_answers_who_is_parked_and_says_one_line() -> None:
         assert [json.loads(line)["event"] for line in own.lines[lines:]] == ["stopping"]
 
 
-def test_a_signal_to_stop_while_it_starts_is_one_line(tmp_path: Path) -> None:
+def test_a_stop_signal_during_the_start_is_logged_in_one_line(tmp_path: Path) -> None:
     """At any moment after its own code has begun to run."""
     for nth in range(12):
         command = [sys.executable, "-X", "importtime", "-m", "sidecar", "serve", "--store", "memory:"]
@@ -301,7 +303,7 @@ def test_a_signal_at_any_moment_of_a_command_shows_no_traceback(arguments: tuple
         assert len(rest) <= 1, rest
 
 
-def test_nothing_is_read_from_files_before_a_command_handles_signals() -> None:
+def test_a_command_handles_signals_before_it_imports_other_modules() -> None:
     script = (
         "import sys; before = set(sys.modules); import sidecar.cli; print(*sorted({*sys.modules} - before))"
     )
@@ -316,7 +318,7 @@ def test_nothing_is_read_from_files_before_a_command_handles_signals() -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH"])
-def test_a_signal_for_more_or_other_processes_is_refused(name: str) -> None:
+def test_the_gunicorn_signals_for_more_or_new_processes_are_refused(name: str) -> None:
     with Sidecar() as own:
         worker = own.worker_pid
         own.signal(signal.Signals[name])
@@ -362,7 +364,7 @@ sys.exit(main(["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log-
         Process.__init__(self, [sys.executable, "-c", self._PROGRAM], folder, env)
 
 
-def test_what_was_only_frozen_goes_on_with_the_requests_that_it_had_parked(tmp_path: Path) -> None:
+def test_a_suspended_sidecar_continues_with_its_parked_requests(tmp_path: Path) -> None:
     with Impatient(tmp_path) as own:
         own.pause("a")
         answers = []
@@ -400,7 +402,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         assert own.gate("a").status_code == 200
 
 
-def test_a_worker_that_dies_is_replaced_and_its_state_is_kept() -> None:
+def test_a_worker_that_dies_is_replaced_and_the_state_is_kept() -> None:
     with Sidecar(store="sqlite:a.db", listen_flag=True, port=0) as own:
         own.pause("a", max_pause_secs=0)
         worker = own.worker_pid
@@ -413,7 +415,7 @@ def test_a_worker_that_dies_is_replaced_and_its_state_is_kept() -> None:
         assert not any("Traceback" in line for line in own.lines)
 
 
-def test_a_socket_file_that_was_removed_does_not_disturb_the_stop(tmp_path: Path) -> None:
+def test_a_removed_socket_file_does_not_prevent_a_clean_stop(tmp_path: Path) -> None:
     with Sidecar(listen=f"unix:{tmp_path}/a.sock") as own:
         Path(tmp_path, "a.sock").unlink()
         own.signal(signal.SIGTERM)

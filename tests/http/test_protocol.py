@@ -25,7 +25,7 @@ def test_pipelined_requests_are_answered_in_order(sidecar: Sidecar, scope: str) 
     assert scopes == ["", scope, "", "healthy", scope, "healthy"]
 
 
-def test_what_is_pipelined_behind_a_wait_is_answered_after_it(sidecar: Sidecar, scope: str) -> None:
+def test_a_request_pipelined_behind_a_wait_is_answered_after_it(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}?wait=50")
@@ -39,7 +39,7 @@ def test_what_is_pipelined_behind_a_wait_is_answered_after_it(sidecar: Sidecar, 
 
 
 @pytest.mark.parametrize("request_bytes", [GATE, HEALTHY, GATE.replace(b"GET", b"HEAD")])
-def test_a_head_may_be_split_anywhere(sidecar: Sidecar, request_bytes: bytes) -> None:
+def test_a_request_head_may_be_split_anywhere(sidecar: Sidecar, request_bytes: bytes) -> None:
     for cut in range(1, len(request_bytes)):
         with Connection(sidecar) as connection:
             connection.send(request_bytes[:cut])
@@ -47,7 +47,7 @@ def test_a_head_may_be_split_anywhere(sidecar: Sidecar, request_bytes: bytes) ->
             assert connection.receive(head=request_bytes.startswith(b"HEAD")).status == 200
 
 
-def test_http_1_0_closes_unless_asked_to_stay(sidecar: Sidecar) -> None:
+def test_http_1_0_closes_the_connection_without_keep_alive(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         connection.get("/v1/gate", version="1.0")
         assert connection.receive().headers["connection"] == "close"
@@ -58,7 +58,7 @@ def test_http_1_0_closes_unless_asked_to_stay(sidecar: Sidecar) -> None:
             assert connection.receive().headers["connection"] == "keep-alive"
 
 
-def test_connection_close_is_honoured(sidecar: Sidecar, scope: str) -> None:
+def test_connection_close_closes_the_connection(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     for target in ("/v1/gate", f"/v1/gate/{scope}?wait=0", f"/v1/gate/{scope}?wait=0.05"):
         with Connection(sidecar) as connection:
@@ -71,7 +71,7 @@ def test_connection_close_is_honoured(sidecar: Sidecar, scope: str) -> None:
     "body",
     [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
 )
-def test_a_body_on_a_get_is_read_past(sidecar: Sidecar, body: bytes) -> None:
+def test_the_body_of_a_get_is_skipped(sidecar: Sidecar, body: bytes) -> None:
     with Connection(sidecar) as connection:
         connection.send(b"GET /v1/gate HTTP/1.1\r\nHost: test\r\n" + body + GATE)
         assert [connection.receive().status for _ in range(2)] == [200, 200]
@@ -92,14 +92,14 @@ def test_scopes_are_decoded_once(sidecar: Sidecar, scope: str) -> None:
             assert connection.receive().status == 400
 
 
-def test_an_absolute_target_leads_to_the_same_gate(sidecar: Sidecar, scope: str) -> None:
+def test_an_absolute_request_target_reaches_the_same_gate(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"http://test/v1/gate/{scope}?wait=0")
         assert connection.receive().status == 503
 
 
-def test_a_head_that_is_too_long_is_refused_and_the_server_lives(sidecar: Sidecar) -> None:
+def test_a_request_head_that_is_too_long_is_refused_and_the_server_continues(sidecar: Sidecar) -> None:
     for head in (b"GET /v1/gate/" + b"a" * 70_000, b"GET /v1/gate HTTP/1.1\r\nX: " + b"a" * 70_000):
         with Connection(sidecar) as connection:
             connection.send(head)
@@ -118,7 +118,7 @@ def test_a_head_that_is_too_long_is_refused_and_the_server_lives(sidecar: Sideca
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-def test_what_is_no_request_is_refused(sidecar: Sidecar, raw: bytes) -> None:
+def test_bytes_that_are_not_a_request_are_refused(sidecar: Sidecar, raw: bytes) -> None:
     with Connection(sidecar) as connection:
         connection.send(raw)
         connection.sock.shutdown(socket.SHUT_WR)
@@ -129,7 +129,7 @@ def test_what_is_no_request_is_refused(sidecar: Sidecar, raw: bytes) -> None:
     assert sidecar.gate().status_code == 200
 
 
-def test_a_client_that_half_closes_while_it_waits_has_gone(sidecar: Sidecar, scope: str) -> None:
+def test_a_client_that_half_closes_while_it_waits_counts_as_gone(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}?wait=50")
@@ -139,7 +139,7 @@ def test_a_client_that_half_closes_while_it_waits_has_gone(sidecar: Sidecar, sco
         assert connection.closed()
 
 
-def test_routes_beside_the_gate_are_not_the_gate(sidecar: Sidecar) -> None:
+def test_routes_with_a_similar_path_are_not_the_gate(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         for target in ("/v1/gates", "/v1/gateway/x", "/v1/watchers", "/v1"):
             connection.get(target)
@@ -156,7 +156,7 @@ def send_up_to(sock: socket.socket, count: int) -> None:
         sent += sock.send(GATE * 1000)
 
 
-def test_a_client_that_does_not_read_is_not_served_on(sidecar: Sidecar) -> None:
+def test_a_client_that_does_not_read_is_not_served_further(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         connection.sock.settimeout(1)
         with pytest.raises(TimeoutError):

@@ -47,7 +47,7 @@ def test_each_refusal_of_a_webhook_is_logged_with_its_peer_and_reason() -> None:
         assert len(own.logs("webhook_refused")) == 4
 
 
-def test_many_refusals_are_few_lines() -> None:
+def test_many_refusals_are_logged_in_few_lines() -> None:
     with Sidecar() as own:
         for _ in range(40):
             assert own.notify(b"{}").status_code == 400
@@ -56,7 +56,7 @@ def test_many_refusals_are_few_lines() -> None:
         assert len(own.logs("webhook_refused")) == 10
 
 
-def test_a_scope_that_looks_misspelt_is_logged_once() -> None:
+def test_a_probably_misspelt_scope_is_logged_once() -> None:
     with Sidecar({"policies": [{"match": "team-a/llama"}, {"match": "team-b"}]}) as own:
         for asgi in (False, True):
             for scope in ("team-a/lama/x", "taem-b", "team-a/llama/agent-7", "team-b/anything", "team-a"):
@@ -75,7 +75,7 @@ def test_a_scope_that_looks_misspelt_is_logged_once() -> None:
         assert own.logs("unknown_scope")[0]["peer"] == "127.0.0.1"
 
 
-def test_many_unknown_scopes_are_few_lines_and_cost_little() -> None:
+def test_many_unknown_scopes_are_logged_in_few_lines() -> None:
     with Sidecar({"policies": [{"match": "team-a"}]}) as own:
         with Connection(own) as connection:
             for number in range(0, 3000, 100):

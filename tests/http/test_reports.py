@@ -52,7 +52,7 @@ class Client:
         return (*(counters[f"requests_{name}"] for name in names), counters["waiters"])
 
 
-def test_reports_add_up_and_count_once(sidecar: Sidecar, scope: str) -> None:
+def test_reports_are_summed_and_counted_once(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "cautious")
     one, other = Client(sidecar, scope), Client(sidecar, scope)
     assert one.report(10, 5, 1, 1, 1).json() == {"accepted": True}
@@ -90,13 +90,13 @@ def test_an_unnamed_scopes_reports_count_at_its_nearest_ancestor(sidecar: Sideca
         ({"client": "a", "sequence": 1, "interval_secs": 1e6}, "interval_secs"),
     ],
 )
-def test_what_cannot_be_is_refused(sidecar: Sidecar, scope: str, body: dict, what: str) -> None:
+def test_impossible_reports_are_refused(sidecar: Sidecar, scope: str, body: dict, what: str) -> None:
     answer = sidecar.session.post(f"{sidecar.url}/v1/reports/{scope}", json=body, timeout=30)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-body")
     assert what in answer.json()["detail"]
 
 
-def test_counts_that_went_back_are_refused_and_change_nothing(sidecar: Sidecar, scope: str) -> None:
+def test_decreased_counts_are_refused_and_change_nothing(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "cautious")
     client = Client(sidecar, scope)
     client.report(5, 2, 1)
@@ -104,7 +104,7 @@ def test_counts_that_went_back_are_refused_and_change_nothing(sidecar: Sidecar, 
     assert client.counters() == (5, 2, 1, 0, 0, 1)
 
 
-def test_who_says_nothing_is_gone_and_may_come_back(sidecar: Sidecar, scope: str) -> None:
+def test_a_silent_client_counts_as_gone_and_may_return(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "cautious")
     client = Client(sidecar, scope, interval=0.1)
     gone = sidecar.metric("wellbeing_clients_gone_total")
@@ -116,7 +116,7 @@ def test_who_says_nothing_is_gone_and_may_come_back(sidecar: Sidecar, scope: str
     assert client.counters() == (8, 5, 3, 0, 2, 0), "who was thought to have left counts as another"
 
 
-def test_a_restart_counts_only_what_is_new() -> None:
+def test_after_a_restart_only_new_counts_are_added() -> None:
     with Sidecar() as own:
         client = Client(own, "")
         client.report(100, 10, 7)
@@ -127,7 +127,7 @@ def test_a_restart_counts_only_what_is_new() -> None:
         assert client.counters() == (13, 5, 3, 0, 0, 2), "10 new ones and the 3 that were waiting"
 
 
-def test_there_is_room_for_so_many_clients() -> None:
+def test_a_client_beyond_the_limit_is_refused() -> None:
     with Sidecar({"limits": {"max_clients": 2}}) as own:
         assert [Client(own, "").report(1).status_code for _ in range(3)] == [200, 200, 503]
         assert own.counters()["requests_total"] == 2
@@ -142,7 +142,7 @@ def told(sidecar: Sidecar, what: str) -> float:
     return sidecar.metric(f"wellbeing_gate_wait_seconds_{what}")
 
 
-def test_how_long_clients_waited_is_counted_once() -> None:
+def test_the_waiting_times_of_clients_are_counted_once() -> None:
     with Sidecar() as own:
         client = Client(own, "w")
         waited = {"waited": {"counts": buckets(b3=2, b14=1), "secs": 900.5}}
@@ -170,7 +170,7 @@ def test_how_long_clients_waited_is_counted_once() -> None:
         ({"waited": {"counts": 7}}, "counts: must be a list"),
     ],
 )
-def test_waits_that_cannot_be_are_refused(sidecar: Sidecar, scope: str, waits: dict, what: str) -> None:
+def test_impossible_waiting_times_are_refused(sidecar: Sidecar, scope: str, waits: dict, what: str) -> None:
     answer = Client(sidecar, scope).report(requests=1, blocked=1, waited=1, waits=waits)
     assert answer.status_code == 400
     assert what in answer.json()["detail"]

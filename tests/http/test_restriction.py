@@ -46,7 +46,7 @@ def sidecar() -> Iterator[Sidecar]:
         yield own
 
 
-def test_the_state_decides_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar) -> None:
+def test_the_state_determines_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar) -> None:
     sidecar.claim("slow", "concerned", reason="many wait")
     inside = sidecar.get("/v1/gate/slow/x").json()
     assert (inside["gate"], inside["admit_per_sec"], inside["held_by"]) == ("restricted", 20, "slow")
@@ -68,7 +68,7 @@ def test_the_state_decides_the_rate_and_every_snapshot_shows_it(sidecar: Sidecar
 
 
 @pytest.mark.parametrize("slow_path", [False, True])
-def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar, slow_path: bool) -> None:
+def test_requests_above_the_rate_wait_or_time_out_on_both_paths(sidecar: Sidecar, slow_path: bool) -> None:
     scope = f"few/{slow_path}"
     sidecar.claim("few", "concerned")
     # A request with a body makes the fast path pass the connection to ASGI.
@@ -90,9 +90,7 @@ def test_what_exceeds_the_rate_waits_or_times_out_on_both_paths(sidecar: Sidecar
 
 
 @pytest.mark.parametrize("slow_path", [False, True])
-def test_a_refusal_says_when_the_turn_of_another_request_would_come(
-    sidecar: Sidecar, slow_path: bool
-) -> None:
+def test_a_refusal_estimates_when_a_retry_would_be_admitted(sidecar: Sidecar, slow_path: bool) -> None:
     body = {"data": b"x"} if slow_path else {}
 
     def secs_until_retry(query: str = "") -> int:
@@ -125,7 +123,7 @@ def test_a_refusal_says_when_the_turn_of_another_request_would_come(
     sidecar.claim("rare", "healthy")
 
 
-def test_a_pause_goes_before_a_restriction(sidecar: Sidecar) -> None:
+def test_a_pause_takes_precedence_over_a_restriction(sidecar: Sidecar) -> None:
     sidecar.claim("both", "distressed")
     assert sidecar.get("/v1/status/both").json()["gate"] == "closed"
     sidecar.resume("both")
@@ -136,7 +134,7 @@ def test_a_pause_goes_before_a_restriction(sidecar: Sidecar) -> None:
 
 
 @pytest.mark.parametrize("value", ["10", "-1", "", "5.0", "high", "٣"])
-def test_a_priority_is_0_to_9(sidecar: Sidecar, value: str) -> None:
+def test_a_priority_outside_0_to_9_is_refused(sidecar: Sidecar, value: str) -> None:
     refused = sidecar.get("/v1/gate/slow", params={"priority": value})
     assert refused.status_code == 400
     assert "priority: must be a whole number from 0 to 9" in refused.json()["detail"]
@@ -156,13 +154,13 @@ def test_a_priority_is_0_to_9(sidecar: Sidecar, value: str) -> None:
         "client=+&waiting=5:1",
     ],
 )
-def test_admit_says_what_is_wrong(sidecar: Sidecar, query: str) -> None:
+def test_admit_reports_what_is_wrong(sidecar: Sidecar, query: str) -> None:
     refused = sidecar.get(f"/v1/admit/slow?{query}")
     assert refused.status_code == 400
     assert refused.json()["type"] == "/problems/invalid-parameter"
 
 
-def test_admit_gives_all_at_an_open_gate_and_none_at_a_closed_one(sidecar: Sidecar) -> None:
+def test_admit_grants_everything_at_an_open_gate_and_nothing_at_a_closed_one(sidecar: Sidecar) -> None:
     asked = "/v1/admit/one?client=a&waiting=5:7,9:2"
     assert sidecar.get(asked).json() == {"admitted": 9, "share_per_sec": 0.0, "trial": None}
     sidecar.pause("one")
@@ -233,7 +231,7 @@ def test_a_trial_opens_the_gate_after_successes_and_a_failure_puts_the_hold_back
     assert 'wellbeing_pauses_total{cause="trial_failed",scope="trial"} 1.0' in metrics
 
 
-def test_a_header_of_the_middleware_decides_who_goes_first(sidecar: Sidecar) -> None:
+def test_a_header_of_the_middleware_sets_the_priority(sidecar: Sidecar) -> None:
     order: list[str] = []
     sidecar.pause("slow")
 
@@ -266,7 +264,7 @@ def test_a_header_of_the_middleware_decides_who_goes_first(sidecar: Sidecar) -> 
     assert order == ["9", "7", "ten", "none", "2", "2", "0"]
 
 
-def test_a_trial_that_failed_is_told_to_hooks() -> None:
+def test_a_failed_trial_is_sent_to_hooks() -> None:
     policy = {"match": "t", "pause_on_distressed": True, "resume_trial": {"requests": 1, "secs": 60}}
     with Receiver() as receiver:
         hook = {"name": "one", "url": f"{receiver.url}/hook", "events": ["trial_failed"]}
@@ -323,7 +321,7 @@ def test_a_restriction_a_trial_and_a_failed_trial_survive_a_kill(tmp_path: Path)
         assert newest["cause"] == "trial_failed"
 
 
-def test_the_commands_say_what_a_restriction_is_and_what_a_resume_does(sidecar: Sidecar) -> None:
+def test_the_commands_describe_a_restriction_and_the_effect_of_a_resume(sidecar: Sidecar) -> None:
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sidecar", *arguments]
         environ = {**os.environ, "WELLBEING_URL": sidecar.url}

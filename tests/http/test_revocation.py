@@ -100,7 +100,7 @@ def without(config: dict[str, Any], name: str) -> dict[str, Any]:
     ],
     ids=["removed", "role", "scope", "token"],
 )
-def test_a_reload_refuses_what_waits_by_a_credential_that_lost_its_access(
+def test_a_reload_refuses_waiting_requests_of_a_credential_that_lost_its_access(
     sidecar: Sidecar, tmp_path: Path, change: Any, status: int
 ) -> None:
     (tmp_path / "other").write_text("another-token-of-the-worker")
@@ -117,7 +117,7 @@ def test_a_reload_refuses_what_waits_by_a_credential_that_lost_its_access(
     assert (counters["requests_rejected"], counters["waiters"]) == (2, 0)
 
 
-def test_a_reload_that_takes_nothing_away_leaves_what_waits(sidecar: Sidecar, tmp_path: Path) -> None:
+def test_a_reload_that_revokes_nothing_keeps_waiting_requests(sidecar: Sidecar, tmp_path: Path) -> None:
     with Connection(sidecar) as first:
         first.get("/v1/gate", BASIC)
         assert first.receive().status == 200
@@ -131,7 +131,7 @@ def test_a_reload_that_takes_nothing_away_leaves_what_waits(sidecar: Sidecar, tm
             assert connection.receive().status == 200
 
 
-def test_a_changed_password_refuses_what_waits_by_the_old_one(sidecar: Sidecar, tmp_path: Path) -> None:
+def test_a_changed_password_refuses_waiting_requests_of_the_old_one(sidecar: Sidecar, tmp_path: Path) -> None:
     waits = parked(sidecar, BASIC)
     config = config_of(tmp_path)
     config["auth"]["credentials"][1]["password_bcrypt"] = BCRYPT[:-1] + "u"
@@ -141,7 +141,7 @@ def test_a_changed_password_refuses_what_waits_by_the_old_one(sidecar: Sidecar, 
 
 
 @pytest.mark.parametrize("content", ["another-token-of-the-worker", "short", None])
-def test_a_token_file_that_changed_or_is_gone_refuses_what_waits(
+def test_a_changed_or_missing_token_file_refuses_waiting_requests(
     sidecar: Sidecar, tmp_path: Path, content: str | None
 ) -> None:
     waits = parked(sidecar, bearer(WORKER))
@@ -180,7 +180,7 @@ def test_an_event_stream_ends_with_its_credential(sidecar: Sidecar, tmp_path: Pa
     assert not [line for line in sidecar.lines if "ASGI" in line]
 
 
-def test_a_listener_that_lost_its_roles_refuses_what_waits_there(tmp_path: Path) -> None:
+def test_a_listener_that_lost_its_roles_refuses_its_waiting_requests(tmp_path: Path) -> None:
     path = tmp_path / "gate.sock"
     config = without(config_of(tmp_path), "w")
     config["listen"] = [{"address": "127.0.0.1:0", "roles": ["worker"]}, {"address": f"unix:{path}"}]
@@ -274,7 +274,7 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Certified]
             connection.sock.close()
 
 
-def test_a_certificate_without_its_credential_is_worth_nothing(world: Certified) -> None:
+def test_a_certificate_without_its_credential_is_refused(world: Certified) -> None:
     world.operate("POST", "/v1/pause/a", {"reason": "a test"})
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
     kept = world.connect("/v1/gate")
@@ -289,7 +289,7 @@ def test_a_certificate_without_its_credential_is_worth_nothing(world: Certified)
     assert world.status("a")["counters"]["requests_rejected"] == 2
 
 
-def test_connections_of_a_replaced_authority_end(world: Certified) -> None:
+def test_connections_of_a_replaced_ca_are_closed(world: Certified) -> None:
     world.operate("POST", "/v1/pause/a", {"reason": "a test"})
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
     stream = world.connect("/v1/events")
@@ -316,7 +316,7 @@ def test_connections_of_a_replaced_authority_end(world: Certified) -> None:
         world.connect("/v1/gate").receive()
 
 
-def test_another_authority_beside_the_old_one_ends_nothing(world: Certified) -> None:
+def test_an_additional_ca_closes_no_connection(world: Certified) -> None:
     world.operate("POST", "/v1/pause/a", {"reason": "a test"})
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
     eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")

@@ -15,7 +15,9 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.mark.parametrize("before", [(), ("/-/healthy",)], ids=["fast-path", "asgi-path"])
-def test_a_refusal_keeps_the_trace(sidecar: Sidecar, scope: str, before: tuple[str, ...]) -> None:
+def test_a_refusal_carries_the_trace_context_of_its_request(
+    sidecar: Sidecar, scope: str, before: tuple[str, ...]
+) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         for path in before:
@@ -34,7 +36,7 @@ def test_a_refusal_keeps_the_trace(sidecar: Sidecar, scope: str, before: tuple[s
         assert "traceparent" not in json.loads(answer.body)
 
 
-def test_a_trace_is_never_kept_for_another_request(sidecar: Sidecar, scope: str) -> None:
+def test_a_trace_context_is_never_used_for_another_request(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     with requests.Session() as session:
         url = f"{sidecar.url}/v1/gate/{scope}?wait=0"

@@ -44,7 +44,7 @@ def request_bytes(method: str, path: str, body: object, headers: tuple[str, ...]
 
 @pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: offer[-1][:20])
 @pytest.mark.parametrize(("method", "path", "body", "status"), ROUTES, ids=lambda value: str(value)[:20])
-def test_an_offer_is_ignored_and_the_body_is_read(
+def test_an_upgrade_offer_is_ignored_and_the_body_is_read(
     sidecar: Sidecar, scope: str, method: str, path: str, body: object, status: int, offer: tuple[str, ...]
 ) -> None:
     raw = request_bytes(method, path.format(scope=scope), body, offer)
@@ -62,7 +62,7 @@ def test_an_offer_is_ignored_and_the_body_is_read(
                 assert connection.receive().status == 200
 
 
-def test_a_reason_that_came_with_an_offer_is_kept(sidecar: Sidecar, scope: str) -> None:
+def test_the_reason_of_a_request_with_an_upgrade_offer_is_stored(sidecar: Sidecar, scope: str) -> None:
     with Connection(sidecar) as connection:
         connection.send(request_bytes("POST", f"/v1/pause/{scope}", {"reason": "kept"}, H2C))
         assert json.loads(connection.receive().body)["reason"] == "kept"
@@ -70,7 +70,7 @@ def test_a_reason_that_came_with_an_offer_is_kept(sidecar: Sidecar, scope: str) 
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_a_wait_that_offered_an_upgrade_is_woken(sidecar: Sidecar, scope: str, before: bool) -> None:
+def test_a_waiting_request_with_an_upgrade_offer_is_woken(sidecar: Sidecar, scope: str, before: bool) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         if before:
@@ -82,7 +82,7 @@ def test_a_wait_that_offered_an_upgrade_is_woken(sidecar: Sidecar, scope: str, b
         assert connection.receive().status == 200
 
 
-def test_what_follows_an_offer_is_a_request(sidecar: Sidecar, scope: str) -> None:
+def test_the_bytes_after_an_upgrade_offer_are_a_request(sidecar: Sidecar, scope: str) -> None:
     one = request_bytes("POST", f"/v1/pause/{scope}", {"reason": "kept"}, H2C)
     two = request_bytes("GET", "/v1/gate", None, H2C)
     with Connection(sidecar) as connection:
@@ -99,7 +99,7 @@ def test_what_follows_an_offer_is_a_request(sidecar: Sidecar, scope: str) -> Non
         b"CONNECT test:1 HTTP/1.1\r\nHost: test\r\n\r\n",
     ],
 )
-def test_what_is_not_http_1_is_refused_in_one_answer(sidecar: Sidecar, raw: bytes) -> None:
+def test_a_protocol_other_than_http_1_is_refused_with_one_response(sidecar: Sidecar, raw: bytes) -> None:
     with Connection(sidecar) as connection:
         connection.send(raw)
         answer = connection.receive()
@@ -108,7 +108,7 @@ def test_what_is_not_http_1_is_refused_in_one_answer(sidecar: Sidecar, raw: byte
         assert connection.closed()
 
 
-def test_offers_leave_no_lines_in_the_log() -> None:
+def test_upgrade_offers_are_not_logged() -> None:
     with Sidecar() as own:
         for _ in range(3):
             with Connection(own) as connection:

@@ -11,13 +11,13 @@ def watch(sidecar: Sidecar, scope: str, etag: str | None = None, **params):
     return sidecar.get(f"/v1/watch/{scope}", params=params, headers=headers)
 
 
-def test_without_a_version_it_answers_at_once(sidecar: Sidecar, scope: str) -> None:
+def test_a_watch_without_an_etag_responds_at_once(sidecar: Sidecar, scope: str) -> None:
     answer = watch(sidecar, scope)
     assert answer.status_code == 200
     assert answer.headers["ETag"] == f'"{answer.json()["version"]}"'
 
 
-def test_nothing_changed_is_304(sidecar: Sidecar, scope: str) -> None:
+def test_a_watch_without_a_change_ends_with_304(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     etag = watch(sidecar, scope).headers["ETag"]
     for wait in (0, 0.1):
@@ -26,7 +26,7 @@ def test_nothing_changed_is_304(sidecar: Sidecar, scope: str) -> None:
     assert watch(sidecar, scope, f'"0", W/{etag}', wait=0).status_code == 304
 
 
-def test_a_change_wakes_it_with_the_new_snapshot(sidecar: Sidecar, scope: str) -> None:
+def test_a_change_wakes_a_watch_with_the_new_snapshot(sidecar: Sidecar, scope: str) -> None:
     sidecar.pause(scope)
     etag = watch(sidecar, scope).headers["ETag"]
     with Connection(sidecar) as connection:
@@ -37,7 +37,7 @@ def test_a_change_wakes_it_with_the_new_snapshot(sidecar: Sidecar, scope: str) -
         assert b'"cautious"' in answer.body
 
 
-def test_a_version_never_comes_again(sidecar: Sidecar, scope: str) -> None:
+def test_a_version_is_never_used_twice(sidecar: Sidecar, scope: str) -> None:
     versions = []
     for _ in range(5):
         versions.append(sidecar.pause(scope)["version"])
@@ -45,14 +45,14 @@ def test_a_version_never_comes_again(sidecar: Sidecar, scope: str) -> None:
     assert versions == sorted(set(versions))
 
 
-def test_what_changes_nothing_is_not_told(sidecar: Sidecar, scope: str) -> None:
+def test_a_command_without_effect_wakes_no_watch(sidecar: Sidecar, scope: str) -> None:
     sidecar.claim(scope, "cautious")
     etag = watch(sidecar, scope).headers["ETag"]
     sidecar.claim(scope, "cautious", ttl_secs=500)
     assert watch(sidecar, scope, etag, wait=0).status_code == 304
 
 
-def test_a_path_that_gets_named_wakes_its_watch(sidecar: Sidecar, scope: str) -> None:
+def test_a_newly_created_scope_wakes_its_watch(sidecar: Sidecar, scope: str) -> None:
     etag = watch(sidecar, f"{scope}/child").headers["ETag"]
     with Connection(sidecar) as connection:
         connection.get(f"/v1/watch/{scope}/child?wait=50", f"If-None-Match: {etag}")

@@ -48,7 +48,7 @@ def check(one: Object) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_an_example_is_what_the_schema_says(kind: str) -> None:
+def test_every_example_matches_its_schema(kind: str) -> None:
     check(example(kind))
 
 

@@ -97,7 +97,7 @@ def chat(url: str, tokens: int, *, stream: bool = False) -> requests.Response:
     return requests.post(f"{url}/v1/chat/completions", json=body, timeout=120, stream=stream)
 
 
-def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> None:
+def test_a_scrape_has_the_series_and_labels_of_the_rules(parts: Parts) -> None:
     assert chat(parts.frontend, 3).json()["usage"]["completion_tokens"] == 3
     assert_rules_find(
         "dynamo",
@@ -107,7 +107,7 @@ def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> Non
     )
 
 
-def test_the_routes_are_those_that_the_gate_is_checked_against(parts: Parts) -> None:
+def test_the_fixture_lists_every_route_of_the_server(parts: Parts) -> None:
     paths = requests.get(f"{parts.frontend}/openapi.json", timeout=30).json()["paths"]
     served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     assert served <= set(json.loads(ROUTES.read_text())["routes"]), (
@@ -115,7 +115,7 @@ def test_the_routes_are_those_that_the_gate_is_checked_against(parts: Parts) -> 
     )
 
 
-def test_the_driver_keeps_a_stream_that_runs_and_a_request_that_comes(parts: Parts) -> None:
+def test_the_driver_keeps_a_running_stream_and_an_arriving_request(parts: Parts) -> None:
     with chat(parts.frontend, 200, stream=True) as stream, ThreadPoolExecutor(1) as pool:
         chunks = stream.iter_lines()
         next(chunks)
@@ -135,7 +135,7 @@ def test_the_driver_keeps_a_stream_that_runs_and_a_request_that_comes(parts: Par
         assert second.result().json()["usage"]["completion_tokens"] == 2
 
 
-def test_a_closed_gate_in_front_of_it_holds_a_request_and_wakes_it(parts: Parts) -> None:
+def test_a_closed_gate_parks_a_request_and_a_resume_wakes_it(parts: Parts) -> None:
     scope = "nginx/llama"
     parts.sidecar.pause(scope, "too hot")
     with ThreadPoolExecutor(1) as pool:

@@ -140,7 +140,7 @@ def chat(url: str, model: str = GROUP, *, stream: bool = False) -> requests.Resp
     return requests.post(f"{url}/v1/chat/completions", json=body, headers=HEADERS, timeout=120, stream=stream)
 
 
-def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> None:
+def test_a_scrape_has_the_series_and_labels_of_the_rules(parts: Parts) -> None:
     # One deployment after the other, at random.
     for _ in range(4):
         assert chat(parts.url).ok
@@ -157,7 +157,7 @@ def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> Non
     assert f'model_group="{GROUP}"' in scrape()
 
 
-def test_the_middleware_in_the_proxy_holds_a_request_for_a_group_and_wakes_it(parts: Parts) -> None:
+def test_the_middleware_in_the_proxy_parks_a_request_for_a_group_and_wakes_it(parts: Parts) -> None:
     parts.sidecar.pause(f"team-a/{GROUP}", "too hot")
     with ThreadPoolExecutor(MAX_WAITING) as pool:
         waiting = [pool.submit(chat, parts.url) for _ in range(MAX_WAITING)]
@@ -188,7 +188,7 @@ def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts)
     eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
 
 
-def test_an_alert_of_a_group_closes_the_gate_that_its_requests_ask_for(parts: Parts) -> None:
+def test_an_alert_for_a_group_closes_the_gate_of_its_requests(parts: Parts) -> None:
     scope = f"team-a/{BROKEN}"
 
     def is_held() -> bool:

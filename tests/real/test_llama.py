@@ -105,14 +105,14 @@ def answered(url: str, tokens: int) -> requests.Response:
     return answer
 
 
-def test_the_rules_series_are_in_a_scrape_by_name(parts: Parts) -> None:
+def test_a_scrape_has_the_series_of_the_rules(parts: Parts) -> None:
     assert written(chat(parts.engine, 2)) == 2
     assert_rules_find(
         "llamacpp", r"llamacpp:\w+", lambda: requests.get(f"{parts.engine}/metrics", timeout=30).text, set()
     )
 
 
-def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Parts) -> None:
+def test_an_overload_closes_the_gate_and_its_end_opens_it(parts: Parts) -> None:
     # This test runs before the one that pauses: after a pause, the rules are masked while the queue falls.
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         crowd = [pool.submit(chat, parts.gated, TOKENS) for _ in range(CLIENTS)]
@@ -130,7 +130,7 @@ def test_an_overload_closes_the_gate_and_the_end_of_it_opens_it_again(parts: Par
     assert parts.sidecar.status(SCOPE)["state"] == "healthy"
 
 
-def test_a_closed_gate_holds_a_request_and_leaves_the_stream_that_runs_alone(parts: Parts) -> None:
+def test_a_closed_gate_parks_a_request_and_keeps_a_running_stream(parts: Parts) -> None:
     with chat(parts.gated, 24, stream=True) as stream, ThreadPoolExecutor(1) as pool:
         chunks = stream.iter_lines()
         next(chunks)

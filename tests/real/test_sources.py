@@ -53,14 +53,14 @@ def test_vllm_has_the_routes_of_its_driver() -> None:
     assert {"level", "mode"} <= parameters(dev, "sleep")
 
 
-def test_vllm_wakes_up_without_harm_if_it_does_not_sleep_and_sleeps_with_its_requests_kept() -> None:
+def test_vllm_keeps_its_requests_while_it_sleeps_and_a_wake_up_while_awake_is_harmless() -> None:
     core = source("vllm/v1/engine/core.py")
     assert "pause_scheduler(mode=mode, clear_cache=clear_prefix_cache)" in core
     executor = source("vllm/v1/executor/abstract.py")
     assert re.search(r"def wake_up.*?if not self\.is_sleeping:.*?return", executor, re.DOTALL)
 
 
-def test_sglang_serves_the_application_that_the_launcher_gates() -> None:
+def test_sglang_serves_the_application_that_the_launcher_wraps() -> None:
     server = source("sglang/srt/entrypoints/http_server.py")
     names = [
         target.id
@@ -77,7 +77,7 @@ def test_sglang_serves_the_application_that_the_launcher_gates() -> None:
     assert "prepare_server_args(sys.argv[1:])" in main
 
 
-def test_the_launcher_refuses_each_way_in_which_sglang_serves_past_its_application() -> None:
+def test_the_launcher_refuses_each_option_by_which_sglang_bypasses_its_application() -> None:
     main = source("sglang/launch_server.py")
     modes = set(re.findall(r"cfg\.(\w+)", main)) - {"use_ray"}
     flags = {"--" + mode.replace("_", "-") for mode in modes}

@@ -57,7 +57,7 @@ def infer(url: str) -> list[float]:
     return answer.json()["outputs"][0]["data"]
 
 
-def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts: Parts) -> None:
+def test_a_scrape_has_the_series_and_labels_of_the_rules(parts: Parts) -> None:
     assert infer(parts.triton) == [42.0]
     assert_rules_find(
         "triton", r"nv_\w+", lambda: requests.get(parts.metrics, timeout=30).text, {"model", "version"}, APART
@@ -73,7 +73,7 @@ def test_the_paths_that_pass_a_closed_gate_are_routes_of_triton(parts: Parts) ->
         assert found != {404}, path
 
 
-def test_a_closed_gate_in_front_of_it_holds_a_request_and_wakes_it(parts: Parts) -> None:
+def test_a_closed_gate_parks_a_request_and_a_resume_wakes_it(parts: Parts) -> None:
     scope = "nginx/llama"
     parts.sidecar.pause(scope, "too hot")
     with ThreadPoolExecutor(1) as pool:

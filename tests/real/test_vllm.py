@@ -70,7 +70,7 @@ def chat(url: str, tokens: int = 4, **more) -> requests.Response:
     return requests.post(f"{url}/v1/chat/completions", json=body, timeout=300, stream=bool(more))
 
 
-def test_the_rules_series_are_in_a_scrape_by_name_and_label(parts) -> None:
+def test_a_scrape_has_the_series_and_labels_of_the_rules(parts) -> None:
     _, url = parts
     assert chat(url).ok
     assert_rules_find(
@@ -105,7 +105,7 @@ def kept(url: str) -> float:
 
 
 @pytest.mark.parametrize("asleep", [False, True], ids=["paused", "asleep"])
-def test_the_driver_keeps_a_stream_that_runs(parts, asleep: bool) -> None:
+def test_the_driver_keeps_a_running_stream(parts, asleep: bool) -> None:
     # The CPU's worker has no memory to free when it sleeps; all else is as on a GPU.
     sidecar, url = parts
     with chat(url, tokens=TOKENS, stream=True, stream_options={"include_usage": True}) as stream:

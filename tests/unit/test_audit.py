@@ -22,7 +22,7 @@ UNKNOWN = {"name": "c", "skip_reason": "Dependency not found on PyPI"}
         ([UNKNOWN, UNKNOWN], True, 1, "no dependency could be looked up"),
     ],
 )
-def test_the_verdict(dependencies, strict, status, said) -> None:
+def test_the_exit_status_and_message_depend_on_the_findings(dependencies, strict, status, said) -> None:
     found, lines = verdict(dependencies, strict=strict)
     assert found == status
     assert lines[0].startswith(said)

@@ -15,7 +15,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(test())
 
 
-def test_the_result_or_the_exception_comes_from_a_thread() -> None:
+def test_a_thread_returns_the_result_or_raises_the_exception() -> None:
     async def test() -> None:
         calls = BlockingCalls(asyncio.get_running_loop(), "engine", 30)
         assert await calls.run(lambda: threading.current_thread().name) == "engine"
@@ -25,7 +25,7 @@ def test_the_result_or_the_exception_comes_from_a_thread() -> None:
     run(test)
 
 
-def test_a_call_that_hangs_fails_in_time_and_so_does_the_next_until_it_ends() -> None:
+def test_a_call_that_hangs_times_out_and_later_calls_fail_until_it_ends() -> None:
     async def test() -> None:
         calls = BlockingCalls(asyncio.get_running_loop(), "engine", 0.05)
         end = threading.Event()

@@ -9,7 +9,7 @@ SLOW = ("bench.report", "demo.loop_report", "demo.previews", "matplotlib", "mcp"
 """Modules that take a second to import. Tests name them as a `harness.lazy_module.LazyModule`."""
 
 
-def test_no_file_of_tests_imports_a_slow_module() -> None:
+def test_no_test_file_imports_a_slow_module() -> None:
     slow = "|".join(map(re.escape, SLOW))
     # "from bench import report" imports bench.report.
     at_once = re.compile(

@@ -52,18 +52,18 @@ def problems(tmp_path: Path, text: str = "", environ: dict | None = None, **flag
     return [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
 
 
-def test_problems_stand_in_the_order_of_the_lines(tmp_path: Path) -> None:
+def test_problems_are_listed_in_the_order_of_the_lines(tmp_path: Path) -> None:
     text = "limits: {max_waiters: x}\nlog_level: loud\ndefaults: {max_pause_secs: -1}\nlisen: y\n"
     lines = [int(one.split(":")[1]) for one in problems(tmp_path, text)]
     assert lines == [1, 2, 3, 4]
     assert problems(tmp_path, text, {"WELLBEING_LOG_FORMAT": "x"})[-1].startswith("WELLBEING_LOG_FORMAT")
 
 
-def test_without_anything_there_are_defaults() -> None:
+def test_an_empty_config_has_the_defaults() -> None:
     assert load_config(None, {}) == Config()
 
 
-def test_an_example_means_what_it_says(tmp_path: Path) -> None:
+def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
     config = load(tmp_path, EXAMPLE)
     assert config.policies.defaults.pause_on_distressed
     policy = config.policies.policy_for("team-a/llama/x")
@@ -109,7 +109,7 @@ def test_an_example_means_what_it_says(tmp_path: Path) -> None:
         ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     assert any(one.startswith(problem) for one in problems(tmp_path, text)), problems(tmp_path, text)
 
 
@@ -120,7 +120,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, problem: s
         ("2w", 1_209_600), ("1y", 31_536_000), ("250ms", 0.25), ("1h0m30s500ms", 3630.5), (" 5m ", 300),
     ],
 )  # fmt: skip
-def test_a_duration_is_a_number_or_as_prometheus_writes_it(text: str, secs: float) -> None:
+def test_a_duration_is_a_number_or_in_the_format_of_prometheus(text: str, secs: float) -> None:
     assert parse_duration(text) == secs
 
 
@@ -128,12 +128,12 @@ def test_a_duration_is_a_number_or_as_prometheus_writes_it(text: str, secs: floa
     "text",
     ["", " ", "5x", "m", "5 m", "1m1h", "5m5m", "-5m", "+5", "1.5h", "1e3", "nan", "inf", "٣", "٣m", "5mm", "1_0", "100y", "9" * 5000, "9" * 60 + "s"],
 )  # fmt: skip
-def test_what_is_no_duration_is_told_what_is_allowed(text: str) -> None:
+def test_the_error_for_an_invalid_duration_says_what_is_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="a number of at least 0, or a duration such as 90s, 5m, 1h30m"):
         parse_duration(text)
 
 
-def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> None:
+def test_a_duration_is_accepted_in_the_file_and_in_a_variable(tmp_path: Path) -> None:
     config = load(tmp_path, "scope_idle_secs: 1d", {"WELLBEING_DEFAULTS__MAX_PAUSE_SECS": "1h30m"})
     assert (config.scope_idle_secs, config.policies.defaults.max_pause_secs) == (86_400, 5_400)
 
@@ -151,7 +151,7 @@ def test_a_duration_may_stand_in_the_file_and_in_a_variable(tmp_path: Path) -> N
         ("defaults: {pause_on_distressed: true, enabled: false}", "nothing: enabled is false wherever pause_on_distressed is true"),
     ],
 )  # fmt: skip
-def test_a_config_says_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
+def test_a_config_describes_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
     assert describe_pausing(load(tmp_path, text).policies) == said
 
 
@@ -167,11 +167,11 @@ def test_a_config_says_what_it_may_pause(tmp_path: Path, text: str, said: str) -
         ("policies: [{match: a, restrict: {concerned: 5}, enabled: false}]", ""),
     ],
 )
-def test_a_config_says_what_it_may_restrict(tmp_path: Path, text: str, said: str) -> None:
+def test_a_config_describes_what_it_may_restrict(tmp_path: Path, text: str, said: str) -> None:
     assert describe_restricting(load(tmp_path, text).policies) == said
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, "store: x\nlog_level: loud\nlisten: 5", {"WELLBEING_NONSENSE": "1"})) == 4
 
 
@@ -180,7 +180,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "nowhere.yaml", {})
 
 
-def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     text, environ = "log_level: error\nlog_format: json", {"WELLBEING_LOG_LEVEL": "warning"}
     assert load(tmp_path, text).log_level == "error"
     assert load(tmp_path, text, environ).log_level == "warning"
@@ -189,7 +189,7 @@ def test_flags_count_before_the_environment_before_the_file(tmp_path: Path) -> N
     assert problems(tmp_path, text, environ, log_level="loud")[0].startswith("--log-level: must be one of")
 
 
-def test_memory_needs_no_quotes_in_a_variable_and_is_told_to_in_a_file(tmp_path: Path) -> None:
+def test_the_store_memory_needs_quotes_in_a_file_only(tmp_path: Path) -> None:
     assert load_config(None, {"WELLBEING_STORE": "memory:"}).store.url == "memory:"
     path = tmp_path / "sidecar.yaml"
     path.write_text("store: memory:\n")
@@ -208,7 +208,7 @@ def test_a_variable_that_is_wrong_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_variables_that_others_set_are_left_alone(tmp_path: Path) -> None:
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
     others = {
         "WELLBEING_URL": "x", "WELLBEING_CONFIG": "x", "WELLBEING_SIDECAR_SERVICE_HOST": "10.0.0.1",
         "WELLBEING_SIDECAR_PORT_9477_TCP_ADDR": "10.0.0.1", "WELLBEING_SIDECAR_PORT": "tcp://10.0.0.1:9477",
@@ -238,7 +238,7 @@ def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.one_of(st.text(), st.dictionaries(st.sampled_from(["listen", "defaults", "policies", "alerts", "limits"]), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)).map(yaml.safe_dump)))  # fmt: skip
-def test_whatever_is_written_is_a_config_or_a_config_error(tmp_path_factory, text: str) -> None:
+def test_any_text_is_a_config_or_a_config_error(tmp_path_factory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text, encoding="utf-8", errors="replace")
     try:

@@ -57,7 +57,7 @@ def test_a_token_file_is_read(problems, content: bytes | None, problem: str) -> 
     assert "Is a directory" in problems(CREDENTIAL.format("token_file: ."))[0]
 
 
-def test_a_tokens_variable_is_looked_at(problems) -> None:
+def test_a_token_variable_is_read(problems) -> None:
     text = CREDENTIAL.format("token_env: MINE")
     assert problems(text) == ["sidecar.yaml:4: auth.credentials[0].token_env: the variable MINE is not set"]
     assert "is shorter than 16" in problems(text, {"MINE": "short"})[0]
@@ -79,7 +79,7 @@ def test_a_tokens_variable_is_looked_at(problems) -> None:
         "imports: [{scope: a, url: 'http://x', ca_file: $}]",
     ],
 )
-def test_every_key_that_names_a_file_is_checked(problems, key: str) -> None:
+def test_every_key_with_a_file_is_checked(problems, key: str) -> None:
     [found] = problems(key.replace("$", "nowhere"))
     assert found.startswith("sidecar.yaml:1: ")
     assert "_file: nowhere cannot be read: No such file or directory" in found
@@ -103,7 +103,7 @@ def test_certificates_are_parsed(problems, certificates: Path) -> None:
     assert problems(f"alerts: {{alertmanager: {{cert_file: {both}}}}}") == []
 
 
-def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
+def test_the_folder_and_the_file_of_the_store_are_checked(problems) -> None:
     assert problems("store: sqlite:new.db") == []
     assert problems('store: "memory:"') == []
     [found] = problems("store:\n  url: sqlite:nowhere/a.db")
@@ -122,7 +122,7 @@ def test_the_stores_folder_and_file_are_looked_at(problems) -> None:
     assert problems("")[0].startswith("the default: store.url: wellbeing.db cannot be opened: it is a folder")
 
 
-def test_sockets_are_looked_at(problems, tmp_path: Path) -> None:
+def test_sockets_are_checked(problems, tmp_path: Path) -> None:
     assert problems(f"listen: unix:{tmp_path}/x.sock") == []
     assert "does not exist" in problems(f"listen:\n  - unix:{tmp_path}/nowhere/x.sock")[0]
     [found] = problems(f"listen:\n  - 127.0.0.1:0\n  - address: unix:{tmp_path}/sidecar.yaml")
@@ -133,7 +133,7 @@ def test_sockets_are_looked_at(problems, tmp_path: Path) -> None:
     assert problems(f"listen: unix:{tmp_path}/left.sock") == []
 
 
-def test_a_variable_that_names_a_file_is_named(problems) -> None:
+def test_an_error_names_the_variable_that_gave_the_file_name(problems) -> None:
     [found] = problems("", {"WELLBEING_TLS__CLIENT_CA_FILE": "nowhere"})
     assert found == (
         "WELLBEING_TLS__CLIENT_CA_FILE: tls.client_ca_file: nowhere cannot be read: No such file or directory"

@@ -32,7 +32,7 @@ def test_the_generated_pages_are_up_to_date(capsys) -> None:
     assert main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_every_diagram_has_a_picture_and_every_picture_a_diagram() -> None:
+def test_diagrams_and_pictures_correspond() -> None:
     drawn = {path.stem for path in (ROOT / "docs" / "images" / "diagrams").iterdir()}
     assert drawn == set(diagrams())
 
@@ -52,7 +52,7 @@ def test_every_diagram_has_a_picture_and_every_picture_a_diagram() -> None:
         ("../../alerts/y.rules.yml", "../../alerts/y.rules.yml", "../../alerts/y.rules.yml"),
     ],
 )
-def test_a_link_out_of_the_docs_leads_to_a_copy_or_to_the_repository(
+def test_a_link_to_a_file_outside_the_docs_points_to_a_copy_or_the_repository(
     tree: Path, target, copy, linked
 ) -> None:
     text = f"[a]({target}) and `x`\n"
@@ -60,18 +60,18 @@ def test_a_link_out_of_the_docs_leads_to_a_copy_or_to_the_repository(
     assert rewritten(text, "how-to/a.md", FORGE, tree) == f"[a]({linked}) and `x`\n"
 
 
-def test_a_page_from_outside_the_docs_links_into_them(tree: Path) -> None:
+def test_a_page_from_outside_the_docs_has_working_links_into_the_docs(tree: Path) -> None:
     text = "[a](docs/how-to/a.md) [b](alerts/x.rules.yml) [c](chart/README.md)\n"
     expected = "[a](../how-to/a.md) [b](alerts/x.rules.yml) [c](chart/README.md)\n"
     assert rewritten(text, "repository/LOG.md", "", tree) == expected
 
 
-def test_links_in_code_stay(tree: Path) -> None:
+def test_links_in_code_are_unchanged(tree: Path) -> None:
     text = "```md\n[a](../../alerts)\n```\n"
     assert rewritten(text, "how-to/a.md", "", tree) == text
 
 
-def test_pictures_of_html_tags_are_found_from_the_address_of_the_page(tree: Path) -> None:
+def test_pictures_in_html_tags_are_resolved_from_the_address_of_the_page(tree: Path) -> None:
     (tree / "docs" / "c.png").touch()
     tags = '<source\n  media="(x)" srcset="{0}"><img alt="a" src="{0}">\n'
     for page, written, url, expected in (
@@ -91,7 +91,7 @@ def test_pictures_of_html_tags_are_found_from_the_address_of_the_page(tree: Path
         assert picture_sources(text, "b.md", "b/", tree) == (text, [written, written])
 
 
-def test_what_pages_link_to_is_copied_and_what_that_links_to(tree: Path) -> None:
+def test_linked_files_are_copied_together_with_those_they_link_to(tree: Path) -> None:
     (tree / "LOG.md").write_text("[alerts](alerts) [away](https://example.com) [none](nothing)\n")
     pages = {"how-to/a.md": "[log](../../LOG.md) [b](../b.md)\n"}
     files = {

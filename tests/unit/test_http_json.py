@@ -24,13 +24,13 @@ def failure(url: str = NOBODY, **access) -> str:
 
 
 @pytest.mark.parametrize("token", ["S3CRET\nand more", "S3CRET x", "S3CRET\u00e9"])
-def test_a_token_that_cannot_be_sent_is_not_told(token: str, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_token_does_not_reveal_it(token: str, tmp_path: Path) -> None:
     assert "S3CRET" not in failure(bearer_token=token)
     (tmp_path / "token").write_text(token)
     assert "S3CRET" not in failure(bearer_token_file=str(tmp_path / "token"))
 
 
-def test_credentials_of_a_url_are_not_told() -> None:
+def test_errors_do_not_reveal_credentials_of_a_url() -> None:
     assert "S3CRET" not in failure()
     assert "S3CRET" not in failure("http://user:S3CRET@[bad")
 
@@ -107,7 +107,7 @@ def ask(url: str, timeout: float = 5.0, max_bytes: int = 1000, **access):
     ids=lambda answer: repr(answer[-20:]),
 )
 @pytest.mark.parametrize("linger", [False, True])
-def test_an_answer_that_is_broken_is_one_kind_of_error(answer: bytes, linger: bool) -> None:
+def test_every_broken_response_raises_one_error_type(answer: bytes, linger: bool) -> None:
     with Server(answer, linger=linger) as server, pytest.raises(HttpRequestFailed):
         ask(server.url)
 
@@ -115,7 +115,7 @@ def test_an_answer_that_is_broken_is_one_kind_of_error(answer: bytes, linger: bo
 @pytest.mark.parametrize(
     "start", [b"", HEAD, HEAD + b"Content-Length: 9000\r\n\r\n"], ids=["status", "head", "body"]
 )
-def test_an_answer_that_drips_ends_in_time(start: bytes) -> None:
+def test_a_slow_response_ends_at_the_timeout(start: bytes) -> None:
     drops = [b"X"] if start != HEAD else [b"X: y\r\n"]
     with (
         Server(start, *(drops * 400), pause=0.05) as server,
@@ -124,7 +124,7 @@ def test_an_answer_that_drips_ends_in_time(start: bytes) -> None:
         ask(server.url, timeout=0.5, max_bytes=100_000)
 
 
-def test_any_exception_of_a_library_is_one_kind_of_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_exception_of_a_library_raises_one_error_type(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise KeyError("http://user:S3CRET@host/")
 
@@ -156,7 +156,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
 
 @pytest.mark.parametrize("access", [{}, {"bearer_token": "mine"}, {"username": "me", "password": "mine"}])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_nothing_is_taken_from_the_environment(
+def test_credentials_and_proxies_of_the_environment_are_ignored(
     hostile: pytest.MonkeyPatch, access: dict[str, str], host: str
 ) -> None:
     with Server(OK) as server:

@@ -33,22 +33,22 @@ def overwritten(tmp_path):
     return tmp_path
 
 
-def test_a_client_in_the_others_package_is_refused(overwritten) -> None:
+def test_a_client_import_from_the_other_sidecar_package_is_refused(overwritten) -> None:
     done = run("import sidecar.client", overwritten)
     assert "ImportError: " in done.stderr
     assert "belongs to another project with the same import name" in done.stderr
 
 
-def test_a_command_in_the_others_package_is_refused(overwritten) -> None:
+def test_a_command_in_the_other_sidecar_package_is_refused(overwritten) -> None:
     done = run("from sidecar.cli import main; main(['status'])", overwritten)
     assert "belongs to another project with the same import name" in done.stderr
 
 
-def test_the_others_class_is_not_here() -> None:
+def test_the_class_of_the_other_package_gets_a_clear_error() -> None:
     done = run("from sidecar import Sidecar", ROOT)
     assert "no JupyterLab widget" in done.stderr
 
 
-def test_any_other_name_is_an_ordinary_error() -> None:
+def test_any_other_missing_name_raises_the_usual_error() -> None:
     done = run("from sidecar import Nothing", ROOT)
     assert "cannot import name 'Nothing'" in done.stderr

@@ -35,7 +35,7 @@ def _outcome(parse: object, text: str) -> object:
 
 @given(_VALUES, st.sampled_from([None, 1]))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_value_is_the_same_as_parsed_at_once(value: object, indent: int | None) -> None:
+def test_a_value_equals_the_one_of_the_standard_parser(value: object, indent: int | None) -> None:
     text = f" {json.dumps(value, indent=indent)}\n"
     assert _outcome(loads_in_pieces, text) == _outcome(json.loads, text)
 
@@ -44,18 +44,18 @@ def test_a_value_is_the_same_as_parsed_at_once(value: object, indent: int | None
     _BROKEN | _VALUES.map(lambda value: json.dumps(value)[:-1]) | _VALUES.map(lambda v: json.dumps(v) + "]")
 )
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_error_is_the_same_and_at_the_same_place(text: str) -> None:
+def test_an_error_equals_the_one_of_the_standard_parser(text: str) -> None:
     assert _outcome(loads_in_pieces, text) == _outcome(json.loads, text)
 
 
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, '{"a":' * 100_000, '{"a": NaN}', '{"a": 1, "a": 2}', "\ufeff{}"]
 )
-def test_odd_text_is_parsed_as_at_once(text: str) -> None:
+def test_unusual_text_is_parsed_as_by_the_standard_parser(text: str) -> None:
     assert _outcome(loads_in_pieces, text) == _outcome(json.loads, text)
 
 
-def test_hooks_are_called_as_at_once() -> None:
+def test_hooks_are_called_as_by_the_standard_parser() -> None:
     text = '{"a": [{"b": 1}], "c": {}, "d": NaN}'
     found = [
         parse(text, parse_constant=str.lower, object_pairs_hook=tuple)
@@ -66,7 +66,7 @@ def test_hooks_are_called_as_at_once() -> None:
 
 @given(st.dictionaries(st.text(max_size=5), _VALUES, max_size=5))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_the_same(value: dict[str, object]) -> None:
+def test_written_text_equals_that_of_the_standard_writer(value: dict[str, object]) -> None:
     expected = json.dumps(value).encode()
     assert b"".join(dump_in_pieces(value)) == expected
 

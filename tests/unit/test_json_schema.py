@@ -21,12 +21,12 @@ def errors(text: str) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(text))]
 
 
-def test_the_file_in_the_docs_is_this_schema() -> None:
+def test_the_committed_schema_is_up_to_date() -> None:
     written = (ROOT / "docs" / "reference" / "config.schema.json").read_text()
     assert json.loads(written) == json_schema(), "run `make docs`"
 
 
-def test_it_is_a_valid_schema() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft7Validator.check_schema(json_schema())
 
 
@@ -50,7 +50,7 @@ def test_the_configs_of_the_manifests_are_valid(file) -> None:
         "alerts: {rules: [{matchers: ['a=\"b\"'], state: distressed, scope: [namespace, pod]}]}",
     ],
 )
-def test_what_the_config_takes_it_takes(text) -> None:
+def test_the_schema_accepts_every_valid_config(text) -> None:
     assert errors(text) == []
 
 
@@ -67,7 +67,7 @@ def test_what_the_config_takes_it_takes(text) -> None:
         ("limits: {max_waiters: many}", "is not of type 'number'"),
     ],
 )
-def test_a_mistake_is_found(text, part) -> None:
+def test_the_schema_refuses_a_mistake(text, part) -> None:
     found = errors(text)
     assert [one for one in found if part in one], found
 

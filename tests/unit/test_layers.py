@@ -15,19 +15,20 @@ PACKAGE = Path(__file__).parents[2] / "sidecar"
 ALLOWED = {
     "core": {"scope_segments"},
     "alerts": {"core", "json_pieces", "scope_segments"},
-    "store": {"core", "supervision"},
+    "store": {"core", "redis_access", "supervision"},
     "clock": set(),
     "durations": set(),
     "http_json": {"json_pieces", "request_deadline"},
     "body_template": set(),
     "blocking_calls": set(),
-    "config": {"alerts", "body_template", "core", "durations"},
+    "config": {"alerts", "body_template", "core", "durations", "redis_access"},
     "auth": {"config", "core"},
     "logs": set(),
     "supervision": set(),
     "time_slice": set(),
     "json_pieces": set(),
     "unreachable": set(),
+    "redis_access": set(),
     "request_deadline": set(),
     "scope_segments": set(),
     "trace_context": set(),
@@ -171,7 +172,7 @@ def violations(part: str, source: str) -> set[str]:
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
 )
-def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
     assert violations(part_of(path), path.read_text()) == set()
 
 
@@ -201,6 +202,19 @@ def gate_modules() -> set[str]:
 @pytest.mark.parametrize(
     "name", ["flask", "prometheus_client", "re2", "bcrypt", "requests", "difflib", "jinja2"]
 )
-def test_the_gate_is_served_without(gate_modules: set[str], name: str) -> None:
+def test_the_gate_does_not_import_slow_modules(gate_modules: set[str], name: str) -> None:
     assert "sidecar.web.gate.protocol" in gate_modules
     assert name not in gate_modules
+
+
+def test_outgoing_requests_are_sent_by_two_modules_only() -> None:
+    """Both ignore ``.netrc``, and use no proxy for loopback: their own tests show that."""
+    libraries = ("aiohttp", "http.client", "httpx", "requests", "urllib.request", "urllib3")
+    senders = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for name in imports(path.read_text())
+        if any(name == one or name.startswith(f"{one}.") for one in libraries)
+    }
+    # request_deadline.py only shuts the connections of http_json.py.
+    assert senders == {"client/connection.py", "client/transport.py", "http_json.py", "request_deadline.py"}

@@ -9,7 +9,7 @@ import pytest
 from sidecar.web.lazy_load import LazyLoad
 
 
-def test_it_is_made_once_for_all_who_ask() -> None:
+def test_the_value_is_loaded_once_for_all_callers() -> None:
     made = []
 
     async def ask() -> list[object]:
@@ -22,7 +22,7 @@ def test_it_is_made_once_for_all_who_ask() -> None:
     assert made == [1]
 
 
-def test_what_could_not_be_loaded_is_tried_again() -> None:
+def test_a_failed_load_is_retried() -> None:
     tries = []
 
     def make() -> str:

@@ -54,7 +54,7 @@ def shipped() -> list[dict]:
     ]
 
 
-def test_by_default_it_has_the_rules_that_are_shipped() -> None:
+def test_the_default_mixin_has_the_shipped_rules() -> None:
     made = default()
     assert by_name(made["rules"]["groups"] + made["alerts"]["groups"]) == by_name(shipped())
 
@@ -69,7 +69,7 @@ def test_recorded_series_keep_their_order() -> None:
             assert [rule["record"] for rule in group["rules"]] == wanted[group["name"]]
 
 
-def test_by_default_it_has_the_dashboards_that_are_shipped() -> None:
+def test_the_default_mixin_has_the_shipped_dashboards() -> None:
     assert default()["dashboards"] == {
         path.name: json.loads(path.read_text()) for path in (ROOT / "dashboards").glob("*.json")
     }
@@ -102,7 +102,7 @@ def changed() -> dict:
 
 
 @pytest.mark.parametrize("made", [default, changed])
-def test_promtool_accepts_its_rules(tmp_path: Path, made) -> None:
+def test_promtool_accepts_the_rules_of_the_mixin(tmp_path: Path, made) -> None:
     checked(made(), tmp_path)
     assert "@@" not in json.dumps(made())
 
@@ -141,7 +141,7 @@ def test_dashboards_read_the_label_of_the_cluster() -> None:
     assert 'label_values(wellbeing_build_info{job=\\"s\\"}, region)' in text
 
 
-def test_an_engine_that_is_not_wanted_has_no_rules() -> None:
+def test_an_excluded_engine_has_no_rules() -> None:
     text = json.dumps(rules(evaluated("{ engines: ['vllm'] }", "alerts")))
     assert "VllmStuck" in text
     assert "Sglang" not in text
@@ -156,7 +156,7 @@ def test_an_engine_that_is_not_wanted_has_no_rules() -> None:
         ("{ engines: ['vlm'] }", "engines has unknown names: vlm"),
     ],
 )
-def test_a_name_that_is_not_known_is_an_error(config: str, message: str) -> None:
+def test_an_unknown_name_is_an_error(config: str, message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         evaluated(config, "rules")
 
@@ -180,7 +180,7 @@ tests:
 """
 
 
-def test_a_pause_masks_the_engines_of_its_own_cluster_alone(tmp_path: Path) -> None:
+def test_a_pause_masks_only_engines_of_its_own_cluster(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text(json.dumps(changed()["rules"]))
     (tmp_path / "test.yml").write_text(CLUSTERS)
     command = [program("promtool"), "test", "rules", "test.yml"]
@@ -200,5 +200,5 @@ def test_a_pause_masks_the_engines_of_its_own_cluster_alone(tmp_path: Path) -> N
         ('label_replace(wellbeing:x, "a", "$1 wellbeing_y", "b", ".+")', 'label_replace(wellbeing:x, "a", "$1 wellbeing_y", "b", ".+")'),
     ],
 )  # fmt: skip
-def test_marks_are_where_config_goes(expression: str, expected: str) -> None:
+def test_placeholders_are_inserted_where_the_config_applies(expression: str, expected: str) -> None:
     assert marked(expression, clusters=True) == expected

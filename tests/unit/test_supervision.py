@@ -71,14 +71,14 @@ def test_a_thread_is_started_again_after_any_exception():
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
-def test_a_thread_is_not_ended_by_what_ends_a_program(error):
+def test_system_exit_and_keyboard_interrupt_do_not_end_a_supervised_thread(error):
     run, failures = Flaky([error]), Failures(logging.getLogger("quiet"))
     run_thread_supervised("poll", run, failures, threading.Event())
     assert run.calls == 2
     assert failures.counts == {"poll": 1}
 
 
-def test_a_log_that_raises_ends_no_thread():
+def test_a_log_handler_that_raises_does_not_end_a_thread():
     class Raises(logging.Handler):
         def emit(self, record):
             raise KeyError("a handler of the user")
@@ -91,7 +91,7 @@ def test_a_log_that_raises_ends_no_thread():
     assert failures.counts == {"poll": len(ERRORS)}
 
 
-def test_a_log_line_says_what_it_is_told_to(caplog):
+def test_a_log_line_has_the_given_message(caplog):
     try:
         raise OSError  # noqa: TRY301 - the exception is recorded where it is caught
     except OSError:
@@ -109,7 +109,7 @@ def test_a_stopped_thread_is_not_started_again():
     run_thread_supervised("poll", run, Failures(), stopped)
 
 
-def test_a_timer_goes_on_after_any_exception_and_stops():
+def test_a_timer_continues_after_any_exception_until_it_is_stopped():
     async def scenario():
         run, failures = Flaky(ERRORS), Failures()
         done = asyncio.Event()

@@ -65,13 +65,15 @@ def at(text: str, zone: str = "UTC") -> float:
         ),
     ],
 )
-def test_the_documented_forms(interval: dict[str, Any], inside: list[str], outside: list[str]) -> None:
+def test_the_documented_forms_contain_the_expected_times(
+    interval: dict[str, Any], inside: list[str], outside: list[str]
+) -> None:
     parsed = parse_time_interval(interval)
     assert [text for text in inside if not parsed.contains(at(text))] == []
     assert [text for text in outside if parsed.contains(at(text))] == []
 
 
-def test_a_location_counts_by_its_own_clock_summer_time_included() -> None:
+def test_a_location_uses_its_own_time_zone_with_summer_time() -> None:
     business = {"times": [{"start_time": "09:00", "end_time": "17:00"}], "location": "Australia/Sydney"}
     parsed = parse_time_interval(business)
     assert parsed.contains(at("2024-01-15T09:00", "Australia/Sydney"))
@@ -111,7 +113,7 @@ defaults:
 """
 
 
-def test_the_documented_examples_load_as_they_are_written(tmp_path: Path) -> None:
+def test_the_documented_examples_are_valid(tmp_path: Path) -> None:
     (tmp_path / "sidecar.yaml").write_text(DOCUMENTED)
     policy = load_config(tmp_path / "sidecar.yaml", {}).policies.defaults
     sydney, evening, everything = policy.mute_time_intervals
@@ -164,6 +166,6 @@ def test_the_documented_examples_load_as_they_are_written(tmp_path: Path) -> Non
         ("monday", "must be a mapping"),
     ],
 )
-def test_what_is_refused_says_why(interval: object, why: str) -> None:
+def test_the_error_for_an_invalid_interval_gives_the_reason(interval: object, why: str) -> None:
     with pytest.raises(InvalidTimeInterval, match=why):
         parse_time_interval(interval)

@@ -31,7 +31,7 @@ class Time:
         pytest.param(0.5, 0.001, id="stalled: the most"),
     ],
 )
-def test_a_slice_is_a_share_of_what_the_others_took(
+def test_the_length_of_a_slice_is_a_share_of_the_time_of_other_work(
     monkeypatch: pytest.MonkeyPatch, others: float, slice_secs: float
 ) -> None:
     time = Time()
@@ -55,7 +55,7 @@ def test_a_slice_is_a_share_of_what_the_others_took(
     asyncio.run(run())
 
 
-def test_a_slice_goes_on_while_nobody_waits_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_continues_while_nothing_waits_up_to_a_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     time, waits = Time(), [False]
     monkeypatch.setattr(time_slice, "time", time)
     one = TimeSlice(0.000_05, 0.001, lambda: waits[0])
@@ -100,7 +100,7 @@ def test_input_is_pending_until_the_loop_has_read_it(
         loop.close()
 
 
-def test_another_loop_is_always_asked() -> None:
+def test_on_another_event_loop_input_always_counts_as_pending() -> None:
     assert PendingInput(asyncio.AbstractEventLoop())()
 
 

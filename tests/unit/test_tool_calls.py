@@ -42,7 +42,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "agents.md"
         ("check_pause", {"scope": 5}, "text of 0 to 400"),
     ],
 )
-def test_a_wrong_call_is_refused_in_words_that_a_model_can_use(
+def test_the_error_for_a_wrong_call_tells_a_model_what_to_correct(
     tool: str, arguments: object, said: str
 ) -> None:
     with pytest.raises(ToolFailed, match=said.replace("'", ".")):
@@ -50,24 +50,24 @@ def test_a_wrong_call_is_refused_in_words_that_a_model_can_use(
 
 
 @pytest.mark.parametrize("scope", ["../other", "a//b", "a b", "/".join("abcdefgh"), "x" * 65])
-def test_a_scope_outside_the_own_one_cannot_be_named(scope: str) -> None:
+def test_a_scope_outside_of_the_agents_own_is_refused(scope: str) -> None:
     tools = AgentTools(Settings(url="unix:/nowhere", scope="team-a"), "planner")
     with pytest.raises(ToolFailed, match="check_pause: scope"):
         tools.call("check_pause", {"scope": scope})
 
 
-def test_a_sidecar_that_does_not_answer_is_said() -> None:
+def test_an_unreachable_sidecar_is_reported() -> None:
     tools = AgentTools(Settings(url="unix:/nowhere", scope="team-a"), "planner")
     with pytest.raises(ToolFailed, match="does not answer, so nothing was changed"):
         tools.call("check_pause", {})
 
 
-def test_the_tools_are_valid_schemas_and_stand_in_the_guide() -> None:
+def test_the_tools_have_valid_schemas_and_are_in_the_guide() -> None:
     for tool in openai_tools():
         assert tool["type"] == "function"
         Draft202012Validator.check_schema(tool["function"]["parameters"])
     assert json.dumps(openai_tools(), indent=1) in GUIDE.read_text()
 
 
-def test_the_states_are_those_of_the_client() -> None:
+def test_the_states_equal_those_of_the_client() -> None:
     assert schemas.STATES == STATES

@@ -18,7 +18,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
         f"cc-{TRACE}-{PARENT}-01-what-comes-later",
     ],
 )
-def test_a_valid_context_is_kept_as_it_is(value: str) -> None:
+def test_a_valid_context_is_kept_unchanged(value: str) -> None:
     assert parse_traceparent([value]) == value
     assert parse_traceparent([f" {value}\t".encode()]) == value
 
@@ -40,7 +40,7 @@ def test_a_valid_context_is_kept_as_it_is(value: str) -> None:
         f"00-{TRACE}-{PARENT}-0\uff11",
     ],
 )
-def test_anything_else_is_dropped(value: str) -> None:
+def test_an_invalid_context_is_dropped(value: str) -> None:
     assert parse_traceparent([value]) is None
 
 

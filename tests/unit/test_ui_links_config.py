@@ -26,7 +26,7 @@ def load(tmp_path: Path, *links: object) -> tuple[UiLink, ...]:
         "https://runbooks.example/plain",
     ],
 )
-def test_a_template_of_a_url_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
+def test_a_url_template_is_accepted_unchanged(tmp_path: Path, url: str) -> None:
     assert load(tmp_path, {"name": "Link", "url": url}) == (UiLink("Link", url),)
 
 
@@ -54,14 +54,14 @@ def test_a_template_of_a_url_is_taken_as_it_is(tmp_path: Path, url: str) -> None
         ("https://x/", "links[0]"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, link: object, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, link: object, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, link)
     assert problem in str(caught.value)
     assert "c.yaml:3" in str(caught.value)
 
 
-def test_a_host_that_depends_on_a_scope_is_no_link(tmp_path: Path) -> None:
+def test_a_url_whose_host_depends_on_a_scope_is_refused(tmp_path: Path) -> None:
     """An alert chooses the scope. It must not choose the host of a link."""
     with pytest.raises(ConfigError, match="url: must be a URL"):
         load(tmp_path, {"name": "Link", "url": "https://{scope}.example/"})

@@ -48,30 +48,30 @@ def as_reason(cause: BaseException) -> Exception:
         ),
     ],
 )
-def test_the_cause_is_found_wherever_a_library_puts_it(wrapped, cause: BaseException, why: str) -> None:
+def test_the_cause_is_found_at_any_depth_of_an_exception(wrapped, cause: BaseException, why: str) -> None:
     assert why_unreachable(URL, wrapped(cause), 2, OPTIONS) == f"no answer from {URL}{why}"
 
 
-def test_nothing_is_said_of_a_start_where_none_is_known() -> None:
+def test_no_hint_about_the_start_is_given_for_an_unknown_program() -> None:
     said = why_unreachable(
         URL, ConnectionRefusedError(111, "x"), 2, ServerOptions("--prometheus", "--ca-file")
     )
     assert said == f"no answer from {URL}: nothing listens there: check --prometheus"
 
 
-def test_an_unknown_cause_has_its_shortest_text() -> None:
+def test_an_unknown_cause_is_described_by_its_shortest_text() -> None:
     assert why_unreachable(URL, caused_by(Exception("odd")), 2, OPTIONS) == f"no answer from {URL}: odd"
     assert why_unreachable(URL, Exception(), 2, OPTIONS) == f"no answer from {URL}: unknown"
 
 
-def test_tls_is_told_before_all_else() -> None:
+def test_a_tls_error_is_reported_before_any_other_cause() -> None:
     error = ssl.SSLError(1, "x")
     error.reason = "WRONG_VERSION_NUMBER"
     said = why_unreachable("https://host", caused_by(error), 2, OPTIONS)
     assert said == "https://host does not speak TLS: use http:// in --url"
 
 
-def test_causes_that_form_a_circle_end() -> None:
+def test_a_cycle_of_causes_is_handled() -> None:
     one, two = Exception("one"), Exception("two more")
     one.__cause__, two.__cause__ = two, one
     assert why_unreachable(URL, one, 2, OPTIONS) == f"no answer from {URL}: one"
@@ -85,5 +85,5 @@ def test_causes_that_form_a_circle_end() -> None:
         ("http://user:secret@[::1", "http://[::1"),
     ],
 )
-def test_a_name_has_no_credentials(url: str, name: str) -> None:
+def test_the_reported_address_has_no_credentials(url: str, name: str) -> None:
     assert without_credentials(url) == name

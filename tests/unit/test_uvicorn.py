@@ -12,36 +12,36 @@ from uvicorn.server import Server, ServerState
 from uvicorn_worker import UvicornWorker
 
 
-def test_a_protocol_is_made_with_these_arguments() -> None:
+def test_uvicorn_creates_a_protocol_with_the_expected_arguments() -> None:
     parameters = list(inspect.signature(HttpToolsProtocol.__init__).parameters)
     assert parameters == ["self", "config", "server_state", "app_state", "_loop"]
     assert "http_protocol_class(" in inspect.getsource(Server.startup)
 
 
-def test_the_server_asks_its_connections_to_shut_down() -> None:
+def test_uvicorn_calls_shutdown_of_its_connections() -> None:
     source = inspect.getsource(Server.shutdown)
     assert "connection.shutdown()" in source
     assert source.index("connection.shutdown()") < source.index("lifespan.shutdown()")
     assert ServerState().connections == set()
 
 
-def test_the_server_ticks() -> None:
+def test_uvicorn_calls_on_tick() -> None:
     assert list(inspect.signature(Server.on_tick).parameters) == ["self", "counter"]
     assert "on_tick" in inspect.getsource(Server.main_loop)
 
 
-def test_the_lifespans_state_reaches_protocols() -> None:
+def test_uvicorn_passes_the_lifespan_state_to_protocols() -> None:
     assert "app_state=self.lifespan.state" in inspect.getsource(Server.startup)
 
 
-def test_the_worker_takes_its_config_from_the_class() -> None:
+def test_uvicorn_worker_reads_its_config_from_the_class() -> None:
     assert "self.CONFIG_KWARGS" in inspect.getsource(UvicornWorker.__init__)
     assert {"http", "ws", "lifespan", "timeout_graceful_shutdown"} <= set(
         inspect.signature(Config).parameters
     )
 
 
-def test_the_arbiter_finds_its_handlers_by_name() -> None:
+def test_gunicorn_finds_the_signal_handlers_by_name() -> None:
     assert callable(Arbiter.handle_hup)
     assert isinstance(Arbiter.WORKERS, dict)
     assert list(inspect.signature(Logger.setup).parameters) == ["self", "cfg"]

@@ -187,12 +187,7 @@ def _gate(*, head: bool = False) -> Json:
             ),
             _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
             _query("priority", _PRIORITY, _PRIORITY_TEXT),
-            {
-                "name": "Wellbeing-Priority",
-                "in": "header",
-                "schema": _PRIORITY,
-                "description": "As `priority`, which overrides it.",
-            },
+            _header("Wellbeing-Priority", _PRIORITY, "As `priority`, which overrides it."),
         ],
         "responses": _gate_responses(head=head),
     }
@@ -237,12 +232,7 @@ def _watch(*, head: bool = False) -> Json:
                 {"type": "number", "minimum": 0, "default": WATCH_WAIT_SECS},
                 f"Seconds to wait at most; the maximum is {WATCH_WAIT_CAP_SECS:g}.",
             ),
-            {
-                "name": "If-None-Match",
-                "in": "header",
-                "schema": {"type": "string"},
-                "description": "The last `ETag`.",
-            },
+            _header("If-None-Match", {"type": "string"}, "The last `ETag`."),
         ],
         "responses": {
             "200": _snapshot(head=head),
@@ -375,6 +365,10 @@ def _plain(summary: str, *types: str, problems: tuple[str, ...] = ()) -> Json:
 
 def _query(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _header(name: str, schema: Json, description: str) -> Json:
+    return {**_query(name, schema, description), "in": "header"}
 
 
 def _json(description: str, schema: Json) -> Json:

@@ -67,7 +67,7 @@ QUEUE_ALERTS = ("VllmQueueGrows", "VllmQueueTimeHigh")
         ("door", 1.2, 0, True),
     ],
 )
-def test_the_backlog_of_a_pause_is_no_overload(
+def test_the_backlog_of_a_pause_does_not_count_as_an_overload(
     tmp_path: Path, way: str, load: float, ramp_minutes: float, fires: bool
 ) -> None:
     minutes = 45 if fires else 90

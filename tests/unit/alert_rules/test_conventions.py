@@ -12,14 +12,14 @@ from harness.process import program
 from harness.rules import ALERTS, ENGINES, FILES, MASKED, ROOT, RULE_FILES, SETTLING
 
 
-def test_promtool_finds_nothing_to_say() -> None:
+def test_promtool_check_reports_nothing() -> None:
     command = [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *map(str, RULE_FILES)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
-def test_an_alert_says_what_it_means_and_where_to_read_on(alert: str) -> None:
+def test_every_alert_has_labels_a_description_and_a_runbook(alert: str) -> None:
     subject, rule = ALERTS[alert]
     labels, annotations = rule["labels"], rule["annotations"]
     assert labels["severity"] in ("critical", "warning", "info")
@@ -51,7 +51,7 @@ def test_every_section_of_a_runbook_has_the_same_parts(alert: str) -> None:
 @pytest.mark.parametrize(
     "alert", sorted(name for name, (subject, _) in ALERTS.items() if subject != "sidecar")
 )
-def test_a_runbook_says_how_long_and_what_holds_while_paused(alert: str) -> None:
+def test_every_runbook_gives_the_duration_and_the_behaviour_while_paused(alert: str) -> None:
     subject, rule = ALERTS[alert]
     page = (ROOT / "docs" / "runbooks" / f"{subject}.md").read_text()
     section = page.split(f"## {alert}\n")[1].split("\n## ")[0]
@@ -114,7 +114,7 @@ def test_every_metric_of_the_sidecars_own_rules_is_documented() -> None:
 
 
 @pytest.mark.parametrize("subject", ENGINES)
-def test_every_metric_is_one_that_the_engine_has(subject: str) -> None:
+def test_every_metric_is_one_of_the_engine(subject: str) -> None:
     known = known_metrics(subject) | RECORDED | {"wellbeing_paused", "wellbeing_engine_paused"}
     used = {
         name for group in FILES[subject] for rule in group["rules"] for name in used_metrics(rule["expr"])
@@ -123,13 +123,13 @@ def test_every_metric_is_one_that_the_engine_has(subject: str) -> None:
     assert used & known_metrics(subject)
 
 
-def test_every_threshold_is_used_and_every_used_one_is_there() -> None:
+def test_every_threshold_is_used_and_every_used_one_is_defined() -> None:
     there = {rule["labels"]["name"] for group in FILES["thresholds"] for rule in group["rules"]}
     text = "".join(path.read_text() for path in RULE_FILES if path.name != "thresholds.rules.yml")
     assert set(re.findall(r'wellbeing:threshold\{name="(\w+)"\}', text)) == there
 
 
-def test_each_threshold_that_is_missing_is_named() -> None:
+def test_each_missing_threshold_is_named() -> None:
     names = [rule["labels"]["name"] for group in FILES["thresholds"] for rule in group["rules"]]
     expression = ALERTS["WellbeingThresholdsMissing"][1]["expr"]
     assert re.findall(r'absent\(wellbeing:threshold\{name="(\w+)"\}\)', expression) == names

@@ -149,7 +149,7 @@ def in_pod(place: Place) -> Series:
 
 
 @pytest.mark.parametrize("told", TOLD, ids="-".join)
-def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, told: tuple) -> None:
+def test_a_pause_of_the_alerts_scope_or_a_parent_masks_it(tmp_path: Path, told: tuple) -> None:
     cases = [
         Told(place, scope, sidecar)
         for place in PLACES
@@ -161,7 +161,7 @@ def test_a_pause_of_an_alerts_scope_or_of_one_above_is_found(tmp_path: Path, tol
 
 
 @pytest.mark.parametrize("told", TOLD, ids="-".join)
-def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) -> None:
+def test_a_pause_by_the_sidecar_in_the_same_pod_masks_the_alert(tmp_path: Path, told: tuple) -> None:
     cases = [Told(place, "", {"instance": "i:9477"}) for place in PLACES]
     for place in (one for one in PLACES if one.pod):
         cases += [
@@ -176,7 +176,7 @@ def test_a_pause_by_the_sidecar_beside_it_is_found(tmp_path: Path, told: tuple) 
 
 
 @pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"], ids="-".join)
-def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespace(
+def test_a_pause_of_the_root_by_a_central_gate_masks_alerts_in_the_gates_namespace(
     tmp_path: Path, told: tuple
 ) -> None:
     inside = [place for place in PLACES if place.namespace]
@@ -189,7 +189,7 @@ def test_a_pause_of_the_root_by_a_gate_of_its_own_is_found_in_the_gates_namespac
 
 
 @pytest.mark.parametrize("told", TOLD, ids="-".join)
-def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path, told: tuple) -> None:
+def test_a_pause_on_another_host_or_of_another_scope_masks_nothing(tmp_path: Path, told: tuple) -> None:
     cases = [Told(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")]
     for place in PLACES:
         (*_, own) = scopes_of(told[0], place)
@@ -201,7 +201,7 @@ def test_a_pause_on_another_host_or_of_another_scope_is_not_found(tmp_path: Path
 
 
 @pytest.mark.parametrize("told", ENGINES_TOLD, ids="-".join)
-def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: Path, told: tuple) -> None:
+def test_the_sidecar_in_another_engines_pod_masks_only_that_engine(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
         other = {"namespace": place.namespace, "pod": "another"}
@@ -215,7 +215,7 @@ def test_the_sidecar_in_another_engines_pod_speaks_of_that_one_alone(tmp_path: P
 
 
 @pytest.mark.parametrize("told", [one for one in TOLD if one[0] in MANY_MODELS], ids="-".join)
-def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path, told: tuple) -> None:
+def test_a_pause_of_another_model_of_the_same_server_masks_nothing(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
         other = Place(place.namespace, place.pod, "other")
@@ -225,7 +225,9 @@ def test_a_pause_of_another_model_of_the_same_server_is_not_found(tmp_path: Path
     found(tmp_path, told, cases, there=False)
 
 
-def test_a_paused_pod_of_a_model_is_found_behind_the_proxy_but_no_paused_agent(tmp_path: Path) -> None:
+def test_a_paused_pod_masks_alerts_of_its_model_at_the_proxy_and_a_paused_agent_does_not(
+    tmp_path: Path,
+) -> None:
     told = TOLD[-1]
     also = {'up{job="e",instance="e:8000",namespace="ns",pod="pod-1"}': "1x1"}
     pods, others = [], []

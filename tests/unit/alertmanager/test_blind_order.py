@@ -155,7 +155,7 @@ def test_the_same_signals_are_restored_in_any_order_and_grouping(data, names, re
     assert pictures[0] == pictures[1]
 
 
-def test_the_worst_signal_that_ended_with_a_hold_held_it() -> None:
+def test_a_revert_restores_the_hold_with_its_worst_signal_as_the_cause() -> None:
     # Two resolves in one notification, and one of an alert that would not have paused by itself.
     sidecar = Sidecar()
     sidecar.notify(alert("Watchdog", firing=True))

@@ -344,7 +344,7 @@ def test_a_watchdog_that_was_never_received_is_logged_early_and_seldom_again(cap
     assert caplog.messages == []
 
 
-def test_that_the_watchdog_was_received_is_stored_once() -> None:
+def test_the_first_receipt_of_the_watchdog_is_stored_once() -> None:
     driver = Driver()
     driver.receive(firing=True)
     driver.receive(firing=True)
@@ -392,7 +392,7 @@ def test_a_resolve_that_a_blind_sidecar_of_the_fleet_held_back_is_accepted() -> 
     assert driver.commands == [AcceptResolves()]
 
 
-def test_a_listing_says_whether_it_counts_as_a_received_watchdog() -> None:
+def test_a_query_reports_whether_it_counts_as_a_received_watchdog() -> None:
     driver = Driver()
     driver.receive(firing=True)
     assert driver.watchdog.record_listing(True, complete=True, queried_at=driver.clock.at)
@@ -435,7 +435,7 @@ def test_a_resolve_that_is_older_than_the_firing_alert_is_late() -> None:
         pytest.param({"since": 900.0}, {"since": 900.0, "until": 900.0}, id="it ends when it starts"),
     ],
 )
-def test_a_resolve_that_may_be_new_makes_blind(firing: dict, resolved: dict) -> None:
+def test_a_resolve_that_may_be_new_makes_the_sidecar_blind(firing: dict, resolved: dict) -> None:
     driver = Driver()
     driver.notify(watchdog_alert(firing=True, **firing))
     driver.notify(watchdog_alert(firing=False, **resolved))

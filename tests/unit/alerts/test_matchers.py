@@ -150,7 +150,7 @@ def test_a_quoted_value_is_unquoted(value):
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_matcher_or_refused(text):
+def test_any_text_is_parsed_or_refused(text):
     for candidate in (text, f"a={text}", f"a=~{text}", f'a=~"{text}"'):
         try:
             Matcher.parse(candidate).matches({"a": "x"})

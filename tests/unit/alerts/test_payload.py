@@ -271,12 +271,12 @@ def parses_or_refuses(content):
 
 
 @given(st.binary())
-def test_any_bytes_are_a_notification_or_refused(content):
+def test_any_bytes_are_parsed_or_refused(content):
     parses_or_refuses(content)
 
 
 @given(st.sampled_from(sorted(BODIES.values())), st.data(), st.binary(max_size=6), st.integers(0, 20))
-def test_a_real_body_with_damaged_bytes_is_a_notification_or_refused(content, data, junk, cut):
+def test_a_real_body_with_damaged_bytes_is_parsed_or_refused(content, data, junk, cut):
     at = data.draw(st.integers(0, len(content)))
     parses_or_refuses(content[:at] + junk + content[at + cut :])
 
@@ -290,7 +290,7 @@ def test_a_real_body_with_damaged_bytes_is_a_notification_or_refused(content, da
 )
 @example("labels", {"a": "\ud800", "b": 5}, "firing")
 @example("labels", {"\x1b": 5}, "firing")
-def test_a_body_with_any_value_anywhere_is_a_notification_or_refused(key, value, status):
+def test_a_body_with_any_value_anywhere_is_parsed_or_refused(key, value, status):
     one = alert(status=status, endsAt=START)
     message = {"version": "4", "alerts": [one]}
     (message if key in message else one)[key] = value

@@ -70,7 +70,7 @@ def state_of(labels):
         ({"wellbeing": "sad"}, CAUTIOUS),
     ],
 )
-def test_without_rules_the_labels_name_the_state(labels, state):
+def test_without_rules_the_labels_determine_the_state(labels, state):
     assert state_of(labels) is state
 
 
@@ -81,7 +81,7 @@ def test_a_real_alert_is_matched_by_the_built_in_rules():
     assert RuleSet().match(about) == RuleMatch("a", DISTRESSED, "Signal 0.90 on 127.0.0.1:19100")
 
 
-def test_the_first_rule_that_matches_decides():
+def test_the_first_matching_rule_applies():
     rules = RuleSet(
         (
             Rule.build(['severity="critical"', 'team="a"'], "distressed"),

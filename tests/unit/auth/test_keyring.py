@@ -38,7 +38,7 @@ def name_of(keyring: Keyring, token: str) -> str | None:
 
 
 @pytest.mark.parametrize("content", [None, "short", TWO])
-def test_a_token_whose_file_is_unusable_counts_for_a_while(
+def test_a_token_whose_file_became_unusable_stays_valid_for_a_while(
     keyring: Keyring, files: tuple[Path, Path], content: str | None
 ) -> None:
     files[0].unlink() if content is None else files[0].write_text(content)
@@ -54,7 +54,7 @@ def test_a_token_whose_file_is_unusable_counts_for_a_while(
     assert keyring.current(admitted) is None
 
 
-def test_an_unusable_file_does_not_keep_others_from_being_read(
+def test_an_unusable_file_does_not_prevent_the_others_from_being_read(
     keyring: Keyring, files: tuple[Path, Path]
 ) -> None:
     files[0].unlink()
@@ -63,7 +63,7 @@ def test_an_unusable_file_does_not_keep_others_from_being_read(
     assert (name_of(keyring, ONE), name_of(keyring, TWO), name_of(keyring, NEW)) == ("one", None, "two")
 
 
-def test_what_was_admitted_follows_its_credential(files: tuple[Path, Path], keyring: Keyring) -> None:
+def test_granted_access_follows_the_current_credential(files: tuple[Path, Path], keyring: Keyring) -> None:
     admitted = keyring.identify_fast(f"Bearer {ONE}".encode())
     narrowed = Keyring([credential("one", files[0], scope="a")], {}, keyring)
     assert narrowed.current(admitted).scope == "a"
@@ -71,12 +71,12 @@ def test_what_was_admitted_follows_its_credential(files: tuple[Path, Path], keyr
     assert renamed.current(admitted) is None
 
 
-def test_two_credentials_must_not_have_one_token(files: tuple[Path, Path]) -> None:
+def test_two_credentials_with_the_same_token_are_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(CredentialsError, match="the same token"):
         Keyring([credential("one", files[0]), credential("two", files[0])], {})
 
 
-def test_a_checked_password_need_not_be_checked_again_after_a_reload() -> None:
+def test_a_checked_password_is_not_checked_again_after_a_reload() -> None:
     hashed = "$2b$05$X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
     one = CredentialConfig(name="p", roles=("worker",), username="sidecar", password_bcrypt=hashed)
     header = b"Basic c2lkZWNhcjpvcGVuIHNlc2FtZQ=="
@@ -89,5 +89,5 @@ def test_a_checked_password_need_not_be_checked_again_after_a_reload() -> None:
     assert Keyring([other], {}, keyring).identify_fast(header) is None
 
 
-def test_secrets_do_not_show(keyring: Keyring) -> None:
+def test_secrets_are_not_in_the_representation(keyring: Keyring) -> None:
     assert "proof" not in repr(keyring.identify_fast(f"Bearer {ONE}".encode()))

@@ -94,13 +94,13 @@ SETTINGS = st.builds(
 
 
 @given(st.fixed_dictionaries({"a": spans_of_a_pod(), "b": spans_of_a_pod(), "c": spans_of_a_pod()}), SETTINGS)
-def test_notifications_are_those_of_a_dispatcher_that_ticks(
+def test_notifications_are_sent_at_the_ticks_of_the_group(
     spans: dict, settings: AlertmanagerSettings
 ) -> None:
     assert sent(spans, settings) == tick_through(spans, settings)
 
 
-def test_group_wait_then_group_interval() -> None:
+def test_the_first_notification_follows_group_wait_and_the_next_group_interval() -> None:
     settings = AlertmanagerSettings(group_wait_secs=30, group_interval_secs=60)
     assert sent({"a": [(10, 75)], "b": [(50, None)]}, settings) == [
         (40, {"a": None}),
@@ -108,11 +108,11 @@ def test_group_wait_then_group_interval() -> None:
     ]
 
 
-def test_what_is_resolved_before_the_first_notification_is_never_told() -> None:
+def test_an_alert_resolved_before_the_first_notification_is_never_sent() -> None:
     assert sent({"a": [(10, 35)]}, AlertmanagerSettings(group_wait_secs=30)) == []
 
 
-def test_without_send_resolved_no_resolve_is_told() -> None:
+def test_without_send_resolved_no_resolve_is_sent() -> None:
     settings = AlertmanagerSettings(group_wait_secs=0, group_interval_secs=10, send_resolved=False)
     assert sent({"a": [(10, 35)], "b": [(40, None)]}, settings) == [(10, {"a": None}), (40, {"b": None})]
 

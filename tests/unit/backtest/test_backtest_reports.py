@@ -86,7 +86,7 @@ class Strict(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_needs_no_script_and_nothing_from_elsewhere() -> None:
+def test_the_html_needs_no_script_and_no_other_host() -> None:
     page = html_report(report(result("a.yaml"), result("b.yaml", limit="0")))
     seen = Strict(page)
     assert not {"script", "link", "img", "iframe", "object", "a"} & set(seen.tags)
@@ -97,7 +97,7 @@ def test_the_page_needs_no_script_and_nothing_from_elsewhere() -> None:
     assert not re.search(r"url\(|@import", page)
 
 
-def test_what_alerts_say_is_text_in_the_page() -> None:
+def test_texts_of_alerts_are_escaped_in_the_html() -> None:
     page = html_report(report(result(HOSTILE, alertname=HOSTILE)))
     assert "<script" not in page
     assert any("<script>alert(1)</script>" in text for text in Strict(page).text)
@@ -114,7 +114,7 @@ def test_a_timeline_has_a_lane_for_each_config_and_a_bar_for_each_pause() -> Non
     assert 'class="pause" x="900.00" width="100.00"' in page
 
 
-def test_settings_stand_beside_each_other_and_differences_are_marked() -> None:
+def test_settings_are_shown_side_by_side_and_differences_are_marked() -> None:
     page = html_report(report(result("a.yaml"), result("b.yaml", limit="0")))
     assert '<tr class="differs"><td>defaults.max_pause_secs</td><td>300</td><td>0</td></tr>' in page
     assert "<tr><td>defaults.min_pause_secs</td><td>0</td><td>0</td></tr>" in page
@@ -131,7 +131,7 @@ def test_the_table_has_a_row_for_each_scope_and_columns_are_aligned() -> None:
     assert "Note: another note." in lines
 
 
-def test_two_configs_are_compared_by_what_differs() -> None:
+def test_two_configs_are_compared_by_their_differences() -> None:
     lines = list(text_report(report(result("a.yaml"), result("b.yaml", limit="0"))))
     at = lines.index("Side by side:")
     assert [line.split() for line in lines[at + 1 :]] == [
@@ -143,13 +143,13 @@ def test_two_configs_are_compared_by_what_differs() -> None:
     ]
 
 
-def test_no_line_of_the_text_has_what_would_change_a_terminal() -> None:
+def test_the_text_contains_no_control_characters() -> None:
     for line in text_report(report(result("a.yaml", alertname=HOSTILE))):
         assert "\x1b" not in line
         assert "\n" not in line
 
 
-def test_json_has_all_pauses_with_times() -> None:
+def test_the_json_has_all_pauses_with_times() -> None:
     found = json.loads(json.dumps(json_report(report(result("a.yaml")))))
     assert found["start"] == "1970-01-01T00:00:00.000Z"
     [config] = found["configs"]

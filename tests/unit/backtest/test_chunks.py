@@ -7,7 +7,7 @@ from sidecar.backtest.chunks import MAX_POINTS, ChunkSize
 
 
 @given(st.lists(st.tuples(st.integers(1, MAX_POINTS), st.integers(0, 10**8)) | st.none(), max_size=30))
-def test_no_query_asks_for_more_than_prometheus_allows_or_for_nothing(answers: list) -> None:
+def test_every_query_asks_for_at_least_one_point_and_at_most_the_limit_of_prometheus(answers: list) -> None:
     size = ChunkSize()
     for answer in answers:
         if answer is None:
@@ -17,7 +17,7 @@ def test_no_query_asks_for_more_than_prometheus_allows_or_for_nothing(answers: l
         assert 0 < size.points <= MAX_POINTS
 
 
-def test_dense_answers_make_queries_shorter_and_sparse_ones_longer() -> None:
+def test_dense_responses_make_queries_shorter_and_sparse_ones_longer() -> None:
     size = ChunkSize()
     size.answered(2_000, 2_000_000)
     assert size.points == 250
@@ -27,7 +27,7 @@ def test_dense_answers_make_queries_shorter_and_sparse_ones_longer() -> None:
     assert size.points == MAX_POINTS
 
 
-def test_a_refusal_asks_for_less_until_nothing_less_makes_sense() -> None:
+def test_after_refusals_queries_become_smaller_down_to_a_minimum() -> None:
     size = ChunkSize()
     seen = []
     while size.refused():

@@ -24,7 +24,7 @@ from sidecar.backtest.numbers import (
         (123456789012345680000.0, "1.2345678901234568e+20"),
     ],
 )  # fmt: skip
-def test_a_number_is_printed_as_go_does(value: float, text: str) -> None:
+def test_numbers_are_printed_as_in_go(value: float, text: str) -> None:
     assert go_number(value) == text
 
 

@@ -38,14 +38,14 @@ def evaluate_point_by_point(presence: list[bool], hold: int, keep: int) -> list[
 
 
 @given(PRESENCE, st.integers(0, 8 * STEP), st.integers(0, 8 * STEP))
-def test_for_and_keep_firing_for_are_prometheus(presence: list[bool], hold: int, keep: int) -> None:
+def test_for_and_keep_firing_for_work_as_in_prometheus(presence: list[bool], hold: int, keep: int) -> None:
     runs = runs_of(samples(presence, start=0), STEP)
     last = (len(presence) - 1) * STEP
     assert firing_periods(runs, STEP, hold, keep, last) == evaluate_point_by_point(presence, hold, keep)
 
 
 @given(PRESENCE, st.integers(1, 20))
-def test_runs_are_the_same_however_the_answers_are_cut(presence: list[bool], size: int) -> None:
+def test_runs_do_not_depend_on_the_division_of_the_responses(presence: list[bool], size: int) -> None:
     whole = samples(presence)
     in_chunks: list = []
     for first in range(0, len(whole), size):
@@ -54,7 +54,7 @@ def test_runs_are_the_same_however_the_answers_are_cut(presence: list[bool], siz
 
 
 @given(PRESENCE)
-def test_runs_hold_each_sample_and_nothing_else(presence: list[bool]) -> None:
+def test_runs_contain_each_sample_and_nothing_else(presence: list[bool]) -> None:
     points = [
         point
         for first, last in runs_of(samples(presence, start=0), STEP)

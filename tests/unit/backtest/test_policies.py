@@ -14,7 +14,7 @@ TABLE = PolicyTable(
 )
 
 
-def test_what_observes_is_assumed_to_pause_and_nothing_else_changes() -> None:
+def test_a_policy_that_observes_is_assumed_to_pause_and_nothing_else_changes() -> None:
     assumed = pausing(TABLE)
     assert assumed.policy_for("x") == Policy(pause_on_distressed=True)
     assert assumed.policy_for("a") == TABLE.policy_for("a")
@@ -26,11 +26,11 @@ def test_what_observes_is_assumed_to_pause_and_nothing_else_changes() -> None:
 @pytest.mark.parametrize(
     ("scope", "observes"), [("x", True), ("a", False), ("a/b", False), ("b", True), ("c", True)]
 )
-def test_which_scopes_the_config_pauses_is_known(scope: str, observes: bool) -> None:
+def test_the_scopes_that_the_config_pauses_are_known(scope: str, observes: bool) -> None:
     assert observes_only(TABLE, scope) is observes
 
 
-def test_settings_name_what_differs_from_the_defaults() -> None:
+def test_settings_list_the_differences_from_the_defaults() -> None:
     settings = settings_of(Config(policies=TABLE))
     assert settings["defaults.pause_on_distressed"] == "false"
     assert settings["policies[a].pause_on_concerned"] == "true"
@@ -39,7 +39,7 @@ def test_settings_name_what_differs_from_the_defaults() -> None:
     assert settings["alerts.rules"] == "built-in"
 
 
-def test_restrictions_and_trials_are_spelled_for_people() -> None:
+def test_restrictions_and_trials_are_printed_in_words() -> None:
     restrict = ((WellbeingState.CONCERNED, 20.0), (WellbeingState.DISTRESSED, 2.5))
     policy = Policy(restrict=restrict, resume_trial=TrialPolicy(5, 30.0))
     settings = settings_of(Config(policies=PolicyTable(policy)))

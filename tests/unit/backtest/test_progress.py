@@ -10,7 +10,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_nothing_is_written_where_there_is_no_terminal() -> None:
+def test_nothing_is_written_without_a_terminal() -> None:
     stream = io.StringIO()
     progress = Progress(stream)
     progress.begin("read ALERTS", 10)
@@ -19,7 +19,7 @@ def test_nothing_is_written_where_there_is_no_terminal() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_terminal_sees_how_far_it_has_come() -> None:
+def test_the_progress_is_shown_on_a_terminal() -> None:
     stream, now = Terminal(), iter(range(100))
     progress = Progress(stream, lambda: float(next(now)))
     progress.begin("read ALERTS", 10)
@@ -34,7 +34,7 @@ def test_a_terminal_sees_how_far_it_has_come() -> None:
     ]
 
 
-def test_a_terminal_is_not_written_to_more_often_than_it_is_looked_at() -> None:
+def test_the_progress_is_shown_at_a_limited_rate() -> None:
     stream = Terminal()
     progress = Progress(stream, lambda: 0.0)
     progress.begin("x", 1_000)

@@ -53,13 +53,13 @@ def ask(server: Any, points: int = WEEK_POINTS) -> tuple[list[float], int]:
 
 
 @pytest.mark.parametrize("series", [1, 100])
-def test_each_point_of_the_range_is_asked_for_once(series: int) -> None:
+def test_each_point_of_the_range_is_queried_once(series: int) -> None:
     times, told = ask(Server(series))
     assert times == [index * 15 for index in range(WEEK_POINTS)]
     assert told == WEEK_POINTS
 
 
-def test_few_series_take_few_queries_and_many_series_small_answers() -> None:
+def test_few_series_need_few_queries_and_many_series_get_small_responses() -> None:
     few, many = Server(1), Server(100)
     ask(few)
     ask(many)
@@ -67,17 +67,17 @@ def test_few_series_take_few_queries_and_many_series_small_answers() -> None:
     assert max((end - start) / step + 1 for start, end, step in many.queries[1:]) <= 2_500
 
 
-def test_a_query_that_is_too_much_is_asked_in_parts() -> None:
+def test_a_query_beyond_the_limits_is_sent_in_parts() -> None:
     times, _ = ask(Server(10, most=2_000), 1_000)
     assert times == [index * 15 for index in range(1_000)]
 
 
-def test_what_is_too_much_in_any_part_is_an_error() -> None:
+def test_a_query_whose_smallest_part_exceeds_the_limits_is_an_error() -> None:
     with pytest.raises(AnswerTooLarge):
         ask(Server(10, most=2), 1_000)
 
 
-def test_an_answer_beyond_the_size_is_asked_for_in_parts() -> None:
+def test_a_query_whose_response_is_too_large_is_sent_in_parts() -> None:
     server = Server()
 
     def request(*arguments: Any, **rest: Any) -> tuple[int, Any]:
@@ -98,7 +98,7 @@ def failing(status: int, answer: Any, access: HttpAccess | None = None) -> str:
     return str(error.value)
 
 
-def test_answers_that_are_no_prometheus_are_told_apart() -> None:
+def test_responses_that_are_not_from_prometheus_are_recognised() -> None:
     assert "answered 200, and not as a Prometheus" in failing(200, None)
     assert "answered 404, and not as a Prometheus" in failing(404, None)
     assert "answered 200, and not as a Prometheus" in failing(200, ["x"])
@@ -108,7 +108,7 @@ def test_answers_that_are_no_prometheus_are_told_apart() -> None:
     assert "(403)" in failing(403, {"status": "error", "error": "no"})
 
 
-def test_a_refused_query_says_what_prometheus_says() -> None:
+def test_the_error_of_a_refused_query_has_the_message_of_prometheus() -> None:
     answer = {"status": "error", "errorType": "bad_data", "error": "parse error\nat 1"}
     api = Api("http://prometheus", request=lambda *_, **__: (400, answer))
     with pytest.raises(QueryRefused) as error:
@@ -116,7 +116,7 @@ def test_a_refused_query_says_what_prometheus_says() -> None:
     assert str(error.value) == "parse error\\nat 1"
 
 
-def test_a_result_that_is_no_vector_is_refused() -> None:
+def test_a_result_that_is_not_a_vector_is_refused() -> None:
     answer = {"status": "success", "data": {"resultType": "string", "result": [0, "x"]}}
     api = Api("http://prometheus", request=lambda *_, **__: (200, answer))
     with pytest.raises(QueryRefused, match="a string"):

@@ -36,7 +36,7 @@ def pauses(spans: list[tuple[int, int]], urls: tuple[str, ...]) -> list:
 @pytest.mark.parametrize("urls", [(), ("http://am",)])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(spans=SPANS)
-def test_pauses_are_the_same_as_with_all_repetitions(monkeypatch, urls, spans) -> None:
+def test_leaving_out_repeated_notifications_does_not_change_pauses(monkeypatch, urls, spans) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(repeats, "RENEW_SHARE", 0.0)
         all_of_them = pauses(spans, urls)

@@ -45,18 +45,18 @@ def evaluated(of: AlertingRule, *answers, external: dict[str, str] | None = None
     ]
 
 
-def test_an_alert_has_the_labels_of_its_series_and_its_rule() -> None:
+def test_an_alert_has_the_labels_of_its_series_and_rule() -> None:
     of = rule({"scope": "{{ $labels.pod }}-{{ $externalLabels.cluster }}", "gone": "", "pod": "other"})
     found = evaluated(of, [series({"__name__": "x", "pod": "p"}, 2, 4)], external={"cluster": "east"})
     assert found == [({"alertname": "A", "scope": "p-east", "pod": "other"}, 2, 5, {})]
 
 
-def test_an_alert_goes_on_over_the_edge_of_an_answer() -> None:
+def test_an_alert_continues_across_responses() -> None:
     found = evaluated(rule(hold_ms=2 * STEP), [series({"a": "b"}, 1, 3)], [series({"a": "b"}, 4, 6)])
     assert found == [({"alertname": "A", "a": "b"}, 3, 7, {})]
 
 
-def test_annotations_show_the_value_at_which_it_began_to_fire() -> None:
+def test_annotations_show_the_value_at_the_start_of_the_alert() -> None:
     samples = ({"a": "b"}, [[at * 60, str(at)] for at in range(1, 9)])
     found = evaluated(
         rule(annotations={"summary": "{{ $value }} {{ $labels.a }}"}, hold_ms=3 * STEP), [samples]
@@ -64,7 +64,7 @@ def test_annotations_show_the_value_at_which_it_began_to_fire() -> None:
     assert found == [({"alertname": "A", "a": "b"}, 4, 9, {"summary": "4 b"})]
 
 
-def test_a_label_that_shows_the_value_makes_an_alert_of_each_value() -> None:
+def test_a_label_with_the_value_makes_one_alert_for_each_value() -> None:
     samples = ({}, [[at * 60, "1" if at < 4 else "2"] for at in range(1, 8)])
     found = evaluated(rule({"value": "{{ $value }}"}), [samples])
     assert found == [
@@ -73,28 +73,28 @@ def test_a_label_that_shows_the_value_makes_an_alert_of_each_value() -> None:
     ]
 
 
-def test_two_series_with_the_same_labels_at_once_are_refused_as_by_prometheus() -> None:
+def test_simultaneous_series_with_the_same_labels_are_refused_as_in_prometheus() -> None:
     answer = [series({"pod": "a"}, 1, 5), series({"pod": "b"}, 3, 6)]
     with pytest.raises(BacktestError, match=r"r\.yml:3: the alert 'A': two series .* pod='one'"):
         evaluated(rule({"pod": "one"}), answer)
 
 
-def test_two_series_with_the_same_labels_one_after_the_other_are_one_alert() -> None:
+def test_consecutive_series_with_the_same_labels_are_one_alert() -> None:
     answer = [series({"pod": "a"}, 1, 3), series({"pod": "b"}, 4, 6), series({"pod": "c"}, 9, 9)]
     found = evaluated(rule({"pod": "one"}), answer)
     assert [(began, ended) for _, began, ended, _ in found] == [(1, 7), (9, 10)]
 
 
-def test_an_offset_delays_what_is_seen() -> None:
+def test_a_query_offset_delays_the_alert() -> None:
     assert evaluated(rule(offset_ms=STEP), [series({}, 1, 2)]) == [({"alertname": "A"}, 2, 4, {})]
 
 
-def test_a_template_that_fails_on_a_value_names_rule_and_label() -> None:
+def test_the_error_of_a_template_names_the_rule_and_the_label() -> None:
     with pytest.raises(BacktestError, match=r"r\.yml:3: the alert 'A': labels\.x: 'p' is not a number"):
         evaluated(rule({"x": "{{ humanize $labels.pod }}"}), [series({"pod": "p"}, 1, 1)])
 
 
-def test_an_aligned_grid_is_the_same_whenever_it_is_asked_for() -> None:
+def test_an_aligned_grid_does_not_depend_on_the_time_of_the_query() -> None:
     one, other = Grid.aligned(1_000, 200_000, STEP), Grid.aligned(59_999, 200_000, STEP)
     assert one == other == Grid(60_000, 200_000, STEP)
     assert (one.points, one.last) == (3, 180_000)

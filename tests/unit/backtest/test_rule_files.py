@@ -16,7 +16,7 @@ def read(tmp_path: Path, text: str):
     return read_rule_files([path])
 
 
-def test_what_a_rule_says_is_read(tmp_path: Path) -> None:
+def test_all_fields_of_a_rule_are_read(tmp_path: Path) -> None:
     [rule], [record] = read(
         tmp_path,
         """
@@ -51,7 +51,7 @@ groups:
     assert (record.name, record.expression, record.interval_ms) == ("a:b", "1", 30_000)
 
 
-def test_the_rules_of_the_operator_are_read(tmp_path: Path) -> None:
+def test_prometheus_rule_objects_of_the_operator_are_read(tmp_path: Path) -> None:
     rules, _ = read(
         tmp_path,
         "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec:\n  groups: [{name: g, rules: [{alert: A, expr: up}]}]\n",
@@ -60,7 +60,7 @@ def test_the_rules_of_the_operator_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "alerts").glob("*.rules.yml")), ids=lambda path: path.name)
-def test_the_rules_that_are_shipped_can_be_read(path: Path) -> None:
+def test_the_shipped_rules_can_be_read(path: Path) -> None:
     assert read_rule_files([ROOT / "alerts/sidecar.rules.yml", path])[0]
 
 
@@ -103,7 +103,7 @@ def test_the_rules_that_are_shipped_can_be_read(path: Path) -> None:
         ("groups: [{name: g, rules: [{alert: A, expr: [1]}]}]", 1, "must be text"),
     ],
 )
-def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, text)
     assert f"r.yml:{line}: " in str(error.value)
@@ -111,7 +111,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, 
     assert "\n" not in str(error.value)
 
 
-def test_an_annotation_that_cannot_be_filled_in_is_told_with_its_place(tmp_path: Path) -> None:
+def test_an_annotation_that_cannot_be_expanded_is_reported_with_its_position(tmp_path: Path) -> None:
     [rule], _ = read(
         tmp_path,
         "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up\n        annotations:\n          a: '{{ $labels.b'\n          c: d",

@@ -65,7 +65,7 @@ def test_a_pause_is_kept_for_min_pause() -> None:
     assert pauses(alert(100, 110), min_pause_secs=60) == [("s", 100, 160, "recovered")]
 
 
-def test_what_has_not_ended_is_open() -> None:
+def test_a_pause_that_has_not_ended_is_open() -> None:
     assert pauses(alert(39_900, None), max_pause_secs=0) == [("s", 39_900, None, "")]
 
 
@@ -91,7 +91,7 @@ def test_the_rules_of_the_config_decide() -> None:
     assert [(one.scope, one.reason) for one in simulation.recorder.pauses] == [("p", "because p")]
 
 
-def test_asking_alertmanager_ends_what_no_notification_ends() -> None:
+def test_a_query_of_alertmanager_ends_an_alert_whose_resolve_was_never_sent() -> None:
     config = Config(alerts=AlertsConfig(alertmanager_urls=("http://am",), reconcile_secs=60))
     settings = replace(AT_ONCE, send_resolved=False)
     [(_, began, ended, _)] = pauses(alert(100, 150), config=config, settings=settings, max_pause_secs=0)
@@ -100,14 +100,14 @@ def test_asking_alertmanager_ends_what_no_notification_ends() -> None:
     assert 150 < ended <= 150 + 60 + 5
 
 
-def test_asking_alertmanager_finds_what_waits_in_a_group() -> None:
+def test_a_query_of_alertmanager_finds_an_alert_that_waits_in_a_group() -> None:
     config = Config(alerts=AlertsConfig(alertmanager_urls=("http://am",), reconcile_secs=60))
     settings = AlertmanagerSettings(group_wait_secs=3_000)
     [(_, began, ended, _)] = pauses(alert(100, 1_000), config=config, settings=settings, max_pause_secs=0)
     assert (began, ended) == (120, 1_025)
 
 
-def test_asking_alertmanager_keeps_an_alert_from_expiring() -> None:
+def test_a_query_of_alertmanager_prevents_the_expiry_of_an_alert() -> None:
     config = Config(
         alerts=AlertsConfig(alertmanager_urls=("http://am",), reconcile_secs=60, alert_ttl_secs=1_000)
     )
@@ -122,7 +122,7 @@ WATCHED = Config(
 )
 
 
-def test_a_prometheus_that_dies_does_not_look_like_recovery() -> None:
+def test_a_prometheus_that_dies_ends_no_pause() -> None:
     found = pauses(
         alert(100, 5_000),
         alert(50, 5_000, "Watchdog"),
@@ -137,7 +137,7 @@ def test_a_prometheus_that_dies_does_not_look_like_recovery() -> None:
     assert found[1][2] == 9_300
 
 
-def test_a_watchdog_that_never_fired_is_assumed_to_be_heard() -> None:
+def test_a_watchdog_absent_from_the_data_is_assumed_to_fire() -> None:
     simulation = simulate(alert(100, 200), config=WATCHED)
     assert not simulation.watchdog_seen
     assert [(one.began, one.ended) for one in simulation.recorder.pauses] == [(100, 200)]
@@ -148,14 +148,14 @@ def test_a_watchdog_that_fires_all_the_time_changes_nothing() -> None:
     assert found == [("s", 100, 10_000, "recovered")]
 
 
-def test_what_the_core_refuses_is_told() -> None:
+def test_alerts_that_the_core_refuses_are_reported() -> None:
     config = Config(limits=LimitsConfig(max_scopes=2))
     simulation = simulate(alert(100, 200), alert(100, 200, "B", wellbeing_scope="t"), config=config)
     assert len(simulation.recorder.pauses) == 1
     assert any("limits.max_scopes" in why for why in simulation.refused)
 
 
-def test_a_restriction_is_recorded_with_its_rates_and_a_pause_within_it_is_not_counted_twice() -> None:
+def test_a_restriction_is_recorded_with_its_rates_without_the_time_of_pauses() -> None:
     restrict = ((WellbeingState.CONCERNED, 20.0), (WellbeingState.DISTRESSED, 2.0))
     found = simulate(
         alert(100, 400, severity="warning"), alert(200, 300, "B"), restrict=restrict, max_pause_secs=60

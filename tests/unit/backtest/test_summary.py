@@ -30,7 +30,7 @@ def test_pauses_are_cut_to_the_range() -> None:
     assert [(one.began, one.secs) for one in found] == [(9_500, 500), (15_000, 100), (19_000, 1_000)]
 
 
-def test_a_pause_soon_after_the_last_of_its_scope_is_a_flap() -> None:
+def test_a_pause_soon_after_the_previous_one_of_its_scope_is_a_flap() -> None:
     found = timed(
         pause(9_000, 9_900),
         pause(10_100, 10_200),
@@ -42,7 +42,7 @@ def test_a_pause_soon_after_the_last_of_its_scope_is_a_flap() -> None:
     assert timed(pause(11_000, 11_100), pause(11_699, 11_800))[1].flap
 
 
-def test_a_scope_is_summed_up() -> None:
+def test_a_summary_has_the_totals_of_a_scope() -> None:
     pauses = timed(pause(11_000, 11_500), pause(11_600, 11_700, "alert:2"), pause(19_900, None, cause=""))
     states = {"s": [(11_000.0, WellbeingState.DISTRESSED), (11_500.0, WellbeingState.HEALTHY)]}
     [scope] = summarize_scopes(pauses, states, {"s": False}, START, END)
@@ -67,7 +67,7 @@ def test_a_scope_that_was_never_unwell_in_the_range_is_left_out() -> None:
     assert found[0].states == ((START, WellbeingState.CONCERNED),)
 
 
-def test_durations_and_shares_are_short() -> None:
+def test_durations_and_shares_are_printed_briefly() -> None:
     assert [span(secs) for secs in (0, 0.4, 59.6, 90, 3_600, 3_725, 90_000)] == [
         "0s", "0.4s", "1m", "1m 30s", "1h", "1h 2m", "1d 1h",
     ]  # fmt: skip

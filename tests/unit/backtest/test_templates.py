@@ -34,7 +34,7 @@ DATA = AlertData({"pod": "llama-0", "namespace": "team-a"}, 0.25, {"cluster": "e
         ('{{ "{{" }} {{ `q` }}', "{{ q"),
     ],
 )
-def test_a_template_is_filled_in_as_prometheus_does(text: str, filled: str) -> None:
+def test_templates_are_expanded_as_in_prometheus(text: str, filled: str) -> None:
     assert Template.parse(text).fill(DATA) == filled
 
 
@@ -48,13 +48,13 @@ def test_a_template_is_filled_in_as_prometheus_does(text: str, filled: str) -> N
         "{{ ($value) }}", "{{ if $value }}{{ else nonsense }}{{ end }}",
     ],
 )  # fmt: skip
-def test_another_form_is_refused_and_not_guessed(text: str) -> None:
+def test_an_unsupported_form_is_refused_and_not_guessed(text: str) -> None:
     with pytest.raises(InvalidTemplate) as error:
         Template.parse(text)
     assert "\n" not in str(error.value)
 
 
-def test_a_refusal_names_the_action() -> None:
+def test_the_error_names_the_unsupported_action() -> None:
     with pytest.raises(InvalidTemplate, match=r'\{\{ query "up" \}\} cannot be filled in'):
         Template.parse('a {{ query "up" }}')
 
@@ -63,15 +63,15 @@ def test_a_refusal_names_the_action() -> None:
     ("text", "uses"),
     [("{{ $value }}", True), ("{{ $labels.a }}", False), ("{{ if .Value }}x{{ end }}", True)],
 )
-def test_whether_a_template_shows_the_value_is_known(text: str, uses: bool) -> None:
+def test_a_template_knows_whether_it_contains_the_value(text: str, uses: bool) -> None:
     assert Template.parse(text).uses_value is uses
 
 
-def test_a_label_that_is_no_number_is_not_humanized() -> None:
+def test_a_label_that_is_not_a_number_is_not_humanized() -> None:
     with pytest.raises(InvalidTemplate, match="is not a number"):
         Template.parse("{{ humanize $labels.pod }}").fill(DATA)
 
 
-def test_a_label_with_braces_is_not_read_again() -> None:
+def test_a_label_with_braces_is_not_expanded_again() -> None:
     data = AlertData({"a": "{{ $value }}"}, 1.0, {})
     assert Template.parse("{{ $labels.a }}").fill(data) == "{{ $value }}"

@@ -24,7 +24,7 @@ def init(folder, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("engine", "mode"), list(itertools.product(ENGINES, MODES)))
-def test_the_sidecar_takes_its_file(tmp_path, engine, mode) -> None:
+def test_the_sidecar_accepts_its_file(tmp_path, engine, mode) -> None:
     assert init(tmp_path, "--engine", engine, "--place", "local", "--mode", mode) == 0
     config = load_config(tmp_path / "sidecar.yaml", {})
     assert config.policies.policy_for("a").pause_on_distressed is (mode == "pause")
@@ -33,7 +33,7 @@ def test_the_sidecar_takes_its_file(tmp_path, engine, mode) -> None:
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))
-def test_prometheus_and_alertmanager_take_theirs(tmp_path, engine) -> None:
+def test_prometheus_and_alertmanager_accept_their_files(tmp_path, engine) -> None:
     init(tmp_path, "--engine", engine, "--place", "local", "--mode", "pause")
     for command in (
         ["promtool", "check", "config", "prometheus.yml"],
@@ -46,13 +46,13 @@ def test_prometheus_and_alertmanager_take_theirs(tmp_path, engine) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_chart_takes_its_values(mode) -> None:
+def test_the_chart_accepts_its_values(mode) -> None:
     (text,) = starter_files(Answers("vllm", "kubernetes", mode)).values()
     kinds = {one["kind"] for one in rendered_with(yaml.safe_load(text))}
     assert {"Deployment", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"} <= kinds
 
 
-def test_nothing_is_overwritten(tmp_path, capsys) -> None:
+def test_existing_files_are_not_overwritten(tmp_path, capsys) -> None:
     mine = tmp_path / "alertmanager.yml"
     mine.write_text("mine")
     arguments = ("--engine", "vllm", "--place", "local", "--mode", "pause")
@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(tmp_path, capsys) -> None:
     assert mine.read_text() != "mine"
 
 
-def test_it_asks_on_a_terminal_until_it_has_an_answer(tmp_path, monkeypatch, capsys) -> None:
+def test_init_asks_on_a_terminal_until_it_gets_an_answer(tmp_path, monkeypatch, capsys) -> None:
     answers = iter(["9", "sglang", "", "2"])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(builtins, "input", lambda _: next(answers))
@@ -76,14 +76,14 @@ def test_it_asks_on_a_terminal_until_it_has_an_answer(tmp_path, monkeypatch, cap
     assert load_config(tmp_path / "sidecar.yaml", {}).policies.policy_for("a").pause_on_distressed
 
 
-def test_without_a_terminal_it_names_the_flag(tmp_path, monkeypatch, capsys) -> None:
+def test_without_a_terminal_init_names_the_missing_flag(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
     assert init(tmp_path) == 2
     assert "give --engine (vllm, sglang," in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, capsys) -> None:
+def test_a_read_only_folder_is_reported_in_one_sentence(tmp_path, capsys) -> None:
     (tmp_path / "file").write_text("")
     assert init(tmp_path / "file", "--engine", "vllm", "--place", PLACES[0], "--mode", "pause") == 1
     assert capsys.readouterr().err.count("\n") == 1

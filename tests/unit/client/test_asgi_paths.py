@@ -43,7 +43,7 @@ def sent(middleware: GateMiddleware, scope: dict[str, Any], *received: str) -> l
     return messages
 
 
-def test_a_websocket_is_refused_with_503_where_the_server_can(middleware: GateMiddleware) -> None:
+def test_a_websocket_is_refused_with_503_if_the_server_can(middleware: GateMiddleware) -> None:
     scope = {**WEBSOCKET, "extensions": {"websocket.http.response": {}}}
     start, body = sent(middleware, scope, "websocket.connect")
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
@@ -51,11 +51,11 @@ def test_a_websocket_is_refused_with_503_where_the_server_can(middleware: GateMi
     assert b"inference_paused" in body["body"]
 
 
-def test_a_websocket_is_closed_where_the_server_knows_no_other_refusal(middleware: GateMiddleware) -> None:
+def test_a_websocket_is_closed_if_the_server_cannot_send_a_refusal(middleware: GateMiddleware) -> None:
     assert sent(middleware, WEBSOCKET, "websocket.connect") == [{"type": "websocket.close", "code": 1013}]
 
 
-def test_a_websocket_that_is_gone_is_not_passed_on(middleware: GateMiddleware) -> None:
+def test_a_closed_websocket_is_not_passed_on(middleware: GateMiddleware) -> None:
     assert sent(middleware, WEBSOCKET, "websocket.connect", "websocket.disconnect") == []
 
 

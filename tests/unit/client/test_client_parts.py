@@ -44,7 +44,7 @@ def asgi(**settings):
     return AsgiMiddleware(None, **settings)
 
 
-def test_many_threads_lose_no_count() -> None:
+def test_counts_from_many_threads_are_complete() -> None:
     counts = RequestCounts()
 
     def work() -> None:
@@ -70,7 +70,7 @@ def test_many_threads_lose_no_count() -> None:
     }
 
 
-def test_who_finds_no_room_has_run_out() -> None:
+def test_a_request_beyond_the_limit_counts_as_timed_out() -> None:
     counts = RequestCounts()
     assert counts.block(1)
     assert not counts.block(1)
@@ -96,12 +96,12 @@ def test_who_finds_no_room_has_run_out() -> None:
         ({"token": "a\nb"}, "token"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named(given, what) -> None:
+def test_an_impossible_setting_is_named(given, what) -> None:
     with pytest.raises(ValueError, match=what):
         Settings.of(given, {})
 
 
-def test_arguments_count_before_the_environment() -> None:
+def test_arguments_override_the_environment() -> None:
     environ = {"WELLBEING_SCOPE": "env", "WELLBEING_URL": "http://env", "WELLBEING_CLIENT_WAIT_SECS": "7"}
     settings = Settings.of({"scope": "", "url": None}, environ)
     assert (settings.scope, settings.url, settings.wait_secs) == ("", "http://env", 7)
@@ -128,7 +128,7 @@ WRONG_SCOPES = {
 
 @pytest.mark.parametrize("scope", WRONG_SCOPES)
 @pytest.mark.parametrize("make", [Gate, lambda **one: Agent("a", **one), GateSelector, wsgi, asgi])
-def test_a_wrong_scope_is_refused_with_the_reason_before_anything_starts(scope, make, monkeypatch) -> None:
+def test_a_wrong_scope_is_refused_before_anything_starts(scope, make, monkeypatch) -> None:
     threads = threading.active_count()
     with pytest.raises(ValueError, match="scope: .*" + re.escape(WRONG_SCOPES[scope])):
         make(scope=scope)
@@ -141,17 +141,17 @@ def test_a_wrong_scope_is_refused_with_the_reason_before_anything_starts(scope, 
 @pytest.mark.parametrize(
     "scope", ["", "a", "a/b", "...", "a/.b/..c", "/".join("abcdefgh"), "x" * 64, "a:b~c-d_e.f"]
 )
-def test_a_right_scope_is_taken(scope: str) -> None:
+def test_a_valid_scope_is_accepted(scope: str) -> None:
     assert Settings(scope=scope).scope == scope
 
 
-def test_dots_of_a_stranger_are_no_segments() -> None:
+def test_dots_in_a_header_become_no_segments() -> None:
     made = scope_of_header("../a/./b")
     assert not {".", ".."} & set(made.split("/"))
     assert Settings(scope=made).scope == made
 
 
-def test_no_secret_is_in_a_message() -> None:
+def test_messages_contain_no_secret() -> None:
     for secret in (
         {"url": "http://user:hunter2@h:99999"},
         {"token": "hunter2 "},
@@ -173,12 +173,12 @@ def test_no_secret_is_in_a_message() -> None:
         (asgi, {"xyz": 1}, "no such setting: xyz"),
     ],
 )
-def test_an_unknown_argument_is_refused_with_the_nearest(make, given, hint) -> None:
+def test_an_unknown_argument_is_refused_with_a_suggestion(make, given, hint) -> None:
     with pytest.raises(TypeError, match=hint):
         make(**given)
 
 
-def test_a_gate_and_its_settings_are_not_both_taken(paths) -> None:
+def test_a_gate_together_with_settings_is_refused(paths) -> None:
     with pytest.raises(TypeError, match="not both"):
         GateSelector(paths.gate, scope="b")
 
@@ -204,7 +204,7 @@ def test_a_gate_and_its_settings_are_not_both_taken(paths) -> None:
         ("WELLBEING_URL", None),
     ],
 )
-def test_a_misspelt_variable_is_told_once_and_the_sidecars_are_not(
+def test_a_misspelt_client_variable_is_logged_once_and_sidecar_variables_are_ignored(
     variable, said, caplog, monkeypatch
 ) -> None:
     monkeypatch.setattr(settings_module, "_warned", {})
@@ -219,7 +219,7 @@ def test_a_misspelt_variable_is_told_once_and_the_sidecars_are_not(
 @pytest.mark.parametrize(
     ("name", "value"), [("MAX_SCOPES", "many"), ("SHOW_REASON", "maybe"), ("SCOPE_HEADER", "a b")]
 )
-def test_a_variable_of_the_middleware_that_cannot_be_is_named(name, value, monkeypatch) -> None:
+def test_an_impossible_variable_of_the_middleware_is_named(name, value, monkeypatch) -> None:
     monkeypatch.setenv("WELLBEING_CLIENT_" + name, value)
     with pytest.raises(ValueError, match="WELLBEING_CLIENT_" + name):
         GateSelector(url="http://127.0.0.1:1")
@@ -251,7 +251,7 @@ PROXIES = {
         ("https://h:2", "http://p:3128"),
     ],
 )
-def test_a_proxy_is_for_what_is_elsewhere(url, proxy) -> None:
+def test_a_proxy_is_used_for_other_hosts_only(url, proxy) -> None:
     found = proxy_for(parse_endpoint(url), PROXIES)
     assert (found and str(found)) == proxy
 
@@ -262,7 +262,7 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
     assert proxy_for(parse_endpoint("http://h"), {"HTTP_PROXY": "http://p", "REQUEST_METHOD": "GET"}) is None
 
 
-def test_polls_without_news_slow_down_and_news_do_not() -> None:
+def test_polls_slow_down_only_without_changes() -> None:
     pacer = PollPacer(20.0, 15.0, Random(1))
     assert pacer.pause_secs(0.001, changed=True) == 0
     pauses = [pacer.pause_secs(0.001, changed=False) for _ in range(6)]
@@ -276,7 +276,7 @@ def test_polls_without_news_slow_down_and_news_do_not() -> None:
 
 
 @pytest.mark.parametrize("make", [flag_cleared_by_fork, fork_safety._PidFlag])
-def test_a_flag_is_cleared_in_a_child_and_kept_in_the_parent(make) -> None:
+def test_a_flag_is_cleared_in_a_forked_child_and_kept_in_the_parent(make) -> None:
     flag = make()
     assert flag[0] == 0
     flag[0] = 1
@@ -290,7 +290,7 @@ def test_a_flag_is_cleared_in_a_child_and_kept_in_the_parent(make) -> None:
     assert flag[0] == 0
 
 
-def test_each_process_makes_its_value_once() -> None:
+def test_each_process_creates_its_value_once() -> None:
     started = []
     values = PerProcess(object, started.append)
     barrier = threading.Barrier(8)
@@ -308,7 +308,7 @@ def test_each_process_makes_its_value_once() -> None:
     assert len(set(map(id, found))) == len(started) == 1
 
 
-def test_a_value_that_does_not_start_is_made_again() -> None:
+def test_a_value_whose_start_fails_is_created_again() -> None:
     tries = iter([RuntimeError("can't start new thread"), None])
 
     def start(_) -> None:
@@ -321,7 +321,7 @@ def test_a_value_that_does_not_start_is_made_again() -> None:
     assert values.get() is values.peek()
 
 
-def test_closing_many_takes_no_longer_than_closing_a_few() -> None:
+def test_the_time_to_close_many_gates_is_limited() -> None:
     budget = CloseBudget()
     allowed = []
     for _ in range(100):
@@ -332,7 +332,7 @@ def test_closing_many_takes_no_longer_than_closing_a_few() -> None:
 
 
 @pytest.mark.parametrize("secs", range(1, 11))
-def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
+def test_clients_refused_together_get_different_retry_times(secs: int) -> None:
     random = Random(1)
     spread = Counter(spread_retry_after(secs, random) for _ in range(1000))
     assert len(spread) == 6
@@ -344,7 +344,7 @@ def test_clients_that_were_refused_together_come_back_apart(secs: int) -> None:
 @pytest.mark.parametrize(
     ("secs", "least", "most"), [(0.01, 1, 2), (9.5, 10, 15), (42, 42, 63), (1e9, 300, 450)]
 )
-def test_clients_come_back_when_their_turn_can_be_expected(secs: float, least: int, most: int) -> None:
+def test_retry_times_follow_the_expected_admission(secs: float, least: int, most: int) -> None:
     random = Random(1)
     spread = [spread_turn(secs, random) for _ in range(2000)]
     assert (min(spread), max(spread)) == (least, most)
@@ -363,21 +363,21 @@ def test_clients_come_back_when_their_turn_can_be_expected(secs: float, least: i
         {"advice": {"reason": "slow", "since": None, "until": None}},
     ],
 )
-def test_a_snapshot_has_the_types_that_it_should(changed) -> None:
+def test_a_snapshot_has_the_right_types(changed) -> None:
     members = {"scope": "", "gate": "open", "state": "healthy", "effective_state": "healthy", "version": 1}
     assert GateSnapshot.of(members).is_open
     with pytest.raises(ValueError, match=next(iter(changed))):
         GateSnapshot.of({**members, **changed})
 
 
-def test_a_snapshot_has_the_advice_of_the_policy() -> None:
+def test_a_snapshot_contains_the_advice() -> None:
     members = {"scope": "", "gate": "open", "state": "healthy", "effective_state": "healthy", "version": 1}
     assert GateSnapshot.of(members).advice is None
     given = {"reason": "slow", "since": "2026-11-27T12:00:00.000Z", "until": None}
     assert GateSnapshot.of({**members, "advice": {**given, "new": 1}}).advice == Advice(**given)
 
 
-def test_no_such_setting() -> None:
+def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(TypeError, match="tokn"):
         Gate("http://127.0.0.1:1", tokn="x")
 
@@ -409,17 +409,17 @@ def paths():
         ("GET", "/v1/models", False),
     ],
 )
-def test_all_but_harmless_requests_are_gated(paths, method: str, path: str, gated: bool) -> None:
+def test_all_requests_except_harmless_ones_wait(paths, method: str, path: str, gated: bool) -> None:
     assert paths.is_gated(method, path) is gated
 
 
-def test_strangers_cannot_have_any_number_of_scopes(paths) -> None:
+def test_the_number_of_scopes_from_requests_is_limited(paths) -> None:
     named = [paths.gate_for(scope_of_header(name)).settings.scope for name in ("x", "y/z", "w", "x", "")]
     assert named == ["a/x", "a/y/z", "a", "a/x", "a"]
     assert paths.gate_for("/".join("abcdefgh")) is paths.gate
 
 
-def test_the_model_names_a_scope() -> None:
+def test_the_model_selects_a_scope() -> None:
     assert scope_of_model(b'{"model": "meta/llama"}') == to_segment("meta/llama")
     # A member whose name only has the same ending.
     assert scope_of_model(b'{"text": "%s", "a \\"model": "m"}' % (b"x" * 1000)) == ""
@@ -445,7 +445,7 @@ _JSON = st.recursive(
     st.sampled_from(["", ', "model": "other"', ', "mod\\u0065l": "other"', ', "\\u006Dodel": "other"']),
 )
 @settings(max_examples=examples(200), deadline=None)
-def test_the_model_of_a_large_body_is_that_of_the_whole(
+def test_the_model_is_read_from_the_whole_of_a_large_body(
     members: list[tuple[str, object]], ascii_only: bool, last: str
 ) -> None:
     text = json.dumps({**dict(members), "pad": "p" * 600, **dict(members[:1])}, ensure_ascii=ascii_only)
@@ -454,7 +454,7 @@ def test_the_model_of_a_large_body_is_that_of_the_whole(
     assert scope_of_model(body) == (to_segment(model) if isinstance(model, str) and model else "")
 
 
-def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
+def test_refusals_have_the_format_of_the_api_and_can_omit_the_reason(paths) -> None:
     paused = InferencePaused("why", "a", "distressed", 7, 1.0)
     assert b'"inference_paused"' in paths.refusal("/v1/chat/completions", paused).body
     assert b'"overloaded_error"' in paths.refusal("/v1/messages", paused).body
@@ -466,12 +466,12 @@ def test_refusals_read_as_the_api_does_and_can_keep_the_reason(paths) -> None:
 @pytest.mark.parametrize(
     ("until", "wanted"), [(None, 10), ("1970-01-01T00:00:13Z", 3), ("1970-01-01T00:00:01Z", 1), ("x", 10)]
 )
-def test_when_to_ask_again(until, wanted) -> None:
+def test_retry_after_is_derived_from_the_end_of_the_pause(until, wanted) -> None:
     snapshot = GateSnapshot("a", "closed", "healthy", "healthy", "r", None, until, "a", None, 1)
     assert snapshot.retry_after(10.0) == wanted
 
 
-def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:
+def test_many_clients_that_lost_their_sidecar_reconnect_at_different_times() -> None:
     random = Random(1)
     for failures, ceiling in ((1, 1.0), (4, 8.0), (50, 15.0)):
         pauses = [backoff_secs(failures, random) for _ in range(1000)]
@@ -481,7 +481,7 @@ def test_a_herd_that_lost_its_sidecar_comes_back_spread_out() -> None:
         assert max(tenths.values()) < 200, "no more than twice a fair share at once"
 
 
-def test_an_answer_that_drips_is_given_up_in_time() -> None:
+def test_a_slow_response_is_given_up_at_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         stop = threading.Event()
 
@@ -514,7 +514,7 @@ class _RefusingReporter:
         return False
 
 
-def test_a_report_of_an_outcome_that_is_refused_is_tried_again_ever_more_seldom() -> None:
+def test_a_refused_outcome_report_is_retried_with_growing_delays() -> None:
     thread = AdmissionThread(
         Settings.of({"url": "http://127.0.0.1:1"}),
         cast("Reporter", _RefusingReporter()),

@@ -55,7 +55,7 @@ def ask(gate: Gate, application: Application, send: Any = None) -> None:
     ("status", "expected"),
     [(200, (1, 0)), (404, (1, 0)), (429, (1, 0)), (499, (1, 0)), (500, (0, 1)), (503, (0, 1)), (0, (0, 0))],
 )
-def test_the_status_of_an_asgi_response_is_the_outcome(
+def test_the_status_of_an_asgi_response_determines_the_outcome(
     gate: Gate, status: int, expected: tuple[int, int]
 ) -> None:
     ask(gate, answers(status, b"x"))
@@ -63,7 +63,7 @@ def test_the_status_of_an_asgi_response_is_the_outcome(
 
 
 @pytest.mark.parametrize("status", [0, 200, 500])
-def test_an_exception_of_an_asgi_application_fails_once_even_in_the_middle_of_a_stream(
+def test_an_exception_of_an_asgi_application_is_one_failure_even_in_the_middle_of_a_stream(
     gate: Gate, status: int
 ) -> None:
     with pytest.raises(ZeroDivisionError):
@@ -71,7 +71,7 @@ def test_an_exception_of_an_asgi_application_fails_once_even_in_the_middle_of_a_
     assert outcomes(gate) == (0, 1)
 
 
-def test_an_asgi_client_that_has_gone_says_nothing_about_the_engine(gate: Gate) -> None:
+def test_an_asgi_request_whose_client_disconnects_has_no_outcome(gate: Gate) -> None:
     async def gone(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.body":
             raise ConnectionResetError
@@ -83,7 +83,7 @@ def test_an_asgi_client_that_has_gone_says_nothing_about_the_engine(gate: Gate) 
     assert outcomes(gate) == (0, 0)
 
 
-def test_a_client_that_has_gone_is_recognized_in_what_a_framework_makes_of_it(gate: Gate) -> None:
+def test_a_disconnect_is_recognised_in_the_exception_of_a_framework(gate: Gate) -> None:
     class FrameworkError(Exception):
         pass
 
@@ -114,13 +114,13 @@ def test_a_client_that_has_gone_is_recognized_in_what_a_framework_makes_of_it(ga
     assert outcomes(gate) == (0, 0)
 
 
-def test_an_error_of_the_applications_own_connection_fails(gate: Gate) -> None:
+def test_a_connection_error_of_the_application_itself_is_a_failure(gate: Gate) -> None:
     with pytest.raises(ConnectionResetError):
         ask(gate, answers(200, b"x", then=ConnectionResetError()))
     assert outcomes(gate) == (0, 1)
 
 
-def test_a_send_that_raises_before_it_returns_shows_that_the_client_has_gone(gate: Gate) -> None:
+def test_an_exception_of_send_means_that_the_client_disconnected(gate: Gate) -> None:
     def send(message: dict[str, Any]) -> Awaitable[None]:
         raise BrokenPipeError
 
@@ -159,7 +159,7 @@ def serve(gate: Gate, application: Any, *, read: int = 99) -> list[bytes]:
     [("200 OK", (1, 0)), ("404 Not Found", (1, 0)), ("500 Oh", (0, 1)), ("", (0, 0))],
 )
 @pytest.mark.parametrize("read", [99, 1])
-def test_the_status_of_a_wsgi_response_is_the_outcome_also_if_the_client_leaves(
+def test_the_status_of_a_wsgi_response_determines_the_outcome_even_if_the_client_leaves(
     gate: Gate, status: str, expected: tuple[int, int], read: int
 ) -> None:
     chunks = Chunks(b"a", b"b")
@@ -185,7 +185,7 @@ def test_the_last_status_of_a_wsgi_response_counts(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("where", ["call", "middle"])
-def test_an_exception_of_a_wsgi_application_fails_once(gate: Gate, where: str) -> None:
+def test_an_exception_of_a_wsgi_application_is_one_failure(gate: Gate, where: str) -> None:
     def application(environ: Any, start_response: Any) -> Chunks:
         start_response("200 OK", [])
         if where == "call":
@@ -197,7 +197,7 @@ def test_an_exception_of_a_wsgi_application_fails_once(gate: Gate, where: str) -
     assert outcomes(gate) == (0, 1)
 
 
-def test_what_is_not_held_has_no_outcome(gate: Gate) -> None:
+def test_a_request_that_is_not_gated_has_no_outcome(gate: Gate) -> None:
     async def main() -> None:
         scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
         await AsgiMiddleware(answers(500), gate)(scope, None, lambda _: asyncio.sleep(0))

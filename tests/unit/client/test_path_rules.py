@@ -38,7 +38,7 @@ GENERATING = {
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
-def test_what_generates_is_held(engine: str) -> None:
+def test_requests_that_generate_are_gated(engine: str) -> None:
     rules = PathRules()
     paths = {path for name, _, path in ROUTES if name == engine}
     for path in GENERATING[engine].split():
@@ -48,12 +48,12 @@ def test_what_generates_is_held(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
-def test_the_list_of_an_engine_names_routes_that_it_has(engine: str) -> None:
+def test_the_list_of_an_engine_names_only_routes_of_that_engine(engine: str) -> None:
     paths = {path for name, _, path in ROUTES if name == engine}
     assert set(HARMLESS_PATHS[engine]) <= paths, "no longer a route: drop it"
 
 
-def test_the_list_of_one_engine_lets_nothing_else_of_another_pass() -> None:
+def test_the_list_of_one_engine_exempts_no_other_route_of_another() -> None:
     """A path that is harmless in one engine may generate tokens in another."""
     common = set(HARMLESS_PATHS["common"])
     leaks = {
@@ -64,7 +64,7 @@ def test_the_list_of_one_engine_lets_nothing_else_of_another_pass() -> None:
     assert not leaks, "list it for this engine as well, if it is harmless there"
 
 
-def test_no_websocket_passes() -> None:
+def test_every_websocket_is_gated() -> None:
     assert not [path for _, method, path in ROUTES if method == "WEBSOCKET" and path in HARMLESS]
 
 
@@ -81,7 +81,7 @@ def test_no_websocket_passes() -> None:
         "/model/block",
     ],
 )
-def test_harmless_requests_pass(path: str) -> None:
+def test_harmless_requests_pass_the_gate(path: str) -> None:
     assert not PathRules().holds("GET", path)
     assert not PathRules().holds("POST", path)
 
@@ -91,13 +91,13 @@ def test_harmless_requests_pass(path: str) -> None:
     ["/", "", "/v1/new_route", "/healthx", "/health/x", "//health", "/x/health", "/health/../v1/completions",
      "/HEALTH", "/v1/models/x:predict", "/health;x", "/metrics//"],
 )  # fmt: skip
-def test_all_else_is_held(path: str) -> None:
+def test_all_other_requests_are_gated(path: str) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "PROPFIND", ""):
         assert PathRules().holds(method, path)
     assert not PathRules().holds("OPTIONS", path), "a browser's preflight never generates"
 
 
-def test_the_settings_overrule_the_list() -> None:
+def test_the_settings_override_the_list() -> None:
     rules = PathRules(
         hold_paths=["/v1/models", "/ui/run*"],
         pass_paths=["/tokenize", "/ui/*", "*/input_tokens", "/v1/models"],
@@ -115,7 +115,7 @@ def test_the_settings_overrule_the_list() -> None:
     assert {path for path in held | passing if rules.holds("POST", path)} == held
 
 
-def test_only_some_paths_may_be_held() -> None:
+def test_the_settings_can_gate_only_some_paths() -> None:
     rules = PathRules(paths=["/completions", "/messages/"], hold_paths=["/x"], pass_paths=["/y/completions"])
     held = [("POST", "/v1/completions/"), ("POST", "/v1/messages"), ("GET", "/x")]
     assert all(rules.holds(*one) for one in held)
@@ -125,7 +125,7 @@ def test_only_some_paths_may_be_held() -> None:
     assert everything.holds("GET", "/health")
 
 
-def test_a_path_without_its_slash_is_refused() -> None:
+def test_a_path_without_a_leading_slash_is_refused() -> None:
     with pytest.raises(ValueError, match="pass_paths: a path begins with / or \\*, got 'health'"):
         PathRules(pass_paths=["health"])
 

@@ -87,7 +87,7 @@ def test_a_wait_that_times_out_is_a_span_with_an_error(gate: Gate, spans: InMemo
     assert span.end_time > span.start_time
 
 
-def test_an_open_gate_makes_no_span(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_an_open_gate_creates_no_span(gate: Gate, spans: InMemorySpanExporter) -> None:
     open_(gate)
     gate.wait()
     asyncio.run(gate.wait_async())
@@ -109,7 +109,7 @@ def test_a_woken_task_ends_its_span(gate: Gate, spans: InMemorySpanExporter) -> 
     assert wait.parent.span_id == request.context.span_id
 
 
-def test_a_cancelled_task_has_abandoned_its_wait(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_the_span_of_a_cancelled_task_is_abandoned(gate: Gate, spans: InMemorySpanExporter) -> None:
     async def main() -> None:
         waiting = asyncio.ensure_future(gate.wait_async(60))
         await asyncio.sleep(0)
@@ -120,7 +120,7 @@ def test_a_cancelled_task_has_abandoned_its_wait(gate: Gate, spans: InMemorySpan
     assert only(spans).attributes["wellbeing.outcome"] == "abandoned"
 
 
-def test_a_request_that_finds_no_room_has_a_span_too(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_a_request_beyond_the_limit_has_a_span(gate: Gate, spans: InMemorySpanExporter) -> None:
     async def main() -> None:
         waiting = asyncio.ensure_future(gate.wait_async(60))
         await asyncio.sleep(0)
@@ -141,7 +141,9 @@ class Raises(SpanProcessor):
         raise OSError("the exporter is broken")
 
 
-def test_a_broken_span_processor_disturbs_no_request(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_span_processor_does_not_disturb_requests(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = TracerProvider()
     broken.add_span_processor(Raises())
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", broken)
@@ -168,7 +170,7 @@ async def _chat(middleware: AsgiMiddleware, headers: list[tuple[bytes, bytes]]) 
     return sent[1:]
 
 
-def test_the_asgi_middleware_keeps_the_trace(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_the_asgi_middleware_continues_the_trace(gate: Gate, spans: InMemorySpanExporter) -> None:
     headers = [(b"traceparent", TRACEPARENT.encode()), (b"tracestate", b"vendor=1")]
     start, body = asyncio.run(_chat(AsgiMiddleware(None, gate), headers))
     sent = dict(start["headers"])
@@ -182,7 +184,7 @@ def test_the_asgi_middleware_keeps_the_trace(gate: Gate, spans: InMemorySpanExpo
     assert span.context.trace_state["vendor"] == "1"
 
 
-def test_the_asgi_middleware_leaves_the_programs_own_span_the_parent(
+def test_the_span_of_the_program_is_the_parent_under_the_asgi_middleware(
     gate: Gate, spans: InMemorySpanExporter
 ) -> None:
     async def main() -> None:
@@ -194,14 +196,14 @@ def test_the_asgi_middleware_leaves_the_programs_own_span_the_parent(
     assert wait.parent.span_id == request.context.span_id
 
 
-def test_a_trace_that_is_not_valid_is_not_kept(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_an_invalid_trace_context_is_ignored(gate: Gate, spans: InMemorySpanExporter) -> None:
     start, body = asyncio.run(_chat(AsgiMiddleware(None, gate), [(b"traceparent", b"what")]))
     assert b"traceparent" not in dict(start["headers"])
     assert "traceparent" not in json.loads(body["body"])["error"]
     assert only(spans).parent is None
 
 
-def test_the_wsgi_middleware_keeps_the_trace(gate: Gate, spans: InMemorySpanExporter) -> None:
+def test_the_wsgi_middleware_continues_the_trace(gate: Gate, spans: InMemorySpanExporter) -> None:
     answered = {}
 
     def start_response(status: str, headers: list[tuple[str, str]]) -> None:
@@ -215,7 +217,7 @@ def test_the_wsgi_middleware_keeps_the_trace(gate: Gate, spans: InMemorySpanExpo
     assert f"{only(spans).parent.span_id:016x}" == PARENT
 
 
-def test_a_program_without_opentelemetry_loads_none_of_it() -> None:
+def test_a_program_without_opentelemetry_imports_nothing_of_it() -> None:
     program = """
 import sys
 from sidecar.client import Gate, InferencePaused

@@ -69,7 +69,7 @@ class Driver:
         ({"dry_run": True, "pause_on_concerned": True}, CONCERNED, AdviceCause.DRY_RUN),
     ],
 )
-def test_a_policy_that_observes_advises_with_reason_source_and_end(policy, state, why) -> None:
+def test_a_policy_that_observes_gives_advice_with_reason_source_and_end(policy, state, why) -> None:
     driver = Driver(**policy)
     driver.claim(state, reason="slow")
     advice = driver.record.advice
@@ -88,13 +88,13 @@ def test_a_policy_that_observes_advises_with_reason_source_and_end(policy, state
         ({"enabled": False, "dry_run": True}, DISTRESSED),
     ],
 )
-def test_below_the_threshold_or_not_enabled_nothing_is_advised(policy, state) -> None:
+def test_there_is_no_advice_below_the_threshold_or_for_a_disabled_scope(policy, state) -> None:
     driver = Driver(**policy)
     driver.claim(state)
     assert (driver.record.hold, driver.record.advice) == (None, None)
 
 
-def test_advice_ends_with_the_state_or_by_max_pause_and_comes_back_only_with_news() -> None:
+def test_advice_that_ended_returns_only_with_a_new_signal() -> None:
     driver = Driver(max_pause_secs=10)
     driver.claim(DISTRESSED)
     driver.claim(CONCERNED, after=1)
@@ -112,7 +112,7 @@ def test_advice_ends_with_the_state_or_by_max_pause_and_comes_back_only_with_new
     assert not driver.record.episode.pause_advised
 
 
-def test_min_pause_keeps_advice_as_it_keeps_a_hold() -> None:
+def test_min_pause_prolongs_advice_as_it_prolongs_a_hold() -> None:
     driver = Driver(min_pause_secs=30)
     driver.claim(DISTRESSED)
     driver.claim(HEALTHY, after=1)
@@ -121,7 +121,7 @@ def test_min_pause_keeps_advice_as_it_keeps_a_hold() -> None:
     assert driver.said() == [("put", "advice"), ("lift recovered", "advice")]
 
 
-def test_an_operators_pause_and_resume_beside_advice() -> None:
+def test_an_operator_pauses_beside_advice_and_the_resume_ends_both() -> None:
     driver = Driver()
     driver.claim(DISTRESSED)
     driver.do(Pause(SCOPE, "mine", "anna"))
@@ -138,7 +138,7 @@ def test_an_operators_pause_and_resume_beside_advice() -> None:
 
 
 @pytest.mark.parametrize("before", [{}, {"dry_run": True, "pause_on_distressed": True}])
-def test_a_reload_to_pauses_pauses_at_once_where_advice_stands(before) -> None:
+def test_a_reload_that_enables_pausing_turns_advice_into_a_pause(before) -> None:
     driver = Driver(**before)
     driver.claim(DISTRESSED, reason="slow")
     driver.said()
@@ -151,7 +151,7 @@ def test_a_reload_to_pauses_pauses_at_once_where_advice_stands(before) -> None:
 
 
 @pytest.mark.parametrize("after", [{}, {"dry_run": True, "pause_on_distressed": True, "min_pause_secs": 200}])
-def test_a_reload_to_observing_lets_go_at_once_and_advises(after) -> None:
+def test_a_reload_that_disables_pausing_turns_a_pause_into_advice(after) -> None:
     driver = Driver(pause_on_distressed=True, min_pause_secs=200)
     driver.claim(DISTRESSED, reason="slow")
     driver.reload(**after, after=100)
@@ -165,7 +165,7 @@ def test_a_reload_to_observing_lets_go_at_once_and_advises(after) -> None:
     ]
 
 
-def test_a_reload_beside_an_operators_hold_neither_pauses_nor_resumes() -> None:
+def test_a_reload_under_an_operators_hold_neither_pauses_nor_resumes() -> None:
     driver = Driver()
     driver.claim(DISTRESSED)
     driver.do(Pause(SCOPE, "mine", "anna"))
@@ -177,7 +177,7 @@ def test_a_reload_beside_an_operators_hold_neither_pauses_nor_resumes() -> None:
     assert driver.record.hold.by == "anna"
 
 
-def test_a_reload_to_pauses_does_not_pause_where_advice_has_ended() -> None:
+def test_a_reload_that_enables_pausing_does_not_pause_after_advice_has_ended() -> None:
     driver = Driver(max_pause_secs=10)
     driver.claim(DISTRESSED)
     driver.do(Expire((SCOPE,)), after=10)
@@ -185,7 +185,7 @@ def test_a_reload_to_pauses_does_not_pause_where_advice_has_ended() -> None:
     assert driver.record.hold is None
 
 
-def test_a_hold_that_only_min_pause_keeps_ends_when_the_policy_only_observes() -> None:
+def test_a_hold_kept_only_by_min_pause_ends_when_pausing_is_disabled() -> None:
     driver = Driver(pause_on_distressed=True, min_pause_secs=30)
     driver.claim(DISTRESSED)
     driver.claim(HEALTHY)
@@ -195,7 +195,7 @@ def test_a_hold_that_only_min_pause_keeps_ends_when_the_policy_only_observes() -
     assert driver.record.auto is None
 
 
-def test_a_reload_keeps_advice_of_another_cause_with_its_start() -> None:
+def test_a_reload_that_changes_the_cause_of_advice_keeps_its_start() -> None:
     driver = Driver()
     driver.claim(DISTRESSED)
     driver.said()
@@ -204,7 +204,7 @@ def test_a_reload_keeps_advice_of_another_cause_with_its_start() -> None:
     assert (driver.record.advice.advised, driver.record.advice.since) == (AdviceCause.DRY_RUN, 1000)
 
 
-def test_a_policy_that_is_turned_off_ends_advice() -> None:
+def test_a_disabled_policy_ends_advice() -> None:
     driver = Driver()
     driver.claim(DISTRESSED)
     driver.said()
@@ -212,7 +212,7 @@ def test_a_policy_that_is_turned_off_ends_advice() -> None:
     assert driver.said() == [("lift recovered", "advice")]
 
 
-def test_a_rise_after_a_reload_to_pauses_is_measured_from_the_state_at_the_reload() -> None:
+def test_after_a_reload_that_enables_pausing_a_rise_is_measured_from_the_state_at_the_reload() -> None:
     driver = Driver(pause_on_concerned=True, dry_run=True, max_pause_secs=10)
     driver.claim(CONCERNED)
     driver.claim(DISTRESSED, after=1)

@@ -43,7 +43,7 @@ class Scopes:
         return {scope for scope, record in self.state.records.items() if record.hold is not None}
 
 
-def test_of_the_scopes_inside_at_most_the_share_is_paused_and_the_reason_says_so() -> None:
+def test_at_most_the_share_of_child_scopes_is_paused_and_the_reason_says_so() -> None:
     scopes = Scopes(max_paused_share=0.5)
     for name in "abcd":
         scopes.claim(f"team/{name}", H)
@@ -56,14 +56,14 @@ def test_of_the_scopes_inside_at_most_the_share_is_paused_and_the_reason_says_so
     assert scopes.claim("other/x").hold is not None, "other scopes are not concerned"
 
 
-def test_a_wrong_rule_that_fires_for_all_in_one_notification_pauses_the_share_only() -> None:
+def test_a_notification_for_all_scopes_pauses_only_the_share() -> None:
     scopes = Scopes(max_paused_share=0.34)
     alerts = tuple(AlertFired(f"alert:{n}", f"fleet/pod-{n}", D, "wrong rule", 0.0, 1e6) for n in range(10))
     scopes.do(ReceiveAlerts(alerts))
     assert len(scopes.paused()) == 4
 
 
-def test_at_least_one_scope_may_be_paused_and_a_recovery_makes_room() -> None:
+def test_at_least_one_scope_may_be_paused_and_a_recovery_allows_the_next() -> None:
     scopes = Scopes(max_paused_share=0.01)
     for name in "abc":
         scopes.claim(f"t/{name}", H)
@@ -73,7 +73,7 @@ def test_at_least_one_scope_may_be_paused_and_a_recovery_makes_room() -> None:
     assert scopes.claim("t/c").hold is not None
 
 
-def test_a_recovery_makes_room_for_a_pause_of_the_same_notification_in_any_order() -> None:
+def test_a_recovery_allows_a_pause_in_the_same_notification_in_any_order() -> None:
     for order in (0, 1), (1, 0):
         scopes = Scopes(max_paused_share=0.5)
         scopes.do(ReceiveAlerts((AlertFired("alert:a", "t/a", D, "slow", 1.0, 1e6),)))
@@ -83,7 +83,7 @@ def test_a_recovery_makes_room_for_a_pause_of_the_same_notification_in_any_order
         assert scopes.paused() == {"t/b"}
 
 
-def test_a_recovery_lifts_no_hold_where_an_operator_has_to() -> None:
+def test_a_recovery_lifts_no_hold_if_only_an_operator_may() -> None:
     scopes = Scopes(resume="manual", max_pause_secs=0)
     scopes.claim("a")
     record = scopes.claim("a", H, 10)
@@ -95,7 +95,7 @@ def test_a_recovery_lifts_no_hold_where_an_operator_has_to() -> None:
     assert scopes.paused() == set()
 
 
-def test_in_a_mute_time_interval_holds_are_advised_and_become_pauses_when_it_ends() -> None:
+def test_holds_in_a_mute_time_interval_are_advised_and_become_pauses_at_its_end() -> None:
     night = parse_time_interval({"times": [{"start_time": "00:00", "end_time": "06:00"}]})
     scopes = Scopes(mute_time_intervals=(night,), max_pause_secs=0)
     record = scopes.claim("a", now=5 * 3600.0 + 59 * 60 + 30)
@@ -106,7 +106,7 @@ def test_in_a_mute_time_interval_holds_are_advised_and_become_pauses_when_it_end
     assert scopes.paused() == {"a"}
 
 
-def test_outside_of_the_active_time_intervals_a_standing_hold_becomes_advice() -> None:
+def test_a_hold_becomes_advice_at_the_end_of_an_active_time_interval() -> None:
     day = parse_time_interval({"times": [{"start_time": "08:00", "end_time": "18:00"}]})
     scopes = Scopes(active_time_intervals=(day,), max_pause_secs=0)
     scopes.claim("a", now=17 * 3600.0)
@@ -116,7 +116,7 @@ def test_outside_of_the_active_time_intervals_a_standing_hold_becomes_advice() -
     assert scopes.state.records["a"].advice is not None
 
 
-def test_a_failed_trial_puts_no_hold_back_where_the_share_is_paused_meanwhile() -> None:
+def test_a_failed_trial_puts_no_hold_back_if_the_share_is_already_paused() -> None:
     scopes = Scopes(max_paused_share=0.5, resume_trial=TrialPolicy(5, 30.0))
     scopes.claim("t/b", H)
     scopes.claim("t/a", D, 0.0)

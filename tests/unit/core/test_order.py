@@ -54,6 +54,6 @@ def final_state(notifications: list[ReceiveAlerts]):
 
 @settings(max_examples=examples(80))
 @given(st.data(), histories())
-def test_order_and_repetition_make_no_difference(data, history) -> None:
+def test_the_order_and_repetition_of_notifications_make_no_difference(data, history) -> None:
     shuffled = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history), max_size=6))))
     assert final_state(shuffled) == final_state(history)

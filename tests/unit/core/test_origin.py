@@ -52,7 +52,7 @@ class Driver:
         return self.core_state.records[SCOPE]
 
 
-def test_default_config_never_pauses() -> None:
+def test_the_default_config_never_pauses() -> None:
     driver = Driver()
     driver.claim(DISTRESSED)
     assert driver.record.hold is None
@@ -60,7 +60,7 @@ def test_default_config_never_pauses() -> None:
     assert driver.count(HoldPut, paused=True) == 0
 
 
-def test_manual_pause_and_resume() -> None:
+def test_an_operator_pauses_and_resumes() -> None:
     driver = Driver()
     driver.do(Pause(SCOPE, "looking", "anna"))
     assert (driver.record.manual.reason, driver.record.manual.by, driver.record.manual.until) == (
@@ -73,7 +73,7 @@ def test_manual_pause_and_resume() -> None:
     assert driver.count(HoldLifted, resumed=True, cause=LiftCause.MANUAL) == 1
 
 
-def test_auto_pause_on_distressed() -> None:
+def test_pause_on_distressed_pauses_a_distressed_scope() -> None:
     driver = Driver(pause_on_distressed=True)
     driver.claim(CONCERNED)
     assert driver.record.hold is None
@@ -82,7 +82,7 @@ def test_auto_pause_on_distressed() -> None:
 
 
 @pytest.mark.parametrize("state", [CONCERNED, DISTRESSED])
-def test_auto_pause_on_concerned_pauses_on_distressed_too(state: WellbeingState) -> None:
+def test_pause_on_concerned_pauses_a_distressed_scope_too(state: WellbeingState) -> None:
     driver = Driver(pause_on_concerned=True)
     driver.claim(CAUTIOUS)
     assert driver.record.hold is None
@@ -90,7 +90,7 @@ def test_auto_pause_on_concerned_pauses_on_distressed_too(state: WellbeingState)
     assert driver.record.auto.reason == f"Agent entered {state.label} state"
 
 
-def test_immediate_resume_on_recovery() -> None:
+def test_a_recovery_resumes_immediately() -> None:
     driver = Driver(pause_on_distressed=True)
     driver.claim(DISTRESSED)
     driver.claim(CONCERNED)
@@ -98,7 +98,7 @@ def test_immediate_resume_on_recovery() -> None:
     assert driver.count(HoldLifted, resumed=True, cause=LiftCause.RECOVERED) == 1
 
 
-def test_auto_resume_at_max_pause() -> None:
+def test_a_pause_ends_at_max_pause() -> None:
     driver = Driver(pause_on_distressed=True, max_pause_secs=10)
     driver.claim(DISTRESSED)
     assert next_deadline(driver.record, driver.core_state.policies.defaults, 0.0) == 1010
@@ -109,7 +109,7 @@ def test_auto_resume_at_max_pause() -> None:
     assert driver.count(HoldLifted, resumed=True, cause=LiftCause.MAX_PAUSE, at=1010) == 1
 
 
-def test_max_pause_of_zero_never_ends() -> None:
+def test_a_pause_with_a_max_pause_of_zero_never_ends() -> None:
     driver = Driver(pause_on_distressed=True, max_pause_secs=0)
     driver.claim(DISTRESSED)
     driver.do(Expire((SCOPE,)), after=1e8)
@@ -179,7 +179,7 @@ def test_a_manual_resume_suppresses_the_episode_too() -> None:
     assert driver.record.hold is None
 
 
-def test_a_new_signal_at_the_threshold_pauses_again() -> None:
+def test_a_new_signal_at_the_threshold_pauses_a_suppressed_scope_again() -> None:
     driver = driver_with_suppressed_episode()
     driver.claim(CONCERNED, source="y")
     assert driver.record.auto.by == "agent:y"

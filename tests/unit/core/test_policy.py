@@ -24,13 +24,13 @@ def test_the_first_policy_that_matches_the_scope_applies(matches: list[str], sco
     assert table.policy_for(scope) == next(one_by_one, table.defaults)
 
 
-def test_tables_with_the_same_policies_are_equal() -> None:
+def test_policy_tables_with_the_same_policies_are_equal() -> None:
     rules = (("a", Policy()),)
     assert PolicyTable(Policy(), rules) == PolicyTable(Policy(), rules)
     assert hash(PolicyTable(Policy(), rules)) == hash(PolicyTable(Policy(), rules))
 
 
-def test_refused_policies_change_nothing_of_their_batch() -> None:
+def test_refused_policies_leave_their_batch_unchanged() -> None:
     core_state = CoreState(PolicyTable(), max_scopes=2)
     transaction = Transaction(core_state)
     with pytest.raises(TooManyScopes):

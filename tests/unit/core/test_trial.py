@@ -47,7 +47,7 @@ class One:
 TRIAL = {"pause_on_distressed": True, "resume_trial": TrialPolicy(5, 30.0)}
 
 
-def test_the_own_state_decides_the_rate_and_a_worse_one_has_at_least_that_of_a_better_one() -> None:
+def test_the_own_state_determines_the_rate_and_a_worse_state_inherits_the_rate_of_a_better_one() -> None:
     one = One(restrict=((C, 20.0),))
     assert one.claim(C, 10).restriction.rate == 20
     assert one.of(RestrictionChanged)[0].new.since == 10
@@ -61,7 +61,7 @@ def test_a_restriction_of_a_dry_run_is_advised_only() -> None:
     assert one.claim(C, 10).restriction.advised
 
 
-def test_a_recovery_is_followed_by_a_trial_which_opens_when_its_time_is_over() -> None:
+def test_a_trial_follows_a_recovery_and_opens_the_gate_at_its_end() -> None:
     one = One(**TRIAL)
     one.claim(D, 0)
     record = one.claim(WellbeingState.HEALTHY, 10)
@@ -72,7 +72,7 @@ def test_a_recovery_is_followed_by_a_trial_which_opens_when_its_time_is_over() -
     assert not one.of(TrialEnded)[0].failed
 
 
-def test_a_success_opens_and_the_outcome_of_an_earlier_trial_does_nothing() -> None:
+def test_a_success_opens_the_gate_and_outcomes_of_an_earlier_trial_are_ignored() -> None:
     one = One(**TRIAL)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
@@ -81,7 +81,7 @@ def test_a_success_opens_and_the_outcome_of_an_earlier_trial_does_nothing() -> N
     assert one.record.auto is None
 
 
-def test_failures_put_the_hold_back_for_longer_each_time_at_most_max_pause() -> None:
+def test_each_failed_trial_puts_the_hold_back_for_longer_up_to_max_pause() -> None:
     one = One(**TRIAL, max_pause_secs=100)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
@@ -98,7 +98,7 @@ def test_failures_put_the_hold_back_for_longer_each_time_at_most_max_pause() -> 
     assert one.do(Expire(("a",)), now + 30).trial is None
 
 
-def test_a_new_episode_ends_a_trial_and_replaces_a_hold_of_a_failed_one() -> None:
+def test_a_new_episode_ends_a_trial_and_replaces_the_hold_of_a_failed_trial() -> None:
     one = One(**TRIAL)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
@@ -146,12 +146,12 @@ def test_no_trial_follows_a_resume_a_max_pause_advice_or_a_recovery_under_a_manu
         {"restrict": ((D, 20.0), (C, 2.0))},
     ],
 )
-def test_a_rate_is_above_0_and_finite_and_healthy_has_none(policy: dict[str, Any]) -> None:
+def test_a_rate_must_be_finite_and_above_0_and_not_for_healthy(policy: dict[str, Any]) -> None:
     with pytest.raises(InvalidPolicy, match="restrict"):
         Policy(**policy)
 
 
 @pytest.mark.parametrize("trial", [{"requests": -1}, {"requests": True}, {"requests": 1, "secs": 0}])
-def test_a_trial_has_whole_requests_and_some_time(trial: dict[str, Any]) -> None:
+def test_a_trial_needs_a_whole_number_of_requests_and_a_time_above_0(trial: dict[str, Any]) -> None:
     with pytest.raises(InvalidPolicy, match="resume_trial"):
         TrialPolicy(**trial)

@@ -21,13 +21,13 @@ def schema() -> dict:
 
 
 @BOARD
-def test_the_json_is_what_the_program_builds(board) -> None:
+def test_the_committed_json_equals_what_the_program_builds(board) -> None:
     for path, text in files_of(board).items():
         assert path.read_text() == text, "run `make dashboards`"
 
 
 @BOARD
-def test_the_published_form_asks_for_the_prometheus_and_needs_no_variable_for_it(board) -> None:
+def test_the_published_form_asks_for_the_data_source_without_a_variable(board) -> None:
     raw = json.loads(published(board))
     assert [one["name"] for one in raw["__inputs"]] == ["DS_PROMETHEUS"]
     assert raw["description"]
@@ -39,7 +39,7 @@ def test_the_published_form_asks_for_the_prometheus_and_needs_no_variable_for_it
 
 
 @BOARD
-def test_every_series_of_a_sidecar_is_limited_to_the_chosen_sidecars(board) -> None:
+def test_every_query_of_a_sidecar_series_is_limited_to_the_selected_sidecars(board) -> None:
     for panel in json.loads(rendered(board))["panels"]:
         for target in panel.get("targets", ()):
             for selector in re.findall(r"wellbeing_\w+\{([^}]*)\}", target["expr"]):
@@ -48,11 +48,11 @@ def test_every_series_of_a_sidecar_is_limited_to_the_chosen_sidecars(board) -> N
 
 
 @BOARD
-def test_it_is_what_grafanas_schema_says(board) -> None:
+def test_every_dashboard_matches_the_schema_of_grafana(board) -> None:
     jsonschema.validate(json.loads(rendered(board)), schema())
 
 
-def test_a_misspelt_key_is_caught_by_the_schema() -> None:
+def test_the_schema_catches_a_misspelt_key() -> None:
     wrong = json.loads(rendered(BOARDS[0]))
     wrong["panels"][1]["titel"] = "x"
     with pytest.raises(jsonschema.ValidationError):
@@ -60,14 +60,14 @@ def test_a_misspelt_key_is_caught_by_the_schema() -> None:
 
 
 @BOARD
-def test_it_parses_back_through_the_sdks_model(board) -> None:
+def test_every_dashboard_is_parsed_by_the_sdk_without_loss(board) -> None:
     raw = json.loads(rendered(board))
     back = Dashboard.from_json(raw)
     assert json.loads(JSONEncoder(sort_keys=True).encode(back)) == raw
 
 
 @BOARD
-def test_every_panel_says_what_it_means(board) -> None:
+def test_every_panel_has_a_description(board) -> None:
     raw = json.loads(rendered(board))
     panels = [panel for panel in raw["panels"] if panel["type"] != "row"]
     ids = [panel["id"] for panel in raw["panels"]]
@@ -85,7 +85,7 @@ def test_every_panel_says_what_it_means(board) -> None:
         assert right <= 24
 
 
-def test_uids_are_stable_and_links_lead_to_each_other() -> None:
+def test_uids_are_stable_and_links_point_to_existing_dashboards() -> None:
     assert [board.uid for board in BOARDS] == ["wellbeing-fleet", "wellbeing-scope", "wellbeing-sidecar"]
     for board in BOARDS:
         raw = json.loads(rendered(board))

@@ -84,7 +84,7 @@ def give(tmp_path: Path, expected: dict[str, list[Sample]]) -> None:
     run_tests(tmp_path, [], [test], "1m")
 
 
-def test_a_scope_counts_once_however_many_sidecars_serve_it(tmp_path: Path) -> None:
+def test_a_scope_served_by_several_sidecars_is_counted_once(tmp_path: Path) -> None:
     give(tmp_path, {query(BOARD[board], title): samples for (board, title), samples in EXPECTED.items()})
 
 
@@ -95,7 +95,7 @@ def test_a_pause_without_an_end_is_not_shown_as_a_number(board: str, title: str)
 
 
 @pytest.mark.parametrize("board", ["fleet", "scope"])
-def test_an_intervention_is_marked_once(tmp_path: Path, board: str) -> None:
+def test_an_intervention_is_annotated_once(tmp_path: Path, board: str) -> None:
     (expression,) = [query for name, _, query in BOARD[board].annotations if name == "Interventions"]
     scopes = [ENDLESS] if board == "scope" else [ENDLESS, ENDING]
     expression = expression.replace("$cluster", ".*").replace("$instance", ".*")

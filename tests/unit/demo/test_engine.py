@@ -64,7 +64,7 @@ class Run:
         )
 
 
-def test_what_it_can_bear_it_serves_without_a_queue() -> None:
+def test_the_engine_serves_a_load_within_its_capacity_without_a_queue() -> None:
     run = Run()
     run.go(20, per_sec=4)
     assert len(run.ends) > 70
@@ -74,7 +74,7 @@ def test_what_it_can_bear_it_serves_without_a_queue() -> None:
     assert run.value("vllm:generation_tokens_total") >= len(run.ends) * ANSWER_TOKENS
 
 
-def test_a_larger_batch_makes_more_tokens_until_the_cache_is_full() -> None:
+def test_throughput_grows_with_the_batch_until_the_cache_is_full() -> None:
     def served(per_sec: float) -> int:
         run = Run()
         run.go(60, per_sec)
@@ -90,7 +90,7 @@ def test_a_larger_batch_makes_more_tokens_until_the_cache_is_full() -> None:
     assert len(fuller.dialect.model.running) <= BATCH
 
 
-def test_blocks_are_neither_lost_nor_made() -> None:
+def test_cache_blocks_are_neither_lost_nor_duplicated() -> None:
     run = Run()
     run.go(20, per_sec=30)
     model = run.dialect.model
@@ -105,7 +105,7 @@ def test_blocks_are_neither_lost_nor_made() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_shows_where_it_must(fault: str) -> None:
+def test_a_fault_changes_the_series_of_a_real_engine_with_that_fault(fault: str) -> None:
     run = Run(fault=fault)
     run.go(30, per_sec=2)
     queue = len(run.dialect.model.waiting)
@@ -121,7 +121,7 @@ def test_a_fault_shows_where_it_must(fault: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(DIALECTS))
-def test_its_names_and_labels_are_the_real_ones(kind: str) -> None:
+def test_series_have_the_names_and_labels_of_the_real_engine(kind: str) -> None:
     base = {"model_name", "engine_type", "tp_rank", "pp_rank", "moe_ep_rank"}
     # Series of the frontend have no ranks.
     ranks = {"tp_rank", "pp_rank", "moe_ep_rank"}
@@ -167,7 +167,7 @@ def meanwhile(run: Run, path: str, secs: float = 5.0, method: str = "GET", **bod
     return asyncio.run(both())
 
 
-def test_vllm_kept_stands_still_with_all_it_has() -> None:
+def test_vllm_paused_with_keep_stops_and_keeps_its_requests() -> None:
     run = Run()
     run.add(20)
     run.go(0.2)
@@ -181,7 +181,7 @@ def test_vllm_kept_stands_still_with_all_it_has() -> None:
     assert run.ends == ["stop"] * 20
 
 
-def test_vllm_aborts_by_default_and_refuses() -> None:
+def test_vllm_paused_by_default_aborts_running_requests_and_refuses_new_ones() -> None:
     run = Run()
     run.add(20)
     run.go(0.2)
@@ -193,7 +193,7 @@ def test_vllm_aborts_by_default_and_refuses() -> None:
     assert not run.dialect.refuses()
 
 
-def test_vllm_waits_for_what_runs_and_then_stands_still() -> None:
+def test_vllm_paused_with_wait_finishes_running_requests_and_then_stops() -> None:
     run = Run()
     run.add(5)
     run.go(0.2)
@@ -203,7 +203,7 @@ def test_vllm_waits_for_what_runs_and_then_stands_still() -> None:
     assert ask(run, "GET", "/is_paused") == (200, {"is_paused": True})
 
 
-def test_vllm_resumed_while_it_waits_to_pause_is_not_paused_after() -> None:
+def test_vllm_resumed_before_its_pause_began_is_not_paused_later() -> None:
     run = Run()
     run.add(5)
     run.go(0.2)
@@ -222,7 +222,7 @@ def test_vllm_resumed_while_it_waits_to_pause_is_not_paused_after() -> None:
     assert not run.dialect.refuses()
 
 
-def test_sglang_with_a_long_queue_is_healthy_while_it_makes_tokens() -> None:
+def test_sglang_with_a_long_queue_is_healthy_while_it_generates_tokens() -> None:
     run = Run("sglang")
     run.dialect._health_secs = 1
     run.add(200)
@@ -250,7 +250,7 @@ def test_sglang_does_not_count_its_own_health_checks() -> None:
     assert run.value("sglang:prompt_tokens_total") == run.value("sglang:generation_tokens_total") == 0
 
 
-def test_a_client_that_goes_away_is_no_error_of_the_engine() -> None:
+def test_a_client_that_disconnects_is_not_an_error_of_the_engine() -> None:
     engine = Application("m", "sglang")
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
@@ -271,7 +271,7 @@ def test_a_client_that_goes_away_is_no_error_of_the_engine() -> None:
     assert not engine.dialect.model.waiting
 
 
-def test_a_dead_engine_answers_nothing() -> None:
+def test_a_dead_engine_sends_no_response() -> None:
     engine = Application("m")
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
     sent: list[object] = []
@@ -292,7 +292,7 @@ def test_a_dead_engine_answers_nothing() -> None:
 
 
 @pytest.mark.parametrize("mode", ["in_place", "retract", "abort"])
-def test_sglang_paused_fails_its_health_check_and_lets_requests_wait_inside(mode: str) -> None:
+def test_a_paused_sglang_fails_its_health_check_and_queues_requests(mode: str) -> None:
     run = Run("sglang")
     run.dialect._health_secs = 0.01
     run.add(20)

@@ -20,7 +20,7 @@ loop_report = LazyModule("demo.loop_report")
 STUCK = Case("vllm", "stuck", "kept")
 
 
-def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there() -> None:
+def test_the_grid_combines_each_cause_with_each_method_and_its_options() -> None:
     assert len({case.name for case in GRID}) == len(GRID)
     for kind in MODES:
         for cause in CAUSES:
@@ -39,13 +39,13 @@ def test_the_grid_has_each_cause_by_each_way_with_and_without_what_matters_there
     assert all(any(case.name == one.name for case in [*GRID, *WAYS_AT_THE_GATE]) for one in SHORT)
 
 
-def test_a_busy_engine_has_at_least_85_percent_of_what_it_can_do_with_a_queue() -> None:
+def test_a_busy_engine_reaches_at_least_85_percent_of_its_throughput_with_a_queue() -> None:
     run = Run()
     run.go(120, per_sec=15)
     assert 0.85 <= BUSY_PER_SEC / (len(run.ends) / 120) < 1
 
 
-def test_the_planted_rule_is_the_shipped_one_without_its_mask() -> None:
+def test_the_planted_rule_is_the_shipped_rule_without_its_mask() -> None:
     (rule,) = planted_rule("planted")["rules"]
     shipped = next(
         one
@@ -59,7 +59,7 @@ def test_the_planted_rule_is_the_shipped_one_without_its_mask() -> None:
     assert rule["for"] == shipped["for"]
 
 
-def test_times_of_rules_are_divided_and_nothing_else_is() -> None:
+def test_only_the_times_of_rules_are_divided() -> None:
     text = "expr: rate(a:b5m[5m]) > 300 and c[1d] offset 15m\nfor: 2m\nkeep_firing_for: 1m\n"
     assert _scaled(text, 20) == (
         "expr: rate(a:b5m[15s]) > 300 and c[4320s] offset 45s\nfor: 6s\nkeep_firing_for: 3s\n"
@@ -90,7 +90,7 @@ def test_a_cause_ends_only_while_the_gate_is_closed(faults: list[str]) -> None:
     assert one.was_closed_at(one.mended_at)
 
 
-def test_a_cause_that_ended_just_after_the_gate_opened_is_put_in_again(faults: list[str]) -> None:
+def test_a_cause_that_ended_just_after_the_gate_opened_is_injected_again(faults: list[str]) -> None:
     one = subject()
     one.begin()
     one.turns = [(time.time(), "pause")]
@@ -100,7 +100,7 @@ def test_a_cause_that_ended_just_after_the_gate_opened_is_put_in_again(faults: l
     assert (faults, one.mended_at) == (["stuck", "none", "stuck"], None)
 
 
-def test_a_gate_that_opened_just_after_its_cause_ended_has_recovered_in_more_than_no_time(
+def test_a_gate_that_opened_just_after_its_cause_ended_has_a_recovery_time_above_0(
     faults: list[str],
 ) -> None:
     one = subject()
@@ -113,7 +113,7 @@ def test_a_gate_that_opened_just_after_its_cause_ended_has_recovered_in_more_tha
     assert 0 < one.recovered_secs < 0.01
 
 
-def test_a_case_has_settled_once_the_gate_is_open_and_the_backlog_served(faults: list[str]) -> None:
+def test_a_case_has_settled_when_the_gate_is_open_and_the_backlog_is_served(faults: list[str]) -> None:
     one = subject()
     one.begin()
     one.turns = [(time.time(), "pause")]
@@ -144,7 +144,7 @@ def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:
     assert "| stuck | kept | 7 s | 2+1, 12 s, 1% | 1+0, never, 0% |  |  |" in table.splitlines()
 
 
-def test_no_alert_of_the_loop_ends_with_a_single_scrape_that_fails() -> None:
+def test_a_single_failed_scrape_ends_no_alert_of_the_loop() -> None:
     groups = [*loop_rules(), planted_rule("planted"), bad_rule(["pods"])]
     pausing = [
         rule
@@ -157,7 +157,7 @@ def test_no_alert_of_the_loop_ends_with_a_single_scrape_that_fails() -> None:
         assert rule["keep_firing_for"], rule["alert"]
 
 
-def test_the_table_of_ways_says_what_was_lost_to_an_engine_that_was_not_mended() -> None:
+def test_the_table_of_methods_gives_the_requests_lost_to_an_engine_that_stayed_broken() -> None:
     def result(case: Case, **more: object) -> dict[str, object]:
         return {**asdict(Result(case.name, case.kind, case.cause, case.way, case.setting, case.busy)), **more}
 

@@ -43,7 +43,7 @@ class HangingEngine:
 @pytest.mark.parametrize(
     ("pauses", "released", "reported"), [(True, True, 1), (False, True, 0), (True, False, 0)]
 )
-def test_only_an_engine_that_left_the_config_paused_is_reported(
+def test_only_a_paused_engine_that_was_removed_from_the_config_is_reported(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, pauses, released, reported
 ) -> None:
     monkeypatch.setattr(engine_syncs, "_STOP_SECS", 0.0)

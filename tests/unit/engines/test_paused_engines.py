@@ -85,7 +85,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @in_loop
-async def test_a_pause_is_remembered_before_the_engine_hears_of_it_and_forgotten_after_it_runs(
+async def test_a_pause_is_stored_before_it_is_sent_and_deleted_after_the_engine_runs(
     store: MemoryStore, engine: Engine
 ) -> None:
     async with sidecar(store, engine, LOCAL) as (controller, syncs):
@@ -98,7 +98,7 @@ async def test_a_pause_is_remembered_before_the_engine_hears_of_it_and_forgotten
 
 
 @in_loop
-async def test_a_pause_whose_answer_was_lost_is_undone_by_the_next_run(
+async def test_a_pause_whose_response_was_lost_is_undone_by_the_next_run(
     store: MemoryStore, engine: Engine
 ) -> None:
     engine.broken = True
@@ -113,7 +113,7 @@ async def test_a_pause_whose_answer_was_lost_is_undone_by_the_next_run(
 
 
 @in_loop
-async def test_a_store_that_fails_delays_no_pause_and_gets_the_record_later() -> None:
+async def test_a_failing_store_delays_no_pause_and_gets_the_record_later() -> None:
     class Failing(MemoryStore):
         down = True
 
@@ -134,7 +134,7 @@ async def test_a_store_that_fails_delays_no_pause_and_gets_the_record_later() ->
 
 @pytest.mark.parametrize("config", [REMOTE, LOCAL])
 @in_loop
-async def test_a_fleets_sidecar_resumes_its_own_engine_at_once_and_the_gate_may_be_closed(
+async def test_a_sidecar_of_a_fleet_resumes_its_own_removed_engine_at_once_even_with_a_closed_gate(
     store: MemoryStore, engine: Engine, config
 ) -> None:
     await pause(store, engine, config, host="h1", shared=True)
@@ -163,7 +163,7 @@ async def test_the_leader_resumes_an_engine_of_a_sidecar_that_is_gone_once_its_g
 
 
 @in_loop
-async def test_an_engine_on_another_hosts_loopback_is_left_to_that_host_and_forgotten_after_a_week(
+async def test_an_engine_on_the_loopback_of_another_host_is_left_alone_and_forgotten_after_a_week(
     store: MemoryStore, engine: Engine
 ) -> None:
     await pause(store, engine, LOCAL, host="h1", shared=True)
@@ -193,7 +193,7 @@ async def test_an_engine_that_another_sidecar_still_keeps_paused_is_not_resumed(
     assert engine.paused
 
 
-def test_a_record_has_no_secret_and_survives_members_of_a_newer_version() -> None:
+def test_a_record_contains_no_secret_and_keeps_members_of_a_newer_version() -> None:
     custom = replace(
         LOCAL,
         kind="http",

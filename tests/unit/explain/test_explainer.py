@@ -93,7 +93,7 @@ def effect(one: dict) -> tuple[str, str]:
     return one["effect"], one["why"]
 
 
-def test_the_rules_that_do_not_match_name_the_matcher_and_the_value(running: Running) -> None:
+def test_an_unmatched_rule_is_explained_with_its_matcher_and_the_value(running: Running) -> None:
     [one] = running.explain(alert(severity="warning", team="a"))
     first, second = one["rules"]
     assert (first["rule"], first["matched"]) == ("alerts.rules[0]", False)
@@ -103,7 +103,7 @@ def test_the_rules_that_do_not_match_name_the_matcher_and_the_value(running: Run
     assert (one["state"], one["scope"]) == ("concerned", "a")
 
 
-def test_a_label_that_is_missing_is_said_to_be_missing(running: Running) -> None:
+def test_a_missing_label_is_reported_as_missing(running: Running) -> None:
     [one] = running.explain(alert(alertname="Other"))
     assert [rule["matched"] for rule in one["rules"]] == [False] * 3
     assert one["rules"][2]["failed"] == [{"matcher": 'severity="none"', "label": "severity", "value": None}]
@@ -111,7 +111,7 @@ def test_a_label_that_is_missing_is_said_to_be_missing(running: Running) -> None
     assert one["scope_from"]["problem"] == "no rule matches it"
 
 
-def test_the_scope_says_what_was_cleaned_and_what_is_missing(running: Running) -> None:
+def test_the_explanation_of_a_scope_names_cleaned_and_missing_labels(running: Running) -> None:
     [one] = running.explain(alert(severity="critical", team="team a"))
     source = one["scope_from"]
     assert source["labels"] == [{"label": "team", "value": "team a"}, {"label": "model", "value": None}]
@@ -132,7 +132,7 @@ def test_the_scope_says_what_was_cleaned_and_what_is_missing(running: Running) -
         ("a", "warning", "defaults", 1, ("nothing", "below_threshold")),
     ],
 )
-def test_the_policy_has_its_line_and_decides_the_effect(
+def test_the_policy_is_named_with_its_line_and_determines_the_effect(
     running: Running, team: str, severity: str, name: str, line: int, what: tuple[str, str]
 ) -> None:
     [one] = running.explain(alert(severity=severity, team=team))
@@ -141,7 +141,7 @@ def test_the_policy_has_its_line_and_decides_the_effect(
     assert (one["until"] is not None) == (one["effect"] in ("pauses", "advises"))
 
 
-def test_what_is_known_already_pauses_nothing_and_says_why(running: Running) -> None:
+def test_a_known_alert_pauses_nothing_and_the_reason_is_given(running: Running) -> None:
     known = alert(severity="critical", team="a")
     running.receive(known)
     assert effect(running.explain(known)[0]) == ("nothing", "already_paused")
@@ -156,7 +156,7 @@ def test_what_is_known_already_pauses_nothing_and_says_why(running: Running) -> 
     )  # fmt: skip
 
 
-def test_a_resolve_opens_the_gate_or_says_why_not(running: Running) -> None:
+def test_a_resolve_opens_the_gate_or_the_reason_why_not_is_given(running: Running) -> None:
     known, ended = alert(severity="critical", team="a"), alert(severity="critical", team="a", firing=False)
     assert effect(running.explain(ended)[0]) == ("nothing", "unknown")
     running.receive(known)
@@ -177,7 +177,7 @@ def test_each_alert_is_explained_after_the_ones_before_it(running: Running) -> N
     assert [effect(one) for one in explained] == [("pauses", "threshold"), ("nothing", "already_paused")]
 
 
-def test_the_watchdog_and_a_sender_of_another_scope(running: Running) -> None:
+def test_the_watchdog_and_an_alert_outside_of_the_senders_scope_are_explained(running: Running) -> None:
     [one] = running.explain(alert(alertname="Watchdog"))
     assert effect(one) == ("nothing", "watchdog")
     [one] = running.explain(alert(severity="critical", team="a"), sender_scope="b")
@@ -187,7 +187,7 @@ def test_the_watchdog_and_a_sender_of_another_scope(running: Running) -> None:
     assert (effect(one), one["policy"]) == (("nothing", "not_allowed"), None)
 
 
-def test_the_built_in_rules_name_the_label_that_decides() -> None:
+def test_the_explanation_of_a_built_in_rule_names_its_label() -> None:
     running = Running(Config())
     [one] = running.explain(alert(severity="critical", wellbeing_scope="a//b"))
     assert (one["rules"][0]["rule"], one["rules"][0]["label"]) == ("built-in", "severity")
@@ -197,7 +197,7 @@ def test_the_built_in_rules_name_the_label_that_decides() -> None:
     assert (one["policy"]["name"], one["policy"]["at"]) == ("defaults", None)
 
 
-def test_a_restriction_is_an_effect_too(running: Running) -> None:
+def test_a_restriction_is_explained_as_an_effect(running: Running) -> None:
     [one] = running.explain(alert(severity="warning", team="slow"))
     assert (effect(one), one["text"]) == (
         ("restricts", "restrict"), "the gate would admit 20 requests a second: slow",
@@ -226,7 +226,7 @@ alerts:
 """
 
 
-def test_a_guard_and_a_muted_time_are_named(tmp_path: Path) -> None:
+def test_a_guard_and_a_mute_time_interval_are_named(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.yaml"
     path.write_text(GUARDED)
     running = Running(load_config(path, {}))

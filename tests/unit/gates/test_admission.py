@@ -182,7 +182,7 @@ CLIENTS = st.lists(
     late=st.sampled_from((0.0, 0.005, 0.3)),
     closes_after=st.one_of(st.none(), st.floats(0, 3)),
 )
-def test_no_window_has_more_than_the_rate_and_everything_passes(
+def test_no_time_window_exceeds_the_rate_and_every_request_passes(
     rate: float,
     inner: float | None,
     own: list[tuple[float, bool, int]],
@@ -227,7 +227,7 @@ def test_no_window_has_more_than_the_rate_and_everything_passes(
     assert not any(sum(one.limiter.own) for gate in gates for one in gate.limiters.values())
 
 
-def test_shares_are_by_what_each_party_has_waiting() -> None:
+def test_shares_are_proportional_to_the_requests_that_each_party_has_waiting() -> None:
     sim = Sim()
     sim.restrict(1000)
     for _ in range(10_000):
@@ -243,7 +243,7 @@ def test_shares_are_by_what_each_party_has_waiting() -> None:
         assert client.admitted - was == pytest.approx(fair, rel=0.1)
 
 
-def test_a_higher_priority_goes_first_and_within_one_the_first_that_came() -> None:
+def test_a_higher_priority_is_admitted_first_and_within_one_the_first_arrival() -> None:
     sim = Sim()
     sim.restrict(10)
     order: list[tuple[int, int]] = []
@@ -258,7 +258,7 @@ def test_a_higher_priority_goes_first_and_within_one_the_first_that_came() -> No
     assert {one[0] for one in order[:20]} == {9, 5}
 
 
-def test_a_client_with_a_higher_priority_goes_before_own_waiters() -> None:
+def test_a_client_with_a_higher_priority_is_served_before_own_waiters() -> None:
     sim = Sim()
     sim.restrict(10)
     own = [sim.ask(priority=1) for _ in range(50)]
@@ -280,7 +280,7 @@ def test_a_request_at_a_restricted_gate_passes_at_once_while_there_are_tokens() 
     assert (gate.waited, gate.waiting) == (2, 0)
 
 
-def test_a_wait_at_a_restricted_gate_times_out_and_one_that_leaves_is_counted() -> None:
+def test_a_wait_at_a_restricted_gate_times_out_and_an_abandoned_one_is_counted() -> None:
     sim = Sim()
     sim.restrict(0.1)
     sim.ask()
@@ -295,7 +295,7 @@ def test_a_wait_at_a_restricted_gate_times_out_and_one_that_leaves_is_counted() 
     sim.check_conservation()
 
 
-def test_a_request_lies_under_every_restriction_of_its_line() -> None:
+def test_a_request_obeys_the_restrictions_of_its_scope_and_all_ancestors() -> None:
     sim = Sim()
     sim.restrict(10)
     sim.restrict(5, "a")
@@ -314,7 +314,7 @@ def test_a_request_lies_under_every_restriction_of_its_line() -> None:
     assert sim.count("c") > 20
 
 
-def test_a_restriction_that_ends_wakes_every_waiter_and_client() -> None:
+def test_the_end_of_a_restriction_wakes_every_waiter_and_client() -> None:
     sim = Sim()
     sim.restrict(0.01)
     own = [sim.ask("a") for _ in range(30)]
@@ -325,7 +325,7 @@ def test_a_restriction_that_ends_wakes_every_waiter_and_client() -> None:
     assert client.admitted == 30
 
 
-def test_a_request_can_expect_its_turn_when_the_longest_queue_has_passed() -> None:
+def test_the_expected_admission_follows_the_longest_queue() -> None:
     sim = Sim()
     sim.restrict(2)
     sim.restrict(10, "a")
@@ -347,7 +347,7 @@ def test_a_request_can_expect_its_turn_when_the_longest_queue_has_passed() -> No
     assert [outer.secs_until_turn(0), inner.secs_until_turn(0)] == [1 / 100, 1 / 10], "all have passed"
 
 
-def test_another_rate_counts_at_once() -> None:
+def test_a_new_rate_applies_at_once() -> None:
     sim = Sim()
     sim.restrict(0.01)
     own = [sim.ask() for _ in range(60)]
@@ -358,7 +358,7 @@ def test_another_rate_counts_at_once() -> None:
     assert sim.worst_excess(20, since=1001.0) <= 2 + 1e-6
 
 
-def test_a_gate_that_closes_holds_everybody_back_and_its_clients_are_told() -> None:
+def test_a_gate_that_closes_keeps_all_waiters_and_notifies_its_clients() -> None:
     sim = Sim()
     sim.restrict(10)
     own = [sim.ask() for _ in range(30)]
@@ -396,7 +396,7 @@ CLOSINGS = {
 
 
 @pytest.mark.parametrize("which", list(CLOSINGS))
-def test_a_client_that_had_asked_gets_nothing_while_the_gate_is_closed(which: str) -> None:
+def test_a_client_that_requested_tokens_gets_none_while_the_gate_is_closed(which: str) -> None:
     before, after = CLOSINGS[which]
     for steps in range(1, 40):
         sim = Sim(Policy(resume_ramp_per_sec=10, wait_timeout_secs=1e6))
@@ -412,7 +412,7 @@ def test_a_client_that_had_asked_gets_nothing_while_the_gate_is_closed(which: st
         assert len(sim.admitted) == passed
 
 
-def test_a_scope_that_gets_known_takes_its_waiters_along_under_both_restrictions() -> None:
+def test_a_new_scope_takes_over_its_waiters_under_both_restrictions() -> None:
     sim = Sim()
     sim.restrict(10)
     own = [sim.ask("a/b") for _ in range(30)]
@@ -426,7 +426,7 @@ def test_a_scope_that_gets_known_takes_its_waiters_along_under_both_restrictions
     assert all(one.ended == [Ending.OPENED] for one in own)
 
 
-def test_a_trial_admits_so_many_requests_and_no_more() -> None:
+def test_a_trial_admits_exactly_its_number_of_requests() -> None:
     sim = Sim()
     sim.update(root=ScopeRecord(manual=HOLD))
     own = [sim.ask() for _ in range(2)]
@@ -448,7 +448,7 @@ def test_a_trial_admits_so_many_requests_and_no_more() -> None:
     assert sim.trials[1] == "2 requests of the trial failed"
 
 
-def test_a_trial_and_a_restriction_of_one_scope_both_count() -> None:
+def test_a_trial_and_a_restriction_of_one_scope_both_apply() -> None:
     sim = Sim()
     restriction = Restriction(1, "slow", 0.0, "agent:x")
     sim.update(root=ScopeRecord(trial=Trial(5, 1000.0, 1030.0, HOLD), restriction=restriction))
@@ -467,7 +467,7 @@ def ramp(rate: float) -> Sim:
     return Sim(Policy(resume_ramp_per_sec=rate, wait_timeout_secs=1e6))
 
 
-def test_after_a_resume_parked_requests_and_clients_pass_at_the_ramps_rate_and_new_ones_at_once() -> None:
+def test_after_a_resume_parked_requests_pass_at_the_rate_of_the_ramp_and_new_ones_at_once() -> None:
     sim = ramp(20)
     sim.update(root=ScopeRecord(manual=HOLD))
     own = [sim.ask() for _ in range(40)]
@@ -486,7 +486,7 @@ def test_after_a_resume_parked_requests_and_clients_pass_at_the_ramps_rate_and_n
     assert sim.changes == [sim.tree.root]
 
 
-def test_a_client_that_hears_of_the_opening_late_still_gets_the_ramp() -> None:
+def test_a_client_that_learns_late_of_the_resume_still_gets_the_ramp() -> None:
     sim = ramp(10)
     client = SimClient(sim, 30)
     assert client.admitted == 0
@@ -494,7 +494,7 @@ def test_a_client_that_hears_of_the_opening_late_still_gets_the_ramp() -> None:
     assert 9 <= client.admitted <= 11
 
 
-def test_a_gate_that_closes_again_keeps_the_rest_and_the_next_opening_goes_on() -> None:
+def test_a_gate_that_closes_during_a_ramp_keeps_the_rest_until_it_opens_again() -> None:
     sim = ramp(10)
     sim.update(root=ScopeRecord(manual=HOLD))
     waiters = [sim.ask() for _ in range(20)]
@@ -514,7 +514,7 @@ def test_a_gate_that_closes_again_keeps_the_rest_and_the_next_opening_goes_on() 
 
 
 @pytest.mark.parametrize("rate", [0.0, 50.0])
-def test_another_rate_of_the_policy_counts_at_once(rate: float) -> None:
+def test_a_new_ramp_rate_of_the_policy_applies_at_once(rate: float) -> None:
     sim = ramp(1)
     sim.update(root=ScopeRecord(manual=HOLD))
     waiters = [sim.ask() for _ in range(100)]
@@ -525,7 +525,7 @@ def test_another_rate_of_the_policy_counts_at_once(rate: float) -> None:
     assert all(waiter.ended for waiter in waiters)
 
 
-def test_a_step_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_step_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ramp(100)
     sim.update(root=ScopeRecord(manual=HOLD))
     waiters = [sim.ask() for _ in range(20)]
@@ -554,7 +554,7 @@ def take(bucket: TokenBucket, now: float) -> int:
     return count
 
 
-def test_a_late_timer_makes_no_burst_above_a_tenth_of_a_second() -> None:
+def test_a_late_timer_causes_no_burst_above_a_tenth_of_a_second() -> None:
     bucket = TokenBucket(100, 0.0)
     assert take(bucket, 0.0) == 1
     assert take(bucket, 60.0) == 10
@@ -570,7 +570,7 @@ def test_a_rate_below_one_in_ten_seconds_still_admits_one_at_a_time() -> None:
     assert take(bucket, 1e6) == 1
 
 
-def test_a_count_is_never_refilled() -> None:
+def test_the_request_budget_of_a_trial_is_never_refilled() -> None:
     tokens = TokenCount(2)
     tokens.take()
     tokens.take()
@@ -578,7 +578,7 @@ def test_a_count_is_never_refilled() -> None:
     assert tokens.secs_until_token(1e9) == float("inf")
 
 
-def test_a_priority_that_waits_while_only_higher_ones_pass_starves_and_no_other_does() -> None:
+def test_only_a_priority_that_waits_while_higher_ones_pass_starves() -> None:
     sim = Sim()
     sim.restrict(5)
     gate = sim.tree.root
@@ -595,7 +595,7 @@ def test_a_priority_that_waits_while_only_higher_ones_pass_starves_and_no_other_
     assert not gate.starved(sim.loop.now)
 
 
-def test_a_priority_starves_at_its_own_limit_by_what_passes_beside_it() -> None:
+def test_starvation_is_measured_at_the_limit_where_a_priority_waits() -> None:
     sim = Sim()
     sim.restrict(10)
     sim.restrict(5, "a")
@@ -607,7 +607,7 @@ def test_a_priority_starves_at_its_own_limit_by_what_passes_beside_it() -> None:
     assert not sim.tree.root.starved(sim.loop.now), "only 9 waits there"
 
 
-def test_who_waits_for_an_equal_or_for_a_token_does_not_starve() -> None:
+def test_a_request_that_waits_for_equal_ones_or_for_a_token_does_not_starve() -> None:
     sim = Sim()
     sim.restrict(0.1)
     for _ in range(5):

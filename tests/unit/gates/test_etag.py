@@ -34,14 +34,14 @@ def tag_of(gate: ScopeGate) -> str:
     return etag_of(gate, snapshot_of(gate))
 
 
-def test_a_tag_of_another_sidecar_that_shows_the_same_is_current() -> None:
+def test_a_tag_of_another_sidecar_with_the_same_snapshot_is_current() -> None:
     here, there = gate_of(1, PAUSED), gate_of(2, EMPTY, PAUSED)
     assert here.version != there.version
     assert is_current([tag_of(there)], here, None)
     assert is_current(['"1"', f" W/{tag_of(there)}"], here, None)
 
 
-def test_a_tag_of_another_sidecar_that_shows_something_else_is_not() -> None:
+def test_a_tag_of_another_sidecar_with_another_snapshot_is_not_current() -> None:
     later = replace(PAUSED, manual=Hold(HoldKind.MANUAL, "x", 101.0, None, "me"))
     assert not is_current([tag_of(gate_of(2))], gate_of(1, PAUSED), None)
     assert not is_current([tag_of(gate_of(2, PAUSED))], gate_of(1, later), None)
@@ -61,7 +61,7 @@ def test_without_a_fleet_the_tag_is_the_version() -> None:
     assert not is_current([tag_of(gate_of(3, PAUSED))], gate, None)
 
 
-def test_what_is_no_tag_is_not_current() -> None:
+def test_an_invalid_tag_is_not_current() -> None:
     gate = gate_of(1)
     for text in ("", '"', '""', "-", '"-"', "x-y", f"{gate.version}", '"²-00000000"'):
         assert not is_current([text], gate, None), text

@@ -54,7 +54,7 @@ def run(test: Callable[[World], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_a_stream_is_told_its_own_subtree_and_what_its_unnamed_scope_follows() -> None:
+def test_a_stream_gets_its_subtree_and_the_ancestor_of_an_unnamed_scope() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY, "a/b": EMPTY, "other": EMPTY})
         at_a, unnamed, other = (world.streams.open(scope) for scope in ("a", "a/x/y", "other/z"))
@@ -70,7 +70,7 @@ def test_a_stream_is_told_its_own_subtree_and_what_its_unnamed_scope_follows() -
     run(test)
 
 
-def test_streams_of_one_scope_share_what_was_rendered() -> None:
+def test_streams_of_one_scope_share_rendered_events() -> None:
     async def test(world: World) -> None:
         world.change({f"s{number}": EMPTY for number in range(10)})
         streams = [world.streams.open("") for _ in range(50)]
@@ -82,7 +82,7 @@ def test_streams_of_one_scope_share_what_was_rendered() -> None:
     run(test)
 
 
-def test_a_slow_stream_is_told_each_gate_once_at_its_latest() -> None:
+def test_a_slow_stream_gets_each_gate_once_in_its_latest_state() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY})
         stream = world.streams.open("")
@@ -96,7 +96,7 @@ def test_a_slow_stream_is_told_each_gate_once_at_its_latest() -> None:
     run(test)
 
 
-def test_what_is_not_read_of_forgotten_scopes_does_not_pile_up() -> None:
+def test_unread_events_of_forgotten_scopes_do_not_accumulate() -> None:
     async def test(world: World) -> None:
         stream = world.streams.open("")
         for number in range(500):
@@ -108,7 +108,7 @@ def test_what_is_not_read_of_forgotten_scopes_does_not_pile_up() -> None:
     run(test)
 
 
-def test_a_stream_that_catches_up_while_others_are_notified_takes_nothing_from_them() -> None:
+def test_a_stream_that_catches_up_takes_no_event_from_others() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY, "b": EMPTY})
         quick, slow = world.streams.open(""), world.streams.open("")
@@ -125,7 +125,7 @@ def test_a_stream_that_catches_up_while_others_are_notified_takes_nothing_from_t
     run(test)
 
 
-def test_much_is_sent_in_chunks_and_streams_take_turns() -> None:
+def test_many_events_are_sent_in_chunks_and_streams_take_turns() -> None:
     async def test(world: World) -> None:
         world.change({f"{number:04}" + "x" * 60: EMPTY for number in range(2000)})
         streams = [world.streams.open("") for _ in range(20)]
@@ -144,7 +144,7 @@ def test_much_is_sent_in_chunks_and_streams_take_turns() -> None:
     run(test)
 
 
-def test_only_a_few_streams_have_a_turn_in_one_turn_of_the_loop() -> None:
+def test_only_a_few_streams_are_served_in_one_iteration_of_the_loop() -> None:
     async def test(world: World) -> None:
         streams = [world.streams.open("") for _ in range(100)]
         world.change({ROOT: PAUSED})
@@ -159,7 +159,7 @@ def test_only_a_few_streams_have_a_turn_in_one_turn_of_the_loop() -> None:
     run(test)
 
 
-def test_a_stream_that_left_leaves_nothing_behind() -> None:
+def test_a_closed_stream_leaves_no_data() -> None:
     async def test(world: World) -> None:
         streams = [world.streams.open("a/b/c"), world.streams.open("a/b"), world.streams.open("a/b")]
         world.change({ROOT: PAUSED})

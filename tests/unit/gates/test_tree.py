@@ -270,7 +270,7 @@ def tree() -> GateTree:
     loop.close()
 
 
-def test_a_scope_lifted_and_forgotten_in_one_batch_leaves_the_scopes_inside_open(tree: GateTree) -> None:
+def test_a_scope_resumed_and_forgotten_in_one_batch_leaves_the_scopes_below_open(tree: GateTree) -> None:
     tree.update({"a": ScopeRecord(manual=HOLDS[0]), "a/d": ScopeRecord()}, 0.0)
     assert tree.gates["a/d"].closed
     tree.update({"a": None}, 1.0)
@@ -278,7 +278,7 @@ def test_a_scope_lifted_and_forgotten_in_one_batch_leaves_the_scopes_inside_open
     assert tree.gates["a/d"].held_by is None
 
 
-def test_policies_and_records_of_one_batch_are_shown_as_one_change(tree: GateTree) -> None:
+def test_policies_and_records_of_one_batch_are_one_change(tree: GateTree) -> None:
     off = PolicyTable(rules=(("", Policy(enabled=False)),))
     tree.update({"": ScopeRecord(auto=HOLDS[0])}, 0.0, off)
     watcher = Parked("")
@@ -295,7 +295,7 @@ def steps_to(tree: GateTree, records: dict) -> int:
     return steps + sum(1 for _ in tree.settle(update)) + sum(1 for _ in tree.reassign(update))
 
 
-def test_a_cached_response_lives_as_long_as_its_version_and_its_policy(tree: GateTree) -> None:
+def test_a_cached_response_is_valid_for_its_version_and_policy(tree: GateTree) -> None:
     tree.update({"": ScopeRecord(), "a": ScopeRecord()}, 0.0)
     gate = tree.gates["a"]
     gate.answer = gate.answer_rest = b"cached"
@@ -309,14 +309,14 @@ def test_a_cached_response_lives_as_long_as_its_version_and_its_policy(tree: Gat
     assert gate.answer is gate.answer_rest is None
 
 
-def test_the_work_of_naming_parents_is_linear(tree: GateTree) -> None:
+def test_the_work_to_create_parents_is_linear(tree: GateTree) -> None:
     many = 400
     steps_to(tree, {f"ns-{number}/pod": ScopeRecord() for number in range(many)})
     assert steps_to(tree, {f"ns-{number}": ScopeRecord() for number in range(many)}) <= 6 * many
     assert steps_to(tree, {f"ns-{number}": None for number in range(many)}) <= 6 * many
 
 
-def test_naming_a_scope_looks_only_at_what_is_parked_for_it(tree: GateTree) -> None:
+def test_creating_a_scope_examines_only_the_requests_parked_for_it(tree: GateTree) -> None:
     for number in range(500):
         tree.waiting_room.watch(Parked(""), tree.root, f"team/agent-{number}", 60)
     assert steps_to(tree, {"other": ScopeRecord()}) < 10
@@ -330,7 +330,7 @@ def test_every_step_of_a_change_of_many_scopes_is_small(tree: GateTree) -> None:
     assert steps_to(tree, {"ns": ScopeRecord()}) >= many / 8
 
 
-def test_a_new_state_replaces_the_old_one_whole(tree: GateTree) -> None:
+def test_a_new_state_replaces_the_old_one_in_one_step(tree: GateTree) -> None:
     before = tree.root.state
     tree.update({"": ScopeRecord(manual=HOLDS[0])}, 5.0)
     assert before == GateState(version=1)
@@ -350,7 +350,7 @@ def test_advice_closes_no_gate_and_its_time_is_counted(tree: GateTree) -> None:
     assert (inside.advised_secs(30.0), tree.gates["a"].advised_secs(30.0)) == (10.0, 4.0)
 
 
-def test_a_scope_that_is_not_enabled_is_given_no_advice(tree: GateTree) -> None:
+def test_a_disabled_scope_gets_no_advice(tree: GateTree) -> None:
     off = PolicyTable(rules=(("a", Policy(enabled=False)),))
     tree.update({"": ScopeRecord(auto=ADVICE), "a": ScopeRecord()}, 0.0, off)
     assert (tree.root.advice, tree.gates["a"].advice) == (ADVICE, None)
@@ -394,7 +394,7 @@ def test_no_step_moves_the_requests_of_many_gates(tree: GateTree) -> None:
         assert sum(1 for _ in tree.reassign(update)) >= many
 
 
-def test_what_a_change_was_made_with_is_released_in_pieces(tree: GateTree) -> None:
+def test_the_objects_of_an_update_are_released_in_pieces(tree: GateTree) -> None:
     update = tree.update({f"ns-{number}": ScopeRecord() for number in range(200)}, 1.0)
     assert sum(1 for _ in update.release()) >= 200
     assert not update.states

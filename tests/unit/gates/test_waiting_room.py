@@ -57,7 +57,7 @@ def watch(tree: GateTree, scope: str) -> One:
     return waiter
 
 
-def test_a_connection_that_waits_for_something_else_by_now_is_not_woken(tree: GateTree) -> None:
+def test_a_connection_that_has_begun_another_wait_is_not_woken(tree: GateTree) -> None:
     tree.update({"a": PAUSED, "b": PAUSED}, 0.0)
     room = tree.waiting_room
     waiters = [park(tree, "a") for _ in range(20)]
@@ -75,7 +75,7 @@ def test_a_connection_that_waits_for_something_else_by_now_is_not_woken(tree: Ga
     assert all(waiter.ended == [Ending.OPENED] for waiter in waiters[:-1])
 
 
-def test_a_watch_that_has_the_new_snapshot_already_is_not_told_again(tree: GateTree) -> None:
+def test_a_watch_that_already_has_the_new_snapshot_is_not_notified_again(tree: GateTree) -> None:
     room = tree.waiting_room
     before = watch(tree, "")
     tree.update({"": PAUSED}, 0.0)
@@ -86,7 +86,7 @@ def test_a_watch_that_has_the_new_snapshot_already_is_not_told_again(tree: GateT
     assert after.ended == []
 
 
-def test_a_wait_that_runs_out_while_requests_move_is_decided_by_the_new_gate(
+def test_a_wait_that_times_out_while_requests_move_is_decided_by_the_new_gate(
     tree: GateTree, loop: asyncio.AbstractEventLoop
 ) -> None:
     # The root opens, and in the same step a scope inside becomes known and is closed.
@@ -109,7 +109,7 @@ def test_a_wait_that_runs_out_while_requests_move_is_decided_by_the_new_gate(
     assert waiter.ended == [Ending.TIMED_OUT]
 
 
-def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> None:
+def test_one_broken_connection_does_not_stop_the_others_from_being_woken(tree: GateTree) -> None:
     tree.update({"": PAUSED}, 0.0)
     waiters = [park(tree, "") for _ in range(3)]
 
@@ -124,7 +124,7 @@ def test_one_broken_connection_keeps_nobody_from_being_woken(tree: GateTree) -> 
     assert tree.root.waited == 3
 
 
-def test_thousands_of_waits_that_run_out_together_end_in_slices(
+def test_thousands_of_simultaneous_timeouts_are_processed_in_slices(
     tree: GateTree, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Time passes only when it is read: each reading takes a tenth of a slice.
@@ -145,7 +145,7 @@ def test_thousands_of_waits_that_run_out_together_end_in_slices(
     assert tree.root.timed_out == 100
 
 
-def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: GateTree) -> None:
+def test_a_connection_that_has_begun_another_wait_does_not_move(tree: GateTree) -> None:
     tree.update({"": PAUSED, "z": PAUSED, "gone": PAUSED, "a/b": PAUSED}, 0.0)
     room = tree.waiting_room
     to_a, to_gone = [[park(tree, path) for _ in range(4)] for path in ("a", "gone")]
@@ -174,7 +174,7 @@ def test_a_connection_that_waits_for_something_else_by_now_does_not_move(tree: G
     assert len(room._unnamed) == 0
 
 
-def test_a_watch_whose_wait_runs_out_just_before_it_is_told_is_told_all_the_same(tree: GateTree) -> None:
+def test_a_watch_that_times_out_just_before_its_notification_still_gets_it(tree: GateTree) -> None:
     watcher = watch(tree, "")
     tree.update({"": PAUSED}, 0.0)
     tree.waiting_room._time_out(watcher)

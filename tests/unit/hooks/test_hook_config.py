@@ -54,7 +54,7 @@ def test_a_hook_has_defaults(tmp_path: Path) -> None:
         (GOOD + "\n    scope: a//b", "scope"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert problem in str(caught.value)
@@ -70,7 +70,7 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, problem: str) -> None:
         "{% if event == 'pause' %}{}{% else %}[]{% endif %}",
     ],
 )
-def test_a_good_template_is_taken(tmp_path: Path, template: str) -> None:
+def test_a_valid_template_is_accepted(tmp_path: Path, template: str) -> None:
     kind = "text/plain" if template.startswith("plain") else "application/json"
     [hook] = load(
         tmp_path,

@@ -37,7 +37,7 @@ def entry(kind: str, new: str = "", cause: str = "", scope: str = "a/b", number:
         (entry("pause", "closed", "trial_failed"), ["pause", "trial_failed"]),
     ],
 )
-def test_an_entry_has_these_events(of: HistoryEntry, names: list[str]) -> None:
+def test_a_history_entry_has_the_expected_events(of: HistoryEntry, names: list[str]) -> None:
     assert [event.name for event in events_of(of)] == names
     ids = [event.id for event in events_of(of)]
     assert len(set(ids)) == len(ids)
@@ -47,7 +47,7 @@ def test_an_entry_has_these_events(of: HistoryEntry, names: list[str]) -> None:
     ("scope", "wanted"),
     [("a/b", True), ("a/b/c", True), ("a", True), ("", True), ("a/bc", False), ("x", False)],
 )
-def test_a_hook_is_told_of_its_scope_and_of_what_closes_it(scope: str, wanted: bool) -> None:
+def test_a_hook_gets_events_of_its_scope_and_of_the_ancestors(scope: str, wanted: bool) -> None:
     event = HookEvent("pause", entry("pause", scope=scope))
     assert wants(HookConfig("h", scope="a/b"), event) is wanted
     assert not wants(HookConfig("h", scope="a/b", events=("resume",)), event)
@@ -62,7 +62,7 @@ def test_an_event_of_the_store_has_the_same_id_before_and_after_it_is_stored() -
 
 
 @pytest.mark.parametrize("name", HOOK_EVENTS)
-def test_each_event_has_words_for_people(name: str) -> None:
+def test_each_event_has_a_description_for_people(name: str) -> None:
     event = sample_event(name, "", 1_000.0, 60.0)
     assert "{" not in title_of(event)
     assert slack_message(event, "")["text"]
@@ -79,17 +79,17 @@ def test_each_event_has_words_for_people(name: str) -> None:
         (Config(listen=(Listener("unix:/run/x"),)), ""),
     ],
 )
-def test_links_lead_to_the_sidecar(config: Config, url: str) -> None:
+def test_links_point_to_the_sidecar(config: Config, url: str) -> None:
     assert base_url(config) == url
     assert scope_link(url, "a/b~c") == (f"{url}/?scope=a%2Fb~c" if url else "")
 
 
-def test_a_position_comes_back_from_its_text() -> None:
+def test_a_position_survives_conversion_to_text() -> None:
     position = HookPosition(7, {"pause a": 3})
     assert HookPosition.from_text(position.to_text()) == position
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"entry_id": 1, "notes": 3}', "null"])
-def test_text_that_is_no_position_is_refused(text: str) -> None:
+def test_text_that_is_not_a_position_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - JSON errors are ValueErrors
         HookPosition.from_text(text)

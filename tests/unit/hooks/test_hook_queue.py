@@ -21,13 +21,13 @@ def drain(queue: HookQueue) -> list[int]:
     return found
 
 
-def test_the_oldest_are_dropped_above_the_bound() -> None:
+def test_the_oldest_events_above_the_limit_are_dropped() -> None:
     queue = HookQueue(3)
     assert [queue.put(event(number)) for number in range(5)] == [0, 0, 0, 1, 1]
     assert drain(queue) == [2, 3, 4]
 
 
-def test_the_event_that_is_being_sent_is_kept() -> None:
+def test_the_event_in_delivery_is_kept() -> None:
     queue = HookQueue(2)
     queue.put(event(0))
     queue.sending = True
@@ -35,7 +35,7 @@ def test_the_event_that_is_being_sent_is_kept() -> None:
     assert drain(queue) == [0, 2, 3]
 
 
-def test_a_lower_bound_drops_at_once() -> None:
+def test_a_lower_limit_drops_events_at_once() -> None:
     queue = HookQueue(5)
     for number in range(5):
         queue.put(event(number))
@@ -43,7 +43,7 @@ def test_a_lower_bound_drops_at_once() -> None:
     assert drain(queue) == [4]
 
 
-def test_a_waiting_delivery_gets_the_first_event() -> None:
+def test_a_waiting_delivery_gets_the_next_event() -> None:
     async def test() -> None:
         queue = HookQueue(5)
         waiting = asyncio.ensure_future(queue.wait())

@@ -86,7 +86,7 @@ def text_of(kept: CachedScopeLines) -> str:
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
-def test_cached_lines_equal_fresh_ones(steps: list[tuple[str, float]]) -> None:
+def test_cached_lines_equal_newly_rendered_ones(steps: list[tuple[str, float]]) -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     for now, (name, elsewhere) in enumerate(steps):
@@ -99,7 +99,7 @@ def test_cached_lines_equal_fresh_ones(steps: list[tuple[str, float]]) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(CHANGES) - {"open"}))
-def test_every_change_is_seen(name: str) -> None:
+def test_every_change_renders_the_scope_again(name: str) -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     before = kept.lines
@@ -120,7 +120,7 @@ def test_an_unchanged_scope_is_not_rendered_again() -> None:
     assert kept.lines[0] is before[0]
 
 
-def test_what_a_label_may_hold_is_escaped() -> None:
+def test_label_values_are_escaped() -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     close(gate)
     kept.refresh(gate, 0.0, 0.0)

@@ -15,7 +15,7 @@ def sum_of(waits: _Waits, counters: Counters) -> float:
     return sample.value
 
 
-def test_seconds_that_come_without_a_count_are_shown() -> None:
+def test_waiting_seconds_without_a_count_are_exposed() -> None:
     counters, waits = Counters(), _Waits()
     counters.waits["waited"].observe(1.0)
     assert sum_of(waits, counters) == 1.0

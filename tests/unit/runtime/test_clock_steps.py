@@ -75,7 +75,7 @@ def closed(controller: Controller) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("steps", [(-600.0,), (-10.0, -600.0), (600.0, -1200.0), (-600.0, 600.0, -600.0)])
-def test_what_is_written_right_after_a_step_back_keeps_its_whole_time(steps) -> None:
+def test_a_hold_put_right_after_a_backward_step_keeps_its_full_duration(steps) -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         for index, step in enumerate(steps):
             clock.set_by += step
@@ -94,7 +94,7 @@ def test_what_is_written_right_after_a_step_back_keeps_its_whole_time(steps) -> 
     run(story)
 
 
-def test_a_tick_after_the_step_shifts_once() -> None:
+def test_a_tick_after_the_step_shifts_expiries_once() -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("before", "why", "op", 300.0))
         clock.set_by = -600.0
@@ -111,7 +111,7 @@ def test_a_tick_after_the_step_shifts_once() -> None:
     run(story)
 
 
-def test_a_tick_alone_shifts_what_stands() -> None:
+def test_a_tick_alone_shifts_existing_expiries() -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         clock.set_by = -3600.0
@@ -122,7 +122,7 @@ def test_a_tick_alone_shifts_what_stands() -> None:
     run(story)
 
 
-def test_a_step_back_while_the_store_is_down_is_neither_lost_nor_counted_twice() -> None:
+def test_a_backward_step_while_the_store_is_down_is_applied_once() -> None:
     async def story(controller: Controller, clock: ManualClock, store: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         store.down = True
@@ -140,7 +140,7 @@ def test_a_step_back_while_the_store_is_down_is_neither_lost_nor_counted_twice()
     run(story)
 
 
-def test_a_step_back_while_no_sidecar_ran_shifts_what_was_kept(caplog) -> None:
+def test_a_backward_step_while_the_sidecar_was_down_shifts_stored_expiries(caplog) -> None:
     caplog.set_level(logging.WARNING)
     clock = ManualClock()
     hold = Hold(HoldKind.MANUAL, "why", clock.now() + 590.0, clock.now() + 890.0, "op")
@@ -157,7 +157,7 @@ def test_a_step_back_while_no_sidecar_ran_shifts_what_was_kept(caplog) -> None:
     run(story, kept, clock)
 
 
-def test_a_step_back_shifts_what_is_remembered_of_ended_alerts() -> None:
+def test_a_backward_step_shifts_the_tombstones_of_alerts() -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         resolved = AlertResolved("alert:a", 5.0, clock.now() + 900.0)
         await controller.submit(ReceiveAlerts((resolved,)))
@@ -173,7 +173,7 @@ def test_a_step_back_shifts_what_is_remembered_of_ended_alerts() -> None:
     run(story)
 
 
-def test_a_machine_that_slept_finds_due_what_was_due_meanwhile(caplog) -> None:
+def test_after_a_suspension_of_the_machine_overdue_holds_have_expired(caplog) -> None:
     async def story(controller: Controller, clock: ManualClock, _: Store) -> None:
         await controller.submit(Pause("a", "why", "op", 300.0))
         # The monotonic clock stops while a machine sleeps.
@@ -197,7 +197,7 @@ moves = st.one_of(
 
 @settings(max_examples=examples(25))
 @given(st.lists(moves, max_size=25))
-def test_whatever_the_clock_does_a_pause_lasts_what_it_was_to_last(sequence) -> None:
+def test_a_pause_lasts_its_full_duration_whatever_the_clock_does(sequence) -> None:
     """A step back does not change the remaining time; a step forward counts as time that has passed."""
     left: dict[str, float] = {}
 

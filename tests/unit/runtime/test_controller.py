@@ -71,7 +71,7 @@ def run(
     asyncio.run(main())
 
 
-def test_a_reload_tells_watchers_no_state_that_never_was() -> None:
+def test_a_reload_sends_watchers_no_intermediate_state() -> None:
     on = Policy(pause_on_distressed=True, min_pause_secs=60)
     off = Policy(enabled=False, min_pause_secs=60)
 
@@ -87,7 +87,7 @@ def test_a_reload_tells_watchers_no_state_that_never_was() -> None:
     run(test, PolicyTable(on))
 
 
-def test_a_resume_and_a_forget_of_one_batch_leave_the_scopes_inside_open() -> None:
+def test_a_resume_and_a_forget_in_one_batch_leave_the_scopes_below_open() -> None:
     async def test(controller: Controller, store: GatedStore) -> None:
         await controller.submit(ClaimState("a/d", "agent:x", WellbeingState.CAUTIOUS))
         await controller.submit(Pause("a", "x", "op"))
@@ -107,7 +107,7 @@ def test_a_resume_and_a_forget_of_one_batch_leave_the_scopes_inside_open() -> No
     run(test)
 
 
-def test_a_scope_where_a_request_has_been_parked_meanwhile_is_not_forgotten() -> None:
+def test_a_scope_with_a_newly_parked_request_is_not_forgotten() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         await controller.submit(Pause("a/b", "x", "op"))
         await controller.submit(Resume("a/b", "op"))
@@ -124,7 +124,7 @@ def test_a_scope_where_a_request_has_been_parked_meanwhile_is_not_forgotten() ->
     run(test)
 
 
-def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
+def test_a_failing_listener_delays_no_request() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         def broken() -> None:
             raise RuntimeError("an engine's driver, perhaps")
@@ -142,7 +142,7 @@ def test_a_listener_that_fails_keeps_nobody_waiting() -> None:
     run(test)
 
 
-def test_a_pause_of_thousands_of_scopes_lets_others_run_and_is_seen_at_once() -> None:
+def test_a_pause_of_thousands_of_scopes_yields_to_others_and_applies_in_one_step() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         many = 3000
         await controller.submit(SetPolicies(PolicyTable(named=tuple(f"s{number}" for number in range(many)))))
@@ -159,7 +159,7 @@ def test_a_pause_of_thousands_of_scopes_lets_others_run_and_is_seen_at_once() ->
     run(test)
 
 
-def test_watches_are_told_that_a_ramp_has_ended() -> None:
+def test_the_end_of_a_ramp_wakes_watches() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         await controller.submit(Pause("", "x", "op"))
         root, room = controller.tree.root, controller.waiting_room
@@ -192,7 +192,7 @@ def break_prepare(controller: Controller, times: int) -> None:
     controller.tree.prepare = broken
 
 
-def test_gates_whose_new_states_cannot_be_computed_are_derived_again_from_all_records() -> None:
+def test_gates_are_rebuilt_from_all_records_if_an_update_fails() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
         await controller.submit(Pause("a", "x", "op"))
         waiter, inside = One(), One()
@@ -217,7 +217,9 @@ def test_gates_whose_new_states_cannot_be_computed_are_derived_again_from_all_re
     run(test)
 
 
-def test_gates_that_cannot_follow_now_follow_by_themselves_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gates_that_could_not_be_updated_are_updated_by_a_later_retry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(controller_module, "_AGAIN_SECS", 0.01)
 
     async def test(controller: Controller, _: GatedStore) -> None:
@@ -235,7 +237,7 @@ def test_gates_that_cannot_follow_now_follow_by_themselves_later(monkeypatch: py
 
 
 @pytest.mark.parametrize("part", ["rehome", "changed", "tell", "count", "log", "plan", "reshape"])
-def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
+def test_an_error_after_the_gates_changed_delays_no_request(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -269,7 +271,7 @@ def test_what_fails_after_the_gates_have_changed_keeps_nobody_waiting(
     run(test)
 
 
-def test_a_request_that_moves_while_the_sidecar_shuts_down_is_turned_away() -> None:
+def test_a_request_that_moves_during_shutdown_is_turned_away() -> None:
     async def test(controller: Controller, store: GatedStore) -> None:
         await controller.submit(Pause("", "x", "op"))
         await controller.submit(Pause("a", "x", "op"))
@@ -292,7 +294,7 @@ def test_a_request_that_moves_while_the_sidecar_shuts_down_is_turned_away() -> N
     run(test)
 
 
-def test_a_command_that_cannot_be_decided_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_whose_decision_fails_does_not_affect_others(monkeypatch: pytest.MonkeyPatch) -> None:
     decide = Transaction.apply_command
 
     def fail_midway(transaction: Transaction, command: Command, now: float) -> CommandOutcome:

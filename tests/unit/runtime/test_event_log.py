@@ -46,7 +46,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     return handler
 
 
-def test_everything_is_written_in_order_however_slowly_it_is_read(lines: Lines) -> None:
+def test_a_slow_reader_gets_every_line_in_order(lines: Lines) -> None:
     log = EventLog(Counters())
     for number in range(0, 300, 3):
         log.log([CommandOutcome(tuple(changed(number + more) for more in range(3)))])
@@ -58,7 +58,7 @@ def test_everything_is_written_in_order_however_slowly_it_is_read(lines: Lines) 
     assert "MainThread" not in lines.threads
 
 
-def test_what_does_not_fit_is_left_out_and_that_is_said(
+def test_lines_beyond_the_buffer_are_dropped_and_the_number_is_logged(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "_MAX_UNLOGGED", 10)
@@ -75,7 +75,9 @@ def test_what_does_not_fit_is_left_out_and_that_is_said(
     assert [record.fields["scope"] for record in lines.records[1:]] == [f"s{n}" for n in range(15, 25)]
 
 
-def test_a_line_that_cannot_be_written_stops_no_other(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_cannot_be_written_does_not_stop_others(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counters = Counters()
     log = EventLog(counters)
     write = event_log._write

@@ -4,6 +4,7 @@ nothing acknowledged is lost."""
 from __future__ import annotations
 
 import asyncio
+from typing import Self
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,12 +46,17 @@ class Fleet:
         self.claims: dict[tuple[str, str], WellbeingState] = {}
         self.lost = False
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         self.stores[0].status.leader = True
         for store in self.stores:
             controller = FleetController(POLICIES, store, clock=self.clock)
             await controller.start()
             self.controllers.append(controller)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for controller in self.controllers:
+            await controller.stop()
 
     def check(self) -> None:
         for store in self.stores:
@@ -230,16 +236,11 @@ amid = st.tuples(losses, st.lists(commands, min_size=1, max_size=3, unique_by=la
 
 def play(size: int, steps: list[tuple]) -> None:
     async def main() -> None:
-        fleet = Fleet(size)
-        await fleet.start()
-        try:
+        async with Fleet(size) as fleet:
             for step in steps:
                 await fleet.step(step)
             await fleet.settle()
             fleet.verify()
-        finally:
-            for controller in fleet.controllers:
-                await controller.stop()
 
     run_virtual(main)
 
@@ -249,7 +250,7 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @relaxed
 @given(size=st.integers(2, 4), steps=st.lists(st.one_of(commands, together, troubles), max_size=25))
-def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
+def test_all_sidecars_reach_the_same_state_and_no_acknowledged_change_is_lost(
     size: int, steps: list[tuple]
 ) -> None:
     play(size, steps)
@@ -262,77 +263,68 @@ def test_all_sidecars_end_in_one_state_and_nothing_acknowledged_is_lost(
     loss=st.one_of(losses, amid),
     after=st.lists(st.one_of(commands, troubles, losses), max_size=8),
 )
-def test_what_the_store_lost_comes_back(
+def test_changes_that_the_store_lost_are_restored(
     size: int, before: list[tuple], loss: tuple, after: list[tuple]
 ) -> None:
     play(size, [*before, loss, *after])
 
 
-def test_a_commit_whose_answer_was_lost_is_counted_once() -> None:
+def test_a_commit_whose_response_was_lost_is_counted_once() -> None:
     steps = [("unanswered", 0), ("pause", 0, "team"), ("time", 1.5), ("resume", 1, "team")]
     play(2, [*steps, ("unanswered", 0), ("pause", 0, "other"), ("trim",), ("time", 1.5)])
 
 
-def test_the_leader_notes_once_that_the_store_was_down() -> None:
+def test_the_leader_records_once_that_the_store_was_down() -> None:
     async def main() -> None:
-        fleet = Fleet(3)
-        await fleet.start()
-        told = []
-        for number, controller in enumerate(fleet.controllers):
-            controller.on_store_down = lambda note, number=number: told.append((number, note.new))
-        await fleet.step(("down", 40.0))
-        await fleet.settle()
-        assert told == [(0, "down")]
-        notes = [e for e in await fleet.controllers[1].history(HistoryQuery()) if e.kind == "store"]
-        assert [(note.old, note.new) for note in notes] == [("down", "up"), ("up", "down")]
-        assert notes[0].at - notes[1].at >= 39.0
-        for controller in fleet.controllers:
-            await controller.stop()
+        async with Fleet(3) as fleet:
+            told = []
+            for number, controller in enumerate(fleet.controllers):
+                controller.on_store_down = lambda note, number=number: told.append((number, note.new))
+            await fleet.step(("down", 40.0))
+            await fleet.settle()
+            assert told == [(0, "down")]
+            notes = [e for e in await fleet.controllers[1].history(HistoryQuery()) if e.kind == "store"]
+            assert [(note.old, note.new) for note in notes] == [("down", "up"), ("up", "down")]
+            assert notes[0].at - notes[1].at >= 39.0
 
     run_virtual(main)
 
 
-def test_the_leader_hears_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
+def test_the_leader_learns_of_a_resolve_that_a_blind_sidecar_held_back() -> None:
     async def main() -> None:
-        fleet = Fleet(2)
-        await fleet.start()
-        leader, other = fleet.controllers
-        held = []
-        leader.on_resolves_held = lambda: held.append("leader")
-        other.on_resolves_held = lambda: held.append("other")
-        await fleet.step(("fire", 0, "team", "x"))
-        await fleet.pass_time(1.0)
-        now = fleet.clock.now()
-        await other.submit(ReceiveAlerts((AlertResolved("alert:x", now, now + 60),), blind=True))
-        await fleet.pass_time(1.0)
-        assert held == ["leader"]
-        for controller in fleet.controllers:
-            await controller.stop()
+        async with Fleet(2) as fleet:
+            leader, other = fleet.controllers
+            held = []
+            leader.on_resolves_held = lambda: held.append("leader")
+            other.on_resolves_held = lambda: held.append("other")
+            await fleet.step(("fire", 0, "team", "x"))
+            await fleet.pass_time(1.0)
+            now = fleet.clock.now()
+            await other.submit(ReceiveAlerts((AlertResolved("alert:x", now, now + 60),), blind=True))
+            await fleet.pass_time(1.0)
+            assert held == ["leader"]
 
     run_virtual(main)
 
 
-def test_a_commit_that_cannot_be_read_is_shown_though_the_next_load_fails() -> None:
+def test_a_commit_that_cannot_be_parsed_is_reported_even_if_the_next_load_fails() -> None:
     async def main() -> None:
-        fleet = Fleet(2)
-        await fleet.start()
-        one, other = fleet.controllers
-        store = fleet.stores[1]
-        load, tries = store.load, []
+        async with Fleet(2) as fleet:
+            one, other = fleet.controllers
+            store = fleet.stores[1]
+            load, tries = store.load, []
 
-        async def fail_first(now: float) -> StoredState:
-            tries.append(now)
-            if len(tries) == 1:
-                raise StoreUnavailable("not now")
-            return await load(now)
+            async def fail_first(now: float) -> StoredState:
+                tries.append(now)
+                if len(tries) == 1:
+                    raise StoreUnavailable("not now")
+                return await load(now)
 
-        store.load, store.garbles = fail_first, True
-        await one.submit(Pause("team", "x", "me", 0.0))
-        await fleet.pass_time(5.0)
-        # No other commit follows.
-        assert other.tree.gates["team"].closed
-        assert len(tries) == 2
-        for controller in fleet.controllers:
-            await controller.stop()
+            store.load, store.garbles = fail_first, True
+            await one.submit(Pause("team", "x", "me", 0.0))
+            await fleet.pass_time(5.0)
+            # No other commit follows.
+            assert other.tree.gates["team"].closed
+            assert len(tries) == 2
 
     run_virtual(main)

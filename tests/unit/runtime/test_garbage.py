@@ -55,7 +55,7 @@ def test_the_oldest_generation_is_collected_only_when_the_process_has_grown(gene
     assert gc.get_threshold() != before
 
 
-def test_the_memory_of_the_process_is_known() -> None:
+def test_the_memory_of_the_process_is_measured() -> None:
     assert resident_bytes() > MB
 
 
@@ -66,7 +66,7 @@ class Node:
         self.itself = self
 
 
-def test_nothing_is_collected_during_a_pause_and_its_objects_not_before_a_full_collection(
+def test_objects_created_during_a_gc_pause_are_collected_only_by_a_full_collection(
     generations: list[int],
 ) -> None:
     used = [100 * MB]
@@ -90,7 +90,7 @@ def test_nothing_is_collected_during_a_pause_and_its_objects_not_before_a_full_c
         loop.close()
 
 
-def test_a_pause_leaves_a_collection_that_was_off_as_it_was() -> None:
+def test_a_gc_pause_does_not_enable_a_disabled_collector() -> None:
     gc.disable()
     try:
         with collection_paused():

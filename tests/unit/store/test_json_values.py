@@ -20,7 +20,7 @@ RECORD = ScopeRecord(
 )
 
 
-def test_a_record_survives_with_all_its_digits() -> None:
+def test_a_record_is_stored_without_loss_of_precision() -> None:
     assert decode(ScopeRecord, json.loads(json.dumps(encode(RECORD)))) == RECORD
 
 

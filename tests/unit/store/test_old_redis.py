@@ -43,7 +43,7 @@ async def old_redis(version: str) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("version", ["5.0.14", "6.0.16"])
-def test_a_redis_that_is_too_old_is_refused_in_one_line(version: str) -> None:
+def test_a_redis_that_is_too_old_is_refused_with_one_line(version: str) -> None:
     async def main() -> None:
         async with old_redis(version) as url:
             wanted = f"Redis {url.removeprefix('redis://')} is version {version}: use 6.2 or later, or Valkey"
@@ -57,7 +57,7 @@ def test_a_redis_that_is_too_old_is_refused_in_one_line(version: str) -> None:
     asyncio.run(main())
 
 
-def test_the_oldest_redis_that_can_be_used_is_not_refused() -> None:
+def test_the_oldest_supported_redis_is_accepted() -> None:
     async def main() -> None:
         async with old_redis("6.2.0") as url:
             assert not (await report_on(RedisSettings(url))).problem

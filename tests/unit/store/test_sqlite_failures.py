@@ -32,7 +32,7 @@ class Connection:
         return self._db.execute(statement, *values)
 
 
-def test_a_rollback_that_fails_is_tried_again_and_the_store_goes_on(tmp_path: Path) -> None:
+def test_a_failed_rollback_is_retried_and_the_store_continues(tmp_path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(tmp_path / "store.db")
         await store.load(0.0)
@@ -45,7 +45,7 @@ def test_a_rollback_that_fails_is_tried_again_and_the_store_goes_on(tmp_path: Pa
     asyncio.run(main())
 
 
-def test_a_number_that_sqlite_cannot_hold_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_number_out_of_range_for_sqlite_is_a_clear_error(tmp_path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(tmp_path / "store.db")
         await store.load(0.0)

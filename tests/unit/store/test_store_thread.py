@@ -15,7 +15,7 @@ from sidecar.store.sqlite import SqliteStore
 from sidecar.store.store_thread import StoreThread
 
 
-def test_work_runs_in_order_on_one_other_thread_and_is_followed_by_the_callback() -> None:
+def test_work_runs_in_order_on_one_thread_and_then_the_callback_runs() -> None:
     done: list[str] = []
 
     async def main() -> set[int]:
@@ -33,7 +33,7 @@ def test_work_runs_in_order_on_one_other_thread_and_is_followed_by_the_callback(
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
-def test_what_work_raises_reaches_its_caller_alone(error: BaseException) -> None:
+def test_an_exception_of_work_reaches_only_its_caller(error: BaseException) -> None:
     def fail() -> None:
         raise error
 
@@ -70,7 +70,7 @@ def test_stop_waits_for_queued_work() -> None:
     asyncio.run(main())
 
 
-def test_a_result_that_nobody_awaits_any_more_stops_nothing() -> None:
+def test_a_result_that_is_no_longer_awaited_stops_nothing() -> None:
     async def main() -> int:
         thread = StoreThread("store", lambda: None)
         gate = threading.Event()
@@ -86,7 +86,7 @@ def test_a_result_that_nobody_awaits_any_more_stops_nothing() -> None:
     assert asyncio.run(main()) == 7
 
 
-def test_many_changes_are_copied_into_the_database_after_a_commit_and_not_in_it(tmp_path: Path) -> None:
+def test_many_changes_are_written_by_the_checkpoint_after_the_commit(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     notes = tuple(
         HistoryNoted("s", float(number), "store", "down", "up", "x", "y") for number in range(3_000)

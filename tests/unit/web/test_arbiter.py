@@ -40,7 +40,7 @@ def test_a_worker_without_a_heartbeat_for_a_minute_is_killed_once_that_minute_is
     assert master.killed == [(7, signal.SIGKILL)]
 
 
-def test_a_heartbeat_begins_the_minute_again() -> None:
+def test_a_heartbeat_restarts_the_minute() -> None:
     master = Master()
     master.look(beat=True)
     for _ in range(10):
@@ -50,7 +50,7 @@ def test_a_heartbeat_begins_the_minute_again() -> None:
     assert master.killed == []
 
 
-def test_time_in_which_the_master_did_not_run_does_not_count() -> None:
+def test_time_while_the_master_was_suspended_does_not_count() -> None:
     master = Master()
     master.look(beat=True)
     for _ in range(5):
@@ -60,7 +60,7 @@ def test_time_in_which_the_master_did_not_run_does_not_count() -> None:
     assert master.killed == []
 
 
-def test_a_hung_worker_is_noticed_however_often_the_machine_is_frozen() -> None:
+def test_a_hung_worker_is_noticed_despite_suspensions_of_the_machine() -> None:
     master = Master()
     master.look(beat=True)
     looks = 0
@@ -71,7 +71,7 @@ def test_a_hung_worker_is_noticed_however_often_the_machine_is_frozen() -> None:
     assert looks > 15
 
 
-def test_a_worker_that_has_not_begun_to_serve_is_not_hung() -> None:
+def test_a_worker_that_has_not_begun_to_serve_does_not_count_as_hung() -> None:
     master = Master()
     for _ in range(600):
         master.look()

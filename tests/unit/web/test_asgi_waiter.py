@@ -15,7 +15,7 @@ from sidecar.store import MemoryStore
 from sidecar.web.waiting_routes import WaitingRoutes
 
 
-def test_a_request_that_was_let_through_is_told_an_open_gate_though_it_closed_again_at_once() -> None:
+def test_an_admitted_request_gets_200_although_the_gate_closed_again_at_once() -> None:
     async def main() -> tuple[int, dict[str, Any]]:
         controller = Controller(PolicyTable(), MemoryStore())
         await controller.start()

@@ -56,7 +56,7 @@ def test_connections_are_served_in_turns() -> None:
     assert served.count("many") == 1000
 
 
-def test_a_turn_ends_so_that_others_come_to_run() -> None:
+def test_a_turn_ends_so_that_other_callbacks_can_run() -> None:
     served: list[str] = []
 
     async def run() -> int:
@@ -77,7 +77,7 @@ def test_a_connection_that_fails_is_dropped_and_counted_and_the_others_are_serve
     assert failures.counts["pipelined_requests"] == 1
 
 
-def test_the_connection_that_is_stuck_for_the_longest_time_is_dropped() -> None:
+def test_the_connection_stuck_for_the_longest_time_is_dropped() -> None:
     budget = BufferBudget(100_000)
     talkers = [Talker(str(number), 0, []) for number in range(3)]
     for talker in talkers:
@@ -89,14 +89,14 @@ def test_the_connection_that_is_stuck_for_the_longest_time_is_dropped() -> None:
     assert (budget.total, talkers[2].dropped) == (90_000, False)
 
 
-def test_small_buffers_are_not_accounted_for() -> None:
+def test_small_buffers_are_not_counted() -> None:
     budget = BufferBudget(10_000)
     for number in range(100):
         budget.set(Talker(str(number), 0, []), 4_000)
     assert budget.total == 0
 
 
-def test_lines_are_limited_and_those_left_out_are_counted() -> None:
+def test_log_lines_are_limited_and_the_dropped_ones_are_counted() -> None:
     limit = LineLimit(3)
     assert [limit.take(0.0) for _ in range(5)] == [0, 0, 0, None, None]
     assert limit.take(20.0) == 2
@@ -122,7 +122,7 @@ def test_lines_are_limited_and_those_left_out_are_counted() -> None:
         ("team-a/llama/agent", "team-a/llama", [], None),
     ],
 )
-def test_what_looks_misspelt(
+def test_a_probable_misspelling_is_found(
     scope: str, follows: str, names: list[str], wanted: tuple[str, str | None] | None
 ) -> None:
     assert find_misspelling(scope, follows, names) == wanted

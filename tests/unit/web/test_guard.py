@@ -20,7 +20,7 @@ def keyring(*names: str) -> Keyring:
     return Keyring([CredentialConfig(name=name, roles=("worker",), certificate=name) for name in names], {})
 
 
-def test_accesses_of_certificates_go_with_their_connections() -> None:
+def test_the_access_of_a_certificate_ends_with_its_connection() -> None:
     guard = Guard(keyring("a", "b"), 10, [LISTENER])
     held = guard.access(LISTENER, ("a",))
     for _ in range(100):
@@ -41,7 +41,7 @@ def test_accesses_of_certificates_go_with_their_connections() -> None:
         (None, ("worker",), {"worker"}),
     ],
 )
-def test_an_access_follows_the_roles_of_its_listener(before, after, roles) -> None:
+def test_access_follows_the_roles_of_its_listener(before, after, roles) -> None:
     listener = Listener("127.0.0.1:1", roles=before)
     guard = Guard(keyring("a"), 10, [listener])
     access = guard.access(listener)
@@ -57,7 +57,7 @@ def test_a_listener_that_left_the_config_gives_no_roles() -> None:
     assert not access.identity.roles
 
 
-def test_many_peers_do_not_make_one_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_peers_do_not_evict_the_failures_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "_MAX_PEERS", 10)
 
     async def run() -> None:

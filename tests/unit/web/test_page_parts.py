@@ -30,16 +30,16 @@ CURRENT = {
     [(0, "0 s"), (-5, "0 s"), (99, "99 s"), (100, "1 min"), (299, "4 min"), (3600, "1 h"), (7500, "2 h 5 min"),
      (86_400, "1 d"), (90_000, "1 d 1 h"), (1e12, "11574074 d 1 h")],
 )  # fmt: skip
-def test_a_duration_is_said_in_one_or_two_units(secs: float, words: str) -> None:
+def test_a_duration_is_printed_in_one_or_two_units(secs: float, words: str) -> None:
     assert duration_words(secs) == words
 
 
-def test_a_time_is_said_relative_to_now() -> None:
+def test_a_time_is_printed_relative_to_now() -> None:
     assert relative_words(1240, 1000) == "in 4 min"
     assert relative_words(760, 1000) == "4 min ago"
 
 
-def test_text_of_others_is_escaped_and_isolated() -> None:
+def test_foreign_text_is_escaped_and_isolated() -> None:
     assert external_text('<b>"\u202e\x00') == '<bdi dir="auto">&lt;b&gt;&#34;</bdi>'
     assert len(external_text("w" * 2000, 100)) == len('<bdi dir="auto"></bdi>') + 100
 
@@ -81,7 +81,7 @@ def test_the_worst_subtree_comes_first_with_its_parents() -> None:
     st.sets(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=4).map("/".join), max_size=300),
     st.sampled_from(["", "paused", "waiting", "unwell"]),
 )
-def test_pages_show_each_entry_once_and_parents_before_children(scopes: set[str], state: str) -> None:
+def test_the_pages_show_each_entry_once_and_parents_before_children(scopes: set[str], state: str) -> None:
     rows = [
         row(one, WellbeingState(len(one) % 4), waiting=len(one) % 2, hold="a" in one)
         for one in sorted(scopes)
@@ -106,7 +106,7 @@ def entry(at: float, kind: str, old: str, new: str) -> HistoryEntry:
     return HistoryEntry(0, at, "s", kind, old, new, "time", "")
 
 
-def test_the_timeline_knows_what_was_before_its_first_entry_and_after_its_last() -> None:
+def test_the_timeline_covers_the_time_before_the_first_entry_and_after_the_last() -> None:
     now = 1_000_000.0
     newest_first = [
         entry(now - 100, "pause", "open", "closed"),
@@ -128,7 +128,7 @@ def test_a_trial_is_only_shown_while_it_lasts() -> None:
     assert [(one.name, one.words) for one in tracks] == [("Trial", "trial 1 time, 30 s in all")]
 
 
-def test_links_are_filled_and_escaped() -> None:
+def test_link_templates_are_expanded_and_escaped() -> None:
     links = [
         UiLink("G", "https://g/?s={scope}"),
         UiLink("R", "https://r/{alertname}/{scope}"),
@@ -153,7 +153,7 @@ FORM = "application/x-www-form-urlencoded"
     [(b"", "", None), (b"reason=a+b%00&secs=300", "a b", 300.0), (b"secs=inf", "", None), (b"reason=%ff", "\ufffd", None),
      (b"secs=0&reason=x", "x", 0.0)],
 )  # fmt: skip
-def test_a_form_is_read(body: bytes, reason: str, secs: float | None) -> None:
+def test_form_fields_are_decoded(body: bytes, reason: str, secs: float | None) -> None:
     form = read_form(FORM + "; charset=utf-8", body, ("reason", "secs"))
     assert (form.reason, form.secs) == (reason, secs)
 
@@ -163,6 +163,6 @@ def test_a_form_is_read(body: bytes, reason: str, secs: float | None) -> None:
     [("", b""), ("application/json", b"{}"), ("text/plain", b"reason=x"), (FORM, b"\xff"), (FORM, b"b=1"), (FORM, b"&".join([b"a=1"] * 99)),
      (FORM, b"a" * 40_000)],
 )  # fmt: skip
-def test_what_is_no_form_is_refused(kind: str, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_refused(kind: str, body: bytes) -> None:
     with pytest.raises(Problem):
         read_form(kind, body, ("a",))

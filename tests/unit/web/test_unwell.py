@@ -39,7 +39,7 @@ def directly(function):
     return function()
 
 
-def test_the_worst_come_first_and_what_only_follows_comes_last(tree: GateTree) -> None:
+def test_the_worst_scopes_come_first_and_those_closed_by_an_ancestor_last(tree: GateTree) -> None:
     tree.update(
         {
             "a": ScopeRecord(manual=HOLD), "a/1": EMPTY, "a/2": CAUTIOUS, "b": DISTRESSED, "c": CAUTIOUS,
@@ -56,13 +56,13 @@ def test_the_worst_come_first_and_what_only_follows_comes_last(tree: GateTree) -
     assert [gate.scope for gate in gates_inside(directly, tree, "a")] == ["a/1", "a/2"]
 
 
-def test_the_list_is_bounded_and_all_are_counted(tree: GateTree) -> None:
+def test_the_list_is_limited_and_the_total_is_complete(tree: GateTree) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(500)}, 0.0)
     found = find_unwell(directly, tree, "")
     assert (len(found.worst), found.total) == (MAX_UNWELL, 500)
 
 
-def test_the_loop_is_never_held_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
+def test_the_loop_is_never_blocked_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(1_000)}, 0.0)
     # A slice that ends at once contains one piece of work.
     monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
@@ -76,7 +76,7 @@ def test_the_loop_is_never_held_for_all_scopes_at_once(tree: GateTree, monkeypat
     assert len(calls) >= 1_000 / 64
 
 
-def test_what_is_read_of_many_gates_stays_in_short_lists(tree: GateTree) -> None:
+def test_the_values_read_of_many_gates_are_kept_in_short_lists(tree: GateTree) -> None:
     """The garbage collector would scan a long list in one go."""
     names = [f"agent-{number:04d}" for number in range(1_000)]
     tree.update(dict.fromkeys([*names, "agent-0007/x"], CAUTIOUS), 0.0)
@@ -95,11 +95,11 @@ def test_what_is_read_of_many_gates_stays_in_short_lists(tree: GateTree) -> None
     assert read_gates(directly, tree, "agent", lambda gate: gate.scope) == []
 
 
-def test_a_tree_with_the_root_only_has_one_scope(tree: GateTree) -> None:
+def test_a_tree_with_only_the_root_has_one_scope(tree: GateTree) -> None:
     assert read_gates(directly, tree, "", lambda gate: gate.scope) == [[""]]
 
 
-def test_slices_make_everything_once_and_in_order(monkeypatch) -> None:
+def test_slices_produce_every_value_once_and_in_order(monkeypatch) -> None:
     monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
     assert in_slices(directly, range(10), str) == [str(one) for one in range(10)]
     assert in_slices(directly, [], str) == []
@@ -115,13 +115,13 @@ def test_slices_make_everything_once_and_in_order(monkeypatch) -> None:
         ("nothing/like/it", "", None),
     ],
 )
-def test_the_nearest_name_is_known_alike_and_visible(
+def test_a_suggested_name_is_known_similar_and_visible(
     tree: GateTree, scope: str, visible: str, near: str
 ) -> None:
     tree.update({"team-a/llama": EMPTY, "team-a": EMPTY, "team-b/x": EMPTY}, 0.0)
     assert nearest_scope(directly, tree, scope, visible) == near
 
 
-def test_a_sibling_is_nearer_than_the_same_name_elsewhere(tree: GateTree) -> None:
+def test_a_sibling_is_preferred_to_the_same_name_elsewhere(tree: GateTree) -> None:
     tree.update({"t-12/known": EMPTY, "t-11/knwon": EMPTY}, 0.0)
     assert nearest_scope(directly, tree, "t-12/knwon", "") == "t-12/known"
