@@ -351,11 +351,14 @@ class SharedStore(Store, Protocol):
     Attributes:
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
+        on_commit: called with a commit that has arrived, if `follow` has yielded all before it. Returns
+            whether it was applied; then `follow` does not yield it.
         beat_secs: how often `beat` has to be called.
     """
 
     status: FleetStatus
     on_status: Callable[[], None]
+    on_commit: Callable[[LoggedCommit], bool]
     beat_secs: float
 
     async def beat(self) -> None:
