@@ -22,11 +22,15 @@ class Stage:
     Args:
         machine: assigns the cores.
         sizes: the sizes of all measurements.
+
+    Attributes:
+        events: name, beginning and end of each event that was measured, by the monotonic clock.
     """
 
     def __init__(self, machine: Machine, sizes: Sizes) -> None:
         self.machine = machine
         self.sizes = sizes
+        self.events: list[tuple[str, float, float]] = []
         self._stack = ExitStack()
         self._kept: dict[object, Any] = {}
 

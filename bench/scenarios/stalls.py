@@ -36,14 +36,14 @@ class _Scene:
     """
 
     def __init__(
-        self, server: Ours, prober: Prober, operator: Connection, crowd: Crowd, quiet_secs: float
+        self, stage: Stage, server: Ours, prober: Prober, operator: Connection, crowd: Crowd
     ) -> None:
         self.server = server
         self.crowd = crowd
         self.found: dict[str, float] = {}
+        self._stage = stage
         self._prober = prober
         self._operator = operator
-        self._quiet_secs = quiet_secs
 
     def send(self, name: str, data: bytes, *, woken: int = 0) -> None:
         """Measure while the event ``data`` happens, which wakes ``woken`` parked requests."""
@@ -53,18 +53,19 @@ class _Scene:
         """Measure while ``act()``, for `Crowd.during`, happens; then while nothing happens."""
         self.server.machine.settle(self.server.pid)
         self._prober.begin()
-        began = time.perf_counter()
+        began = time.monotonic()
         own, last = self.crowd.during(act(), woken=woken)
         self.crowd.drain_for(_AFTER_SECS)
-        length = time.perf_counter() - began
-        self._put(name, length)
+        ended = time.monotonic()
+        self._stage.events.append((name, began, ended))
+        self._put(name, ended - began)
         self.found[f"stall.{name}.took"] = max(own, last) * 1e3
 
     def _put(self, name: str, secs: float) -> None:
         during = self._prober.end()
         self.crowd.drain()
         self.server.machine.settle(self.server.pid)
-        quiet = self._prober.quiet(min(max(secs, self._quiet_secs), _MOST_QUIET_SECS))
+        quiet = self._prober.quiet(min(max(secs, self._stage.sizes.quiet_secs), _MOST_QUIET_SECS))
         for what, probed in (("during", during), ("quiet", quiet)):
             self.found[f"stall.{name}.p99.{what}"] = probed.p99
             self.found[f"stall.{name}.worst.{what}"] = probed.worst
@@ -73,13 +74,10 @@ class _Scene:
 def measure(stage: Stage, _: int) -> dict[str, float]:
     """Measure all events."""
     few, many = stage.sizes.stalled[0], stage.sizes.stalled[-1]
-    return (
-        _pauses_and_notifications(stage, many)
-        | _arrivals(stage, many)
-        | _naming(stage, few)
-        | _naming(stage, many)
-        | _reconciling(stage, many)
-    )
+    found = _naming(stage, few)
+    for part in PARTS.values():
+        found |= part(stage, many)
+    return found
 
 
 @contextmanager
@@ -93,7 +91,7 @@ def _scene(stage: Stage, scopes: Sequence[str], **settings: Any) -> Iterator[_Sc
         Connection(server.where) as operator,
         Crowd(server.where) as crowd,
     ):
-        yield _Scene(server, prober, operator, crowd, stage.sizes.quiet_secs)
+        yield _Scene(stage, server, prober, operator, crowd)
 
 
 def _leaves(count: int) -> list[str]:
@@ -247,3 +245,12 @@ def _post(alertmanager: Alertmanager, scopes: Sequence[str]) -> None:
     for start in range(0, len(alerts), 1_000):
         url = f"{alertmanager.url}/api/v2/alerts"
         requests.post(url, json=alerts[start : start + 1_000], timeout=60).raise_for_status()
+
+
+PARTS: dict[str, Callable[[Stage, int], dict[str, float]]] = {
+    "pauses": _pauses_and_notifications,
+    "arrivals": _arrivals,
+    "naming": _naming,
+    "reconciling": _reconciling,
+}
+"""The parts of the scenario, by name. Each starts its own server; the number is that of the scopes."""

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CHECK_SECS = 1.0
 _RETRY_SECS = 1.0
+_SLICE_SECS = 0.0005
 _MAX_QUEUED = 1_000
 """Commands that wait for the store. Above this limit, history notes are dropped."""
 
@@ -129,7 +130,7 @@ class Alerting:
         # Signals that the watchdog restores must be applied before a later notification.
         await self._queue_idle.wait()
         outcome = await self._controller.submit(self.watchdog.mark_blind(interpretation.command), actor)
-        await run_in_slices(self.watchdog.record_ended_in_steps(outcome), TimeSlice())
+        await run_in_slices(self.watchdog.record_ended_in_steps(outcome), TimeSlice(_SLICE_SECS, _SLICE_SECS))
         if AlertOutcome.STALE in outcome.alerts:
             # Either a late retry, or Prometheus was suspended and has continued. Alertmanager has the answer.
             self._reconciler.request()
@@ -140,7 +141,10 @@ class Alerting:
             sender=actor,
             peer=peer,
         )
-        return interpretation.count(outcome, counters, self._controller.clock.now())
+        answer: dict[str, int] = {}
+        counted = interpretation.count(outcome, counters, self._controller.clock.now(), answer)
+        await run_in_slices(counted, TimeSlice(_SLICE_SECS, _SLICE_SECS))
+        return answer
 
     async def _receive_watchdog(self, notification: Notification) -> None:
         notice = self.watchdog.notice_in(notification)

@@ -180,7 +180,12 @@ class Reconciler:
         outcome = await self._submit(ReconcileAlerts(tuple(listed.firing.values()), ended, queried_at))
         await run_in_slices(self._watchdog.record_ended_in_steps(outcome, absent), TimeSlice())
         self._count(outcome, len(ended))
-        return not self._absent.keys() - {one.source for one in ended}
+        confirmed = not self._absent.keys() - {one.source for one in ended}
+        # The event loop would wait for their release.
+        spent: list[object] = [*listed.firing.values(), *ended, *before.values(), listed.firing, before]
+        del listed, ended, before, outcome
+        await loop.run_in_executor(None, release_in_pieces, spent)
+        return confirmed
 
     async def _submit(self, command: ReconcileAlerts) -> CommandOutcome:
         try:

@@ -21,7 +21,7 @@ from .tokens import TokenBucket
 
 _STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
-_MAX_BATCH = 64
+_MAX_BATCH = 32
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0

@@ -305,9 +305,12 @@ class ClientReports:
             await asyncio.sleep(_SWEEP_SECS)
             present = 0
             time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-            for key, client in list(self._clients.items()):
-                self._check_client(key, client, self._clock.monotonic())
-                present += not client.gone
+            # Not their items: ten thousand new pairs would start collections of garbage.
+            for key in list(self._clients):
+                client = self._clients.get(key)
+                if client is not None:
+                    self._check_client(key, client, self._clock.monotonic())
+                    present += not client.gone
                 if time_slice.expired:
                     await time_slice.yield_to_others()
             self._counters.clients = present

@@ -14,6 +14,7 @@ from .limits import ActiveLimit, GateLimit, Limits, rate_of, tightest
 
 if TYPE_CHECKING:
     from .admission import Limiter
+    from .staged_state import NextState
     from .tree import TreeNode
 
 
@@ -83,15 +84,13 @@ class ScopeGate:
         version_step: the difference between successive versions; 1: the store is this sidecar's alone.
 
     Attributes:
-        state: the current state.
-        closed: a copy of ``state.closed``.
-        blocks: whether a request may have to wait: the gate is closed, restricted or on trial. Requests read
-            it on the hot path.
+        may_block: whether a request may have to wait. Requests read it on the hot path. While `following` is
+            there, it may be true of an open gate.
+        following: the state that the gate gets next, if an update is in progress.
         waiters: parked gate requests, in order of arrival.
         watchers: parked watches.
         clients: the clients that report counts for this gate; the value is whether they hold waiters.
         limiters: the limiters of the scope itself, by kind of limit.
-        limiting: the nearest limiter, of this scope or an ancestor; None: there is none.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
         answer: the cached response of an open gate, set by the web server; None: render it again.
         answer_date: the ``Date`` line in ``answer``.
@@ -99,9 +98,9 @@ class ScopeGate:
     """
 
     __slots__ = (
-        "abandoned", "active_at", "advised_pauses", "answer", "answer_date", "answer_rest", "blocked",
-        "blocks", "clients", "closed", "failed", "interventions", "limiters", "limiting", "node", "pauses",
-        "policy", "rejected", "requests", "resumes", "scope", "state", "succeeded", "timed_out",
+        "_limiting", "_policy", "_state", "abandoned", "active_at", "advised_pauses", "answer", "answer_date",
+        "answer_rest", "blocked", "clients", "failed", "following", "interventions", "limiters", "may_block",
+        "node", "pauses", "rejected", "requests", "resumes", "scope", "succeeded", "timed_out",
         "version_step", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
@@ -111,15 +110,16 @@ class ScopeGate:
         self.scope = scope
         self.version_step = version_step
         self.node = node
-        self.policy = policy
-        self.state = GateState(version=version)
-        self.closed = self.blocks = False
+        self.following: NextState | None = None
+        self._policy = policy
+        self._state = GateState(version=version)
+        self.may_block = False
         self.active_at = 0.0
         self.waiters: dict[Waiter, None] = {}
         self.watchers: dict[Waiter, None] = {}
         self.clients: dict[object, bool] = {}
         self.limiters: dict[type, ActiveLimit] = {}
-        self.limiting: Limiter | None = None
+        self._limiting: Limiter | None = None
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.answer_rest: bytes | None = None
@@ -133,10 +133,69 @@ class ScopeGate:
 
     def set_state(self, state: GateState) -> None:
         """Replace the state, and drop the cached response."""
-        self.state = state
-        self.closed = state.closed
-        self.blocks = state.closed or self.is_restricted
+        self._state = state
+        self.may_block = state.closed or self.is_restricted
         self.answer = self.answer_rest = None
+
+    def stage(self, following: NextState) -> None:
+        """Set the state that the gate gets when ``following`` becomes visible."""
+        self.following = following
+        if not following.keeps_response:
+            # Requests must not pass by the state that they do not look at.
+            self.may_block = True
+            self.answer = self.answer_rest = None
+
+    def replace_state(self, following: NextState) -> None:
+        """Set the state of ``following``. Only `StagedStates` calls it."""
+        if following.state is not None:
+            self._state = following.state
+        if following.policy is not None:
+            self._policy = following.policy
+        # In any case: an update that was given up may have set it.
+        self.may_block = following.blocks
+        if not following.keeps_response:
+            self.answer = self.answer_rest = None
+
+    def _settle(self) -> None:
+        if self.following is not None:
+            self.following.staged.settle(self)
+
+    @property
+    def state(self) -> GateState:
+        """The current state."""
+        if self.following is not None:
+            self._settle()
+        return self._state
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the scope."""
+        if self.following is not None:
+            self._settle()
+        return self._policy
+
+    @property
+    def limiting(self) -> Limiter | None:
+        """The nearest limiter, of this scope or an ancestor; None: there is none."""
+        if self.following is not None:
+            self._settle()
+        return self._limiting
+
+    @limiting.setter
+    def limiting(self, limiter: Limiter | None) -> None:
+        self._limiting = limiter
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests have to wait."""
+        return self.state.closed
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a request may have to wait: the gate is closed, restricted or on trial."""
+        if self.following is not None:
+            return self.closed or self.is_restricted
+        return self.may_block
 
     @property
     def record(self) -> ScopeRecord:

@@ -1,13 +1,14 @@
 """The tree of gates of all known scopes, and the state that each gate inherits from its ancestors.
 
 Rules of this file: a gate's parent and children are never stored. They are read from the tree of paths, so
-they cannot be wrong. A change has three steps:
+they cannot be wrong. A change has three parts:
 
-1. `GateTree.prepare` computes the new state of every affected gate. It may take many time slices, because the
-   new states are not visible yet.
+1. `GateTree.prepare` computes the new state of every affected gate, and stages it. It may take many time
+   slices, because the new states are not visible yet.
 2. `GateTree.apply` makes all new states visible at once. So no request sees a changed scope together with an
-   unchanged ancestor or descendant. It only replaces references.
-3. `GateTree.reassign` moves the parked requests that belong to another gate now.
+   unchanged ancestor or descendant. It takes one step; the gates keep their old states until they are read.
+3. `GateTree.settle` gives each gate its new state, and `GateTree.reassign` moves the parked requests that
+   belong to another gate now.
 
 The controller makes one change at a time.
 """
@@ -25,6 +26,7 @@ from sidecar.core.values import Hold, ScopeRecord
 
 from .gate import GateState, ScopeGate
 from .limits import GateLimit, Limits
+from .staged_state import NextState, StagedStates
 from .waiting_room import WaitingRoom
 
 Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits, Limits]
@@ -46,16 +48,24 @@ class TreeNode:
         path: the path.
         parent: the node one segment up; None for the root.
         children: the nodes one segment down, by path.
-        gate: the gate of the scope; None: the scope is not known.
+        placed: the gate of the scope, even if a change in progress only adds it; None: there is none.
     """
 
-    __slots__ = ("children", "gate", "parent", "path")
+    __slots__ = ("children", "parent", "path", "placed")
 
     def __init__(self, path: str, parent: TreeNode | None) -> None:
         self.path = path
         self.parent = parent
         self.children: dict[str, TreeNode] = {}
-        self.gate: ScopeGate | None = None
+        self.placed: ScopeGate | None = None
+
+    @property
+    def gate(self) -> ScopeGate | None:
+        """The gate of the scope; None: the scope is not known."""
+        gate = self.placed
+        if gate is None or gate.following is None or gate.following.is_known:
+            return gate
+        return None
 
     def gate_above(self) -> ScopeGate | None:
         """The gate of the nearest known ancestor."""
@@ -81,9 +91,9 @@ class TreeUpdate:
         forgotten: gates whose scope is forgotten.
         gate_changes: the new gates of nodes; None: the node loses its gate.
         inherited: what scopes inherit from each affected gate after the change.
-        states: each gate with its new state, whether it is closed, whether it blocks, and its old state.
-        limited: gates that have or had limits.
+        states: each gate with its new state, whether it blocks, and its old state.
         new_policies: the new policies by gate.
+        staged: makes the new states visible.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -96,9 +106,9 @@ class TreeUpdate:
     forgotten: list[ScopeGate] = field(default_factory=list)
     gate_changes: dict[TreeNode, ScopeGate | None] = field(default_factory=dict)
     inherited: dict[ScopeGate, Inherited] = field(default_factory=dict)
-    states: list[tuple[ScopeGate, GateState, bool, bool, GateState]] = field(default_factory=list)
-    limited: list[ScopeGate] = field(default_factory=list)
+    states: list[tuple[ScopeGate, GateState, bool, GateState]] = field(default_factory=list)
     new_policies: dict[ScopeGate, Policy] = field(default_factory=dict)
+    staged: StagedStates | None = None
 
     def release(self) -> Iterator[None]:
         """Release what the change was made with, a little in each step: all at once would take long."""
@@ -168,7 +178,7 @@ class GateTree:
         self.waiting_room = waiting_room
         root = TreeNode(ROOT, None)
         self._nodes: dict[str, TreeNode] = {ROOT: root}
-        self.root = root.gate = ScopeGate(
+        self.root = root.placed = ScopeGate(
             ROOT, root, policies.policy_for(ROOT), self._next_version(), version_step
         )
         self.gates: dict[str, ScopeGate] = {ROOT: self.root}
@@ -201,30 +211,34 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        todo = [] if gate.node is None else [*gate.node.children.values()]
+        # Iterators: who needs a few of ten thousand children does not wait for a copy of all.
+        todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
-            node = todo.pop()
-            if node.gate is not None:
+            node = next(todo[-1], None)
+            if node is None:
+                todo.pop()
+            elif node.gate is not None:
                 yield node.gate
             else:
-                todo += node.children.values()
+                todo.append(iter(node.children.values()))
 
     def update(
         self, records: Mapping[str, ScopeRecord | None], now: float, policies: PolicyTable | None = None
     ) -> TreeUpdate:
-        """Run `prepare`, `apply` and `reassign` without pauses, at start and in tests."""
+        """Run all parts of a change without pauses, at start and in tests."""
         update = TreeUpdate(records, now, policies)
         for _ in self.prepare(update):
             pass
         self.apply(update)
-        for _ in self.reassign(update):
-            pass
+        for steps in (self.settle(update), self.reassign(update)):
+            for _ in steps:
+                pass
         return update
 
-    # -- step 1: prepare --------------------------------------------------------------------------
+    # -- part 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
-        """Compute the new states, a few gates per step. They are not visible before `apply`."""
+        """Compute and stage the new states, a few gates per step. They are not visible before `apply`."""
         touched: dict[TreeNode, None] = {}
         yield from self._plan_gates(update, touched)
         if update.policies is not None:
@@ -247,6 +261,7 @@ class GateTree:
             self._compute_state(update, gate, renew=gate in homes)
             if number % _AT_ONCE == 0:
                 yield
+        yield from self._stage(update)
 
     def _plan_gates(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
         """Record which nodes get or lose a gate, and collect the nodes with affected gates."""
@@ -356,9 +371,26 @@ class GateTree:
             record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
             limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
         )  # fmt: skip
-        if limits or old.limits:
-            update.limited.append(gate)
-        update.states.append((gate, state, closed, closed or bool(effective_limits), old))
+        update.states.append((gate, state, closed or bool(effective_limits), old))
+
+    def _stage(self, update: TreeUpdate) -> Iterator[None]:
+        staged = update.staged = StagedStates(self.waiting_room.admission)
+        has_new_policies = update.policies is not None
+        added, new_policies = update.added, update.new_policies
+        for number, (gate, state, blocks, old) in enumerate(update.states):
+            is_new = gate.scope in added
+            # New policies can change a header.
+            keeps = state.version == old.version and not has_new_policies
+            limited = bool(state.limits or old.limits)
+            gate.stage(NextState(staged, state, new_policies.get(gate), is_new, blocks, keeps, limited))
+            if is_new and gate.node is not None:
+                gate.node.placed = gate
+            if number % _AT_ONCE == 0:
+                yield
+        for number, gate in enumerate(update.forgotten):
+            gate.stage(NextState(staged, None))
+            if number % _AT_ONCE == 0:
+                yield
 
     def _node(self, path: str) -> TreeNode:
         node = self._nodes.get(path)
@@ -367,42 +399,37 @@ class GateTree:
             node = self._nodes[path] = parent.children[path] = TreeNode(path, parent)
         return node
 
-    # -- steps 2 and 3: apply, reassign -----------------------------------------------------------
+    # -- parts 2 and 3: apply, settle, reassign -----------------------------------------------------
 
     def apply(self, update: TreeUpdate) -> None:
         """Make all new states visible at once."""
-        for node, gate in update.gate_changes.items():
-            node.gate = gate
+        if update.staged is None:
+            raise RuntimeError("the change is not prepared")
         self.gates.update(update.added)
         for gate in update.forgotten:
             del self.gates[gate.scope]
         if update.policies is not None:
             self._policies = update.policies
-            for gate, policy in update.new_policies.items():
-                gate.policy = policy
-        has_new_policies = update.policies is not None
-        for gate, state, closed, blocks, old in update.states:
-            # Inlined `ScopeGate.set_state`: there may be twenty thousand gates. `update` still refers to the
-            # old states, because to release them takes as long as to replace them.
-            if has_new_policies or state.version != old.version:
-                # Otherwise no response changes. New policies can change a header.
-                gate.closed = closed
-                gate.blocks = blocks
-                gate.answer = gate.answer_rest = None
-            gate.state = state
-        self._apply_limits(update.limited, update.forgotten)
+        update.staged.visible = True
         if update.structure_changed:
             self.waiting_room.reassigning = True
 
-    def _apply_limits(self, limited: list[ScopeGate], forgotten: list[ScopeGate]) -> None:
-        admission = self.waiting_room.admission
-        for gate in forgotten:
-            if gate.limiters:
-                admission.set_limits(gate, ())
-        for gate in limited:
-            admission.set_limits(gate, gate.state.limits)
-        for gate in limited:
-            admission.link(gate, gate.limits)
+    def settle(self, update: TreeUpdate) -> Iterator[None]:
+        """Give the gates that nobody has read since `apply` their new states, a few in each step.
+
+        ``update`` still refers to the old states, because to release them takes as long as to replace them.
+        """
+        staged = update.staged
+        if staged is None:
+            return
+        for number, (gate, *_) in enumerate(update.states):
+            staged.settle(gate)
+            if number % _AT_ONCE == 0:
+                yield
+        for number, gate in enumerate(update.forgotten):
+            staged.settle(gate)
+            if number % _AT_ONCE == 0:
+                yield
 
     def reassign(self, update: TreeUpdate) -> Iterator[None]:
         """Move the parked requests that belong to another gate now, one per step."""

@@ -92,6 +92,9 @@ class WaitingRoom:
         Returns:
             None: it is parked, and `Waiter.end` will be called. Otherwise how it ended at once.
         """
+        if gate.following is not None and not gate.blocks:
+            # `may_block` was only true because of the update in progress.
+            return Ending.OPENED
         if not gate.closed and not self.closing and self.admission.pass_now(gate, priority):
             return Ending.OPENED
         gate.blocked += 1

@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 from sidecar.clock import Clock
 from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
+from sidecar.core.errors import CoreError
 from sidecar.core.events import CoreEvent, HistoryNoted
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import PolicyTable
@@ -44,14 +46,14 @@ from sidecar.store import (
     WatchdogNotice,
 )
 from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
-from sidecar.time_slice import PendingInput, TimeSlice, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces, run_in_slices
 
 from .clock_steps import ClockSteps
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
 from .garbage import collection_paused
 from .gate_updates import GatesBehind, GateUpdater
-from .pending_commands import DecisionFailed, PendingCommand, apply_commands, fail, work_items
+from .pending_commands import DecisionFailed, PendingCommand, apply_command, fail, work_items
 from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
@@ -59,8 +61,11 @@ logger = logging.getLogger(__name__)
 _TICK_SECS = 1.0
 _MAX_UNSAVED_EVENTS = 10_000
 
-_MAX_INLINE = 50
-"""A batch with more alerts or scopes is decided in a thread."""
+_MAX_INLINE = 16
+"""A command with more alerts or scopes is decided in a thread. One alert takes up to 100 microseconds."""
+
+_FORGOTTEN_AT_ONCE = 1_000
+"""Idle scopes that one command forgets."""
 
 _LARGE_BATCH = 500
 """During a batch with as many alerts or scopes, no garbage is collected."""
@@ -289,19 +294,24 @@ class Controller:
                 await self._wake.wait()
                 continue
             batch, self._pending = self._pending, []
-            try:
-                with collection_paused() if self._is_large(batch) else nullcontext():
-                    await self._write_batch(batch)
-            except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
-                self.counters.task_failures.record("writer")
-                for pending in batch:
-                    fail(pending, error)
-                if isinstance(error, GatesBehind):
-                    # The batch is applied and durable. Only the gates do not show it yet.
-                    self.loop.call_later(_AGAIN_SECS, self._expire, ())
-                    continue
-                for pending in batch:
-                    self._try_again_later(pending.command)
+            await self._write_or_fail(batch)
+            # Who submitted ten thousand alerts releases them in pieces. So nothing of them must be left here.
+            del batch
+
+    async def _write_or_fail(self, batch: list[PendingCommand]) -> None:
+        try:
+            with collection_paused() if self._is_large(batch) else nullcontext():
+                await self._write_batch(batch)
+        except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
+            self.counters.task_failures.record("writer")
+            for pending in batch:
+                fail(pending, error)
+            if isinstance(error, GatesBehind):
+                # The batch is applied and durable. Only the gates do not show it yet.
+                self.loop.call_later(_AGAIN_SECS, self._expire, ())
+                return
+            for pending in batch:
+                self._try_again_later(pending.command)
 
     def _is_large(self, batch: list[PendingCommand]) -> bool:
         known = len(self.core_state.records)
@@ -341,6 +351,11 @@ class Controller:
         for pending, outcome in decided:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
+        if len(transaction.records) >= _LARGE_BATCH:
+            # The event loop would take milliseconds to release it.
+            spent: list[object] = [transaction]
+            del transaction
+            self.loop.run_in_executor(None, release_in_pieces, spent)
 
     async def _decide(
         self, batch: list[PendingCommand]
@@ -374,12 +389,22 @@ class Controller:
                 pending.command = replace(
                     pending.command, scopes=self._without_waiters(pending.command.scopes)
                 )
-        if sum(work_items(pending.command, known) for pending in batch) <= _MAX_INLINE:
-            decided, refused = apply_commands(batch, transaction, now)
-        else:
-            # Only this writer changes the state that decisions read, and it waits here. The loop serves
-            # gates.
-            decided, refused = await self.loop.run_in_executor(None, apply_commands, batch, transaction, now)
+        decided: list[tuple[PendingCommand, CommandOutcome]] = []
+        refused: list[tuple[PendingCommand, CoreError]] = []
+        time_slice = self._time_slice()
+        # Only this writer changes the state that decisions read, and it waits here. The loop serves gates.
+        for pending in batch:
+            one = partial(apply_command, pending, transaction, now)
+            if work_items(pending.command, known) <= _MAX_INLINE:
+                outcome = one()
+            else:
+                outcome = await self.loop.run_in_executor(None, one)
+            if isinstance(outcome, CoreError):
+                refused.append((pending, outcome))
+            else:
+                decided.append((pending, outcome))
+            if pending is not batch[-1] and time_slice.expired:
+                await time_slice.yield_to_others()
         for pending, error in refused:
             fail(pending, error)
         return decided
@@ -387,7 +412,9 @@ class Controller:
     async def _commit(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
     ) -> None:
-        events = tuple(chain.from_iterable(outcome.events for _, outcome in decided))
+        parts = [outcome.events for _, outcome in decided if outcome.events]
+        # Not copied if there is one: it may be long.
+        events = parts[0] if len(parts) == 1 else tuple(chain.from_iterable(parts))
         forgotten = transaction.forgets
         beat = self._heartbeat_due or not self.counters.store_up
         heard = transaction.seen_watchdog
@@ -399,9 +426,11 @@ class Controller:
             back = HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "commits succeed")
             events = (*events, back)
         batch = Batch(
-            {**unsaved, **transaction.records},
-            {**self._unsaved_tombstones, **transaction.tombstones},
-            (*self._unsaved_events, *events),
+            {**unsaved, **transaction.records} if unsaved else transaction.records,
+            {**self._unsaved_tombstones, **transaction.tombstones}
+            if self._unsaved_tombstones
+            else transaction.tombstones,
+            (*self._unsaved_events, *events) if self._unsaved_events else events,
             frozenset(self._unsaved_scopes | transaction.rewritten),
             self.clock.now(),
             heard if newly_seen else None,
@@ -454,18 +483,25 @@ class Controller:
     ) -> None:
         """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
         concerned = update.records
-        update = await self._gate_updater.apply(update, self._full_update, time_slice)
-        await self._gate_updater.notify(update, time_slice)
-        counted = self._event_log.count(outcomes, self.tree, self.clock.now())
-        await run_in_slices(self._supervised("event_log", counted), time_slice)
-        if update.policies is not None:
-            concerned = self.core_state.records
-        await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
-        try:
-            self._event_log.log(outcomes)
-        except Exception:  # noqa: BLE001 - recorded; the history has the events
-            self.counters.task_failures.record("event_log")
-        await run_in_slices(update.release(), time_slice)
+        with ExitStack() as pauses:
+
+            def pause_collection() -> None:
+                pauses.enter_context(collection_paused())
+
+            update = await self._gate_updater.apply(update, self._full_update, time_slice, pause_collection)
+            await self._gate_updater.notify(update, time_slice, pause_collection)
+            counted = self._event_log.count(outcomes, self.tree, self.clock.now())
+            await run_in_slices(self._supervised("event_log", counted), time_slice)
+            if update.policies is not None:
+                concerned = self.core_state.records
+            await run_in_slices(
+                self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice
+            )
+            try:
+                self._event_log.log(outcomes)
+            except Exception:  # noqa: BLE001 - recorded; the history has the events
+                self.counters.task_failures.record("event_log")
+            await run_in_slices(update.release(), time_slice)
 
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
@@ -561,11 +597,17 @@ class Controller:
                 idle.append(gate.scope)
             if time_slice.expired:
                 await time_slice.yield_to_others()
-        if idle and not self._stopping:
-            self._submit_and_forget(ForgetScopes(tuple(idle)))
+        if idle:
+            await self._forget(idle)
         elif not self._stopping:
             self._heartbeat_due = True
             self._submit_and_forget(Expire(()))
+
+    async def _forget(self, idle: list[str]) -> None:
+        """Forget the scopes of ``idle``, many at a time. The next sweep finds those that could not be."""
+        with suppress(CoreError, StoreUnavailable, ShuttingDown):
+            for start in range(0, len(idle), _FORGOTTEN_AT_ONCE):
+                await self.submit(ForgetScopes(tuple(idle[start : start + _FORGOTTEN_AT_ONCE])))
 
     def _is_idle(self, gate: ScopeGate, now: float) -> bool:
         if gate.waiting or not gate.record.is_empty:

@@ -13,7 +13,7 @@ from sidecar.supervision import Failures
 _MAX_SLEEP_SECS = 1.0
 """The longest sleep of the timer: deadlines are in wall time, and wall time can jump."""
 
-_BATCH_SIZE = 500
+_BATCH_SIZE = 100
 """The most scopes that are taken from the heap before other work runs."""
 
 

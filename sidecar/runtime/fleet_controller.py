@@ -43,7 +43,7 @@ from sidecar.store import (
     StoreUnavailable,
     WatchdogNotice,
 )
-from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
 from .commit_follower import OTHERS_WAIT_SECS, CommitFollower
 from .pending_commands import PendingCommand, fail
@@ -105,9 +105,9 @@ class FleetController(CommitFollower):
 
     async def stop(self) -> None:
         """Stop following, finish the submitted commands, and close the store."""
-        self._follower.cancel()
-        self._heart.cancel()
         self._saver.stop()
+        await end_task(self._follower)
+        await end_task(self._heart)
         self._leases.stop()
         await super().stop()
 

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,22 +40,55 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+class _Pauses:
+    """The pauses that are in progress. They may overlap, in several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._was_enabled = False
+        self._keeps_objects = False
+
+    def begin(self, *, keeps_objects: bool) -> None:
+        with self._lock:
+            if not self._count:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._count += 1
+            self._keeps_objects = self._keeps_objects or keeps_objects
+
+    def end(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count:
+                return
+            if self._was_enabled:
+                if self._keeps_objects:
+                    # Takes no time, however many objects there are.
+                    gc.freeze()
+                gc.enable()
+            self._keeps_objects = False
+
+
+_pauses = _Pauses()
+
+
 @contextmanager
-def collection_paused() -> Iterator[None]:
-    """Collect no garbage meanwhile, and none of the objects that were created, until the process has grown.
+def collection_paused(*, keeps_objects: bool = True) -> Iterator[None]:
+    """Collect no garbage meanwhile.
 
     A collection of young objects looks at everything that they refer to. While a batch works with
     dictionaries of ten thousand scopes, each collection would hold the interpreter for several milliseconds.
+
+    Args:
+        keeps_objects: whether many of the created objects stay. Then none of them is collected before the
+            process has grown.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
+    _pauses.begin(keeps_objects=keeps_objects)
     try:
         yield
     finally:
-        if was_enabled:
-            # Takes no time, however many objects there are.
-            gc.freeze()
-            gc.enable()
+        _pauses.end()
 
 
 class GarbageCollection:

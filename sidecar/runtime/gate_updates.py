@@ -1,8 +1,8 @@
 """Changes the gates after a commit, and notifies the parked requests and the event streams.
 
 All gates change in one step, so no request sees a changed scope together with an unchanged one. The work
-before that step (computing the new states) is not visible. The work after it (waking, publishing) may come
-later. Both run in time slices.
+before that step (computing the new states) is not visible. The work after it (settling, waking, publishing)
+may come later. Both run in time slices.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 
 logger = logging.getLogger(__name__)
 
-_LARGE_BATCH = 1_000
-"""With this many scopes, a step over all of them gets its own pass of the event loop."""
+_LARGE_STEPS = 100
+"""A change that takes more steps to prepare concerns hundreds of gates."""
 
 
 class GatesBehind(Exception):
@@ -61,7 +61,11 @@ class GateUpdater:
         self._is_behind = False
 
     async def apply(
-        self, update: TreeUpdate, full_update: Callable[[], TreeUpdate], time_slice: TimeSlice
+        self,
+        update: TreeUpdate,
+        full_update: Callable[[], TreeUpdate],
+        time_slice: TimeSlice,
+        on_large: Callable[[], object] = lambda: None,
     ) -> TreeUpdate:
         """Change the gates by ``update``.
 
@@ -71,6 +75,7 @@ class GateUpdater:
             update: the changes of a batch.
             full_update: returns the update that derives all gates from all records.
             time_slice: when it has run out, other work runs.
+            on_large: called once if many gates change.
 
         Returns:
             The update that was applied.
@@ -81,7 +86,7 @@ class GateUpdater:
         if not self._is_behind:
             self._is_behind = True
             try:
-                await self._apply(update, time_slice)
+                await self._apply(update, time_slice, on_large)
             except Exception:  # noqa: BLE001 - recorded; all gates are derived again
                 self._failures.record("gate_tree")
             else:
@@ -89,7 +94,7 @@ class GateUpdater:
                 return update
         update = full_update()
         try:
-            await self._apply(update, time_slice)
+            await self._apply(update, time_slice, on_large)
         except Exception as error:
             message = "the command is durable, and its gates could not be changed yet: it is tried again"
             raise GatesBehind(message) from error
@@ -98,25 +103,27 @@ class GateUpdater:
         logger.warning("gates_derived_again", extra={"fields": {"scopes": known}})
         return update
 
-    async def _apply(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
-        if len(update.records) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
-        await run_in_slices(self._tree.prepare(update), time_slice)
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
+    async def _apply(self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object]) -> None:
+        await run_in_slices(_call_at(_LARGE_STEPS, on_large, self._tree.prepare(update)), time_slice)
         self._tree.apply(update)
         if update.structure_changed or update.policies is not None:
             # In the same step, because the same request leads to another gate from now on.
             self._on_structure_change()
+        await run_in_slices(self._tree.settle(update), time_slice)
 
-    async def notify(self, update: TreeUpdate, time_slice: TimeSlice) -> None:
+    async def notify(
+        self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object] = lambda: None
+    ) -> None:
         """Wake the parked requests and watches that ``update`` concerns, and publish the changed gates.
 
         A failure at one gate does not delay the requests at other gates.
+
+        Args:
+            update: what has changed.
+            time_slice: when it has run out, other work runs.
+            on_large: called once if many requests are concerned.
         """
-        if len(update.states) >= _LARGE_BATCH:
-            await time_slice.yield_to_others()
-        await run_in_slices(self._notify(update), time_slice)
+        await run_in_slices(_call_at(_LARGE_STEPS, on_large, self._notify(update)), time_slice)
 
     def _notify(self, update: TreeUpdate) -> Iterator[None]:
         room = self._room
@@ -137,3 +144,11 @@ class GateUpdater:
 
     def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
         return supervised_steps(name, steps, self._failures)
+
+
+def _call_at(number: int, call: Callable[[], object], steps: Iterable[None]) -> Iterator[None]:
+    """``steps``; before step ``number``, call ``call``."""
+    for index, _ in enumerate(steps):
+        if index == number:
+            call()
+        yield

@@ -55,20 +55,17 @@ def work_items(command: Command, known: int) -> int:
     return 1
 
 
-def apply_commands(
-    batch: list[PendingCommand], transaction: Transaction, now: float
-) -> tuple[list[tuple[PendingCommand, CommandOutcome]], list[tuple[PendingCommand, CoreError]]]:
-    """Apply ``batch`` to ``transaction``; return the outcomes and the refused commands."""
-    decided, refused = [], []
-    for pending in batch:
-        try:
-            outcome = transaction.apply_command(pending.command, now)
-            decided.append((pending, outcome.with_actor(pending.actor) if pending.actor else outcome))
-        except CoreError as error:
-            refused.append((pending, error))
-        except Exception as error:
-            raise DecisionFailed(pending, error) from error
-    return decided, refused
+def apply_command(
+    pending: PendingCommand, transaction: Transaction, now: float
+) -> CommandOutcome | CoreError:
+    """Apply ``pending`` to ``transaction``. Returns the error if it is refused. Raises `DecisionFailed`."""
+    try:
+        outcome = transaction.apply_command(pending.command, now)
+        return outcome.with_actor(pending.actor) if pending.actor else outcome
+    except CoreError as error:
+        return error
+    except Exception as error:
+        raise DecisionFailed(pending, error) from error
 
 
 def fail(pending: PendingCommand, error: Exception) -> None:

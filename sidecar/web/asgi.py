@@ -127,7 +127,8 @@ class Application:
             await send_response(send, await self._serve_command(route, scope, body))
             return
         api = await self._api.get()
-        await api(with_content_length(scope, body), replay_body(body, receive), send)
+        whole = b"".join(body)
+        await api(with_content_length(scope, whole), replay_body(whole, receive), send)
 
     async def _serve_in_loop(self, scope: Scope, route: str | None, receive: Receive, send: Send) -> bool:
         """Serve ``route`` if it needs no body; return whether it was served."""
@@ -152,7 +153,7 @@ class Application:
             return False
         return True
 
-    async def _serve_command(self, route: str, scope: Scope, body: bytes) -> HttpResponse:
+    async def _serve_command(self, route: str, scope: Scope, body: list[bytes]) -> HttpResponse:
         try:
             identity = with_local_actor(scope["state"]["identity"], scope["headers"], scope.get("client"))
             if route == _ALERTS and is_dry_run(scope["query_string"].decode("ascii")):
@@ -228,7 +229,7 @@ class Application:
         if problem is not None:
             raise problem
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _read(self, scope: Scope, receive: Receive) -> list[bytes] | None:
         limits = self.service.config.limits
         record_size = scope["state"]["connection"].set_body_size
         try:

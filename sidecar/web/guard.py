@@ -14,7 +14,7 @@ from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
 from .gate.authz import AUTHZ, split_authz
-from .gate.plans import ListenerAccess
+from .gate.plans import ListenerAccess, RequestPlan
 from .problems import Problem
 
 ROUTE_ROLES: Mapping[str, Role] = {
@@ -110,11 +110,12 @@ class Guard:
         """Stop the thread that checks passwords."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def clear_plans(self) -> None:
-        """Drop all plans: the same request heads may mean something else now."""
-        self.untrusted.clear_plans()
+    def clear_plans(self) -> list[RequestPlan]:
+        """Drop all plans: the same request heads may mean something else now. Returns them."""
+        plans = self.untrusted.clear_plans()
         for access in (*self._accesses.values(), *list(self._certified.values())):
-            access.clear_plans()
+            plans += access.clear_plans()
+        return plans
 
     def access(self, listener: Listener, names: tuple[str, ...] = ()) -> ListenerAccess:
         """The access at ``listener`` with a certificate for ``names``."""

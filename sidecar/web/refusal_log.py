@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _LINES_PER_MINUTE = 10
 _CHECKS_PER_MINUTE = 60
 _MAX_SEEN = 1_000
-_MAX_NAMES = 5_000
+_MAX_NAMES = 1_000
 _SHORT_NAME = 6
 
 

@@ -35,6 +35,7 @@ from sidecar.store import (
     quarantine,
 )
 from sidecar.supervision import run_supervised
+from sidecar.time_slice import release_in_pieces
 from sidecar.web.gate.fast_path import GateFastPath
 
 from .guard import Guard
@@ -251,6 +252,10 @@ class Service:
                     await asyncio.sleep(0)
 
         return self._wait_for(call())
+
+    def release_in_thread(self, values: list[object]) -> None:
+        """Release ``values``, to which nobody else refers, in a thread."""
+        self._loop.run_in_executor(None, release_in_pieces, values)
 
     def count_refusal(self, name: str) -> None:
         """Count a request that was refused with the problem ``name``."""

@@ -36,6 +36,7 @@ class Sidecar(Process):
 
     fork_server: ClassVar[ForkServer | None] = None
     """Starts sidecars faster; None: each is a new Python process."""
+    _can_fork = False
 
     def __init__(
         self,

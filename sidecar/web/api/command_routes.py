@@ -73,13 +73,15 @@ class CommandRoutes:
             return None
         return found.method
 
-    async def respond(self, route: str, path: str, body: bytes, sender: Identity, peer: str) -> HttpResponse:
+    async def respond(
+        self, route: str, path: str, body: list[bytes], sender: Identity, peer: str
+    ) -> HttpResponse:
         """Run the command; return the response.
 
         Args:
             route: a route that `method_of` knows.
             path: the route, followed by the scope.
-            body: the whole body.
+            body: the parts of the body. The list is emptied.
             sender: the identity of the client.
             peer: the address of the client.
 
@@ -90,10 +92,10 @@ class CommandRoutes:
         read = self._routes[route].read
         counters = self._service.controller.counters
         try:
-            if len(body) <= _MAX_INLINE_BYTES:
-                handle = read(scope, body, sender, peer)
+            if _size(body) <= _MAX_INLINE_BYTES:
+                handle = read(scope, _taken(body), sender, peer)
             else:
-                handle = await asyncio.to_thread(read, scope, body, sender, peer)
+                handle = await asyncio.to_thread(lambda: read(scope, _taken(body), sender, peer))
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
@@ -107,17 +109,17 @@ class CommandRoutes:
             counters.reports["refused"] += 1
             raise Problem("too-many-clients", str(error), headers=retry_after(60)) from error
 
-    async def explain(self, body: bytes, sender: Identity) -> HttpResponse:
+    async def explain(self, body: list[bytes], sender: Identity) -> HttpResponse:
         """Explain what a notification would do. Nothing is changed or counted.
 
         Raises:
             Problem: it is not a notification.
         """
         try:
-            if len(body) <= _MAX_INLINE_BYTES:
-                notification = self._parse_notification(body)
+            if _size(body) <= _MAX_INLINE_BYTES:
+                notification = self._parse_notification(_taken(body))
             else:
-                notification = await asyncio.to_thread(self._parse_notification, body)
+                notification = await asyncio.to_thread(lambda: self._parse_notification(_taken(body)))
         except InvalidNotification as error:
             raise _notification_problem(error) from error
         explained = await explain_alerts(self._service, notification, sender)
@@ -149,6 +151,7 @@ class CommandRoutes:
             release_in_pieces(alerts)
 
         async def take() -> HttpResponse:
+            commands = interpretation.command.alerts
             try:
                 taken = await service.await_result(
                     service.alerting.receive(notification, interpretation, sender.name, peer)
@@ -156,6 +159,10 @@ class CommandRoutes:
             except Problem:
                 service.controller.counters.notifications["unavailable"] += 1
                 raise
+            finally:
+                if len(commands) > _MAX_INLINE_ALERTS:
+                    # Nobody else refers to them. The event loop would wait for their release.
+                    service.release_in_thread(list(commands))
             return json_response({"alerts": taken})
 
         return take
@@ -198,6 +205,17 @@ class CommandRoutes:
             return snapshot_response(*controller.tree.find(scope))
 
         return perform
+
+
+def _size(body: list[bytes]) -> int:
+    return sum(map(len, body))
+
+
+def _taken(body: list[bytes]) -> bytes:
+    """The whole of ``body``, which is emptied: the caller may keep the list for long."""
+    whole = body[0] if len(body) == 1 else b"".join(body)
+    body.clear()
+    return whole
 
 
 def _by(sender: Identity) -> str:

@@ -15,6 +15,7 @@ from sidecar.config import LimitsConfig
 from sidecar.gates.gate import ScopeGate
 from sidecar.runtime.controller import Controller
 from sidecar.supervision import RepeatingTimer
+from sidecar.time_slice import release_in_pieces
 from sidecar.trace_context import parse_traceparent
 from sidecar.web.access_review import review_connections
 from sidecar.web.api.protocol import ApiProtocol
@@ -34,6 +35,7 @@ IDLE_SECS = 70.0
 _MAX_PLANS_BYTES = 6_000_000
 """The limit for the plans of all listeners and certificates together."""
 _PLAN_BYTES = 400
+_RELEASED_INLINE = 500
 _MAX_PLAN_BYTES = 2048
 _TICK_SECS = 1.0
 _AUTHZ = AUTHZ.encode()
@@ -89,7 +91,10 @@ class GateFastPath:
     def clear_plans(self) -> None:
         """Drop all plans: after a change of scopes, policies or credentials they may be wrong."""
         self._plan_bytes = 0
-        self.guard.clear_plans()
+        plans: list[object] = [*self.guard.clear_plans()]
+        if len(plans) > _RELEASED_INLINE:
+            # The event loop would take milliseconds to release ten thousand.
+            self.loop.run_in_executor(None, release_in_pieces, plans)
 
     def check_access(self) -> None:
         """Credentials changed: refuse the parked requests of clients that have lost access."""
@@ -217,7 +222,11 @@ class GateFastPath:
         """The snapshot of ``gate`` as a response. It is cached until the gate or the date changes."""
         rest = gate.answer_rest
         if rest is None:
-            rest = gate.answer_rest = snapshot_response(gate).after_date()
+            rest = snapshot_response(gate).after_date()
+            if gate.following is not None:
+                # Requests do not notice when that becomes visible.
+                return _OK + self.date + rest
+            gate.answer_rest = rest
         gate.answer = _OK + self.date + rest
         gate.answer_date = self.date
         return gate.answer

@@ -63,6 +63,8 @@ class ListenerAccess:
         self.identity = identity
         self.plans: dict[bytes, RequestPlan] = {}
 
-    def clear_plans(self) -> None:
-        """Drop all plans, so that every head is parsed again."""
+    def clear_plans(self) -> list[RequestPlan]:
+        """Drop all plans, so that every head is parsed again. Returns them, for their release."""
+        plans = list(self.plans.values())
         self.plans.clear()
+        return plans

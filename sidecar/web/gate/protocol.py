@@ -279,7 +279,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self._watch(plan, gate)
             return
         gate.requests += 1
-        if gate.blocks:
+        if gate.may_block:
             self._request(plan, gate)
         elif plan.plain:
             answer = gate.answer

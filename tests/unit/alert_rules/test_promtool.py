@@ -27,7 +27,7 @@ SUITES = {subject_of(path): read_yaml(path) for path in RULE_TESTS}
 # missing.test.yml and complete.test.yml test them.
 ABOUT_MISSING_FILES = {"WellbeingMasksMissing", "WellbeingThresholdsMissing"}
 MASK_TEST = "alerts are masked by a pause of their own engine only, and until its effects are over"
-STEPS = {MASK_TEST: "4m"}
+STEPS = {MASK_TEST: "3m"}
 """The test of the masks has 150 series for two hours. With a step of a minute, it takes half of the time of all tests."""
 
 

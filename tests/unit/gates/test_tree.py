@@ -115,15 +115,15 @@ class TreeMachine(RuleBasedStateMachine):
 
     # -- what happens -----------------------------------------------------------------------------
 
-    @rule(records=BATCHES)
-    def batch(self, records: dict) -> None:
-        self._apply(records, None)
+    @rule(records=BATCHES, read=st.lists(PATHS, max_size=3))
+    def batch(self, records: dict, read: list[str]) -> None:
+        self._apply(records, None, read)
 
-    @rule(records=BATCHES, policies=POLICIES)
-    def reload(self, records: dict, policies: PolicyTable) -> None:
-        self._apply(records, policies)
+    @rule(records=BATCHES, policies=POLICIES, read=st.lists(PATHS, max_size=3))
+    def reload(self, records: dict, policies: PolicyTable, read: list[str]) -> None:
+        self._apply(records, policies, read)
 
-    def _apply(self, records: dict, policies: PolicyTable | None) -> None:
+    def _apply(self, records: dict, policies: PolicyTable | None, read: list[str]) -> None:
         before = {parked: self.model.shows(parked.asked) for parked in self.waiters + self.watchers}
         update = TreeUpdate(records, 1.0, policies)
         states = {scope: gate.state for scope, gate in self.tree.gates.items()}
@@ -136,6 +136,13 @@ class TreeMachine(RuleBasedStateMachine):
             elif scope != ROOT:
                 self.model.records.pop(scope, None)
         self.model.policies = policies or self.model.policies
+        # Whoever reads a gate before it has its new state sees that state.
+        for path in read:
+            gate, unnamed = self.tree.find(path)
+            assert without_version(snapshot_of(gate, unnamed).to_json()) == self.model.shows(path)
+        for _ in self.tree.settle(update):
+            pass
+        assert not any(gate.following for gate in self.tree.gates.values())
         self.showing_is_right()
         for _ in self.tree.reassign(update):
             pass
@@ -285,7 +292,7 @@ def steps_to(tree: GateTree, records: dict) -> int:
     update = TreeUpdate(records, 0.0)
     steps = sum(1 for _ in tree.prepare(update))
     tree.apply(update)
-    return steps + sum(1 for _ in tree.reassign(update))
+    return steps + sum(1 for _ in tree.settle(update)) + sum(1 for _ in tree.reassign(update))
 
 
 def test_a_cached_response_is_valid_for_its_version_and_policy(tree: GateTree) -> None:
