@@ -124,7 +124,9 @@ class Application:
         if body is None:
             return
         if route is not None and method is not None:
-            await send_response(send, await self._serve_command(route, scope, body))
+            response = await self._serve_command(route, scope, body)
+            if not scope["state"]["connection"].respond(response):
+                await send_response(send, response)
             return
         api = await self._api.get()
         whole = b"".join(body)
@@ -231,7 +233,10 @@ class Application:
 
     async def _read(self, scope: Scope, receive: Receive) -> list[bytes] | None:
         limits = self.service.config.limits
-        record_size = scope["state"]["connection"].set_body_size
+        connection = scope["state"]["connection"]
+        if connection.has_whole_request:
+            return await read_body(receive, limits.max_body_bytes, lambda _: None)
+        record_size = connection.set_body_size
         try:
             async with asyncio.timeout(limits.body_timeout_secs):
                 return await read_body(receive, limits.max_body_bytes, record_size)
