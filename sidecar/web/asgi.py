@@ -124,9 +124,7 @@ class Application:
         if body is None:
             return
         if route is not None and method is not None:
-            response = await self._serve_command(route, scope, body)
-            if not scope["state"]["connection"].respond(response):
-                await send_response(send, response)
+            await send_response(send, await self._serve_command(route, scope, body))
             return
         api = await self._api.get()
         whole = b"".join(body)

@@ -24,7 +24,7 @@ from sidecar.web.buffer_budget import BufferBudget
 from sidecar.web.fair_queue import FairQueue
 from sidecar.web.gate.plans import ListenerAccess
 from sidecar.web.problems import Problem
-from sidecar.web.responses import HttpResponse, problem_response
+from sidecar.web.responses import problem_response
 from sidecar.web.tls import certificate_authorities_of
 
 _END = b"\r\n\r\n"
@@ -178,33 +178,6 @@ class ApiProtocol(HttpToolsProtocol):
     def has_whole_request(self) -> bool:
         """Whether the last byte of the current request has arrived."""
         return not self._in_message
-
-    def respond(self, response: HttpResponse) -> bool:
-        """Write the whole ``response`` to the current request; return false if ASGI has to send it.
-
-        ASGI takes several times as long, because it checks and joins a response part by part.
-        """
-        cycle = self.cycle
-        is_plain = (
-            cycle is not None
-            and not cycle.response_started
-            and not cycle.disconnected
-            and not self.flow.write_paused
-            # HTTP/1.0 needs one more.
-            and len(cycle.default_headers) == len(self.server_state.default_headers)
-            and cycle.scope["method"] != "HEAD"
-        )
-        if not is_plain:
-            return False
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        connection = b"" if cycle.keep_alive else b"Connection: close\r\n"
-        self.transport.write(response.to_bytes(self._context.date, connection=connection))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
-        return True
 
     def abort(self) -> None:
         """End the connection at once, because a response cannot be completed."""
