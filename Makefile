@@ -21,7 +21,7 @@ test: $(VENV)/.dev $(VENV)/.debian ## lint, type-check and run every test
 
 .PHONY: pytest
 pytest: $(VENV)/.dev $(VENV)/.debian $(VENV)/.collected
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
 real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton, LiteLLM (9 GB, an hour the first time)

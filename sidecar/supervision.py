@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _FIRST_BACKOFF_SECS = 0.1
 _MAX_BACKOFF_SECS = 15.0
 _TRACEBACK_EVERY_SECS = 60.0
+_CANCEL_AGAIN_SECS = 0.2
 
 
 class Failures:
@@ -95,6 +96,17 @@ async def run_supervised(name: str, run: Callable[[], Awaitable[None]], failures
             return
         in_a_row = 1 if time.monotonic() - began > _MAX_BACKOFF_SECS else in_a_row + 1
         await asyncio.sleep(backoff_secs(in_a_row))
+
+
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel ``task``, and return when it has ended.
+
+    `asyncio.wait_for` of Python 3.11 may lose a cancellation, and libraries use it. So the task is cancelled
+    again until it ends.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_CANCEL_AGAIN_SECS)
 
 
 def run_thread_supervised(

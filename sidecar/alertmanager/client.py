@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -78,7 +79,7 @@ class AlertmanagerClient:
         def run() -> None:
             answer = _fetch_reply(url, name, config)
             # The loop is closed if the sidecar has stopped meanwhile.
-            if not loop.is_closed():
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, answer)
 
         self._busy.add(url)
@@ -87,7 +88,8 @@ class AlertmanagerClient:
         requests = 3 if config.watchdog.alertname else 2
         secs = requests * config.alertmanager.timeout_secs + _GRACE_SECS
         try:
-            return await asyncio.wait_for(asyncio.shield(reply_received), secs)
+            async with asyncio.timeout(secs):
+                return await asyncio.shield(reply_received)
         except TimeoutError:
             return AlertmanagerReply(name, error=f"it did not answer within {secs:g} s")
 

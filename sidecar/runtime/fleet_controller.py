@@ -2,13 +2,10 @@
 
 Decisions are replicated, not commands: a command is decided here, on the state that this sidecar has applied,
 and committed only if the versions that it read are still current. If not, the newer commits are applied and
-the command is decided again. Commits of others are applied without being decided, counted or logged again.
+the command is decided again. `commit_follower` applies the commits of others.
 
-A change by time alone (a hold that ends, a signal that expires) follows from the record and the time. So each
-sidecar shows it at its gates at once, whether the store can be reached or not. The record itself changes when
-the change is committed: by the leader at once, or by another sidecar if none did within a jittered second.
-
-Rules of this file: the core state has only committed changes. Only the gates may be ahead of it.
+A change by time alone (a hold that ends, a signal that expires) is committed by the leader at once, or by
+another sidecar if none did within a jittered second.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -34,34 +30,24 @@ from sidecar.core.events import HistoryNoted
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
-from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.transaction import Transaction
-from sidecar.core.values import EMPTY, ScopeRecord
-from sidecar.gates.counters import FleetCounters
-from sidecar.gates.tree import TreeUpdate
 from sidecar.store import (
     Batch,
-    Change,
     CommitResult,
     Committed,
     Conflict,
-    LoggedCommit,
     Outdated,
     Position,
     SharedStore,
     StoredState,
-    StoreError,
     StoreUnavailable,
     WatchdogNotice,
 )
-from sidecar.supervision import RepeatingTimer, run_supervised
+from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
-from .arrived_commits import ArrivedCommits
-from .controller import Controller
+from .commit_follower import OTHERS_WAIT_SECS, CommitFollower
 from .pending_commands import PendingCommand, fail
 from .rate_leases import RateLeases
-from .replica import Replica
-from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
 
@@ -70,20 +56,11 @@ _MAX_TRY_SECS = 5.0
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.05
-_MESSAGE_WAIT_SECS = 0.1
-"""Seconds without a commit that is needed and that the store has. Then it is read from the log."""
-
-_OTHERS_WAIT_SECS = (1.0, 2.0)
-"""Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
-lost."""
-
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
-_LARGE_COMMIT = 65_536
-"""A longer commit is converted in a thread."""
 
 
-class FleetController(Controller):
+class FleetController(CommitFollower):
     """A `Controller` on a store that several sidecars share.
 
     Args:
@@ -94,21 +71,10 @@ class FleetController(Controller):
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
-        self._shared = store
-        self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
-        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._wake.set)
-        # Scopes whose gates have to show a change by time.
-        self._due: set[str] = set()
         self._due_added = asyncio.Event()
         # Scopes whose change by time is not committed yet.
         self._overdue: set[str] = set()
-        # A commit could not be applied, and then the state could not be loaded.
-        self._load_due = False
-        self._offer_at: float | None = None
         self._saved_seq = -1
-        self._unanswered = UnansweredCommits()
-        # The token of the last commit with history notes, and how many it contains.
-        self._sent_notes = ("", 0)
         store.on_status = self._status_changed
         self.waiting_room.admission.shared = True
 
@@ -139,19 +105,11 @@ class FleetController(Controller):
 
     async def stop(self) -> None:
         """Stop following, finish the submitted commands, and close the store."""
-        self._follower.cancel()
-        self._heart.cancel()
         self._saver.stop()
+        await end_task(self._follower)
+        await end_task(self._heart)
         self._leases.stop()
         await super().stop()
-
-    def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
-        self._replica = Replica(stored)
-        self._fleet.last_known = stored.is_last_known
-        self.counters.store_up = self._shared.status.up
-        if stored.is_last_known:
-            fields = {"scopes": len(records), "error": self._shared.status.error}
-            logger.error("started_from_last_known", extra={"fields": fields})
 
     async def _expire_at_start(self) -> None:
         self._due |= self.core_state.records.keys()
@@ -161,7 +119,7 @@ class FleetController(Controller):
         with suppress(StoreUnavailable):
             await self.submit(Expire(tuple(self.core_state.records)))
 
-    # -- commits of others -------------------------------------------------------------------------
+    # -- the heartbeat ------------------------------------------------------------------------------
 
     async def _beat_forever(self) -> None:
         while True:
@@ -178,192 +136,11 @@ class FleetController(Controller):
         except StoreUnavailable:
             return True
 
-    async def _prepare_for_batch(self) -> None:
-        await super()._prepare_for_batch()
-        if self._load_due and self._shared.status.up:
-            self._load_due = not await self._load_again(went_back=False)
-        if self._arrived:
-            await self._apply_arrived()
-        await self._show_due()
-
-    async def _apply_arrived(self, until: int | None = None) -> None:
-        """Apply what has arrived, up to the commit ``until``; None: all."""
-        try:
-            commits = []
-            for item in self._arrived.take(until):
-                if isinstance(item, Outdated):
-                    await self._load_again(went_back=item.went_back)
-                else:
-                    commits.append(item)
-            await self._apply_commits(commits)
-        except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
-            self.counters.task_failures.record("fleet_follower")
-        finally:
-            self._arrived.read_on()
-
-    async def _apply_commits(self, commits: Iterable[LoggedCommit]) -> None:
-        """Apply those ``commits`` that are new, in their order. If that fails, load the state again."""
-        try:
-            complete = await self._try_to_apply(commits)
-        except Exception:  # noqa: BLE001 - recorded; the loaded state makes it good
-            self.counters.task_failures.record("fleet_follower")
-            complete = False
-        if not complete:
-            # If that fails, perhaps no later commit comes. So `_tick` makes the next attempts.
-            self._load_due = True
-            self._load_due = not await self._load_again(went_back=False)
-
-    async def _try_to_apply(self, commits: Iterable[LoggedCommit]) -> bool:
-        """Apply those ``commits`` that are new. Returns whether none is missing or not valid."""
-        time_slice = self._time_slice()
-        delta = StateDelta(self.core_state)
-        changes: list[Change] = []
-        ended: list[tuple[str, ScopeRecord, str]] = []
-        complete = True
-        for commit in commits:
-            if self._replica.is_known(commit.position):
-                continue
-            change = await self._read(commit) if self._replica.is_next(commit.position) else None
-            if change is None:
-                complete = False
-                break
-            ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
-            self._replica.apply(self.core_state, change, delta)
-            changes.append(change)
-            if time_slice.expired:
-                await time_slice.yield_to_others()
-        if changes:
-            await self._show_changes(changes, delta, ended)
-        return complete
-
-    async def _read(self, commit: LoggedCommit) -> Change | None:
-        """The change of ``commit``; None: its text is not valid."""
-        try:
-            if commit.size > _LARGE_COMMIT:
-                return await self.loop.run_in_executor(None, commit.read)
-            return commit.read()
-        except StoreError as error:
-            logger.error("commit_not_valid", extra={"fields": {"error": str(error)}})
-            return None
-
-    async def _show_changes(
-        self, changes: list[Change], delta: StateDelta, ended: list[tuple[str, ScopeRecord, str]]
-    ) -> None:
-        """Apply ``delta``, which the ``changes`` made, and call the listeners.
-
-        Args:
-            changes: the commits.
-            delta: all that they change.
-            ended: scope, record before and source of each alert signal that ended.
-        """
-        outcomes = [one for change in changes for one in self._take_unanswered(change.position.token)]
-        self._fleet.changes += len(changes)
-        self._fleet.applied = self._replica.position.seq
-        await self._apply(delta, outcomes)
-        self._call(self.on_history, "on_history")
-        if ended:
-            self.on_alerts_ended(ended)
-        if any(_has_held_resolves(change) for change in changes):
-            self.on_resolves_held()
-        self._plan_offer()
-
-    async def _reach(self, seq: int) -> None:
-        """Apply the commits up to ``seq``: as they arrive, or from the log if they do not.
-
-        Raises:
-            StoreUnavailable: they cannot be read.
-        """
-        epoch = self._replica.position.epoch
-        while self._replica.position.epoch == epoch and self._replica.position.seq < seq:
-            before = self._replica.position
-            self._arrived.changed.clear()
-            await self._apply_arrived(seq)
-            await self._show_due()
-            if self._replica.position != before:
-                continue
-            try:
-                async with asyncio.timeout(_MESSAGE_WAIT_SECS):
-                    await self._arrived.changed.wait()
-            except TimeoutError:
-                await self._read_log(seq)
-                if self._replica.position == before:
-                    raise StoreUnavailable(
-                        "what other sidecars have changed cannot be read: try again"
-                    ) from None
-        self._wake.set()
-
-    async def _read_log(self, seq: int) -> None:
-        """Read the next commits from the log, and apply those up to ``seq``. Raises `StoreUnavailable`."""
-        found = await self._shared.read_log(self._replica.position)
-        if isinstance(found, Outdated):
-            await self._load_again(went_back=found.went_back)
-        else:
-            await self._apply_commits(one for one in found if one.position.seq <= seq)
-
-    async def _load_again(self, *, went_back: bool) -> bool:
-        """Load the state, and show it. Returns whether the store had it."""
-        try:
-            stored = await self._store.load(self.clock.now())
-        except StoreError as error:
-            logger.error("load_failed", extra={"fields": {"error": str(error)}})
-            self._arrived.load_failed = True
-            return False
-        self._arrived.load_failed = False
-        if not isinstance(stored, StoredState) or stored.is_last_known:
-            return False
-        if not went_back:
-            went_back = stored.position.epoch != self._replica.position.epoch
-        before = self._replica.position
-        delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
-        outcomes = [one for token in stored.tokens.values() for one in self._take_unanswered(token)]
-        self._fleet.loads += 1
-        self._fleet.applied = stored.position.seq
-        fields: dict[str, object] = {
-            "had_commit": before.seq,
-            "store_has_commit": stored.position.seq,
-            "scopes": len(stored.records),
-        }
-        if went_back:
-            self._fleet.went_back += 1
-            fields["lost_records"] = len(self._replica.owed)
-            logger.error("store_went_back", extra={"fields": fields})
-        else:
-            logger.warning("loaded_again", extra={"fields": fields})
-        await self._apply(delta, outcomes)
-        self._plan_offer()
-        if went_back:
-            self.on_went_back()
-        return True
-
-    def _take_unanswered(self, token: str) -> list[CommandOutcome]:
-        """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
-        self._forget_notes(token)
-        return self._unanswered.take(token)
-
-    def _forget_notes(self, token: str) -> None:
-        """Forget the notes that the commit with ``token`` has stored."""
-        sent, count = self._sent_notes
-        if token == sent:
-            del self._unsaved_events[:count]
-            self._sent_notes = ("", 0)
-
-    # -- offering again what the store lost ----------------------------------------------------------
-
-    def _plan_offer(self) -> None:
-        """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
-        self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
-        if not self._fleet.owed:
-            self._offer_at = None
-        elif self._offer_at is None:
-            wait = 0.0 if self.is_leader else random.uniform(*_OTHERS_WAIT_SECS)  # noqa: S311 - no secret
-            self._offer_at = self.loop.time() + wait
-            self.loop.call_later(wait, self._submit_and_forget, Expire(()))
+    # -- deciding and committing --------------------------------------------------------------------
 
     @property
     def _offering(self) -> bool:
         return self._offer_at is not None and self.loop.time() >= self._offer_at - 0.001
-
-    # -- deciding and committing ---------------------------------------------------------------------
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         give_up_at = self.loop.time() + _MAX_TRY_SECS
@@ -505,26 +282,7 @@ class FleetController(Controller):
         result = await self._store.commit(batch)
         return result or Committed(batch.position)
 
-    # -- time --------------------------------------------------------------------------------------
-
-    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
-        now = self.clock.now()
-        return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
-
-    def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
-        """``record`` with its changes by time, committed or not."""
-        policy = self.core_state.policies.policy_for(scope)
-        due = next_deadline(record, policy, self.clock.now())
-        if due is None or due > now:
-            return record
-        return ScopeUpdate(scope, record, policy, now).finish()
-
-    def _is_overdue(self, scope: str, now: float) -> bool:
-        record = self.core_state.records.get(scope)
-        if record is None:
-            return False
-        due = next_deadline(record, self.core_state.policies.policy_for(scope), self.clock.now())
-        return due is not None and due <= now
+    # -- time ---------------------------------------------------------------------------------------
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
         """Show the changes by time in ``scopes``, and get them committed."""
@@ -536,18 +294,8 @@ class FleetController(Controller):
             self._submit_and_forget(Expire(scopes))
         else:
             self._overdue.update(scopes)
-            wait = random.uniform(*_OTHERS_WAIT_SECS)  # noqa: S311 - no secret
+            wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
             self.loop.call_later(wait, self._commit_overdue)
-
-    async def _show_due(self) -> None:
-        if self._due:
-            due, self._due = self._due, set()
-            records = {
-                scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
-            }
-            await self._change_gates(
-                TreeUpdate(self._shown_records(records), self.clock.monotonic()), [], self._time_slice()
-            )
 
     def _commit_overdue(self) -> None:
         """Commit the changes by time that no sidecar has committed yet."""
@@ -573,7 +321,7 @@ class FleetController(Controller):
         if self.is_leader and self._shared.status.up:
             await super()._sweep()
 
-    # -- status ------------------------------------------------------------------------------------
+    # -- status -------------------------------------------------------------------------------------
 
     def _status_changed(self) -> None:
         status, fleet = self._shared.status, self._fleet
@@ -620,9 +368,3 @@ class FleetController(Controller):
                 offers=dict(self._replica.offers),
             )
         )
-
-
-def _has_held_resolves(change: Change) -> bool:
-    """Whether ``change`` has signals whose resolve was received and not accepted."""
-    records = (record for record in change.records.values() if record is not None)
-    return any(signal.ended_at is not None for record in records for signal in record.signals.values())

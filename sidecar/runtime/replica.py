@@ -228,6 +228,8 @@ class Replica:
             for source in state.tombstones
             if went_back and self._sources.get(source, 0) > common and source not in stored.tombstones
         }
+        # Up to this commit, the record of a scope that is still owed is the one that was combined before.
+        combined_to = common if went_back or self._is_in(stored) else -1
         owed: dict[str, Offer] = {}
         for source in (state.tombstones.keys() | stored.tombstones.keys()) - lost_tombstones:
             tombstone = stored.tombstones.get(source)
@@ -240,7 +242,7 @@ class Replica:
             lost = lost_at.get(scope)
             if lost is not None:
                 here = state.records.get(scope, EMPTY)
-                kept = _kept(here, lost, record, stored, scope=scope, common=common if went_back else -1)
+                kept = _kept(here, lost, record, stored, scope=scope, common=combined_to)
                 if kept != record:
                     owed[scope] = lost
                 record = kept
@@ -251,6 +253,11 @@ class Replica:
         self.owed = {scope: offer for scope, offer in owed.items() if scope in state.records}
         self.owed_tombstones = lost_tombstones & state.tombstones.keys()
         return delta
+
+    def _is_in(self, stored: StoredState) -> bool:
+        """Whether the sequence of ``stored`` contains the last commit that was applied."""
+        position = self.position
+        return position.seq == 0 or stored.tokens.get(position.seq) == position.token
 
     def _common_seq(self, stored: StoredState) -> int:
         """The last commit that is in both sequences."""

@@ -1,27 +1,24 @@
-"""Backtests with a real Prometheus: a week with known incidents, and a comparison with a live sidecar."""
+"""Backtests with a real Prometheus that has a week with known incidents."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
 
-from bench.backtest import measure
 from harness.backfill import BackfilledPrometheus, write_blocks
+from harness.backtest_command import backtest, config_file, iso, report, rule_file, spans
 from harness.get_server import GetServer
-from harness.monitoring import Alertmanager, Prometheus, Target
-from harness.process import eventually, free_port, program
-from harness.sidecar import Sidecar
+from harness.monitoring import Alertmanager, Target
+from harness.process import free_port, program
 from harness.tls import certify
 from sidecar.backtest.prometheus import Api
 from sidecar.backtest.rule_evaluation import Grid, evaluate_rule
@@ -31,46 +28,6 @@ ROOT = Path(__file__).parents[2]
 WEEK = 7 * 86_400
 MINUTE = 60
 PAUSES = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
-
-
-def backtest(*arguments: object) -> subprocess.CompletedProcess[str]:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("WELLBEING_")}
-    command = [sys.executable, "-m", "sidecar", "backtest", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environ, check=False
-    )
-
-
-def report(*arguments: object) -> dict:
-    done = backtest(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(done.stdout)
-
-
-def epoch(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def spans(config: dict, scope: str | None = None) -> list[tuple[float, float | None, str]]:
-    """The start, the end and the reason of each pause."""
-    return [
-        (epoch(one["since"]), epoch(one["until"]) if one["until"] else None, one["cause"])
-        for one in config["pauses"]
-        if scope is None or one["scope"] == scope
-    ]
-
-
-def rule_file(folder: Path, *rules: dict, **group: str) -> Path:
-    path = folder / "new.rules.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "g", **group, "rules": list(rules)}]}))
-    return path
-
-
-def config_file(folder: Path, name: str, config: dict) -> Path:
-    path = folder / name
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 DISTRESSED = {
@@ -116,10 +73,6 @@ class History:
             },
         )
         self.range = ("--since", iso(self.start), "--until", iso(self.end))
-
-
-def iso(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat()
 
 
 @pytest.fixture(scope="module")
@@ -487,89 +440,7 @@ def test_an_html_file_that_cannot_be_written_is_refused_before_the_first_query(
     assert "it is a directory" in refused(backtest("--prometheus", prometheus.url, "--html", tmp_path), 2)
 
 
-# -- beside the real chain ----------------------------------------------------------------------------
-
-GROUP_WAIT, GROUP_INTERVAL, EVALUATION = 1.0, 2.0, 1.0
-SCRAPE = 1.0
-TOLERANCE = EVALUATION + GROUP_WAIT + GROUP_INTERVAL + SCRAPE
-LIVE = {
-    "alert": "Distressed",
-    "expr": "engine_distress > 0",
-    "for": "2s",
-    "keep_firing_for": "2s",
-    "labels": {"severity": "critical", "wellbeing_scope": "live"},
-    "annotations": {"summary": "engine at {{ $value }}"},
-}
-
-
-def live_pauses(sidecar: Sidecar) -> list[tuple[float, float, str]]:
-    entries = sidecar.get("/v1/history/live", params={"kind": "pause,resume"}).json()["entries"][::-1]
-    began = [entry for entry in entries if entry["kind"] == "pause"]
-    ended = [entry for entry in entries if entry["kind"] == "resume"]
-    return [
-        (epoch(one["at"]), epoch(other["at"]), other["cause"])
-        for one, other in zip(began, ended, strict=True)
-    ]
-
-
-def test_a_backtest_reports_the_pauses_that_the_real_programs_made(tmp_path: Path) -> None:
-    config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 9}}
-    route = {"group_wait": f"{GROUP_WAIT:g}s", "group_interval": f"{GROUP_INTERVAL:g}s"}
-    since = time.time()
-    with (
-        Target() as target,
-        Sidecar(config) as sidecar,
-        Alertmanager(f"{sidecar.url}/v1/alerts", route=route) as alertmanager,
-        Prometheus(
-            {"engine": target.address}, [{"name": "g", "rules": [LIVE]}], alertmanager.address
-        ) as prometheus,
-    ):
-
-        def fires() -> bool:
-            return bool(prometheus.query('ALERTS{alertstate="firing"}'))
-
-        for _ in range(2):
-            target.value = 1.0
-            sidecar.wait_for_gate("live", "closed")
-            target.value = 0.0
-            sidecar.wait_for_gate("live", "open")
-        # It lasts longer than max_pause_secs.
-        eventually(lambda: not fires(), "the alert has ended")
-        target.value = 1.0
-        sidecar.wait_for_gate("live", "closed")
-        sidecar.wait_for_gate("live", "open")
-        target.value = 0.0
-        eventually(lambda: not fires(), "the alert has ended")
-        real = live_pauses(sidecar)
-        arguments = (
-            "--prometheus", prometheus.url, "--since", iso(since),
-            "--config", config_file(tmp_path, "a.yaml", config),
-            "--group-wait", GROUP_WAIT, "--group-interval", GROUP_INTERVAL,
-        )  # fmt: skip
-        by_series = report(*arguments)
-        by_rules = report(*arguments, "--rules", rule_file(tmp_path, LIVE))
-    assert [cause for *_, cause in real] == ["recovered", "recovered", "max_pause"]
-    for found in (by_series, by_rules):
-        assert found["step_secs"] == EVALUATION
-        told = spans(found["configs"][0], "live")
-        assert [cause for *_, cause in told] == [cause for *_, cause in real], (told, real)
-        for (began, ended, _), (real_began, real_ended, _) in zip(told, real, strict=True):
-            assert abs(began - real_began) <= TOLERANCE, (told, real)
-            assert ended is not None
-            assert abs(ended - real_ended) <= TOLERANCE, (told, real)
-    assert by_rules["configs"][0]["pauses"][0]["reason"] == "engine at 1"
-
-
-# -- what it costs, and what the docs say -------------------------------------------------------------
-
-
-def test_a_day_of_a_hundred_alerts_costs_little() -> None:
-    """`python -m bench.backtest` measures a week. Here a day must take less time than a week may."""
-    cost = measure(100, 1)
-    assert cost.pauses > 300
-    assert cost.refused_queries == 0
-    assert cost.memory_mb < 300
-    assert cost.cpu_secs < 20
+# -- the docs ---------------------------------------------------------------------------------------
 
 
 def test_the_tutorials_commands_work(history, tmp_path: Path) -> None:

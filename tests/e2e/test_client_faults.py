@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import gzip
 import http.client
 import json
 import logging
-import os
-import pickle
-import subprocess
-import sys
 import threading
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -27,14 +21,11 @@ from harness.hostile_server import (
     snapshot,
     stalls,
 )
-from harness.process import eventually, eventually_equal, free_port
-from harness.sidecar import Sidecar
+from harness.process import eventually, eventually_equal
 from sidecar.client import Agent, Gate, InferencePaused
 from sidecar.client import link as link_module
-from sidecar.client.asgi import GateMiddleware
 from sidecar.client.connection import Connection
 
-ROOT = Path(__file__).parents[2]
 OPEN = answered(snapshot("open", 3), ETag='"3"')
 CLOSED = answered(snapshot("closed", 1), ETag='"1"')
 BODY = answered(snapshot("open", 2), ETag='"2"')
@@ -169,19 +160,6 @@ def test_bytes_that_arrive_before_a_request_are_not_used_as_its_response() -> No
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         eventually(lambda: len(server.watches) >= 2, "it is asked again")
         assert not gate.is_open
-
-
-def test_refused_reports_are_logged_once(caplog) -> None:
-    def answers(request):
-        if request.is_watch:
-            return sends(OPEN) if "if-none-match" not in request.headers else sends(b"HTTP/1.1 304 X\r\n\r\n")
-        return sends(answered({"detail": "no such role"}, 403))
-
-    with HostileServer(answers) as server, Gate(server.url, report_secs=0.1) as gate:
-        eventually(lambda: len(server.requests) - len(server.watches) > 2, "it reports again")
-        assert gate.health.reachable
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "reports are refused" in caplog.text
 
 
 @pytest.mark.parametrize("unreachable", ["open", "closed"])
@@ -349,61 +327,6 @@ def test_a_log_handler_that_raises_does_not_end_a_thread() -> None:
         log.removeFilter(broken)
 
 
-# -- configuration errors -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 301, 405])
-@pytest.mark.parametrize("unreachable", ["open", "closed"])
-def test_a_refusal_is_logged_once_as_a_configuration_error(status, unreachable, caplog) -> None:
-    def answers(request):
-        return sends(answered({"detail": "so it is"}, status))
-
-    with (
-        caplog.at_level(logging.INFO, "wellbeing.client"),
-        HostileServer(answers) as server,
-        Gate(server.url, scope="a", unreachable=unreachable, report_secs=0) as gate,
-    ):
-        eventually(lambda: len(server.watches) > 2, "it is asked again")
-        health = gate.health
-        assert health.misconfigured
-        assert health.reachable is False
-        assert f"answered {status}: so it is" in health.error
-        assert gate.is_open is (unreachable == "open")
-        if unreachable == "closed":
-            with pytest.raises(InferencePaused, match="misconfigured"):
-                gate.wait(0)
-    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(errors) == 1
-    assert f"answered {status}" in errors[0]
-    assert f"counts as {unreachable}" in errors[0], "never silently open"
-
-
-def test_after_a_refusal_the_last_known_state_becomes_stale() -> None:
-    def answers(request):
-        return sends(CLOSED if len(server.watches) == 1 else answered({}, 401))
-
-    with (
-        HostileServer(answers) as server,
-        Gate(server.url, stale_after_secs=0.6, report_secs=0, unreachable="open") as gate,
-    ):
-        eventually(lambda: gate.health.misconfigured, "it is refused")
-        eventually(lambda: gate.health.fallback, "what is known gets too old")
-        assert gate.is_open
-        server.answers = lambda request: sends(answered(snapshot("closed", 9)))
-        eventually(lambda: gate.health.reachable, "the settings are mended")
-        assert not gate.health.misconfigured
-        assert not gate.is_open
-
-
-def test_an_agent_logs_that_it_is_refused(caplog) -> None:
-    with HostileServer(lambda request: sends(answered({}, 403))) as server:
-        agent = Agent("a", server.url, ttl_secs=1)
-        agent.report("distressed")
-        eventually(lambda: agent.health.misconfigured, "it is noticed")
-        agent.close()
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
-
-
 # -- Agent ----------------------------------------------------------------------------------------
 
 
@@ -441,61 +364,6 @@ def test_an_agent_survives_any_exception(monkeypatch) -> None:
         assert agent.flush(30)
         assert agent.failures == count
         agent.close()
-
-
-# -- what the environment says --------------------------------------------------------------------
-
-
-@pytest.fixture
-def surprises(tmp_path: Path, monkeypatch) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login somebody password secret\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://user:secret@127.0.0.1:{free_port()}")
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.setenv(name, str(tmp_path / "none.pem"))
-
-
-@pytest.mark.parametrize("token", [None, "good-token"])
-def test_the_client_ignores_proxies_and_credentials_of_the_environment(surprises, token: str | None) -> None:
-    def answers(request):
-        return sends(OPEN) if "if-none-match" not in request.headers else None
-
-    with HostileServer(answers) as server:
-        for host in ("127.0.0.1", "localhost"):
-            with Gate(f"http://{host}:{server.port}", token=token, report_secs=0.1) as gate:
-                eventually(lambda: gate.health.reachable, "it is asked directly")
-                eventually(lambda: any("/reports" in one.target for one in server.requests), "and told")
-        agent = Agent("a", server.url, token=token)
-        agent.report("distressed")
-        assert agent.flush()
-        agent.close()
-        sent = {request.headers.get("authorization") for request in server.requests}
-        assert sent == {f"Bearer {token}" if token else None}
-
-
-def test_a_proxy_is_used_for_a_sidecar_on_another_host(monkeypatch) -> None:
-    def answers(request):
-        return sends(OPEN) if "if-none-match" not in request.headers else None
-
-    with HostileServer(answers) as server:
-        monkeypatch.setenv("HTTP_PROXY", f"http://us%40er:secret@127.0.0.1:{server.port}")
-        monkeypatch.delenv("http_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        with Gate("http://sidecar.invalid:9477", scope="a", report_secs=0) as gate:
-            eventually(lambda: gate.health.reachable, "the proxy answers")
-        first = server.requests[0]
-        assert first.target.startswith("http://sidecar.invalid:9477/v1/watch/a?")
-        assert first.headers["proxy-authorization"] == "Basic dXNAZXI6c2VjcmV0"
-        assert first.headers["host"] == "sidecar.invalid:9477"
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
-        with Gate("https://sidecar.invalid", report_secs=0) as gate:
-            eventually(
-                lambda: any(one.method == "CONNECT" for one in server.requests), "a tunnel is asked for"
-            )
-        assert next(one.target for one in server.requests if one.method == "CONNECT") == "sidecar.invalid:443"
 
 
 # -- pacing ---------------------------------------------------------------------------------------
@@ -543,113 +411,6 @@ def test_responses_without_a_change_do_not_make_the_client_poll_without_pause(
 _pause = link_module.PollPacer.pause_secs
 
 
-# -- the end --------------------------------------------------------------------------------------
-
-
-def exit_of(script: str, *args: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-c", script, *args],
-        check=False,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def test_an_exit_does_not_wait_for_one_gate_after_the_other() -> None:
-    script = """
-import sys, time, atexit
-from sidecar.client import Agent, Gate
-gates = [Gate(sys.argv[1], scope=f"s{n}") for n in range(40)]
-agents = [Agent(f"a{n}", sys.argv[1]) for n in range(10)]
-for agent in agents: agent.report("distressed")
-began = time.monotonic()
-for gate in gates[:5]: gate.close()
-for agent in agents: agent.close()
-atexit._run_exitfuncs()
-print(time.monotonic() - began)
-"""
-    with HostileServer(lambda request: stalls(server, b"")) as server:
-        done = exit_of(script, server.url)
-    assert done.returncode == 0, done.stderr
-    # One after another, they would take over 100 s.
-    assert float(done.stdout) < 15
-
-
-@pytest.mark.parametrize("waiters", ["threads", "tasks"])
-def test_close_reports_the_requests_that_passed(waiters: str) -> None:
-    with Sidecar({"defaults": {"max_pause_secs": 0}}) as sidecar:
-        sidecar.pause("", "x")
-        script = """
-import asyncio, sys, threading
-from sidecar.client import Gate
-from sidecar.client.waiter_queue import WaiterQueue
-queued = threading.Semaphore(0)
-add = WaiterQueue.add
-def add_and_release(*arguments):
-    add(*arguments)
-    queued.release()
-WaiterQueue.add = add_and_release
-gate = Gate(sys.argv[1], report_secs=60)
-def wait_for(count):
-    for _ in range(count): assert queued.acquire(timeout=60)
-async def tasks():
-    waiting = [asyncio.create_task(gate.wait_async(60)) for _ in range(20)]
-    await asyncio.to_thread(wait_for, 20)
-    gate.close()
-    await asyncio.gather(*waiting)
-if sys.argv[2] == "tasks":
-    asyncio.run(tasks())
-else:
-    threads = [threading.Thread(target=gate.wait, args=(60,)) for _ in range(20)]
-    for thread in threads: thread.start()
-    wait_for(20)
-    gate.close()
-    for thread in threads: thread.join()
-print(gate.counts)
-"""
-        done = exit_of(script, sidecar.url, waiters)
-        assert "'waited': 20" in done.stdout, done.stderr
-        counters = sidecar.counters()
-        assert (counters["requests_waited"], counters["requests_abandoned"]) == (20, 0)
-
-
-def test_a_gate_is_copied_and_pickled_by_its_settings() -> None:
-    with (
-        HostileServer(
-            lambda request: sends(CLOSED) if "if-none-match" not in request.headers else None
-        ) as server,
-        Gate(server.url, scope="a", token="t", wait_secs=7) as gate,
-    ):
-        gate.on_change(lambda *_: None)
-        for other in (pickle.loads(pickle.dumps(gate)), copy.copy(gate), copy.deepcopy(gate)):
-            with other:
-                assert other is not gate
-                assert other.settings == gate.settings
-                eventually(lambda other=other: other.health.reachable, "it follows by itself")
-        agent = pickle.loads(pickle.dumps(Agent("x", server.url, ttl_secs=3)))
-        assert (agent.name, agent.settings.url, agent._ttl_secs) == ("x", server.url, 3)
-
-
-def test_an_event_loop_other_than_asyncio_is_refused_with_a_clear_error() -> None:
-    def answers(request):
-        return sends(OPEN) if "if-none-match" not in request.headers else None
-
-    async def app(scope, receive, send):
-        raise AssertionError("started")
-
-    with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
-        gate.wait(30)
-        # As under trio: no event loop of asyncio runs, although the gate is open.
-        with pytest.raises(RuntimeError, match="asyncio"):
-            gate.wait_async().send(None)
-        lifespan = GateMiddleware(app, gate)({"type": "lifespan"}, None, None)
-        with pytest.raises(RuntimeError, match="trio"):
-            lifespan.send(None)
-
-
 def test_refused_requests_get_different_retry_times() -> None:
     def answers(request):
         return sends(CLOSED) if "if-none-match" not in request.headers else None
@@ -661,30 +422,3 @@ def test_refused_requests_get_different_retry_times() -> None:
                 gate.wait(0)
             seen.add(caught.value.retry_after)
         assert seen == {5, 6, 7, 8, 9, 10}
-
-
-def test_a_running_client_imports_no_further_modules() -> None:
-    # A fork during an import in another thread would leave the import lock held in the child.
-    script = """
-import sys, threading
-from sidecar.client import Agent, Gate
-from sidecar.client.asgi import GateMiddleware
-from sidecar.client.reporter import Reporter
-accepted = threading.Event()
-send = Reporter.send
-def send_and_set(*arguments):
-    is_accepted = send(*arguments)
-    if is_accepted: accepted.set()
-    return is_accepted
-Reporter.send = send_and_set
-before = set(sys.modules)
-gate = Gate(sys.argv[1].replace("127.0.0.1", "localhost"), report_secs=0.1)
-agent = Agent("a", sys.argv[1]); agent.report("distressed"); agent.flush()
-gate.wait(60)
-assert accepted.wait(60)
-print(sorted(set(sys.modules) - before))
-agent.close(); gate.close()
-"""
-    with Sidecar() as sidecar:
-        done = exit_of(script, sidecar.url)
-    assert done.stdout == "[]\n", done.stdout + done.stderr

@@ -260,7 +260,8 @@ def test_an_engine_that_was_never_paused_is_not_resumed_when_it_is_removed_from_
 
 
 def test_an_engine_stays_paused_over_a_restart_of_the_sidecar() -> None:
-    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+    settings = {"engines": [config("vllm", stub := EngineStub("vllm"))]}
+    with stub, Sidecar(settings, store="sqlite:state.db") as own:
         own.pause("vllm")
         agree(own, "vllm", stub, paused=True)
         own.stop()
@@ -268,6 +269,15 @@ def test_an_engine_stays_paused_over_a_restart_of_the_sidecar() -> None:
         own.restart()
         agree(own, "vllm", stub, paused=True)
         own.resume("vllm")
+        agree(own, "vllm", stub, paused=False)
+
+
+def test_an_engine_is_resumed_when_the_sidecar_has_forgotten_the_pause() -> None:
+    with EngineStub("vllm") as stub, Sidecar({"engines": [config("vllm", stub)]}) as own:
+        own.pause("vllm")
+        agree(own, "vllm", stub, paused=True)
+        own.kill()
+        own.restart()
         agree(own, "vllm", stub, paused=False)
 
 

@@ -1,9 +1,8 @@
-"""A Triton with one model that doubles a number, slowly; started by test_triton.py: python triton_model.py PORT METRICS_PORT"""
+"""A Triton with one model that doubles a number; started by test_triton.py: python triton_model.py PORT METRICS_PORT"""
 
 from __future__ import annotations
 
 import sys
-import time
 
 import numpy as np
 from pytriton.decorators import batch
@@ -13,8 +12,7 @@ from pytriton.triton import Triton, TritonConfig
 
 @batch
 def double(number: np.ndarray) -> dict[str, np.ndarray]:
-    """Return twice the number, after a delay."""
-    time.sleep(0.05)
+    """Return twice the number."""
     return {"double": 2 * number}
 
 

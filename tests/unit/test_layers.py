@@ -218,3 +218,12 @@ def test_outgoing_requests_are_sent_by_two_modules_only() -> None:
     }
     # request_deadline.py only shuts the connections of http_json.py.
     assert senders == {"client/connection.py", "client/transport.py", "http_json.py", "request_deadline.py"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_no_task_can_lose_its_cancellation(path: Path) -> None:
+    # In Python 3.11 `wait_for` drops the cancellation of a task whose result arrives at the same moment, and
+    # the code that cancelled it waits forever. `asyncio.timeout` keeps the cancellation.
+    assert "asyncio.wait_for(" not in path.read_text()

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 
 import pytest
 
 from sidecar import supervision
-from sidecar.supervision import Failures, RepeatingTimer, backoff_secs, run_supervised, run_thread_supervised
+from sidecar.supervision import (
+    Failures,
+    RepeatingTimer,
+    backoff_secs,
+    end_task,
+    run_supervised,
+    run_thread_supervised,
+)
 
 
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch):
     monkeypatch.setattr(supervision, "_FIRST_BACKOFF_SECS", 0.0)
+    monkeypatch.setattr(supervision, "_CANCEL_AGAIN_SECS", 0.01)
 
 
 class Flaky:
@@ -61,6 +70,24 @@ def test_a_cancelled_task_ends():
         assert not failures.counts["wait"]
 
     asyncio.run(scenario())
+
+
+def test_a_task_that_loses_a_cancellation_is_ended_all_the_same():
+    async def main():
+        began = asyncio.Event()
+
+        async def lose_one():
+            with contextlib.suppress(asyncio.CancelledError):
+                began.set()
+                await asyncio.sleep(60)
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(lose_one())
+        await began.wait()
+        await end_task(task)
+        assert task.cancelled()
+
+    asyncio.run(main())
 
 
 def test_a_thread_is_started_again_after_any_exception():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,12 @@ from sidecar.store.base import StoreError, StoreUnavailable
 from .address import RedisAddress
 from .scripts import digest
 from .settings import RedisSettings
+from .subscription import Subscription
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
-
-NextMessage = Callable[[float], Awaitable[bytes | None]]
-"""Waits for a message, for at most the given seconds; None: there was none."""
 
 _MISSING = (
     "store redis: needs the package redis: install it with pip install 'wellbeing-sidecar[server,redis]'"
@@ -92,32 +90,27 @@ class RedisConnection:
             return self._client
 
     @asynccontextmanager
-    async def subscription(self, channel: str) -> AsyncIterator[NextMessage]:
-        """An active subscription to ``channel``: a function that waits for the next message.
+    async def subscription(
+        self, channel: str, on_message: Callable[[bytes], None], on_lost: Callable[[], None]
+    ) -> AsyncIterator[Subscription]:
+        """An active subscription to ``channel``.
 
         Raises:
-            StoreUnavailable: the subscription failed, or the connection was lost.
+            StoreUnavailable: the subscription failed, or the caller raised its error.
         """
-        pubsub: Any = None
+        subscription = None
         failures = self.failures
-
-        async def next_message(secs: float) -> bytes | None:
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=secs)
-            return None if message is None else message["data"]
-
         try:
-            pubsub = (await self.client()).pubsub()
+            client = await self.client()
             async with asyncio.timeout(self._settings.timeout_secs):
-                await pubsub.subscribe(channel)
-                while await pubsub.get_message(timeout=self._settings.timeout_secs) is None:
-                    pass
-            yield next_message
+                subscription = await Subscription.begin(client, channel, on_message, on_lost)
+            yield subscription
         except failures as error:
             await self.reset(error)
             raise StoreUnavailable(self.describe(error)) from error
         finally:
-            if pubsub is not None:
-                await _close(pubsub)
+            if subscription is not None:
+                await subscription.close()
 
     async def reset(self, error: BaseException) -> None:
         """Forget where a cluster has our keys after ``error``. Other clients connect again by themselves."""
@@ -181,19 +174,21 @@ class RedisConnection:
         except ImportError:
             raise StoreError(_MISSING) from None
         options = self._options()
+        # `call` has the time limit. With its own, redis-py starts a task for each command.
+        unlimited = options | {"socket_timeout": None}
         if self.address.kind == "sentinel":
             plain = {
                 key: value for key, value in options.items() if key not in ("db", "username", "password")
             }
             sentinel: Any = asyncio_redis.Sentinel
-            self._sentinel = sentinel(self.address.hosts, sentinel_kwargs=plain, **options)
+            self._sentinel = sentinel(self.address.hosts, sentinel_kwargs=plain, **unlimited)
             client: Redis = self._sentinel.master_for(self.address.master)
             return client
         if self.address.kind == "cluster":
             host, port = await self._find_node(options)
-            return asyncio_redis.Redis(host=host, port=port, **options)
+            return asyncio_redis.Redis(host=host, port=port, **unlimited)
         [(host, port)] = self.address.hosts[:1]
-        return asyncio_redis.Redis(host=host, port=port, **options)
+        return asyncio_redis.Redis(host=host, port=port, **unlimited)
 
     async def _find_node(self, options: dict[str, Any]) -> tuple[str, int]:
         """The cluster's node that has the slot of our keys."""

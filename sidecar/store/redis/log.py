@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -23,14 +24,17 @@ from sidecar.store.base import (
 from .connection import RedisConnection
 from .keys import RedisKeys
 from .records import RecordTexts
+from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECS = 1.0
 _BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),')
 """The time of the commit. The rest of the text is converted later."""
 
 _PAGE = 500
+_MAX_ARRIVED_BYTES = 8_388_608
+"""Messages that wait to be passed on. Above this they are dropped, and read from the log later."""
+
 _MIN_BACKOFF_SECS, _MAX_BACKOFF_SECS = 0.2, 2.0
 
 
@@ -44,79 +48,140 @@ class RedisLog:
         status: gets the newest commit and the lag.
 
     Attributes:
-        behind: set it if the log has to be read, because a message may be missing.
+        on_commit: called with a commit that has arrived, if all commits before it have been passed on.
+            Returns whether it was applied; then `follow` does not yield it.
     """
 
     def __init__(
         self, connection: RedisConnection, keys: RedisKeys, texts: RecordTexts, status: FleetStatus
     ) -> None:
-        self.behind = asyncio.Event()
+        self.on_commit: Callable[[LoggedCommit], bool] = lambda _: False
         self._connection = connection
         self._keys = keys
         self._texts = texts
         self._status = status
+        self._position = Position("", 0, "")
+        self._subscription: Subscription | None = None
+        self._arrived: deque[LoggedCommit] = deque()
+        self._arrived_bytes = 0
+        # The log has to be read, because a message may be missing.
+        self._behind = False
+        # Whether everything before the next message has been passed on.
+        self._is_current = False
+        self._changed = asyncio.Event()
+
+    def catch_up(self) -> None:
+        """Read the log: the store has commits that did not arrive as messages."""
+        self._fall_behind()
+        if self._subscription is not None:
+            self._subscription.check()
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._changed.set()
 
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits after ``position``, in order; see `SharedStore`."""
+        self._position = position
         backoff = _MIN_BACKOFF_SECS
         while True:
             try:
-                async for item in self._follow_once(position):
+                async for item in self._follow_once():
                     yield item
                     if isinstance(item, Outdated):
                         return
-                    position, backoff = item.position, _MIN_BACKOFF_SECS
+                    backoff = _MIN_BACKOFF_SECS
             except StoreUnavailable as error:
                 logger.debug("follow_failed", extra={"fields": {"error": str(error)}})
                 await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311 - no secret
                 backoff = min(2 * backoff, _MAX_BACKOFF_SECS)
 
-    async def _follow_once(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
+    async def _follow_once(self) -> AsyncIterator[LoggedCommit | Outdated]:
         """As `follow`, on one connection. Raises `StoreUnavailable` when it is lost."""
+        self._drop_arrived()
         # Subscribe first: commits that happen while the log is read arrive as messages.
-        async with self._connection.subscription(self._keys.channel) as next_message:
-            self.behind.set()
+        async with self._connection.subscription(
+            self._keys.channel, self._receive, self._changed.set
+        ) as self._subscription:
+            self._behind = True
             while True:
-                while self.behind.is_set():
-                    self.behind.clear()
-                    found = await self.read(position)
+                while self._behind:
+                    self._behind = False
+                    found = await self.read(self._position)
                     if isinstance(found, Outdated):
                         yield found
                         return
                     for commit in found:
                         yield commit
-                        position = commit.position
-                    if found:
+                        self._position = commit.position
                         # There may be another page.
-                        self.behind.set()
-                message = await next_message(_POLL_SECS)
-                arrived = None if message is None else self._next_of(position, message)
-                if arrived is not None:
-                    yield arrived
-                    position = arrived.position
+                        self._behind = True
+                while self._arrived and not self._behind:
+                    arrived = self._take_arrived()
+                    if arrived is not None:
+                        yield arrived
+                        self._position = arrived.position
+                if not self._behind:
+                    await self._wait_for_change(self._subscription)
 
-    def _next_of(self, position: Position, message: bytes) -> LoggedCommit | None:
-        """The commit in ``message``, if it is the one after ``position``. A gap is filled from the log."""
+    async def _wait_for_change(self, subscription: Subscription) -> None:
+        """Wait until a message was not taken by `on_commit`. Raises the error of a lost connection."""
+        self._changed.clear()
+        if subscription.error is not None:
+            raise subscription.error
+        self._is_current = True
+        try:
+            await self._changed.wait()
+        finally:
+            self._is_current = False
+
+    def _receive(self, message: bytes) -> None:
+        """Pass on the commit in ``message``, or keep it until its turn. A gap is filled from the log."""
+        position = self._position
         try:
             number, token, epoch, *body = message.split(b" ", 3)
             seq = int(number)
         except ValueError:
             # Another program published it. The log is authoritative.
-            self.behind.set()
-            return None
+            self._fall_behind()
+            return
         if epoch.decode() != position.epoch:
-            self.behind.set()
-            return None
+            self._fall_behind()
+            return
         self._status.known_seq = max(seq, self._status.known_seq)
+        if not body:
+            # It was too long for a message.
+            self._fall_behind()
+            return
         if seq <= position.seq:
-            return None
-        if seq != position.seq + 1 or not body:
-            self.behind.set()
-            return None
+            return
         begin = _BEGIN_OF_BODY.match(body[0])
         if begin:
             self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
-        return self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
+        commit = self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
+        is_next = self._is_current and not self._changed.is_set() and seq == position.seq + 1
+        if is_next and self.on_commit(commit):
+            self._position = commit.position
+            return
+        self._arrived.append(commit)
+        self._arrived_bytes += commit.size
+        if self._arrived_bytes > _MAX_ARRIVED_BYTES:
+            self._drop_arrived()
+            self._behind = True
+        self._changed.set()
+
+    def _take_arrived(self) -> LoggedCommit | None:
+        """The next commit that has arrived; None: it is known, or one before it is missing."""
+        commit = self._arrived.popleft()
+        self._arrived_bytes -= commit.size
+        if commit.position.seq == self._position.seq + 1:
+            return commit
+        self._behind = commit.position.seq > self._position.seq
+        return None
+
+    def _drop_arrived(self) -> None:
+        self._arrived.clear()
+        self._arrived_bytes = 0
 
     async def read(self, position: Position) -> list[LoggedCommit] | Outdated:
         """A page of the commits after ``position``; empty: there are none. Raises `StoreUnavailable`."""

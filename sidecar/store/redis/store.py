@@ -306,7 +306,7 @@ class RedisStore:
         self._lease_until = began + LEASE_SECS
         if epoch.decode() != self._epoch or int(seq) != status.known_seq:
             status.known_seq = int(seq)
-            self._log.behind.set()
+            self._log.catch_up()
         if before != (status.up, status.leader, status.leader_id, status.term):
             self.on_status()
         if status.leader and began >= self._trim_at:

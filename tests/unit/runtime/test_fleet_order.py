@@ -269,6 +269,13 @@ def test_changes_that_the_store_lost_are_restored(
     play(size, [*before, loss, *after])
 
 
+def test_a_claim_after_two_losses_of_the_store_is_kept() -> None:
+    """Between the losses, one sidecar loads the state twice while it owes the store a withdrawn claim."""
+    before = [("claim", 0, "team", "b", 3), ("pause", 0, "")]
+    losses = [("amid", ("back", 2), ("claim", 1, "team", "b", 0)), ("wipe",), ("lead", 0)]
+    play(2, [*before, *losses, ("claim", 1, "team", "b", 3)])
+
+
 def test_a_commit_whose_response_was_lost_is_counted_once() -> None:
     steps = [("unanswered", 0), ("pause", 0, "team"), ("time", 1.5), ("resume", 1, "team")]
     play(2, [*steps, ("unanswered", 0), ("pause", 0, "other"), ("trim",), ("time", 1.5)])
