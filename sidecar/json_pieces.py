@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from json.decoder import JSONArray, JSONDecodeError, JSONObject  # type: ignore[attr-defined]
 from typing import Any
 
 _WHITESPACE = " \t\n\r"
+_BYTE_ORDER_MARK = "\ufeff"
 _CHUNK_CHARACTERS = 65_536
 _SMALL_CHARACTERS = 65_536
 """Shorter text is parsed at once, which takes less than a millisecond."""
@@ -29,9 +31,12 @@ def loads_in_pieces(
     object_pairs_hook: Callable[[Pairs], Any] | None = None,
 ) -> Any:  # noqa: ANN401 - any JSON value
     """The same as `json.loads`, with the same errors."""
+    if text.startswith(_BYTE_ORDER_MARK):
+        # `json.loads` has an error of its own for it.
+        return json.loads(text)
+    decoder = _decoder(parse_constant, object_pairs_hook)
     if len(text) <= _SMALL_CHARACTERS:
-        return json.loads(text, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
-    decoder = json.JSONDecoder(parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
+        return decoder.decode(text)
     scan = decoder.scan_once  # type: ignore[attr-defined]
 
     def scan_list(whole: str, start: int) -> tuple[Any, int]:
@@ -46,11 +51,19 @@ def loads_in_pieces(
     elif text[begin : begin + 1] == "[":
         value, end = scan_list(text, begin)
     else:
-        return json.loads(text, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
+        return decoder.decode(text)
     end = _skip_whitespace(text, end)
     if end != len(text):
         raise JSONDecodeError("Extra data", text, end)
     return value
+
+
+@lru_cache(maxsize=8)
+def _decoder(
+    parse_constant: Callable[[str], Any] | None, object_pairs_hook: Callable[[Pairs], Any] | None
+) -> json.JSONDecoder:
+    """The decoder of `json.loads`, which makes a new one for each call."""
+    return json.JSONDecoder(parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
 
 
 def dump_in_pieces(value: Mapping[str, Any]) -> Iterator[bytes]:

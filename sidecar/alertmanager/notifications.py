@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -51,7 +51,8 @@ class Interpretation:
         answer.update(dict.fromkeys((one.value for one in AlertOutcome), 0))
         # Counted by identity, which hashes in C: by outcome, ten thousand alerts held the loop for 15 ms.
         pairs = zip(self.firing, map(id, outcome.alerts), strict=True)
-        while counted := Counter(islice(pairs, _COUNTED_AT_ONCE)):
+        while some := list(islice(pairs, _COUNTED_AT_ONCE)):
+            counted: Mapping[tuple[bool, int], int] = Counter(some) if some[1:] else {some[0]: 1}
             for (firing, identity), count in counted.items():
                 what = _OUTCOME_BY_ID[identity]
                 counters.alerts[_STATUS[firing], what.value] += count

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
-from .events import CoreEvent, SignalDropped, SignalPut
+from .events import CoreEvent, SignalDropped, SignalPut, with_actor
 from .policy import PolicyTable
 from .state import WellbeingState
 from .values import Hold, Signal
@@ -281,7 +281,7 @@ class CommandOutcome:
     def with_actor(self, actor: str) -> CommandOutcome:
         """A copy whose history events have ``actor``."""
         events = tuple(
-            event if isinstance(event, SignalPut | SignalDropped) else replace(event, actor=actor)
+            event if isinstance(event, SignalPut | SignalDropped) else with_actor(event, actor)
             for event in self.events
         )
         return CommandOutcome(events, self.alerts)

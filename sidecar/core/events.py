@@ -134,3 +134,17 @@ CoreEvent = (
     | TrialBegan
     | TrialEnded
 )
+
+HistoryEvent = (
+    HistoryNoted | StateChanged | HoldPut | HoldLifted | RestrictionChanged | TrialBegan | TrialEnded
+)
+"""Events that become entries of the history."""
+
+
+def with_actor(event: HistoryEvent, actor: str) -> HistoryEvent:
+    """A copy of ``event`` that has ``actor``. `dataclasses.replace` takes five times as long."""
+    copy: HistoryEvent = object.__new__(type(event))
+    for name in event.__slots__:
+        object.__setattr__(copy, name, getattr(event, name))
+    object.__setattr__(copy, "actor", actor)
+    return copy

@@ -231,7 +231,10 @@ class Application:
 
     async def _read(self, scope: Scope, receive: Receive) -> list[bytes] | None:
         limits = self.service.config.limits
-        record_size = scope["state"]["connection"].set_body_size
+        connection = scope["state"]["connection"]
+        if connection.has_whole_request:
+            return await read_body(receive, limits.max_body_bytes, lambda _: None)
+        record_size = connection.set_body_size
         try:
             async with asyncio.timeout(limits.body_timeout_secs):
                 return await read_body(receive, limits.max_body_bytes, record_size)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from sidecar.alertmanager.alerting import Alerting
@@ -269,8 +270,7 @@ class Service:
             TimeoutError: the result is not known yet; the operation continues.
         """
         try:
-            async with asyncio.timeout(_CALL_SECS):
-                return await asyncio.shield(operation)
+            return await _result_within(_CALL_SECS, operation, self._loop)
         except TooManyScopes as error:
             raise Problem("too-many-scopes", str(error), headers=retry_after(60)) from error
         except TooManySignals as error:
@@ -367,6 +367,62 @@ class Service:
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)
+
+
+async def _result_within(secs: float, operation: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
+    """The result of ``operation``, which goes on after ``secs`` seconds or if the caller is cancelled.
+
+    It does what `asyncio.timeout` and `asyncio.shield` do, in fewer passes of the event loop.
+
+    Raises:
+        TimeoutError: there is no result yet.
+    """
+    waiter: asyncio.Future[T] = loop.create_future()
+    if isinstance(operation, asyncio.Future):
+        operation.add_done_callback(partial(_pass_on, waiter))
+    else:
+        # What it waits for refers to the task, so it is not collected even if the caller is gone.
+        loop.create_task(_deliver(operation, waiter))
+    timer = loop.call_later(secs, _end_waiting, waiter)
+    try:
+        return await waiter
+    finally:
+        timer.cancel()
+
+
+def _end_waiting(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
+
+
+def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
+    """Set the result of ``ended`` as that of ``waiter``, unless nobody waits for it any more."""
+    if ended.cancelled():
+        waiter.cancel()
+        return
+    # Asked for in any case: then asyncio does not log it as unseen.
+    error = ended.exception()
+    if waiter.done():
+        return
+    if error is not None:
+        waiter.set_exception(error)
+    else:
+        waiter.set_result(ended.result())
+
+
+async def _deliver(operation: Awaitable[T], waiter: asyncio.Future[T]) -> None:
+    """Set the result of ``operation`` as that of ``waiter``, unless nobody waits for it any more."""
+    try:
+        value = await operation
+    except asyncio.CancelledError:
+        waiter.cancel()
+        raise
+    except Exception as error:  # noqa: BLE001 - the caller gets it
+        if not waiter.done():
+            waiter.set_exception(error)
+    else:
+        if not waiter.done():
+            waiter.set_result(value)
 
 
 def _pauses_changed_by(outcome: CommandOutcome) -> dict[str, object]:

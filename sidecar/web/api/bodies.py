@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import NoReturn
 
 from sidecar.core.errors import closest_match, short_repr
+from sidecar.json_pieces import loads_in_pieces
 from sidecar.web.problems import Problem
 
 MAX_REASON_LENGTH = 1000
@@ -26,7 +26,7 @@ class Body:
     def parse(cls, data: bytes, known: tuple[str, ...]) -> Body:
         """Parse ``data`` as a JSON object that has only ``known`` members."""
         try:
-            members = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+            members = loads_in_pieces(data.decode("utf-8"), parse_constant=_no_constant)
         except UnicodeDecodeError as error:
             raise Problem("invalid-body", f"not UTF-8: byte {error.start} is wrong") from None
         except RecursionError:

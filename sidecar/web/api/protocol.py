@@ -174,6 +174,11 @@ class ApiProtocol(HttpToolsProtocol):
         if self._eof:
             self.transport.close()
 
+    @property
+    def has_whole_request(self) -> bool:
+        """Whether the last byte of the current request has arrived."""
+        return not self._in_message
+
     def abort(self) -> None:
         """End the connection at once, because a response cannot be completed."""
         self.transport.abort()
