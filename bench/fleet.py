@@ -28,6 +28,7 @@ from sidecar.core.commands import ClaimState, Pause, Resume
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.runtime.fleet_controller import FleetController
+from sidecar.runtime.garbage import GarbageCollection
 from sidecar.store import StoreUnavailable
 from sidecar.store.redis import RedisSettings
 from sidecar.store.redis.store import RedisStore
@@ -68,8 +69,10 @@ def _new_sidecar(url: str) -> FleetController:
 async def follow(url: str, count: int) -> None:
     """A process of followers: prints, for each pause, when the last of them had closed its gate."""
     controllers = await start_sidecars(url, count)
-    print("ready", flush=True)
     loop = asyncio.get_running_loop()
+    # As the server does when it is ready.
+    GarbageCollection(loop, controllers[0].counters.task_failures)
+    print("ready", flush=True)
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := (await reader.readline()).decode().strip():
@@ -89,7 +92,8 @@ class _Closings:
         self._done = asyncio.Event()
         self._last = 0.0
         for controller in controllers:
-            controller.on_gate_change = partial(self._check, controller)
+            # Called in the step in which the gate closes: its scope is new.
+            controller.on_structure_change = partial(self._check, controller)
 
     def _check(self, controller: FleetController) -> None:
         gate = controller.tree.gates.get(self._scope)
@@ -109,6 +113,7 @@ async def measure_pauses(url: str, followers: list[subprocess.Popen[str]], pause
     """Milliseconds from the acknowledged pause to the last closed gate, for each pause."""
     [one] = await start_sidecars(url, 1)
     loop = asyncio.get_running_loop()
+    GarbageCollection(loop, one.counters.task_failures)
     found = []
     for number in range(pauses):
         scope = f"measured/{number}"
