@@ -135,14 +135,24 @@ class CommitFollower(Controller):
             if change is None:
                 complete = False
                 break
-            ended += [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
-            self._replica.apply(self.core_state, change, delta)
+            ended += self._put(change, delta)
             changes.append(change)
             if time_slice.expired:
                 await time_slice.yield_to_others()
         if changes:
             await self._show_changes(changes, delta, ended)
         return complete
+
+    def _put(self, change: Change, delta: StateDelta) -> list[tuple[str, ScopeRecord, str]]:
+        """Put ``change`` into ``delta``.
+
+        Returns:
+            Scope, record before and source of each alert signal that ended.
+        """
+        ended = [(scope, delta.record(scope) or EMPTY, source) for scope, source in change.ended]
+        self._replica.apply(self.core_state, change, delta)
+        self._fleet.applied = change.position.seq
+        return ended
 
     async def _read(self, commit: LoggedCommit) -> Change | None:
         """The change of ``commit``; None: its text is not valid."""
@@ -164,10 +174,17 @@ class CommitFollower(Controller):
             delta: all that they change.
             ended: scope, record before and source of each alert signal that ended.
         """
-        outcomes = [one for change in changes for one in self._take_unanswered(change.position.token)]
-        self._fleet.changes += len(changes)
-        self._fleet.applied = self._replica.position.seq
+        outcomes = self._count_changes(changes)
         await self._apply(delta, outcomes)
+        self._tell(changes, ended)
+
+    def _count_changes(self, changes: list[Change]) -> list[CommandOutcome]:
+        """Count ``changes``. Returns the outcomes of own commits among them whose answer was lost."""
+        self._fleet.changes += len(changes)
+        return [one for change in changes for one in self._take_unanswered(change.position.token)]
+
+    def _tell(self, changes: list[Change], ended: list[tuple[str, ScopeRecord, str]]) -> None:
+        """Call the listeners after ``changes``, by which the alert signals in ``ended`` have ended."""
         self._call(self.on_history, "on_history")
         if ended:
             self.on_alerts_ended(ended)

@@ -291,7 +291,7 @@ class Controller:
             self._wake.clear()
             await self._prepare_for_batch()
             if not self._pending:
-                await self._wake.wait()
+                await self._wait_for_work()
                 continue
             batch, self._pending = self._pending, []
             await self._write_or_fail(batch)
@@ -302,7 +302,7 @@ class Controller:
         try:
             with collection_paused() if self._is_large(batch) else nullcontext():
                 await self._write_batch(batch)
-        except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
+        except Exception as error:  # noqa: BLE001 - recorded; the next batch is still written
             self.counters.task_failures.record("writer")
             for pending in batch:
                 fail(pending, error)
@@ -312,6 +312,9 @@ class Controller:
                 return
             for pending in batch:
                 self._try_again_later(pending.command)
+
+    async def _wait_for_work(self) -> None:
+        await self._wake.wait()
 
     def _is_large(self, batch: list[PendingCommand]) -> bool:
         known = len(self.core_state.records)
@@ -489,19 +492,36 @@ class Controller:
                 pauses.enter_context(collection_paused())
 
             update = await self._gate_updater.apply(update, self._full_update, time_slice, pause_collection)
-            await self._gate_updater.notify(update, time_slice, pause_collection)
-            counted = self._event_log.count(outcomes, self.tree, self.clock.now())
-            await run_in_slices(self._supervised("event_log", counted), time_slice)
-            if update.policies is not None:
-                concerned = self.core_state.records
-            await run_in_slices(
-                self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice
-            )
-            try:
-                self._event_log.log(outcomes)
-            except Exception:  # noqa: BLE001 - recorded; the history has the events
-                self.counters.task_failures.record("event_log")
-            await run_in_slices(update.release(), time_slice)
+            await self._after_gates_changed(update, concerned, outcomes, time_slice, pause_collection)
+
+    async def _after_gates_changed(
+        self,
+        update: TreeUpdate,
+        concerned: Iterable[str],
+        outcomes: list[CommandOutcome],
+        time_slice: TimeSlice,
+        on_large: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do what follows from ``update``, which has changed the gates.
+
+        Args:
+            update: the update.
+            concerned: the scopes whose record has changed.
+            outcomes: what was decided, to count and to log.
+            time_slice: when it has run out, other work runs.
+            on_large: called once if many requests are concerned.
+        """
+        await self._gate_updater.notify(update, time_slice, on_large)
+        counted = self._event_log.count(outcomes, self.tree, self.clock.now())
+        await run_in_slices(self._supervised("event_log", counted), time_slice)
+        if update.policies is not None:
+            concerned = self.core_state.records
+        await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
+        try:
+            self._event_log.log(outcomes)
+        except Exception:  # noqa: BLE001 - recorded; the history has the events
+            self.counters.task_failures.record("event_log")
+        await run_in_slices(update.release(), time_slice)
 
     def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
         """The records that the gates show for ``records``."""
@@ -527,7 +547,7 @@ class Controller:
     def _call(self, listener: Callable[[], None], name: str) -> None:
         try:
             listener()
-        except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
+        except Exception:  # noqa: BLE001 - recorded; parked requests are still answered
             self.counters.task_failures.record(name)
 
     def _ramp_ended(self, gate: ScopeGate) -> None:

@@ -45,8 +45,9 @@ from sidecar.store import (
 )
 from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
-from .commit_follower import OTHERS_WAIT_SECS, CommitFollower
+from .commit_follower import OTHERS_WAIT_SECS
 from .pending_commands import PendingCommand, fail
+from .prompt_follower import PromptFollower
 from .rate_leases import RateLeases
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
 
-class FleetController(CommitFollower):
+class FleetController(PromptFollower):
     """A `Controller` on a store that several sidecars share.
 
     Args:

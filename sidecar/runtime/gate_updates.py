@@ -103,13 +103,39 @@ class GateUpdater:
         logger.warning("gates_derived_again", extra={"fields": {"scopes": known}})
         return update
 
+    def apply_at_once(self, update: TreeUpdate, most_steps: int) -> bool:
+        """Change the gates by ``update`` in this step, if it takes at most ``most_steps`` to prepare.
+
+        Returns:
+            Whether the gates have changed. If not, call `apply` with a new update.
+        """
+        if self._is_behind:
+            return False
+        self._is_behind = True
+        try:
+            for number, _ in enumerate(self._tree.prepare(update)):
+                if number == most_steps:
+                    self._is_behind = False
+                    return False
+            self._make_visible(update)
+            for _ in self._tree.settle(update):
+                pass
+        except Exception:  # noqa: BLE001 - recorded; `apply` derives all gates again
+            self._failures.record("gate_tree")
+            return False
+        self._is_behind = False
+        return True
+
     async def _apply(self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object]) -> None:
         await run_in_slices(_call_at(_LARGE_STEPS, on_large, self._tree.prepare(update)), time_slice)
+        self._make_visible(update)
+        await run_in_slices(self._tree.settle(update), time_slice)
+
+    def _make_visible(self, update: TreeUpdate) -> None:
         self._tree.apply(update)
         if update.structure_changed or update.policies is not None:
             # In the same step, because the same request leads to another gate from now on.
             self._on_structure_change()
-        await run_in_slices(self._tree.settle(update), time_slice)
 
     async def notify(
         self, update: TreeUpdate, time_slice: TimeSlice, on_large: Callable[[], object] = lambda: None

@@ -283,7 +283,7 @@ class FleetStatus:
         leader_id: the sidecar that is the leader; empty: not known.
         term: the term of the leader.
         sidecars: how many sidecars follow the store.
-        known_seq: the newest commit that this sidecar has heard of.
+        known_seq: the newest commit that this sidecar knows of.
         lag_secs: seconds from the last commit of another sidecar to its arrival here.
         went_back: how often the store went back in time.
         clock_offset_secs: how far the store's clock is ahead of this machine's.
@@ -351,11 +351,14 @@ class SharedStore(Store, Protocol):
     Attributes:
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
+        on_commit: called with a commit that has arrived, if `follow` has yielded all before it. Returns
+            whether it was applied; then `follow` does not yield it.
         beat_secs: how often `beat` has to be called.
     """
 
     status: FleetStatus
     on_status: Callable[[], None]
+    on_commit: Callable[[LoggedCommit], bool]
     beat_secs: float
 
     async def beat(self) -> None:

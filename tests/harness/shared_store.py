@@ -134,7 +134,10 @@ class SharedMemoryStore:
         self.number = number
         self.status = FleetStatus(sidecar_id=f"sidecar-{number}")
         self.on_status = lambda: None
-        self.inbox: list[Change] = []
+        self.on_commit = lambda _: False
+        self.inbox: list[LoggedCommit] = []
+        self.position = Position("", 0, "")
+        self.is_current = False
         self.held = False
         self.filled = asyncio.Event()
         self.delay = 0.0
@@ -144,7 +147,13 @@ class SharedMemoryStore:
         data.subscribers.append(self)
 
     def receive(self, change: Change) -> None:
-        self.inbox.append(change)
+        commit = self.logged(change)
+        idle = self.is_current and not self.filled.is_set() and not self.held
+        before = (change.position.epoch, change.position.seq - 1)
+        if idle and (self.position.epoch, self.position.seq) == before and self.on_commit(commit):
+            self.position = change.position
+            return
+        self.inbox.append(commit)
         self.filled.set()
 
     def check(self) -> None:
@@ -219,23 +228,29 @@ class SharedMemoryStore:
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()
         self.filled.set()
+        self.position = position
         while True:
-            await self.filled.wait()
+            self.is_current = True
+            try:
+                await self.filled.wait()
+            finally:
+                self.is_current = False
             self.filled.clear()
             if self.held or not self.data.up:
                 continue
             inbox, self.inbox = self.inbox, []
-            wanted = [(position.epoch, position.seq + 1 + number) for number in range(len(inbox))]
+            epoch, seq = self.position.epoch, self.position.seq
+            wanted = [(epoch, seq + 1 + number) for number in range(len(inbox))]
             if not inbox or [(one.position.epoch, one.position.seq) for one in inbox] != wanted:
                 # A commit was missed or is already known; the log has all commits.
-                newer = self.data.after(position)
+                newer = self.data.after(self.position)
                 if isinstance(newer, Outdated):
                     yield newer
                     return
-                inbox = newer
-            for change in inbox:
-                yield self.logged(change)
-                position = change.position
+                inbox = [self.logged(change) for change in newer]
+            for commit in inbox:
+                yield commit
+                self.position = commit.position
 
     def keep_last_known(self, state: StoredState) -> None:
         self.last_known = state

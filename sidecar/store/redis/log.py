@@ -46,16 +46,12 @@ class RedisLog:
         keys: names of the keys.
         texts: converts commits.
         status: gets the newest commit and the lag.
-
-    Attributes:
-        on_commit: called with a commit that has arrived, if all commits before it have been passed on.
-            Returns whether it was applied; then `follow` does not yield it.
     """
 
     def __init__(
         self, connection: RedisConnection, keys: RedisKeys, texts: RecordTexts, status: FleetStatus
     ) -> None:
-        self.on_commit: Callable[[LoggedCommit], bool] = lambda _: False
+        self._on_commit: Callable[[LoggedCommit], bool] = lambda _: False
         self._connection = connection
         self._keys = keys
         self._texts = texts
@@ -80,9 +76,11 @@ class RedisLog:
         self._behind = True
         self._changed.set()
 
-    async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
+    async def follow(
+        self, position: Position, on_commit: Callable[[LoggedCommit], bool]
+    ) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits after ``position``, in order; see `SharedStore`."""
-        self._position = position
+        self._position, self._on_commit = position, on_commit
         backoff = _MIN_BACKOFF_SECS
         while True:
             try:
@@ -160,7 +158,7 @@ class RedisLog:
             self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
         commit = self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
         is_next = self._is_current and not self._changed.is_set() and seq == position.seq + 1
-        if is_next and self.on_commit(commit):
+        if is_next and self._on_commit(commit):
             self._position = commit.position
             return
         self._arrived.append(commit)

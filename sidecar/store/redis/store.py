@@ -85,6 +85,7 @@ class RedisStore:
     Attributes:
         status: the known state of the fleet.
         on_status: called when the status changed.
+        on_commit: see `SharedStore`.
         on_time: called with the time of Redis, seconds since the epoch.
 
     Raises:
@@ -96,6 +97,7 @@ class RedisStore:
     def __init__(self, settings: RedisSettings) -> None:
         self.status = FleetStatus(sidecar_id=f"{os.uname().nodename}-{uuid4().hex[:8]}")
         self.on_status: Callable[[], None] = lambda: None
+        self.on_commit: Callable[[LoggedCommit], bool] = lambda _: False
         self.on_time: Callable[[float], None] = lambda _: None
         self._settings = settings
         self._connection = RedisConnection(settings)
@@ -266,7 +268,7 @@ class RedisStore:
 
     def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         """The commits after ``position``, in order; see `SharedStore`."""
-        return self._log.follow(position)
+        return self._log.follow(position, self.on_commit)
 
     # -- heartbeat ---------------------------------------------------------------------------------
 
