@@ -54,8 +54,8 @@ class TimeSlice:
     Args:
         min_secs: minimum length in seconds.
         max_secs: maximum length in seconds.
-        pending: whether other work is waiting. A slice goes on until it is, up to the maximum. None: a slice
-            ends in any case.
+        pending: whether other work is waiting. A slice continues until other work waits, up to the maximum.
+            None: a slice is never prolonged.
     """
 
     __slots__ = ("_check_at", "_max_secs", "_min_secs", "_pending", "_until")

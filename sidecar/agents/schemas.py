@@ -60,8 +60,8 @@ TOOLS: tuple[ToolSchema, ...] = (
     ToolSchema(
         "report_wellbeing",
         "Say how you are. Report cautious, concerned or distressed when your answers stop making sense, "
-        "tools keep failing, or you repeat yourself; report healthy when that is over. The claim stands for "
-        "ttl_secs, then it ends by itself: repeat it while it holds. It replaces your earlier claim or "
+        "tools keep failing, or you repeat yourself; report healthy when that is over. The claim lasts for "
+        "ttl_secs and then expires: repeat it while it is true. It replaces your earlier claim or "
         "request for a pause. It does not lift a pause that people or alerts have asked for.",
         _arguments(
             ("state", "reason"),
@@ -71,7 +71,7 @@ TOOLS: tuple[ToolSchema, ...] = (
                 "type": "number",
                 "minimum": 1,
                 "maximum": MAX_SECS,
-                "description": "Seconds for which the claim stands. The default is 300.",
+                "description": "Seconds until the claim expires. The default is 300.",
             },
             scope=_SCOPE,
             agent=_AGENT,

@@ -68,7 +68,7 @@ class LimitRecorder:
 
     @property
     def limits(self) -> list[RecordedLimit]:
-        """In order of their beginning."""
+        """The recorded limits, in order of their beginning."""
         return sorted([*self._ended, *self._open.values()], key=lambda one: (one.began, one.scope))
 
     def record(self, event: CoreEvent) -> None:

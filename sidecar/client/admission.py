@@ -79,14 +79,14 @@ class AdmissionThread:
         self._failed_at = 0.0
 
     def wake(self) -> None:
-        """Requests wait, or an outcome is to be reported: begin to ask."""
+        """Begin to ask, because requests wait or an outcome has to be reported."""
         if self._stop.is_set():
             return
         self._wake.set()
         self._thread.start()
 
     def report_outcome(self) -> None:
-        """The outcome of a request that passed in a trial is known."""
+        """Record the outcome of a request that passed in a trial."""
         self._outcome = True
         self.wake()
 

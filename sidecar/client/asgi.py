@@ -105,7 +105,7 @@ class GateMiddleware:
         """Enter the gate of a request.
 
         Returns:
-            The gate, the id of the trial or an empty text, and what the application receives from; None: the
+            The gate, the id of the trial (empty: none), and the ``receive`` for the application; None: the
             request is over.
         """
         gate, reader = self.gate, None
@@ -247,7 +247,7 @@ class _RequestReader:
 
 
 def _replay(first: Message, receive: Receive) -> Receive:
-    """What an application receives ``first`` from, and then what ``receive`` returns."""
+    """A ``receive`` that returns ``first``, and then what the server's ``receive`` returns."""
     left: Message | None = first
 
     async def replay() -> Message:
@@ -269,8 +269,8 @@ def _record_exception(gate: Gate, trial: str, error: Exception, senders: Sequenc
 def _shows_that_client_left(error: BaseException, senders: Sequence[CodeType | None]) -> bool:
     """Whether the server's ``send`` raised an OSError, which led to ``error``.
 
-    So a server says that the client has left, which says nothing about the application. An application may
-    raise the same types by itself, so the traceback decides.
+    With such an error, a server reports that the client has left, which is no failure of the application. An
+    application may raise the same types, so the traceback decides.
 
     Args:
         error: that ended the application.

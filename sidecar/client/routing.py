@@ -215,9 +215,9 @@ def scope_of_model(body: bytes) -> str:
 def _model_of(body: bytes) -> str:
     """The member ``model`` of a JSON body; empty where there is none.
 
-    A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if its shorter part tells: that before
-    the member, or that after it. So of a body that is not JSON, which the application refuses, the member may
-    be taken all the same.
+    A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if the shorter of two parts is
+    enough: the one before the member or the one after it. So the member may be found in a body that is not
+    valid JSON, which the application refuses.
     """
     return _model_in(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))
 

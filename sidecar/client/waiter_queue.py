@@ -83,7 +83,7 @@ class WaiterQueue:
         self._listeners.pop(future, None)
 
     def notify_listeners(self) -> None:
-        """The state of the gate is known."""
+        """Set the results of the listeners, because the state of the gate is known."""
         listeners, self._listeners = self._listeners, {}
         for future, loop in listeners.items():
             _call(loop, finish, future)

@@ -20,7 +20,7 @@ class RecurringTime(Protocol):
     """A recurring time, as the config describes it."""
 
     def contains(self, at: float) -> bool:
-        """Whether ``at``, seconds since the epoch, lies in it."""
+        """Whether ``at``, seconds since the epoch, lies in the interval."""
 
 
 @dataclass(frozen=True, slots=True)

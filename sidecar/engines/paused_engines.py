@@ -154,7 +154,7 @@ class PausedEngines:
         return [one for one in self.all if engine_key(one.config) == key and not self.is_own(one)]
 
     async def add(self, record: PausedEngine) -> None:
-        """Remember ``record``. If the store fails, the engine is paused all the same."""
+        """Remember ``record``. If the store fails, the engine is still paused."""
         if record.key not in self._records:
             self._records[record.key] = record
             self._unsaved[record.key] = record.to_text()

@@ -3,7 +3,7 @@
 Rules of this file: it does not use the event loop, gates or connections. Time is an argument, in seconds of
 any monotonic clock.
 
-Theory of operation. A `Limiter` stands for one limit of one scope: a restriction, a resume ramp or a trial.
+Theory of operation. A `Limiter` is one limit of one scope: a restriction, a resume ramp or a trial.
 Its parent is the next limit on the way to the root. A request needs one token of its limiter and one of each
 limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to

@@ -25,7 +25,7 @@ _MAX_BATCH = 32
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
-"""A ramp ends if no client with waiters asks for so long: each heard of the opening."""
+"""A ramp ends if no client with waiters has asked for this long: each knows that the gate is open."""
 _STEP_WAITERS = 8
 _COUNT_SECS = 0.5
 """How often the requests are counted that need a token of each limiter."""

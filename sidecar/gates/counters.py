@@ -65,7 +65,7 @@ class FleetCounters:
         leader_id: the leader; empty: not known.
         term: the term of the leader.
         applied: number of the last commit that was applied.
-        known: number of the newest commit that this sidecar has heard of.
+        known: number of the newest commit that this sidecar knows of.
         lag_secs: seconds from the last commit of another sidecar to its arrival here.
         clock_offset_secs: how far the store's clock is ahead of this machine's.
         conflicts: how often a batch was decided again, because another sidecar was first.

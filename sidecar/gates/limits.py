@@ -1,4 +1,4 @@
-"""The limits of gates: how restrictions and trials apply to the gates of a scope and inside it."""
+"""The limits of gates: how restrictions and trials apply to the gate of a scope and to the gates below it."""
 
 from __future__ import annotations
 

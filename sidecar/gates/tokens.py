@@ -1,4 +1,4 @@
-"""Tokens: a request passes with one. They arise at a rate, or there are so many in all.
+"""Tokens: each request that passes takes one. They arrive at a rate, or their number is fixed.
 
 In a fleet the limit of a scope is shared. Each sidecar has tokens of its own, which it leases: `LeasedBucket`
 and `LeasedCount`. They start empty.

@@ -313,7 +313,7 @@ class GateTree:
 
     def _compute_state(self, update: TreeUpdate, gate: ScopeGate, *, renew: bool) -> None:
         """Compute the new state of ``gate``. ``renew``: increase the version in any case."""
-        old, now = gate.state, update.now
+        old = gate.state
         record = update.records.get(gate.scope) or old.record
         (
             effective,
@@ -327,22 +327,14 @@ class GateTree:
         policy = update.new_policies.get(gate, gate.policy)
         closed = policy.enabled and nearest_hold is not None
         is_new = gate.scope in update.added
-        closed_at, counted_at, paused_secs = old.closed_at, old.counted_at, old.paused_secs
         if closed and not old.closed:
-            closed_at = counted_at = now
             update.closed[gate] = None
         elif old.closed and not closed:
-            paused_secs += max(0.0, now - counted_at)
             update.opened[gate] = None
         effective_limits = limits if policy.enabled else ()
         if not closed and effective_limits != gate.limits:
             update.opened[gate] = None
         advised = policy.enabled and nearest_advice is not None
-        advised_at, advised_secs = old.advised_at, old.advised_secs
-        if advised and not old.advised:
-            advised_at = now
-        elif old.advised and not advised:
-            advised_secs += max(0.0, now - advised_at)
         new_snapshot = (
             closed,
             record.state,
@@ -353,23 +345,16 @@ class GateTree:
             nearest_advice if advised else None,
             advised_limits,
         )
-        old_snapshot = (
-            old.closed,
-            old.record.state,
-            old.effective,
-            old.hold,
-            old.held_by if old.closed else None,
-            gate.limits,
-            old.advice,
-            old.advised_limits,
-        )
         version = old.version
-        if is_new or renew or new_snapshot != old_snapshot:
+        if is_new or renew or new_snapshot != _shown_before(gate, old):
             version = self._next_version()
             update.changed[gate] = None
         state = GateState(
-            record, effective, nearest_hold, held_by, closed, version, closed_at, counted_at, paused_secs,
-            limits, nearest_advice, advised_by, advised, advised_at, advised_secs, advised_limits,
+            record, effective, nearest_hold, held_by, closed, version,
+            *_closed_times(old, update.now, closed=closed),
+            limits, nearest_advice, advised_by, advised,
+            *_advised_times(old, update.now, advised=advised),
+            advised_limits,
         )  # fmt: skip
         update.states.append((gate, state, closed or bool(effective_limits), old))
 
@@ -467,6 +452,38 @@ class GateTree:
     def _next_version(self) -> int:
         self._version += self._version_step
         return self._version
+
+
+def _shown_before(gate: ScopeGate, state: GateState) -> tuple[object, ...]:
+    """The values of the snapshot of ``gate`` in its old ``state``, in the order of the new ones."""
+    return (
+        state.closed,
+        state.record.state,
+        state.effective,
+        state.hold,
+        state.held_by if state.closed else None,
+        gate.limits,
+        state.advice,
+        state.advised_limits,
+    )
+
+
+def _closed_times(old: GateState, now: float, *, closed: bool) -> tuple[float, float, float]:
+    """The members ``closed_at``, ``counted_at`` and ``paused_secs`` of the state after ``old``."""
+    if closed and not old.closed:
+        return now, now, old.paused_secs
+    if old.closed and not closed:
+        return old.closed_at, old.counted_at, old.paused_secs + max(0.0, now - old.counted_at)
+    return old.closed_at, old.counted_at, old.paused_secs
+
+
+def _advised_times(old: GateState, now: float, *, advised: bool) -> tuple[float, float]:
+    """The members ``advised_at`` and ``advised_secs`` of the state after ``old``."""
+    if advised and not old.advised:
+        return now, old.advised_secs
+    if old.advised and not advised:
+        return old.advised_at, old.advised_secs + max(0.0, now - old.advised_at)
+    return old.advised_at, old.advised_secs
 
 
 def _inherited_from(state: GateState) -> Inherited:

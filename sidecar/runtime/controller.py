@@ -302,7 +302,7 @@ class Controller:
         try:
             with collection_paused() if self._is_large(batch) else nullcontext():
                 await self._write_batch(batch)
-        except Exception as error:  # noqa: BLE001 - recorded; the next batch is written all the same
+        except Exception as error:  # noqa: BLE001 - recorded; the next batch is still written
             self.counters.task_failures.record("writer")
             for pending in batch:
                 fail(pending, error)
@@ -547,7 +547,7 @@ class Controller:
     def _call(self, listener: Callable[[], None], name: str) -> None:
         try:
             listener()
-        except Exception:  # noqa: BLE001 - recorded; what is parked is answered all the same
+        except Exception:  # noqa: BLE001 - recorded; parked requests are still answered
             self.counters.task_failures.record(name)
 
     def _ramp_ended(self, gate: ScopeGate) -> None:

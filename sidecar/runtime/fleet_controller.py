@@ -62,13 +62,7 @@ _LARGE_BATCH = 1_000
 
 
 class FleetController(PromptFollower):
-    """A `Controller` on a store that several sidecars share.
-
-    Args:
-        policies: the policies of the config.
-        store: the shared store.
-        settings: as of `Controller`.
-    """
+    """A `Controller` on a store that several sidecars share. The arguments are those of `CommitFollower`."""
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)

@@ -75,7 +75,7 @@ _pauses = _Pauses()
 
 @contextmanager
 def collection_paused(*, keeps_objects: bool = True) -> Iterator[None]:
-    """Collect no garbage meanwhile.
+    """A context in which no garbage is collected.
 
     A collection of young objects looks at everything that they refer to. While a batch works with
     dictionaries of ten thousand scopes, each collection would hold the interpreter for several milliseconds.

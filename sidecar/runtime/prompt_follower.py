@@ -44,12 +44,8 @@ class _Applied(NamedTuple):
 
 
 class PromptFollower(CommitFollower):
-    """A `CommitFollower` that applies small commits while they are received.
-
-    Args:
-        policies: the policies of the config.
-        store: the shared store.
-        settings: as of `Controller`.
+    """A `CommitFollower` that applies small commits while they are received. The arguments are those of
+    `CommitFollower`.
     """
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on

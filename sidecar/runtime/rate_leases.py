@@ -1,7 +1,7 @@
 """Leases the tokens of restrictions, resume ramps and trials from the store that a fleet shares.
 
 A sidecar asks for a lease as soon as something waits, and renews it while something waits or passes. It gives
-its share back when nothing does. While the store is down each sidecar goes on with the share that it had, and
+its share back when nothing does. While the store is down each sidecar keeps the share that it had, and
 with an equal part of the tenth of the rate that is never shared out.
 """
 

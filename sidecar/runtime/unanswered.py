@@ -1,4 +1,4 @@
-"""Commits whose answer was lost: the store may carry them out all the same."""
+"""Commits whose response was lost: the store may have stored them."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ class FleetStatus:
         leader_id: the sidecar that is the leader; empty: not known.
         term: the term of the leader.
         sidecars: how many sidecars follow the store.
-        known_seq: the newest commit that this sidecar has heard of.
+        known_seq: the newest commit that this sidecar knows of.
         lag_secs: seconds from the last commit of another sidecar to its arrival here.
         went_back: how often the store went back in time.
         clock_offset_secs: how far the store's clock is ahead of this machine's.

@@ -29,7 +29,7 @@ class MemoryStore:
         self._values: dict[str, str] = {}
 
     async def load(self, now: float) -> StoredState:
-        """An empty state."""
+        """Return an empty state, because nothing survives the process."""
         return StoredState(version=int(now * 1e6))
 
     async def commit(self, batch: Batch) -> None:

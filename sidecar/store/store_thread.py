@@ -1,6 +1,6 @@
 """The thread of a store. The event loop hands it work, and never waits for a disk.
 
-Each command waits for one round trip to this thread. It takes a third less time than with a
+Each command waits for one round trip to this thread. The round trip takes a third less time than with a
 `ThreadPoolExecutor`, which uses more locks.
 """
 

@@ -167,6 +167,8 @@ def test_search_routes_and_diagrams_work_without_any_other_host(address: str) ->
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
+        # The page of the routes keeps a core busy for seconds, and other tests need it, too.
+        page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}reference/openapi/")
         routes = page.frame_locator("iframe")

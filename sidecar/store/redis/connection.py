@@ -25,6 +25,10 @@ _MISSING = (
 )
 
 
+class MasterChanged(ConnectionError):
+    """A subscription has ended because commands are sent to another server now."""
+
+
 class RedisConnection:
     """Calls Redis. After a failure the next call connects again, to the current master or node.
 
@@ -36,6 +40,7 @@ class RedisConnection:
         self.address = RedisAddress.parse(settings.url)
         self._settings = settings
         self._client: Redis | None = None
+        self._subscriptions: set[Subscription] = set()
         self._sentinel: Any = None
         self._lock = asyncio.Lock()
 
@@ -104,22 +109,34 @@ class RedisConnection:
             client = await self.client()
             async with asyncio.timeout(self._settings.timeout_secs):
                 subscription = await Subscription.begin(client, channel, on_message, on_lost)
+            self._subscriptions.add(subscription)
             yield subscription
         except failures as error:
             await self.reset(error)
             raise StoreUnavailable(self.describe(error)) from error
         finally:
             if subscription is not None:
+                self._subscriptions.discard(subscription)
                 await subscription.close()
 
     async def reset(self, error: BaseException) -> None:
         """Forget where a cluster has our keys after ``error``. Other clients connect again by themselves."""
+        if isinstance(error, MasterChanged):
+            # The client is a newer one.
+            return
         if self.address.kind == "cluster" and self._client is not None:
             client, self._client = self._client, None
+            self._end_subscriptions()
             await _close(client)
         elif type(error).__name__ == "ReadOnlyError" and self._client is not None:
             # The server became a replica. Sentinel knows the current master.
+            self._end_subscriptions()
             await self._client.connection_pool.disconnect()
+
+    def _end_subscriptions(self) -> None:
+        """Make their users subscribe again, and read what they have missed."""
+        for one in self._subscriptions:
+            one.end(MasterChanged("another server may be the master now"))
 
     async def close(self) -> None:
         """Close all connections."""

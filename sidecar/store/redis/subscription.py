@@ -73,15 +73,19 @@ class Subscription(asyncio.Protocol):
     def check(self) -> None:
         """Ask the server for an answer. A connection that has not answered the last time is closed."""
         if self._ping_unanswered:
-            self._end(ConnectionError("the subscription is not answered"))
-            self._transport.abort()
+            self.end(ConnectionError("the subscription is not answered"))
         elif self.error is None:
             self._ping_unanswered = True
             self._transport.write(_PING)
 
+    def end(self, error: Exception) -> None:
+        """End the subscription, because of ``error``."""
+        self._note_end(error)
+        self._transport.abort()
+
     async def close(self) -> None:
         """Close the connection."""
-        self._end(ConnectionError("the subscription is closed"))
+        self._note_end(ConnectionError("the subscription is closed"))
         await self._connection.disconnect(nowait=True)
 
     # -- called by the transport -------------------------------------------------------------------
@@ -100,19 +104,18 @@ class Subscription(asyncio.Protocol):
                 elif reply[0] == b"subscribe":
                     self._subscribed.set()
         except Exception as error:  # noqa: BLE001 - the subscription ends, and its user is told why
-            self._end(error)
-            self._transport.abort()
+            self.end(error)
 
     def eof_received(self) -> None:
         """The server has closed the connection: so does the transport."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed."""
-        self._end(error or ConnectionError("the server closed the connection"))
+        self._note_end(error or ConnectionError("the server closed the connection"))
         # redis-py may wait for it.
         self._streams.connection_lost(error)
 
-    def _end(self, error: Exception) -> None:
+    def _note_end(self, error: Exception) -> None:
         if self.error is None:
             self.error = error
             self._subscribed.set()

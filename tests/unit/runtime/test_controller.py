@@ -317,3 +317,40 @@ def test_a_command_whose_decision_fails_does_not_affect_others(monkeypatch: pyte
         assert controller.counters.task_failures.counts["writer"] == 1
 
     run(test)
+
+
+def test_commands_that_arrive_between_the_slices_of_a_change_come_after_it() -> None:
+    async def test(controller: Controller, _: GatedStore) -> None:
+        many = 1500
+        await controller.submit(
+            SetPolicies(PolicyTable(named=tuple(f"s/{number}" for number in range(many))))
+        )
+        gates = [controller.tree.gates[f"s/{number}"] for number in (0, many // 2, many - 1)]
+        watcher, waiter = One(), One()
+        controller.waiting_room.watch(watcher, gates[1], None, 60)
+        pause = controller.submit(Pause("", "first", "op"))
+        turns = 0
+        while not any(gate.following for gate in gates):
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns, "the first change is staged later, and is not visible yet"
+        resume = controller.submit(Resume("", "op"))
+        again = controller.submit(Pause("s", "second", "op"))
+        seen = []
+        while not again.done():
+            now = tuple(snapshot_of(gate, None).reason for gate in gates)
+            if pause.done() and not resume.done() and gates[1].closed and not waiter.gate:
+                controller.waiting_room.request(waiter, gates[1], None, 60)
+            if not seen or seen[-1] != now:
+                seen.append(now)
+            await asyncio.sleep(0)
+        assert [len(set(reasons)) for reasons in seen] == [1] * len(seen), "all of a change or nothing of it"
+        # The resume and the second pause share a commit.
+        assert [reasons[0] for reasons in seen] == [None, "first", "second"]
+        assert watcher.told == [(Ending.CHANGED, "closed", "first")]
+        assert not waiter.told
+        await controller.submit(Resume("s", "op"))
+        assert [ending for ending, *_ in waiter.told] == [Ending.OPENED]
+        assert not any(gate.following for gate in controller.tree.gates.values())
+
+    run(test)
