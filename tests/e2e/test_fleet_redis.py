@@ -22,6 +22,7 @@ from harness.tls import certify
 from sidecar.core.commands import Pause, Resume
 from sidecar.runtime.fleet_controller import FleetController
 from sidecar.store import HistoryQuery, StoreError, StoreUnavailable, WatchdogNotice
+from sidecar.store.redis.store import RedisStore
 
 ROOT = Path(__file__).parents[2]
 ACL = re.search(r"ACL SETUSER (.*)", (ROOT / "docs" / "how-to" / "fleet.md").read_text())[1]
@@ -358,6 +359,37 @@ def test_a_redis_without_memory_changes_no_gate_and_is_reported(redis: RedisServ
             await until(lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), "it is written again")
             await acknowledged(two, Resume("team", "me"))
             await until(lambda: not any(closed(each, "team") for each in running), "all are open")
+
+    asyncio.run(main())
+
+
+def test_a_redis_without_memory_is_down_until_it_accepts_a_write(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RedisStore, "beat_secs", 0.02)
+    beat, states = RedisStore.beat, []
+
+    async def observed(store: RedisStore) -> None:
+        await beat(store)
+        states.append(store.status.up)
+
+    monkeypatch.setattr(RedisStore, "beat", observed)
+
+    async def main() -> None:
+        async with controllers(redis.url, 1) as [one]:
+            await one.submit(Pause("team", "x", "me", 0.0))
+            try:
+                redis.cli("config", "set", "maxmemory", "1")
+                with pytest.raises(StoreUnavailable, match="it has reached its maxmemory"):
+                    await one.submit(Resume("team", "me"))
+                states.clear()
+                await until(lambda: len(states) > 10, "it has asked Redis ten times")
+                assert not any(states)
+                assert not one.counters.store_up
+            finally:
+                redis.cli("config", "set", "maxmemory", "0")
+            await until(lambda: one.counters.store_up, "it is up")
+            await acknowledged(one, Resume("team", "me"))
 
     asyncio.run(main())
 

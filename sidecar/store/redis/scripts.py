@@ -53,6 +53,12 @@ local function broken()
   redis.call('HDEL', KEYS[1], 'epoch')
   return {'back'}
 end
+-- Whether Redis refuses every write: no memory, a replica, a full disk. Then nothing is broken.
+local function refuses(added)
+  for _, word in ipairs({'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS'}) do
+    if string.find(added.err, word, 1, true) then return true end
+  end
+end
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term', 'history')
 if meta[3] and meta[3] ~= ARGV[1] then return {'schema', meta[3]} end
 if meta[1] and not whole(KEYS[2], meta[1], meta[2], meta[5]) then return broken() end
@@ -88,12 +94,12 @@ if count > 0 then
   local id = tonumber(meta[5] or '0')
   for one = 1, count do
     local added = redis.pcall('XADD', KEYS[6], string.format('%.0f-0', id + one), 'e', ARGV[i + one])
-    if added.err then return broken() end
+    if added.err then return refuses(added) and added or broken() end
   end
   redis.call('HSET', KEYS[1], 'history', string.format('%.0f', id + count))
 end
 local added = redis.pcall('XADD', KEYS[5], seq .. '-0', 't', ARGV[5], 'b', ARGV[12])
-if added.err then return broken() end
+if added.err then return refuses(added) and added or broken() end
 redis.call('HSET', KEYS[1], 'seq', seq, 'written_at', ARGV[9])
 if ARGV[10] == '1' then redis.call('HSET', KEYS[1], 'watchdog', ARGV[11]) end
 i = writes
@@ -120,14 +126,16 @@ BEAT = (
     + WHOLE
     + """
 -- KEYS meta lease watchdog scopes
--- ARGV sidecar lease-ms channel rate-lease-secs gap-secs
-alive(KEYS[1], ARGV[4], ARGV[5])
+-- ARGV sidecar lease-ms channel rate-lease-secs gap-secs prove-writes?
+local now = alive(KEYS[1], ARGV[4], ARGV[5])
 local holder = redis.call('GET', KEYS[2])
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'history', 'term')
 if meta[1] and not whole(KEYS[4], meta[1], meta[2], meta[3]) then
   redis.call('HDEL', KEYS[1], 'epoch')
   meta[1] = false
 end
+-- A Redis without memory, or a replica, answers and refuses writes.
+if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'alive', string.format('%.6f', now)) end
 if meta[4] and not string.match(meta[4], '^%d+$') then
   redis.call('HDEL', KEYS[1], 'term')
   meta[4] = false

@@ -285,6 +285,7 @@ class RedisStore:
                     keys.channel,
                     repr(RATE_LEASE_SECS),
                     repr(GAP_SECS),
+                    "0" if self.status.up else "1",
                 ],
             )
         except (StoreUnavailable, StoreError) as error:
