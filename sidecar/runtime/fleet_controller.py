@@ -56,7 +56,8 @@ _MAX_TRY_SECS = 5.0
 """Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
-_MAX_WAIT_SECS = 0.05
+_MAX_WAIT_SECS = 0.15
+"""The longest wait between two tries. A shorter one causes more conflicts if many sidecars command one scope."""
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
