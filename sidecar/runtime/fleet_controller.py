@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -201,11 +202,11 @@ class FleetController(PromptFollower):
         if delta.seen_watchdog == heard:
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
+        self._overdue -= transaction.records.keys()
         await self._apply(delta, outcomes)
         if batch is not None:
             self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
-        self._overdue -= transaction.records.keys()
         self._plan_offer()
         return result
 
@@ -289,9 +290,26 @@ class FleetController(PromptFollower):
         if self.is_leader and self._shared.status.up:
             self._submit_and_forget(Expire(scopes))
         else:
-            self._overdue.update(scopes)
-            wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
-            self.loop.call_later(wait, self._commit_overdue)
+            self._commit_later(scopes)
+
+    def _commit_later(self, scopes: Iterable[str]) -> None:
+        """Get the changes by time in ``scopes`` committed, unless another sidecar commits them meanwhile."""
+        self._overdue.update(scopes)
+        wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
+        self.loop.call_later(wait, self._commit_overdue)
+
+    def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
+        scopes = tuple(scopes)
+        yield from super()._schedule_expiry(scopes)
+        # The timer follows the gates. A commit that took long may bring a record whose deadline has passed:
+        # the gate shows the change at once, so the timer has nothing left to do.
+        overdue = []
+        for scope in scopes:
+            if scope not in self._overdue and self._is_overdue(scope, self.clock.now()):
+                overdue.append(scope)
+            yield
+        if overdue:
+            self._commit_later(overdue)
 
     def _commit_overdue(self) -> None:
         """Commit the changes by time that no sidecar has committed yet."""

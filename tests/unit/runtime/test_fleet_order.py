@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -275,6 +276,17 @@ def test_a_claim_after_two_losses_of_the_store_is_kept() -> None:
     before = [("claim", 0, "team", "b", 3), ("pause", 0, "")]
     losses = [("amid", ("back", 2), ("claim", 1, "team", "b", 0)), ("wipe",), ("lead", 0)]
     play(2, [*before, *losses, ("claim", 1, "team", "b", 3)])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_hold_whose_end_passed_during_its_commit_ends(size: int) -> None:
+    """The alert moves to the root before ``min_pause_secs`` of the team are over, and is stored after."""
+    alert = [("fire", 0, "team", "z"), ("time", 1.5), *(("delay", number, 0.5) for number in range(size))]
+    play(size, [*alert, ("fire", size - 1, "", "z")])
+
+
+def test_a_hold_that_a_loss_of_the_store_brings_back_ends() -> None:
+    play(2, [("fire", 0, "team", "x"), ("amid", ("wipe",)), ("fire", 0, "team/one", "x")])
 
 
 def test_a_commit_whose_response_was_lost_is_counted_once() -> None:
