@@ -58,7 +58,7 @@ _MAX_TRY_SECS = 5.0
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
-"""The longest wait between two tries. A shorter one causes more conflicts if many sidecars command one scope."""
+"""The longest wait between two tries. A shorter one causes more conflicts at a scope that many command."""
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
