@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.examples import examples
 from harness.shared_store import SharedData, SharedMemoryStore
 from harness.virtual_time import VirtualClock, run_virtual
 from sidecar.core.commands import AlertFired, AlertResolved, ClaimState, Pause, ReceiveAlerts, Resume
@@ -246,7 +247,7 @@ def play(size: int, steps: list[tuple]) -> None:
     run_virtual(main)
 
 
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @relaxed
