@@ -109,10 +109,10 @@ class FleetController(PromptFollower):
         await super().stop()
 
     async def _expire_at_start(self) -> None:
-        self._due |= self.core_state.records.keys()
-        self._overdue |= {
-            scope for scope in self.core_state.records if self._is_overdue(scope, self.clock.now())
-        }
+        now = self.clock.now()
+        overdue = {scope for scope in self.core_state.records if self._is_overdue(scope, now)}
+        self._due |= overdue
+        self._overdue |= overdue
         with suppress(StoreUnavailable):
             await self.submit(Expire(tuple(self.core_state.records)))
 
@@ -327,6 +327,9 @@ class FleetController(PromptFollower):
             self._commit_overdue()
         if self._load_due:
             self._wake.set()
+        if self._offering and self._shared.status.up and not self._stopping:
+            # Redis was down when it was to be written.
+            self._submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """Times follow the clock of the store, which does not depend on this machine's clock."""

@@ -111,13 +111,18 @@ class Replica:
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:
-        """The records of ``delta`` that differ. An empty record that only the config names is not stored."""
+        """The records of ``delta`` that differ. An empty record that only the config names is not stored.
+
+        The store lost what is owed, and another sidecar may write that again: so an empty one is stored then.
+        """
         named = _named(delta)
         return {
             scope: record
             for scope, record in delta.records.items()
             if record != state.records.get(scope)
-            and not (record == EMPTY and scope not in self._scopes and scope in named)
+            and not (
+                record == EMPTY and scope in named and scope not in self._scopes and scope not in self.owed
+            )
         }
 
     def _add_owed(

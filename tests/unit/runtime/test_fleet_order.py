@@ -289,6 +289,17 @@ def test_a_hold_that_a_loss_of_the_store_brings_back_ends() -> None:
     play(2, [("fire", 0, "team", "x"), ("amid", ("wipe",)), ("fire", 0, "team/one", "x")])
 
 
+def test_a_resume_after_a_loss_is_stored_before_another_sidecar_restores_the_pause() -> None:
+    play(2, [("pause", 0, ""), ("wipe",), ("down", 0.5), ("resume", 0, "")])
+
+
+def test_what_the_store_lost_is_written_again_after_a_failure() -> None:
+    """The sidecars that have the tombstone try to write it at a random time, perhaps while the store is down."""
+    amid = ("amid", ("wipe",), ("resolve", 1, "", "x"), ("fire", 0, "team", "x"))
+    for _ in range(10):
+        play(3, [("pause", 0, ""), amid, ("down", 0.5)])
+
+
 def test_a_commit_whose_response_was_lost_is_counted_once() -> None:
     steps = [("unanswered", 0), ("pause", 0, "team"), ("time", 1.5), ("resume", 1, "team")]
     play(2, [*steps, ("unanswered", 0), ("pause", 0, "other"), ("trim",), ("time", 1.5)])
