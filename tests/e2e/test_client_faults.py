@@ -277,17 +277,21 @@ def test_a_client_waits_only_briefly_for_a_first_response_that_never_comes() -> 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
 def test_a_callback_that_raises_does_not_stop_the_client(error: BaseException) -> None:
     told = []
+    registered = threading.Event()
 
     def raises(*_):
         raise error
 
     def answers(request):
+        # Nobody is told of a change before that.
+        registered.wait(30)
         number = len(server.watches)
         return sends(answered(snapshot("closed" if number % 2 else "open", number))) if number < 4 else None
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.on_change(raises)
         gate.on_change(lambda is_open, _: told.append(is_open))
+        registered.set()
         eventually(lambda: told and told[-1] is False, "all changes are told")
         assert gate.health.failures > 0
 
