@@ -274,7 +274,7 @@ class RedisStore:
 
     async def beat(self) -> None:
         """Renew or take the lease, read the time, and find out whether commits were missed."""
-        began, keys = time.monotonic(), self._keys
+        began, keys, must_write = time.monotonic(), self._keys, not self.status.up
         try:
             answer = await self._connection.run(
                 scripts.BEAT,
@@ -285,7 +285,7 @@ class RedisStore:
                     keys.channel,
                     repr(RATE_LEASE_SECS),
                     repr(GAP_SECS),
-                    "0" if self.status.up else "1",
+                    "1" if must_write else "0",
                 ],
             )
         except (StoreUnavailable, StoreError) as error:
@@ -302,7 +302,9 @@ class RedisStore:
         status = self.status
         status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
         before = (status.up, status.leader, status.leader_id, status.term)
-        status.up, status.error = True, ""
+        if status.up or must_write:
+            # Otherwise a command failed meanwhile, and the answer does not say that Redis accepts a write.
+            status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
         status.sidecars = max(1, int(sidecars))
         status.leader = status.leader_id == status.sidecar_id
