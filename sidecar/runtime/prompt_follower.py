@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from sidecar.core.commands import CommandOutcome
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import ScopeRecord
@@ -108,7 +109,11 @@ class PromptFollower(CommitFollower):
     async def _follow_up(self, applied: _Applied) -> None:
         """Do what follows from a commit that was applied at once."""
         changes, update = [applied.change], applied.update
-        outcomes = self._count_changes(changes)
+        outcomes: list[CommandOutcome] = []
+        try:
+            outcomes = self._count_changes(changes)
+        except Exception:  # noqa: BLE001 - recorded; the parked requests must be woken all the same
+            self.counters.task_failures.record("fleet_follower")
         if update is None:
             update = TreeUpdate(self._shown_records(applied.delta.records), self.clock.monotonic())
             await self._change_gates(update, outcomes, self._time_slice())

@@ -13,6 +13,7 @@ from harness.virtual_time import VirtualClock, run_virtual
 from sidecar.core.commands import ClaimState, Pause, Resume
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
+from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
 
 
@@ -107,5 +108,34 @@ def test_an_error_while_a_commit_is_applied_is_made_good(part: str) -> None:
             await one.submit(Resume("team", "me"))
             await asyncio.sleep(1.0)
             assert not closed(two, "team")
+
+    run_virtual(main)
+
+
+def test_parked_requests_are_woken_even_if_the_commit_cannot_be_counted() -> None:
+    class Parked(Waiter):
+        def __init__(self) -> None:
+            self.gate = None
+            self.endings: list[Ending] = []
+
+        def end(self, ending: Ending, gate: ScopeGate) -> None:
+            self.endings.append(ending)
+
+    def fails(_: object) -> None:
+        raise RuntimeError("a fault of our own")
+
+    async def main() -> None:
+        async with two_sidecars() as (one, two, taken):
+            await one.submit(Pause("team", "x", "me"))
+            await asyncio.sleep(1.0)
+            waiter = Parked()
+            gate, path = two.tree.find("team")
+            assert two.waiting_room.request(waiter, gate, path, 60.0) is None
+            two._count_changes = fails
+            await one.submit(Resume("team", "me"))
+            await asyncio.sleep(1.0)
+            assert taken[-1]
+            assert waiter.endings == [Ending.OPENED]
+            assert two.counters.task_failures.counts["fleet_follower"] == 1
 
     run_virtual(main)
