@@ -147,9 +147,18 @@ def ask(
     path: str = "/v1/chat/completions",
     method: str = "POST",
     text: str = "hello",
+    stream: bool = False,
     **headers: str,
 ) -> requests.Response:
-    return requests.request(method, proxy.url + path, json=body(text), headers=headers, timeout=60)
+    given = json.dumps(body(text, stream=stream)).encode()
+    return requests.request(
+        method,
+        proxy.url + path,
+        data=iter([given]) if proxy.kind.chunks else given,
+        headers={"Content-Type": "application/json", **headers},
+        stream=stream,
+        timeout=60,
+    )
 
 
 # -- requests wait long -------------------------------------------------------------------------------
@@ -215,9 +224,7 @@ def test_responses_are_streamed_and_a_pause_does_not_interrupt_them(stage: Stage
     sidecar = stage.patient()
     streams = {}
     for proxy in stage.proxies.values():
-        answer = requests.post(
-            f"{proxy.url}/v1/chat/completions", json=body(stream=True), stream=True, timeout=60
-        )
+        answer = ask(proxy, stream=True)
         streams[proxy.name] = answer, answer.iter_lines()
         assert b"hello" in next(streams[proxy.name][1]), "the first part comes before the second is made"
         sidecar.pause(proxy.scope)

@@ -26,6 +26,8 @@ class Kind:
         refused: the status of a refusal.
         without_sidecar: the status of a request without a sidecar.
         notices: whether it ends a client's wait when the client disconnects.
+        chunks: whether tests send it their bodies in chunks. Go's ReverseProxy can cut a response that begins
+            before it has read past the end of a body with a length ("http: invalid Read on closed Body").
         fail_closed: the text that makes it refuse without a sidecar, what it replaces, and the status.
     """
 
@@ -34,6 +36,7 @@ class Kind:
     refused: int = 503
     without_sidecar: int = 200
     notices: bool = True
+    chunks: bool = False
     fail_closed: tuple[str, str, int] | None = None
 
 
@@ -78,7 +81,7 @@ KINDS = {
         refused=429,
         fail_closed=("failure_mode_allow: true", "failure_mode_allow: false", 403),
     ),
-    "traefik": Kind(("traefik-dynamic.yaml",), _traefik, without_sidecar=500, notices=False),
+    "traefik": Kind(("traefik-dynamic.yaml",), _traefik, without_sidecar=500, notices=False, chunks=True),
     "caddy": Kind(("Caddyfile",), _caddy, without_sidecar=502, notices=False),
 }
 
