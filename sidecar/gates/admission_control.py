@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 
@@ -19,9 +20,14 @@ from .limits import ActiveLimit, Limits, trial_of
 from .priorities import DEFAULT_PRIORITY, PRIORITIES
 from .tokens import TokenBucket
 
-_STEP_SECS = 0.02
+_STEP_SECS = 0.005
+"""The time between two steps. A step that admits few requests holds the event loop for a short time only."""
+_COSTLY_STEP_SECS = 0.02
+_COST_FACTOR = 20
+"""The next step waits for so many times the duration of the last one, up to `_COSTLY_STEP_SECS`. So many
+limiters do not take more than a twentieth of the event loop."""
 _LONGEST_STEP_SECS = 1.0
-_MAX_BATCH = 32
+_MAX_BATCH = 16
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
@@ -313,11 +319,15 @@ class AdmissionControl:
     def _step(self) -> None:
         self._timer = None
         delay = _STEP_SECS
+        began = time.perf_counter()
         try:
             if not self.suspended:
                 delay = self._advance()
         except Exception:  # noqa: BLE001 - recorded; the next step goes on
             self._failures.record(_TASK)
+        if delay:
+            took = time.perf_counter() - began
+            delay = max(delay, min(took * _COST_FACTOR, _COSTLY_STEP_SECS))
         if self._active or self._ramps:
             self._schedule(self._loop.time() + delay)
 

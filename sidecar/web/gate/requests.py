@@ -152,7 +152,7 @@ def is_dry_run(query: str) -> bool:
     Raises:
         Problem: it is neither true nor false.
     """
-    value = dict(parse_qsl(query, keep_blank_values=True)).get("dry_run", "false")
+    value = dict(parse_qsl(query, keep_blank_values=True)).get("dry_run", "false") if query else "false"
     if value not in ("true", "false"):
         raise Problem("invalid-parameter", f"dry_run: must be true or false, got {short_repr(value)}")
     return value == "true"
