@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 
@@ -22,12 +21,11 @@ from .tokens import TokenBucket
 
 _STEP_SECS = 0.005
 """The time between two steps. A step that admits few requests holds the event loop for a short time only."""
-_COSTLY_STEP_SECS = 0.02
-_COST_FACTOR = 20
-"""The next step waits for so many times the duration of the last one, up to `_COSTLY_STEP_SECS`. So many
-limiters do not take more than a twentieth of the event loop."""
+_STEP_SECS_PER_LIMITER = 0.0001
+"""With many limiters the time between two steps is longer, so that they take little of the event loop."""
+_MAX_STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
-_MAX_BATCH = 16
+_MAX_BATCH = 32
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
@@ -319,15 +317,11 @@ class AdmissionControl:
     def _step(self) -> None:
         self._timer = None
         delay = _STEP_SECS
-        began = time.perf_counter()
         try:
             if not self.suspended:
                 delay = self._advance()
         except Exception:  # noqa: BLE001 - recorded; the next step goes on
             self._failures.record(_TASK)
-        if delay:
-            took = time.perf_counter() - began
-            delay = max(delay, min(took * _COST_FACTOR, _COSTLY_STEP_SECS))
         if self._active or self._ramps:
             self._schedule(self._loop.time() + delay)
 
@@ -335,6 +329,7 @@ class AdmissionControl:
         """Admit what the tokens allow; return the seconds until the next step."""
         now = self._loop.time()
         families: dict[Limiter, list[Limiter]] = {}
+        looked_at = min(len(self._active), _MAX_LIMITERS)
         for limiter in list(islice(self._active, _MAX_LIMITERS)):
             del self._active[limiter]
             if not limiter.is_idle:
@@ -343,6 +338,7 @@ class AdmissionControl:
                 families.setdefault(limiter.root, []).append(limiter)
         if now - self._counted_at >= _COUNT_SECS or not self._active:
             self._count_ahead(now)
+        least = min(max(_STEP_SECS, looked_at * _STEP_SECS_PER_LIMITER), _MAX_STEP_SECS)
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
             admitted = admit(limiters, now, _MAX_BATCH)
@@ -350,7 +346,7 @@ class AdmissionControl:
             if len(admitted) == _MAX_BATCH:
                 delay = 0.0
             busy = [limiter for limiter in limiters if not limiter.is_idle]
-            delay = min(delay, max(_STEP_SECS, _secs_until_token(busy, now)) if delay else 0.0)
+            delay = min(delay, max(least, _secs_until_token(busy, now)) if delay else 0.0)
         if len(self._active) > _MAX_LIMITERS:
             delay = 0.0
         for gate, ramp in list(self._ramps.items()):
