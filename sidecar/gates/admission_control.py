@@ -19,13 +19,18 @@ from .limits import ActiveLimit, Limits, trial_of
 from .priorities import DEFAULT_PRIORITY, PRIORITIES
 from .tokens import TokenBucket
 
-_STEP_SECS = 0.005
-"""The time between two steps. A step that admits few requests holds the event loop for a short time only."""
+_STEP_SECS = 0.01
+"""The time between two steps. If it were shorter, a client that asks again would find too few tokens to get
+its share at once."""
 _STEP_SECS_PER_LIMITER = 0.0001
 """With many limiters the time between two steps is longer, so that they take little of the event loop."""
 _MAX_STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
 _MAX_BATCH = 32
+_SMALL_BATCH = 8
+_FEW_LIMITERS = 16
+"""With so few limiters a step admits `_SMALL_BATCH` requests at most, and the next one follows at once. In
+between, requests at other gates are answered."""
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
@@ -339,11 +344,12 @@ class AdmissionControl:
         if now - self._counted_at >= _COUNT_SECS or not self._active:
             self._count_ahead(now)
         least = min(max(_STEP_SECS, looked_at * _STEP_SECS_PER_LIMITER), _MAX_STEP_SECS)
+        most = _SMALL_BATCH if looked_at <= _FEW_LIMITERS else _MAX_BATCH
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
-            admitted = admit(limiters, now, _MAX_BATCH)
+            admitted = admit(limiters, now, most)
             self._pass(admitted, limiters)
-            if len(admitted) == _MAX_BATCH:
+            if len(admitted) == most:
                 delay = 0.0
             busy = [limiter for limiter in limiters if not limiter.is_idle]
             delay = min(delay, max(least, _secs_until_token(busy, now)) if delay else 0.0)
