@@ -29,6 +29,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from .priorities import PRIORITIES, PriorityTimes
@@ -148,7 +149,12 @@ class Limiter:
 
     def has_token(self, now: float) -> bool:
         """Whether each limiter of the line has a token."""
-        return all(limiter.tokens.available(now) > 0 for limiter in self.line)
+        limiter: Limiter | None = self
+        while limiter is not None:
+            if limiter.tokens.available(now) <= 0:
+                return False
+            limiter = limiter.parent
+        return True
 
     def pass_now(self, priority: int, now: float) -> bool:
         """Take a token for a request that arrives, unless others of its priority or above wait for one."""
@@ -213,9 +219,11 @@ class Limiter:
     def take(self, priority: int, now: float) -> None:
         """Take a token of each limiter of the line, for a request with ``priority``."""
         self.times.served_at[priority] = now
-        for limiter in self.line:
+        limiter: Limiter | None = self
+        while limiter is not None:
             limiter.tokens.take()
             limiter.times.passed_at[priority] = now
+            limiter = limiter.parent
 
     # -- forecast ---------------------------------------------------------------------------------
 
@@ -291,7 +299,7 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
         if len(admitted) >= most or not root.tokens.available(now):
             break
         _admit_priority(root, limiters, priority, now, most, admitted)
-    root.forget_passes([_OWN, *(demand.client for one in limiters for demand in one.demands)])
+    root.forget_passes(chain((_OWN,), (demand.client for one in limiters for demand in one.demands)))
     return admitted
 
 
@@ -303,13 +311,13 @@ def _admit_priority(  # noqa: PLR0917 - one step of `admit`
     most: int,
     admitted: list[QueuedWaiter | Demand],
 ) -> None:
+    own = sum([one.own[priority] for one in limiters])
+    weight = own + sum([one.in_clients[priority] for one in limiters])
+    if not weight:
+        return
     heads = [(head, index) for index, one in enumerate(limiters) if (head := one.head(priority))]
     heapq.heapify(heads)
     demands = [demand for one in limiters for demand in one.demands if demand.waiting[priority]]
-    own = sum(one.own[priority] for one in limiters)
-    weight = own + sum(one.in_clients[priority] for one in limiters)
-    if not weight:
-        return
     least = root.catch_up_from(weight)
     parties = [
         (root.pass_of(demand.client, least), index, demand.waiting[priority])

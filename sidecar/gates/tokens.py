@@ -52,17 +52,20 @@ class TokenBucket:
 
     def available(self, now: float) -> int:
         """Whole tokens that can be taken."""
-        self._fill(now)
+        if now > self._at:
+            self._fill(now)
         # A timer that fires on time must not miss its token by a rounding error.
         return int(self._tokens + 1e-9)
 
     def take(self) -> None:
         """Take one of the `available` tokens."""
-        self._tokens = max(0.0, self._tokens - 1.0)
+        left = self._tokens - 1.0
+        self._tokens = max(0.0, left)
 
     def secs_until_token(self, now: float) -> float:
         """Seconds until a whole token is available."""
-        self._fill(now)
+        if now > self._at:
+            self._fill(now)
         return max(0.0, (1.0 - self._tokens) / self.rate)
 
     def _fill(self, now: float) -> None:

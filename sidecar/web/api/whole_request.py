@@ -28,7 +28,7 @@ class WholeRequest(NamedTuple):
     Attributes:
         method: the method.
         path: the path.
-        query: the query.
+        query: the query, not decoded.
         headers: names in lower case, and values.
         body: the body.
         end: where the next request begins in the buffer.
@@ -123,7 +123,10 @@ def read_whole(data: bytes, start: int, max_header_bytes: int, max_body_bytes: i
     if end < len(_END) or end - start > max_header_bytes:
         return None
     head = _Head()
-    if not head.parse(data[start:end]) or b"%" in head.target or not head.target.isascii():
+    if not head.parse(data[start:end]):
+        return None
+    path, _, query = head.target.partition(b"?")
+    if b"%" in path or not head.target.isascii():
         return None
     length = head.length
     if length is None and head.method == b"GET":
@@ -133,7 +136,6 @@ def read_whole(data: bytes, start: int, max_header_bytes: int, max_body_bytes: i
     size = int(length)
     if size > min(max_body_bytes, _MAX_BODY_BYTES) or end + size > len(data):
         return None
-    path, _, query = head.target.partition(b"?")
     return WholeRequest(
         head.method.decode(), path.decode(), query, head.headers, data[end : end + size], end + size
     )
