@@ -29,9 +29,11 @@ def test_a_whole_command_is_read_and_the_next_request_stays() -> None:
 
 
 def test_a_client_that_asks_for_a_share_is_read() -> None:
-    request = read_whole(b"GET /v1/admit/a?client=c HTTP/1.1\r\nHost: test\r\n\r\n", 0, 1000, 1000)
+    request = read_whole(
+        b"GET /v1/admit/a?client=c&waiting=5%3A1 HTTP/1.1\r\nHost: test\r\n\r\n", 0, 1000, 1000
+    )
     assert request is not None
-    assert (request.path, request.query, request.body) == ("/v1/admit/a", b"client=c", b"")
+    assert (request.path, request.query, request.body) == ("/v1/admit/a", b"client=c&waiting=5%3A1", b"")
 
 
 @pytest.mark.parametrize(
