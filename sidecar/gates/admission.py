@@ -8,7 +8,9 @@ Its parent is the next limit on the way to the root. A request needs one token o
 limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to
 a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
-rate, and no shares have to be added up.
+rate, and no shares have to be added up. A demand gathers tokens for a moment before the client is answered.
+Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and the
+burst.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
@@ -68,15 +70,17 @@ class Demand:
 
     Attributes:
         granted: tokens that were given since it was sent.
+        held: where those tokens are held until the client is answered.
         limiter: where it is registered; None: nowhere.
     """
 
-    __slots__ = ("client", "granted", "limiter", "waiting")
+    __slots__ = ("client", "granted", "held", "limiter", "waiting")
 
     def __init__(self, client: object, waiting: Sequence[int]) -> None:
         self.client = client
         self.waiting = list(waiting)
         self.granted = 0
+        self.held: list[TokenBucket | TokenCount] = []
         self.limiter: Limiter | None = None
 
     @property
@@ -196,6 +200,9 @@ class Limiter:
         """Remove ``demand``, which is registered here."""
         demand.limiter = None
         del self.demands[demand]
+        for tokens in demand.held:
+            tokens.held -= 1
+        demand.held.clear()
         for priority, count in enumerate(demand.waiting):
             self.in_clients[priority] -= count
 
@@ -372,6 +379,9 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
     if limiter is None or not limiter.has_token(now):
         return None
     limiter.take(priority, now)
+    for one in limiter.line:
+        one.tokens.held += 1
+        demand.held.append(one.tokens)
     demand.waiting[priority] -= 1
     limiter.in_clients[priority] -= 1
     demand.granted += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count, islice
 
 from sidecar.core.values import Restriction, Trial
@@ -19,9 +19,11 @@ from .limits import ActiveLimit, Limits, trial_of
 from .priorities import DEFAULT_PRIORITY, PRIORITIES
 from .tokens import TokenBucket
 
-_STEP_SECS = 0.01
-"""The time between two steps. If it were shorter, a client that asks again would find too few tokens to get
-its share at once."""
+_STEP_SECS = 0.002
+"""The time between two steps. A step that admits few requests holds the event loop for a short time."""
+_GATHER_SECS = 0.01
+"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens for
+its share, and after each answer the client is absent for a while."""
 _STEP_SECS_PER_LIMITER = 0.0001
 """With many limiters the time between two steps is longer, so that they take little of the event loop."""
 _MAX_STEP_SECS = 0.02
@@ -105,6 +107,8 @@ class AdmissionControl:
         self._tickets = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        # Clients that got tokens, and when they are answered.
+        self._granted: dict[ClientDemand, float] = {}
         self._counted: list[Limiter] = []
         self._counted_at = -math.inf
         self.suspended = False
@@ -348,13 +352,16 @@ class AdmissionControl:
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
             admitted = admit(limiters, now, most)
-            self._pass(admitted, limiters)
+            self._pass(admitted, now)
             if len(admitted) == most:
                 delay = 0.0
             busy = [limiter for limiter in limiters if not limiter.is_idle]
             delay = min(delay, max(least, _secs_until_token(busy, now)) if delay else 0.0)
         if len(self._active) > _MAX_LIMITERS:
             delay = 0.0
+        if self._granted:
+            self._answer_granted(families, now)
+            delay = min([delay, *(max(least, due - now) for due in self._granted.values())])
         for gate, ramp in list(self._ramps.items()):
             self._check_ramp(gate, ramp, now)
         return delay
@@ -370,23 +377,38 @@ class AdmissionControl:
         self._counted = list(counts)
         self._counted_at = now
 
-    def _pass(self, admitted: list[QueuedWaiter | Demand], limiters: list[Limiter]) -> None:
-        answered: dict[ClientDemand, None] = {}
+    def _pass(self, admitted: list[QueuedWaiter | Demand], now: float) -> None:
         for one in admitted:
             if isinstance(one, ClientDemand):
-                answered[one] = None
+                self._granted.setdefault(one, now + _GATHER_SECS)
             elif isinstance(one, Waiter) and one.gate is not None and not one.gate.closed:
                 self._admit_waiter(one.gate, one)
-        if not answered:
-            return
-        waiting = sum(sum(limiter.waiting) for limiter in limiters) + len(admitted)
-        for demand in answered:
+
+    def _answer_granted(self, families: Mapping[Limiter, list[Limiter]], now: float) -> None:
+        """Answer the clients that need no more tokens, or have gathered them for long enough.
+
+        Args:
+            families: the limiters of this step, by the limiter nearest to the root.
+            now: the time in seconds.
+        """
+        waiting: dict[Limiter, int] = {}
+        for demand, due in list(self._granted.items()):
             limiter = demand.limiter
             if limiter is None:
-                continue
-            rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
-            demand.share = rate * (demand.total + demand.granted) / waiting
-            demand.answer()
+                # It was answered, or its client has gone.
+                del self._granted[demand]
+            elif due <= now or not demand.total:
+                del self._granted[demand]
+                root = limiter.root
+                if root not in waiting:
+                    waiting[root] = sum(sum(one.waiting) for one in families.get(root, (limiter,)))
+                rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
+                own = demand.total + demand.granted
+                for one in limiter.line:
+                    # Before the tokens are used, which makes room in the bucket.
+                    one.tokens.available(now)
+                demand.share = rate * own / (waiting[root] + demand.granted)
+                demand.answer()
 
     def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
         """Follow the policy, and end the ramp when it has done its work."""
