@@ -102,6 +102,10 @@ def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
         ("policies:\n  - &a {match: a}\n  - {<<: *a,\n     <<: *a}", "sidecar.yaml:4: <<: is set twice"),
         ("defaults: &d {<<: *d}", "sidecar.yaml:1: is nested too deeply, or an alias contains itself"),
         ("defaults: &d [*d]", "sidecar.yaml:1: is nested too deeply, or an alias contains itself"),
+        ("redis: {password_file: \"a\\0b\"}", "sidecar.yaml:1: redis.password_file: must be text without NUL and unpaired surrogates"),
+        ("alerts: {alertmanager: {username: \"\\ud800\"}}", "sidecar.yaml:1: alerts.alertmanager.username: must be text without NUL"),
+        ("hooks:\n  - {name: a, url: 'http://a', format: grafana, tags: [\"\\0\"]}", "sidecar.yaml:2: hooks[0].tags: must be text without NUL"),
+        ("defaults: {resume_ramp_per_sec: 1.0e+7}", "sidecar.yaml:1: defaults.resume_ramp_per_sec: must be a number from 0 to 1000000, got 10000000.0"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
         *(
