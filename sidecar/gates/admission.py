@@ -9,8 +9,8 @@ limiter above it. Clients hold no tokens in reserve: a client with waiting reque
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to
 a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
 rate, and no shares have to be added up. A demand gathers tokens for a moment before the client is answered.
-Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and the
-burst.
+Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and
+the burst.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 

@@ -1,6 +1,7 @@
 """Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
 
-One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits.
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so that it holds
+the event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from .tokens import TokenBucket
 _STEP_SECS = 0.002
 """The time between two steps. A step that admits few requests holds the event loop for a short time."""
 _GATHER_SECS = 0.01
-"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens for
-its share, and after each answer the client is absent for a while."""
+"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens
+for its share, and after each answer the client is absent for a while."""
 _STEP_SECS_PER_LIMITER = 0.0001
 """With many limiters the time between two steps is longer, so that they take little of the event loop."""
 _MAX_STEP_SECS = 0.02

@@ -143,7 +143,7 @@ class FleetController(PromptFollower):
         give_up_at = self.loop.time() + _MAX_TRY_SECS
         wait = _FIRST_WAIT_SECS
         while batch:
-            decided, transaction = await self._decide(batch)
+            decided, transaction = await self._decider.decide(batch)
             try:
                 result = await self._commit_shared(transaction, decided)
                 if not isinstance(result, Committed):
@@ -188,7 +188,7 @@ class FleetController(PromptFollower):
         delta: StateDelta = transaction
         heard = self.core_state.seen_watchdog
         if batch is not None:
-            self._sent_notes = (batch.token, len(self._unsaved_events))
+            self._sent_notes = (batch.token, len(self._unsaved.events))
             try:
                 result = await self._commit_batch(batch)
                 if isinstance(result, Committed) and result.position != self._replica.position:
@@ -203,7 +203,7 @@ class FleetController(PromptFollower):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         self._overdue -= transaction.records.keys()
-        await self._apply(delta, outcomes)
+        await self._effects.apply(delta, outcomes)
         if batch is not None:
             self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
@@ -237,7 +237,7 @@ class FleetController(PromptFollower):
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
     ) -> Batch | None:
         decisions = (event for _, outcome in decided for event in outcome.events)
-        events = (*self._unsaved_events, *decisions)
+        events = (*self._unsaved.events, *decisions)
         for_leader = (ReconcileAlerts, AcceptResolves, RevertResolves)
         only_leader = any(isinstance(pending.command, for_leader) for pending, _ in decided)
         make_batch = partial(
@@ -286,9 +286,9 @@ class FleetController(PromptFollower):
         self._due.update(scopes)
         self._due_added.set()
         self._arrived.changed.set()
-        self._wake.set()
+        self._queue.wake.set()
         if self.is_leader and self._shared.status.up:
-            self._submit_and_forget(Expire(scopes))
+            self._queue.submit_and_forget(Expire(scopes))
         else:
             self._commit_later(scopes)
 
@@ -313,12 +313,12 @@ class FleetController(PromptFollower):
 
     def _commit_overdue(self) -> None:
         """Commit the changes by time that no sidecar has committed yet."""
-        if self._shared.status.up and not self._stopping:
+        if self._shared.status.up and not self._queue.is_stopping:
             now = self.clock.now()
             overdue = tuple(scope for scope in self._overdue if self._is_overdue(scope, now))
             self._overdue.clear()
             if overdue:
-                self._submit_and_forget(Expire(overdue))
+                self._queue.submit_and_forget(Expire(overdue))
 
     def _tick(self) -> None:
         super()._tick()
@@ -326,10 +326,10 @@ class FleetController(PromptFollower):
         if self._overdue and self.is_leader:
             self._commit_overdue()
         if self._load_due:
-            self._wake.set()
-        if self._offering and self._shared.status.up and not self._stopping:
+            self._queue.wake.set()
+        if self._offering and self._shared.status.up and not self._queue.is_stopping:
             # Redis was down when it was to be written.
-            self._submit_and_forget(Expire(()))
+            self._queue.submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """Times follow the clock of the store, which does not depend on this machine's clock."""
@@ -351,11 +351,11 @@ class FleetController(PromptFollower):
             if status.up:
                 fleet.last_known = False
                 logger.warning("store_up")
-                if self._unsaved_events:
-                    self._unsaved_events.append(
+                if self._unsaved.events:
+                    self._unsaved.events.append(
                         HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "Redis answers")
                     )
-                    self._submit_and_forget(Expire(()))
+                    self._queue.submit_and_forget(Expire(()))
                 self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})

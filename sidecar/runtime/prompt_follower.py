@@ -51,16 +51,8 @@ class PromptFollower(CommitFollower):
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
-        self._writer_waits = False
         self._applied: _Applied | None = None
         store.on_commit = self._apply_at_once
-
-    async def _wait_for_work(self) -> None:
-        self._writer_waits = True
-        try:
-            await super()._wait_for_work()
-        finally:
-            self._writer_waits = False
 
     async def _prepare_for_batch(self) -> None:
         if self._applied is not None:
@@ -73,8 +65,8 @@ class PromptFollower(CommitFollower):
         if self._replica.is_known(commit.position):
             return True
         if (
-            not self._writer_waits
-            or self._wake.is_set()
+            not self._queue.is_waiting
+            or self._queue.wake.is_set()
             or self._load_due
             or commit.size > _SMALL_COMMIT
             or not self._replica.is_next(commit.position)
@@ -85,7 +77,7 @@ class PromptFollower(CommitFollower):
         except StoreError:
             # The writer reads it again, and reports it.
             return False
-        self._wake.set()
+        self._queue.wake.set()
         delta = StateDelta(self.core_state)
         try:
             ended = self._put(change, delta)
@@ -116,7 +108,7 @@ class PromptFollower(CommitFollower):
             self.counters.task_failures.record("fleet_follower")
         if update is None:
             update = TreeUpdate(self._shown_records(applied.delta.records), self.clock.monotonic())
-            await self._change_gates(update, outcomes, self._time_slice())
+            await self._effects.change_gates(update, outcomes)
         else:
-            await self._after_gates_changed(update, update.records, outcomes, self._time_slice())
+            await self._effects.gates_changed(update, outcomes)
         self._tell(changes, applied.ended)
