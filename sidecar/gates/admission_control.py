@@ -1,7 +1,7 @@
 """Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
 
-One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so that it holds
-the event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so it holds the
+event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 
 from sidecar.clock import Clock
 from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
