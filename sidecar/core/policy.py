@@ -201,6 +201,8 @@ class PolicyTable:
     def index_for(self, scope: str) -> int | None:
         """The position of the rule that decides for ``scope``; None: the defaults do."""
         first = self._first
+        if not first:
+            return None
         matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
         return min(matching) if matching else None
 

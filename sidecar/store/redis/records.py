@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sidecar.core.values import ScopeRecord, Tombstone
 from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
 from sidecar.store.entries import HistoryEntry, entries_of
-from sidecar.store.json_values import decode, encode, unknown_members, with_unknown
+from sidecar.store.json_values import decode, decode_known, encode, unknown_members, with_unknown
 
 from .scripts import EPOCH_FIELD
 
@@ -47,13 +47,20 @@ class RecordTexts:
 
     def record_of(self, scope: str, members: dict[str, Any]) -> tuple[ScopeRecord, Offer | None]:
         """The record in ``members``, and whether it was written again."""
-        offer = members.pop(_OFFER, None)
-        unknown = unknown_members(ScopeRecord, members)
+        found = members.pop(_OFFER, None)
+        offer = None if found is None else Offer(*found)
+        try:
+            record = decode_known(ScopeRecord, members)
+        except KeyError:
+            unknown = unknown_members(ScopeRecord, members)
+            record = decode(ScopeRecord, members)
+        else:
+            unknown = {}
         if unknown:
             self._unknown[scope] = unknown
         else:
             self._unknown.pop(scope, None)
-        return decode(ScopeRecord, members), None if offer is None else Offer(*offer)
+        return record, offer
 
     # -- a commit ----------------------------------------------------------------------------------
 
@@ -78,7 +85,8 @@ class RecordTexts:
 
     def change_of(self, position: Position, body: str | bytes) -> Change:
         """The commit whose text in the log is ``body``."""
-        members = json.loads(body)
+        # Of bytes, `json.loads` would first have to find the encoding.
+        members = json.loads(body.decode() if isinstance(body, bytes) else body)
         records: dict[str, ScopeRecord | None] = {}
         offers = {}
         for scope, one in members["records"].items():
