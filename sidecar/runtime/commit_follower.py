@@ -38,6 +38,7 @@ from sidecar.store import (
 from .arrived_commits import ArrivedCommits
 from .controller import Controller
 from .replica import Replica
+from .turns import Turn
 from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class CommitFollower(Controller):
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
         self._offer_at: float | None = None
+        # Set while the writer waits to change a key that others change as well.
+        self._turn: Turn | None = None
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -135,6 +138,7 @@ class CommitFollower(Controller):
             if change is None:
                 complete = False
                 break
+            self._note_turn(change)
             ended += self._put(change, delta)
             changes.append(change)
             if time_slice.expired:
@@ -142,6 +146,11 @@ class CommitFollower(Controller):
         if changes:
             await self._show_changes(changes, delta, ended)
         return complete
+
+    def _note_turn(self, change: Change) -> None:
+        """Note that ``change`` has arrived. If it is our turn now, the writer tries again."""
+        if self._turn is not None and self._turn.note(change, self.loop.time()):
+            self._wake.set()
 
     def _put(self, change: Change, delta: StateDelta) -> list[tuple[str, ScopeRecord, str]]:
         """Put ``change`` into ``delta``.

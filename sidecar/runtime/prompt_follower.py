@@ -93,6 +93,7 @@ class PromptFollower(CommitFollower):
         except StoreError:
             # The writer reads it again, and reports it.
             return False
+        self._note_turn(change)
         update = self._change_gates_at_once(change)
         self._shown_commits.append(_Shown(change, update))
         if update is None or self._is_awaited(update) or len(self._shown_commits) > _MOST_SHOWN:

@@ -71,6 +71,7 @@ class Replica:
         token: str,
         term: int | None = None,
         offering: bool = False,
+        turn: str = "",
     ) -> Batch | None:
         """The batch that commits ``delta``; None: there is nothing to commit and nothing to validate.
 
@@ -82,6 +83,7 @@ class Replica:
             token: identifies the batch.
             term: the leader's term that the batch depends on.
             offering: whether to write the lost records again.
+            turn: the key for which this sidecar waited.
         """
         records = self._changed_records(state, delta)
         tombstones = dict(delta.tombstones)
@@ -108,6 +110,7 @@ class Replica:
             offers,
             token,
             term,
+            turn,
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:

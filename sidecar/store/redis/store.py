@@ -185,6 +185,7 @@ class RedisStore:
             args = self._commit_args(batch)
         keys = self._keys
         names = [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log, keys.history, keys.lease]
+        names.append(keys.turns)
         try:
             answer = await self._connection.run(scripts.COMMIT, names, args)
             if self._settings.wait_replicas and answer[0] == b"committed":
@@ -201,7 +202,7 @@ class RedisStore:
         args: list[str | int] = [
             SCHEMA, position.epoch, position.seq, position.token, batch.token, self.status.sidecar_id,
             "" if batch.term is None else batch.term, self._keys.channel, repr(batch.at),
-            "0" if watchdog is None else "1", watchdog or "", body,
+            "0" if watchdog is None else "1", watchdog or "", body, batch.turn,
         ]  # fmt: skip
         for versions in (batch.read.scopes, batch.read.sources):
             args.append(len(versions))
@@ -246,7 +247,9 @@ class RedisStore:
             case b"conflict":
                 seq = int(answer[1])
                 # Without a newer commit, nothing explains that the versions differ.
-                return Conflict(seq) if seq > batch.position.seq else Outdated(went_back=False)
+                if seq <= batch.position.seq:
+                    return Outdated(went_back=False)
+                return Conflict(seq, answer[2].decode(), int(answer[3]))
             case b"back":
                 return Outdated(went_back=True)
             case b"schema":
