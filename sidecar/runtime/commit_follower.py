@@ -67,7 +67,7 @@ class CommitFollower(Controller):
         super().__init__(policies, store, **settings)
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
-        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._wake.set)
+        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._has_arrived)
         # Scopes whose gates have to show a change by time.
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
@@ -94,6 +94,18 @@ class CommitFollower(Controller):
         if self._arrived:
             await self._apply_arrived()
         await self._show_due()
+
+    def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
+        if isinstance(item, LoggedCommit):
+            self._note_turn(item)
+        self._wake.set()
+
+    def _note_turn(self, commit: LoggedCommit) -> None:
+        """Note that ``commit`` has arrived. If it is our turn now, the writer goes on."""
+        if self._turn is not None:
+            self._turn.note(commit, self.loop.time())
+            if self._turn.ahead <= 0:
+                self._wake.set()
 
     # -- commits of others --------------------------------------------------------------------------
 
@@ -134,11 +146,15 @@ class CommitFollower(Controller):
         for commit in commits:
             if self._replica.is_known(commit.position):
                 continue
-            change = await self._read(commit) if self._replica.is_next(commit.position) else None
+            is_next = self._replica.is_next(commit.position)
+            if is_next and self._replica.is_early(commit.position):
+                self._replica.pass_early(commit.position)
+                self._fleet.applied = commit.position.seq
+                continue
+            change = await self._read(commit) if is_next else None
             if change is None:
                 complete = False
                 break
-            self._note_turn(change)
             ended += self._put(change, delta)
             changes.append(change)
             if time_slice.expired:
@@ -146,11 +162,6 @@ class CommitFollower(Controller):
         if changes:
             await self._show_changes(changes, delta, ended)
         return complete
-
-    def _note_turn(self, change: Change) -> None:
-        """Note that ``change`` has arrived. If it is our turn now, the writer tries again."""
-        if self._turn is not None and self._turn.note(change, self.loop.time()):
-            self._wake.set()
 
     def _put(self, change: Change, delta: StateDelta) -> list[tuple[str, ScopeRecord, str]]:
         """Put ``change`` into ``delta``.

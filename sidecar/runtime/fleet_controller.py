@@ -54,7 +54,7 @@ from .turns import Turn
 
 logger = logging.getLogger(__name__)
 
-_MAX_TRY_SECS = 5.0
+_MAX_TRY_SECS = 10.0
 """Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
@@ -190,10 +190,8 @@ class FleetController(PromptFollower):
             self._turn = None
 
     async def _wait_for_turn(self, turn: Turn) -> None:
-        """Wait until it is our turn. Meanwhile apply what other sidecars commit, as while nothing is to do."""
-        waited = False
+        """Wait until it is our turn. Meanwhile apply what other sidecars commit."""
         while turn.ahead > 0:
-            waited = True
             self._wake.clear()
             await self._prepare_for_batch()
             if turn.ahead <= 0:
@@ -202,11 +200,10 @@ class FleetController(PromptFollower):
                 async with asyncio.timeout_at(turn.silent_at):
                     await self._wait_for_work()
             except TimeoutError:
-                turn.skip(self.loop.time())
-        if waited:
-            await self._prepare_for_batch()
-            # What came meanwhile is still to be done.
-            self._wake.set()
+                turn.advance(self.loop.time())
+        await self._prepare_for_batch()
+        # For what has arrived meanwhile.
+        self._wake.set()
 
     async def _commit_shared(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
@@ -249,8 +246,12 @@ class FleetController(PromptFollower):
         Raises:
             StoreUnavailable: the commits cannot be read, or the store lost ``batch`` meanwhile.
         """
-        await self._reach(position.seq - 1)
         delta: StateDelta = transaction
+        if self._replica.may_precede(batch, position):
+            # Nothing before it concerns it. So the client need not wait for what others have committed.
+            self._replica.record_early(batch, position)
+            return delta
+        await self._reach(position.seq - 1)
         if self._replica.is_next(position):
             self._replica.record_commit(batch, position)
         elif self._replica.has(position):

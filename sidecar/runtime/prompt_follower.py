@@ -23,8 +23,8 @@ from sidecar.store import Change, LoggedCommit, Position, SharedStore, StoreErro
 
 from .commit_follower import CommitFollower
 
-_SMALL_COMMIT = 4_096
-"""Bytes of the longest commit that goes this way."""
+_SMALL_COMMIT = 16_384
+"""Bytes of the longest commit that goes this way: up to a millisecond."""
 
 _MOST_STEPS = 32
 """Steps that the change of the gates may take: up to 256 gates, a millisecond."""
@@ -85,6 +85,7 @@ class PromptFollower(CommitFollower):
             or not self._writer_waits
             or self._wake.is_set()
             or self._load_due
+            or self._replica.is_early(position)
             or commit.size > _SMALL_COMMIT
         ):
             return False
@@ -93,13 +94,14 @@ class PromptFollower(CommitFollower):
         except StoreError:
             # The writer reads it again, and reports it.
             return False
-        self._note_turn(change)
         update = self._change_gates_at_once(change)
         self._shown_commits.append(_Shown(change, update))
         if update is None or self._is_awaited(update) or len(self._shown_commits) > _MOST_SHOWN:
             self._wake.set()
         elif len(self._shown_commits) == 1:
-            self.loop.call_later(_FOLLOW_UP_SECS, self._wake.set)
+            secs = _FOLLOW_UP_SECS if self._turn is None else self._turn.follow_up_secs
+            self.loop.call_later(secs, self._wake.set)
+        self._note_turn(commit)
         return True
 
     def _change_gates_at_once(self, change: Change) -> TreeUpdate | None:

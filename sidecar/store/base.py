@@ -185,13 +185,18 @@ class LoggedCommit:
 
     Attributes:
         position: the commit.
-        size: length of its text.
+        text: its text, JSON.
         read: converts the text. Raises `StoreError` if the text is not valid.
     """
 
     position: Position
-    size: int
+    text: bytes
     read: Callable[[], Change]
+
+    @property
+    def size(self) -> int:
+        """Length of its text."""
+        return len(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
@@ -80,7 +81,9 @@ class SharedData:
         if self.lost(batch.position):
             return Outdated(went_back=True)
         read = batch.read
-        changed = [f"scope:{one}" for one, version in read.scopes.items() if self.scopes.get(one, 0) != version]
+        changed = [
+            f"scope:{one}" for one, version in read.scopes.items() if self.scopes.get(one, 0) != version
+        ]
         changed += [f"source:{a}" for a, version in read.sources.items() if self.sources.get(a, 0) != version]
         if changed:
             if len(self.log) <= batch.position.seq:
@@ -229,7 +232,8 @@ class SharedMemoryStore:
                 raise StoreError("not valid")
             return change
 
-        return LoggedCommit(change.position, 0, read)
+        text = json.dumps([*change.records, *change.sources]).encode()
+        return LoggedCommit(change.position, text, read)
 
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()

@@ -64,9 +64,9 @@ local function queue(turns)
   local time = redis.call('TIME')
   local now = time[1] * 1e6 + time[2]
   -- Those that have stopped, or given up.
-  redis.pcall('ZREMRANGEBYSCORE', turns, '-inf', string.format('%.0f', now - 6e6))
+  redis.pcall('ZREMRANGEBYSCORE', turns, '-inf', string.format('%.0f', now - 11e6))
   redis.pcall('ZADD', turns, 'NX', string.format('%.0f', now), ARGV[6])
-  redis.pcall('PEXPIRE', turns, 6000)
+  redis.pcall('PEXPIRE', turns, 11000)
   local rank = redis.pcall('ZRANK', turns, ARGV[6])
   return type(rank) == 'number' and rank or 0
 end
