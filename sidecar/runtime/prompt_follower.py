@@ -12,6 +12,7 @@ work, and no work waits for the writer. The writer applies the commits of this w
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple
 
 from sidecar.core.commands import CommandOutcome
@@ -57,6 +58,7 @@ class PromptFollower(CommitFollower):
         super().__init__(policies, store, **settings)
         self._writer_waits = False
         self._shown_commits: list[_Shown] = []
+        self._follow_up_timer: asyncio.TimerHandle | None = None
         store.on_commit = self._show_at_once
 
     async def _wait_for_work(self) -> None:
@@ -100,7 +102,7 @@ class PromptFollower(CommitFollower):
             self._wake.set()
         elif len(self._shown_commits) == 1:
             secs = _FOLLOW_UP_SECS if self._turn is None else self._turn.follow_up_secs
-            self.loop.call_later(secs, self._wake.set)
+            self._follow_up_timer = self.loop.call_later(secs, self._wake.set)
         self._note_turn(commit)
         return True
 
@@ -129,6 +131,9 @@ class PromptFollower(CommitFollower):
         """Apply the commits that were shown at once, and do what follows from them."""
         if not self._shown_commits:
             return
+        if self._follow_up_timer is not None:
+            self._follow_up_timer.cancel()
+            self._follow_up_timer = None
         shown, self._shown_commits = self._shown_commits, []
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
