@@ -232,7 +232,7 @@ class RedisStore:
         confirmed = await self._connection.call(wait)
         if confirmed < wanted:
             raise StoreUnavailable(
-                f"Redis {self._connection.address}: {confirmed} of {wanted} replicas confirmed the command "
+                f"Redis {self._connection.address}: {confirmed} of {wanted} replicas confirmed a write "
                 "(redis.wait_replicas): it may be lost"
             )
 
@@ -304,8 +304,11 @@ class RedisStore:
             self.on_time(now)
         status = self.status
         status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
+        unconfirmed = await self._unconfirmed()
         before = (status.up, status.leader, status.leader_id, status.term)
-        if status.up or must_write:
+        if unconfirmed:
+            status.up, status.error = False, unconfirmed
+        elif status.up or must_write:
             # Otherwise a command failed meanwhile, and the answer does not say that Redis accepts a write.
             status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
@@ -320,6 +323,16 @@ class RedisStore:
         if status.leader and began >= self._trim_at:
             self._trim_at = began + _TRIM_SECS
             await self._trim()
+
+    async def _unconfirmed(self) -> str:
+        """Why no command would be confirmed by enough replicas; empty: they confirm a write."""
+        if not self._settings.wait_replicas:
+            return ""
+        try:
+            await self._wait_for_replicas()
+        except StoreUnavailable as error:
+            return str(error)
+        return ""
 
     async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
         """Record that the watchdog alert was received now. See `SharedStore`."""
