@@ -17,7 +17,8 @@ from sidecar.core.commands import (
 )
 from sidecar.core.errors import CoreError
 from sidecar.core.values import ScopeRecord
-from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
+from sidecar.runtime.controller import Controller
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import RepeatingTimer, run_supervised
 from sidecar.time_slice import TimeSlice, run_in_slices

@@ -27,7 +27,8 @@ from sidecar.core.commands import AlertFired, AlertMissing, AlertOutcome, Comman
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.values import ALERT_PREFIX, ScopeRecord, Signal
 from sidecar.gates.counters import Counters
-from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
+from sidecar.runtime.controller import Controller
 from sidecar.store import StoreUnavailable, WatchdogNotice
 from sidecar.supervision import run_supervised
 from sidecar.time_slice import TimeSlice, release_in_pieces, run_in_slices

@@ -1,5 +1,8 @@
 r"""Alertmanager's matchers: ``severity="critical"``, ``alertname=~"Vllm.+"``, ``!=``, ``!~``.
 
+As in Alertmanager 0.27 and later, a name may be any UTF-8 text, bare (``service.name``) or quoted, and one
+text may be a list, with or without braces: ``{severity="critical", team="a"}``.
+
 As in Alertmanager, a missing label counts as the empty string, and a regular expression must match the whole
 value, like ``^(?:…)$``. ``.`` does not match a newline.
 
@@ -17,9 +20,9 @@ from sidecar.core.errors import short_repr
 
 from .errors import InvalidMatcher
 
-_MATCHER = re.compile(
-    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.ASCII | re.DOTALL
-)
+_MATCHER = re.compile(r"""\s*([^\s{}!=~,\\"'`]+|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.DOTALL)
+_LISTED = re.compile(r'(?:[^",\\]|\\.?|"(?:[^"\\]|\\.)*"?)*', re.DOTALL)
+"""One matcher of a list: up to the next comma outside of quotes."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BARE = re.compile(r'(?:[^"\\]|\\.)*\\?', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -53,8 +56,38 @@ class Matcher:
             object.__setattr__(self, "_pattern", _compile(self.value))
 
     @classmethod
+    def parse_list(cls, text: str) -> tuple[Matcher, ...]:
+        """Parse one or more matchers, separated by commas, with or without braces around them.
+
+        Raises:
+            InvalidMatcher: ``text`` is not a list of matchers.
+        """
+        inner = text.strip()
+        if inner.startswith("{"):
+            if not inner.endswith("}"):
+                message = f"{short_repr(text)} is not a list of matchers: the closing brace is missing"
+                raise InvalidMatcher(message)
+            inner = inner[1:-1].strip()
+            if not inner:
+                return ()
+        elif inner.endswith("}") and inner.count("}") > inner.count("{"):
+            message = f"{short_repr(text)} is not a list of matchers: the opening brace is missing"
+            raise InvalidMatcher(message)
+        items = []
+        end = -1
+        while end < len(inner):
+            item = _LISTED.match(inner, end + 1)
+            assert item is not None  # noqa: S101 - the expression matches the empty text
+            items.append(item[0])
+            end = item.end()
+        if len(items) > 1 and not items[-1].strip():
+            # A comma may follow the last one.
+            items.pop()
+        return tuple(cls.parse(item) for item in items)
+
+    @classmethod
     def parse(cls, text: str) -> Matcher:
-        """Parse a matcher.
+        """Parse a single matcher.
 
         Raises:
             InvalidMatcher: ``text`` is not a matcher.
@@ -100,10 +133,7 @@ def _unquote(value: str, text: str) -> str:
         raise InvalidMatcher(message)
     if "," in value:
         # Alertmanager would parse this as two matchers.
-        message = (
-            f"{short_repr(text)} is not a matcher: quote a value that contains a comma, and write one "
-            "matcher per item"
-        )
+        message = f"{short_repr(text)} is not a matcher: quote a value that contains a comma"
         raise InvalidMatcher(message)
     return _unescape(value)
 

@@ -137,7 +137,7 @@ class Rule:
                 message = f"{error}, or {IGNORE}"
                 raise InvalidRule(message) from None
         return cls(
-            tuple(Matcher.parse(text) for text in matchers),
+            tuple(matcher for text in matchers for matcher in Matcher.parse_list(text)),
             claimed,
             None if scope is None else tuple(scope),
             reason,

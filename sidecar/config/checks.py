@@ -37,6 +37,7 @@ REDIS_FORMS = (
     "redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],…/MASTER[/DB] or redis+cluster://HOST[:PORT],…; "
     "rediss in place of redis for TLS"
 )
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _OWN_FIELDS = (
@@ -95,7 +96,7 @@ def count(value: object) -> int:
 def rate(value: object) -> float:
     """A number per second."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:  # noqa: PLR2004
-        raise _invalid("a number of at least 0", value)
+        raise _invalid("a number from 0 to 1000000", value)
     return float(value)
 
 
@@ -140,9 +141,11 @@ def trial_requests(value: object) -> int:
 
 
 def text(value: object) -> str:
-    """Text."""
+    """Text that files, URLs and headers can have."""
     if not isinstance(value, str):
         raise _invalid("text", value)
+    if _NOT_TEXT.search(value):
+        raise _invalid("text without NUL and unpaired surrogates", value)
     return value
 
 
@@ -150,7 +153,7 @@ def texts(value: object) -> tuple[str, ...]:
     """A list of text."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise _invalid("a list of text", value)
-    return tuple(value)
+    return tuple(map(text, value))
 
 
 def urls(value: object) -> tuple[str, ...]:

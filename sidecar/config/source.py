@@ -23,6 +23,7 @@ _RESERVED = re.compile(
 )
 _COLON = "mapping values are not allowed here"
 _MAX_NODES = 100_000
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ def read_yaml(data: bytes | str, name: str) -> Value:
         hint = ' (quote text that contains a colon, such as "memory:", and check the indentation)'
         hint = hint if error.problem == _COLON else ""
         raise ConfigError([f"{name}:{line}: not YAML: {error.problem}{hint}"]) from None
-    except (yaml.YAMLError, UnicodeError, RecursionError, ValueError) as error:
+    except RecursionError:
+        raise ConfigError([f"{name}:1: is nested too deeply, or an alias contains itself"]) from None
+    except (yaml.YAMLError, UnicodeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError([f"{name}:1: not YAML: {str(error).splitlines()[0]}"]) from None
@@ -128,16 +131,31 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Value]:
         values: dict[str, Value] = {}
+        merged: dict[str, Value] | None = None
         for key_node, value_node in node.value:
             location = f"{self._name}:{key_node.start_mark.line + 1}"
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError([f"{location}: a key must be text"])
-            if key in values:
+            is_merge = key_node.tag == _MERGE_TAG
+            if key in values or (is_merge and merged is not None):
                 raise ConfigError([f"{location}: {key}: is set twice"])
             value = self.read(value_node)
-            values[key] = Value(value.value, location)
-        return values
+            if is_merge:
+                merged = _merged(value, location)
+            else:
+                values[key] = Value(value.value, location)
+        return {**merged, **values} if merged else values
+
+
+def _merged(value: Value, location: str) -> dict[str, Value]:
+    """The keys that ``<<`` takes from other mappings. The first mapping that has a key decides."""
+    keys: dict[str, Value] = {}
+    for one in value.value if isinstance(value.value, list) else [value]:
+        if not isinstance(one.value, dict):
+            raise ConfigError([f"{location}: <<: must be a mapping, or a list of mappings"])
+        keys = {**one.value, **keys}
+    return keys
 
 
 def read_environment(environ: Mapping[str, str], schema: Section, problems: list[str]) -> Value:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .errors import TooManyScopes, TooManySignals
 from .policy import PolicyTable
-from .scope import ROOT
+from .scope import ROOT, parent_of
 from .values import EMPTY, ScopeRecord, Tombstone
 
 _V = TypeVar("_V")
@@ -23,6 +24,43 @@ _MAX_EXPIRED_AT_ONCE = 2_000
 
 
 _MERGED_AT_ONCE = 32
+
+
+@dataclass(slots=True)
+class CountsInside:
+    """How many known scopes are directly inside each path, and how many of them are paused by their policy.
+
+    Counted at each change: to look at all scopes for every pause would take seconds if thousands pause.
+    """
+
+    _known: dict[str, int] = field(default_factory=dict)
+    _paused: dict[str, int] = field(default_factory=dict)
+
+    def change(self, scope: str, old: ScopeRecord | None, new: ScopeRecord | None) -> None:
+        """The record of ``scope`` changes from ``old`` to ``new``; None: the scope is not known."""
+        if scope == ROOT:
+            return
+        known = (new is not None) - (old is not None)
+        paused = is_paused_by_policy(new) - is_paused_by_policy(old)
+        for counts, change in ((self._known, known), (self._paused, paused)):
+            if change:
+                parent = parent_of(scope)
+                count = counts.pop(parent, 0) + change
+                if count:
+                    counts[parent] = count
+
+    def known(self, parent: str) -> int:
+        """The number of known scopes directly inside ``parent``."""
+        return self._known.get(parent, 0)
+
+    def paused(self, parent: str) -> int:
+        """The number of scopes directly inside ``parent`` that their policy pauses."""
+        return self._paused.get(parent, 0)
+
+
+def is_paused_by_policy(record: ScopeRecord | None) -> bool:
+    """Whether an auto hold closes the gate of a scope with ``record``."""
+    return record is not None and record.auto is not None and record.auto.advised is None
 
 
 class CoreState:
@@ -36,6 +74,9 @@ class CoreState:
         max_signals: limit of signals in one scope.
         max_tombstones: limit of tombstones; the oldest are removed first.
         seen_watchdog: name of the watchdog alert that was received, from the store; empty: none was.
+
+    Attributes:
+        counts_inside: how many scopes are known and paused directly inside each path.
     """
 
     def __init__(
@@ -68,6 +109,9 @@ class CoreState:
         }
         for scope in (ROOT, *policies.named_scopes()):
             self.records.setdefault(scope, EMPTY)
+        self.counts_inside = CountsInside()
+        for scope, record in self.records.items():
+            self.counts_inside.change(scope, None, record)
 
     def apply(self, delta: StateDelta) -> None:
         """Apply ``delta``."""
@@ -79,7 +123,14 @@ class CoreState:
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
         self.seen_watchdog = delta.seen_watchdog
-        yield from _merge(self.records, delta.records)
+        for number, (scope, record) in enumerate(delta.records.items(), 1):
+            self.counts_inside.change(scope, self.records.get(scope), record)
+            if record is None:
+                self.records.pop(scope, None)
+            else:
+                self.records[scope] = record
+            if number % _MERGED_AT_ONCE == 0:
+                yield
         # A tombstone that is put again becomes the newest.
         yield from _merge(self.tombstones, delta.tombstones, at_end=True)
         yield from _merge(self.scope_by_alert, delta.scope_by_alert)
@@ -117,6 +168,8 @@ class StateDelta:
         self.sweep_at = state.sweep_at
         self.seen_watchdog = state.seen_watchdog
         self._scope_count = len(state.records)
+        # What the delta adds to the counts of the state.
+        self._counts_inside = CountsInside()
         self._tombstone_count = len(state.tombstones)
         self._oldest_first: Iterator[str] | None = None
         self._put_tombstones: OrderedDict[str, None] = OrderedDict()
@@ -133,12 +186,23 @@ class StateDelta:
 
     def put_record(self, scope: str, record: ScopeRecord) -> None:
         """Change the record of ``scope``."""
-        if self.record(scope) is None:
+        old = self.record(scope)
+        if old is None:
             self._scope_count += 1
+        self._counts_inside.change(scope, old, record)
         self.records[scope] = record
+
+    def known_inside(self, parent: str) -> int:
+        """The number of known scopes directly inside ``parent``."""
+        return self._state.counts_inside.known(parent) + self._counts_inside.known(parent)
+
+    def paused_inside(self, parent: str) -> int:
+        """The number of scopes directly inside ``parent`` that their policy pauses."""
+        return self._state.counts_inside.paused(parent) + self._counts_inside.paused(parent)
 
     def forget(self, scope: str) -> None:
         """Remove the record of a known ``scope``."""
+        self._counts_inside.change(scope, self.record(scope), None)
         self.records[scope] = None
         self.forgets = True
         self._scope_count -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .events import CoreEvent, SignalDropped
-from .model import StateDelta
+from .model import StateDelta, is_paused_by_policy
 from .scope import parent_of
 from .scope_update import ScopeUpdate
 from .values import EMPTY
@@ -26,13 +26,17 @@ class PendingUpdates:
         self._depends_on_unchanged = depends_on_unchanged
         self._now = now
         self._updates: dict[str, ScopeUpdate] = {}
-        self._beside: dict[str, list[str]] = {}
+        # By parent: scopes that this command names first, and that are not settled yet.
+        self._new_inside: dict[str, int] = {}
 
     def update_for(self, scope: str) -> ScopeUpdate:
         """The update of ``scope``. An unknown scope is added."""
         update = self._updates.get(scope)
         if update is None:
-            record = self._delta.record(scope) or EMPTY
+            known = self._delta.record(scope)
+            if known is None and scope:
+                self._count_new(scope, 1)
+            record = known or EMPTY
             if self._depends_on_unchanged:
                 self._delta.read_scopes.add(scope)
             policy = self._delta.policies.policy_for(scope)
@@ -46,7 +50,10 @@ class PendingUpdates:
         events: list[CoreEvent] = []
         # Recoveries come first: they make room for other pauses under `max_paused_share`.
         for scope, update in sorted(self._updates.items(), key=lambda one: not one[1].recovers):
-            self._delta.put_record(scope, update.finish())
+            record = update.finish()
+            if self._delta.record(scope) is None and scope:
+                self._count_new(scope, -1)
+            self._delta.put_record(scope, record)
             events += update.events
         for event in events:
             if isinstance(event, SignalDropped) and event.expired and event.signal.kind == "alert":
@@ -65,22 +72,18 @@ class PendingUpdates:
         share = self._delta.policies.policy_for(parent).max_paused_share
         if not share:
             return ""
-        beside = self._beside.get(parent)
-        if beside is None:
-            # Includes the scopes that the same command names: a wrong rule may fire for all of them at once.
-            named = self._delta.known_scopes() | self._updates.keys()
-            beside = self._beside[parent] = [one for one in named if one and parent_of(one) == parent]
-        known = [one for one in beside if one in self._updates or self._delta.record(one) is not None]
-        most = max(1, math.ceil(share * len(known) - 1e-9))
-        paused = sum(self._is_paused(one) for one in known if one != scope)
+        # With the scopes that the same command names: a wrong rule may fire for all of them at once.
+        known = self._delta.known_inside(parent) + self._new_inside.get(parent, 0)
+        most = max(1, math.ceil(share * known - 1e-9))
+        paused = self._delta.paused_inside(parent) - is_paused_by_policy(self._delta.record(scope))
         if paused < most:
             return ""
-        many = f"{paused} of {len(known)} scopes in {parent or 'the root'} are paused"
+        many = f"{paused} of {known} scopes in {parent or 'the root'} are paused"
         return f"advised only: {many}, max_paused_share is {share:g}"
 
-    def _is_paused(self, scope: str) -> bool:
-        record = self._delta.record(scope)
-        return record is not None and record.auto is not None and record.auto.advised is None
+    def _count_new(self, scope: str, change: int) -> None:
+        parent = parent_of(scope)
+        self._new_inside[parent] = self._new_inside.get(parent, 0) + change
 
     def _clear_alert_scope(self, source: str, scope: str) -> None:
         """Clear the scope of an alert whose signal expired, unless the same command put it again."""

@@ -22,7 +22,8 @@ from sidecar.blocking_calls import BlockingCalls, CallHangs
 from sidecar.config import EngineConfig
 from sidecar.core.commands import AddHistoryNote
 from sidecar.core.errors import CoreError
-from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
+from sidecar.runtime.controller import Controller
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 

@@ -29,7 +29,8 @@ from sidecar.gates.client_reports import (
     TooManyClients,
 )
 from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
-from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
+from sidecar.runtime.controller import Controller
 from sidecar.store import StoreUnavailable
 from sidecar.supervision import run_supervised
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from sidecar.alerts import Alert, Matcher, RuleSet
 
 Json = dict[str, object]
+_BARE_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def explain_rules(rules: RuleSet, alert: Alert, locations: Mapping[str, str]) -> list[Json]:
@@ -57,5 +59,10 @@ def _built_in(alert: Alert) -> Json:
 
 
 def _text(matcher: Matcher) -> str:
-    value = matcher.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'{matcher.name}{matcher.op}"{value}"'
+    name = matcher.name if _BARE_NAME.fullmatch(matcher.name) else _quoted(matcher.name)
+    return f"{name}{matcher.op}{_quoted(matcher.value)}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

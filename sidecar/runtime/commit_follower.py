@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from sidecar.core.commands import CommandOutcome, Expire
@@ -36,6 +36,7 @@ from sidecar.store import (
 )
 
 from .arrived_commits import ArrivedCommits
+from .commit_effects import Records
 from .controller import Controller
 from .replica import Replica
 from .turns import Turn
@@ -98,14 +99,14 @@ class CommitFollower(Controller):
     def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
         if isinstance(item, LoggedCommit):
             self._note_turn(item)
-        self._wake.set()
+        self._queue.wake.set()
 
     def _note_turn(self, commit: LoggedCommit) -> None:
         """Note that ``commit`` has arrived. If it is our turn now, the writer goes on."""
         if self._turn is not None:
             self._turn.note(commit, self.loop.time())
             if self._turn.ahead <= 0:
-                self._wake.set()
+                self._queue.wake.set()
 
     # -- commits of others --------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class CommitFollower(Controller):
             ended: scope, record before and source of each alert signal that ended.
         """
         outcomes = self._count_changes(changes)
-        await self._apply(delta, outcomes)
+        await self._effects.apply(delta, outcomes)
         self._tell(changes, ended)
 
     def _count_changes(self, changes: list[Change]) -> list[CommandOutcome]:
@@ -235,7 +236,7 @@ class CommitFollower(Controller):
                     raise StoreUnavailable(
                         "what other sidecars have changed cannot be read: try again"
                     ) from None
-        self._wake.set()
+        self._queue.wake.set()
 
     async def _read_log(self, seq: int) -> None:
         """Read the next commits from the log, and apply those up to ``seq``. Raises `StoreUnavailable`."""
@@ -274,7 +275,7 @@ class CommitFollower(Controller):
             logger.error("store_went_back", extra={"fields": fields})
         else:
             logger.warning("loaded_again", extra={"fields": fields})
-        await self._apply(delta, outcomes)
+        await self._effects.apply(delta, outcomes)
         self._plan_offer()
         if went_back:
             self.on_went_back()
@@ -291,7 +292,7 @@ class CommitFollower(Controller):
         """Forget the notes that the commit with ``token`` has stored."""
         sent, count = self._sent_notes
         if token == sent:
-            del self._unsaved_events[:count]
+            del self._unsaved.events[:count]
             self._sent_notes = ("", 0)
 
     # -- records that the store lost ----------------------------------------------------------------
@@ -304,11 +305,11 @@ class CommitFollower(Controller):
         elif self._offer_at is None:
             wait = 0.0 if self.is_leader else random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
             self._offer_at = self.loop.time() + wait
-            self.loop.call_later(wait, self._submit_and_forget, Expire(()))
+            self.loop.call_later(wait, self._queue.submit_and_forget, Expire(()))
 
     # -- time ---------------------------------------------------------------------------------------
 
-    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
+    def _shown_records(self, records: Records) -> Records:
         now = self.clock.now()
         return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
 
@@ -333,8 +334,8 @@ class CommitFollower(Controller):
             records = {
                 scope: self.core_state.records[scope] for scope in due if scope in self.core_state.records
             }
-            await self._change_gates(
-                TreeUpdate(self._shown_records(records), self.clock.monotonic()), [], self._time_slice()
+            await self._effects.change_gates(
+                TreeUpdate(self._shown_records(records), self.clock.monotonic()), []
             )
 
 

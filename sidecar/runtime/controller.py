@@ -15,29 +15,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import replace
-from functools import partial
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext, suppress
 
 from sidecar.clock import Clock
 from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
 from sidecar.core.errors import CoreError
-from sidecar.core.events import CoreEvent, HistoryNoted
-from sidecar.core.model import CoreState, StateDelta
+from sidecar.core.events import HistoryNoted
+from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
 from sidecar.core.scope_update import next_deadline
-from sidecar.core.transaction import Transaction
-from sidecar.core.values import ScopeRecord, Tombstone, Trial
+from sidecar.core.values import ScopeRecord, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams
 from sidecar.gates.gate import ScopeGate
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.store import (
-    Batch,
     HistoryEntry,
     HistoryQuery,
     Store,
@@ -45,24 +40,25 @@ from sidecar.store import (
     StoreUnavailable,
     WatchdogNotice,
 )
-from sidecar.supervision import RepeatingTimer, run_supervised, supervised_steps
+from sidecar.supervision import RepeatingTimer, run_supervised
 from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces, run_in_slices
 
+from .batch_decider import BatchDecider
 from .clock_steps import ClockSteps
+from .command_queue import CommandQueue, ShuttingDown
+from .commit_effects import CommitEffects, Records
 from .event_log import EventLog
 from .expiry_timer import ExpiryTimer
 from .garbage import collection_paused
 from .gate_updates import GatesBehind, GateUpdater
-from .pending_commands import DecisionFailed, PendingCommand, apply_command, fail, work_items
+from .idle_scopes import IdleScopes
+from .pending_commands import PendingCommand, fail, work_items
+from .store_writer import StoreWriter, UnsavedChanges
 from .stored_scopes import valid_records
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECS = 1.0
-_MAX_UNSAVED_EVENTS = 10_000
-
-_MAX_INLINE = 16
-"""A command with more alerts or scopes is decided in a thread. One alert takes up to 100 microseconds."""
 
 _FORGOTTEN_AT_ONCE = 1_000
 """Idle scopes that one command forgets."""
@@ -78,10 +74,6 @@ _MIN_SLICE_SECS = 0.0002
 
 _AGAIN_SECS = 1.0
 """Seconds after which failed work is tried again."""
-
-
-class ShuttingDown(Exception):
-    """The command arrived after the shutdown began."""
 
 
 class Controller:
@@ -147,15 +139,21 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters)
         self._pending_input = PendingInput(self.loop)
-        self._pending: list[PendingCommand] = []
         self._ended_ramps: dict[ScopeGate, None] = {}
-        self._wake = asyncio.Event()
-        self._stopping = False
-        # Changes by time alone while the store was down: they have to be stored as soon as it is up.
-        self._unsaved_scopes: set[str] = set()
-        self._unsaved_tombstones: dict[str, Tombstone | None] = {}
-        self._unsaved_events: list[CoreEvent] = []
-        self._heartbeat_due = False
+        self._queue = CommandQueue(
+            self.loop,
+            prepare=self._prepare_for_batch,
+            write=self._write_or_fail,
+        )
+        self._unsaved = UnsavedChanges()
+        self._store_writer = StoreWriter(
+            store,
+            self._unsaved,
+            self.counters,
+            self.clock,
+            on_history=lambda: self._call(self.on_history, "on_history"),
+            on_store_down=self._note_store_down,
+        )
 
     @property
     def is_leader(self) -> bool:
@@ -190,17 +188,7 @@ class Controller:
             max_tombstones=self._max_tombstones,
             seen_watchdog=stored.seen_watchdog,
         )
-        version = stored.version
-        self.tree = GateTree(self._policies, version, self.waiting_room, stored.version_step)
-        self._gate_updater = GateUpdater(
-            self.tree,
-            self.waiting_room,
-            self.streams,
-            self.counters.task_failures,
-            on_structure_change=lambda: self._call(self.on_structure_change, "on_structure_change"),
-            on_gate_change=lambda: self._call(self.on_gate_change, "on_gate_change"),
-        )
-        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
+        self._make_parts(stored)
         now, wall = self.clock.monotonic(), self.clock.now()
         shown = self._shown_records(self.core_state.records)
         for gate in self.tree.update(shown, now).closed:
@@ -209,7 +197,7 @@ class Controller:
         for _ in self._schedule_expiry(self.core_state.records):
             pass
         self._writer = self.loop.create_task(
-            run_supervised("writer", self._write, self.counters.task_failures)
+            run_supervised("writer", self._queue.run, self.counters.task_failures)
         )
         now = self.clock.now()
         if stored.last_written_at is not None:
@@ -226,6 +214,46 @@ class Controller:
         self._tick_due = self.loop.time() + _TICK_SECS
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
+    def _make_parts(self, stored: StoredState) -> None:
+        """Make the parts that need the core state, which ``stored`` became."""
+        self.tree = GateTree(self._policies, stored.version, self.waiting_room, stored.version_step)
+        self._gate_updater = GateUpdater(
+            self.tree,
+            self.waiting_room,
+            self.streams,
+            self.counters.task_failures,
+            on_structure_change=lambda: self._call(self.on_structure_change, "on_structure_change"),
+            on_gate_change=lambda: self._call(self.on_gate_change, "on_gate_change"),
+        )
+        self._expiry_timer = ExpiryTimer(self.loop, self.clock, self._expire, self.counters.task_failures)
+        self._effects = CommitEffects(
+            self.core_state,
+            self.tree,
+            self._gate_updater,
+            self._event_log,
+            counters=self.counters,
+            clock=self.clock,
+            time_slice=self._time_slice,
+            shown_records=self._shown_records,
+            schedule_expiry=self._schedule_expiry,
+        )
+        self._decider = BatchDecider(
+            self.core_state,
+            self.tree,
+            self.counters,
+            self.clock,
+            time_slice=self._time_slice,
+            on_failed=self._try_again_later,
+        )
+        self._idle_scopes = IdleScopes(
+            self.tree,
+            self.clock,
+            self._scope_idle_secs,
+            time_slice=self._time_slice,
+            forget=self._forget,
+            on_none=self._write_heartbeat,
+        )
+
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
         """Remember which parts of ``stored`` the first commit has to change.
 
@@ -234,8 +262,8 @@ class Controller:
             records: the valid records in it.
         """
         # The first commit removes the other records from the store.
-        self._unsaved_scopes |= stored.records.keys() - records.keys()
-        self._heartbeat_due = bool(self._unsaved_scopes)
+        self._unsaved.scopes |= stored.records.keys() - records.keys()
+        self._store_writer.heartbeat_due = bool(self._unsaved.scopes)
 
     async def _expire_at_start(self) -> None:
         await self.submit(Expire(tuple(self.core_state.records)))
@@ -246,11 +274,10 @@ class Controller:
     async def stop(self) -> None:
         """Reject parked requests, finish the submitted commands, and close the store."""
         self.waiting_room.shut_down(list(self.tree.gates.values()))
-        self._stopping = True
+        self._queue.stop()
         self._sweeper.cancel()
         self._ticker.stop()
         self._expiry_timer.stop()
-        self._wake.set()
         await self._writer
         await self.loop.run_in_executor(None, self._event_log.flush)
         await self._store.close()
@@ -263,17 +290,7 @@ class Controller:
             StoreUnavailable: the command could not be stored and changed nothing.
             ShuttingDown: the command came after the shutdown began.
         """
-        answer: asyncio.Future[CommandOutcome] = self.loop.create_future()
-        if self._stopping:
-            answer.set_exception(ShuttingDown("the sidecar is shutting down"))
-        else:
-            self._pending.append(PendingCommand(command, answer, actor))
-            self._wake.set()
-        return answer
-
-    def _submit_and_forget(self, command: Command) -> None:
-        """Submit ``command`` without waiting for its result. If it fails, a timer submits it again."""
-        self.submit(command).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        return self._queue.submit(command, actor)
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The entries that match ``query``, newest first. Raises `StoreUnavailable`."""
@@ -285,18 +302,6 @@ class Controller:
         return self._store
 
     # -- writing ----------------------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        while self._pending or not self._stopping:
-            self._wake.clear()
-            await self._prepare_for_batch()
-            if not self._pending:
-                await self._wait_for_work()
-                continue
-            batch, self._pending = self._pending, []
-            await self._write_or_fail(batch)
-            # Who submitted ten thousand alerts releases them in pieces. So nothing of them must be left here.
-            del batch
 
     async def _write_or_fail(self, batch: list[PendingCommand]) -> None:
         try:
@@ -312,9 +317,6 @@ class Controller:
                 return
             for pending in batch:
                 self._try_again_later(pending.command)
-
-    async def _wait_for_work(self) -> None:
-        await self._wake.wait()
 
     def _is_large(self, batch: list[PendingCommand]) -> bool:
         known = len(self.core_state.records)
@@ -336,21 +338,20 @@ class Controller:
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         self._prepend_time_shift(batch)
-        decided, transaction = await self._decide(batch)
+        decided, transaction = await self._decider.decide(batch)
+        outcomes = [outcome for _, outcome in decided]
         try:
-            await self._commit(transaction, decided)
+            await self._store_writer.commit(self.core_state, transaction, outcomes)
         except StoreUnavailable as error:
             for pending, _ in decided:
                 if not isinstance(pending.command, Expire | ShiftTime):
                     fail(pending, error)
             rest = [one for one, _ in decided if not one.answer.done()]
             self._prepend_time_shift(rest)
-            decided, transaction = await self._decide(rest)
-            self._unsaved_scopes |= transaction.records.keys()
-            self._unsaved_tombstones |= transaction.tombstones
-            self._unsaved_events += [event for _, outcome in decided for event in outcome.events]
-            del self._unsaved_events[:-_MAX_UNSAVED_EVENTS]
-        await self._apply(transaction, [outcome for _, outcome in decided])
+            decided, transaction = await self._decider.decide(rest)
+            outcomes = [outcome for _, outcome in decided]
+            self._unsaved.add(transaction, outcomes)
+        await self._effects.apply(transaction, outcomes)
         for pending, outcome in decided:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
@@ -360,189 +361,18 @@ class Controller:
             del transaction
             self.loop.run_in_executor(None, release_in_pieces, spent)
 
-    async def _decide(
-        self, batch: list[PendingCommand]
-    ) -> tuple[list[tuple[PendingCommand, CommandOutcome]], Transaction]:
-        """Decide ``batch``.
-
-        A command that raises an unexpected exception fails alone. Its changes are discarded with the
-        transaction, and the other commands are decided in a new one.
-        """
-        while True:
-            transaction = Transaction(self.core_state)
-            try:
-                return await self._decide_in(batch, transaction), transaction
-            except DecisionFailed as failed:
-                if isinstance(failed.pending.command, ShiftTime):
-                    # Otherwise the others would be decided on times that are not shifted.
-                    raise
-                self.counters.task_failures.record("writer")
-                # In place: otherwise the caller would try it again if a later step fails.
-                batch.remove(failed.pending)
-                fail(failed.pending, failed.error)
-                self._try_again_later(failed.pending.command)
-
-    async def _decide_in(
-        self, batch: list[PendingCommand], transaction: Transaction
-    ) -> list[tuple[PendingCommand, CommandOutcome]]:
-        now = self.clock.now()
-        known = len(self.core_state.records)
-        for pending in batch:
-            if isinstance(pending.command, ForgetScopes):
-                pending.command = replace(
-                    pending.command, scopes=self._without_waiters(pending.command.scopes)
-                )
-        decided: list[tuple[PendingCommand, CommandOutcome]] = []
-        refused: list[tuple[PendingCommand, CoreError]] = []
-        time_slice = self._time_slice()
-        # Only this writer changes the state that decisions read, and it waits here. The loop serves gates.
-        for pending in batch:
-            one = partial(apply_command, pending, transaction, now)
-            if work_items(pending.command, known) <= _MAX_INLINE:
-                outcome = one()
-            else:
-                outcome = await self.loop.run_in_executor(None, one)
-            if isinstance(outcome, CoreError):
-                refused.append((pending, outcome))
-            else:
-                decided.append((pending, outcome))
-            if pending is not batch[-1] and time_slice.expired:
-                await time_slice.yield_to_others()
-        for pending, error in refused:
-            fail(pending, error)
-        return decided
-
-    async def _commit(
-        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
-    ) -> None:
-        parts = [outcome.events for _, outcome in decided if outcome.events]
-        # Not copied if there is one: it may be long.
-        events = parts[0] if len(parts) == 1 else tuple(chain.from_iterable(parts))
-        forgotten = transaction.forgets
-        beat = self._heartbeat_due or not self.counters.store_up
-        heard = transaction.seen_watchdog
-        newly_seen = heard != self.core_state.seen_watchdog
-        if not (events or transaction.tombstones or transaction.rewritten or forgotten or newly_seen or beat):
-            return
-        unsaved = {scope: self.core_state.records.get(scope) for scope in self._unsaved_scopes}
-        if not self.counters.store_up:
-            back = HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "commits succeed")
-            events = (*events, back)
-        batch = Batch(
-            {**unsaved, **transaction.records} if unsaved else transaction.records,
-            {**self._unsaved_tombstones, **transaction.tombstones}
-            if self._unsaved_tombstones
-            else transaction.tombstones,
-            (*self._unsaved_events, *events) if self._unsaved_events else events,
-            frozenset(self._unsaved_scopes | transaction.rewritten),
-            self.clock.now(),
-            heard if newly_seen else None,
-        )
-        began = self.clock.monotonic()
-        try:
-            await self._store.commit(batch)
-        except StoreUnavailable as error:
-            if self.counters.store_up:
-                logger.error("store_down", extra={"fields": {"error": str(error)}})
-                self._note_store_down(str(error))
-            self.counters.store_errors += 1
-            self.counters.store_up = False
-            raise
-        if not self.counters.store_up:
-            logger.warning("store_up")
-        self.counters.store_up = True
-        self._heartbeat_due = False
-        self._unsaved_scopes.clear()
-        self._unsaved_tombstones.clear()
-        self._unsaved_events.clear()
-        self.counters.commits.observe(self.clock.monotonic() - began)
-        if batch.events:
-            self._call(self.on_history, "on_history")
-
     def _note_store_down(self, error: str) -> None:
         note = HistoryNoted(ROOT, self.clock.now(), "store", "up", "down", "store", error)
-        self._unsaved_events.append(note)
+        self._unsaved.events.append(note)
         self._call(lambda: self.on_store_down(note), "on_store_down")
 
-    async def _apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
-        """Apply a durable transaction. Raises `GatesBehind`."""
-        policies = delta.policies
-        policies_changed = policies is not self.core_state.policies
-        time_slice = self._time_slice()
-        # Only the writer decides, and it waits here.
-        await run_in_slices(self.core_state.apply_in_steps(delta), time_slice)
-        await self._change_gates(
-            TreeUpdate(
-                self._shown_records(delta.records),
-                self.clock.monotonic(),
-                policies if policies_changed else None,
-            ),
-            outcomes,
-            time_slice,
-        )
-
-    async def _change_gates(
-        self, update: TreeUpdate, outcomes: list[CommandOutcome], time_slice: TimeSlice
-    ) -> None:
-        """Change the gates by ``update``, notify the parked requests, and count and log the outcomes."""
-        concerned = update.records
-        with ExitStack() as pauses:
-
-            def pause_collection() -> None:
-                pauses.enter_context(collection_paused())
-
-            update = await self._gate_updater.apply(update, self._full_update, time_slice, pause_collection)
-            await self._after_gates_changed(update, concerned, outcomes, time_slice, pause_collection)
-
-    async def _after_gates_changed(
-        self,
-        update: TreeUpdate,
-        concerned: Iterable[str],
-        outcomes: list[CommandOutcome],
-        time_slice: TimeSlice,
-        on_large: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Do what follows from ``update``, which has changed the gates.
-
-        Args:
-            update: the update.
-            concerned: the scopes whose record has changed.
-            outcomes: what was decided, to count and to log.
-            time_slice: when it has run out, other work runs.
-            on_large: called once if many requests are concerned.
-        """
-        await self._gate_updater.notify(update, time_slice, on_large)
-        counted = self._event_log.count(outcomes, self.tree, self.clock.now())
-        await run_in_slices(self._supervised("event_log", counted), time_slice)
-        if update.policies is not None:
-            concerned = self.core_state.records
-        await run_in_slices(self._supervised("expiry_timer", self._schedule_expiry(concerned)), time_slice)
-        try:
-            self._event_log.log(outcomes)
-        except Exception:  # noqa: BLE001 - recorded; the history has the events
-            self.counters.task_failures.record("event_log")
-        await run_in_slices(update.release(), time_slice)
-
-    def _shown_records(self, records: Mapping[str, ScopeRecord | None]) -> Mapping[str, ScopeRecord | None]:
+    def _shown_records(self, records: Records) -> Records:
         """The records that the gates show for ``records``."""
         return records
 
     def _time_slice(self) -> TimeSlice:
         """The time slice of a batch, which the steps of the batch share."""
         return TimeSlice(_MIN_SLICE_SECS, _SLICE_SECS, self._pending_input)
-
-    def _full_update(self) -> TreeUpdate:
-        """The update that derives all gates from all records."""
-        records = self.core_state.records
-        forgotten = [scope for scope in self.tree.gates if scope not in records]
-        return TreeUpdate(
-            self._shown_records({**records, **dict.fromkeys(forgotten)}),
-            self.clock.monotonic(),
-            self.core_state.policies,
-        )
-
-    def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
-        return supervised_steps(name, steps, self.counters.task_failures)
 
     def _call(self, listener: Callable[[], None], name: str) -> None:
         try:
@@ -552,7 +382,7 @@ class Controller:
 
     def _ramp_ended(self, gate: ScopeGate) -> None:
         self._ended_ramps[gate] = None
-        self._wake.set()
+        self._queue.wake.set()
 
     async def _publish_ended_ramps(self) -> None:
         """Publish that ramps have ended, with a new version of each snapshot."""
@@ -565,12 +395,7 @@ class Controller:
 
     def _trial_ended(self, gate: ScopeGate, trial: Trial, failure: str) -> None:
         """The outcome of a trial is known."""
-        self._submit_and_forget(EndTrial(gate.scope, trial.since, failure))
-
-    def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
-        """``scopes`` without scopes at which requests were parked since they were found idle."""
-        gates = self.tree.gates
-        return tuple(scope for scope in scopes if scope in gates and not gates[scope].waiting)
+        self._queue.submit_and_forget(EndTrial(gate.scope, trial.since, failure))
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -583,7 +408,7 @@ class Controller:
             yield
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
-        self._submit_and_forget(Expire(scopes))
+        self._queue.submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
         """Once a second: detect a late loop, a clock that was set, and a store that is up again."""
@@ -591,7 +416,7 @@ class Controller:
         self._tick_due = self.loop.time() + _TICK_SECS
         # The writer shifts the stored times before it decides anything.
         if self._clock_steps.has_stepped or not self.counters.store_up:
-            self._submit_and_forget(Expire(()))
+            self._queue.submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """If the clock was set back, put a command first that shifts all earlier times."""
@@ -599,37 +424,21 @@ class Controller:
         if step:
             batch.insert(0, PendingCommand(ShiftTime(step), self.loop.create_future()))
 
-    @property
-    def _sweep_secs(self) -> float:
-        return min(60.0, max(1.0, self._scope_idle_secs / 10))
-
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._sweep_secs)
+            await asyncio.sleep(self._idle_scopes.interval_secs)
             await self._sweep()
 
     async def _sweep(self) -> None:
-        """Forget the scopes that have been idle for long enough."""
-        idle = []
-        time_slice = self._time_slice()
-        for gate in list(self.tree.gates.values()):
-            if self._is_idle(gate, self.clock.monotonic()):
-                idle.append(gate.scope)
-            if time_slice.expired:
-                await time_slice.yield_to_others()
-        if idle:
-            await self._forget(idle)
-        elif not self._stopping:
-            self._heartbeat_due = True
-            self._submit_and_forget(Expire(()))
+        await self._idle_scopes.sweep()
+
+    def _write_heartbeat(self) -> None:
+        if not self._queue.is_stopping:
+            self._store_writer.heartbeat_due = True
+            self._queue.submit_and_forget(Expire(()))
 
     async def _forget(self, idle: list[str]) -> None:
         """Forget the scopes of ``idle``, many at a time. The next sweep finds those that could not be."""
         with suppress(CoreError, StoreUnavailable, ShuttingDown):
             for start in range(0, len(idle), _FORGOTTEN_AT_ONCE):
                 await self.submit(ForgetScopes(tuple(idle[start : start + _FORGOTTEN_AT_ONCE])))
-
-    def _is_idle(self, gate: ScopeGate, now: float) -> bool:
-        if gate.waiting or not gate.record.is_empty:
-            gate.active_at = now
-        return now - gate.active_at >= self._scope_idle_secs

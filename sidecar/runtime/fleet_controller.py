@@ -144,7 +144,7 @@ class FleetController(PromptFollower):
         give_up_at = self.loop.time() + _MAX_TRY_SECS
         wait, turn = _FIRST_WAIT_SECS, ""
         while batch:
-            decided, transaction = await self._decide(batch)
+            decided, transaction = await self._decider.decide(batch)
             try:
                 result = await self._commit_shared(transaction, decided, turn)
                 if not isinstance(result, Committed):
@@ -192,18 +192,18 @@ class FleetController(PromptFollower):
     async def _wait_for_turn(self, turn: Turn) -> None:
         """Wait until it is our turn. Meanwhile apply what other sidecars commit."""
         while turn.ahead > 0:
-            self._wake.clear()
+            self._queue.wake.clear()
             await self._prepare_for_batch()
             if turn.ahead <= 0:
                 break
             try:
                 async with asyncio.timeout_at(turn.silent_at):
-                    await self._wait_for_work()
+                    await self._queue.wait()
             except TimeoutError:
                 turn.advance(self.loop.time())
         await self._prepare_for_batch()
         # For what has arrived meanwhile.
-        self._wake.set()
+        self._queue.wake.set()
 
     async def _commit_shared(
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
@@ -215,7 +215,7 @@ class FleetController(PromptFollower):
         delta: StateDelta = transaction
         heard = self.core_state.seen_watchdog
         if batch is not None:
-            self._sent_notes = (batch.token, len(self._unsaved_events))
+            self._sent_notes = (batch.token, len(self._unsaved.events))
             try:
                 result = await self._commit_batch(batch)
                 if isinstance(result, Committed) and result.position != self._replica.position:
@@ -230,7 +230,7 @@ class FleetController(PromptFollower):
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         self._overdue -= transaction.records.keys()
-        await self._apply(delta, outcomes)
+        await self._effects.apply(delta, outcomes)
         if batch is not None:
             self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
@@ -268,7 +268,7 @@ class FleetController(PromptFollower):
         self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
     ) -> Batch | None:
         decisions = (event for _, outcome in decided for event in outcome.events)
-        events = (*self._unsaved_events, *decisions)
+        events = (*self._unsaved.events, *decisions)
         for_leader = (ReconcileAlerts, AcceptResolves, RevertResolves)
         only_leader = any(isinstance(pending.command, for_leader) for pending, _ in decided)
         make_batch = partial(
@@ -318,9 +318,9 @@ class FleetController(PromptFollower):
         self._due.update(scopes)
         self._due_added.set()
         self._arrived.changed.set()
-        self._wake.set()
+        self._queue.wake.set()
         if self.is_leader and self._shared.status.up:
-            self._submit_and_forget(Expire(scopes))
+            self._queue.submit_and_forget(Expire(scopes))
         else:
             self._commit_later(scopes)
 
@@ -345,12 +345,12 @@ class FleetController(PromptFollower):
 
     def _commit_overdue(self) -> None:
         """Commit the changes by time that no sidecar has committed yet."""
-        if self._shared.status.up and not self._stopping:
+        if self._shared.status.up and not self._queue.is_stopping:
             now = self.clock.now()
             overdue = tuple(scope for scope in self._overdue if self._is_overdue(scope, now))
             self._overdue.clear()
             if overdue:
-                self._submit_and_forget(Expire(overdue))
+                self._queue.submit_and_forget(Expire(overdue))
 
     def _tick(self) -> None:
         super()._tick()
@@ -358,10 +358,10 @@ class FleetController(PromptFollower):
         if self._overdue and self.is_leader:
             self._commit_overdue()
         if self._load_due:
-            self._wake.set()
-        if self._offering and self._shared.status.up and not self._stopping:
+            self._queue.wake.set()
+        if self._offering and self._shared.status.up and not self._queue.is_stopping:
             # Redis was down when it was to be written.
-            self._submit_and_forget(Expire(()))
+            self._queue.submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
         """Times follow the clock of the store, which does not depend on this machine's clock."""
@@ -383,11 +383,11 @@ class FleetController(PromptFollower):
             if status.up:
                 fleet.last_known = False
                 logger.warning("store_up")
-                if self._unsaved_events:
-                    self._unsaved_events.append(
+                if self._unsaved.events:
+                    self._unsaved.events.append(
                         HistoryNoted(ROOT, self.clock.now(), "store", "down", "up", "store", "Redis answers")
                     )
-                    self._submit_and_forget(Expire(()))
+                    self._queue.submit_and_forget(Expire(()))
                 self.loop.call_later(random.uniform(0, 1), self._commit_overdue)  # noqa: S311 - no secret
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})

@@ -1,4 +1,4 @@
-"""Submitted commands, and the decision of a batch of them in one transaction."""
+"""Submitted commands."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from sidecar.core.commands import (
     SetPolicies,
     ShiftTime,
 )
-from sidecar.core.errors import CoreError
-from sidecar.core.transaction import Transaction
 
 
 @dataclass(slots=True, eq=False)
@@ -28,15 +26,6 @@ class PendingCommand:
     command: Command
     answer: asyncio.Future[CommandOutcome]
     actor: str = ""
-
-
-class DecisionFailed(Exception):
-    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
-
-    def __init__(self, pending: PendingCommand, error: Exception) -> None:
-        super().__init__(str(error))
-        self.pending = pending
-        self.error = error
 
 
 def work_items(command: Command, known: int) -> int:
@@ -53,19 +42,6 @@ def work_items(command: Command, known: int) -> int:
         case AcceptResolves() | SetPolicies() | ShiftTime():
             return known
     return 1
-
-
-def apply_command(
-    pending: PendingCommand, transaction: Transaction, now: float
-) -> CommandOutcome | CoreError:
-    """Apply ``pending`` to ``transaction``. Returns the error if it is refused. Raises `DecisionFailed`."""
-    try:
-        outcome = transaction.apply_command(pending.command, now)
-        return outcome.with_actor(pending.actor) if pending.actor else outcome
-    except CoreError as error:
-        return error
-    except Exception as error:
-        raise DecisionFailed(pending, error) from error
 
 
 def fail(pending: PendingCommand, error: Exception) -> None:

@@ -56,17 +56,9 @@ class PromptFollower(CommitFollower):
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
-        self._writer_waits = False
         self._shown_commits: list[_Shown] = []
         self._follow_up_timer: asyncio.TimerHandle | None = None
         store.on_commit = self._show_at_once
-
-    async def _wait_for_work(self) -> None:
-        self._writer_waits = True
-        try:
-            await super()._wait_for_work()
-        finally:
-            self._writer_waits = False
 
     async def _prepare_for_batch(self) -> None:
         await self._follow_up()
@@ -84,8 +76,8 @@ class PromptFollower(CommitFollower):
             return self._replica.is_known(position)
         if (
             position.seq != newest.seq + 1
-            or not self._writer_waits
-            or self._wake.is_set()
+            or not self._queue.is_waiting
+            or self._queue.wake.is_set()
             or self._load_due
             or self._replica.is_early(position)
             or commit.size > _SMALL_COMMIT
@@ -99,10 +91,10 @@ class PromptFollower(CommitFollower):
         update = self._change_gates_at_once(change)
         self._shown_commits.append(_Shown(change, update))
         if update is None or self._is_awaited(update) or len(self._shown_commits) > _MOST_SHOWN:
-            self._wake.set()
+            self._queue.wake.set()
         elif len(self._shown_commits) == 1:
             secs = _FOLLOW_UP_SECS if self._turn is None else self._turn.follow_up_secs
-            self._follow_up_timer = self.loop.call_later(secs, self._wake.set)
+            self._follow_up_timer = self.loop.call_later(secs, self._queue.wake.set)
         self._note_turn(commit)
         return True
 
@@ -149,14 +141,13 @@ class PromptFollower(CommitFollower):
             self.counters.task_failures.record("fleet_follower")
             # The loaded state has what is missing.
             self._load_due = self._load_due or len(changes) < len(shown)
-        time_slice = self._time_slice()
         hidden = [one.change for one in shown if one.update is None]
         if hidden:
             records = {scope: delta.record(scope) for change in hidden for scope in change.records}
             update = TreeUpdate(self._shown_records(records), self.clock.monotonic())
-            await self._change_gates(update, [], time_slice)
+            await self._effects.change_gates(update, [])
         updates = [one.update for one in shown if one.update is not None]
         if updates or outcomes:
             update = merge_changes(updates, self.clock.monotonic())
-            await self._after_gates_changed(update, update.records, outcomes, time_slice)
+            await self._effects.gates_changed(update, outcomes)
         self._tell(changes, ended)

@@ -25,7 +25,8 @@ from sidecar.gates.client_reports import ClientReports
 from sidecar.gates.request_rates import RequestRates
 from sidecar.hooks.dispatcher import Hooks
 from sidecar.hooks.links import base_url
-from sidecar.runtime.controller import Controller, ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
+from sidecar.runtime.controller import Controller
 from sidecar.runtime.garbage import GarbageCollection
 from sidecar.runtime.store_retry import run_on_event
 from sidecar.store import (

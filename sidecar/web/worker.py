@@ -18,7 +18,7 @@ from uvicorn_worker import UvicornWorker
 from sidecar import __version__
 from sidecar.config import ConfigError, Listener, describe_pausing
 from sidecar.core.errors import CoreError
-from sidecar.runtime.controller import ShuttingDown
+from sidecar.runtime.command_queue import ShuttingDown
 from sidecar.store import StoreUnavailable
 from sidecar.web.gate.protocol import protocol_factory
 

@@ -14,7 +14,7 @@ import requests
 import yaml
 
 from .fork_server import ForkedProcess, ForkServer
-from .process import Process, eventually, eventually_equal
+from .process import DEADLINE_SECS, Process, eventually, eventually_equal
 
 _READ_BEFORE_MAIN = ("PYTHON", "LD_", "MALLOC_", "OPENSSL_", "SSL_")
 """Prefixes of environment variables that Python or a library reads before the sidecar's own code runs."""
@@ -172,8 +172,10 @@ class Sidecar(Process):
     def wait_for_metric(self, series: str, value: float) -> None:
         eventually(lambda: (self._metric(series) or 0.0) >= value, f"{series} reaches {value:g}")
 
-    def wait_for_gate(self, scope: str, gate: str) -> None:
-        eventually_equal(lambda: self.status(scope)["gate"], gate, f"the gate of {scope!r} is {gate}")
+    def wait_for_gate(self, scope: str, gate: str, timeout: float = DEADLINE_SECS) -> None:
+        eventually_equal(
+            lambda: self.status(scope)["gate"], gate, f"the gate of {scope!r} is {gate}", timeout
+        )
 
     @property
     def worker_pid(self) -> int:

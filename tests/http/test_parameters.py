@@ -1,4 +1,4 @@
-"""An unknown query parameter is refused, and the error names the most similar known one."""
+"""A query parameter that is unknown, or given twice, is refused; the error names the most similar known one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ from sidecar.web.gate.requests import PARAMETERS
         ("/v1/history?limits=3", "(did you mean limit?)"),
         ("/v1/history/x?untill=2026-01-01T00:00:00Z", "(did you mean until?)"),
         ("/v1/events?wait=1", "'wait': no such parameter (there are none here)"),
+        ("/v1/gate?wait=0&wait=5", "'wait': is given twice"),
+        ("/v1/gate?deny_status=403&deny_status=403", "'deny_status': is given twice"),
+        ("/v1/watch?wait=0&w%61it=0", "'wait': is given twice"),
+        ("/v1/admit?client=a&waiting=5:1&client=b", "'client': is given twice"),
+        ("/v1/status?below=true&below=false", "'below': is given twice"),
+        ("/v1/history?limit=1&limit=2", "'limit': is given twice"),
+        ("/ui/scope?page=1&page=2", "'page': is given twice"),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_a_hint(sidecar: Sidecar, target: str, hint: str) -> None:

@@ -12,6 +12,7 @@ from harness.raw import Connection
 from harness.sidecar import Sidecar
 
 GATE = b"GET /v1/gate HTTP/1.1\r\nHost: test\r\n\r\n"
+HOST = GATE.removesuffix(b"\r\n")
 HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
@@ -113,8 +114,8 @@ def test_a_request_head_that_is_too_long_is_refused_and_the_server_continues(sid
         b"get /v1/gate HTTP/1.1\r\nHost: test\r\n\r\n",
         b"GET /v1/gate HTTP/9.9\r\nHost: test\r\n\r\n",
         b"GET /v1/gate HTTP/1.1\r\nHost : test\r\n\r\n",
-        b"GET /v1/gate HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"GET /v1/gate HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        HOST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HOST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
@@ -127,6 +128,33 @@ def test_bytes_that_are_not_a_request_are_refused(sidecar: Sidecar, raw: bytes) 
             data += chunk
     assert not data or b" 400 " in data.split(b"\r\n")[0], data
     assert sidecar.gate().status_code == 200
+
+
+@pytest.mark.parametrize("path", [b"/v1/gate", b"/v1/authz", b"/-/healthy"])
+@pytest.mark.parametrize("host", [b"", b"Host: a\r\nHost: a\r\n", b"Host: a\r\nhost: b\r\n"])
+def test_a_request_needs_one_host(sidecar: Sidecar, path: bytes, host: bytes) -> None:
+    with Connection(sidecar) as connection:
+        connection.send(b"GET " + path + b" HTTP/1.1\r\n" + host + b"\r\n")
+        answer = connection.receive()
+        assert answer.status == 400
+        assert b"Host" in answer.body
+        assert connection.closed()
+
+
+def test_http_1_0_needs_no_host(sidecar: Sidecar) -> None:
+    for path in (b"/v1/gate", b"/-/healthy"):
+        with Connection(sidecar) as connection:
+            connection.send(b"GET " + path + b" HTTP/1.0\r\n\r\n")
+            assert connection.receive().status == 200
+
+
+@pytest.mark.parametrize("target", [b"/v1/gate/a#/b", b"/v1/gate?wait=0#b", b"/v1/status#"])
+def test_a_target_with_a_fragment_is_refused(sidecar: Sidecar, target: bytes) -> None:
+    with Connection(sidecar) as connection:
+        connection.send(b"GET " + target + b" HTTP/1.1\r\nHost: test\r\n\r\n")
+        answer = connection.receive()
+        assert answer.status == 400
+        assert b"fragment" in answer.body
 
 
 def test_a_client_that_half_closes_while_it_waits_counts_as_gone(sidecar: Sidecar, scope: str) -> None:

@@ -1,11 +1,10 @@
 """The real LiteLLM proxy before a real llama-server: its series, the gate in it, the alerts of its groups, and its block of a model.
 
-LiteLLM's database is a table in memory here (litellm_table.py).
+Its database is a real PostgreSQL, with LiteLLM's own migrations, behind Prisma's client and engine (prisma_engine.js).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,11 +17,12 @@ import yaml
 
 from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
+from harness.postgresql import PostgreSQL
 from harness.process import eventually, free_port
 from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
 from harness.sidecar import Sidecar
 
-pytestmark = [needs("litellm", "litellm/ready-1.109.1"), needs("llama", "llama-server")]
+pytestmark = [needs("litellm", "litellm/ready-1.109.1-0.15.0"), needs("llama", "llama-server")]
 ROOT = Path(__file__).parents[2]
 KEY = "sk-a-key-of-the-test"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -36,35 +36,30 @@ MAX_WAITING = 2
 
 @dataclass(frozen=True)
 class Parts:
-    """The sidecar, Prometheus, and the address of the proxy."""
+    """The sidecar, the database, and the address of the proxy."""
 
     sidecar: Sidecar
-    prometheus: Prometheus
+    database: PostgreSQL
     url: str
 
 
 def models(port: int) -> list[dict]:
-    """The rows of LiteLLM's table of models, with llama-server on ``port``."""
+    """LiteLLM's models, with llama-server on ``port``, as its API takes them."""
 
-    def row(name: str, group: str, port: int) -> dict:
+    def model(name: str, group: str, port: int) -> dict:
         params = {
             "model": f"openai/{name}",
             "api_base": f"http://127.0.0.1:{port}/v1",
             "api_key": "none",
             "max_retries": 0,
         }
-        return {
-            "model_id": f"id-{name}",
-            "model_name": group,
-            "litellm_params": params,
-            "model_info": {"id": f"id-{name}"},
-        }
+        return {"model_name": group, "litellm_params": params, "model_info": {"id": f"id-{name}"}}
 
     return [
-        row("m-1", GROUP, port),
-        row("m-2", GROUP, port),
-        row("nowhere", BROKEN, free_port()),
-        row("m-3", BLOCKED, port),
+        model("m-1", GROUP, port),
+        model("m-2", GROUP, port),
+        model("nowhere", BROKEN, free_port()),
+        model("m-3", BLOCKED, port),
     ]
 
 
@@ -77,7 +72,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     config = {
         "litellm_settings": {"callbacks": ["prometheus"], "num_retries": 0},
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
-        "general_settings": {"master_key": KEY},
+        "general_settings": {"master_key": KEY, "store_model_in_db": True},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     llama = [REAL / "llama-server", "-m", REAL / "model.gguf", "--host", "127.0.0.1", "--port", engine]
@@ -103,7 +98,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
             "authorization": {"credentials_file": str(folder / "key")},
             "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "team-a"}}],
         }
-        prometheus = stack.enter_context(
+        stack.enter_context(
             Prometheus(
                 {"sidecar": sidecar.address},
                 shipped_rules(FASTER, "litellm"),
@@ -115,19 +110,29 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         guide = (ROOT / "docs" / "how-to" / "litellm.md").read_text()
         program = guide.split("```python\n")[1].split("```")[0]
         (folder / "gated_litellm.py").write_text(program.replace("http://127.0.0.1:9477", sidecar.url))
+        database = stack.enter_context(PostgreSQL())
+        database.sql((REAL / "prisma" / "migrations.sql").read_text())
+        query_engine = folder / "query-engine"
+        query_engine.write_text(f'#!/bin/sh\nexec {REAL}/prisma/node {PARTS}/prisma_engine.js "$@"\n')
+        query_engine.chmod(0o755)
         environ = {
-            "PYTHONPATH": f"{ROOT}:{folder}:{PARTS}",
+            "DATABASE_URL": database.url,
+            "PRISMA_QUERY_ENGINE_BINARY": str(query_engine),
+            "PRISMA_MODULES": str(REAL / "prisma"),
+            "PYTHONPATH": f"{ROOT}:{folder}",
             "CONFIG_FILE_PATH": str(folder / "config.yaml"),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "WELLBEING_CLIENT_SCOPE_FROM_MODEL": "true",
             "WELLBEING_CLIENT_WAIT_SECS": "120",
             "WELLBEING_CLIENT_MAX_WAITING": str(MAX_WAITING),
-            "TEST_LITELLM_MODELS": json.dumps(models(engine)),
         }
         python = REAL / "litellm" / "bin" / "python"
-        command = [python, "-m", "uvicorn", "litellm_table:app", "--host", "127.0.0.1", "--port", port]
+        command = [python, "-m", "uvicorn", "gated_litellm:app", "--host", "127.0.0.1", "--port", port]
         stack.enter_context(RealServer(command, f"{url}/health/liveliness", folder, **environ))
-        yield Parts(sidecar, prometheus, url)
+        for one in models(engine):
+            answer = requests.post(f"{url}/model/new", json=one, headers=HEADERS, timeout=60)
+            assert answer.ok, answer.text
+        yield Parts(sidecar, database, url)
 
 
 def chat(url: str, model: str = GROUP, *, stream: bool = False) -> requests.Response:
@@ -172,12 +177,17 @@ def test_the_middleware_in_the_proxy_parks_a_request_for_a_group_and_wakes_it(pa
         assert all(one.result().ok for one in waiting)
 
 
+def blocked_rows(parts: Parts) -> str:
+    return parts.database.sql('SELECT model_id FROM "LiteLLM_ProxyModelTable" WHERE blocked')
+
+
 def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts) -> None:
     assert chat(parts.url, BLOCKED).ok
     parts.sidecar.pause("driver/blocked", "look at it")
     parts.sidecar.wait_for_metric('wellbeing_engine_paused{engine="litellm",scope="driver/blocked"}', 1)
     listed = requests.get(f"{parts.url}/model/info", headers=HEADERS, timeout=30).json()["data"]
     assert {one["model_info"]["id"] for one in listed if one["model_info"]["blocked"]} == {"id-m-3"}
+    assert blocked_rows(parts) == "id-m-3"
     refused = chat(parts.url, BLOCKED)
     assert (refused.status_code, "Model is blocked" in refused.text) == (403, True), refused.text
     exposed = requests.get(f"{parts.url}/metrics", headers=HEADERS, timeout=30).text
@@ -186,6 +196,7 @@ def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts)
     assert chat(parts.url).ok, "another group is not blocked"
     parts.sidecar.resume("driver/blocked")
     eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
+    assert blocked_rows(parts) == ""
 
 
 def test_an_alert_for_a_group_closes_the_gate_of_its_requests(parts: Parts) -> None:

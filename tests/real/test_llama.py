@@ -1,20 +1,24 @@
 """The real llama-server: series, a gate that closes during a stream, and the closed loop under a real
-overload."""
+overload, by a pause and by a restriction."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import requests
 
 from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually_equal, free_port
+from harness.process import eventually, free_port
 from harness.proxies import Proxy
 from harness.real import REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
@@ -24,62 +28,67 @@ FASTER = 60.0
 """The times of the shipped rules are divided by it."""
 SCOPE = "nginx/llama"
 CLIENTS, TOKENS = 24, 12
-"""More clients than the rules allow to wait, each with a short answer: one core writes a few tokens a second."""
+"""More clients than the rules allow to wait, each with short requests one after another: the overload lasts however fast the engine is."""
+OVERLOAD_SECS = 300.0
+SHARE = 0.85
+"""What the restriction admits, as a share of what the engine can answer."""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of llama-server."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [REAL / "llama-server", "-m", REAL / "model.gguf", "--host", "127.0.0.1", "--port", port]
+    # One request at a time, on one thread: on a busy machine, threads that wait for each other make no
+    # progress.
+    command += ["--metrics", "--alias", "m", "-np", 1, "-c", 2048, "-t", 1, "-tb", 1]
+    with RealServer(command, f"{url}/health", tmp_path_factory.mktemp("llama")):
+        yield url
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The running parts: the sidecar, Prometheus, and the addresses of llama-server and of nginx in front of
-    it."""
+    """The running sidecar, and the address of nginx in front of llama-server."""
 
     sidecar: Sidecar
-    prometheus: Prometheus
-    engine: str
     gated: str
 
 
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    folder = tmp_path_factory.mktemp("llama")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        REAL / "llama-server",
-        "-m",
-        REAL / "model.gguf",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--metrics",
-    ]
-    # One request at a time, on one thread: on a busy machine, threads that wait for each other make no
-    # progress.
-    command += ["--alias", "m", "-np", 1, "-c", 2048, "-t", 1, "-tb", 1]
-    policy = {"pause_on_concerned": True, "max_pause_secs": 600, "wait_timeout_secs": 600}
-    with ExitStack() as stack:
-        stack.enter_context(RealServer(command, f"{url}/health", folder))
-        sidecar = stack.enter_context(Sidecar({"defaults": policy}))
-        alertmanager = stack.enter_context(Alertmanager(f"{sidecar.url}/v1/alerts"))
-        # Without a pod, the scope of its alerts is its namespace and its job.
-        # A busy llama-server answers one scrape between two tokens, which may take more than a second.
-        scrape = {
-            "job_name": "llama",
-            "scrape_interval": "2s",
-            "scrape_timeout": "2s",
-            "static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "nginx"}}],
-        }
-        prometheus = stack.enter_context(
-            Prometheus(
-                {"sidecar": sidecar.address},
-                shipped_rules(FASTER, "llamacpp"),
-                alertmanager.address,
-                scrape_configs=[scrape],
-            )
-        )
-        proxy = stack.enter_context(Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], port)))
+@contextmanager
+def gate_before(engine: str, folder: Path, **policy: Any) -> Iterator[Parts]:
+    """A sidecar with its own Prometheus and Alertmanager, and nginx as its gate before llama-server."""
+    address = engine.removeprefix("http://")
+    # Without a pod, the scope of its alerts is its namespace and its job.
+    # A busy llama-server answers one scrape between two tokens, which may take more than a second.
+    scrape = {
+        "job_name": "llama",
+        "scrape_interval": "2s",
+        "scrape_timeout": "2s",
+        "static_configs": [{"targets": [address], "labels": {"namespace": "nginx"}}],
+    }
+    defaults = {"max_pause_secs": 600, "wait_timeout_secs": 600, **policy}
+    with (
+        Sidecar({"defaults": defaults}) as sidecar,
+        Alertmanager(f"{sidecar.url}/v1/alerts") as alertmanager,
+        Prometheus(
+            {"sidecar": sidecar.address},
+            shipped_rules(FASTER, "llamacpp"),
+            alertmanager.address,
+            scrape_configs=[scrape],
+        ),
+        Proxy(
+            "nginx", folder / "nginx", (free_port(), sidecar.where[1], int(address.rpartition(":")[2]))
+        ) as proxy,
+    ):
         await_answer(proxy.url)
-        yield Parts(sidecar, prometheus, url, proxy.url)
+        yield Parts(sidecar, proxy.url)
+
+
+@pytest.fixture(scope="module")
+def parts(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    with gate_before(engine, tmp_path_factory.mktemp("pause"), pause_on_concerned=True) as parts:
+        yield parts
 
 
 def chat(url: str, tokens: int, *, stream: bool = False) -> requests.Response:
@@ -105,28 +114,66 @@ def answered(url: str, tokens: int) -> requests.Response:
     return answer
 
 
-def test_a_scrape_has_the_series_of_the_rules(parts: Parts) -> None:
-    assert written(chat(parts.engine, 2)) == 2
+@dataclass
+class Crowd:
+    """Clients of an overload: each asks again as soon as it is answered.
+
+    Attributes:
+        over: set when they shall stop.
+        answers: when each complete answer came, and how many tokens it had.
+    """
+
+    url: str
+    over: Event = field(default_factory=Event)
+    answers: list[tuple[float, int]] = field(default_factory=list)
+
+    def client(self) -> None:
+        while not self.over.is_set():
+            tokens = written(answered(self.url, TOKENS))
+            self.answers.append((time.monotonic(), tokens))
+
+    def rate(self, begin: float, end: float) -> float:
+        """Answers per second between two moments."""
+        return sum(begin <= moment < end for moment, _ in self.answers) / (end - begin)
+
+
+@contextmanager
+def crowd_at(url: str) -> Iterator[Crowd]:
+    """An overload for as long as the block runs; after it, each client has had its answers."""
+    crowd = Crowd(url)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(crowd.client) for _ in range(CLIENTS)]
+        try:
+            yield crowd
+        finally:
+            crowd.over.set()
+    for one in clients:
+        one.result()
+    assert {tokens for _, tokens in crowd.answers} == {TOKENS}
+
+
+def test_a_scrape_has_the_series_of_the_rules(engine: str) -> None:
+    assert written(chat(engine, 2)) == 2
     assert_rules_find(
-        "llamacpp", r"llamacpp:\w+", lambda: requests.get(f"{parts.engine}/metrics", timeout=30).text, set()
+        "llamacpp", r"llamacpp:\w+", lambda: requests.get(f"{engine}/metrics", timeout=30).text, set()
     )
 
 
 def test_an_overload_closes_the_gate_and_its_end_opens_it(parts: Parts) -> None:
     # This test runs before the one that pauses: after a pause, the rules are masked while the queue falls.
-    with ThreadPoolExecutor(CLIENTS + 1) as pool:
-        crowd = [pool.submit(chat, parts.gated, TOKENS) for _ in range(CLIENTS)]
-        eventually_equal(
-            lambda: parts.sidecar.status(SCOPE)["gate"], "closed", "the overload closed the gate", 120
-        )
+    with ThreadPoolExecutor(1) as pool, crowd_at(parts.gated) as crowd:
+        parts.sidecar.wait_for_gate(SCOPE, "closed", OVERLOAD_SECS)
         status = parts.sidecar.status(SCOPE)
         assert status["state"] == "concerned"
         assert [one["alertname"] for one in status["signals"]] == ["LlamacppQueueGrows"]
+        # Those whose requests wait at the gate by now stop when they are answered.
+        crowd.over.set()
+        blocked = parts.sidecar.counters(SCOPE)["requests_blocked"]
         late = pool.submit(answered, parts.gated, 2)
-        parts.sidecar.wait_for_waiters(SCOPE, 1)
-        eventually_equal(lambda: parts.sidecar.status(SCOPE)["gate"], "open", "it opened by itself", 300)
+        eventually(lambda: parts.sidecar.counters(SCOPE)["requests_blocked"] > blocked, "it waits")
+        assert not late.done()
+        parts.sidecar.wait_for_gate(SCOPE, "open", OVERLOAD_SECS)
         assert written(late.result()) == 2
-        assert [written(one.result()) for one in crowd] == [TOKENS] * CLIENTS
     assert parts.sidecar.status(SCOPE)["state"] == "healthy"
 
 
@@ -143,3 +190,34 @@ def test_a_closed_gate_parks_a_request_and_keeps_a_running_stream(parts: Parts) 
         assert requests.get(f"{parts.gated}/health", timeout=30).ok
         parts.sidecar.resume(SCOPE)
         assert written(second.result()) == 2
+
+
+def test_a_restriction_answers_an_overload_without_a_pause_and_its_end_lifts_it(
+    engine: str, tmp_path: Path
+) -> None:
+    with crowd_at(engine) as crowd:
+        begin = time.monotonic()
+        eventually(lambda: len(crowd.answers) >= 2 * CLIENTS, "the engine is full", OVERLOAD_SECS)
+        able = crowd.rate(begin, time.monotonic())
+    with gate_before(engine, tmp_path, restrict={"concerned": SHARE * able}) as parts:
+
+        def gate() -> str:
+            return parts.sidecar.status(SCOPE)["gate"]
+
+        with crowd_at(parts.gated) as crowd:
+            parts.sidecar.wait_for_gate(SCOPE, "restricted", OVERLOAD_SECS)
+            begin, before = time.monotonic(), len(crowd.answers)
+            # If the engine has become faster, its queue may be short before.
+            eventually(
+                lambda: len(crowd.answers) >= before + 2 * CLIENTS or gate() == "open",
+                "it answers while it is restricted",
+                OVERLOAD_SECS,
+            )
+            crowd.over.set()
+            goodput = crowd.rate(begin, time.monotonic())
+            assert goodput > 0
+        parts.sidecar.wait_for_gate(SCOPE, "open", OVERLOAD_SECS)
+        assert parts.sidecar.counters(SCOPE)["pauses_total"] == 0
+        entries = parts.sidecar.get(f"/v1/history/{SCOPE}?kind=restriction").json()["entries"]
+        assert len(entries) == 2, entries
+    print(f"able to {able:.2f}/s; while restricted {goodput:.2f}/s: {goodput / able:.0%}")

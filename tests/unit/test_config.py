@@ -97,6 +97,15 @@ def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
         ("store: redus://x", "sidecar.yaml:1: store.url: must be memory:, sqlite:PATH or redis://HOST:PORT"),
         ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
+        ("defaults: &d {max_pause_secs: x}\npolicies:\n  - {match: a, <<: *d}", "sidecar.yaml:1: policies[0].max_pause_secs: must be seconds"),
+        ("defaults: {<<: 5}", "sidecar.yaml:1: <<: must be a mapping, or a list of mappings"),
+        ("policies:\n  - &a {match: a}\n  - {<<: *a,\n     <<: *a}", "sidecar.yaml:4: <<: is set twice"),
+        ("defaults: &d {<<: *d}", "sidecar.yaml:1: is nested too deeply, or an alias contains itself"),
+        ("defaults: &d [*d]", "sidecar.yaml:1: is nested too deeply, or an alias contains itself"),
+        ('redis: {password_file: "a\\0b"}', "sidecar.yaml:1: redis.password_file: must be text without NUL and unpaired surrogates"),
+        ('alerts: {alertmanager: {username: "\\ud800"}}', "sidecar.yaml:1: alerts.alertmanager.username: must be text without NUL"),
+        ("hooks:\n  - {name: a, url: 'http://a', format: grafana, tags: [\"\\0\"]}", "sidecar.yaml:2: hooks[0].tags: must be text without NUL"),
+        ("defaults: {resume_ramp_per_sec: 1.0e+7}", "sidecar.yaml:1: defaults.resume_ramp_per_sec: must be a number from 0 to 1000000, got 10000000.0"),
         ("a: [1", "sidecar.yaml:1: not YAML"),
         ("- 1", "sidecar.yaml:1: must be a mapping of keys to values"),
         *(
@@ -229,12 +238,28 @@ def test_every_key_is_documented() -> None:
     assert rows() in reference.read_text(), "run `make docs`"
 
 
-def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
-    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n"
+@pytest.mark.parametrize(("first", "form"), [("[x]", "[{}]"), ("{}", "{{<<: [{}]}}")])
+def test_an_alias_bomb_is_refused(tmp_path: Path, first: str, form: str) -> None:
+    bomb = f"a: &a {first}\n" + "".join(
+        f"{name}: &{name} {form.format(','.join(['*' + before] * 10))}\n"
         for before, name in zip("abcdef", "bcdefg", strict=True)
     )
     assert "has more than" in problems(tmp_path, bomb)[0]
+
+
+def test_merge_keys_take_the_keys_of_other_mappings(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        defaults: &defaults {pause_on_distressed: true, max_pause_secs: 7}
+        policies:
+          - &first {match: a, wait_timeout_secs: 3, deny_status: 429}
+          - {<<: [*first, *defaults], match: b, max_pause_secs: 9}
+        """,
+    )
+    policy = config.policies.policy_for("b")
+    assert policy.pause_on_distressed
+    assert (policy.max_pause_secs, policy.wait_timeout_secs, policy.deny_status) == (9, 3, 429)
 
 
 @given(st.one_of(st.text(), st.dictionaries(st.sampled_from(["listen", "defaults", "policies", "alerts", "limits"]), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)).map(yaml.safe_dump)))  # fmt: skip

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
 
 from sidecar.core.errors import short_repr
 from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.priorities import PRIORITIES
-from sidecar.web.gate.requests import ADMIT, scope_of, seconds_of
+from sidecar.web.gate.requests import ADMIT, parse_parameters, scope_of, seconds_of
 from sidecar.web.problems import Problem
 from sidecar.web.responses import HttpResponse, json_response
 
@@ -32,7 +31,7 @@ class AdmitRequest:
 
     def __init__(self, path: str, query: str) -> None:
         self.scope = scope_of(path, ADMIT)
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parameters = parse_parameters(query)
         self.client = parameters.get("client", "")
         if not _CLIENT.fullmatch(self.client):
             wanted = "1 to 128 of A-Z a-z 0-9 . _ : ~ / @ + -"

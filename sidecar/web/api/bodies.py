@@ -84,9 +84,8 @@ class Body:
             _wrong(name, "a number of seconds", value)
         if not 0 <= value <= _MAX_SECS or (positive and value == 0) or math.isnan(value):
             least = "above 0" if positive else "of at least 0"
-            raise Problem(
-                "invalid-body", f"{name}: must be seconds, a number {least}, got {short_repr(value)}"
-            )
+            wanted = f"seconds, a number {least} and at most {_MAX_SECS:.0f}"
+            raise Problem("invalid-body", f"{name}: must be {wanted}, got {short_repr(value)}")
         return float(value)
 
     def count(self, name: str, default: int | None = None) -> int:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from sidecar.alertmanager.watchdog import SOURCE as WATCHDOG_SOURCE
 from sidecar.alerts import InvalidNotification, Notification, NotificationTooLarge, parse_notification
 from sidecar.auth import Identity
 from sidecar.core.commands import ClaimState, Command, Pause, Resume
@@ -174,6 +175,9 @@ class CommandRoutes:
         except InvalidState as error:
             raise Problem("invalid-body", f"state: {error}") from None
         source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
+        if source == WATCHDOG_SOURCE:
+            # Otherwise an agent could withdraw it while the sidecar is blind.
+            raise Problem("invalid-body", f"source: {source} is the sidecar's own")
         reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
         ttl_secs = body.seconds("ttl_secs", positive=True)
         return self._submit_handler(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)

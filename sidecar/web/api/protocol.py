@@ -358,6 +358,13 @@ class ApiProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() not in _VERSIONS:
             self.send_400_response("the version is neither 1.0 nor 1.1")
             return
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self.send_400_response(f"it has {hosts} Host fields, and must have one")
+            return
+        if b"#" in self.url:
+            self.send_400_response("the target has a fragment (#), which is for the client alone")
+            return
         self._body_left = _body_size(self.headers)
         super().on_headers_complete()
         if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():

@@ -273,8 +273,8 @@ class _Head:
     """
 
     __slots__ = (
-        "_complete", "_parser", "_refused", "authorization", "if_none_match", "keep_alive", "method",
-        "priority", "target", "traceparents", "version",
+        "_complete", "_hosts", "_parser", "_refused", "authorization", "if_none_match", "keep_alive",
+        "method", "priority", "target", "traceparents", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -283,6 +283,7 @@ class _Head:
         self.authorization: bytes | None = None
         self.priority: bytes | None = None
         self.traceparents: list[bytes] = []
+        self._hosts = 0
         self._complete = False
         self._refused = False
 
@@ -303,7 +304,9 @@ class _Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name == b"if-none-match":
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"if-none-match":
             self.if_none_match = value if self.if_none_match is None else self.if_none_match + b"," + value
         elif name == b"wellbeing-priority":
             self.priority = value if self.priority is None else self.priority + b"," + value
@@ -320,7 +323,8 @@ class _Head:
         self.method: bytes = self._parser.get_method()
         self.version: str = self._parser.get_http_version()
         self.keep_alive: bool = self._parser.should_keep_alive()
-        self._refused = self._refused or self.version not in ("1.0", "1.1")
+        has_host = self._hosts == 1 or (self._hosts == 0 and self.version == "1.0")
+        self._refused = self._refused or self.version not in ("1.0", "1.1") or not has_host
 
     def on_message_complete(self) -> None:
         self._complete = True

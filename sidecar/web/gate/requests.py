@@ -91,7 +91,7 @@ class GateRequest:
             return
         route = WATCH if self.watch else GATE
         self.scope = scope_of(path, route)
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parameters = parse_parameters(query)
         if parameters:
             _refuse_unknown(parameters, PARAMETERS[route])
         self.wait = seconds_of(parameters.get("wait"))
@@ -136,14 +136,14 @@ class GateRequest:
 
 
 def check_parameters(route: str | None, query: str) -> None:
-    """Refuse parameters that ``route`` does not have.
+    """Refuse parameters that ``route`` does not have, or that are given twice.
 
     Raises:
-        Problem: a parameter is unknown. The message suggests a similar name.
+        Problem: a parameter is unknown, or given twice. The message suggests a similar name.
     """
     allowed = PARAMETERS.get(route or "")
     if query and allowed is not None:
-        _refuse_unknown(dict(parse_qsl(query, keep_blank_values=True)), allowed)
+        _refuse_unknown(parse_parameters(query), allowed)
 
 
 def is_dry_run(query: str) -> bool:
@@ -152,10 +152,24 @@ def is_dry_run(query: str) -> bool:
     Raises:
         Problem: it is neither true nor false.
     """
-    value = dict(parse_qsl(query, keep_blank_values=True)).get("dry_run", "false")
+    value = parse_parameters(query).get("dry_run", "false")
     if value not in ("true", "false"):
         raise Problem("invalid-parameter", f"dry_run: must be true or false, got {short_repr(value)}")
     return value == "true"
+
+
+def parse_parameters(query: str) -> dict[str, str]:
+    """The parameters of ``query``.
+
+    Raises:
+        Problem: a parameter is given twice. Programs disagree about which one counts.
+    """
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in parameters:
+            raise Problem("invalid-parameter", f"{short_repr(name)}: is given twice")
+        parameters[name] = value
+    return parameters
 
 
 def _refuse_unknown(parameters: Iterable[str], allowed: tuple[str, ...]) -> None:

@@ -31,6 +31,11 @@ from sidecar.alerts import InvalidMatcher, Matcher
         ('a="日本"', "a", "=", "日本"),
         ('"k8s.pod.name"="x"', "k8s.pod.name", "=", "x"),
         (r'"a\"b"=x', 'a"b', "=", "x"),
+        ("service.name=llama", "service.name", "=", "llama"),
+        ("a-b=c", "a-b", "=", "c"),
+        ("1a=b", "1a", "=", "b"),
+        ("ä=b", "ä", "=", "b"),
+        ('🙂!~"x|y"', "🙂", "!~", "x|y"),
     ],
 )
 def test_every_syntax_of_alertmanager_is_parsed(text, name, op, value):
@@ -43,9 +48,6 @@ def test_every_syntax_of_alertmanager_is_parsed(text, name, op, value):
         "",
         "severity",
         "=critical",
-        "1a=b",
-        "a-b=c",
-        "ä=b",
         "a!b",
         "a~b",
         '{a="b"}',
@@ -64,6 +66,34 @@ def test_every_syntax_of_alertmanager_is_parsed(text, name, op, value):
 def test_text_that_is_not_a_matcher_is_refused(text):
     with pytest.raises(InvalidMatcher, match="is not a matcher"):
         Matcher.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "matchers"),
+    [
+        ('a="b"', ['a="b"']),
+        ('{a="b"}', ['a="b"']),
+        ('{a="b",c!="d"}', ['a="b"', 'c!="d"']),
+        (' { a="b" , c=~"d" , } ', ['a="b"', 'c=~"d"']),
+        ("a=b,c=d", ["a=b", "c=d"]),
+        ('a="b",', ['a="b"']),
+        ('a="x,y}",b=~"[,}]{1,2}"', ['a="x,y}"', 'b=~"[,}]{1,2}"']),
+        ('{"a,b"="{c}", service.name="d"}', ['"a,b"="{c}"', 'service.name="d"']),
+        (r'a="\",", b="c"', [r'a="\","', 'b="c"']),
+        ("a=~x{2}", ['a=~"x{2}"']),
+        ("{}", []),
+    ],
+)
+def test_a_text_may_be_a_list_with_or_without_braces(text, matchers):
+    assert Matcher.parse_list(text) == tuple(map(Matcher.parse, matchers))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", ",", "a=b,,c=d", ",a=b", '{a="b"', "a=b}", "{a=b},{c=d}", "{{}}", "{,}"]
+)
+def test_text_that_is_not_a_list_is_refused(text):
+    with pytest.raises(InvalidMatcher):
+        Matcher.parse_list(text)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +183,7 @@ def test_a_quoted_value_is_unquoted(value):
 def test_any_text_is_parsed_or_refused(text):
     for candidate in (text, f"a={text}", f"a=~{text}", f'a=~"{text}"'):
         try:
-            Matcher.parse(candidate).matches({"a": "x"})
+            [matcher.matches({"a": "x"}) for matcher in Matcher.parse_list(candidate)]
         except InvalidMatcher as error:
             assert str(error)  # noqa: PT017 - it may match as well
 

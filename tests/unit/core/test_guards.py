@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sidecar.config.time_intervals import parse_time_interval
 from sidecar.core.commands import (
     AlertFired,
@@ -12,10 +14,11 @@ from sidecar.core.commands import (
     Command,
     EndTrial,
     Expire,
+    ForgetScopes,
     ReceiveAlerts,
     Resume,
 )
-from sidecar.core.model import CoreState
+from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
@@ -61,6 +64,40 @@ def test_a_notification_for_all_scopes_pauses_only_the_share() -> None:
     alerts = tuple(AlertFired(f"alert:{n}", f"fleet/pod-{n}", D, "wrong rule", 0.0, 1e6) for n in range(10))
     scopes.do(ReceiveAlerts(alerts))
     assert len(scopes.paused()) == 4
+
+
+@pytest.mark.parametrize("scope", ["fleet/pod-{}", "fleet/model-{}/pod"])
+def test_the_work_for_a_notification_that_pauses_many_scopes_is_linear(
+    monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    reads = 0
+
+    def counted(delta: StateDelta, name: str) -> ScopeRecord | None:
+        nonlocal reads
+        reads += 1
+        return read(delta, name)
+
+    def all_scopes(_: StateDelta) -> set[str]:
+        raise AssertionError("looked at all scopes")
+
+    read = StateDelta.record
+    monkeypatch.setattr(StateDelta, "record", counted)
+    monkeypatch.setattr(StateDelta, "known_scopes", all_scopes)
+    scopes = Scopes(max_paused_share=0.5)
+    alerts = (AlertFired(f"alert:{n}", scope.format(n), D, "wrong rule", 0.0, 1e6) for n in range(300))
+    scopes.do(ReceiveAlerts(tuple(alerts)))
+    assert len(scopes.paused()) in (150, 300)
+    assert reads < 300 * 20
+
+
+def test_a_scope_that_is_forgotten_does_not_count() -> None:
+    scopes = Scopes(max_paused_share=0.5)
+    for name in "abcd":
+        scopes.claim(f"team/{name}", H)
+    scopes.do(ForgetScopes(("team/c", "team/d")))
+    for name in "ab":
+        scopes.claim(f"team/{name}")
+    assert scopes.paused() == {"team/a"}
 
 
 def test_at_least_one_scope_may_be_paused_and_a_recovery_allows_the_next() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from sidecar.core.commands import (
 from sidecar.core.events import HoldLifted, HoldPut, StateChanged
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
-from sidecar.core.scope import ancestors_of
+from sidecar.core.scope import ancestors_of, parent_of
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 
@@ -404,6 +405,15 @@ def compare_indexes(core_state: CoreState, naive: NaiveCore) -> None:
         for source in record.signals
         if source.startswith("alert:")
     }
+    inside = Counter(parent_of(scope) for scope in core_state.records if scope)
+    paused = Counter(
+        parent_of(scope)
+        for scope, record in core_state.records.items()
+        if scope and record.auto is not None and record.auto.advised is None
+    )
+    for parent in {*inside, *paused, *map(parent_of, core_state.records), "nothing"}:
+        assert core_state.counts_inside.known(parent) == inside[parent]
+        assert core_state.counts_inside.paused(parent) == paused[parent]
     for scope, record in core_state.records.items():
         policy = core_state.policies.policy_for(scope)
         if record.episode is not None:
