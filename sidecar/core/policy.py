@@ -125,7 +125,7 @@ class Policy:
     def advises_at(self, now: float) -> AdviceCause | None:
         """Like `advises`, at the time ``now``."""
         cause = self.advises
-        if cause is not None or not self.enabled:
+        if cause is not None or not self.enabled or not self.has_time_intervals:
             return cause
         muted = any(one.contains(now) for one in self.mute_time_intervals)
         intervals = self.active_time_intervals
@@ -144,7 +144,7 @@ class Policy:
 
     def rate_at(self, state: WellbeingState) -> float | None:
         """Requests per second that are admitted at the own ``state``; None: any number."""
-        if not self.enabled:
+        if not self.enabled or not self.restrict:
             return None
         # A worse state is restricted at least as much as a better one, even if its rate is missing.
         rates = [(at, rate) for at, rate in self.restrict if at <= state]
