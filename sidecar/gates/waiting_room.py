@@ -73,6 +73,11 @@ class WaitingRoom:
     def reassigning(self, value: bool) -> None:
         self.admission.suspended = value
 
+    @property
+    def has_parked(self) -> bool:
+        """Whether a request or a watch is parked."""
+        return bool(self.waiting or self.watching)
+
     # -- arriving and leaving ---------------------------------------------------------------------
 
     def request(
