@@ -81,7 +81,7 @@ class PromptFollower(CommitFollower):
         delta = StateDelta(self.core_state)
         try:
             ended = self._put(change, delta)
-        except Exception:  # noqa: BLE001 - recorded; the loaded state makes it good
+        except Exception:  # noqa: BLE001 - recorded; the loaded state corrects it
             self.counters.task_failures.record("fleet_follower")
             self._load_due = True
             return True
