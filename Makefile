@@ -24,7 +24,7 @@ pytest: $(VENV)/.dev $(VENV)/.debian $(VENV)/.collected
 	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: real
-real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton, LiteLLM (7 GB, half an hour the first time)
+real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLLM, llama-server, Dynamo, Triton, LiteLLM, production-stack's router (7 GB, half an hour the first time)
 	PYTHON=$(abspath $(BIN)/python) tests/real/prepare; prepared=$$?; \
 	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 

@@ -74,7 +74,7 @@ class Loop(ProgramGroup):
     ) -> None:
         super().__init__()
         self._cases = list(cases)
-        self._patience = patience
+        self.patience = patience
         self._pod_groups = dict(pod_groups or {})
         self._pods = {
             f"{group}/p{number}": Case("vllm", "bad", "gate")
@@ -122,7 +122,7 @@ class Loop(ProgramGroup):
             )
         )
         self._subjects = {
-            name: Subject(case, urls[name], Load(ports[name]), patience=self._patience)
+            name: Subject(case, urls[name], Load(ports[name]), patience=self.patience)
             for name, case in named
             if name not in self._pods
         }
@@ -182,7 +182,7 @@ class Loop(ProgramGroup):
             for one in subjects:
                 one.see_to_it()
             now = time.time()
-            awaited = [one for one in self._tried if one.case.way not in self._patience.unawaited]
+            awaited = [one for one in self._tried if one.case.way not in self.patience.unawaited]
             if all(one.is_settled(now) for one in awaited) and self.planted_holds:
                 break
         self.ended_at = time.time()
@@ -318,8 +318,12 @@ def main() -> int:
         }
     options.results.parent.mkdir(exist_ok=True)
     options.results.write_text(json.dumps(record) + "\n")
-    bad = [result for result in results if not result.settled or result.ended_by_max_pause]
-    print(f"{len(results)} cases, {len(results) - len(bad)} settled by themselves")
+    awaited = [result for result in results if result.way not in loop.patience.unawaited]
+    bad = [result for result in awaited if not result.settled or result.ended_by_max_pause]
+    print(
+        f"{len(awaited)} cases, {len(awaited) - len(bad)} settled by themselves"
+        + f"; {len(results) - len(awaited)} not watched to their end" * (len(awaited) < len(results))
+    )
     print(f"the planted rule's gate {'is still closed' if record['planted_holds'] else 'HAS OPENED'}")
     print(
         f"{record['failed_scrapes']:.1%} of the scrapes failed{', the machine was too busy' * (record['failed_scrapes'] > 0.01)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .errors import TooManyScopes, TooManySignals
@@ -25,17 +26,15 @@ _MAX_EXPIRED_AT_ONCE = 2_000
 _MERGED_AT_ONCE = 32
 
 
+@dataclass(slots=True)
 class CountsInside:
     """How many known scopes are directly inside each path, and how many of them are paused by their policy.
 
     Counted at each change: to look at all scopes for every pause would take seconds if thousands pause.
     """
 
-    __slots__ = ("_known", "_paused")
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-        self._paused: dict[str, int] = {}
+    _known: dict[str, int] = field(default_factory=dict)
+    _paused: dict[str, int] = field(default_factory=dict)
 
     def change(self, scope: str, old: ScopeRecord | None, new: ScopeRecord | None) -> None:
         """The record of ``scope`` changes from ``old`` to ``new``; None: the scope is not known."""

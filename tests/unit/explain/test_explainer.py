@@ -72,7 +72,10 @@ class Running:
 
     def explain(self, *alerts: Alert, now: float = NOW, **options: object) -> list[dict]:
         # The records and the other values are immutable.
-        before = {name: copy.copy(value) for name, value in vars(self.state).items()}
+        before = {
+            name: copy.deepcopy(value) if name == "counts_inside" else copy.copy(value)
+            for name, value in vars(self.state).items()
+        }
         explainer = Explainer(self.config, self.state, now, **options)
         explained = [explainer.explain(one) for one in alerts]
         assert vars(self.state) == before, "explaining changes nothing"

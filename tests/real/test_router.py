@@ -1,0 +1,146 @@
+"""The real router of vLLM's production-stack, with the addresses of its engines given, before two real llama-servers: one behind a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness.process import eventually, free_port
+from harness.proxies import Proxy
+from harness.real import REAL, RealServer, await_answer, needs
+from harness.sidecar import Sidecar
+
+pytestmark = [needs("router", "router/ready-vllm-stack-0.1.12"), needs("llama", "llama-server")]
+SCOPE = "nginx/llama"
+CHECK_SECS, CHECK_TIMEOUT_SECS = 1, 2
+LONG = 40
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sidecar, and the addresses of the gated engine, of the other engine, and of nginx before the first."""
+
+    sidecar: Sidecar
+    engine: str
+    other: str
+    gated: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    folder = tmp_path_factory.mktemp("router")
+    ports = free_port(), free_port()
+    with ExitStack() as stack:
+        for port in ports:
+            command = [
+                REAL / "llama-server",
+                "-m",
+                REAL / "model.gguf",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                port,
+            ]
+            command += ["--metrics", "--alias", "m", "-np", 1, "-c", 2048, "-t", 1, "-tb", 1]
+            stack.enter_context(RealServer(command, f"http://127.0.0.1:{port}/health", folder))
+        sidecar = stack.enter_context(Sidecar({"defaults": {"max_pause_secs": 0}}))
+        nginx = (free_port(), sidecar.where[1], ports[0])
+        proxy = stack.enter_context(Proxy("nginx", folder / "nginx", nginx))
+        await_answer(proxy.url)
+        yield Parts(sidecar, *(f"http://127.0.0.1:{port}" for port in ports), proxy.url, folder)
+
+
+def router(parts: Parts, *backends: str, check: bool) -> RealServer:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    names = ",".join("m" for _ in backends)
+    command = [
+        REAL / "router" / "bin" / "python",
+        "-m",
+        "vllm_router.app",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+    ]
+    command += ["--service-discovery", "static", "--routing-logic", "roundrobin"]
+    command += ["--static-backends", ",".join(backends), "--static-models", names]
+    if check:
+        command += [
+            "--static-model-types",
+            ",".join("chat" for _ in backends),
+            "--static-backend-health-checks",
+        ]
+        command += ["--static-backend-health-check-interval", CHECK_SECS]
+        command += ["--static-backend-health-check-timeout-seconds", CHECK_TIMEOUT_SECS]
+    server = RealServer(
+        command,
+        f"{url}/health",
+        parts.folder,
+        PYTHONPATH=str(REAL / "router" / "src"),
+        OTEL_SDK_DISABLED="true",
+    )
+    server.url = f"{url}/health"
+    return server
+
+
+def chat(server: RealServer, tokens: int = 2) -> requests.Response:
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": tokens,
+        "ignore_eos": True,
+    }
+    url = server.url.removesuffix("/health")
+    return requests.post(f"{url}/v1/chat/completions", json=body, timeout=120)
+
+
+def longest(engine: str) -> float:
+    """The most tokens that a request of the engine had: a check of the router has few, and a chat of ``LONG`` tokens more."""
+    text = requests.get(f"{engine}/metrics", timeout=30).text
+    (line,) = [line for line in text.splitlines() if line.startswith("llamacpp:n_tokens_max ")]
+    return float(line.split()[1])
+
+
+def pause_until_a_check_gave_up(parts: Parts) -> None:
+    """Pause the gated engine: a check of the router is a request, and waits at the gate longer than the router waits for it."""
+    before = parts.sidecar.counters(SCOPE)["requests_abandoned"]
+    parts.sidecar.pause(SCOPE, "too hot")
+    eventually(
+        lambda: parts.sidecar.counters(SCOPE)["requests_abandoned"] > before, "a check of the router gave up"
+    )
+
+
+def test_a_request_through_the_router_waits_at_the_gate_and_is_woken(parts: Parts) -> None:
+    with router(parts, parts.gated, check=False) as server, ThreadPoolExecutor(1) as pool:
+        assert chat(server).ok
+        parts.sidecar.pause(SCOPE, "too hot")
+        waiting = pool.submit(chat, server)
+        parts.sidecar.wait_for_waiters(SCOPE, 1)
+        parts.sidecar.resume(SCOPE)
+        assert waiting.result().json()["usage"]["completion_tokens"] == 2
+
+
+def test_with_health_checks_the_router_avoids_a_paused_engine_and_finds_it_again(parts: Parts) -> None:
+    with router(parts, parts.gated, parts.other, check=True) as server:
+        pause_until_a_check_gave_up(parts)
+        # A chat that the router sent to the gate before it knew is refused.
+        eventually(lambda: all(chat(server, LONG).ok for _ in range(4)), "all go to the other engine")
+        assert longest(parts.engine) < LONG <= longest(parts.other)
+        parts.sidecar.resume(SCOPE)
+        eventually(lambda: chat(server, LONG).ok and longest(parts.engine) >= LONG, "it is used again")
+
+
+def test_with_all_engines_paused_the_router_refuses(parts: Parts) -> None:
+    with router(parts, parts.gated, check=True) as server:
+        pause_until_a_check_gave_up(parts)
+        eventually(lambda: chat(server).status_code == 503, "no engine is left")
+        parts.sidecar.resume(SCOPE)
+        eventually(lambda: chat(server).ok, "it is found again")
