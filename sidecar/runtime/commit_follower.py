@@ -39,6 +39,7 @@ from .arrived_commits import ArrivedCommits
 from .commit_effects import Records
 from .controller import Controller
 from .replica import Replica
+from .turns import Turn
 from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
@@ -67,12 +68,14 @@ class CommitFollower(Controller):
         super().__init__(policies, store, **settings)
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
-        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._queue.wake.set)
+        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._has_arrived)
         # Scopes whose gates have to show a change by time.
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
         self._offer_at: float | None = None
+        # Set while the writer waits to change a key that others change as well.
+        self._turn: Turn | None = None
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -92,6 +95,18 @@ class CommitFollower(Controller):
         if self._arrived:
             await self._apply_arrived()
         await self._show_due()
+
+    def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
+        if isinstance(item, LoggedCommit):
+            self._note_turn(item)
+        self._queue.wake.set()
+
+    def _note_turn(self, commit: LoggedCommit) -> None:
+        """Note that ``commit`` has arrived. If it is our turn now, the writer goes on."""
+        if self._turn is not None:
+            self._turn.note(commit, self.loop.time())
+            if self._turn.ahead <= 0:
+                self._queue.wake.set()
 
     # -- commits of others --------------------------------------------------------------------------
 
@@ -132,7 +147,12 @@ class CommitFollower(Controller):
         for commit in commits:
             if self._replica.is_known(commit.position):
                 continue
-            change = await self._read(commit) if self._replica.is_next(commit.position) else None
+            is_next = self._replica.is_next(commit.position)
+            if is_next and self._replica.is_early(commit.position):
+                self._replica.pass_early(commit.position)
+                self._fleet.applied = commit.position.seq
+                continue
+            change = await self._read(commit) if is_next else None
             if change is None:
                 complete = False
                 break

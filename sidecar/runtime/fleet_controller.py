@@ -50,15 +50,16 @@ from .commit_follower import OTHERS_WAIT_SECS
 from .pending_commands import PendingCommand, fail
 from .prompt_follower import PromptFollower
 from .rate_leases import RateLeases
+from .turns import Turn
 
 logger = logging.getLogger(__name__)
 
-_MAX_TRY_SECS = 5.0
+_MAX_TRY_SECS = 10.0
 """Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
-"""The longest wait between two tries. A shorter one causes more conflicts at a scope that many command."""
+"""The longest wait between two tries of a sidecar whose turn it was."""
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -141,11 +142,11 @@ class FleetController(PromptFollower):
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         give_up_at = self.loop.time() + _MAX_TRY_SECS
-        wait = _FIRST_WAIT_SECS
+        wait, turn = _FIRST_WAIT_SECS, ""
         while batch:
             decided, transaction = await self._decider.decide(batch)
             try:
-                result = await self._commit_shared(transaction, decided)
+                result = await self._commit_shared(transaction, decided, turn)
                 if not isinstance(result, Committed):
                     await self._catch_up(result, give_up_at)
             except StoreUnavailable as error:
@@ -160,8 +161,13 @@ class FleetController(PromptFollower):
                         pending.answer.set_result(outcome)
                 return
             batch = [pending for pending, _ in decided if not pending.answer.done()]
-            await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
-            wait = min(2 * wait, _MAX_WAIT_SECS)
+            if isinstance(result, Conflict) and result.key and not turn:
+                turn = result.key
+            else:
+                # It was our turn, and another sidecar was faster. Or the state was loaded again.
+                turn = result.key if isinstance(result, Conflict) else ""
+                await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
+                wait = min(2 * wait, _MAX_WAIT_SECS)
 
     async def _catch_up(self, result: Conflict | Outdated, give_up_at: float) -> None:
         """Apply the commits that are newer than the decision.
@@ -173,17 +179,38 @@ class FleetController(PromptFollower):
             raise StoreUnavailable(
                 "other sidecars kept changing the same scopes: nothing was changed, try again"
             )
-        if isinstance(result, Conflict):
-            await self._reach(result.seq)
-        else:
+        if isinstance(result, Outdated):
             await self._load_again(went_back=result.went_back)
+            return
+        self._turn = Turn(result, self.loop.time())
+        try:
+            await self._reach(result.seq)
+            await self._wait_for_turn(self._turn)
+        finally:
+            self._turn = None
+
+    async def _wait_for_turn(self, turn: Turn) -> None:
+        """Wait until it is our turn. Meanwhile apply what other sidecars commit."""
+        while turn.ahead > 0:
+            self._queue.wake.clear()
+            await self._prepare_for_batch()
+            if turn.ahead <= 0:
+                break
+            try:
+                async with asyncio.timeout_at(turn.silent_at):
+                    await self._queue.wait()
+            except TimeoutError:
+                turn.advance(self.loop.time())
+        await self._prepare_for_batch()
+        # For what has arrived meanwhile.
+        self._queue.wake.set()
 
     async def _commit_shared(
-        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
     ) -> CommitResult:
-        """Commit ``transaction``, and apply it if it was stored."""
+        """Commit ``transaction``, and apply it if it was stored. ``turn``: the key of the last conflict."""
         outcomes = [outcome for _, outcome in decided]
-        batch = await self._make_batch(transaction, decided)
+        batch = await self._make_batch(transaction, decided, turn)
         result: CommitResult = Committed(self._replica.position)
         delta: StateDelta = transaction
         heard = self.core_state.seen_watchdog
@@ -219,8 +246,12 @@ class FleetController(PromptFollower):
         Raises:
             StoreUnavailable: the commits cannot be read, or the store lost ``batch`` meanwhile.
         """
-        await self._reach(position.seq - 1)
         delta: StateDelta = transaction
+        if self._replica.may_precede(batch, position):
+            # Nothing before it concerns it. So the client need not wait for what others have committed.
+            self._replica.record_early(batch, position)
+            return delta
+        await self._reach(position.seq - 1)
         if self._replica.is_next(position):
             self._replica.record_commit(batch, position)
         elif self._replica.has(position):
@@ -234,7 +265,7 @@ class FleetController(PromptFollower):
         return delta
 
     async def _make_batch(
-        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
     ) -> Batch | None:
         decisions = (event for _, outcome in decided for event in outcome.events)
         events = (*self._unsaved.events, *decisions)
@@ -249,6 +280,7 @@ class FleetController(PromptFollower):
             token=uuid4().hex[:16],
             term=self._fleet.term if only_leader else None,
             offering=self._offering,
+            turn=turn,
         )
         if len(transaction.records) > _LARGE_BATCH:
             return await self.loop.run_in_executor(None, make_batch)

@@ -99,7 +99,7 @@ def test_an_error_while_a_commit_is_applied_is_made_good(part: str) -> None:
             elif part == "records":
                 two._shown_records = fail_once(two._shown_records)
             else:
-                two.tree.prepare = fail_once(two.tree.prepare)
+                two.tree.change_leaf = fail_once(two.tree.change_leaf)
             await one.submit(Pause("team", "x", "me"))
             assert taken == [True]
             await asyncio.sleep(2.0)
