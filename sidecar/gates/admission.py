@@ -302,12 +302,23 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
     """
     root = limiters[0].root
     admitted: list[QueuedWaiter | Demand] = []
-    for priority in reversed(range(PRIORITIES)):
-        if len(admitted) >= most or not root.tokens.available(now):
+    for priority in _waiting_priorities(limiters):
+        # No more pass than the root has tokens. Otherwise each party would be asked in vain at the end.
+        most = min(most, len(admitted) + root.tokens.available(now))
+        if len(admitted) >= most:
             break
         _admit_priority(root, limiters, priority, now, most, admitted)
     root.forget_passes(chain((_OWN,), (demand.client for one in limiters for demand in one.demands)))
     return admitted
+
+
+def _waiting_priorities(limiters: Iterable[Limiter]) -> list[int]:
+    """The priorities of the requests that wait at ``limiters``, highest first."""
+    found: set[int] = set()
+    for one in limiters:
+        own, in_clients = one.own, one.in_clients
+        found.update([priority for priority in range(PRIORITIES) if own[priority] or in_clients[priority]])
+    return sorted(found, reverse=True)
 
 
 def _admit_priority(  # noqa: PLR0917 - one step of `admit`

@@ -131,7 +131,7 @@ class CommitFollower(Controller):
                 else:
                     commits.append(item)
             await self._apply_commits(commits)
-        except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
+        except Exception:  # noqa: BLE001 - recorded; the next commit or load corrects it
             self.counters.task_failures.record("fleet_follower")
         finally:
             self._arrived.read_on()
@@ -140,7 +140,7 @@ class CommitFollower(Controller):
         """Apply those ``commits`` that are new, in their order. If that fails, load the state again."""
         try:
             complete = await self._try_to_apply(commits)
-        except Exception:  # noqa: BLE001 - recorded; the loaded state makes it good
+        except Exception:  # noqa: BLE001 - recorded; the loaded state corrects it
             self.counters.task_failures.record("fleet_follower")
             complete = False
         if not complete:

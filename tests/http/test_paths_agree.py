@@ -186,7 +186,7 @@ def test_commands_without_asgi_are_served_in_order_before_the_requests_behind_th
     sidecar: Sidecar, scope: str
 ) -> None:
     pause, resume = (
-        f"POST /v1/{what}/{scope} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        f"POST /v1/{what}/{scope} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
         for what, body in (("pause", '{"reason": "x"}'), ("resume", "{}"))
     )
     gate = f"GET /v1/gate/{scope}?wait=0 HTTP/1.1\r\nHost: test\r\n\r\n".encode()

@@ -71,12 +71,13 @@ class Commands(Protocol):
 class _Head:
     """One request head, parsed by httptools."""
 
-    __slots__ = ("headers", "is_plain", "length", "method", "parser", "target")
+    __slots__ = ("headers", "hosts", "is_plain", "length", "method", "parser", "target")
 
     def __init__(self) -> None:
         self.target = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: bytes | None = None
+        self.hosts = 0
         self.is_plain = True
 
     def parse(self, head: bytes) -> bool:
@@ -97,6 +98,8 @@ class _Head:
         if name == b"content-length":
             self.is_plain = self.is_plain and self.length is None
             self.length = value
+        elif name == b"host":
+            self.hosts += 1
         elif name in _OTHER_READING:
             self.is_plain = False
         self.headers.append((name, value))
@@ -104,7 +107,8 @@ class _Head:
     def on_headers_complete(self) -> None:
         parser = self.parser
         self.method = parser.get_method()
-        if not parser.should_keep_alive() or parser.get_http_version() != "1.1":
+        is_invalid = self.hosts != 1 or b"#" in self.target
+        if is_invalid or not parser.should_keep_alive() or parser.get_http_version() != "1.1":
             self.is_plain = False
 
 

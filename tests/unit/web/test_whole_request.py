@@ -52,13 +52,16 @@ def test_a_client_that_asks_for_a_share_is_read() -> None:
         PAUSE.replace(b"1.1", b"1.2") + b"\r\n" + BODY,
         PAUSE.replace(b"15", b"+15") + b"\r\n" + BODY,
         PAUSE.replace(b"15", b"0000015") + b"\r\n" + BODY,
+        PAUSE.replace(b"Host: test\r\n", b"") + b"\r\n" + BODY,
+        PAUSE + b"Host: test\r\n\r\n" + BODY,
+        PAUSE.replace(b"x=1", b"x=1#2") + b"\r\n" + BODY,
         PAUSE.replace(b"/a?", b"/%61?") + b"\r\n" + BODY,
         PAUSE.replace(b"/a?", b"/\xc3\xa9?") + b"\r\n" + BODY,
         PAUSE.replace(b"POST /", b"POST http://test/") + b"\r\n" + BODY,
         PAUSE.replace(b"POST", b"PATCH") + b"\r\n" + BODY,
         PAUSE.replace(b"Content-Length: 15\r\n", b"\r\n"),
         PAUSE.replace(b"\r\n", b"\n") + b"\n" + BODY,
-        b"GET /v1/admit/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /v1/admit/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_what_is_incomplete_or_not_plain_is_left_to_the_other_parser(data: bytes) -> None:
@@ -69,5 +72,5 @@ def test_limits_are_left_to_the_other_parser() -> None:
     whole = PAUSE + b"\r\n" + BODY
     assert read(whole, max_header_bytes=50) is None
     assert read(whole, max_body_bytes=14) is None
-    large = b"POST /v1/alerts HTTP/1.1\r\nContent-Length: 65537\r\n\r\n" + b" " * 65_537
+    large = b"POST /v1/alerts HTTP/1.1\r\nHost: test\r\nContent-Length: 65537\r\n\r\n" + b" " * 65_537
     assert read(large, max_body_bytes=10**6) is None
