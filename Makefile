@@ -32,7 +32,7 @@ soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figu
 	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/e2e/test_reliability.py $(ARGS)
 
 KILLS ?= 1100
-fleet-soak: $(VENV)/.dev $(VENV)/.debian ## kill sidecars of a fleet a thousand times and Redis a hundred times (an hour); KILLS=60 is shorter
+fleet-soak: $(VENV)/.dev $(VENV)/.debian ## kill sidecars of a fleet a thousand times and Redis a hundred times (half an hour); KILLS=60 is shorter
 	SOAK_FLEET_KILLS=$(KILLS) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 \
 	    tests/e2e/test_fleet.py::test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged $(ARGS)
 

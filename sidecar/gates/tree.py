@@ -436,7 +436,7 @@ class GateTree:
             self.waiting_room.reassigning = True
 
     def settle(self, update: TreeUpdate) -> Iterator[None]:
-        """Give the gates that nobody has read since `apply` their new states, a few in each step.
+        """Give the gates that were not read since `apply` their new states, a few in each step.
 
         ``update`` still refers to the old states, because to release them takes as long as to replace them.
         """

@@ -60,6 +60,9 @@ _MAX_TRY_SECS = 10.0
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
 """The longest wait between two tries of a sidecar whose turn it was."""
+_FILL_SECS = 1.0
+"""Seconds after which the commits before an own one are read from the log, if they did not arrive."""
+
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -185,19 +188,19 @@ class FleetController(PromptFollower):
         self._turn = Turn(result, self.loop.time())
         try:
             await self._reach(result.seq)
-            await self._wait_for_turn(self._turn)
+            await self._wait_for_turn(self._turn, give_up_at)
         finally:
             self._turn = None
 
-    async def _wait_for_turn(self, turn: Turn) -> None:
-        """Wait until it is our turn. Meanwhile apply what other sidecars commit."""
-        while turn.ahead > 0:
+    async def _wait_for_turn(self, turn: Turn, give_up_at: float) -> None:
+        """Wait until it is our turn, or until ``give_up_at``. Meanwhile apply what other sidecars commit."""
+        while turn.ahead > 0 and self.loop.time() < give_up_at:
             self._queue.wake.clear()
             await self._prepare_for_batch()
             if turn.ahead <= 0:
                 break
             try:
-                async with asyncio.timeout_at(turn.silent_at):
+                async with asyncio.timeout_at(min(turn.silent_at, give_up_at)):
                     await self._queue.wait()
             except TimeoutError:
                 turn.advance(self.loop.time())
@@ -250,6 +253,7 @@ class FleetController(PromptFollower):
         if self._replica.may_precede(batch, position):
             # Nothing before it concerns it. So the client need not wait for what others have committed.
             self._replica.record_early(batch, position)
+            self._fill_at = self.loop.time() + _FILL_SECS
             return delta
         await self._reach(position.seq - 1)
         if self._replica.is_next(position):
@@ -357,7 +361,7 @@ class FleetController(PromptFollower):
         self._status_changed()
         if self._overdue and self.is_leader:
             self._commit_overdue()
-        if self._load_due:
+        if self._load_due or (self._replica.early_to and self.loop.time() >= self._fill_at):
             self._queue.wake.set()
         if self._offering and self._shared.status.up and not self._queue.is_stopping:
             # Redis was down when it was to be written.

@@ -176,6 +176,11 @@ class Replica:
         self.position = before
         self._early.add(position.seq)
 
+    @property
+    def early_to(self) -> int:
+        """The newest own commit that was applied before commits that precede it; 0: there is none."""
+        return max(self._early, default=0)
+
     def is_early(self, position: Position) -> bool:
         """Whether the commit at ``position``, the next one, was applied early."""
         return position.seq in self._early

@@ -93,3 +93,41 @@ def test_a_turn_counts_each_newer_commit_of_its_key_once() -> None:
     for seq, text in ((5, b'"alert:a"'), (6, b'"alert:b"'), (7, b'"alert:a"'), (7, b'"alert:a"')):
         turn.note(commit(seq, text), 1.0)
     assert turn.ahead == 1
+
+
+def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive() -> None:
+    """Then the number of the newest commit that the sidecar knows does not show that one is missing."""
+
+    async def main() -> None:
+        data = SharedData()
+        one, two, *_ = fleet = await start_fleet(data, 0.0)
+        two._shared.held = True
+        await one.submit(Pause("a", "x", "me"))
+        await two.submit(Pause("b", "x", "me"))
+        assert "a" not in two.tree.gates
+        assert two.tree.gates["b"].closed
+        await asyncio.sleep(3.0)
+        assert two.tree.gates["a"].closed
+        assert not two._replica.early_to
+        for each in fleet:
+            await each.stop()
+
+    run_virtual(main)
+
+
+def test_a_command_is_decided_in_time_if_its_turn_does_not_come() -> None:
+    async def main() -> None:
+        data = SharedData()
+        one, two, *_ = fleet = await start_fleet(data, 0.001)
+        data.turns["scope:one"] = dict.fromkeys(range(100, 1_100))
+        began = asyncio.get_running_loop().time()
+        answers = await asyncio.gather(
+            one.submit(Pause("one", "x", "me")), two.submit(Pause("one", "y", "me")), return_exceptions=True
+        )
+        # The last try succeeds: nobody else commits.
+        assert not [answer for answer in answers if isinstance(answer, Exception)]
+        assert asyncio.get_running_loop().time() - began < 11.0
+        for each in fleet:
+            await each.stop()
+
+    run_virtual(main)
