@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run man screenshots test fleet soak fuzz attack audit bench unit lint demo loop wheel python free-threaded release-check previews dashboards manifests docs diagrams format lock clean proxies routes
+.PHONY: help run man screenshots test fleet soak fleet-soak fuzz attack audit bench unit lint demo loop wheel python free-threaded release-check previews dashboards manifests docs diagrams format lock clean proxies routes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,7 +29,11 @@ real: $(VENV)/.dev $(VENV)/.debian ## fetch, build and run the real engines: vLL
 	REAL_REQUIRED=1 $(BIN)/python -m pytest tests/real $(ARGS) && exit $$prepared
 
 soak: $(VENV)/.dev ## run ten minutes of churn and a thousand kills; prints figures
-	SOAK_SECS=600 SOAK_KILLS=1000 SOAK_FLEET_KILLS=60 $(BIN)/python -m pytest -s tests/e2e/test_reliability.py \
+	SOAK_SECS=600 SOAK_KILLS=1000 $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/e2e/test_reliability.py $(ARGS)
+
+KILLS ?= 1100
+fleet-soak: $(VENV)/.dev $(VENV)/.debian ## kill sidecars of a fleet a thousand times and Redis a hundred times (half an hour); KILLS=60 is shorter
+	SOAK_FLEET_KILLS=$(KILLS) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 \
 	    tests/e2e/test_fleet.py::test_random_kills_of_sidecars_and_redis_lose_nothing_acknowledged $(ARGS)
 
 fuzz: $(VENV)/.dev ## send a hundred thousand hostile requests, try each property on 20 times as many examples

@@ -21,10 +21,10 @@ class Figure:
         what: it is.
         unit: of the values.
         ours: the name it was measured by.
-        peer: who is compared with; empty: nobody.
+        peer: the program to compare with; empty: none.
         theirs: the name that was measured by.
-        least: the ratio to the peer is to be at least this.
-        most: it is to be at most this; without a peer, the value is.
+        least: the bar: the ratio to the peer is at least this.
+        most: the bar: the ratio, or without a peer the value, is at most this.
         most_over: the value is to exceed the peer's by at most this.
     """
 

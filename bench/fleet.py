@@ -1,6 +1,6 @@
 """Measures a fleet on one real Redis: how soon a pause at one sidecar closes the gates of all.
 
-The followers are the product's own controllers and Redis stores, over real sockets, many in each of a few
+The sidecars are the product's own controllers and Redis stores, over real sockets, many in each of a few
 processes. ``python -m bench.fleet`` prints each figure with its bar; ``--short`` takes small sizes,
 ``--only pauses,commands,start,outage,gate`` some of the parts.
 """
@@ -15,8 +15,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,8 @@ from .load import wrk  # noqa: E402
 _PROCESSES = 4
 _PAUSES = 20
 _SETTLE_SECS = 1.0
+_LEAD_SECS = 0.3
+"""Seconds from an order to its time: all processes have it by then."""
 _AT_ONCE = 500
 _STARTED_AT_ONCE = 20
 _DOWN_SECS = 30.0
@@ -69,6 +71,55 @@ def _new_sidecar(url: str) -> FleetController:
 async def follow(url: str, count: int) -> None:
     """A process of followers: prints, for each pause, when the last of them had closed its gate."""
     controllers = await start_sidecars(url, count)
+    async for scope in _orders(controllers):
+        closings = _Closings(controllers, scope)
+        print("armed", flush=True)
+        print(json.dumps(await closings.last()), flush=True)
+    for controller in controllers:
+        await controller.stop()
+
+
+async def command(url: str, count: int, number: int) -> None:
+    """A process of sidecars that command: prints for each order when it was done, and what was refused.
+
+    Args:
+        url: the Redis.
+        count: how many sidecars.
+        number: which of the processes this is.
+    """
+    controllers = await start_sidecars(url, count)
+    async for order in _orders(controllers):
+        what, at, each = json.loads(order)
+        if what == "rest":
+            await _until(lambda: all(_is_level(one) for one in controllers))
+            print("rested", flush=True)
+            continue
+        if what == "count":
+            print(json.dumps([len(one.core_state.records["one"].signals) for one in controllers]), flush=True)
+            continue
+        names = [f"{number}-{sidecar}-{claim}" for sidecar in range(count) for claim in range(each)]
+        claims = [
+            ClaimState("one" if what == "one" else f"claims/{name}", f"agent:{name}", WellbeingState.CAUTIOUS)
+            for name in names
+        ]
+        await asyncio.sleep(at - time.time())
+        answers = await asyncio.gather(
+            *(controllers[index // each].submit(claim) for index, claim in enumerate(claims)),
+            return_exceptions=True,
+        )
+        refused = [repr(one) for one in answers if isinstance(one, BaseException)]
+        print(json.dumps([time.time(), refused]), flush=True)
+    for controller in controllers:
+        await controller.stop()
+
+
+def _is_level(controller: FleetController) -> bool:
+    fleet = controller.counters.fleet
+    return fleet is not None and fleet.applied == fleet.known
+
+
+async def _orders(controllers: list[FleetController]) -> AsyncIterator[str]:
+    """The lines of the standard input."""
     loop = asyncio.get_running_loop()
     # As the server does when it is ready.
     GarbageCollection(loop, controllers[0].counters.task_failures)
@@ -76,11 +127,7 @@ async def follow(url: str, count: int) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := (await reader.readline()).decode().strip():
-        closings = _Closings(controllers, line)
-        print("armed", flush=True)
-        print(json.dumps(await closings.last()), flush=True)
-    for controller in controllers:
-        await controller.stop()
+        yield line
 
 
 class _Closings:
@@ -126,39 +173,44 @@ async def measure_pauses(url: str, followers: list[subprocess.Popen[str]], pause
         last = [float(await loop.run_in_executor(None, _read, process)) for process in followers]
         found.append(max(0.0, max(last) - acknowledged) * 1000)
         await one.submit(Resume(scope, "bench"))
-        await asyncio.sleep(0.1)
+        # A pause is measured on a fleet at rest. On two cores, a thousand sidecars need a third of a second
+        # for all that follows from a commit.
+        await asyncio.sleep(_SETTLE_SECS)
     await one.stop()
     return found
 
 
-async def measure_commands(url: str, sidecars: int, scopes: int) -> dict[str, float]:
-    """Seconds for claims on as many scopes at once, and for commands of all sidecars on one scope."""
-    controllers = await start_sidecars(url, sidecars)
-    await asyncio.sleep(_SETTLE_SECS)
-    began = time.perf_counter()
-    await asyncio.gather(
-        *(
-            controllers[number % sidecars].submit(
-                ClaimState(f"claims/{number}", "agent:bench", WellbeingState.CAUTIOUS)
-            )
-            for number in range(scopes)
-        )
-    )
-    figures = {"claims_secs": time.perf_counter() - began}
-    await asyncio.sleep(_SETTLE_SECS)
-    began = time.perf_counter()
-    await asyncio.gather(
-        *(
-            one.submit(ClaimState("one", f"agent:{number}", WellbeingState.CAUTIOUS))
-            for number, one in enumerate(controllers)
-        )
-    )
-    figures["one_scope_secs"] = time.perf_counter() - began
-    await asyncio.sleep(_SETTLE_SECS)
-    figures["lost"] = float(sum(sidecars - len(one.core_state.records["one"].signals) for one in controllers))
-    for one in controllers:
-        await one.stop()
-    return figures
+def measure_commands(processes: list[subprocess.Popen[str]], what: str, each: int) -> tuple[float, list[str]]:
+    """Seconds until ``each`` claims of each sidecar, all submitted at once, are answered; and the refusals.
+
+    Args:
+        processes: those of the sidecars.
+        what: ``many``: each claim on a scope of its own; ``one``: all on one scope.
+        each: claims of each sidecar.
+    """
+    rest(processes)
+    at = time.time() + _LEAD_SECS
+    for process in processes:
+        _send(process, json.dumps([what, at, each]))
+    answers = [json.loads(_read(process)) for process in processes]
+    return max(done for done, _ in answers) - at, [one for _, refused in answers for one in refused]
+
+
+def rest(processes: list[subprocess.Popen[str]]) -> None:
+    """Wait until all sidecars have applied all commits."""
+    time.sleep(_SETTLE_SECS)
+    for process in processes:
+        _send(process, json.dumps(["rest", 0, 0]))
+    for process in processes:
+        _read(process)
+
+
+def count_signals(processes: list[subprocess.Popen[str]]) -> list[int]:
+    """How many claims each sidecar knows on the scope that all have commanded."""
+    rest(processes)
+    for process in processes:
+        _send(process, json.dumps(["count", 0, 0]))
+    return [count for process in processes for count in json.loads(_read(process))]
 
 
 async def measure_start(url: str, scopes: int) -> float:
@@ -294,40 +346,54 @@ class _Sizes:
 _SHORT = _Sizes(40, 5, 10, 50, 500, 4.0, 2)
 
 
-def _pauses(redis: RedisServer, sizes: _Sizes) -> None:
-    each = sizes.followers // _PROCESSES
+@contextmanager
+def _sidecars(redis: RedisServer, what: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes with ``count`` sidecars together; ``what``: ``follow`` or ``command``."""
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
                 subprocess.Popen(  # noqa: S603 - this program
-                    [sys.executable, "-m", "bench.fleet", "--follow", redis.url, str(each)],
+                    [sys.executable, "-m", "bench.fleet", "--part", what, redis.url, str(each), str(number)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
                     cwd=ROOT,
                 )
             )
-            for _ in range(_PROCESSES)
+            for number in range(_PROCESSES)
+            if (each := (count + number) // _PROCESSES)
         ]
         began = time.perf_counter()
         for process in processes:
             _read(process)
-        print(f"{sizes.followers} followers started in {time.perf_counter() - began:.1f} s", file=sys.stderr)
-        found = sorted(uvloop.run(measure_pauses(redis.url, processes, sizes.pauses)))
+        print(f"{count} sidecars started in {time.perf_counter() - began:.1f} s", file=sys.stderr)
+        yield processes
         for process in processes:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             process.stdin.close()
             process.wait(60)
+
+
+def _pauses(redis: RedisServer, sizes: _Sizes) -> None:
+    with _sidecars(redis, "follow", sizes.followers) as processes:
+        found = sorted(uvloop.run(measure_pauses(redis.url, processes, sizes.pauses)))
     _show(f"pause -> the last of {sizes.followers} closed, p50", statistics.median(found), "ms", 30)
     _show(f"pause -> the last of {sizes.followers} closed, p99", found[-1], "ms", 60)
 
 
 def _commands(redis: RedisServer, sizes: _Sizes) -> None:
-    figures = uvloop.run(measure_commands(redis.url, sizes.sidecars, sizes.claims))
-    what = f"{sizes.claims} claims at once from {sizes.sidecars} sidecars"
-    _show(what, figures["claims_secs"], "s", 0.5)
-    _show(f"{sizes.sidecars} sidecars command one scope at once", figures["one_scope_secs"], "s", 1.0)
-    _show("claims of those that are missing afterwards", figures["lost"], "", 0)
+    with _sidecars(redis, "command", sizes.sidecars) as processes:
+        secs, refused = measure_commands(processes, "many", sizes.claims // sizes.sidecars)
+        _show(f"{sizes.claims} claims at once from {sizes.sidecars} sidecars", secs, "s", 0.5)
+        _show("  refused", len(refused), "", 0)
+        secs, refused_one = measure_commands(processes, "one", 1)
+        _show(f"{sizes.sidecars} sidecars command one scope at once", secs, "s", 1.0)
+        _show("  refused", len(refused_one), "", 0)
+        counts = count_signals(processes)
+    for why in sorted({*refused, *refused_one}):
+        print(f"  {why}", flush=True)
+    missing = max(sizes.sidecars - len(refused_one) - count for count in counts)
+    _show("  acknowledged claims that a sidecar does not know afterwards", max(0, missing), "", 0)
 
 
 def _start(redis: RedisServer, sizes: _Sizes) -> None:
@@ -357,10 +423,11 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="little of everything, to see that it works")
     parser.add_argument("--only", default=",".join(_PARTS), help="parts, as pauses,commands")
     parser.add_argument("--followers", type=int, help="how many sidecars follow a pause (default 1,000)")
-    parser.add_argument("--follow", nargs=2, metavar=("URL", "COUNT"), help=argparse.SUPPRESS)
+    parser.add_argument("--part", nargs=4, metavar=("WHAT", "URL", "COUNT", "NUMBER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.follow:
-        uvloop.run(follow(options.follow[0], int(options.follow[1])))
+    if options.part:
+        what, url, count, number = options.part
+        uvloop.run(follow(url, int(count)) if what == "follow" else command(url, int(count), int(number)))
         return
     parts = options.only.split(",")
     if unknown := set(parts) - _PARTS.keys():

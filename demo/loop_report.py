@@ -63,7 +63,7 @@ def ways_table(data: Json) -> str:
     lines = [
         f"{minutes:.1f} minutes; {failed:.1%} of the scrapes failed.",
         "",
-        "| cause | way | closed or restricted | recovered | answered/s until then | lost | of them, not mended |",
+        "| cause | way | closed or restricted | recovered | answered/s until then | lost | of them, engine still broken |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in WAYS_AT_THE_GATE:

@@ -110,7 +110,7 @@ async def run_in_slices(steps: Iterable[None], time_slice: TimeSlice) -> None:
 
 
 def release_in_pieces(values: list[object]) -> None:
-    """Empty ``values``, whose elements nobody else refers to, so that other threads can run meanwhile.
+    """Empty ``values``, whose elements nothing else refers to, so that other threads can run meanwhile.
 
     Released at once, ten thousand alerts keep the interpreter for several milliseconds.
     """

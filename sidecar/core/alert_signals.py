@@ -7,7 +7,6 @@ the same notifications lead to the same state, in any order and however often th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -201,6 +200,9 @@ class AlertSignals:
         # An alert may be listed more than once, and has one signal.
         listed = {(alert.source, alert.scope) for alert in alerts}
         self._delta.require_room_for_scopes({scope for _, scope in listed})
-        new = Counter(scope for source, scope in listed if self._delta.alert_scope(source) != scope)
+        new: dict[str, int] = {}
+        for source, scope in listed:
+            if self._delta.alert_scope(source) != scope:
+                new[scope] = new.get(scope, 0) + 1
         for scope, count in new.items():
             self._delta.require_room_for_signals(scope, count)

@@ -49,7 +49,10 @@ class PendingUpdates:
         """Settle each scope once, put the records into the delta, and return the events in order."""
         events: list[CoreEvent] = []
         # Recoveries come first: they make room for other pauses under `max_paused_share`.
-        for scope, update in sorted(self._updates.items(), key=lambda one: not one[1].recovers):
+        updates = list(self._updates.items())
+        if len(updates) > 1:
+            updates.sort(key=lambda one: not one[1].recovers)
+        for scope, update in updates:
             record = update.finish()
             if self._delta.record(scope) is None and scope:
                 self._count_new(scope, -1)

@@ -125,7 +125,7 @@ class Policy:
     def advises_at(self, now: float) -> AdviceCause | None:
         """Like `advises`, at the time ``now``."""
         cause = self.advises
-        if cause is not None or not self.enabled:
+        if cause is not None or not self.enabled or not self.has_time_intervals:
             return cause
         muted = any(one.contains(now) for one in self.mute_time_intervals)
         intervals = self.active_time_intervals
@@ -144,7 +144,7 @@ class Policy:
 
     def rate_at(self, state: WellbeingState) -> float | None:
         """Requests per second that are admitted at the own ``state``; None: any number."""
-        if not self.enabled:
+        if not self.enabled or not self.restrict:
             return None
         # A worse state is restricted at least as much as a better one, even if its rate is missing.
         rates = [(at, rate) for at, rate in self.restrict if at <= state]
@@ -201,6 +201,8 @@ class PolicyTable:
     def index_for(self, scope: str) -> int | None:
         """The position of the rule that decides for ``scope``; None: the defaults do."""
         first = self._first
+        if not first:
+            return None
         matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
         return min(matching) if matching else None
 

@@ -244,11 +244,13 @@ class ScopeUpdate:
     # -- time -------------------------------------------------------------------------------------
 
     def _expire(self) -> None:
-        expiring = sorted(
+        now = self._now
+        expiring = [
             (signal.expires_at, signal.source)
             for signal in self._signals.values()
-            if signal.expires_at is not None and signal.expires_at <= self._now
-        )
+            if signal.expires_at is not None and signal.expires_at <= now
+        ]
+        expiring.sort()
         index = 0
         while index < len(expiring):
             at = expiring[index][0]
@@ -265,6 +267,8 @@ class ScopeUpdate:
         if self._trial and self._trial.until <= upto:
             passed = f"no failure within {self._trial.until - self._trial.since:g} s"
             self._end_trial(_Cause(TIME, passed), self._trial.until)
+        if self._auto is None and self._manual is None:
+            return
         standing = (hold for hold in (self._auto, self._manual) if hold)
         for hold in sorted(standing, key=lambda hold: hold.until or 0.0):
             if hold.until is not None and hold.until <= upto:
@@ -366,7 +370,7 @@ class ScopeUpdate:
         if advised is None and (refusal := self._refuse_pause()):
             advised = AdviceCause.PAUSED_SHARE
             hold = replace(hold, reason=f"{hold.reason} ({refusal})")
-        return replace(hold, advised=advised)
+        return hold if hold.advised is advised else replace(hold, advised=advised)
 
     def _follow_policy(self, hold: Hold, at: float) -> bool:
         """Replace the auto ``hold`` if it is advised and the policy pauses now, or vice versa.
@@ -495,4 +499,4 @@ def _cause_of(signal: Signal) -> _Cause:
 
 def worst(signals: Iterable[Signal]) -> WellbeingState:
     """The worst state that ``signals`` claim; healthy without any."""
-    return max((signal.state for signal in signals), default=WellbeingState.HEALTHY)
+    return max([signal.state for signal in signals], default=WellbeingState.HEALTHY)

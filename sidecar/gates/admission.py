@@ -8,7 +8,9 @@ Its parent is the next limit on the way to the root. A request needs one token o
 limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to
 a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
-rate, and no shares have to be added up.
+rate, and no shares have to be added up. A demand gathers tokens for a moment before the client is answered.
+Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and
+the burst.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
@@ -29,6 +31,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from .priorities import PRIORITIES, PriorityTimes
@@ -67,15 +70,17 @@ class Demand:
 
     Attributes:
         granted: tokens that were given since it was sent.
+        held: where those tokens are held until the client is answered.
         limiter: where it is registered; None: nowhere.
     """
 
-    __slots__ = ("client", "granted", "limiter", "waiting")
+    __slots__ = ("client", "granted", "held", "limiter", "waiting")
 
     def __init__(self, client: object, waiting: Sequence[int]) -> None:
         self.client = client
         self.waiting = list(waiting)
         self.granted = 0
+        self.held: list[TokenBucket | TokenCount] = []
         self.limiter: Limiter | None = None
 
     @property
@@ -148,7 +153,12 @@ class Limiter:
 
     def has_token(self, now: float) -> bool:
         """Whether each limiter of the line has a token."""
-        return all(limiter.tokens.available(now) > 0 for limiter in self.line)
+        limiter: Limiter | None = self
+        while limiter is not None:
+            if limiter.tokens.available(now) <= 0:
+                return False
+            limiter = limiter.parent
+        return True
 
     def pass_now(self, priority: int, now: float) -> bool:
         """Take a token for a request that arrives, unless others of its priority or above wait for one."""
@@ -190,6 +200,9 @@ class Limiter:
         """Remove ``demand``, which is registered here."""
         demand.limiter = None
         del self.demands[demand]
+        for tokens in demand.held:
+            tokens.held -= 1
+        demand.held.clear()
         for priority, count in enumerate(demand.waiting):
             self.in_clients[priority] -= count
 
@@ -213,9 +226,11 @@ class Limiter:
     def take(self, priority: int, now: float) -> None:
         """Take a token of each limiter of the line, for a request with ``priority``."""
         self.times.served_at[priority] = now
-        for limiter in self.line:
+        limiter: Limiter | None = self
+        while limiter is not None:
             limiter.tokens.take()
             limiter.times.passed_at[priority] = now
+            limiter = limiter.parent
 
     # -- forecast ---------------------------------------------------------------------------------
 
@@ -287,12 +302,23 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
     """
     root = limiters[0].root
     admitted: list[QueuedWaiter | Demand] = []
-    for priority in reversed(range(PRIORITIES)):
-        if len(admitted) >= most or not root.tokens.available(now):
+    for priority in _waiting_priorities(limiters):
+        # No more pass than the root has tokens. Otherwise each party would be asked in vain at the end.
+        most = min(most, len(admitted) + root.tokens.available(now))
+        if len(admitted) >= most:
             break
         _admit_priority(root, limiters, priority, now, most, admitted)
-    root.forget_passes([_OWN, *(demand.client for one in limiters for demand in one.demands)])
+    root.forget_passes(chain((_OWN,), (demand.client for one in limiters for demand in one.demands)))
     return admitted
+
+
+def _waiting_priorities(limiters: Iterable[Limiter]) -> list[int]:
+    """The priorities of the requests that wait at ``limiters``, highest first."""
+    found: set[int] = set()
+    for one in limiters:
+        own, in_clients = one.own, one.in_clients
+        found.update([priority for priority in range(PRIORITIES) if own[priority] or in_clients[priority]])
+    return sorted(found, reverse=True)
 
 
 def _admit_priority(  # noqa: PLR0917 - one step of `admit`
@@ -303,13 +329,13 @@ def _admit_priority(  # noqa: PLR0917 - one step of `admit`
     most: int,
     admitted: list[QueuedWaiter | Demand],
 ) -> None:
+    own = sum([one.own[priority] for one in limiters])
+    weight = own + sum([one.in_clients[priority] for one in limiters])
+    if not weight:
+        return
     heads = [(head, index) for index, one in enumerate(limiters) if (head := one.head(priority))]
     heapq.heapify(heads)
     demands = [demand for one in limiters for demand in one.demands if demand.waiting[priority]]
-    own = sum(one.own[priority] for one in limiters)
-    weight = own + sum(one.in_clients[priority] for one in limiters)
-    if not weight:
-        return
     least = root.catch_up_from(weight)
     parties = [
         (root.pass_of(demand.client, least), index, demand.waiting[priority])
@@ -364,6 +390,9 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
     if limiter is None or not limiter.has_token(now):
         return None
     limiter.take(priority, now)
+    for one in limiter.line:
+        one.tokens.held += 1
+        demand.held.append(one.tokens)
     demand.waiting[priority] -= 1
     limiter.in_clients[priority] -= 1
     demand.granted += 1

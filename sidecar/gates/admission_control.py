@@ -1,13 +1,14 @@
 """Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
 
-One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits.
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so it holds the
+event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count, islice
 
 from sidecar.core.values import Restriction, Trial
@@ -19,9 +20,20 @@ from .limits import ActiveLimit, Limits, trial_of
 from .priorities import DEFAULT_PRIORITY, PRIORITIES
 from .tokens import TokenBucket
 
-_STEP_SECS = 0.02
+_STEP_SECS = 0.002
+"""The time between two steps. A step that admits few requests holds the event loop for a short time."""
+_GATHER_SECS = 0.01
+"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens
+for its share, and after each answer the client is absent for a while."""
+_STEP_SECS_PER_LIMITER = 0.0001
+"""With many limiters the time between two steps is longer, so that they take little of the event loop."""
+_MAX_STEP_SECS = 0.02
 _LONGEST_STEP_SECS = 1.0
 _MAX_BATCH = 32
+_SMALL_BATCH = 8
+_FEW_LIMITERS = 16
+"""With so few limiters a step admits `_SMALL_BATCH` requests at most, and the next one follows at once. In
+between, requests at other gates are answered."""
 _MAX_LIMITERS = 256
 """Limiters that one step looks at. With more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
@@ -96,6 +108,8 @@ class AdmissionControl:
         self._tickets = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        # Clients that got tokens, and when they are answered.
+        self._granted: dict[ClientDemand, float] = {}
         self._counted: list[Limiter] = []
         self._counted_at = -math.inf
         self.suspended = False
@@ -325,6 +339,7 @@ class AdmissionControl:
         """Admit what the tokens allow; return the seconds until the next step."""
         now = self._loop.time()
         families: dict[Limiter, list[Limiter]] = {}
+        looked_at = min(len(self._active), _MAX_LIMITERS)
         for limiter in list(islice(self._active, _MAX_LIMITERS)):
             del self._active[limiter]
             if not limiter.is_idle:
@@ -333,16 +348,21 @@ class AdmissionControl:
                 families.setdefault(limiter.root, []).append(limiter)
         if now - self._counted_at >= _COUNT_SECS or not self._active:
             self._count_ahead(now)
+        least = min(max(_STEP_SECS, looked_at * _STEP_SECS_PER_LIMITER), _MAX_STEP_SECS)
+        most = _SMALL_BATCH if looked_at <= _FEW_LIMITERS else _MAX_BATCH
         delay = _LONGEST_STEP_SECS
         for limiters in families.values():
-            admitted = admit(limiters, now, _MAX_BATCH)
-            self._pass(admitted, limiters)
-            if len(admitted) == _MAX_BATCH:
+            admitted = admit(limiters, now, most)
+            self._pass(admitted, now)
+            if len(admitted) == most:
                 delay = 0.0
             busy = [limiter for limiter in limiters if not limiter.is_idle]
-            delay = min(delay, max(_STEP_SECS, _secs_until_token(busy, now)) if delay else 0.0)
+            delay = min(delay, max(least, _secs_until_token(busy, now)) if delay else 0.0)
         if len(self._active) > _MAX_LIMITERS:
             delay = 0.0
+        if self._granted:
+            self._answer_granted(families, now)
+            delay = min([delay, *(max(least, due - now) for due in self._granted.values())])
         for gate, ramp in list(self._ramps.items()):
             self._check_ramp(gate, ramp, now)
         return delay
@@ -358,23 +378,38 @@ class AdmissionControl:
         self._counted = list(counts)
         self._counted_at = now
 
-    def _pass(self, admitted: list[QueuedWaiter | Demand], limiters: list[Limiter]) -> None:
-        answered: dict[ClientDemand, None] = {}
+    def _pass(self, admitted: list[QueuedWaiter | Demand], now: float) -> None:
         for one in admitted:
             if isinstance(one, ClientDemand):
-                answered[one] = None
+                self._granted.setdefault(one, now + _GATHER_SECS)
             elif isinstance(one, Waiter) and one.gate is not None and not one.gate.closed:
                 self._admit_waiter(one.gate, one)
-        if not answered:
-            return
-        waiting = sum(sum(limiter.waiting) for limiter in limiters) + len(admitted)
-        for demand in answered:
+
+    def _answer_granted(self, families: Mapping[Limiter, list[Limiter]], now: float) -> None:
+        """Answer the clients that need no more tokens, or have gathered them for long enough.
+
+        Args:
+            families: the limiters of this step, by the limiter nearest to the root.
+            now: the time in seconds.
+        """
+        waiting: dict[Limiter, int] = {}
+        for demand, due in list(self._granted.items()):
             limiter = demand.limiter
             if limiter is None:
-                continue
-            rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
-            demand.share = rate * (demand.total + demand.granted) / waiting
-            demand.answer()
+                # It was answered, or its client has gone.
+                del self._granted[demand]
+            elif due <= now or not demand.total:
+                del self._granted[demand]
+                root = limiter.root
+                if root not in waiting:
+                    waiting[root] = sum(sum(one.waiting) for one in families.get(root, (limiter,)))
+                rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
+                own = demand.total + demand.granted
+                for one in limiter.line:
+                    # Before the tokens are used, which makes room in the bucket.
+                    one.tokens.available(now)
+                demand.share = rate * own / (waiting[root] + demand.granted)
+                demand.answer()
 
     def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
         """Follow the policy, and end the ramp when it has done its work."""

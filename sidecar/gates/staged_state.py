@@ -2,7 +2,7 @@
 
 Ten thousand gates cannot change in one short step. So an update first gives each gate its next state, a few
 gates at a time, without effect. Then `StagedStates.visible` is set, which takes one step however many gates
-there are: from then on, each gate takes its next state when somebody reads it. What nobody reads is settled a
+there are: from then on, each gate takes its next state when it is read. Unread gates are settled a
 few gates at a time.
 """
 

@@ -24,10 +24,15 @@ class TokenBucket:
     Args:
         rate: tokens per second, above 0.
         now: the time in seconds.
+
+    Attributes:
+        held: tokens that were taken and are not used yet. They still fill the bucket, so that no window of
+            time in which they are used has more than the rate and the burst.
     """
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate = rate
+        self.held = 0
         self._tokens = 1.0
         self._at = now
 
@@ -52,7 +57,8 @@ class TokenBucket:
 
     def available(self, now: float) -> int:
         """Whole tokens that can be taken."""
-        self._fill(now)
+        if now > self._at:
+            self._fill(now)
         # A timer that fires on time must not miss its token by a rounding error.
         return int(self._tokens + 1e-9)
 
@@ -62,11 +68,13 @@ class TokenBucket:
 
     def secs_until_token(self, now: float) -> float:
         """Seconds until a whole token is available."""
-        self._fill(now)
+        if now > self._at:
+            self._fill(now)
         return max(0.0, (1.0 - self._tokens) / self.rate)
 
     def _fill(self, now: float) -> None:
-        self._tokens = min(self.burst, self._tokens + max(0.0, now - self._at) * self.rate)
+        most = max(0.0, self.burst - self.held)
+        self._tokens = min(most, self._tokens + max(0.0, now - self._at) * self.rate)
         self._at = max(now, self._at)
 
 
@@ -75,12 +83,16 @@ class TokenCount:
 
     Args:
         tokens: how many.
+
+    Attributes:
+        held: as of a bucket; it makes no difference here.
     """
 
     rate = limit = 0.0
 
     def __init__(self, tokens: int) -> None:
         self.left = tokens
+        self.held = 0
 
     def available(self, now: float) -> int:  # noqa: ARG002 - as a bucket
         """Tokens that can be taken."""

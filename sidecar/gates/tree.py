@@ -235,6 +235,42 @@ class GateTree:
                 pass
         return update
 
+    def change_leaf(self, update: TreeUpdate) -> bool:
+        """Make the change of one scope that has no known scopes inside, in one step.
+
+        It does what `prepare`, `apply` and `settle` do, in a third of their time.
+
+        Returns:
+            Whether it was made. If not, nothing has changed: there are other scopes, policies or limits.
+        """
+        if len(update.records) != 1 or update.policies is not None:
+            return False
+        [(scope, record)] = update.records.items()
+        gate = self.gates.get(scope)
+        node = self._nodes.get(scope) if gate is None else gate.node
+        if record is None or (node is not None and node.children):
+            return False
+        if node is None:
+            node = self._node(scope)
+        if gate is None:
+            gate = ScopeGate(scope, node, self._policies.policy_for(scope), 0, self._version_step)
+            gate.active_at = update.now
+        derived = _derived(record, gate, update.inherited_from(node.gate_above()))
+        *_, limits, _ = derived
+        if limits or gate.state.limits:
+            return False
+        if scope not in self.gates:
+            update.added[scope] = gate
+        update.inherited[gate] = derived
+        self._compute_state(update, gate, renew=False)
+        [(_, state, _, _)] = update.states
+        gate.set_state(state)
+        if update.added:
+            node.placed = self.gates[scope] = gate
+            # Without parked requests there is nothing to reassign.
+            self.waiting_room.reassigning = self.waiting_room.has_parked
+        return True
+
     # -- part 1: prepare --------------------------------------------------------------------------
 
     def prepare(self, update: TreeUpdate) -> Iterator[None]:
@@ -400,7 +436,7 @@ class GateTree:
             self.waiting_room.reassigning = True
 
     def settle(self, update: TreeUpdate) -> Iterator[None]:
-        """Give the gates that nobody has read since `apply` their new states, a few in each step.
+        """Give the gates that were not read since `apply` their new states, a few in each step.
 
         ``update`` still refers to the old states, because to release them takes as long as to replace them.
         """
@@ -452,6 +488,25 @@ class GateTree:
     def _next_version(self) -> int:
         self._version += self._version_step
         return self._version
+
+
+def merge_changes(updates: list[TreeUpdate], now: float) -> TreeUpdate:
+    """One update with all that concerns parked requests and event streams in ``updates``.
+
+    Args:
+        updates: changes of the tree that have been made, and that forget no scope.
+        now: monotonic time.
+    """
+    if len(updates) == 1:
+        return updates[0]
+    merged = TreeUpdate({scope: one for update in updates for scope, one in update.records.items()}, now)
+    for update in updates:
+        merged.added |= update.added
+        merged.changed |= update.changed
+        for gate in (*update.opened, *update.closed):
+            # It may have changed again.
+            (merged.closed if gate.closed else merged.opened)[gate] = None
+    return merged
 
 
 def _shown_before(gate: ScopeGate, state: GateState) -> tuple[object, ...]:

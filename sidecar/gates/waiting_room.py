@@ -73,6 +73,11 @@ class WaitingRoom:
     def reassigning(self, value: bool) -> None:
         self.admission.suspended = value
 
+    @property
+    def has_parked(self) -> bool:
+        """Whether a request or a watch is parked."""
+        return bool(self.waiting or self.watching)
+
     # -- arriving and leaving ---------------------------------------------------------------------
 
     def request(
@@ -168,7 +173,10 @@ class WaitingRoom:
         yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
     def _admit_one(self, gate: ScopeGate, waiter: Waiter) -> None:
-        self._admit(gate, [waiter])
+        """Do what `_admit` does, for one waiter: restricted gates admit one after the other."""
+        if waiter in gate.waiters and not (self.reassigning and _may_move(waiter, gate)):
+            self._unpark_woken(gate, gate.waiters, [waiter])
+            self._end_woken(waiter, Ending.OPENED, gate)
 
     def _admit(self, gate: ScopeGate, waiters: list[Waiter]) -> None:
         if self.reassigning:
@@ -320,6 +328,13 @@ class WaitingRoom:
                     # One broken connection must not keep the others from being woken.
                     logger.exception(_UNANSWERED)
             yield
+
+    @staticmethod
+    def _end_woken(waiter: Waiter, ending: Ending, gate: ScopeGate) -> None:
+        try:
+            waiter.end(ending, gate)
+        except Exception:
+            logger.exception(_UNANSWERED)
 
     def _unpark_woken(self, gate: ScopeGate, parked: dict[Waiter, None], waiters: list[Waiter]) -> None:
         """Unpark ``waiters`` of ``gate``. Gate requests count as waited.

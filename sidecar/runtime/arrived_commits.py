@@ -21,7 +21,7 @@ class ArrivedCommits:
     Args:
         store: the shared store.
         position: returns the last commit that was applied.
-        on_arrival: called when something arrived.
+        on_arrival: called with what arrived.
 
     Attributes:
         changed: set when something arrived.
@@ -29,7 +29,10 @@ class ArrivedCommits:
     """
 
     def __init__(
-        self, store: SharedStore, position: Callable[[], Position], on_arrival: Callable[[], None]
+        self,
+        store: SharedStore,
+        position: Callable[[], Position],
+        on_arrival: Callable[[LoggedCommit | Outdated], None],
     ) -> None:
         self.changed = asyncio.Event()
         self.load_failed = False
@@ -45,7 +48,7 @@ class ArrivedCommits:
             async for item in self._store.follow(self._position()):
                 self._waiting.append(item)
                 self.changed.set()
-                self._on_arrival()
+                self._on_arrival(item)
                 if isinstance(item, Outdated) or len(self._waiting) > _MAX_WAITING:
                     self._room.clear()
                     await self._room.wait()

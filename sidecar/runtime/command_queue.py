@@ -24,7 +24,7 @@ class CommandQueue:
 
     Attributes:
         wake: set it, and `prepare` is called, also if no command was submitted.
-        is_waiting: the loop waits for work.
+        is_waiting: the writer waits for work, and changes nothing.
         is_stopping: no command is accepted any more.
     """
 
@@ -67,14 +67,15 @@ class CommandQueue:
             self.wake.clear()
             await self._prepare()
             if not self._pending:
-                await self._wait()
+                await self.wait()
                 continue
             batch, self._pending = self._pending, []
             await self._write(batch)
             # Who submitted ten thousand alerts releases them in pieces. So nothing of them must be left here.
             del batch
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
+        """Wait until `wake` is set. Only the writer may call this, while it writes nothing."""
         self.is_waiting = True
         try:
             await self.wake.wait()

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from sidecar.core.commands import CommandOutcome, Expire
@@ -39,12 +40,16 @@ from .arrived_commits import ArrivedCommits
 from .commit_effects import Records
 from .controller import Controller
 from .replica import Replica
+from .turns import Turn
 from .unanswered import UnansweredCommits
 
 logger = logging.getLogger(__name__)
 
 _MESSAGE_WAIT_SECS = 0.1
 """Seconds without a commit that is needed and that the store has. Then it is read from the log."""
+
+_FILL_AGAIN_SECS = 1.0
+"""Seconds until the log is read again, if an own commit was applied before others that are still missing."""
 
 OTHERS_WAIT_SECS = (1.0, 2.0)
 """Seconds after which a sidecar that is not the leader commits changes by time, or records that the store
@@ -67,12 +72,16 @@ class CommitFollower(Controller):
         super().__init__(policies, store, **settings)
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
-        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._queue.wake.set)
+        self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._has_arrived)
         # Scopes whose gates have to show a change by time.
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
         self._offer_at: float | None = None
+        # When to read commits before an own one that was applied early.
+        self._fill_at = 0.0
+        # Set while the writer waits to change a key that others change as well.
+        self._turn: Turn | None = None
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
         self._sent_notes = ("", 0)
@@ -92,6 +101,23 @@ class CommitFollower(Controller):
         if self._arrived:
             await self._apply_arrived()
         await self._show_due()
+        if self._replica.early_to and self.loop.time() >= self._fill_at and self._shared.status.up:
+            # The heartbeat does not notice what is missing: the store has no newer commit than our own.
+            self._fill_at = self.loop.time() + _FILL_AGAIN_SECS
+            with suppress(StoreUnavailable):
+                await self._read_log(self._replica.early_to)
+
+    def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
+        if isinstance(item, LoggedCommit):
+            self._note_turn(item)
+        self._queue.wake.set()
+
+    def _note_turn(self, commit: LoggedCommit) -> None:
+        """Note that ``commit`` has arrived. If it is our turn now, the writer goes on."""
+        if self._turn is not None:
+            self._turn.note(commit, self.loop.time())
+            if self._turn.ahead <= 0:
+                self._queue.wake.set()
 
     # -- commits of others --------------------------------------------------------------------------
 
@@ -105,7 +131,7 @@ class CommitFollower(Controller):
                 else:
                     commits.append(item)
             await self._apply_commits(commits)
-        except Exception:  # noqa: BLE001 - recorded; the next commit or load makes it good
+        except Exception:  # noqa: BLE001 - recorded; the next commit or load corrects it
             self.counters.task_failures.record("fleet_follower")
         finally:
             self._arrived.read_on()
@@ -114,7 +140,7 @@ class CommitFollower(Controller):
         """Apply those ``commits`` that are new, in their order. If that fails, load the state again."""
         try:
             complete = await self._try_to_apply(commits)
-        except Exception:  # noqa: BLE001 - recorded; the loaded state makes it good
+        except Exception:  # noqa: BLE001 - recorded; the loaded state corrects it
             self.counters.task_failures.record("fleet_follower")
             complete = False
         if not complete:
@@ -132,7 +158,12 @@ class CommitFollower(Controller):
         for commit in commits:
             if self._replica.is_known(commit.position):
                 continue
-            change = await self._read(commit) if self._replica.is_next(commit.position) else None
+            is_next = self._replica.is_next(commit.position)
+            if is_next and self._replica.is_early(commit.position):
+                self._replica.pass_early(commit.position)
+                self._fleet.applied = commit.position.seq
+                continue
+            change = await self._read(commit) if is_next else None
             if change is None:
                 complete = False
                 break

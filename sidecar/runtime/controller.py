@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
+from functools import partial
 
 from sidecar.clock import Clock
 from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
@@ -71,6 +72,9 @@ _SLICE_SECS = 0.0015
 
 _MIN_SLICE_SECS = 0.0002
 """Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
+
+_LOG_AFTER_SECS = 0.001
+"""The responses to events go before their lines in the log."""
 
 _AGAIN_SECS = 1.0
 """Seconds after which failed work is tried again."""
@@ -137,7 +141,7 @@ class Controller:
         self._max_signals = max_signals
         self._max_tombstones = max_tombstones
         self._scope_idle_secs = scope_idle_secs
-        self._event_log = EventLog(self.counters)
+        self._event_log = EventLog(self.counters, partial(self.loop.call_later, _LOG_AFTER_SECS))
         self._pending_input = PendingInput(self.loop)
         self._ended_ramps: dict[ScopeGate, None] = {}
         self._queue = CommandQueue(

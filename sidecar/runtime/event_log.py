@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sidecar.clock import rfc3339
 from sidecar.core.commands import CommandOutcome
@@ -33,10 +33,13 @@ class EventLog:
 
     Args:
         counters: the counters of the process.
+        defer: calls a function later in the thread that logs, so that the responses to the events go first.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, defer: Callable[[Callable[[], None]], object]) -> None:
         self._counters = counters
+        self._defer = defer
+        self._is_deferred = False
         self._unlogged: deque[CoreEvent] = deque(maxlen=_MAX_UNLOGGED)
         self._dropped = 0
         self._wake = threading.Event()
@@ -67,11 +70,16 @@ class EventLog:
         for outcome in outcomes:
             self._dropped += max(0, len(unlogged) + len(outcome.events) - _MAX_UNLOGGED)
             unlogged.extend(outcome.events)
-        if unlogged:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="event_log", daemon=True)
-                self._thread.start()
-            self._wake.set()
+        if unlogged and not self._is_deferred:
+            self._is_deferred = True
+            self._defer(self._wake_thread)
+
+    def _wake_thread(self) -> None:
+        self._is_deferred = False
+        if self._thread is None and not self._stopped.is_set():
+            self._thread = threading.Thread(target=self._run, name="event_log", daemon=True)
+            self._thread.start()
+        self._wake.set()
 
     def flush(self) -> None:
         """Write the remaining lines, and stop."""
@@ -104,8 +112,6 @@ class EventLog:
                 # Do not wait after a failed line: the other lines are already queued.
                 self._wake.wait()
             self._wake.clear()
-            # The responses to the events go first.
-            time.sleep(_PAUSE_SECS)
             while self._unlogged:
                 self._write_some()
                 if not self._stopped.is_set():

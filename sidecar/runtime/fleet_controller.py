@@ -50,15 +50,19 @@ from .commit_follower import OTHERS_WAIT_SECS
 from .pending_commands import PendingCommand, fail
 from .prompt_follower import PromptFollower
 from .rate_leases import RateLeases
+from .turns import Turn
 
 logger = logging.getLogger(__name__)
 
-_MAX_TRY_SECS = 5.0
+_MAX_TRY_SECS = 10.0
 """Seconds for which a batch is decided again after conflicts."""
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
-"""The longest wait between two tries. A shorter one causes more conflicts at a scope that many command."""
+"""The longest wait between two tries of a sidecar whose turn it was."""
+_FILL_SECS = 1.0
+"""Seconds after which the commits before an own one are read from the log, if they did not arrive."""
+
 _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
@@ -141,11 +145,11 @@ class FleetController(PromptFollower):
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         give_up_at = self.loop.time() + _MAX_TRY_SECS
-        wait = _FIRST_WAIT_SECS
+        wait, turn = _FIRST_WAIT_SECS, ""
         while batch:
             decided, transaction = await self._decider.decide(batch)
             try:
-                result = await self._commit_shared(transaction, decided)
+                result = await self._commit_shared(transaction, decided, turn)
                 if not isinstance(result, Committed):
                     await self._catch_up(result, give_up_at)
             except StoreUnavailable as error:
@@ -160,8 +164,13 @@ class FleetController(PromptFollower):
                         pending.answer.set_result(outcome)
                 return
             batch = [pending for pending, _ in decided if not pending.answer.done()]
-            await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
-            wait = min(2 * wait, _MAX_WAIT_SECS)
+            if isinstance(result, Conflict) and result.key and not turn:
+                turn = result.key
+            else:
+                # It was our turn, and another sidecar was faster. Or the state was loaded again.
+                turn = result.key if isinstance(result, Conflict) else ""
+                await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
+                wait = min(2 * wait, _MAX_WAIT_SECS)
 
     async def _catch_up(self, result: Conflict | Outdated, give_up_at: float) -> None:
         """Apply the commits that are newer than the decision.
@@ -173,17 +182,38 @@ class FleetController(PromptFollower):
             raise StoreUnavailable(
                 "other sidecars kept changing the same scopes: nothing was changed, try again"
             )
-        if isinstance(result, Conflict):
-            await self._reach(result.seq)
-        else:
+        if isinstance(result, Outdated):
             await self._load_again(went_back=result.went_back)
+            return
+        self._turn = Turn(result, self.loop.time())
+        try:
+            await self._reach(result.seq)
+            await self._wait_for_turn(self._turn, give_up_at)
+        finally:
+            self._turn = None
+
+    async def _wait_for_turn(self, turn: Turn, give_up_at: float) -> None:
+        """Wait until it is our turn, or until ``give_up_at``. Meanwhile apply what other sidecars commit."""
+        while turn.ahead > 0 and self.loop.time() < give_up_at:
+            self._queue.wake.clear()
+            await self._prepare_for_batch()
+            if turn.ahead <= 0:
+                break
+            try:
+                async with asyncio.timeout_at(min(turn.silent_at, give_up_at)):
+                    await self._queue.wait()
+            except TimeoutError:
+                turn.advance(self.loop.time())
+        await self._prepare_for_batch()
+        # For what has arrived meanwhile.
+        self._queue.wake.set()
 
     async def _commit_shared(
-        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
     ) -> CommitResult:
-        """Commit ``transaction``, and apply it if it was stored."""
+        """Commit ``transaction``, and apply it if it was stored. ``turn``: the key of the last conflict."""
         outcomes = [outcome for _, outcome in decided]
-        batch = await self._make_batch(transaction, decided)
+        batch = await self._make_batch(transaction, decided, turn)
         result: CommitResult = Committed(self._replica.position)
         delta: StateDelta = transaction
         heard = self.core_state.seen_watchdog
@@ -219,8 +249,13 @@ class FleetController(PromptFollower):
         Raises:
             StoreUnavailable: the commits cannot be read, or the store lost ``batch`` meanwhile.
         """
-        await self._reach(position.seq - 1)
         delta: StateDelta = transaction
+        if self._replica.may_precede(batch, position):
+            # Nothing before it concerns it. So the client need not wait for what others have committed.
+            self._replica.record_early(batch, position)
+            self._fill_at = self.loop.time() + _FILL_SECS
+            return delta
+        await self._reach(position.seq - 1)
         if self._replica.is_next(position):
             self._replica.record_commit(batch, position)
         elif self._replica.has(position):
@@ -234,7 +269,7 @@ class FleetController(PromptFollower):
         return delta
 
     async def _make_batch(
-        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]]
+        self, transaction: Transaction, decided: list[tuple[PendingCommand, CommandOutcome]], turn: str
     ) -> Batch | None:
         decisions = (event for _, outcome in decided for event in outcome.events)
         events = (*self._unsaved.events, *decisions)
@@ -249,6 +284,7 @@ class FleetController(PromptFollower):
             token=uuid4().hex[:16],
             term=self._fleet.term if only_leader else None,
             offering=self._offering,
+            turn=turn,
         )
         if len(transaction.records) > _LARGE_BATCH:
             return await self.loop.run_in_executor(None, make_batch)
@@ -325,7 +361,7 @@ class FleetController(PromptFollower):
         self._status_changed()
         if self._overdue and self.is_leader:
             self._commit_overdue()
-        if self._load_due:
+        if self._load_due or (self._replica.early_to and self.loop.time() >= self._fill_at):
             self._queue.wake.set()
         if self._offering and self._shared.status.up and not self._queue.is_stopping:
             # Redis was down when it was to be written.

@@ -113,6 +113,10 @@ class GateUpdater:
             return False
         self._is_behind = True
         try:
+            if self._tree.change_leaf(update):
+                self._tell_structure(update)
+                self._is_behind = False
+                return True
             for number, _ in enumerate(self._tree.prepare(update)):
                 if number == most_steps:
                     self._is_behind = False
@@ -133,6 +137,9 @@ class GateUpdater:
 
     def _make_visible(self, update: TreeUpdate) -> None:
         self._tree.apply(update)
+        self._tell_structure(update)
+
+    def _tell_structure(self, update: TreeUpdate) -> None:
         if update.structure_changed or update.policies is not None:
             # In the same step, because the same request leads to another gate from now on.
             self._on_structure_change()

@@ -17,7 +17,7 @@ from sidecar.core.events import CoreEvent
 from sidecar.core.lost_records import merge_lost
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.scope import ROOT
-from sidecar.core.values import EMPTY, ScopeRecord, Tombstone
+from sidecar.core.values import ALERT_PREFIX, EMPTY, ScopeRecord, Tombstone
 from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
 
 _MAX_TOKENS = 10_000
@@ -46,6 +46,8 @@ class Replica:
         self._scopes = dict(stored.versions.scopes)
         self._sources = dict(stored.versions.sources)
         self._offers = dict(stored.offers)
+        # Own commits that were applied before commits that precede them.
+        self._early: set[int] = set()
         self._tokens: OrderedDict[int, str] = OrderedDict(sorted(stored.tokens.items()))
         self._remember(stored.position)
 
@@ -71,6 +73,7 @@ class Replica:
         token: str,
         term: int | None = None,
         offering: bool = False,
+        turn: str = "",
     ) -> Batch | None:
         """The batch that commits ``delta``; None: there is nothing to commit and nothing to validate.
 
@@ -82,6 +85,7 @@ class Replica:
             token: identifies the batch.
             term: the leader's term that the batch depends on.
             offering: whether to write the lost records again.
+            turn: the key for which this sidecar waited.
         """
         records = self._changed_records(state, delta)
         tombstones = dict(delta.tombstones)
@@ -108,6 +112,7 @@ class Replica:
             offers,
             token,
             term,
+            turn,
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:
@@ -155,6 +160,35 @@ class Replica:
         """Record that ``batch``, which was applied here, is the commit at ``position``."""
         self._record(batch.records, batch.sources, batch.offers, position)
         self.owed_tombstones -= batch.tombstones.keys()
+
+    def may_precede(self, batch: Batch, position: Position) -> bool:
+        """Whether ``batch``, stored at ``position``, can be applied before the commits that precede it.
+
+        The store has checked that they do not change what ``batch`` depends on.
+        """
+        is_later = position.epoch == self.position.epoch and position.seq > self.position.seq + 1
+        return is_later and not (self.owed or self.owed_tombstones or batch.offers or batch.seen_watchdog)
+
+    def record_early(self, batch: Batch, position: Position) -> None:
+        """As `record_commit`, for a batch that is applied before commits that precede it."""
+        before = self.position
+        self.record_commit(batch, position)
+        self.position = before
+        self._early.add(position.seq)
+
+    @property
+    def early_to(self) -> int:
+        """The newest own commit that was applied before commits that precede it; 0: there is none."""
+        return max(self._early, default=0)
+
+    def is_early(self, position: Position) -> bool:
+        """Whether the commit at ``position``, the next one, was applied early."""
+        return position.seq in self._early
+
+    def pass_early(self, position: Position) -> None:
+        """The next commit, at ``position``, was applied early: go on after it."""
+        self._early.discard(position.seq)
+        self.position = position
 
     # -- commits of others -------------------------------------------------------------------------
 
@@ -223,7 +257,8 @@ class Replica:
         common = self._common_seq(stored) if went_back else self.position.seq
         epoch = self.position.epoch
         # Written by commits that are in both sequences.
-        lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > common}
+        newest = common if went_back else max((common, *self._early))
+        lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > newest}
         lost_at |= {
             scope: Offer(epoch, self._scopes[scope]) for scope in stored.unreadable if scope in self._scopes
         }
@@ -352,7 +387,7 @@ def _kept(
 def _alerts_of(record: ScopeRecord | None) -> set[str]:
     if record is None:
         return set()
-    return {source for source, signal in record.signals.items() if signal.kind == "alert"}
+    return {source for source in record.signals if source.startswith(ALERT_PREFIX)}
 
 
 def _is_present(delta: StateDelta, source: str) -> bool:

@@ -120,6 +120,7 @@ class Batch:
         offers: scopes whose record the store lost and which is written again, with its first commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
+        turn: the key of the last conflict: with this batch the sidecar no longer waits to change it.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -134,6 +135,7 @@ class Batch:
     offers: Mapping[str, Offer] = field(default_factory=dict)
     token: str = ""
     term: int | None = None
+    turn: str = ""
 
     @property
     def ended(self) -> tuple[tuple[str, str], ...]:
@@ -183,13 +185,18 @@ class LoggedCommit:
 
     Attributes:
         position: the commit.
-        size: length of its text.
+        text: its text, JSON.
         read: converts the text. Raises `StoreError` if the text is not valid.
     """
 
     position: Position
-    size: int
+    text: bytes
     read: Callable[[], Change]
+
+    @property
+    def size(self) -> int:
+        """Length of its text."""
+        return len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +216,13 @@ class Conflict:
 
     Attributes:
         seq: the number of the newest commit. Apply the commits up to it, and decide again.
+        key: the key that has changed: ``scope:`` and the scope, or ``source:`` and the source of an alert.
+        ahead: how many sidecars have waited for longer to change this key.
     """
 
     seq: int
+    key: str = ""
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,16 @@ def decode(kind: type[T], members: Json) -> T:
     return typing.cast("T", _decode_function(typing.cast("Any", kind))(members))
 
 
+def decode_known(kind: type[T], members: Json) -> T:
+    """As `decode`, in half the time of `decode` and `unknown_members`, if all members are known.
+
+    Raises:
+        KeyError: there is an unknown member, perhaps in a nested value, or an unknown value of an enum.
+        TypeError, ValueError, AttributeError: ``members`` is no such value.
+    """
+    return typing.cast("T", _decode_known_function(typing.cast("Any", kind))(members))
+
+
 def unknown_members(kind: type, members: Json) -> dict[str, Json]:
     """The members that ``kind`` does not have, with those of nested values under the nested name."""
     decoders = _decoders(kind)
@@ -117,9 +127,21 @@ def _decode_function(kind: Any) -> _Decoder:  # noqa: ANN401 - a dataclass
 
 
 @cache
-def _decoders(kind: type) -> dict[str, _Decoder]:
+def _decode_known_function(kind: Any) -> _Decoder:  # noqa: ANN401 - a dataclass
+    """`decode_known` for one class."""
+    decoders = _decoders(kind, _decode_known_function)
+
+    def decode_members(members: dict[str, Json]) -> Any:  # noqa: ANN401 - an instance of it
+        return kind(**{name: decoders[name](one) for name, one in members.items()})
+
+    return decode_members
+
+
+@cache
+def _decoders(kind: type, nested: Callable[[Any], _Decoder] = _decode_function) -> dict[str, _Decoder]:
+    """The decoders of the attributes of ``kind``; ``nested`` makes those of dataclasses."""
     hints = typing.get_type_hints(kind, vars(__import__(kind.__module__, fromlist=["_"])))
-    return {one.name: _decoder(hints[one.name]) for one in fields(kind)}
+    return {one.name: _decoder(hints[one.name], nested) for one in fields(kind)}
 
 
 @cache
@@ -144,22 +166,22 @@ def _without_none(hint: Any) -> Any:  # noqa: ANN401 - a type hint is anything
     return hint
 
 
-def _decoder(hint: Any) -> _Decoder:  # noqa: ANN401 - the same
+def _decoder(hint: Any, nested: Callable[[Any], _Decoder]) -> _Decoder:  # noqa: ANN401 - the same
     inner = _without_none(hint)
     if inner is not hint:
-        present = _decoder(inner)
+        present = _decoder(inner, nested)
         return lambda one: None if one is None else present(one)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Mapping, dict):
-        item = _decoder(args[1])
+        item = _decoder(args[1], nested)
         return lambda one: {key: item(each) for key, each in one.items()}
     if origin is frozenset:
         return frozenset
     if origin is tuple:
-        item = _decoder(args[0])
+        item = _decoder(args[0], nested)
         return lambda one: tuple(item(each) for each in one)
     if is_dataclass(hint):
-        return _decode_function(typing.cast("Any", hint))
+        return nested(hint)
     if issubclass(hint, Enum):
         # A third of the time that a call of the class takes.
         return {one.value: one for one in hint}.__getitem__

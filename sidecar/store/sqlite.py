@@ -425,10 +425,9 @@ class SqliteStore:
 
 
 def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:
-    db.executemany(
-        "DELETE FROM tombstones WHERE source = ?",
-        ((source,) for source, one in tombstones.items() if one is None),
-    )
+    removed = [(source,) for source, one in tombstones.items() if one is None]
+    if removed:
+        db.executemany("DELETE FROM tombstones WHERE source = ?", removed)
     db.executemany(
         "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
         (

@@ -69,6 +69,37 @@ class Application:
         elif scope["type"] == "http":
             await self._serve_safely(scope, receive, send)
 
+    def takes(self, path: str) -> bool:
+        """Whether `respond` serves ``path`` without ASGI."""
+        route = route_of(path)
+        return route == ADMIT or self._commands.method_of(route, path) is not None
+
+    async def respond(self, scope: Scope, body: bytes) -> tuple[HttpResponse, bool]:
+        """Serve a command, or a client that asks for a share, whose request has arrived with all of its body.
+
+        Args:
+            scope: the request, as in ASGI. `takes` has accepted its path.
+            body: its body.
+
+        Returns:
+            The response, and whether the connection ends with it.
+        """
+        route = route_of(scope["path"])
+        try:
+            await self._admit(scope, route)
+            self._check_access_again(scope, route)
+            if route == ADMIT:
+                require_method(scope, "GET")
+                return await self._waiting.admit(scope), False
+            require_method(scope, self._commands.method_of(route, scope["path"]) or "")
+            return await self._serve_command(route or "", scope, [body]), False
+        except Problem as problem:
+            self._count(problem, route, scope)
+            return problem_response(problem), True
+        except Exception:  # noqa: BLE001 - recorded with its traceback
+            self.service.fast_path.record_failure("request")
+            return problem_response(_internal_error()), True
+
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -136,7 +167,7 @@ class Application:
             await self._waiting.serve_gate(scope, route, receive, send)
         elif route == ADMIT:
             require_method(scope, "GET")
-            await self._waiting.serve_admit(scope, receive, send)
+            await send_response(send, await self._waiting.admit(scope))
         elif route == GATE_READY:
             require_method(scope, "GET", "HEAD")
             await send_response(send, self._waiting.gate_ready(scope))

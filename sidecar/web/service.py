@@ -256,7 +256,7 @@ class Service:
         return self._wait_for(call())
 
     def release_in_thread(self, values: list[object]) -> None:
-        """Release ``values``, to which nobody else refers, in a thread."""
+        """Release ``values``, to which nothing else refers, in a thread."""
         self._loop.run_in_executor(None, release_in_pieces, values)
 
     def count_refusal(self, name: str) -> None:
@@ -397,7 +397,7 @@ def _end_waiting(waiter: asyncio.Future[Any]) -> None:
 
 
 def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
-    """Set the result of ``ended`` as that of ``waiter``, unless nobody waits for it any more."""
+    """Set the result of ``ended`` as that of ``waiter``, unless the waiter was cancelled."""
     if ended.cancelled():
         waiter.cancel()
         return
@@ -412,7 +412,7 @@ def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
 
 
 async def _deliver(operation: Awaitable[T], waiter: asyncio.Future[T]) -> None:
-    """Set the result of ``operation`` as that of ``waiter``, unless nobody waits for it any more."""
+    """Set the result of ``operation`` as that of ``waiter``, unless the waiter was cancelled."""
     try:
         value = await operation
     except asyncio.CancelledError:

@@ -99,36 +99,32 @@ class WaitingRoutes:
 
     # -- admit ------------------------------------------------------------------------------------
 
-    async def serve_admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a client-side gate that asks for a share of a rate."""
+    async def admit(self, scope: Scope) -> HttpResponse:
+        """The response to a client-side gate that asks for a share of a rate, after its wait."""
         request = AdmitRequest(scope["path"], scope["query_string"].decode("ascii"))
-        open_request = OpenRequest(self._service.guard, scope["state"], Role.WORKER, request.scope)
         gate, _ = self._service.controller.tree.find(request.scope)
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
 
-        def answer() -> None:
-            if not answered.done():
-                answered.set_result(None)
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(None)
 
-        demand = ClientDemand(request.client, request.waiting, gate, answer)
+        demand = ClientDemand(request.client, request.waiting, gate, end)
         admission = self._service.controller.waiting_room.admission
         if admission.demand(demand):
-            scope["state"]["connection"].wait(open_request.check_access)
-            disconnected: asyncio.Future[Any] = asyncio.ensure_future(wait_for_disconnect(receive))
+            open_request = OpenRequest(self._service.guard, scope["state"], Role.WORKER, request.scope)
+            open_request.revoked.add_done_callback(lambda _: end())
+            scope["state"]["connection"].wait(open_request.check_access, end)
+            timer = loop.call_later(request.wait, end)
             try:
-                await asyncio.wait(
-                    {answered, disconnected, open_request.revoked},
-                    timeout=request.wait,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                await ended
             finally:
-                disconnected.cancel()
+                timer.cancel()
                 admission.withdraw(demand)
             if open_request.revoked.done():
                 raise open_request.refusal or Problem("unauthorized", "the access was revoked")
-            if not answered.done() and disconnected.done():
-                return
-        await send_response(send, admit_response(demand))
+        return admit_response(demand)
 
     # -- gate and watch ---------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from sidecar.store import StoreUnavailable
 from sidecar.web.gate.protocol import protocol_factory
 
 from .arbiter import BLOCKED_SIGNALS
-from .service import Service
+from .asgi import Application
 from .stores import store_name
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
     async def _serve(self) -> None:
         application = self.wsgi
         self.config.app = application
-        server = _Server(self.config, application.service, self)
+        server = _Server(self.config, application, self)
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
         )
@@ -107,13 +107,14 @@ class _Server(Server):
 
     Args:
         config: uvicorn's.
-        service: answers parked requests before the server waits for its connections to close.
+        application: answers parked requests before the server waits for its connections to close.
         worker: gunicorn's, with the heartbeat.
     """
 
-    def __init__(self, config: Any, service: Service, worker: SidecarWorker) -> None:  # noqa: ANN401
+    def __init__(self, config: Any, application: Application, worker: SidecarWorker) -> None:  # noqa: ANN401
         super().__init__(config)
-        self._service = service
+        self._application = application
+        self._service = application.service
         self._worker = worker
         self._parent = os.getppid()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -129,6 +130,7 @@ class _Server(Server):
         loop, service = asyncio.get_running_loop(), self._service
         fast_path = service.fast_path
         fast_path.connections = self.server_state.connections
+        fast_path.commands = self._application
         fast_path.uvicorn = {
             "config": self.config,
             "server_state": self.server_state,

@@ -1,20 +1,19 @@
-"""The client's gate with a real sidecar: threads, tasks, forks, greenlets, sockets, and a lost sidecar."""
+"""The client's gate with a real sidecar: threads, tasks, forks, greenlets and sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from harness.clients import close_gate, make_known, wait_for_equal_counts
 from harness.process import Process, eventually, eventually_equal, free_port, program
 from harness.sidecar import Sidecar
 from harness.tls import certify
@@ -27,11 +26,6 @@ ROOT = Path(__file__).parents[2]
 def sidecar() -> Iterator[Sidecar]:
     config = {
         "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
-        "policies": [
-            {"match": "ramp", "resume_ramp_per_sec": 0.1},
-            {"match": "ramp-too", "resume_ramp_per_sec": 0.1},
-            {"match": "shared", "resume_ramp_per_sec": 10},
-        ],
     }
     with Sidecar(config) as running:
         yield running
@@ -47,32 +41,9 @@ def scope() -> str:
 
 @pytest.fixture
 def gate(sidecar: Sidecar, scope: str) -> Iterator[Gate]:
-    named(sidecar, scope)
+    make_known(sidecar, scope)
     with Gate(sidecar.url, scope=scope, report_secs=0.2) as gate:
         yield gate
-
-
-def named(sidecar: Sidecar, scope: str) -> None:
-    """Make the scope known to the sidecar. Reports for an unknown scope count for its nearest known
-    ancestor."""
-    sidecar.claim(scope, "cautious")
-    sidecar.claim(scope, "healthy")
-
-
-def closed(sidecar: Sidecar, gate: Gate, reason: str = "a test") -> None:
-    sidecar.pause(gate.settings.scope, reason)
-    eventually(lambda: not gate.is_open, "the gate is seen to close")
-
-
-def added_up(sidecar: Sidecar, gate: Gate) -> None:
-    """The counts of the client equal those of the sidecar, and the conservation law holds for both."""
-
-    def same() -> bool:
-        counters, counts = sidecar.counters(gate.settings.scope), gate.counts
-        names = {"requests": "total", **{n: n for n in ("blocked", "waited", "timed_out", "abandoned")}}
-        return all(counters[f"requests_{theirs}"] == counts[ours] for ours, theirs in names.items())
-
-    eventually(same, "the reports arrive")
 
 
 def test_an_open_gate_lets_requests_pass_and_a_closed_one_gives_the_reason(
@@ -80,7 +51,7 @@ def test_an_open_gate_lets_requests_pass_and_a_closed_one_gives_the_reason(
 ) -> None:
     gate.wait()
     assert gate.is_open
-    closed(sidecar, gate, "it is lost")
+    close_gate(sidecar, gate, "it is lost")
     with pytest.raises(InferencePaused, match="it is lost") as caught:
         gate.wait(0.05)
     assert (caught.value.scope, caught.value.state, caught.value.reason) == (
@@ -98,11 +69,11 @@ def test_an_open_gate_lets_requests_pass_and_a_closed_one_gives_the_reason(
         "succeeded": 0,
         "failed": 0,
     }
-    added_up(sidecar, gate)
+    wait_for_equal_counts(sidecar, gate)
 
 
 def test_all_threads_and_tasks_are_woken(sidecar: Sidecar, gate: Gate) -> None:
-    closed(sidecar, gate)
+    close_gate(sidecar, gate)
     done = []
 
     async def tasks() -> None:
@@ -122,11 +93,11 @@ def test_all_threads_and_tasks_are_woken(sidecar: Sidecar, gate: Gate) -> None:
             future.result()
     assert len(done) == 31
     assert gate.counts["waited"] == 230
-    added_up(sidecar, gate)
+    wait_for_equal_counts(sidecar, gate)
 
 
 def test_a_cancelled_task_no_longer_waits(sidecar: Sidecar, gate: Gate) -> None:
-    closed(sidecar, gate)
+    close_gate(sidecar, gate)
 
     async def main() -> None:
         task = asyncio.create_task(gate.wait_async(30))
@@ -148,7 +119,7 @@ def test_a_cancelled_task_no_longer_waits(sidecar: Sidecar, gate: Gate) -> None:
         "succeeded": 0,
         "failed": 0,
     }
-    added_up(sidecar, gate)
+    wait_for_equal_counts(sidecar, gate)
 
 
 def test_a_decorated_function_waits_at_the_gate(gate: Gate) -> None:
@@ -205,7 +176,7 @@ def test_a_guarded_generator_waits_without_holding_its_loop(sidecar: Sidecar, ga
         return await reading
 
     assert list(tokens(3)) == [0, 1, 2]
-    closed(sidecar, gate)
+    close_gate(sidecar, gate)
     assert asyncio.run(read_at_a_closed_gate()) == [0, 1, 2]
     assert (gate.counts["requests"], gate.counts["waited"], gate.counts["succeeded"]) == (2, 1, 2)
 
@@ -215,7 +186,7 @@ def test_callbacks_are_called_with_each_change(sidecar: Sidecar, gate: Gate) -> 
     stop = gate.on_change(lambda is_open, snapshot: told.append((is_open, snapshot and snapshot.reason)))
     gate.on_change(lambda *_: 1 / 0)
     eventually(lambda: gate.snapshot, "it knows")
-    closed(sidecar, gate, "told")
+    close_gate(sidecar, gate, "told")
     eventually(lambda: (False, "told") in told, "it is told")
     stop()
     sidecar.resume(gate.settings.scope)
@@ -225,7 +196,7 @@ def test_callbacks_are_called_with_each_change(sidecar: Sidecar, gate: Gate) -> 
 
 def test_more_requests_than_max_waiting_are_refused(sidecar: Sidecar, scope: str) -> None:
     with Gate(sidecar.url, scope=scope, max_waiting=1) as gate:
-        closed(sidecar, gate)
+        close_gate(sidecar, gate)
         waiter = threading.Thread(target=gate.wait)
         waiter.start()
         eventually_equal(lambda: gate.counts["blocked"], 1, "one waits")
@@ -253,7 +224,7 @@ def test_a_forked_child_follows_the_gate_by_itself(sidecar: Sidecar, gate: Gate)
         finally:
             os._exit(status)
     assert os.read(reader, 1) == b"1"
-    closed(sidecar, gate)
+    close_gate(sidecar, gate)
     assert os.read(reader, 1) == b"2"
     sidecar.resume(gate.settings.scope)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -297,14 +268,14 @@ def test_a_client_works_over_a_unix_socket(tmp_path: Path) -> None:
         Sidecar(listen=f"unix:{socket}") as own,
         Gate(f"unix:{socket}", scope="a/b", report_secs=0.2) as gate,
     ):
-        named(own, "a/b")
+        make_known(own, "a/b")
         gate.wait()
-        closed(own, gate)
+        close_gate(own, gate)
         with pytest.raises(InferencePaused):
             gate.wait(0)
         own.resume("a/b")
         gate.wait(30)
-        added_up(own, gate)
+        wait_for_equal_counts(own, gate)
     assert gate.health.fallback
 
 
@@ -342,10 +313,10 @@ http {{
             eventually(lambda: "answered 401" in gate.health.error, "the wrong token is refused")
             token.write_text("second\n")
             eventually(lambda: gate.health.reachable, "the new token is read")
-            closed(sidecar, gate)
+            close_gate(sidecar, gate)
             with pytest.raises(InferencePaused):
                 gate.wait(0)
-            added_up(sidecar, gate)
+            wait_for_equal_counts(sidecar, gate)
         with Gate(f"https://127.0.0.1:{port}", scope=scope, token="second", report_secs=0) as stranger:
             eventually(lambda: "certificate" in stranger.health.error.lower(), "nobody vouches for it")
     finally:
@@ -372,184 +343,3 @@ def test_a_claim_lasts_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> Non
     assert kinds == ["expired", "recovered"]
     with pytest.raises(ValueError, match="sad"):
         agent.report("sad")
-
-
-# -- without the sidecar --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Sidecar]:
-    config = {"defaults": {"max_pause_secs": 0}}
-    with Sidecar(config, store="sqlite:state.db", folder=tmp_path, port=free_port()) as running:
-        yield running
-
-
-@pytest.mark.parametrize("policy", ["open", "closed"])
-@pytest.mark.parametrize("was", ["open", "closed"])
-def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fallback(
-    own: Sidecar, policy: str, was: str
-) -> None:
-    if was == "closed":
-        own.pause("a", "before")
-    with Gate(own.url, scope="a", unreachable=policy, stale_after_secs=1.5, report_secs=0.2) as gate:
-        eventually(lambda: gate.snapshot, "it knows")
-        assert gate.is_open is (was == "open")
-        own.kill()
-        eventually(lambda: gate.health.reachable is False, "the loss is noticed")
-        assert (gate.is_open is (was == "open")) or gate.health.fallback, "the last known counts"
-        eventually(lambda: gate.health.fallback, "nothing is known any more")
-        assert gate.is_open is (policy == "open")
-        if policy == "closed":
-            with pytest.raises(InferencePaused, match="unreachable"):
-                gate.wait(0.05)
-        own.session.close()
-        own.restart()
-        eventually(lambda: gate.health.reachable, "it is back")
-        eventually(lambda: gate.is_open is (was == "open"), "and says what it says")
-        assert not gate.health.fallback
-
-
-def test_a_sidecar_that_hangs_delays_no_request_longer_than_its_wait(own: Sidecar) -> None:
-    with Gate(own.url, scope="a", unreachable="closed", stale_after_secs=1, report_secs=0.5) as gate:
-        gate.wait()
-        os.kill(own.worker_pid, signal.SIGSTOP)
-        try:
-            eventually(lambda: gate.health.fallback, "it is noticed")
-            began = time.monotonic()
-            with pytest.raises(InferencePaused):
-                gate.wait(0.3)
-            assert time.monotonic() - began < 5
-        finally:
-            os.kill(own.worker_pid, signal.SIGCONT)
-        eventually(lambda: gate.is_open, "it is back")
-        gate.wait(0)
-
-
-def test_a_client_that_never_reached_a_sidecar_uses_its_fallback_at_once() -> None:
-    for policy in ("open", "closed"):
-        with Gate(f"http://127.0.0.1:{free_port()}", unreachable=policy, report_secs=0) as gate:
-            if policy == "open":
-                gate.wait(20)
-            else:
-                with pytest.raises(InferencePaused, match="unreachable"):
-                    gate.wait(0.5)
-
-
-def test_restarts_under_load_lose_no_request_and_no_count(own: Sidecar) -> None:
-    stop = threading.Event()
-    outcomes = {"passed": 0, "paused": 0}
-    lock = threading.Lock()
-    with Gate(own.url, scope="a", stale_after_secs=30, report_secs=0.1) as gate:
-
-        def work() -> None:
-            while not stop.is_set():
-                began = time.monotonic()
-                try:
-                    gate.wait(0.2)
-                    outcome = "passed"
-                    stop.wait(0.001)
-                except InferencePaused:
-                    outcome = "paused"
-                assert time.monotonic() - began < 10
-                with lock:
-                    outcomes[outcome] += 1
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for number in range(3):
-            own.pause("a", f"round {number}")
-            eventually(lambda: not gate.is_open, "closed")
-            own.kill()
-            own.session.close()
-            own.restart()
-            eventually(lambda: gate.health.reachable, "back")
-            assert not gate.is_open
-            own.resume("a")
-            eventually(lambda: gate.is_open, "open")
-        stop.set()
-        for thread in threads:
-            thread.join()
-        counts = gate.counts
-        assert counts["requests"] == sum(outcomes.values())
-        assert counts["timed_out"] == outcomes["paused"]
-        assert counts["blocked"] == counts["waited"] + counts["timed_out"]
-        before = own.counters("a")["requests_total"]
-        eventually_equal(lambda: own.counters("a")["waiters"], 0, "the last report arrives")
-        assert before <= counts["requests"]
-
-
-class Passed:
-    """The order in which waiters were admitted. Half of them are threads, half are tasks of one loop."""
-
-    def __init__(self, gate: Gate, count: int) -> None:
-        self.order: list[int] = []
-        self._gate = gate
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        for number in range(count):
-            if number % 2:
-                asyncio.run_coroutine_threadsafe(self._task(number), self._loop)
-            else:
-                threading.Thread(target=self._thread, args=(number,), daemon=True).start()
-            eventually(lambda want=number + 1: gate.counts["blocked"] >= want, "it waits")
-
-    def _thread(self, number: int) -> None:
-        self._gate.wait(60)
-        self.order.append(number)
-
-    async def _task(self, number: int) -> None:
-        await self._gate.wait_async(60)
-        self.order.append(number)
-
-
-def test_a_ramp_lets_requests_that_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
-    # One request per ten seconds: one passes each time that the gate opens, and the next one not during the
-    # test.
-    with Gate(sidecar.url, scope="ramp", report_secs=0.2) as gate:
-        closed(sidecar, gate)
-        passed = Passed(gate, 5)
-        for number in range(3):
-            sidecar.resume("ramp")
-            eventually_equal(lambda: gate.counts["waited"], number + 1, "the next goes")
-            assert gate.is_open
-            gate.wait(0)  # a request at an open gate passes
-            closed(sidecar, gate, "again")
-        added_up(sidecar, gate)
-    eventually_equal(lambda: len(passed.order), 5, "a gate that is given up keeps nobody")
-    assert passed.order[:3] == [0, 1, 2]
-
-
-def test_a_request_whose_wait_runs_out_during_a_ramp_passes(sidecar: Sidecar) -> None:
-    with Gate(sidecar.url, scope="ramp-too", report_secs=0.2) as gate:
-        sidecar.claim("ramp-too", "cautious")
-        closed(sidecar, gate)
-        passed = Passed(gate, 2)
-        with ThreadPoolExecutor() as pool:
-            last = pool.submit(gate.wait, 1.5)
-            eventually_equal(lambda: gate.counts["blocked"], 3, "it waits")
-            sidecar.resume("ramp-too")
-            last.result(60)
-        assert gate.counts["timed_out"] == 0
-        added_up(sidecar, gate)
-    eventually_equal(lambda: len(passed.order), 2, "a gate that is given up keeps nobody")
-
-
-def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
-    scope = "shared"
-    gates = [Gate(sidecar.url, scope=scope, report_secs=0.2) for _ in range(2)]
-    try:
-        for gate in gates:
-            closed(sidecar, gate)
-        passed = [Passed(gate, 3) for gate in gates]
-        eventually_equal(lambda: sidecar.counters(scope)["waiters"], 6, "both have reported")
-        sidecar.resume(scope)
-        answer = sidecar.get(f"/v1/watch/{scope}")
-        eventually(lambda: all(len(each.order) == 3 for each in passed), "all go")
-        assert [each.order for each in passed] == [[0, 1, 2]] * 2
-        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 10, "the rate of all together"
-        assert "Wellbeing-Ramp-Per-Sec" not in sidecar.get("/v1/watch/elsewhere").headers
-        eventually_equal(lambda: sidecar.counters(scope)["requests_waited"], 6, "the counts add up")
-    finally:
-        for gate in gates:
-            gate.close()

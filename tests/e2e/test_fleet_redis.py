@@ -193,22 +193,30 @@ def test_unknown_members_of_a_record_are_kept(redis: RedisServer) -> None:
 
 
 def test_a_command_that_no_replica_confirmed_is_refused_and_counted_once() -> None:
-    with RedisServer() as master, ExitStack() as stack:
+    with RedisServer() as master, RedisServer({"replicaof": f"127.0.0.1 {master.port}"}) as replica:
 
         async def main() -> None:
+            await until(lambda: "master_link_status:up" in replica.cli("info", "replication"), "replica")
             async with controllers(master.url, 2, wait_replicas=1, timeout_secs=1.0) as running:
                 one, two = running
+                await one.submit(Pause("sure", "x", "me"))
+                assert "sure" in replica.cli("hkeys", "{wellbeing}:scopes")
+                replica.suspend()
                 with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
                     await one.submit(Pause("unsure", "x", "me", 0.0))
                 # Either outcome is possible; here it is not lost.
                 await until(lambda: closed(one, "unsure") and closed(two, "unsure"), "both have it")
                 pauses = [each.tree.gates["unsure"].pauses["manual"] for each in running]
                 assert pauses == [1, 0]
-                replica = stack.enter_context(RedisServer({"replicaof": f"127.0.0.1 {master.port}"}))
-                await until(lambda: "master_link_status:up" in replica.cli("info", "replication"), "replica")
-                await until(lambda: one.counters.store_up, "the store is up")
-                await one.submit(Pause("sure", "x", "me"))
-                assert "sure" in replica.cli("hkeys", "{wellbeing}:scopes")
+                changes: list[bool] = []
+                one._shared.on_status = lambda: changes.append(one._shared.status.up)
+                for _ in range(2):
+                    # Redis answers, but a command would not be confirmed.
+                    await one._shared.beat()
+                assert not one._shared.status.up
+                assert True not in changes
+                replica.resume()
+                await until(lambda: one._shared.status.up, "the store is up")
 
         asyncio.run(main())
 

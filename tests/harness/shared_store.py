@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
@@ -46,6 +47,7 @@ class SharedData:
         self.sources: dict[str, int] = {}
         self.offers = {}
         self.seen_watchdog = ""
+        self.turns: dict[str, dict[int, None]] = {}
 
     def go_back(self, commits: int) -> None:
         """Lose the last ``commits`` commits."""
@@ -75,14 +77,21 @@ class SharedData:
             return Outdated(went_back=False)
         return [change for change, _ in self.log[position.seq :]]
 
-    def commit(self, batch: Batch) -> CommitResult:
+    def commit(self, batch: Batch, sidecar: int) -> CommitResult:
         if self.lost(batch.position):
             return Outdated(went_back=True)
-        current = all(self.scopes.get(one, 0) == version for one, version in batch.read.scopes.items())
-        current &= all(self.sources.get(one, 0) == version for one, version in batch.read.sources.items())
-        if not current:
-            explained = len(self.log) > batch.position.seq
-            return Conflict(len(self.log)) if explained else Outdated(went_back=False)
+        read = batch.read
+        changed = [
+            f"scope:{one}" for one, version in read.scopes.items() if self.scopes.get(one, 0) != version
+        ]
+        changed += [f"source:{a}" for a, version in read.sources.items() if self.sources.get(a, 0) != version]
+        if changed:
+            if len(self.log) <= batch.position.seq:
+                return Outdated(went_back=False)
+            turns = self.turns.setdefault(changed[0], {})
+            turns.setdefault(sidecar)
+            return Conflict(len(self.log), changed[0], list(turns).index(sidecar))
+        self.turns.get(batch.turn, {}).pop(sidecar, None)
         if not batch.writes:
             return Committed(batch.position)
         position = Position(self.epoch, len(self.log) + 1, batch.token)
@@ -198,7 +207,7 @@ class SharedMemoryStore:
         if not self.data.up:
             self.check()
             raise StoreUnavailable("the store is down")
-        result = self.data.commit(batch)
+        result = self.data.commit(batch, self.number)
         if isinstance(result, Committed) and batch.writes:
             await self.data.history.commit(replace(batch))
         await asyncio.sleep(self.delay)
@@ -223,7 +232,8 @@ class SharedMemoryStore:
                 raise StoreError("not valid")
             return change
 
-        return LoggedCommit(change.position, 0, read)
+        text = json.dumps([*change.records, *change.sources]).encode()
+        return LoggedCommit(change.position, text, read)
 
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()

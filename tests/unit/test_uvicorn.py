@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -45,3 +46,13 @@ def test_gunicorn_finds_the_signal_handlers_by_name() -> None:
     assert callable(Arbiter.handle_hup)
     assert isinstance(Arbiter.WORKERS, dict)
     assert list(inspect.signature(Logger.setup).parameters) == ["self", "cfg"]
+
+
+def test_uvicorn_has_what_requests_without_asgi_use() -> None:
+    made = inspect.getsource(HttpToolsProtocol.__init__) + inspect.getsource(
+        HttpToolsProtocol.connection_made
+    )
+    assert {"self.tasks", "self.client", "self.app_state"} <= set(re.findall(r"self\.\w+", made))
+    assert "self.server_state.tasks" in inspect.getsource(Server.shutdown)
+    ended = inspect.getsource(HttpToolsProtocol.on_response_complete)
+    assert {"total_requests", "timeout_keep_alive_task"} <= set(re.findall(r"\w+", ended))

@@ -19,6 +19,8 @@ class RedisKeys:
         lease: the id of the leader, until its lease expires.
         watchdog: hash: when the watchdog alert was received.
         positions: hash: how far each reader of the history has come, and other values by key.
+        turns: sorted sets, one for each key that several sidecars want to change: those that wait, by the
+            time since when.
         channel: channel on which commits are published.
     """
 
@@ -33,6 +35,7 @@ class RedisKeys:
         self.lease = tag + "lease"
         self.watchdog = tag + "watchdog"
         self.positions = tag + "positions"
+        self.turns = tag + "turns:"
         self.channel = tag + "changes"
         self._tag = tag
 

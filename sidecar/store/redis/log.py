@@ -210,7 +210,7 @@ class RedisLog:
         return commits
 
     def _commit_of(self, position: Position, body: bytes) -> LoggedCommit:
-        return LoggedCommit(position, len(body), partial(self._change_of, position, body))
+        return LoggedCommit(position, body, partial(self._change_of, position, body))
 
     def _change_of(self, position: Position, body: bytes) -> Change:
         try:

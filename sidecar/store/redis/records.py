@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sidecar.core.values import ScopeRecord, Tombstone
+from sidecar.core.values import ScopeRecord, Signal, Tombstone
 from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
 from sidecar.store.entries import HistoryEntry, entries_of
-from sidecar.store.json_values import decode, encode, unknown_members, with_unknown
+from sidecar.store.json_values import decode, decode_known, encode, unknown_members, with_unknown
 
 from .scripts import EPOCH_FIELD
 
@@ -23,6 +24,9 @@ SCHEMA = "1"
 _OFFER = "offer"
 _NOT_VALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = re.compile("[0-9]{1,4000}")
+_MANY_SIGNALS = 8
+_MOST_LARGE = 16
+"""Records with many signals whose last text is kept."""
 _T = TypeVar("_T")
 
 
@@ -36,6 +40,7 @@ class RecordTexts:
     def __init__(self) -> None:
         self.invalid: list[tuple[str, str, str]] = []
         self._unknown: dict[str, dict[str, Any]] = {}
+        self._large: OrderedDict[str, tuple[dict[str, Any], Mapping[str, Signal]]] = OrderedDict()
 
     def members_of(self, scope: str, record: ScopeRecord, offer: Offer | None) -> dict[str, Any]:
         """The members of ``record``."""
@@ -47,13 +52,41 @@ class RecordTexts:
 
     def record_of(self, scope: str, members: dict[str, Any]) -> tuple[ScopeRecord, Offer | None]:
         """The record in ``members``, and whether it was written again."""
-        offer = members.pop(_OFFER, None)
-        unknown = unknown_members(ScopeRecord, members)
+        found = members.pop(_OFFER, None)
+        offer = None if found is None else Offer(*found)
+        try:
+            record = self._known_record(scope, members)
+        except KeyError:
+            unknown = unknown_members(ScopeRecord, members)
+            record = decode(ScopeRecord, members)
+        else:
+            unknown = {}
         if unknown:
             self._unknown[scope] = unknown
         else:
             self._unknown.pop(scope, None)
-        return decode(ScopeRecord, members), None if offer is None else Offer(*offer)
+        return record, offer
+
+    def _known_record(self, scope: str, members: dict[str, Any]) -> ScopeRecord:
+        """The record in ``members``. Raises `KeyError` if there is an unknown member.
+
+        If many sources command one scope, each commit repeats their signals. Those that are the same as in
+        the last commit of the scope are not converted again.
+        """
+        texts = members.get("signals", {})
+        if len(texts) < _MANY_SIGNALS:
+            return decode_known(ScopeRecord, members)
+        last_texts, last = self._large.pop(scope, ({}, {}))
+        signals = {
+            source: last[source] if last_texts.get(source) == one else decode_known(Signal, one)
+            for source, one in texts.items()
+        }
+        rest = {name: one for name, one in members.items() if name != "signals"}
+        record = replace(decode_known(ScopeRecord, rest), signals=signals)
+        self._large[scope] = texts, signals
+        if len(self._large) > _MOST_LARGE:
+            self._large.popitem(last=False)
+        return record
 
     # -- a commit ----------------------------------------------------------------------------------
 
@@ -78,7 +111,8 @@ class RecordTexts:
 
     def change_of(self, position: Position, body: str | bytes) -> Change:
         """The commit whose text in the log is ``body``."""
-        members = json.loads(body)
+        # Of bytes, `json.loads` would first have to find the encoding.
+        members = json.loads(body.decode() if isinstance(body, bytes) else body)
         records: dict[str, ScopeRecord | None] = {}
         offers = {}
         for scope, one in members["records"].items():

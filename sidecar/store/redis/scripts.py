@@ -45,8 +45,8 @@ end
 COMMIT = (
     WHOLE
     + """
--- KEYS meta scopes sources tombstones log history lease
--- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body
+-- KEYS meta scopes sources tombstones log history lease turns
+-- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body turn
 --      then lists, each with its length first: scope version, source version (to check);
 --      scope json, source present, source tombstone, entry (to write; '' removes)
 local function broken()
@@ -59,6 +59,17 @@ local function refuses(added)
     if string.find(added.err, word, 1, true) then return true end
   end
 end
+-- Notes that the sidecar waits to change a key. Returns how many have waited for longer.
+local function queue(turns)
+  local time = redis.call('TIME')
+  local now = time[1] * 1e6 + time[2]
+  -- Those that have stopped, or given up.
+  redis.pcall('ZREMRANGEBYSCORE', turns, '-inf', string.format('%.0f', now - 11e6))
+  redis.pcall('ZADD', turns, 'NX', string.format('%.0f', now), ARGV[6])
+  redis.pcall('PEXPIRE', turns, 11000)
+  local rank = redis.pcall('ZRANK', turns, ARGV[6])
+  return type(rank) == 'number' and rank or 0
+end
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'schema', 'term', 'history')
 if meta[3] and meta[3] ~= ARGV[1] then return {'schema', meta[3]} end
 if meta[1] and not whole(KEYS[2], meta[1], meta[2], meta[5]) then return broken() end
@@ -69,14 +80,15 @@ if applied > 0 then
   if own[1] and own[1][2][2] ~= ARGV[4] then return {'back'} end
 end
 if ARGV[7] ~= '' and (meta[4] ~= ARGV[7] or redis.call('GET', KEYS[7]) ~= ARGV[6]) then return {'term'} end
-local i = 13
+local i = 14
 for pass = 1, 2 do
   local count = tonumber(ARGV[i])
   i = i + 1
   for _ = 1, count do
     local now = redis.call('HGET', KEYS[pass + 1], ARGV[i])
     if (now and string.match(now, '^%d+') or '0') ~= ARGV[i + 1] then
-      return {'conflict', string.format('%.0f', seq)}
+      local key = (pass == 1 and 'scope:' or 'source:') .. ARGV[i]
+      return {'conflict', string.format('%.0f', seq), key, queue(KEYS[8] .. key)}
     end
     i = i + 2
   end
@@ -101,6 +113,7 @@ end
 local added = redis.pcall('XADD', KEYS[5], seq .. '-0', 't', ARGV[5], 'b', ARGV[12])
 if added.err then return refuses(added) and added or broken() end
 redis.call('HSET', KEYS[1], 'seq', seq, 'written_at', ARGV[9])
+if ARGV[13] ~= '' then redis.pcall('ZREM', KEYS[8] .. ARGV[13], ARGV[6]) end
 if ARGV[10] == '1' then redis.call('HSET', KEYS[1], 'watchdog', ARGV[11]) end
 i = writes
 for pass = 1, 3 do

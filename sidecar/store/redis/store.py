@@ -162,7 +162,7 @@ class RedisStore:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"store: Redis {self._connection.address} has data under {self._settings.prefix!r} that is "
-                f"not of this program: {error}: use another redis.prefix"
+                f"not from this program: {error}: use another redis.prefix"
             ) from error
         for key, field, why in self._texts.invalid[:_MOST_LOGGED]:
             fields = {"key": f"{{{self._settings.prefix}}}:{key}", "field": field, "error": why}
@@ -185,6 +185,7 @@ class RedisStore:
             args = self._commit_args(batch)
         keys = self._keys
         names = [keys.meta, keys.scopes, keys.sources, keys.tombstones, keys.log, keys.history, keys.lease]
+        names.append(keys.turns)
         try:
             answer = await self._connection.run(scripts.COMMIT, names, args)
             if self._settings.wait_replicas and answer[0] == b"committed":
@@ -201,7 +202,7 @@ class RedisStore:
         args: list[str | int] = [
             SCHEMA, position.epoch, position.seq, position.token, batch.token, self.status.sidecar_id,
             "" if batch.term is None else batch.term, self._keys.channel, repr(batch.at),
-            "0" if watchdog is None else "1", watchdog or "", body,
+            "0" if watchdog is None else "1", watchdog or "", body, batch.turn,
         ]  # fmt: skip
         for versions in (batch.read.scopes, batch.read.sources):
             args.append(len(versions))
@@ -231,7 +232,7 @@ class RedisStore:
         confirmed = await self._connection.call(wait)
         if confirmed < wanted:
             raise StoreUnavailable(
-                f"Redis {self._connection.address}: {confirmed} of {wanted} replicas confirmed the command "
+                f"Redis {self._connection.address}: {confirmed} of {wanted} replicas confirmed a write "
                 "(redis.wait_replicas): it may be lost"
             )
 
@@ -246,7 +247,9 @@ class RedisStore:
             case b"conflict":
                 seq = int(answer[1])
                 # Without a newer commit, nothing explains that the versions differ.
-                return Conflict(seq) if seq > batch.position.seq else Outdated(went_back=False)
+                if seq <= batch.position.seq:
+                    return Outdated(went_back=False)
+                return Conflict(seq, answer[2].decode(), int(answer[3]))
             case b"back":
                 return Outdated(went_back=True)
             case b"schema":
@@ -301,8 +304,11 @@ class RedisStore:
             self.on_time(now)
         status = self.status
         status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
+        unconfirmed = await self._unconfirmed()
         before = (status.up, status.leader, status.leader_id, status.term)
-        if status.up or must_write:
+        if unconfirmed:
+            status.up, status.error = False, unconfirmed
+        elif status.up or must_write:
             # Otherwise a command failed meanwhile, and the answer does not say that Redis accepts a write.
             status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
@@ -317,6 +323,16 @@ class RedisStore:
         if status.leader and began >= self._trim_at:
             self._trim_at = began + _TRIM_SECS
             await self._trim()
+
+    async def _unconfirmed(self) -> str:
+        """Why no command would be confirmed by enough replicas; empty: they confirm a write."""
+        if not self._settings.wait_replicas:
+            return ""
+        try:
+            await self._wait_for_replicas()
+        except StoreUnavailable as error:
+            return str(error)
+        return ""
 
     async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
         """Record that the watchdog alert was received now. See `SharedStore`."""

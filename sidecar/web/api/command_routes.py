@@ -162,7 +162,7 @@ class CommandRoutes:
                 raise
             finally:
                 if len(commands) > _MAX_INLINE_ALERTS:
-                    # Nobody else refers to them. The event loop would wait for their release.
+                    # Nothing else refers to them. The event loop would wait for their release.
                     service.release_in_thread(list(commands))
             return json_response({"alerts": taken})
 

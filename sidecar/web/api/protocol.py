@@ -7,6 +7,7 @@ It adds to uvicorn's protocol:
 - The size of a head and the time to send it are limited.
 - An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
 - A client that half-closes its connection still gets its responses.
+- A command that has arrived with all of its body is served without ASGI (`whole_request`).
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sidecar.config import LimitsConfig
+from sidecar.web.asgi_messages import Scope
 from sidecar.web.buffer_budget import BufferBudget
 from sidecar.web.fair_queue import FairQueue
 from sidecar.web.gate.plans import ListenerAccess
 from sidecar.web.problems import Problem
 from sidecar.web.responses import problem_response
 from sidecar.web.tls import certificate_authorities_of
+
+from .whole_request import Commands, read_whole
 
 _END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 16_384
@@ -34,6 +38,7 @@ _BODY_BYTES = 65_536
 _CHUNKED_BYTES = 256, 4096
 """The same for a chunked body. Its end is not known, so a piece is too small to contain many requests."""
 _VERSIONS = ("1.0", "1.1")
+_CLOSE = b"Connection: close\r\n"
 
 
 class ConnectionContext(Protocol):
@@ -46,6 +51,7 @@ class ConnectionContext(Protocol):
         date: the ``Date`` line of this second.
         queue: connections with buffered requests.
         budget: the bytes that connections buffer.
+        commands: serves commands without ASGI; None: nothing does.
         untrusted: the access of connections whose certificate is no longer trusted.
     """
 
@@ -55,6 +61,7 @@ class ConnectionContext(Protocol):
     date: bytes
     queue: FairQueue
     budget: BufferBudget
+    commands: Commands | None
 
     @property
     def untrusted(self) -> ListenerAccess:
@@ -103,6 +110,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._read_paused = False
         self._eof = False
         self._check_access: Callable[[], None] | None = None
+        self._disconnected: Callable[[], None] | None = None
         self._head_bytes = 0
         self._in_head = False
         self._in_message = False
@@ -111,6 +119,9 @@ class ApiProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._upgrade_asked = False
         self._slow_sweeps = 0
+        # What the application reads of the request that is served without ASGI.
+        self._command: Scope | None = None
+        self._ends_after_command = False
 
     # -- called by the transport ------------------------------------------------------------------
 
@@ -124,6 +135,8 @@ class ApiProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._buffer, self._start = b"", 0
         self._context.budget.set(self, 0)
+        if self._disconnected is not None:
+            self._disconnected()
 
     def data_received(self, data: bytes) -> None:
         """Buffer ``data``, and parse the next request unless an earlier one is not answered yet."""
@@ -162,15 +175,17 @@ class ApiProtocol(HttpToolsProtocol):
 
     # -- called by the fast path, the application and the queue -----------------------------------
 
-    def wait(self, check_access: Callable[[], None]) -> None:
+    def wait(self, check_access: Callable[[], None], disconnected: Callable[[], None] | None = None) -> None:
         """Mark the current request as waiting.
 
         Until it is answered, it ends when the client half-closes its connection.
 
         Args:
             check_access: called when credentials change.
+            disconnected: called when the connection has ended.
         """
         self._check_access = check_access
+        self._disconnected = disconnected
         if self._eof:
             self.transport.close()
 
@@ -207,7 +222,10 @@ class ApiProtocol(HttpToolsProtocol):
         authorities = certificate_authorities_of(self.transport)
         if authorities and not authorities & trusted:
             self.app_state["access"] = self._context.untrusted
-            if self.cycle is not None and not self.cycle.response_complete:
+            if self._command is not None:
+                self._command["state"]["access"] = self._context.untrusted
+                self._ends_after_command = True
+            elif self.cycle is not None and not self.cycle.response_complete:
                 self.cycle.scope["state"]["access"] = self._context.untrusted
                 self.cycle.keep_alive = False
                 self.check_access()
@@ -234,12 +252,52 @@ class ApiProtocol(HttpToolsProtocol):
         more = self._can_parse()
         if more:
             self._unset_keepalive_if_required()
-            self._parse(self._next_piece())
+            if not self._serve_command():
+                self._parse(self._next_piece())
             more = self._can_parse()
         if not more and self._eof and not self._must_answer():
             self.transport.close()
         self._update_flow_control()
         return more
+
+    def shutdown(self) -> None:
+        """The server shuts down: the connection ends after the current response."""
+        if self._command is not None:
+            self._ends_after_command = True
+        else:
+            super().shutdown()
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def _serve_command(self) -> bool:
+        """Begin to serve the next request without ASGI, if it is a command and all of it has arrived."""
+        commands = self._context.commands
+        if commands is None or self._in_message:
+            return False
+        limits = self._context.limits
+        request = read_whole(self._buffer, self._start, limits.max_header_bytes, limits.max_body_bytes)
+        if request is None or not commands.takes(request.path):
+            return False
+        if request.end == len(self._buffer):
+            self._buffer, self._start = b"", 0
+        else:
+            self._start = request.end
+        self._slow_sweeps = 0
+        self._command = request.scope(self.client, self.app_state.copy())
+        task = self.loop.create_task(self._run_command(commands, self._command, request.body))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        return True
+
+    async def _run_command(self, commands: Commands, scope: Scope, body: bytes) -> None:
+        response, ends = await commands.respond(scope, body)
+        self._command = None
+        ends = ends or self._ends_after_command
+        if not self.transport.is_closing():
+            self.transport.write(response.to_bytes(self._context.date, connection=_CLOSE if ends else b""))
+            if ends:
+                self.transport.close()
+        self.on_response_complete()
 
     # -- flow -------------------------------------------------------------------------------------
 
@@ -251,6 +309,8 @@ class ApiProtocol(HttpToolsProtocol):
 
     def _must_answer(self) -> bool:
         """Whether a complete request is not answered yet."""
+        if self._command is not None:
+            return True
         return self.cycle is not None and not self.cycle.response_complete and not self._in_message
 
     def _can_parse(self) -> bool:
@@ -391,7 +451,7 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """A response is written."""
-        self._check_access = None
+        self._check_access = self._disconnected = None
         super().on_response_complete()
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)
@@ -426,7 +486,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._write_refusal(problem)
 
     def _write_refusal(self, problem: Problem) -> None:
-        answer = problem_response(problem).to_bytes(self._context.date, connection=b"Connection: close\r\n")
+        answer = problem_response(problem).to_bytes(self._context.date, connection=_CLOSE)
         self.transport.write(answer)
         self.transport.close()
 

@@ -19,6 +19,7 @@ from sidecar.time_slice import release_in_pieces
 from sidecar.trace_context import parse_traceparent
 from sidecar.web.access_review import review_connections
 from sidecar.web.api.protocol import ApiProtocol
+from sidecar.web.api.whole_request import Commands
 from sidecar.web.buffer_budget import BufferBudget
 from sidecar.web.fair_queue import FairQueue
 from sidecar.web.guard import Guard
@@ -59,6 +60,7 @@ class GateFastPath:
         on_tick: called every second.
         queue: connections with buffered requests.
         budget: the bytes that connections buffer.
+        commands: serves commands without ASGI; None: nothing does.
         refusal_log: logs requests that look like configuration mistakes.
     """
 
@@ -72,6 +74,7 @@ class GateFastPath:
         self.date = _date()
         self.connections: set[Any] = set()
         self.uvicorn: dict[str, Any] = {}
+        self.commands: Commands | None = None
         self._ticks = 0
         self._plan_bytes = 0
         self._failures = controller.counters.task_failures

@@ -119,17 +119,28 @@ class TreeMachine(RuleBasedStateMachine):
     def batch(self, records: dict, read: list[str]) -> None:
         self._apply(records, None, read)
 
+    @rule(path=PATHS, record=RECORDS)
+    def one_scope_at_once(self, path: str, record: ScopeRecord | None) -> None:
+        self._apply({path: record}, None, [], at_once=True)
+
     @rule(records=BATCHES, policies=POLICIES, read=st.lists(PATHS, max_size=3))
     def reload(self, records: dict, policies: PolicyTable, read: list[str]) -> None:
         self._apply(records, policies, read)
 
-    def _apply(self, records: dict, policies: PolicyTable | None, read: list[str]) -> None:
+    def _apply(
+        self, records: dict, policies: PolicyTable | None, read: list[str], *, at_once: bool = False
+    ) -> None:
         before = {parked: self.model.shows(parked.asked) for parked in self.waiters + self.watchers}
         update = TreeUpdate(records, 1.0, policies)
         states = {scope: gate.state for scope, gate in self.tree.gates.items()}
-        for _ in self.tree.prepare(update):
-            assert {scope: gate.state for scope, gate in self.tree.gates.items()} == states, "out of sight"
-        self.tree.apply(update)
+        changed = at_once and self.tree.change_leaf(update)
+        assert changed or {scope: gate.state for scope, gate in self.tree.gates.items()} == states
+        if not changed:
+            for _ in self.tree.prepare(update):
+                assert {scope: gate.state for scope, gate in self.tree.gates.items()} == states, (
+                    "out of sight"
+                )
+            self.tree.apply(update)
         for scope, record in records.items():
             if record is not None:
                 self.model.records[scope] = record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -36,6 +37,10 @@ class Lines(logging.Handler):
         self.records.append(record)
 
 
+def at_once(call: Callable[[], None]) -> None:
+    call()
+
+
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     handler = Lines()
@@ -47,7 +52,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
 
 
 def test_a_slow_reader_gets_every_line_in_order(lines: Lines) -> None:
-    log = EventLog(Counters())
+    log = EventLog(Counters(), at_once)
     for number in range(0, 300, 3):
         log.log([CommandOutcome(tuple(changed(number + more) for more in range(3)))])
     # Nothing could be written so far, and no call was blocked.
@@ -62,7 +67,7 @@ def test_lines_beyond_the_buffer_are_dropped_and_the_number_is_logged(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_log, "_MAX_UNLOGGED", 10)
-    log = EventLog(Counters())
+    log = EventLog(Counters(), at_once)
     log._unlogged = type(log._unlogged)(maxlen=10)
     log._thread = threading.current_thread()
     for number in range(25):
@@ -79,7 +84,7 @@ def test_a_line_that_cannot_be_written_does_not_stop_others(
     lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counters = Counters()
-    log = EventLog(counters)
+    log = EventLog(counters, at_once)
     write = event_log._write
 
     def failing(entry: event_log.HistoryEntry) -> None:

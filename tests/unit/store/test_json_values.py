@@ -35,6 +35,23 @@ def _sample(kind: type) -> object:
     return found[kind]
 
 
+def test_signals_that_a_commit_repeats_are_not_converted_again() -> None:
+    texts = RecordTexts()
+    signals = {f"agent:{n}": Signal(f"agent:{n}", WellbeingState.CAUTIOUS, "x", 1.0) for n in range(20)}
+
+    def read(record: ScopeRecord) -> ScopeRecord:
+        return texts.record_of("team", json.loads(json.dumps(texts.members_of("team", record, None))))[0]
+
+    first = read(dataclasses.replace(RECORD, signals=signals))
+    del signals["agent:3"]
+    signals["agent:4"] = Signal("agent:4", WellbeingState.CONCERNED, "y", 2.0)
+    wanted = dataclasses.replace(RECORD, signals=signals)
+    second = read(wanted)
+    assert second == wanted
+    kept = [source for source, signal in second.signals.items() if signal is first.signals[source]]
+    assert len(kept) == 18
+
+
 def test_unknown_members_are_written_back() -> None:
     texts = RecordTexts()
     members = texts.members_of("team", RECORD, Offer("e", 5))

@@ -1,0 +1,56 @@
+"""Turns: sidecars that command the same scope at the same time commit one after the other.
+
+Without turns, each of n sidecars decides again after every commit of the others: n * n / 2 decisions, of
+which n succeed. So the answer to a conflict says how many sidecars wait for the same key already. Each waits
+for that many commits of the key, and then decides once.
+
+Rules of this file: a turn is a hint about when to try. What may be committed depends on the versions only.
+So a sidecar that stops in its turn delays the others for `_MAX_SILENCE_SECS`, and a wrong number costs a
+conflict.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sidecar.store import Conflict, LoggedCommit
+
+_MAX_SILENCE_SECS = 0.1
+"""Seconds without a commit of the key. Then the sidecar whose turn it was does not come."""
+
+
+class Turn:
+    """The place of this sidecar among those that wait to change a key.
+
+    Args:
+        conflict: the conflict by which it got the place.
+        now: time of the event loop.
+
+    Attributes:
+        ahead: how many commits of the key to wait for.
+        silent_at: when the next of those that are ahead is not waited for any longer.
+    """
+
+    def __init__(self, conflict: Conflict, now: float) -> None:
+        self.ahead = conflict.ahead
+        self.silent_at = now + _MAX_SILENCE_SECS
+        self._seq = conflict.seq
+        # As it is in the text of a commit. It may be there for another reason, which costs a conflict.
+        self._name = json.dumps(conflict.key.partition(":")[2]).encode()
+
+    @property
+    def follow_up_secs(self) -> float:
+        """How long the core state may be behind the gates: many commits together take little longer."""
+        return 0.05 + 0.005 * self.ahead
+
+    def note(self, commit: LoggedCommit, now: float) -> None:
+        """Note that ``commit`` has arrived ``now``."""
+        if commit.position.seq > self._seq:
+            self._seq = commit.position.seq
+            if self._name in commit.text:
+                self.advance(now)
+
+    def advance(self, now: float) -> None:
+        """The next of those that are ahead is done, or does not come."""
+        self.ahead -= 1
+        self.silent_at = now + _MAX_SILENCE_SECS
