@@ -9,7 +9,7 @@ def __getattr__(name: str) -> object:
     if name == "Sidecar":
         # Names of PyPI's package `sidecar`.
         raise ImportError(
-            "this `sidecar` is wellbeing-sidecar, no JupyterLab widget: both packages have the same import "
-            "name; install them into different environments"
+            "this `sidecar` is wellbeing-sidecar, not the JupyterLab widget: both packages have the same "
+            "import name; install them into different environments"
         )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

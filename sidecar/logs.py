@@ -27,7 +27,7 @@ def configure(level: str, style: str) -> None:
     logging._srcfile = None  # noqa: SLF001 - documented there
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if style == "json" else _Console())
+    handler.setFormatter(_JsonFormatter() if style == "json" else _ConsoleFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -41,7 +41,7 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     return fields if isinstance(fields, dict) else {}
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": _time(record),
@@ -56,7 +56,7 @@ class _Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _Console(logging.Formatter):
+class _ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{name}={_console(value)}" for name, value in _fields(record).items())
         line = f"{_time(record)} {record.levelname.lower():<8} {record.getMessage()} {fields}".rstrip()

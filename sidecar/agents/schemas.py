@@ -47,6 +47,10 @@ def _reason(what: str) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "maxLength": MAX_REASON_LENGTH, "description": what}
 
 
+def _secs(what: str) -> dict[str, Any]:
+    return {"type": "number", "minimum": 1, "maximum": MAX_SECS, "description": what}
+
+
 def _arguments(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
@@ -67,12 +71,7 @@ TOOLS: tuple[ToolSchema, ...] = (
             ("state", "reason"),
             state={"type": "string", "enum": list(STATES), "description": "How you are, best first."},
             reason=_reason("Why, in one sentence that a person can act on."),
-            ttl_secs={
-                "type": "number",
-                "minimum": 1,
-                "maximum": MAX_SECS,
-                "description": "Seconds until the claim expires. The default is 300.",
-            },
+            ttl_secs=_secs("Seconds until the claim expires. The default is 300."),
             scope=_SCOPE,
             agent=_AGENT,
         ),
@@ -93,12 +92,7 @@ TOOLS: tuple[ToolSchema, ...] = (
         _arguments(
             ("reason",),
             reason=_reason("Why you should not go on, in one sentence that a person can act on."),
-            secs={
-                "type": "number",
-                "minimum": 1,
-                "maximum": MAX_SECS,
-                "description": "Seconds for which you ask to be paused. The default is 300.",
-            },
+            secs=_secs("Seconds for which you ask to be paused. The default is 300."),
             scope=_SCOPE,
             agent=_AGENT,
         ),

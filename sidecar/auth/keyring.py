@@ -266,7 +266,7 @@ class Keyring:
             where = one.token_file or f"${one.token_env}"
             raise CredentialsError(
                 f"auth: {one.name}: the token in {where} is shorter than {MIN_TOKEN_LENGTH} characters: "
-                "`wellbeing-sidecar token` prints a good one"
+                "`wellbeing-sidecar token` makes one"
             )
         return hashlib.sha256(token.encode()).digest()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .periods import AlertPeriod, Run, extend_runs, firing_periods, runs_of
-from .prometheus import Api, query_range
+from .prometheus import PrometheusApi, query_range
 from .rule_evaluation import Grid
 
 FIRING = 'ALERTS{alertstate="firing"}'
@@ -13,7 +13,7 @@ _NOT_OF_THE_ALERT = ("__name__", "alertstate")
 
 
 def read_alerts(
-    api: Api, grid: Grid, external_labels: Mapping[str, str], answered: Callable[[int], None]
+    api: PrometheusApi, grid: Grid, external_labels: Mapping[str, str], answered: Callable[[int], None]
 ) -> list[AlertPeriod]:
     """The periods in which alerts fired.
 

@@ -13,7 +13,7 @@ from sidecar.durations import parse_duration
 
 from .errors import BacktestError
 from .expressions import names_in
-from .prometheus import Api, QueryRefused, query_range
+from .prometheus import PrometheusApi, QueryRefused, query_range
 from .rule_evaluation import Grid
 from .rule_files import AlertingRule
 
@@ -38,7 +38,7 @@ class Environment:
     relabels: bool = False
 
 
-def read_environment(api: Api) -> Environment:
+def read_environment(api: PrometheusApi) -> Environment:
     """Read the config from ``api``.
 
     For APIs without these routes, such as Thanos and Mimir, use the defaults.
@@ -61,7 +61,7 @@ def read_environment(api: Api) -> Environment:
     )
 
 
-def _config(api: Api) -> dict[str, Any]:
+def _config(api: PrometheusApi) -> dict[str, Any]:
     try:
         config = yaml.safe_load(api.get("status/config")["yaml"])
     except (BacktestError, KeyError, TypeError, yaml.YAMLError):
@@ -76,7 +76,7 @@ def _interval(value: object) -> int | None:
         return None
 
 
-def _shortest(api: Api) -> int | None:
+def _shortest(api: PrometheusApi) -> int | None:
     try:
         groups = api.get("rules", {"type": "alert"})["groups"]
         intervals = [round(group["interval"] * 1000) for group in groups if group["rules"]]
@@ -85,7 +85,7 @@ def _shortest(api: Api) -> int | None:
     return min(intervals, default=None)
 
 
-def require_data(api: Api, start: int, end: int) -> list[str]:
+def require_data(api: PrometheusApi, start: int, end: int) -> list[str]:
     """Check that there is data from ``start`` to ``end``, in milliseconds; return notes on missing data.
 
     Raises:
@@ -106,7 +106,7 @@ def require_data(api: Api, start: int, end: int) -> list[str]:
     return []
 
 
-def absent_names(api: Api, rules: Sequence[AlertingRule], grid: Grid) -> dict[str, list[str]]:
+def absent_names(api: PrometheusApi, rules: Sequence[AlertingRule], grid: Grid) -> dict[str, list[str]]:
     """The names of series that rules use and that Prometheus does not have in the range, with the rules."""
     users: dict[str, list[str]] = {}
     for rule in rules:

@@ -32,7 +32,7 @@ class QueryRefused(BacktestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class PrometheusApi:
     """The HTTP API of a Prometheus.
 
     Attributes:
@@ -119,7 +119,7 @@ class Api:
 
 
 def query_range(
-    api: Api, expression: str, start: int, end: int, step: int, *, answered: Callable[[int], None]
+    api: PrometheusApi, expression: str, start: int, end: int, step: int, *, answered: Callable[[int], None]
 ) -> Iterator[list[Series]]:
     """The series of ``expression``, chunk by chunk of the range.
 
@@ -157,7 +157,7 @@ def _secs(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03}"
 
 
-def _matrix(data: Any, api: Api) -> list[Series]:  # noqa: ANN401 - JSON
+def _matrix(data: Any, api: PrometheusApi) -> list[Series]:  # noqa: ANN401 - JSON
     try:
         if data["resultType"] != "matrix":
             raise QueryRefused(f"the result is a {data['resultType']}, not a vector")

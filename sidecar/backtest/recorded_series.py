@@ -14,7 +14,7 @@ from sidecar.core.errors import short_repr
 
 from .errors import BacktestError
 from .expressions import names_in
-from .prometheus import Api, QueryRefused, query_range
+from .prometheus import PrometheusApi, QueryRefused, query_range
 from .rule_evaluation import Grid
 from .rule_files import AlertingRule, RecordingRule
 
@@ -41,7 +41,7 @@ class RecordedSeries:
         grid: the grid of the evaluation.
     """
 
-    def __init__(self, api: Api, rules: Sequence[RecordingRule], grid: Grid) -> None:
+    def __init__(self, api: PrometheusApi, rules: Sequence[RecordingRule], grid: Grid) -> None:
         self._api = api
         self._grid = grid
         self._rules: dict[str, list[RecordingRule]] = {}

@@ -15,7 +15,7 @@ from sidecar.core.errors import short_repr
 
 from .errors import BacktestError
 from .periods import AlertPeriod, Run, extend_runs, firing_periods, runs_of
-from .prometheus import Api, QueryRefused, Series, query_range
+from .prometheus import PrometheusApi, QueryRefused, Series, query_range
 from .rule_files import AlertingRule
 from .templates import AlertData, InvalidTemplate, Template
 
@@ -183,7 +183,7 @@ def _spelled(labels: Mapping[str, str]) -> str:
 
 
 def evaluate_rule(
-    api: Api,
+    api: PrometheusApi,
     rule: AlertingRule,
     grid: Grid,
     external_labels: Mapping[str, str],

@@ -18,7 +18,7 @@ from .limits import guard_notes, limits_within, summarize_limits
 from .periods import AlertPeriod
 from .policies import observes_only, pausing, settings_of
 from .progress import Progress
-from .prometheus import Api
+from .prometheus import PrometheusApi
 from .recorded_series import RecordedSeries
 from .request import BacktestRequest, NamedConfig
 from .rule_evaluation import Grid, evaluate_rule
@@ -63,7 +63,7 @@ def run_backtest(request: BacktestRequest, progress: Progress | None = None) -> 
         BacktestError: it cannot be done; the message says why.
     """
     progress = progress or Progress()
-    api = Api(request.prometheus, request.access)
+    api = PrometheusApi(request.prometheus, request.access)
     start, end = round(request.start * 1000), round(request.end * 1000)
     rules, recording = read_rule_files(list(request.rule_files)) if request.rule_files else ([], [])
     notes = _require_annotations(rules, request.configs)
@@ -122,7 +122,7 @@ def _require_annotations(rules: Sequence[AlertingRule], configs: Sequence[NamedC
     return notes
 
 
-def _read(api: Api, environment: Environment, grid: Grid, progress: Progress) -> _Alerts:
+def _read(api: PrometheusApi, environment: Environment, grid: Grid, progress: Progress) -> _Alerts:
     progress.begin("read ALERTS", grid.points)
     periods = read_alerts(api, grid, environment.external_labels, progress.advance)
     notes = []
@@ -136,7 +136,11 @@ def _read(api: Api, environment: Environment, grid: Grid, progress: Progress) ->
 
 
 def _evaluate(
-    api: Api, rules: Sequence[AlertingRule], environment: Environment, grid: Grid, progress: Progress
+    api: PrometheusApi,
+    rules: Sequence[AlertingRule],
+    environment: Environment,
+    grid: Grid,
+    progress: Progress,
 ) -> _Alerts:
     grids = [Grid.aligned(grid.start, grid.end, rule.interval_ms or grid.step) for rule in rules]
     progress.begin("evaluate rules", sum(one.points for one in grids))

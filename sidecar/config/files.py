@@ -191,10 +191,7 @@ def _variable_problem(name: str, environ: Mapping[str, str]) -> str | None:
 def _too_short(secret: str, where: str, least: int) -> str | None:
     if len(secret) >= least:
         return None
-    return (
-        f"the token in {where} is shorter than {least} characters: "
-        "`wellbeing-sidecar token` prints a good one"
-    )
+    return f"the token in {where} is shorter than {least} characters: `wellbeing-sidecar token` makes one"
 
 
 def _ca_problem(path: str) -> str | None:

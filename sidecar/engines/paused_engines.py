@@ -72,7 +72,7 @@ class PausedEngine:
                 config[name] = EngineRequestConfig(**_known(EngineRequestConfig, config.get(name, {})))
             return cls(**{**_known(cls, members), "config": EngineConfig(**config)})
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"it is no record of an engine: {error}") from error
+            raise ValueError(f"it is not the record of an engine: {error}") from error
 
 
 class PausedEngines:

@@ -39,7 +39,7 @@ class HookFormat(Protocol):
         """
 
 
-class OneRequest:
+class SingleRequestFormat:
     """A format that sends one request for each event.
 
     Args:
@@ -65,10 +65,10 @@ def make_format(config: HookConfig, base: str) -> HookFormat:
     if config.format == "grafana":
         return GrafanaFormat(config, base)
     if config.format == "slack":
-        return OneRequest(lambda event: _json_request(slack_message(event, _link(event, base))))
+        return SingleRequestFormat(lambda event: _json_request(slack_message(event, _link(event, base))))
     if config.format == "template":
-        return OneRequest(_template_request(config, base))
-    return OneRequest(lambda event: _cloud_event(event, base))
+        return SingleRequestFormat(_template_request(config, base))
+    return SingleRequestFormat(lambda event: _cloud_event(event, base))
 
 
 def _link(event: HookEvent, base: str) -> str:

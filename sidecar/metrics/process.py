@@ -55,7 +55,7 @@ class ProcessMetrics:
 
     def __init__(self, source: MetricsSource) -> None:
         self._source = source
-        self._waits = _Waits()
+        self._waits = _WaitFamily()
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
@@ -103,7 +103,7 @@ class ProcessMetrics:
         yield build
 
 
-class _Waits:
+class _WaitFamily:
     """The largest family, which is built again only when its values have changed."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-class _Pauses:
+class _CollectionPauses:
     """The pauses that are in progress. They may overlap, in several threads."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class _Pauses:
             self._keeps_objects = False
 
 
-_pauses = _Pauses()
+_pauses = _CollectionPauses()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Target
 from harness.process import free_port, program
 from harness.tls import certify
-from sidecar.backtest.prometheus import Api
+from sidecar.backtest.prometheus import PrometheusApi
 from sidecar.backtest.rule_evaluation import Grid, evaluate_rule
 from sidecar.backtest.rule_files import read_rule_files
 
@@ -222,7 +222,7 @@ def test_rules_fire_as_in_prometheus(history, tmp_path: Path) -> None:
     with BackfilledPrometheus(folder) as prometheus:
         [parsed], _ = read_rule_files([rules])
         grid = Grid(start * 1000, (start + minutes[-1] * MINUTE) * 1000, 60_000)
-        found = evaluate_rule(Api(prometheus.url), parsed, grid, {}, lambda _: None)
+        found = evaluate_rule(PrometheusApi(prometheus.url), parsed, grid, {}, lambda _: None)
     assert len(found) == 6
     firing = {
         minute: [

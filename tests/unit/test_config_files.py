@@ -40,7 +40,7 @@ CREDENTIAL = "auth:\n  credentials:\n    - {{name: a, roles: [viewer],\n       {
         (None, "cannot be read: No such file or directory"),
         (b"", "is empty: it must contain the secret"),
         (b" \n", "is empty: it must contain the secret"),
-        (b"short", "is shorter than 16 characters: `wellbeing-sidecar token` prints a good one"),
+        (b"short", "is shorter than 16 characters: `wellbeing-sidecar token` makes one"),
         (b"\xff" * 20, "is not text"),
         (b"a-token-that-is-good\nand another line", "has several lines or control characters"),
         (b"x" * 70_000, "is longer than 65536 bytes"),

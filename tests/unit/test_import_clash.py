@@ -46,7 +46,7 @@ def test_a_command_in_the_other_sidecar_package_is_refused(overwritten) -> None:
 
 def test_the_class_of_the_other_package_gets_a_clear_error() -> None:
     done = run("from sidecar import Sidecar", ROOT)
-    assert "no JupyterLab widget" in done.stderr
+    assert "not the JupyterLab widget" in done.stderr
 
 
 def test_any_other_missing_name_raises_the_usual_error() -> None:

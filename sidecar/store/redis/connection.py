@@ -178,7 +178,7 @@ class RedisConnection:
         """What Redis' answer ``text`` means."""
         if text.startswith("WRONGTYPE"):
             prefix = self._settings.prefix
-            return f"keys that begin with {prefix!r} are not of this program: use another redis.prefix"
+            return f"keys that begin with {prefix!r} belong to another program: use another redis.prefix"
         if "'maxmemory'" in text:
             return "it has reached its maxmemory: raise maxmemory, or free memory"
         return text

@@ -162,7 +162,7 @@ class RedisStore:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"store: Redis {self._connection.address} has data under {self._settings.prefix!r} that is "
-                f"not of this program: {error}: use another redis.prefix"
+                f"not from this program: {error}: use another redis.prefix"
             ) from error
         for key, field, why in self._texts.invalid[:_MOST_LOGGED]:
             fields = {"key": f"{{{self._settings.prefix}}}:{key}", "field": field, "error": why}

@@ -56,7 +56,7 @@ def _waiting(text: str) -> list[int]:
     if not _WAITING.fullmatch(text):
         raise Problem(
             "invalid-parameter",
-            "waiting: must be how many requests wait by priority, 1 to 99999 each, such as 5:12,9:1, "
+            "waiting: must be waiting requests by priority, 1 to 99999 for each, such as 5:12,9:1, "
             f"got {short_repr(text)}",
         )
     waiting = [0] * PRIORITIES

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.backtest.chunks import MAX_POINTS
 from sidecar.backtest.errors import AnswerTooLarge, BacktestError
-from sidecar.backtest.prometheus import Api, QueryRefused, query_range
+from sidecar.backtest.prometheus import PrometheusApi, QueryRefused, query_range
 from sidecar.http_json import HttpAccess, HttpRequestFailed
 
 STEP = 15_000
@@ -46,7 +46,7 @@ def ask(server: Any, points: int = WEEK_POINTS) -> tuple[list[float], int]:
     """The times of one series, and the progress that was reported."""
     told: list[int] = []
     times: list[float] = []
-    api = Api("http://prometheus", request=server)
+    api = PrometheusApi("http://prometheus", request=server)
     for answer in query_range(api, "x", 0, (points - 1) * STEP, STEP, answered=told.append):
         times += [at for at, _ in answer[0][1]]
     return times, sum(told)
@@ -89,7 +89,7 @@ def test_a_query_whose_response_is_too_large_is_sent_in_parts() -> None:
 
 
 def failing(status: int, answer: Any, access: HttpAccess | None = None) -> str:
-    api = Api(
+    api = PrometheusApi(
         "http://me:secret@prometheus/prefix/", access or HttpAccess(), lambda *_, **__: (status, answer)
     )
     with pytest.raises(BacktestError) as error:
@@ -110,7 +110,7 @@ def test_responses_that_are_not_from_prometheus_are_recognised() -> None:
 
 def test_the_error_of_a_refused_query_has_the_message_of_prometheus() -> None:
     answer = {"status": "error", "errorType": "bad_data", "error": "parse error\nat 1"}
-    api = Api("http://prometheus", request=lambda *_, **__: (400, answer))
+    api = PrometheusApi("http://prometheus", request=lambda *_, **__: (400, answer))
     with pytest.raises(QueryRefused) as error:
         api.get("query")
     assert str(error.value) == "parse error\\nat 1"
@@ -118,6 +118,6 @@ def test_the_error_of_a_refused_query_has_the_message_of_prometheus() -> None:
 
 def test_a_result_that_is_not_a_vector_is_refused() -> None:
     answer = {"status": "success", "data": {"resultType": "string", "result": [0, "x"]}}
-    api = Api("http://prometheus", request=lambda *_, **__: (200, answer))
+    api = PrometheusApi("http://prometheus", request=lambda *_, **__: (200, answer))
     with pytest.raises(QueryRefused, match="a string"):
         list(query_range(api, "x", 0, 1, 1, answered=lambda _: None))

@@ -19,8 +19,8 @@ from sidecar.core.values import ScopeRecord
 C, D = WellbeingState.CONCERNED, WellbeingState.DISTRESSED
 
 
-class One:
-    """One scope with a policy."""
+class ScopeUnderTest:
+    """ScopeUnderTest scope with a policy."""
 
     def __init__(self, **policy: Any) -> None:
         self.policy = Policy(**policy)
@@ -48,7 +48,7 @@ TRIAL = {"pause_on_distressed": True, "resume_trial": TrialPolicy(5, 30.0)}
 
 
 def test_the_own_state_determines_the_rate_and_a_worse_state_inherits_the_rate_of_a_better_one() -> None:
-    one = One(restrict=((C, 20.0),))
+    one = ScopeUnderTest(restrict=((C, 20.0),))
     assert one.claim(C, 10).restriction.rate == 20
     assert one.of(RestrictionChanged)[0].new.since == 10
     assert one.claim(D, 11).restriction.rate == 20
@@ -57,12 +57,12 @@ def test_the_own_state_determines_the_rate_and_a_worse_state_inherits_the_rate_o
 
 
 def test_a_restriction_of_a_dry_run_is_advised_only() -> None:
-    one = One(restrict=((C, 20.0),), dry_run=True)
+    one = ScopeUnderTest(restrict=((C, 20.0),), dry_run=True)
     assert one.claim(C, 10).restriction.advised
 
 
 def test_a_trial_follows_a_recovery_and_opens_the_gate_at_its_end() -> None:
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     record = one.claim(WellbeingState.HEALTHY, 10)
     assert (record.auto, record.trial.requests, record.trial.until) == (None, 5, 40)
@@ -73,7 +73,7 @@ def test_a_trial_follows_a_recovery_and_opens_the_gate_at_its_end() -> None:
 
 
 def test_a_success_opens_the_gate_and_outcomes_of_an_earlier_trial_are_ignored() -> None:
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
     assert one.do(EndTrial("a", 9.0, "failed"), 11).trial is not None
@@ -82,7 +82,7 @@ def test_a_success_opens_the_gate_and_outcomes_of_an_earlier_trial_are_ignored()
 
 
 def test_each_failed_trial_puts_the_hold_back_for_longer_up_to_max_pause() -> None:
-    one = One(**TRIAL, max_pause_secs=100)
+    one = ScopeUnderTest(**TRIAL, max_pause_secs=100)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
     now = 10.0
@@ -99,7 +99,7 @@ def test_each_failed_trial_puts_the_hold_back_for_longer_up_to_max_pause() -> No
 
 
 def test_a_new_episode_ends_a_trial_and_replaces_the_hold_of_a_failed_trial() -> None:
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
     record = one.claim(D, 15)
@@ -112,7 +112,7 @@ def test_a_new_episode_ends_a_trial_and_replaces_the_hold_of_a_failed_trial() ->
 
 @pytest.mark.parametrize("failed", [False, True])
 def test_an_operators_resume_ends_a_trial_and_the_hold_of_a_failed_one(failed: bool) -> None:
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     one.claim(WellbeingState.HEALTHY, 10)
     if failed:
@@ -122,16 +122,16 @@ def test_an_operators_resume_ends_a_trial_and_the_hold_of_a_failed_one(failed: b
 
 
 def test_no_trial_follows_a_resume_a_max_pause_advice_or_a_recovery_under_a_manual_hold() -> None:
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     assert one.do(Resume("a", "op"), 5).trial is None
-    one = One(**TRIAL, max_pause_secs=50)
+    one = ScopeUnderTest(**TRIAL, max_pause_secs=50)
     one.claim(D, 0)
     assert one.do(Expire(("a",)), 50).trial is None
-    one = One(resume_trial=TrialPolicy(5, 30.0))
+    one = ScopeUnderTest(resume_trial=TrialPolicy(5, 30.0))
     one.claim(D, 0)
     assert one.claim(WellbeingState.HEALTHY, 10).trial is None
-    one = One(**TRIAL)
+    one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     one.do(Pause("a", "x", "op"), 5)
     assert one.claim(WellbeingState.HEALTHY, 10).trial is None

@@ -7,25 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.waiters import RecordingWaiter
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.values import Hold, HoldKind, Restriction, ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.gate import Ending, ScopeGate, Waiter
+from sidecar.gates.gate import Ending
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HELD = ScopeRecord(manual=Hold(HoldKind.MANUAL, "x", 1.0, None, "op"))
 SLOW = ScopeRecord(restriction=Restriction(1.0, "slow", 0.0, "agent:x"))
 INSIDE = [f"team/{number}" for number in range(40)]
-
-
-class Parked(Waiter):
-    def __init__(self) -> None:
-        self.gate = None
-        self.endings: list[Ending] = []
-
-    def end(self, ending: Ending, _: ScopeGate) -> None:
-        self.endings.append(ending)
 
 
 @pytest.fixture
@@ -73,7 +65,7 @@ def test_settling_leaves_nothing_over_whatever_was_read_before(tree: GateTree, r
 
 
 def test_a_request_before_the_change_is_visible_passes_and_is_not_counted_as_blocked(tree: GateTree) -> None:
-    gate, waiter = tree.gates["team/3"], Parked()
+    gate, waiter = tree.gates["team/3"], RecordingWaiter()
     update = prepared(tree, team=HELD)
     assert gate.may_block
     assert tree.waiting_room.request(waiter, gate, None, 60) is Ending.OPENED
@@ -89,7 +81,7 @@ def test_a_request_passes_an_open_gate_with_a_ramp_while_a_change_of_it_is_prepa
     tree.waiting_room.admission.begin_ramp(gate)
     prepared(tree, team=HELD)
     for _ in range(3):
-        assert tree.waiting_room.request(Parked(), gate, None, 60) is Ending.OPENED
+        assert tree.waiting_room.request(RecordingWaiter(), gate, None, 60) is Ending.OPENED
 
 
 def test_a_restriction_holds_from_the_step_in_which_it_becomes_visible(tree: GateTree) -> None:
@@ -97,7 +89,7 @@ def test_a_restriction_holds_from_the_step_in_which_it_becomes_visible(tree: Gat
     tree.apply(update)
     inside = tree.gates["team/3"]
     assert inside.following is not None
-    endings = [tree.waiting_room.request(Parked(), inside, None, 60) for _ in range(30)]
+    endings = [tree.waiting_room.request(RecordingWaiter(), inside, None, 60) for _ in range(30)]
     assert endings[-1] is None, "the rate of the parent counts for a gate whose parent nobody has read"
     assert inside.limiting is tree.gates["team"].limiting
     for _ in tree.settle(update):

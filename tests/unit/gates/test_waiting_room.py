@@ -9,25 +9,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.waiters import RecordingWaiter
 from sidecar import time_slice
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.gate import Ending, ScopeGate, Waiter
+from sidecar.gates.gate import Ending, ScopeGate
 from sidecar.gates.tree import GateTree, TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HOLD = Hold(HoldKind.MANUAL, "x", 0.0, None, "op")
 PAUSED, EMPTY = ScopeRecord(manual=HOLD), ScopeRecord()
-
-
-class One(Waiter):
-    def __init__(self) -> None:
-        self.gate = None
-        self.ended: list[Ending] = []
-
-    def end(self, ending: Ending, gate: ScopeGate) -> None:
-        self.ended.append(ending)
 
 
 @pytest.fixture
@@ -42,16 +34,18 @@ def tree(loop: asyncio.AbstractEventLoop) -> GateTree:
     return GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
 
 
-def park(tree: GateTree, scope: str, waiter: One | None = None, wait: float = 60) -> One:
-    waiter = waiter or One()
+def park(
+    tree: GateTree, scope: str, waiter: RecordingWaiter | None = None, wait: float = 60
+) -> RecordingWaiter:
+    waiter = waiter or RecordingWaiter()
     gate, path = tree.find(scope)
     gate.requests += 1
     assert tree.waiting_room.request(waiter, gate, path, wait) is None
     return waiter
 
 
-def watch(tree: GateTree, scope: str) -> One:
-    waiter = One()
+def watch(tree: GateTree, scope: str) -> RecordingWaiter:
+    waiter = RecordingWaiter()
     gate, path = tree.find(scope)
     assert tree.waiting_room.watch(waiter, gate, path, 60) is None
     return waiter
@@ -70,9 +64,9 @@ def test_a_connection_that_has_begun_another_wait_is_not_woken(tree: GateTree) -
     park(tree, "b", last)
     for _ in waking:
         pass
-    assert last.ended == []
+    assert last.endings == []
     assert last.gate is tree.gates["b"]
-    assert all(waiter.ended == [Ending.OPENED] for waiter in waiters[:-1])
+    assert all(waiter.endings == [Ending.OPENED] for waiter in waiters[:-1])
 
 
 def test_a_watch_that_already_has_the_new_snapshot_is_not_notified_again(tree: GateTree) -> None:
@@ -82,8 +76,8 @@ def test_a_watch_that_already_has_the_new_snapshot_is_not_notified_again(tree: G
     after = watch(tree, "")
     for _ in room.notify_watchers(tree.root):
         pass
-    assert before.ended == [Ending.CHANGED]
-    assert after.ended == []
+    assert before.endings == [Ending.CHANGED]
+    assert after.endings == []
 
 
 def test_a_wait_that_times_out_while_requests_move_is_decided_by_the_new_gate(
@@ -98,15 +92,15 @@ def test_a_wait_that_times_out_while_requests_move_is_decided_by_the_new_gate(
     tree.apply(update)
     tree.waiting_room._time_out(waiter)
     tree.waiting_room._admit(tree.root, [waiter])
-    assert waiter.ended == []
+    assert waiter.endings == []
     for _ in tree.reassign(update):
         pass
     assert waiter.gate is tree.gates["a/b"]
     for _ in tree.waiting_room.release(tree.root):
         pass
-    assert waiter.ended == []
+    assert waiter.endings == []
     tree.waiting_room._time_out(waiter)
-    assert waiter.ended == [Ending.TIMED_OUT]
+    assert waiter.endings == [Ending.TIMED_OUT]
 
 
 def test_one_broken_connection_does_not_stop_the_others_from_being_woken(tree: GateTree) -> None:
@@ -120,7 +114,7 @@ def test_one_broken_connection_does_not_stop_the_others_from_being_woken(tree: G
     tree.update({"": EMPTY}, 1.0)
     for _ in tree.waiting_room.release(tree.root):
         pass
-    assert [waiter.ended for waiter in waiters] == [[Ending.OPENED], [], [Ending.OPENED]]
+    assert [waiter.endings for waiter in waiters] == [[Ending.OPENED], [], [Ending.OPENED]]
     assert tree.root.waited == 3
 
 
@@ -135,8 +129,8 @@ def test_thousands_of_simultaneous_timeouts_are_processed_in_slices(
     turns: list[int] = []
 
     async def look() -> None:
-        while not all(waiter.ended for waiter in waiters):
-            turns.append(sum(bool(waiter.ended) for waiter in waiters))
+        while not all(waiter.endings for waiter in waiters):
+            turns.append(sum(bool(waiter.endings) for waiter in waiters))
             await asyncio.sleep(0)
 
     loop.run_until_complete(look())
@@ -170,7 +164,7 @@ def test_a_connection_that_has_begun_another_wait_does_not_move(tree: GateTree) 
     for gate in tree.gates.values():
         for _ in room.release(gate):
             pass
-    assert all(waiter.ended == [Ending.OPENED] for waiter in to_a + to_gone)
+    assert all(waiter.endings == [Ending.OPENED] for waiter in to_a + to_gone)
     assert len(room._unnamed) == 0
 
 
@@ -178,4 +172,4 @@ def test_a_watch_that_times_out_just_before_its_notification_still_gets_it(tree:
     watcher = watch(tree, "")
     tree.update({"": PAUSED}, 0.0)
     tree.waiting_room._time_out(watcher)
-    assert watcher.ended == [Ending.CHANGED]
+    assert watcher.endings == [Ending.CHANGED]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sidecar.gates.counters import Counters
-from sidecar.metrics.process import _Waits
+from sidecar.metrics.process import _WaitFamily
 
 
-def sum_of(waits: _Waits, counters: Counters) -> float:
+def sum_of(waits: _WaitFamily, counters: Counters) -> float:
     [sample] = [
         one
         for one in waits.family(counters).samples
@@ -16,7 +16,7 @@ def sum_of(waits: _Waits, counters: Counters) -> float:
 
 
 def test_waiting_seconds_without_a_count_are_exposed() -> None:
-    counters, waits = Counters(), _Waits()
+    counters, waits = Counters(), _WaitFamily()
     counters.waits["waited"].observe(1.0)
     assert sum_of(waits, counters) == 1.0
     counters.waits["waited"].total += 2.5

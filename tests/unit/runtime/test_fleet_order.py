@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from harness.examples import examples
 from harness.shared_store import SharedData, SharedMemoryStore
 from harness.virtual_time import VirtualClock, run_virtual
+from harness.waiters import RecordingWaiter
 from sidecar.core.commands import AlertFired, AlertResolved, ClaimState, Pause, ReceiveAlerts, Resume
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import EMPTY
-from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.runtime.fleet_controller import FleetController
 from sidecar.store import HistoryQuery, StoredState, StoreUnavailable
 
@@ -27,15 +27,6 @@ POLICIES = PolicyTable(
     Policy(pause_on_distressed=True, max_pause_secs=30.0),
     (("team", Policy(pause_on_concerned=True, max_pause_secs=7.0, min_pause_secs=2.0)),),
 )
-
-
-class Parked(Waiter):
-    def __init__(self) -> None:
-        self.gate = None
-        self.told: list[Ending] = []
-
-    def end(self, ending: Ending, gate: ScopeGate) -> None:
-        self.told.append(ending)
 
 
 class Fleet:
@@ -94,7 +85,7 @@ class Fleet:
                 gate, path = controller.tree.find(scope)
                 gate.requests += 1
                 if gate.closed:
-                    controller.waiting_room.request(Parked(), gate, path, 3.0)
+                    controller.waiting_room.request(RecordingWaiter(), gate, path, 3.0)
 
     async def step(self, step: tuple) -> None:
         match step:

@@ -10,10 +10,11 @@ import pytest
 
 from harness.shared_store import SharedData, SharedMemoryStore
 from harness.virtual_time import VirtualClock, run_virtual
+from harness.waiters import RecordingWaiter
 from sidecar.core.commands import ClaimState, Pause, Resume
 from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
-from sidecar.gates.gate import Ending, ScopeGate, Waiter
+from sidecar.gates.gate import Ending
 from sidecar.runtime.fleet_controller import FleetController
 
 
@@ -113,14 +114,6 @@ def test_an_error_while_a_commit_is_applied_is_made_good(part: str) -> None:
 
 
 def test_parked_requests_are_woken_even_if_the_commit_cannot_be_counted() -> None:
-    class Parked(Waiter):
-        def __init__(self) -> None:
-            self.gate = None
-            self.endings: list[Ending] = []
-
-        def end(self, ending: Ending, gate: ScopeGate) -> None:
-            self.endings.append(ending)
-
     def fails(_: object) -> None:
         raise RuntimeError("a fault of our own")
 
@@ -128,7 +121,7 @@ def test_parked_requests_are_woken_even_if_the_commit_cannot_be_counted() -> Non
         async with two_sidecars() as (one, two, taken):
             await one.submit(Pause("team", "x", "me"))
             await asyncio.sleep(1.0)
-            waiter = Parked()
+            waiter = RecordingWaiter()
             gate, path = two.tree.find("team")
             assert two.waiting_room.request(waiter, gate, path, 60.0) is None
             two._count_changes = fails
