@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         action="append",
         metavar="FILE",
-        help="of a sidecar; given several times, all are tested on the same alerts "
+        help="the config of a sidecar; may be given several times, to compare configs on the same alerts "
         "(WELLBEING_CONFIG; default: the default config)",
     )
     parser.add_argument(
@@ -67,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--assume-pause",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="also show the pauses of a config that only observes (default: yes)",
+        help="show what a config that only observes would pause if it paused (default: yes)",
     )
     parser.add_argument(
         "--step",
         type=positive_duration,
         metavar="DURATION",
-        help="time between two looks at ALERTS (default: 15s, or the shortest evaluation interval); "
-        "of rule files the evaluation interval of groups that have none (default: that of Prometheus)",
+        help="interval at which ALERTS is sampled (default: 15s, or the shortest evaluation interval); "
+        "with --rules, the evaluation interval of groups that set none (default: that of Prometheus)",
     )
     _add_alertmanager(parser.add_argument_group("Alertmanager", "the route and the receiver of the sidecar"))
     connection = parser.add_argument_group("connection to Prometheus")

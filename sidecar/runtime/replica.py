@@ -372,15 +372,16 @@ def _kept(
     common: int,
 ) -> ScopeRecord | None:
     """The record of a scope for which the store went back: the local one, the store's, or both combined."""
+    if stored.versions.scopes.get(scope, 0) <= common:
+        # The record has not changed since. Its offer, if any, is of an earlier loss: the numbers of that
+        # sequence may be used again.
+        return here
     offered = stored.offers.get(scope)
     if offered is not None and offered.epoch == lost.epoch:
         if offered.seq >= lost.seq:
             return record
         if offered.is_original:
             return here
-    if stored.versions.scopes.get(scope, 0) <= common:
-        # The record has not changed since.
-        return here
     return merge_lost(here, record, stored.tombstones)
 
 

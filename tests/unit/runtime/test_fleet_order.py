@@ -273,6 +273,12 @@ def test_a_claim_after_two_losses_of_the_store_is_kept() -> None:
     play(2, [*before, *losses, ("claim", 1, "team", "b", 3)])
 
 
+def test_a_pause_whose_number_was_that_of_a_commit_lost_before_is_kept() -> None:
+    amid = ("amid", ("back", 2), ("resume", 1, "team"), ("claim", 0, "team/one", "b", 0))
+    before = [("fire", 1, "team/two", "y"), amid, ("pause", 0, "team/one"), ("time", 9.0)]
+    play(3, [*before, ("back", 2), ("resume", 0, "team")])
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_a_hold_whose_end_passed_during_its_commit_ends(size: int) -> None:
     """The alert moves to the root before ``min_pause_secs`` of the team are over, and is stored after."""
