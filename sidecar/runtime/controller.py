@@ -283,8 +283,11 @@ class Controller:
         self._ticker.stop()
         self._expiry_timer.stop()
         await self._writer
-        await self.loop.run_in_executor(None, self._event_log.flush)
-        await self._store.close()
+        self._event_log.stop()
+        try:
+            await self.loop.run_in_executor(None, self._event_log.flush)
+        finally:
+            await self._store.close()
 
     def submit(self, command: Command, actor: str = "") -> asyncio.Future[CommandOutcome]:
         """Submit ``command`` on behalf of ``actor``. The result is set when it is durable and applied.

@@ -81,10 +81,13 @@ class EventLog:
             self._thread.start()
         self._wake.set()
 
-    def flush(self) -> None:
-        """Write the remaining lines, and stop."""
+    def stop(self) -> None:
+        """Start no thread from now on. Called in the thread that logs, before `flush`."""
         self._stopped.set()
         self._wake.set()
+
+    def flush(self) -> None:
+        """Write the remaining lines, after `stop`. It may block for `_FLUSH_SECS`, so call it in another thread."""
         if self._thread is not None:
             self._thread.join(_FLUSH_SECS)
             if self._thread.is_alive():

@@ -58,6 +58,7 @@ def test_a_slow_reader_gets_every_line_in_order(lines: Lines) -> None:
     # Nothing could be written so far, and no call was blocked.
     assert lines.records == []
     lines.go.set()
+    log.stop()
     log.flush()
     assert [record.fields["scope"] for record in lines.records] == [f"s{number}" for number in range(300)]
     assert "MainThread" not in lines.threads
@@ -74,6 +75,7 @@ def test_lines_beyond_the_buffer_are_dropped_and_the_number_is_logged(
         log.log([CommandOutcome((changed(number),))])
     log._thread = None
     lines.go.set()
+    log.stop()
     log.flush()
     assert lines.records[0].getMessage() == "events_not_logged"
     assert lines.records[0].fields == {"events": 15}
@@ -97,6 +99,20 @@ def test_a_line_that_cannot_be_written_does_not_stop_others(
     log.log([CommandOutcome(tuple(changed(number) for number in range(4)))])
     while len(lines.records) < 3:
         threading.Event().wait(0.001)
+    log.stop()
     log.flush()
     assert [record.fields["scope"] for record in lines.records] == ["s0", "s2", "s3"]
     assert counters.task_failures.counts["event_log"] == 1
+
+
+def test_no_thread_starts_while_the_last_lines_are_written(lines: Lines) -> None:
+    deferred: list[Callable[[], None]] = []
+    log = EventLog(Counters(), deferred.append)
+    log.log([CommandOutcome((changed(0), changed(1)))])
+    log.stop()
+    for call in deferred:
+        call()
+    lines.go.set()
+    log.flush()
+    assert [record.fields["scope"] for record in lines.records] == ["s0", "s1"]
+    assert lines.threads == {"MainThread"}
