@@ -111,6 +111,22 @@ def test_the_explained_effect_is_what_happens(own: Sidecar) -> None:
         assert explain(own, data)[0]["why"] == "stale"
 
 
+def test_a_large_notification_is_explained_like_its_alerts_one_by_one(own: Sidecar) -> None:
+    message = json.loads(body("01_single_firing", "watched/large"))
+    (alert,) = message["alerts"]
+    message["alerts"] = [
+        {**alert, "labels": {**alert["labels"], "wellbeing_scope": f"large/{n}"}, "fingerprint": f"{n:016x}"}
+        for n in range(100)
+    ]
+    together = explain(own, json.dumps(message).encode())
+    one_by_one = [
+        explain(own, json.dumps({**message, "alerts": [one]}).encode())[0] for one in message["alerts"][::33]
+    ]
+    for one in (*together, *one_by_one):
+        assert one.pop("until") is not None
+    assert together[::33] == one_by_one
+
+
 @pytest.mark.parametrize("value", ["", "1", "TRUE", "yes"])
 def test_a_dry_run_that_is_neither_true_nor_false_is_refused(own: Sidecar, value: str) -> None:
     answer = own.session.post(f"{own.url}/v1/alerts?dry_run={value}", data=b"{}", timeout=30)

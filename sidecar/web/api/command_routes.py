@@ -24,7 +24,7 @@ from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
 from sidecar.web.local_actor import PREFIX as LOCAL
 from sidecar.web.problems import Problem
-from sidecar.web.responses import HttpResponse, json_response
+from sidecar.web.responses import HttpResponse, json_response, large_json_response
 from sidecar.web.retry_after import retry_after
 from sidecar.web.service import Service
 
@@ -126,7 +126,11 @@ class CommandRoutes:
         explained = await explain_alerts(self._service, notification, sender)
         if len(notification.alerts) <= _MAX_INLINE_ALERTS:
             return json_response(explained)
-        return await asyncio.to_thread(json_response, explained)
+        # The event loop would take milliseconds to release them.
+        alerts: list[object] = list(notification.alerts)
+        del notification
+        self._service.release_in_thread(alerts)
+        return await asyncio.to_thread(large_json_response, explained)
 
     def _parse_notification(self, body: bytes) -> Notification:
         limits = self._service.config.limits
