@@ -87,7 +87,7 @@ class EventLog:
         self._wake.set()
 
     def flush(self) -> None:
-        """Write the remaining lines, after `stop`. It may block for `_FLUSH_SECS`, so call it in another thread."""
+        """Write the remaining lines, after `stop`. Call it in another thread: it can take `_FLUSH_SECS`."""
         if self._thread is not None:
             self._thread.join(_FLUSH_SECS)
             if self._thread.is_alive():
