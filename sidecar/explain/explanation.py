@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 
 from sidecar.alertmanager.notifications import AlertInterpreter
@@ -42,7 +43,10 @@ class Explainer:
     ) -> None:
         self._config = config
         self._interpreter = AlertInterpreter(config.alerts)
-        self._transaction = Transaction(state)
+        # A running sidecar ends alerts between two explanations, and the oldest tombstones are iterated over.
+        unchanged = copy.copy(state)
+        unchanged.tombstones = dict(state.tombstones)
+        self._transaction = Transaction(unchanged)
         self._now = now
         self._sender_scope = sender_scope
         self._blind = blind

@@ -251,3 +251,24 @@ def test_a_guard_and_a_mute_time_interval_are_named(tmp_path: Path) -> None:
     running.receive(alert(severity="critical", team="by-hand", pod="2"))
     [ended] = running.explain(alert(severity="critical", team="by-hand", firing=False))
     assert effect(ended) == ("nothing", "still_unwell")
+
+
+def test_alerts_that_end_meanwhile_do_not_disturb_an_explanation(running: Running) -> None:
+    running.state.max_tombstones = 3
+
+    def end(number: int) -> None:
+        name = f"m{number}"
+        running.receive(alert(severity="critical", team="a", model=name))
+        ended = alert(firing=False, at=950.0, severity="critical", team="a", model=name)
+        interpreter = Explainer(running.config, running.state, NOW)._interpreter
+        running.do(ReceiveAlerts((interpreter._resolved(ended, interpreter.match(ended), NOW, ""),)))
+
+    for number in range(3):
+        end(number)
+    explainer = Explainer(running.config, running.state, NOW)
+    for number in range(10, 14):
+        explained = explainer.explain(
+            alert(firing=False, at=950.0, severity="critical", team="a", model=f"m{number}")
+        )
+        assert explained["status"] == "resolved"
+        end(number)
