@@ -104,8 +104,11 @@ class CommitFollower(Controller):
         if self._replica.early_to and self.loop.time() >= self._fill_at and self._shared.status.up:
             # The heartbeat does not notice what is missing: the store has no newer commit than our own.
             self._fill_at = self.loop.time() + _FILL_AGAIN_SECS
+            before = self._replica.position
             with suppress(StoreUnavailable):
                 await self._read_log(self._replica.early_to)
+                # If the log has none of them, the store may have lost our own commit, too.
+                self._load_due |= bool(self._replica.early_to) and self._replica.position == before
 
     def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
         if isinstance(item, LoggedCommit):
@@ -160,7 +163,9 @@ class CommitFollower(Controller):
                 continue
             is_next = self._replica.is_next(commit.position)
             if is_next and self._replica.is_early(commit.position):
-                self._replica.pass_early(commit.position)
+                if not self._replica.pass_early(commit.position):
+                    complete = False
+                    break
                 self._fleet.applied = commit.position.seq
                 continue
             change = await self._read(commit) if is_next else None
@@ -269,7 +274,8 @@ class CommitFollower(Controller):
         if not isinstance(stored, StoredState) or stored.is_last_known:
             return False
         if not went_back:
-            went_back = stored.position.epoch != self._replica.position.epoch
+            other_epoch = stored.position.epoch != self._replica.position.epoch
+            went_back = other_epoch or self._replica.has_lost_early(stored)
         before = self._replica.position
         delta = self._replica.rebase(self.core_state, stored, went_back=went_back)
         outcomes = [one for token in stored.tokens.values() for one in self._take_unanswered(token)]

@@ -111,7 +111,7 @@ class PromptFollower(CommitFollower):
         return update if self._gate_updater.apply_at_once(update, _MOST_STEPS) else None
 
     def _is_awaited(self, update: TreeUpdate) -> bool:
-        """Whether a parked request, a watch or an event stream may have to be told of ``update``."""
+        """Whether a parked request, a watch or an event stream may wait for ``update``."""
         room = self.waiting_room
         return (
             room.reassigning

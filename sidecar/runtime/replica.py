@@ -46,8 +46,8 @@ class Replica:
         self._scopes = dict(stored.versions.scopes)
         self._sources = dict(stored.versions.sources)
         self._offers = dict(stored.offers)
-        # Own commits that were applied before commits that precede them.
-        self._early: set[int] = set()
+        # Own commits that were applied before commits that precede them, with their tokens.
+        self._early: dict[int, str] = {}
         self._tokens: OrderedDict[int, str] = OrderedDict(sorted(stored.tokens.items()))
         self._remember(stored.position)
 
@@ -174,7 +174,7 @@ class Replica:
         before = self.position
         self.record_commit(batch, position)
         self.position = before
-        self._early.add(position.seq)
+        self._early[position.seq] = position.token
 
     @property
     def early_to(self) -> int:
@@ -182,13 +182,24 @@ class Replica:
         return max(self._early, default=0)
 
     def is_early(self, position: Position) -> bool:
-        """Whether the commit at ``position``, the next one, was applied early."""
+        """Whether an own commit with the number of ``position`` was applied early."""
         return position.seq in self._early
 
-    def pass_early(self, position: Position) -> None:
-        """The next commit, at ``position``, was applied early: go on after it."""
-        self._early.discard(position.seq)
+    def pass_early(self, position: Position) -> bool:
+        """Go on after the next commit, at ``position``, if it is the own one that was applied early.
+
+        Returns:
+            Whether it is. If not, the store lost the own one, and the number was used again.
+        """
+        if self._early[position.seq] != position.token:
+            return False
+        del self._early[position.seq]
         self.position = position
+        return True
+
+    def has_lost_early(self, stored: StoredState) -> bool:
+        """Whether ``stored`` lacks an own commit that was applied early."""
+        return any(stored.tokens.get(seq) != token for seq, token in self._early.items())
 
     # -- commits of others -------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from harness.shared_store import SharedData, SharedMemoryStore
 from harness.virtual_time import VirtualClock, run_virtual
 from sidecar.core.commands import ClaimState, Pause
@@ -109,6 +111,30 @@ def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive()
         await asyncio.sleep(3.0)
         assert two.tree.gates["a"].closed
         assert not two._replica.early_to
+        for each in fleet:
+            await each.stop()
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_an_own_commit_that_was_applied_before_others_comes_back_if_the_store_loses_it(others: int) -> None:
+    """Its number may have been used again by then, by a commit of another sidecar."""
+
+    async def main() -> None:
+        data = SharedData()
+        one, two, *_ = fleet = await start_fleet(data, 0.0)
+        two._shared.held = True
+        await one.submit(Pause("a", "x", "me"))
+        await two.submit(Pause("b", "x", "me"))
+        assert two._replica.early_to
+        data.go_back(2)
+        for number in range(others):
+            await one.submit(Pause(f"other{number}", "x", "me"))
+        await asyncio.sleep(10.0)
+        for each in fleet:
+            for scope in ("a", "b", *(f"other{number}" for number in range(others))):
+                assert each.tree.gates[scope].closed, scope
         for each in fleet:
             await each.stop()
 
