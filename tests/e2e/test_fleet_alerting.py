@@ -176,7 +176,11 @@ def test_all_sidecars_of_a_fleet_become_blind_and_one_event_is_recorded(fleet: F
     eventually(all_are(1), "all are blind", 20)
     keep_alive(fleet)
     eventually(all_are(0), "all see again", 20)
-    eventually_equal(lambda: fleet.told("")[before:], ["blind", "sighted"])
+    eventually(lambda: fleet.told("")[before:][-1:] == ["sighted"], "the fleet has told that it sees again")
+    told = fleet.told("")[before:]
+    # One event for the fleet, not one for each sidecar. A firing notification that one Alertmanager sent just
+    # before its alert ended can arrive after the resolve of the other one: then there are two periods.
+    assert told in (["blind", "sighted"], 2 * ["blind", "sighted"])
     entries = requests.get(f"{fleet.running[0].url}/v1/history", params={"kind": "blind"}, timeout=10).json()
     assert [entry["to"] for entry in entries["entries"]][:2] == ["seeing", "blind"]
 
