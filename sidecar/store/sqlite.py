@@ -7,6 +7,7 @@ exclusively, because two sidecars on one file would decide from different states
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from sidecar.core.values import Signal, Tombstone
 
 from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
+from .open_files import OpenFiles
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 from .store_thread import StoreThread
 
@@ -113,6 +115,7 @@ class SqliteStore:
         self.retention = retention or Retention()
         self._thread = StoreThread("store", self._checkpoint_if_due)
         self._db: sqlite3.Connection | None = None
+        self._files: OpenFiles | None = None
         self._since_prune = 0
         self._checkpointed_changes = 0
 
@@ -182,7 +185,9 @@ class SqliteStore:
     def _load(self, now: float) -> StoredState:
         try:
             self._db = self._open()
-            return self._read(self._db, now)
+            stored = self._read(self._db, now)
+            self._files = OpenFiles(self.path)
+            return stored
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._close()
             raise self._corruption_error(str(error)) from error
@@ -193,7 +198,7 @@ class SqliteStore:
             self._close()
             raise
         except OSError as error:
-            message = f"store {self.path} cannot be opened: {error.strerror}: make its folder writable"
+            message = f"store {self.path} cannot be opened: {error.strerror}: {_remedy(error)}"
             raise StoreError(message) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -267,9 +272,11 @@ class SqliteStore:
 
     def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
         db = self._db
-        if db is None:
+        if db is None or self._files is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
+        if problem := self._files.problem():
+            raise StoreUnavailable(f"store {self.path} cannot be written: {problem}")
         try:
             if db.in_transaction:
                 # The last rollback failed.
@@ -288,13 +295,16 @@ class SqliteStore:
 
     def _checkpoint_if_due(self) -> None:
         """Copy the WAL file into the database after many changes, when no result waits for it."""
-        db = self._db
-        if db is None or db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
+        db, files = self._db, self._files
+        if db is None or files is None or db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
+            return
+        if files.problem():
             return
         # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
         with suppress(sqlite3.Error):
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._checkpointed_changes = db.total_changes
+        files.database_was_written()
 
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
@@ -401,7 +411,7 @@ class SqliteStore:
     def _close(self) -> None:
         if self._db is not None:
             self._db.close()
-            self._db = None
+            self._db = self._files = None
 
     def _open_error(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
@@ -417,11 +427,20 @@ class SqliteStore:
         return self._corruption_error(text)
 
     def _corruption_error(self, what: str) -> CorruptStore:
+        what = " ".join(what.split())
         return CorruptStore(
             self.path,
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
             "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+        return "correct its path, or the symbolic links in it"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "free some space"
+    return "make it and its folder writable"
 
 
 def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:
