@@ -39,6 +39,8 @@ _ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id
 _PRUNE_EVERY = 1_000
 _CHECKPOINT_EVERY = 1_000
 """Rows whose changes may be in the WAL file alone. SQLite itself would copy them within a commit."""
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""Error codes of a disk without space, and of a quota or a limit that was reached."""
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
@@ -235,6 +237,9 @@ class SqliteStore:
                 f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
                 f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
             )
+        with suppress(sqlite3.Error):
+            # A process that was killed left its WAL file. Each further kill would make it longer.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
         db.execute("BEGIN IMMEDIATE")
@@ -271,25 +276,22 @@ class SqliteStore:
         self._transact(lambda db: self._write(db, batch))
 
     def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        db = self._db
-        if db is None or self._files is None:
+        db, files = self._db, self._files
+        if db is None or files is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
-        if problem := self._files.problem():
+        problem = files.problem()
+        if problem:
             raise StoreUnavailable(f"store {self.path} cannot be written: {problem}")
         try:
-            if db.in_transaction:
-                # The last rollback failed.
-                db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            work(db)
-            db.execute("COMMIT")
+            try:
+                _attempt(db, work)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _FULL or not self._checkpoint(db, files):
+                    raise
+                # The WAL file begins again and needs no more space.
+                _attempt(db, work)
         except Exception as error:
-            # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            # If the rollback fails too, the next transaction tries it again.
-            with suppress(sqlite3.Error):
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
@@ -298,13 +300,19 @@ class SqliteStore:
         db, files = self._db, self._files
         if db is None or files is None or db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
             return
-        if files.problem():
-            return
         # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
-        with suppress(sqlite3.Error):
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if not files.problem() and self._checkpoint(db, files):
             self._checkpointed_changes = db.total_changes
-        files.database_was_written()
+
+    def _checkpoint(self, db: sqlite3.Connection, files: OpenFiles) -> bool:
+        """Copy the WAL file into the database; return whether all of it was copied."""
+        try:
+            [(is_busy, frames, copied)] = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return False
+        finally:
+            files.database_was_written()
+        return not is_busy and frames == copied
 
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
@@ -336,16 +344,7 @@ class SqliteStore:
             self._prune(db, batch.at)
 
     def _append_history(self, entries: list[HistoryEntry]) -> None:
-        if self._db is None:
-            raise StoreUnavailable(f"store {self.path} is closed")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            _insert_entries(self._db, entries)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StoreUnavailable(f"store {self.path} cannot be written: {error}") from error
+        self._transact(lambda db: _insert_entries(db, entries))
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -433,6 +432,24 @@ class SqliteStore:
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
             "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
+
+
+def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Do ``work`` in a transaction, completely or not at all."""
+    try:
+        if db.in_transaction:
+            # The last rollback failed.
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")
+        work(db)
+        db.execute("COMMIT")
+    except Exception:
+        # A value that SQLite cannot keep raises other types. The transaction must not stay open.
+        # If the rollback fails too, the next transaction tries it again.
+        with suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
 
 
 def _remedy(error: OSError) -> str:
