@@ -39,6 +39,7 @@ from sidecar.store import (
 from .arrived_commits import ArrivedCommits
 from .commit_effects import Records
 from .controller import Controller
+from .record_patches import complete
 from .replica import Replica
 from .turns import Turn
 from .unanswered import UnansweredCommits
@@ -168,7 +169,7 @@ class CommitFollower(Controller):
                     break
                 self._fleet.applied = commit.position.seq
                 continue
-            change = await self._read(commit) if is_next else None
+            change = await self._read(commit, delta) if is_next else None
             if change is None:
                 complete = False
                 break
@@ -191,15 +192,37 @@ class CommitFollower(Controller):
         self._fleet.applied = change.position.seq
         return ended
 
-    async def _read(self, commit: LoggedCommit) -> Change | None:
-        """The change of ``commit``; None: its text is not valid."""
+    async def _read(self, commit: LoggedCommit, delta: StateDelta) -> Change | None:
+        """The change of ``commit``, the next one after those in ``delta``; None: it cannot be read."""
+
+        def base_of(scope: str) -> tuple[int, ScopeRecord | None]:
+            return self._replica.version_of(scope), delta.record(scope)
+
         try:
             if commit.size > _LARGE_COMMIT:
-                return await self.loop.run_in_executor(None, commit.read)
-            return commit.read()
+                change = await self.loop.run_in_executor(None, commit.read)
+            else:
+                change = commit.read()
         except StoreError as error:
-            logger.error("commit_not_valid", extra={"fields": {"error": str(error)}})
+            if not commit.has_patches:
+                logger.error("commit_not_valid", extra={"fields": {"error": str(error)}})
+                return None
+        else:
+            whole = complete(change, base_of, self._replica.owed)
+            if whole is not None:
+                return whole
+        return await self._read_whole(commit, delta)
+
+    async def _read_whole(self, announced: LoggedCommit, delta: StateDelta) -> Change | None:
+        """The change of the commit that was ``announced`` with patches that do not fit, from the log."""
+        try:
+            found = await self._shared.read_log(self._replica.position)
+        except StoreUnavailable as error:
+            logger.warning("log_not_read", extra={"fields": {"error": str(error)}})
             return None
+        if isinstance(found, Outdated) or not found or found[0].position != announced.position:
+            return None
+        return await self._read(found[0], delta)
 
     async def _show_changes(
         self, changes: list[Change], delta: StateDelta, ended: list[tuple[str, ScopeRecord, str]]

@@ -23,6 +23,7 @@ from sidecar.gates.tree import TreeUpdate, merge_changes
 from sidecar.store import Change, LoggedCommit, Position, SharedStore, StoreError
 
 from .commit_follower import CommitFollower
+from .record_patches import complete
 
 _SMALL_COMMIT = 16_384
 """Bytes of the longest commit that goes this way: up to a millisecond."""
@@ -57,6 +58,8 @@ class PromptFollower(CommitFollower):
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
         self._shown_commits: list[_Shown] = []
+        # The versions and the records that they have changed.
+        self._ahead: dict[str, tuple[int, ScopeRecord | None]] = {}
         self._follow_up_timer: asyncio.TimerHandle | None = None
         store.on_commit = self._show_at_once
 
@@ -84,11 +87,16 @@ class PromptFollower(CommitFollower):
         ):
             return False
         try:
-            change = commit.read()
+            change = complete(commit.read(), self._base_of, self._replica.owed)
         except StoreError:
             # The writer reads it again, and reports it.
             return False
+        if change is None:
+            # The writer reads it from the log.
+            return False
         update = self._change_gates_at_once(change)
+        for scope, record in change.records.items():
+            self._ahead[scope] = position.seq, record
         self._shown_commits.append(_Shown(change, update))
         if update is None or self._is_awaited(update) or len(self._shown_commits) > _MOST_SHOWN:
             self._queue.wake.set()
@@ -97,6 +105,11 @@ class PromptFollower(CommitFollower):
             self._follow_up_timer = self.loop.call_later(secs, self._queue.wake.set)
         self._note_turn(commit)
         return True
+
+    def _base_of(self, scope: str) -> tuple[int, ScopeRecord | None]:
+        """The version and the record of ``scope`` after the commits that were shown at once."""
+        ahead = self._ahead.get(scope)
+        return ahead or (self._replica.version_of(scope), self.core_state.records.get(scope))
 
     def _change_gates_at_once(self, change: Change) -> TreeUpdate | None:
         """Show ``change`` at the gates. Returns how they have changed; None: they have not changed yet."""
@@ -127,6 +140,7 @@ class PromptFollower(CommitFollower):
             self._follow_up_timer.cancel()
             self._follow_up_timer = None
         shown, self._shown_commits = self._shown_commits, []
+        self._ahead = {}
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
         outcomes: list[CommandOutcome] = []

@@ -21,6 +21,7 @@ from sidecar.core.values import ALERT_PREFIX, EMPTY, ScopeRecord, Tombstone
 from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
 
 from .inside_versions import changed_inside, inside_key
+from .record_patches import patches_of
 
 _MAX_TOKENS = 10_000
 """Number of commits whose tokens are remembered, to find the commit that the store went back to."""
@@ -62,6 +63,10 @@ class Replica:
     def offers(self) -> Mapping[str, Offer]:
         """The scopes that were written again."""
         return self._offers
+
+    def version_of(self, scope: str) -> int:
+        """The version of the record of ``scope``."""
+        return self._scopes.get(scope, 0)
 
     # -- own decisions -----------------------------------------------------------------------------
 
@@ -119,6 +124,7 @@ class Replica:
             token,
             term,
             turn,
+            patches_of(state.records, records, self._scopes, owed=self.owed, offers=offers),
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:

@@ -104,6 +104,21 @@ class StoredState:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPatch:
+    """What has changed of a record with many signals.
+
+    Attributes:
+        base: the version of the record that the patch changes.
+        record: the new record, with those signals only that are new or have changed.
+        ended: the sources of the signals that have ended.
+    """
+
+    base: int
+    record: ScopeRecord
+    ended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Changes that are stored together, completely or not at all.
 
@@ -121,6 +136,7 @@ class Batch:
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
         turn: the key of the last conflict: with this batch the sidecar no longer waits to change it.
+        patches: what is announced of some ``records``, in place of the whole records.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -136,6 +152,7 @@ class Batch:
     token: str = ""
     term: int | None = None
     turn: str = ""
+    patches: Mapping[str, RecordPatch] = field(default_factory=dict)
 
     @property
     def ended(self) -> tuple[tuple[str, str], ...]:
@@ -167,6 +184,7 @@ class Change:
         at: wall time of the commit.
         seen_watchdog: as in `Batch`.
         offers: as in `Batch`.
+        patches: how to complete those ``records`` that were announced in part.
     """
 
     position: Position
@@ -177,21 +195,24 @@ class Change:
     at: float = 0.0
     seen_watchdog: str | None = None
     offers: Mapping[str, Offer] = field(default_factory=dict)
+    patches: Mapping[str, RecordPatch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedCommit:
-    """A commit in the log of the store. Its text is converted only if it is needed.
+    """A commit in the log of the store, or its announcement. Its text is converted only if it is needed.
 
     Attributes:
         position: the commit.
         text: its text, JSON.
         read: converts the text. Raises `StoreError` if the text is not valid.
+        has_patches: it is an announcement with patches. The log has the whole commit.
     """
 
     position: Position
     text: bytes
     read: Callable[[], Change]
+    has_patches: bool = False
 
     @property
     def size(self) -> int:

@@ -106,8 +106,10 @@ class SharedData:
             dict(batch.offers),
         )
         self._write(change, batch)
+        parts = {scope: patch.record for scope, patch in batch.patches.items()}
+        announced = replace(change, records=change.records | parts, patches=dict(batch.patches))
         for one in self.subscribers:
-            one.receive(change)
+            one.receive(announced)
         return Committed(position)
 
     def _write(self, change: Change, batch: Batch) -> None:
@@ -233,7 +235,7 @@ class SharedMemoryStore:
             return change
 
         text = json.dumps([*change.records, *change.sources]).encode()
-        return LoggedCommit(change.position, text, read)
+        return LoggedCommit(change.position, text, read, bool(change.patches))
 
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()

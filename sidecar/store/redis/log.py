@@ -143,7 +143,8 @@ class RedisLog:
             # Another program published it. The log is authoritative.
             self._fall_behind()
             return
-        if epoch.decode() != position.epoch:
+        has_patches = epoch.startswith(b"~")
+        if epoch.decode().removeprefix("~") != position.epoch:
             self._fall_behind()
             return
         self._status.known_seq = max(seq, self._status.known_seq)
@@ -156,7 +157,7 @@ class RedisLog:
         begin = _BEGIN_OF_BODY.match(body[0])
         if begin:
             self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
-        commit = self._commit_of(Position(position.epoch, seq, token.decode()), body[0])
+        commit = self._commit_of(Position(position.epoch, seq, token.decode()), body[0], has_patches)
         is_next = self._is_current and not self._changed.is_set() and seq == position.seq + 1
         if is_next and self._on_commit(commit):
             self._position = commit.position
@@ -209,8 +210,8 @@ class RedisLog:
             return Outdated(went_back=False)
         return commits
 
-    def _commit_of(self, position: Position, body: bytes) -> LoggedCommit:
-        return LoggedCommit(position, body, partial(self._change_of, position, body))
+    def _commit_of(self, position: Position, body: bytes, has_patches: bool = False) -> LoggedCommit:  # noqa: FBT001, FBT002
+        return LoggedCommit(position, body, partial(self._change_of, position, body), has_patches)
 
     def _change_of(self, position: Position, body: bytes) -> Change:
         try:

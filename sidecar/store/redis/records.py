@@ -11,10 +11,10 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sidecar.core.values import ScopeRecord, Signal, Tombstone
-from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
+from sidecar.store.base import Batch, Change, Offer, Position, RecordPatch, StoredState, Versions
 from sidecar.store.entries import HistoryEntry, entries_of
 from sidecar.store.json_values import decode, decode_known, encode, unknown_members, with_unknown
 
@@ -22,12 +22,27 @@ from .scripts import EPOCH_FIELD
 
 SCHEMA = "1"
 _OFFER = "offer"
+_PATCH = "patch"
 _NOT_VALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = re.compile("[0-9]{1,4000}")
 _MANY_SIGNALS = 8
 _MOST_LARGE = 16
 """Records with many signals whose last text is kept."""
 _T = TypeVar("_T")
+
+
+class CommitTexts(NamedTuple):
+    """The texts of a commit.
+
+    Attributes:
+        body: the commit in the log.
+        announced: the commit as it is published; empty: as in the log.
+        records: each record; empty: removed.
+    """
+
+    body: str
+    announced: str
+    records: dict[str, str]
 
 
 class RecordTexts:
@@ -90,14 +105,12 @@ class RecordTexts:
 
     # -- a commit ----------------------------------------------------------------------------------
 
-    def body_of(self, batch: Batch) -> tuple[str, dict[str, str]]:
-        """The text of the commit in the log, and the text of each record; empty: removed."""
+    def texts_of(self, batch: Batch) -> CommitTexts:
+        """The texts of the commit of ``batch``."""
         texts = {
             scope: "" if record is None else to_text(self.members_of(scope, record, batch.offers.get(scope)))
             for scope, record in batch.records.items()
         }
-        # Each record is converted once. Its text is part of the commit, too.
-        records = ",".join(f"{json.dumps(scope)}:{text or 'null'}" for scope, text in texts.items())
         rest: dict[str, Any] = {
             "at": batch.at,
             "tombstones": {source: one and encode(one) for source, one in batch.tombstones.items()},
@@ -107,17 +120,29 @@ class RecordTexts:
             rest["ended"] = batch.ended
         if batch.seen_watchdog is not None:
             rest["seen_watchdog"] = batch.seen_watchdog
-        return f'{to_text(rest)[:-1]},"records":{{{records}}}}}', texts
+        head = to_text(rest)[:-1]
+        patches = {
+            scope: to_text(encode(patch.record) | {_PATCH: [patch.base, patch.ended]})
+            for scope, patch in batch.patches.items()
+            if scope not in self._unknown
+        }
+        announced = _with_records(head, texts | patches) if patches else ""
+        # Each record is converted once. Its text is part of the commit, too.
+        return CommitTexts(_with_records(head, texts), announced, texts)
 
     def change_of(self, position: Position, body: str | bytes) -> Change:
         """The commit whose text in the log is ``body``."""
         # Of bytes, `json.loads` would first have to find the encoding.
         members = json.loads(body.decode() if isinstance(body, bytes) else body)
         records: dict[str, ScopeRecord | None] = {}
-        offers = {}
+        offers, patches = {}, {}
         for scope, one in members["records"].items():
             if one is None:
                 records[scope] = None
+                continue
+            if _PATCH in one:
+                patches[scope] = self._patch_of(scope, one)
+                records[scope] = patches[scope].record
                 continue
             records[scope], offer = self.record_of(scope, one)
             if offer is not None:
@@ -131,7 +156,15 @@ class RecordTexts:
             members["at"],
             members.get("seen_watchdog"),
             offers,
+            patches,
         )
+
+    def _patch_of(self, scope: str, members: dict[str, Any]) -> RecordPatch:
+        """The patch in ``members``. Raises `KeyError` if an unknown member would be lost."""
+        if scope in self._unknown:
+            raise KeyError(scope)
+        base, ended = members.pop(_PATCH)
+        return RecordPatch(int(base), decode_known(ScopeRecord, members), tuple(ended))
 
     # -- the whole state ---------------------------------------------------------------------------
 
@@ -176,6 +209,12 @@ class RecordTexts:
                 except _NOT_VALID as error:
                     self.invalid.append((key, field, f"{type(error).__name__}: {error}"))
         return found
+
+
+def _with_records(head: str, records: Mapping[str, str]) -> str:
+    """The text that begins with ``head``, and has the texts of ``records``."""
+    texts = ",".join(f"{json.dumps(scope)}:{text or 'null'}" for scope, text in records.items())
+    return f'{head},"records":{{{texts}}}}}'
 
 
 def entry_texts(batch: Batch) -> list[str]:

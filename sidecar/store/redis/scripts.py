@@ -47,6 +47,7 @@ COMMIT = (
     + """
 -- KEYS meta scopes sources tombstones log history lease turns
 -- ARGV schema epoch applied token-of-applied token sidecar term channel at watchdog? watchdog body turn
+--      announced ('': as in the log)
 --      then lists, each with its length first: scope version, source version (to check);
 --      scope json, source present, source tombstone, entry (to write; '' removes)
 local function broken()
@@ -80,7 +81,7 @@ if applied > 0 then
   if own[1] and own[1][2][2] ~= ARGV[4] then return {'back'} end
 end
 if ARGV[7] ~= '' and (meta[4] ~= ARGV[7] or redis.call('GET', KEYS[7]) ~= ARGV[6]) then return {'term'} end
-local i = 14
+local i = 15
 for pass = 1, 2 do
   local count = tonumber(ARGV[i])
   i = i + 1
@@ -127,8 +128,10 @@ for pass = 1, 3 do
     i = i + 2
   end
 end
-local message = seq .. ' ' .. ARGV[5] .. ' ' .. ARGV[2]
-if #ARGV[12] <= 262144 then message = message .. ' ' .. ARGV[12] end
+-- A sidecar that does not know patches takes '~epoch' for another epoch, and reads the log.
+local announced = ARGV[14] == '' and ARGV[12] or ARGV[14]
+local message = seq .. ' ' .. ARGV[5] .. ' ' .. (ARGV[14] == '' and '' or '~') .. ARGV[2]
+if #announced <= 262144 then message = message .. ' ' .. announced end
 redis.call('PUBLISH', ARGV[8], message)
 return {'committed', seq}
 """

@@ -51,7 +51,7 @@ from .keys import RedisKeys
 from .log import RedisLog
 from .rates import GAP_SECS, RedisRates
 from .rates import LEASE_SECS as RATE_LEASE_SECS
-from .records import SCHEMA, RecordTexts, entry_texts, to_text
+from .records import SCHEMA, CommitTexts, RecordTexts, entry_texts, to_text
 from .settings import RedisSettings
 
 logger = logging.getLogger(__name__)
@@ -196,13 +196,13 @@ class RedisStore:
         return self._result_of(batch, answer)
 
     def _commit_args(self, batch: Batch) -> list[str | int]:
-        body, records = self._texts.body_of(batch) if batch.writes else ("", {})
+        texts = self._texts.texts_of(batch) if batch.writes else CommitTexts("", "", {})
         entries = entry_texts(batch)
         position, watchdog = batch.position, batch.seen_watchdog
         args: list[str | int] = [
             SCHEMA, position.epoch, position.seq, position.token, batch.token, self.status.sidecar_id,
             "" if batch.term is None else batch.term, self._keys.channel, repr(batch.at),
-            "0" if watchdog is None else "1", watchdog or "", body, batch.turn,
+            "0" if watchdog is None else "1", watchdog or "", texts.body, batch.turn, texts.announced,
         ]  # fmt: skip
         for versions in (batch.read.scopes, batch.read.sources):
             args.append(len(versions))
@@ -212,9 +212,9 @@ class RedisStore:
             source: "" if one is None else to_text(encode(one)) for source, one in batch.tombstones.items()
         }
         sources = {source: "1" if present else "" for source, present in batch.sources.items()}
-        for texts in (records, sources, tombstones):
-            args.append(len(texts))
-            for key, text in texts.items():
+        for written in (texts.records, sources, tombstones):
+            args.append(len(written))
+            for key, text in written.items():
                 args += [key, text]
         return [*args, len(entries), *entries]
 
