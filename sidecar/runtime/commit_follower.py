@@ -381,5 +381,6 @@ class CommitFollower(Controller):
 
 def _has_held_resolves(change: Change) -> bool:
     """Whether ``change`` has signals whose resolve was received and not accepted."""
-    records = (record for record in change.records.values() if record is not None)
+    changed = {**change.records, **{scope: patch.record for scope, patch in change.patches.items()}}
+    records = (record for record in changed.values() if record is not None)
     return any(signal.ended_at is not None for record in records for signal in record.signals.values())

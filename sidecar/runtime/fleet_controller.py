@@ -203,9 +203,7 @@ class FleetController(PromptFollower):
                 async with asyncio.timeout_at(min(turn.silent_at, give_up_at)):
                     await self._queue.wait()
             except TimeoutError:
-                # A commit that arrived meanwhile has put it off.
-                if self.loop.time() >= turn.silent_at:
-                    turn.advance(self.loop.time())
+                turn.check_silence(self.loop.time())
         await self._prepare_for_batch()
         # For what has arrived meanwhile.
         self._queue.wake.set()

@@ -31,23 +31,31 @@ _SMALL_COMMIT = 16_384
 _MOST_STEPS = 32
 """Steps that the change of the gates may take: up to 256 gates, a millisecond."""
 
-_FOLLOW_UP_SECS = 0.05
+_FOLLOW_UP_SECS = 0.15
 """Seconds until the core state follows the gates, if no request and no stream waits for the change."""
 
-_MOST_SHOWN = 64
+_QUIET_SECS = 0.005
+"""Seconds until a commit that changes no gate is applied."""
+
+_BETWEEN_SECS = 0.05
+"""Seconds between two such times. So if many commits arrive, many are applied at once."""
+
+_MOST_TAKEN = 128
 """So many commits are not left for later."""
 
 
-class _Shown(NamedTuple):
+class _Taken(NamedTuple):
     """A commit that has arrived, and that the core state does not have yet.
 
     Attributes:
-        change: the commit.
+        commit: the commit.
+        change: what it changes; None: its text is converted later.
         update: the change of the gates; None: they do not show the commit yet.
     """
 
-    change: Change
-    update: TreeUpdate | None
+    commit: LoggedCommit
+    change: Change | None = None
+    update: TreeUpdate | None = None
 
 
 class PromptFollower(CommitFollower):
@@ -57,10 +65,11 @@ class PromptFollower(CommitFollower):
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
-        self._shown_commits: list[_Shown] = []
-        # The versions and the records that they have changed.
+        self._taken: list[_Taken] = []
+        # The versions and the records that those have changed whose text is converted.
         self._ahead: dict[str, tuple[int, ScopeRecord | None]] = {}
         self._follow_up_timer: asyncio.TimerHandle | None = None
+        self._followed_up_at = 0.0
         store.on_commit = self._show_at_once
 
     async def _prepare_for_batch(self) -> None:
@@ -70,7 +79,7 @@ class PromptFollower(CommitFollower):
     @property
     def _newest(self) -> Position:
         """The last commit that the gates may show."""
-        return self._shown_commits[-1].change.position if self._shown_commits else self._replica.position
+        return self._taken[-1].commit.position if self._taken else self._replica.position
 
     def _show_at_once(self, commit: LoggedCommit) -> bool:
         """Show ``commit``, which has arrived, at the gates. Returns whether it was taken, to be applied."""
@@ -86,6 +95,10 @@ class PromptFollower(CommitFollower):
             or commit.size > _SMALL_COMMIT
         ):
             return False
+        room = self.waiting_room
+        if commit.is_quiet and not (room.reassigning or room.has_parked or len(self.streams)):
+            self._take(_Taken(commit), is_awaited=False)
+            return True
         try:
             change = complete(commit.read(), self._base_of, self._replica.owed)
         except StoreError:
@@ -97,17 +110,30 @@ class PromptFollower(CommitFollower):
         update = self._change_gates_at_once(change)
         for scope, record in change.records.items():
             self._ahead[scope] = position.seq, record
-        self._shown_commits.append(_Shown(change, update))
-        if update is None or self._is_awaited(update) or len(self._shown_commits) > _MOST_SHOWN:
-            self._queue.wake.set()
-        elif len(self._shown_commits) == 1:
-            secs = _FOLLOW_UP_SECS if self._turn is None else self._turn.follow_up_secs
-            self._follow_up_timer = self.loop.call_later(secs, self._queue.wake.set)
-        self._note_turn(commit)
+        self._take(_Taken(commit, change, update), is_awaited=update is None or self._is_awaited(update))
         return True
 
+    def _take(self, taken: _Taken, *, is_awaited: bool) -> None:
+        """Keep ``taken`` until the core state follows: at once if that is awaited."""
+        self._taken.append(taken)
+        if is_awaited or len(self._taken) > _MOST_TAKEN:
+            self._queue.wake.set()
+        elif self._follow_up_timer is None:
+            self._follow_up_timer = self.loop.call_later(self._wait_secs(taken), self._queue.wake.set)
+        self._note_turn(taken.commit)
+
+    def _wait_secs(self, taken: _Taken) -> float:
+        if self._turn is not None:
+            return self._turn.follow_up_secs
+        if taken.change is not None:
+            return _FOLLOW_UP_SECS
+        return max(_QUIET_SECS, self._followed_up_at + _BETWEEN_SECS - self.loop.time())
+
     def _base_of(self, scope: str) -> tuple[int, ScopeRecord | None]:
-        """The version and the record of ``scope`` after the commits that were shown at once."""
+        """The version and the record of ``scope`` after the commits that were taken and converted.
+
+        A commit that is not converted makes that version older than the base of a later patch.
+        """
         ahead = self._ahead.get(scope)
         return ahead or (self._replica.version_of(scope), self.core_state.records.get(scope))
 
@@ -133,34 +159,39 @@ class PromptFollower(CommitFollower):
         )
 
     async def _follow_up(self) -> None:
-        """Apply the commits that were shown at once, and do what follows from them."""
-        if not self._shown_commits:
+        """Apply the commits that were taken, and do what follows from them."""
+        if not self._taken:
             return
         if self._follow_up_timer is not None:
             self._follow_up_timer.cancel()
             self._follow_up_timer = None
-        shown, self._shown_commits = self._shown_commits, []
+        self._followed_up_at = self.loop.time()
+        taken, self._taken = self._taken, []
         self._ahead = {}
         delta = StateDelta(self.core_state)
         ended: list[tuple[str, ScopeRecord, str]] = []
         outcomes: list[CommandOutcome] = []
         changes: list[Change] = []
         try:
-            for one in shown:
-                ended += self._put(one.change, delta)
-                changes.append(one.change)
+            for one in taken:
+                change = one.change or await self._read(one.commit, delta)
+                if change is None:
+                    self._load_due = True
+                    break
+                ended += self._put(change, delta)
+                changes.append(change)
             self.core_state.apply(delta)
             outcomes = self._count_changes(changes)
         except Exception:  # noqa: BLE001 - recorded; the parked requests must be woken all the same
             self.counters.task_failures.record("fleet_follower")
             # The loaded state has what is missing.
-            self._load_due = self._load_due or len(changes) < len(shown)
-        hidden = [one.change for one in shown if one.update is None]
+            self._load_due = self._load_due or len(changes) < len(taken)
+        hidden = [change for change, one in zip(changes, taken, strict=False) if one.update is None]
         if hidden:
             records = {scope: delta.record(scope) for change in hidden for scope in change.records}
             update = TreeUpdate(self._shown_records(records), self.clock.monotonic())
             await self._effects.change_gates(update, [])
-        updates = [one.update for one in shown if one.update is not None]
+        updates = [one.update for one in taken if one.update is not None]
         if updates or outcomes:
             update = merge_changes(updates, self.clock.monotonic())
             await self._effects.gates_changed(update, outcomes)

@@ -70,4 +70,4 @@ def complete(
         for source in patch.ended:
             signals.pop(source, None)
         records[scope] = replace(patch.record, signals=signals)
-    return replace(change, records=records, patches={})
+    return replace(change, records=records)

@@ -369,12 +369,15 @@ class Replica:
 def _put(delta: StateDelta, scope: str, record: ScopeRecord | None) -> None:
     """Put ``record``, which another sidecar committed, into ``delta``, with the scopes of its alerts."""
     before = delta.record(scope)
-    old, new = _alerts_of(before), _alerts_of(record)
-    for source in old - new:
-        if delta.alert_scope(source) == scope:
+    old, new = _sources_of(before), _sources_of(record)
+    # Those that stay are at the scope already, or were put at another one by an earlier commit of the delta.
+    for source in old ^ new:
+        if not source.startswith(ALERT_PREFIX):
+            continue
+        if source in new:
+            delta.scope_by_alert[source] = scope
+        elif delta.alert_scope(source) == scope:
             delta.scope_by_alert[source] = None
-    for source in new:
-        delta.scope_by_alert[source] = scope
     if record is not None:
         delta.put_record(scope, record)
     elif scope in _named(delta):
@@ -409,6 +412,10 @@ def _kept(
         if offered.is_original:
             return here
     return merge_lost(here, record, stored.tombstones)
+
+
+def _sources_of(record: ScopeRecord | None) -> AbstractSet[str]:
+    return frozenset() if record is None else record.signals.keys()
 
 
 def _alerts_of(record: ScopeRecord | None) -> set[str]:

@@ -15,8 +15,11 @@ import json
 
 from sidecar.store import Conflict, LoggedCommit
 
-_MAX_SILENCE_SECS = 0.1
+_MAX_SILENCE_SECS = 0.2
 """Seconds without a commit of the key. Then the sidecar whose turn it was does not come."""
+
+_LATE_SECS = 0.02
+"""A check that comes later than this shows that the event loop was busy."""
 
 
 class Turn:
@@ -49,6 +52,15 @@ class Turn:
             self._seq = commit.position.seq
             if self._name in commit.text:
                 self.advance(now)
+
+    def check_silence(self, now: float) -> None:
+        """Pass over the next of those that are ahead if it has been silent for too long ``now``."""
+        late = now - self.silent_at
+        if late > _LATE_SECS:
+            # What has arrived while the event loop was busy is read first.
+            self.silent_at = now + _LATE_SECS
+        elif late >= 0:
+            self.advance(now)
 
     def advance(self, now: float) -> None:
         """The next of those that are ahead is done, or does not come."""

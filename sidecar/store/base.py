@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sidecar.core.events import CoreEvent, SignalDropped
+from sidecar.core.events import CoreEvent, SignalDropped, SignalPut, StateChanged
 from sidecar.core.values import ScopeRecord, Tombstone
 
 from .entries import HistoryEntry, HistoryQuery
@@ -164,6 +164,16 @@ class Batch:
         )
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether only claims change, and no gate, hold, restriction or alert that has ended."""
+        return bool(
+            self.events
+            and all(isinstance(event, SignalPut | SignalDropped | StateChanged) for event in self.events)
+            and not (self.tombstones or self.ended or self.offers or self.seen_watchdog is not None)
+            and None not in self.records.values()
+        )
+
+    @property
     def writes(self) -> bool:
         """Whether anything is stored. Otherwise the batch only validates what its decision read."""
         return bool(
@@ -184,7 +194,7 @@ class Change:
         at: wall time of the commit.
         seen_watchdog: as in `Batch`.
         offers: as in `Batch`.
-        patches: how to complete those ``records`` that were announced in part.
+        patches: how those ``records`` have changed that were announced in part.
     """
 
     position: Position
@@ -207,12 +217,14 @@ class LoggedCommit:
         text: its text, JSON.
         read: converts the text. Raises `StoreError` if the text is not valid.
         has_patches: it is an announcement with patches. The log has the whole commit.
+        is_quiet: it changes no gate; see `Batch`.
     """
 
     position: Position
     text: bytes
     read: Callable[[], Change]
     has_patches: bool = False
+    is_quiet: bool = False
 
     @property
     def size(self) -> int:

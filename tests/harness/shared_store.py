@@ -109,7 +109,7 @@ class SharedData:
         parts = {scope: patch.record for scope, patch in batch.patches.items()}
         announced = replace(change, records=change.records | parts, patches=dict(batch.patches))
         for one in self.subscribers:
-            one.receive(announced)
+            one.receive(announced, batch.is_quiet)
         return Committed(position)
 
     def _write(self, change: Change, batch: Batch) -> None:
@@ -157,8 +157,8 @@ class SharedMemoryStore:
         self.last_known: StoredState | None = None
         data.subscribers.append(self)
 
-    def receive(self, change: Change) -> None:
-        commit = self.logged(change)
+    def receive(self, change: Change, is_quiet: bool) -> None:
+        commit = self.logged(change, is_quiet)
         idle = self.is_current and not self.filled.is_set() and not self.held
         before = (change.position.epoch, change.position.seq - 1)
         if idle and (self.position.epoch, self.position.seq) == before and self.on_commit(commit):
@@ -226,7 +226,7 @@ class SharedMemoryStore:
         found = self.data.after(position)
         return found if isinstance(found, Outdated) else [self.logged(change) for change in found]
 
-    def logged(self, change: Change) -> LoggedCommit:
+    def logged(self, change: Change, is_quiet: bool = False) -> LoggedCommit:
         garbled, self.garbles = self.garbles, False
 
         def read() -> Change:
@@ -235,7 +235,7 @@ class SharedMemoryStore:
             return change
 
         text = json.dumps([*change.records, *change.sources]).encode()
-        return LoggedCommit(change.position, text, read, bool(change.patches))
+        return LoggedCommit(change.position, text, read, bool(change.patches), is_quiet)
 
     async def follow(self, position: Position) -> AsyncIterator[LoggedCommit | Outdated]:
         self.inbox.clear()

@@ -28,8 +28,8 @@ from .subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
-_BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),')
-"""The time of the commit. The rest of the text is converted later."""
+_BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),("quiet":true,)?')
+"""The time of the commit, and whether it is quiet. The rest of the text is converted later."""
 
 _PAGE = 500
 _MAX_ARRIVED_BYTES = 8_388_608
@@ -157,7 +157,12 @@ class RedisLog:
         begin = _BEGIN_OF_BODY.match(body[0])
         if begin:
             self._status.lag_secs = max(0.0, self._status.now() - float(begin[1]))
-        commit = self._commit_of(Position(position.epoch, seq, token.decode()), body[0], has_patches)
+        commit = self._commit_of(
+            Position(position.epoch, seq, token.decode()),
+            body[0],
+            has_patches=has_patches,
+            is_quiet=bool(begin and begin[2]),
+        )
         is_next = self._is_current and not self._changed.is_set() and seq == position.seq + 1
         if is_next and self._on_commit(commit):
             self._position = commit.position
@@ -210,8 +215,10 @@ class RedisLog:
             return Outdated(went_back=False)
         return commits
 
-    def _commit_of(self, position: Position, body: bytes, has_patches: bool = False) -> LoggedCommit:  # noqa: FBT001, FBT002
-        return LoggedCommit(position, body, partial(self._change_of, position, body), has_patches)
+    def _commit_of(
+        self, position: Position, body: bytes, *, has_patches: bool = False, is_quiet: bool = False
+    ) -> LoggedCommit:
+        return LoggedCommit(position, body, partial(self._change_of, position, body), has_patches, is_quiet)
 
     def _change_of(self, position: Position, body: bytes) -> Change:
         try:

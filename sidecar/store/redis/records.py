@@ -113,6 +113,7 @@ class RecordTexts:
         }
         rest: dict[str, Any] = {
             "at": batch.at,
+            **({"quiet": True} if batch.is_quiet else {}),
             "tombstones": {source: one and encode(one) for source, one in batch.tombstones.items()},
             "sources": dict(batch.sources),
         }
