@@ -3,6 +3,8 @@ nothing acknowledged is lost."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,17 @@ from harness.examples import examples
 from harness.simulated_fleet import SCOPES, Fleet, numbers, troubles
 from harness.virtual_time import run_virtual
 from sidecar.core.commands import AlertResolved, Pause, ReceiveAlerts
+from sidecar.runtime import record_patches
 from sidecar.store import HistoryQuery, StoredState, StoreUnavailable
+
+
+@pytest.fixture(autouse=True, scope="module")
+def many_signals() -> Iterator[None]:
+    """Two signals are many, so that most records are announced as patches."""
+    before, record_patches.MANY_SIGNALS = record_patches.MANY_SIGNALS, 2
+    yield
+    record_patches.MANY_SIGNALS = before
+
 
 scopes = st.sampled_from(SCOPES)
 commands = st.one_of(
