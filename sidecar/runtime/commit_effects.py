@@ -10,7 +10,8 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.values import ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.supervision import supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 

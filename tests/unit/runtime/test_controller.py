@@ -21,7 +21,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.gates.tree import TreeUpdate
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.runtime import controller as controller_module
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.gate_updates import GatesBehind
