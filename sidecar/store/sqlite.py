@@ -7,6 +7,7 @@ exclusively, because two sidecars on one file would decide from different states
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,8 +23,10 @@ from sidecar.core.values import Signal, Tombstone
 
 from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
+from .open_files import OpenFiles
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 from .store_thread import StoreThread
+from .wal_file import extend_wal
 
 SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
@@ -45,7 +48,8 @@ _WAL_BYTES = 8_388_608
 """About as much as `_CHECKPOINT_EVERY` rows need if each commit changes a few of them."""
 _EXTEND_WAL_AFTER = 100
 """Rows. A process that writes fewer does not need the space."""
-_ZEROS = bytes(262_144)
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""Error codes of a disk without space, and of a quota or a limit that was reached."""
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
@@ -122,6 +126,7 @@ class SqliteStore:
         self.retention = retention or Retention()
         self._thread = StoreThread("store", self._after_work)
         self._db: sqlite3.Connection | None = None
+        self._files: OpenFiles | None = None
         self._since_prune = 0
         self._checkpointed_changes = 0
         self._wal_is_extended = False
@@ -192,7 +197,9 @@ class SqliteStore:
     def _load(self, now: float) -> StoredState:
         try:
             self._db = self._open()
-            return self._read(self._db, now)
+            stored = self._read(self._db, now)
+            self._files = OpenFiles(self.path)
+            return stored
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._close()
             raise self._corruption_error(str(error)) from error
@@ -203,7 +210,7 @@ class SqliteStore:
             self._close()
             raise
         except OSError as error:
-            message = f"store {self.path} cannot be opened: {error.strerror}: make its folder writable"
+            message = f"store {self.path} cannot be opened: {error.strerror}: {_remedy(error)}"
             raise StoreError(message) from error
 
     def _open(self) -> sqlite3.Connection:
@@ -240,6 +247,9 @@ class SqliteStore:
                 f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
                 f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
             )
+        with suppress(sqlite3.Error):
+            # A process that was killed left its WAL file. Each further kill would make it longer.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
         db.execute("BEGIN IMMEDIATE")
@@ -276,62 +286,48 @@ class SqliteStore:
         self._transact(lambda db: self._write(db, batch))
 
     def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        db = self._db
-        if db is None:
+        db, files = self._db, self._files
+        if db is None or files is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
+        problem = files.problem()
+        if problem:
+            raise StoreUnavailable(f"store {self.path} cannot be written: {problem}")
         try:
-            if db.in_transaction:
-                # The last rollback failed.
-                db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            work(db)
-            db.execute("COMMIT")
+            try:
+                _attempt(db, work)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _FULL or not self._checkpoint(db, files):
+                    raise
+                # The WAL file begins again and needs no more space.
+                _attempt(db, work)
         except Exception as error:
-            # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            # If the rollback fails too, the next transaction tries it again.
-            with suppress(sqlite3.Error):
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
     def _after_work(self) -> None:
         """What needs to be done from time to time, when no result waits for it."""
-        db = self._db
-        if db is None:
+        db, files = self._db, self._files
+        if db is None or files is None:
             return
         if not self._wal_is_extended and db.total_changes >= _EXTEND_WAL_AFTER:
             self._wal_is_extended = True
-            self._extend_wal()
-        self._checkpoint_if_due(db)
-
-    def _extend_wal(self) -> None:
-        """Append zeros to the WAL file. SQLite overwrites them, and stops reading at them.
-
-        To sync a file that grows, the file system also writes its own journal: that takes a fifth longer, and
-        sometimes several times as long.
-        """
-        wal = self.path.with_name(self.path.name + "-wal")
-        with suppress(OSError):
-            size = wal.stat().st_size
-            try:
-                with wal.open("ab", buffering=0) as file:
-                    for start in range(size, _WAL_BYTES, len(_ZEROS)):
-                        file.write(_ZEROS[: _WAL_BYTES - start])
-                    os.fsync(file.fileno())
-            except OSError:
-                # SQLite needs the space more.
-                os.truncate(wal, size)
-
-    def _checkpoint_if_due(self, db: sqlite3.Connection) -> None:
-        """Copy the WAL file into the database after many changes."""
+            extend_wal(self.path, _WAL_BYTES)
         if db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
             return
         # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
-        with suppress(sqlite3.Error):
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if not files.problem() and self._checkpoint(db, files):
             self._checkpointed_changes = db.total_changes
+
+    def _checkpoint(self, db: sqlite3.Connection, files: OpenFiles) -> bool:
+        """Copy the WAL file into the database; return whether all of it was copied."""
+        try:
+            [(is_busy, frames, copied)] = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return False
+        finally:
+            files.database_was_written()
+        return not is_busy and frames == copied
 
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
@@ -364,16 +360,7 @@ class SqliteStore:
             self._prune(db, batch.at)
 
     def _append_history(self, entries: list[HistoryEntry]) -> None:
-        if self._db is None:
-            raise StoreUnavailable(f"store {self.path} is closed")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            _insert(self._db, _HISTORY, [entry_row(entry) for entry in entries])
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StoreUnavailable(f"store {self.path} cannot be written: {error}") from error
+        self._transact(lambda db: _insert(db, _HISTORY, [entry_row(entry) for entry in entries]))
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -439,7 +426,7 @@ class SqliteStore:
     def _close(self) -> None:
         if self._db is not None:
             self._db.close()
-            self._db = None
+            self._db = self._files = None
 
     def _open_error(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
@@ -455,11 +442,38 @@ class SqliteStore:
         return self._corruption_error(text)
 
     def _corruption_error(self, what: str) -> CorruptStore:
+        what = " ".join(what.split())
         return CorruptStore(
             self.path,
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
             "start with an empty store, or set store.on_corrupt: quarantine to do so automatically",
         )
+
+
+def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Do ``work`` in a transaction, completely or not at all."""
+    try:
+        if db.in_transaction:
+            # The last rollback failed.
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")
+        work(db)
+        db.execute("COMMIT")
+    except Exception:
+        # A value that SQLite cannot keep raises other types. The transaction must not stay open.
+        # If the rollback fails too, the next transaction tries it again.
+        with suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+        return "correct its path, or the symbolic links in it"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "free some space"
+    return "make it and its folder writable"
 
 
 def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:

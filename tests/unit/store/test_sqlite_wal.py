@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.values import Tombstone
-from sidecar.store import Batch, sqlite
+from sidecar.store import Batch, sqlite, wal_file
 from sidecar.store.sqlite import _WAL_BYTES, SqliteStore
 
 
@@ -71,7 +70,7 @@ def test_without_space_for_zeros_the_store_continues(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     async def main() -> None:
-        monkeypatch.setattr(os, "fsync", no_space)
+        monkeypatch.setattr(wal_file.os, "fsync", no_space)
         store, commits = await filled(tmp_path / "store.db")
         assert (tmp_path / "store.db-wal").stat().st_size < _WAL_BYTES
         await store.commit(batch(commits))
