@@ -252,8 +252,9 @@ class ScopeGate:
     def waits_for_operator(self) -> bool:
         """Whether the scope has recovered, but its policy requires an operator to lift the auto hold."""
         auto = self.record.auto
-        standing = auto is not None and auto.advised is None and self.record.episode is None
-        return standing and self.policy.resume == "manual"
+        if auto is None or auto.advised is not None or auto.failed_trials:
+            return False
+        return self.record.episode is None and self.policy.resume == "manual"
 
     @property
     def is_restricted(self) -> bool:
