@@ -153,6 +153,7 @@ class StateDelta:
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
         read_scopes: scopes whose records the decisions depend on, even if nothing of them changes.
         read_sources: alerts whose signal or tombstone the decisions depend on.
+        read_inside: paths whose `known_inside` and `paused_inside` the decisions depend on.
     """
 
     def __init__(self, state: CoreState) -> None:
@@ -165,6 +166,7 @@ class StateDelta:
         self.forgets = False
         self.read_scopes: set[str] = set()
         self.read_sources: set[str] = set()
+        self.read_inside: set[str] = set()
         self.sweep_at = state.sweep_at
         self.seen_watchdog = state.seen_watchdog
         self._scope_count = len(state.records)

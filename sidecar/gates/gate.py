@@ -15,7 +15,7 @@ from .limits import ActiveLimit, GateLimit, Limits, rate_of, tightest
 if TYPE_CHECKING:
     from .admission import Limiter
     from .staged_state import NextState
-    from .tree import TreeNode
+    from .tree_update import TreeNode
 
 
 _NO_RESUMES = {cause.value: 0 for cause in LiftCause}

@@ -25,7 +25,7 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.values import EMPTY, ScopeRecord
 from sidecar.gates.counters import FleetCounters
-from sidecar.gates.tree import TreeUpdate
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.store import (
     Change,
     LoggedCommit,

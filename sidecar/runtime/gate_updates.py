@@ -11,7 +11,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from sidecar.gates.event_streams import EventStreams
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.supervision import Failures, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices

@@ -19,7 +19,7 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import ScopeRecord
-from sidecar.gates.tree import TreeUpdate, merge_changes
+from sidecar.gates.tree_update import TreeUpdate, merge_changes
 from sidecar.store import Change, LoggedCommit, Position, SharedStore, StoreError
 
 from .commit_follower import CommitFollower

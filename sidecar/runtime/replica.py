@@ -20,6 +20,8 @@ from sidecar.core.scope import ROOT
 from sidecar.core.values import ALERT_PREFIX, EMPTY, ScopeRecord, Tombstone
 from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
 
+from .inside_versions import changed_inside, inside_key
+
 _MAX_TOKENS = 10_000
 """Number of commits whose tokens are remembered, to find the commit that the store went back to."""
 
@@ -96,7 +98,11 @@ class Replica:
         if offering:
             self._add_owed(state, records, offers, tombstones, sources)
         heard = delta.seen_watchdog if delta.seen_watchdog != state.seen_watchdog else None
+        inside = changed_inside(state, delta, records, self.owed)
         read_scopes, read_sources = delta.read_scopes | records.keys(), delta.read_sources | sources
+        read_sources |= {inside_key(parent) for parent in delta.read_inside}
+        # Otherwise the version of a path in which others name a scope meanwhile would be removed.
+        read_sources |= {key for key, present in inside.items() if not present}
         if not (events or read_scopes or read_sources or heard):
             return None
         return Batch(
@@ -108,7 +114,7 @@ class Replica:
             heard,
             self.position,
             self._versions_of(read_scopes, read_sources),
-            {source: _is_present(delta, source) for source in sources},
+            {source: _is_present(delta, source) for source in sources} | inside,
             offers,
             token,
             term,
@@ -164,10 +170,13 @@ class Replica:
     def may_precede(self, batch: Batch, position: Position) -> bool:
         """Whether ``batch``, stored at ``position``, can be applied before the commits that precede it.
 
-        The store has checked that they do not change what ``batch`` depends on.
+        The store has checked that they do not change what ``batch`` depends on. They may have changed a
+        version that it writes and has not read.
         """
         is_later = position.epoch == self.position.epoch and position.seq > self.position.seq + 1
-        return is_later and not (self.owed or self.owed_tombstones or batch.offers or batch.seen_watchdog)
+        has_read_all = batch.sources.keys() <= batch.read.sources.keys()
+        owes = self.owed or self.owed_tombstones or batch.offers
+        return is_later and has_read_all and not (owes or batch.seen_watchdog)
 
     def record_early(self, batch: Batch, position: Position) -> None:
         """As `record_commit`, for a batch that is applied before commits that precede it."""

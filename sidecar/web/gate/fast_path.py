@@ -300,6 +300,9 @@ class _Head:
             return self._complete and not self._refused and upgrade.args[0] == len(head)
         except httptools.HttpParserError:
             return False
+        finally:
+            # It refers to this object, and the garbage collector should have no work.
+            del self._parser
         return self._complete and not self._refused
 
     def on_url(self, url: bytes) -> None:

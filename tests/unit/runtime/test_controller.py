@@ -21,7 +21,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.gates.tree import TreeUpdate
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.runtime import controller as controller_module
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.gate_updates import GatesBehind
@@ -190,6 +190,8 @@ def break_prepare(controller: Controller, times: int) -> None:
         yield from steps
 
     controller.tree.prepare = broken
+    # A change of a single scope would not need it.
+    controller.tree.change_leaf = lambda _: False
 
 
 def test_gates_are_rebuilt_from_all_records_if_an_update_fails() -> None:
