@@ -5,7 +5,7 @@ of it was received before the query. A silenced or inhibited alert ends. An aler
 only if all of this holds:
 
 - The query would list it: it came from the receiver, and it has the labels, that the query names.
-- It was absent in two queries in a row, and no notification of it came in between.
+- It was missing in two queries in a row, and no notification about it arrived in between.
 - The watchdog is not silent.
 - An Alertmanager that answered has run for long enough to know all alerts.
 
@@ -182,7 +182,7 @@ class Reconciler:
         await run_in_slices(self._watchdog.record_ended_in_steps(outcome, absent), TimeSlice())
         self._count(outcome, len(ended))
         confirmed = not self._absent.keys() - {one.source for one in ended}
-        # The event loop would wait for their release.
+        # Releasing them would block the event loop.
         spent: list[object] = [*listed.firing.values(), *ended, *before.values(), listed.firing, before]
         del listed, ended, before, outcome
         await loop.run_in_executor(None, release_in_pieces, spent)
@@ -254,7 +254,7 @@ def _compare(
     Args:
         before: the signals before the query.
         listed: the lists of all Alertmanagers.
-        absent: the signals that the previous query did not find.
+        absent: the signals whose alerts were missing in the previous query.
         may_end_missing: whether an alert that is not listed may end.
     """
     ended = []

@@ -5,16 +5,16 @@ any monotonic clock.
 
 Theory of operation. A `Limiter` is one limit of one scope: a restriction, a resume ramp or a trial.
 Its parent is the next limit on the way to the root. A request needs one token of its limiter and one of each
-limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
+limiter above it. Clients keep no reserve of tokens: a client with waiting requests sends a *demand*, the
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to
 a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
-rate, and no shares have to be added up. A demand gathers tokens for a moment before the client is answered.
+rate, and no shares have to be added up. A demand collects tokens for a moment before the client is answered.
 Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and
 the burst.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
-- A higher priority goes first, always. Lower priorities get what higher ones leave.
+- A higher priority always goes first. Lower priorities get what higher ones leave.
 - Within a priority each party gets tokens in proportion to the number of its waiters (stride scheduling: a
   party's *pass* grows by 1 / waiters for each token, and the smallest pass is next). So no party starves.
 - The sidecar's own waiters pass in order of arrival.
@@ -85,7 +85,7 @@ class Demand:
 
     @property
     def total(self) -> int:
-        """How many requests still wait."""
+        """The number of requests that still wait."""
         return sum(self.waiting)
 
 
@@ -161,7 +161,7 @@ class Limiter:
         return True
 
     def pass_now(self, priority: int, now: float) -> bool:
-        """Take a token for a request that arrives, unless others of its priority or above wait for one."""
+        """Take a token for a request that arrives, unless requests of its priority or above wait for one."""
         for limiter in self.line:
             if any(limiter.own[priority:]) or any(limiter.in_clients[priority:]):
                 return False
@@ -235,12 +235,12 @@ class Limiter:
     # -- forecast ---------------------------------------------------------------------------------
 
     def secs_until_turn(self, priority: int) -> float:
-        """In how many seconds a request that arrives now can expect a token of each limiter of the line.
+        """Expected seconds until a request that arrives now gets a token of each limiter of the line.
 
         That is the length of a queue, without lower priorities, divided by its rate. 0: no rate limits it.
         """
         secs = 0.0
-        # What was counted may be half a second old.
+        # The counts may be half a second old.
         queued = sum(self.own[priority:])
         for limiter in self.line:
             rate = limiter.tokens.rate or limiter.tokens.limit
@@ -290,7 +290,7 @@ _OWN = "own"
 
 
 def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWaiter | Demand]:
-    """Use the tokens of ``limiters``, which have the same root.
+    """Admit requests with the tokens of ``limiters``, which have the same root.
 
     Args:
         limiters: those at which something waits.
@@ -303,7 +303,7 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
     root = limiters[0].root
     admitted: list[QueuedWaiter | Demand] = []
     for priority in _waiting_priorities(limiters):
-        # No more pass than the root has tokens. Otherwise each party would be asked in vain at the end.
+        # At most as many pass as the root has tokens. Otherwise the last round would ask each party in vain.
         most = min(most, len(admitted) + root.tokens.available(now))
         if len(admitted) >= most:
             break

@@ -23,8 +23,8 @@ from .tokens import TokenBucket
 _STEP_SECS = 0.002
 """The time between two steps. A step that admits few requests holds the event loop for a short time."""
 _GATHER_SECS = 0.01
-"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens
-for its share, and after each answer the client is absent for a while."""
+"""A client that got tokens, and has more requests waiting, is answered after this delay. One step may have
+too few tokens for its share, and after each answer the client is absent for a while."""
 _STEP_SECS_PER_LIMITER = 0.0001
 """With many limiters the time between two steps is longer, so that they take little of the event loop."""
 _MAX_STEP_SECS = 0.02
@@ -32,15 +32,16 @@ _LONGEST_STEP_SECS = 1.0
 _MAX_BATCH = 32
 _SMALL_BATCH = 8
 _FEW_LIMITERS = 16
-"""With so few limiters a step admits `_SMALL_BATCH` requests at most, and the next one follows at once. In
-between, requests at other gates are answered."""
+"""With at most this many limiters, a step admits at most `_SMALL_BATCH` requests, and the next step follows
+at once. Requests at other gates are answered in between."""
 _MAX_LIMITERS = 256
-"""Limiters that one step looks at. With more, they take turns."""
+"""Limiters that one step checks. If there are more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
-"""A ramp ends if no client with waiters has asked for this long: each knows that the gate is open."""
+"""A ramp ends if no client with waiters has sent a demand for this long: then every client knows that the
+gate is open."""
 _STEP_WAITERS = 8
 _COUNT_SECS = 0.5
-"""How often the requests are counted that need a token of each limiter."""
+"""Seconds between two counts of the requests that need a token of each limiter."""
 _TASK = "admission"
 
 
@@ -161,7 +162,7 @@ class AdmissionControl:
         if gate not in self._ramps:
             ramp = self._begin(gate, None, gate.policy.resume_ramp_per_sec)
             if not gate.clients:
-                # No client has to hear of the opening.
+                # No client has to learn that the gate is open.
                 ramp.used_at -= _RAMP_IDLE_SECS
             self._ramps[gate] = ramp
             gate.limiting = ramp.limiter
@@ -236,7 +237,7 @@ class AdmissionControl:
     # -- clients ----------------------------------------------------------------------------------
 
     def demand(self, demand: ClientDemand) -> bool:
-        """A client wants to admit requests; return whether it has to wait for the answer."""
+        """Register the demand of a client. Returns whether the client has to wait for the answer."""
         gate = demand.gate
         if gate.closed:
             return False
@@ -257,7 +258,7 @@ class AdmissionControl:
         return True
 
     def withdraw(self, demand: ClientDemand) -> None:
-        """The client has gone, or waits no longer."""
+        """Remove a demand: its client has disconnected, or no longer waits."""
         if demand.limiter is not None:
             demand.limiter.withdraw(demand)
 
@@ -277,7 +278,7 @@ class AdmissionControl:
                     self.check_trial(active, active.succeeded)
 
     def check_trial(self, active: ActiveLimit, succeeded: int) -> None:
-        """End a trial that is in force if as many requests as it admits have ``succeeded``."""
+        """End a trial that is in force if all requests that it admits have ``succeeded``."""
         trial = active.limit
         if isinstance(trial, Trial) and active.limiter in self.limits and succeeded >= trial.requests:
             self.on_trial_end(active.gate, trial, "")
@@ -285,7 +286,8 @@ class AdmissionControl:
     # -- tokens that are shared ---------------------------------------------------------------------
 
     def waiting(self, most: int) -> dict[Limiter, list[int]]:
-        """How many requests need a token of each limiter, by priority; they wait at ``most`` limiters."""
+        """How many requests need a token of each limiter, by priority. Reads only ``most`` active
+        limiters."""
         found: dict[Limiter, list[int]] = {}
         for limiter in islice(self._active, most):
             if limiter.is_idle:
@@ -297,7 +299,7 @@ class AdmissionControl:
         return found
 
     def use_tokens(self) -> None:
-        """Admit what the tokens allow that were just granted."""
+        """Admit requests with the tokens that were just granted."""
         self._schedule(self._loop.time())
 
     # -- steps ------------------------------------------------------------------------------------
@@ -336,7 +338,7 @@ class AdmissionControl:
             self._schedule(self._loop.time() + delay)
 
     def _advance(self) -> float:
-        """Admit what the tokens allow; return the seconds until the next step."""
+        """Admit as many requests as the tokens allow. Returns the seconds until the next step."""
         now = self._loop.time()
         families: dict[Limiter, list[Limiter]] = {}
         looked_at = min(len(self._active), _MAX_LIMITERS)
@@ -368,7 +370,7 @@ class AdmissionControl:
         return delay
 
     def _count_ahead(self, now: float) -> None:
-        """Tell each limiter how many requests need its tokens."""
+        """Set how many requests need the tokens of each limiter."""
         counts = self.waiting(_MAX_LIMITERS)
         for limiter in self._counted:
             if limiter not in counts:
@@ -412,7 +414,7 @@ class AdmissionControl:
                 demand.answer()
 
     def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
-        """Follow the policy, and end the ramp when it has done its work."""
+        """Set the policy's rate, and end the ramp when it is no longer needed."""
         rate = gate.policy.resume_ramp_per_sec
         tokens = ramp.limiter.tokens
         if rate and isinstance(tokens, TokenBucket) and rate != tokens.limit:

@@ -13,7 +13,8 @@ PRIORITIES = 10
 """Priorities are 0 to 9; a higher one goes first."""
 DEFAULT_PRIORITY = 5
 _ABSENT_SECS = 2.0
-"""After so long unseen, a priority waits no more. Clients are absent for a moment after each answer."""
+"""A priority that was not seen for this long no longer waits. Clients are absent for a moment after each
+answer."""
 
 
 class PriorityTimes:
@@ -22,7 +23,7 @@ class PriorityTimes:
     Attributes:
         passed_at: when a request last passed here, or at a limit further inside.
         seen_at: when requests were last seen waiting here.
-        served_at: since when requests have waited here, and none of them has passed.
+        served_at: start of the time in which requests have waited here and none has passed.
     """
 
     __slots__ = ("passed_at", "seen_at", "served_at")

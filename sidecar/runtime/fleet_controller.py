@@ -59,7 +59,7 @@ _MAX_TRY_SECS = 10.0
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
-"""The longest wait between two tries of a sidecar whose turn it was."""
+"""Maximum wait between two attempts of a sidecar whose turn it was."""
 _FILL_SECS = 1.0
 """Seconds after which the commits before an own one are read from the log, if they did not arrive."""
 
@@ -167,7 +167,7 @@ class FleetController(PromptFollower):
             if isinstance(result, Conflict) and result.key and not turn:
                 turn = result.key
             else:
-                # It was our turn, and another sidecar was faster. Or the state was loaded again.
+                # It was our turn, but another sidecar was faster. Or the state was loaded again.
                 turn = result.key if isinstance(result, Conflict) else ""
                 await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
                 wait = min(2 * wait, _MAX_WAIT_SECS)
@@ -205,7 +205,7 @@ class FleetController(PromptFollower):
             except TimeoutError:
                 turn.advance(self.loop.time())
         await self._prepare_for_batch()
-        # For what has arrived meanwhile.
+        # For the commits that have arrived meanwhile.
         self._queue.wake.set()
 
     async def _commit_shared(
@@ -251,7 +251,7 @@ class FleetController(PromptFollower):
         """
         delta: StateDelta = transaction
         if self._replica.may_precede(batch, position):
-            # Nothing before it concerns it. So the client need not wait for what others have committed.
+            # The commits before it do not affect it. So the client need not wait for them.
             self._replica.record_early(batch, position)
             self._fill_at = self.loop.time() + _FILL_SECS
             return delta
@@ -318,7 +318,7 @@ class FleetController(PromptFollower):
     # -- time ---------------------------------------------------------------------------------------
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
-        """Show the changes by time in ``scopes``, and get them committed."""
+        """Show the changes by time in ``scopes``, and request their commit."""
         self._due.update(scopes)
         self._due_added.set()
         self._arrived.changed.set()
@@ -329,7 +329,8 @@ class FleetController(PromptFollower):
             self._commit_later(scopes)
 
     def _commit_later(self, scopes: Iterable[str]) -> None:
-        """Get the changes by time in ``scopes`` committed, unless another sidecar commits them meanwhile."""
+        """Request the commit of the changes by time in ``scopes``, unless another sidecar commits them
+        meanwhile."""
         self._overdue.update(scopes)
         wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
         self.loop.call_later(wait, self._commit_overdue)
@@ -364,7 +365,7 @@ class FleetController(PromptFollower):
         if self._load_due or (self._replica.early_to and self.loop.time() >= self._fill_at):
             self._queue.wake.set()
         if self._offering and self._shared.status.up and not self._queue.is_stopping:
-            # Redis was down when it was to be written.
+            # Redis was down when the note should have been written.
             self._queue.submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
@@ -396,7 +397,7 @@ class FleetController(PromptFollower):
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
                 if was_leader:
-                    # One sidecar tells it: the one whose hooks run.
+                    # Only one sidecar reports it: the leader, whose hooks run.
                     self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"

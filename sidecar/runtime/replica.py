@@ -101,7 +101,7 @@ class Replica:
         inside = changed_inside(state, delta, records, self.owed)
         read_scopes, read_sources = delta.read_scopes | records.keys(), delta.read_sources | sources
         read_sources |= {inside_key(parent) for parent in delta.read_inside}
-        # Otherwise the version of a path in which others name a scope meanwhile would be removed.
+        # Otherwise this would remove the version of a path in which other sidecars add a scope meanwhile.
         read_sources |= {key for key, present in inside.items() if not present}
         if not (events or read_scopes or read_sources or heard):
             return None
@@ -122,9 +122,10 @@ class Replica:
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:
-        """The records of ``delta`` that differ. An empty record that only the config names is not stored.
+        """The records of ``delta`` that differ. An empty record of a scope that only the config names is not
+        stored.
 
-        The store lost what is owed, and another sidecar may write that again: so an empty one is stored then.
+        Another sidecar may write an owed record again. So an empty record is stored if its scope is owed.
         """
         named = _named(delta)
         return {
@@ -179,7 +180,7 @@ class Replica:
         return is_later and has_read_all and not (owes or batch.seen_watchdog)
 
     def record_early(self, batch: Batch, position: Position) -> None:
-        """As `record_commit`, for a batch that is applied before commits that precede it."""
+        """Like `record_commit`, for a batch that is applied before commits that precede it."""
         before = self.position
         self.record_commit(batch, position)
         self.position = before
@@ -195,7 +196,7 @@ class Replica:
         return position.seq in self._early
 
     def pass_early(self, position: Position) -> bool:
-        """Go on after the next commit, at ``position``, if it is the own one that was applied early.
+        """Skip the next commit, at ``position``, if it is our own commit that was applied early.
 
         Returns:
             Whether it is. If not, the store lost the own one, and the number was used again.
@@ -276,7 +277,7 @@ class Replica:
         delta = StateDelta(state)
         common = self._common_seq(stored) if went_back else self.position.seq
         epoch = self.position.epoch
-        # Written by commits that are in both sequences.
+        # These were written by commits that are in both sequences.
         newest = common if went_back else max((common, *self._early))
         lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > newest}
         lost_at |= {

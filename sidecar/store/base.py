@@ -30,8 +30,8 @@ class Position:
         epoch: identifies the data set; a store that lost everything has another one. Empty: the store belongs
             to this process alone and has no sequence.
         seq: number of the commit.
-        token: random text of that commit. Another token at the same number shows that the store went back in
-            time and continued differently.
+        token: random text of that commit. A different token at the same number shows that the store lost
+            commits and made others since.
     """
 
     epoch: str = ""
@@ -74,7 +74,7 @@ class StoredState:
     Attributes:
         records: records by scope.
         tombstones: tombstones by source.
-        version: every earlier snapshot has at most this version; every snapshot of this run has at least it.
+        version: no earlier snapshot has a higher version, and no snapshot of this run has a lower one.
         last_written_at: wall time of the last write; None: never.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
         version_step: the difference between successive snapshot versions. Sidecars that share a store have
@@ -84,7 +84,7 @@ class StoredState:
         offers: scopes whose record was written again, with its first commit.
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
-        sidecars: how many sidecars there were when that file was written.
+        sidecars: size of the fleet when that file was written.
         unreadable: scopes whose record is not valid. It is not in ``records``.
     """
 
@@ -116,11 +116,11 @@ class Batch:
         seen_watchdog: name of the watchdog alert that was received; None: unchanged.
         position: the last commit that the decision knew.
         read: the versions that the decision read; the batch is stored only if all of them are current.
-        sources: alert sources that changed, with whether a signal or a tombstone of theirs remains.
+        sources: alert sources that changed; true: the source still has a signal or a tombstone.
         offers: scopes whose record the store lost and which is written again, with its first commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
-        turn: the key of the last conflict: with this batch the sidecar no longer waits to change it.
+        turn: the key of the last conflict. Storing this batch ends the sidecar's wait to change the key.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -217,7 +217,7 @@ class Conflict:
     Attributes:
         seq: the number of the newest commit. Apply the commits up to it, and decide again.
         key: the key that has changed: ``scope:`` and the scope, or ``source:`` and the source of an alert.
-        ahead: how many sidecars have waited for longer to change this key.
+        ahead: how many other sidecars have waited longer to change this key.
     """
 
     seq: int
@@ -231,7 +231,7 @@ class Outdated:
 
     Attributes:
         went_back: the store lost commits that were known: it is another data set, or an older copy. False:
-            only the log of the commits does not reach back far enough.
+            the log of the commits does not reach back far enough.
     """
 
     went_back: bool
@@ -363,7 +363,7 @@ class SharedStore(Store, Protocol):
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
         on_commit: called with a commit that has arrived, if `follow` has yielded all before it. Returns
-            whether it was applied; then `follow` does not yield it.
+            whether it took the commit; then `follow` does not yield it.
         beat_secs: how often `beat` has to be called.
     """
 
@@ -386,7 +386,7 @@ class SharedStore(Store, Protocol):
         """
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
-        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        """The lease for each need. Raises `StoreUnavailable`."""
 
     async def read_log(self, position: Position) -> list[LoggedCommit] | Outdated:
         """Some of the commits after ``position``, in order; empty: there are none.

@@ -36,7 +36,7 @@ def save_last_known(path: Path, state: StoredState, sidecars: int) -> None:
             "sidecars": sidecars,
         }
         file.write(json.dumps(head) + "\n")
-        # Line by line: other threads run in between.
+        # Line by line, so that other threads can run in between.
         for scope, record in state.records.items():
             offer = state.offers.get(scope)
             version = state.versions.scopes.get(scope, 0)
@@ -78,7 +78,7 @@ def _state_of(head: Mapping[str, Any], lines: list[Any]) -> StoredState:
             sources[key] = int(rest[0])
         elif kind == "t":
             tombstones[key] = decode(Tombstone, rest[0])
-    # A scope that was never committed has the version 0, which means the same as no version.
+    # A scope that was never committed has version 0, which means the same as no version.
     scopes = {scope: version for scope, version in scopes.items() if version}
     return StoredState(
         records,

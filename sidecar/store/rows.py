@@ -82,7 +82,7 @@ def signal_of(row: Row) -> Signal:
 
 
 def _members(value: Hold | Episode | Restriction) -> dict[str, Any]:
-    """The members of ``value``. `dataclasses.asdict` copies each of them, and takes ten times as long."""
+    """The members of ``value``. `dataclasses.asdict` copies each member, and takes ten times as long."""
     return {name: getattr(value, name) for name in value.__slots__}
 
 

@@ -34,7 +34,7 @@ class RecordTexts:
     """Converts records to text and back, and remembers the members that this version does not know.
 
     Attributes:
-        invalid: hash, field and error of what could not be read when the state was loaded last.
+        invalid: hash, field and error of what could not be read at the last load.
     """
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ class RecordTexts:
     def _valid(
         self, key: str, texts: Mapping[str, str], convert: Callable[[str], _T], only: str = ""
     ) -> dict[str, _T]:
-        """The converted values of the hash ``key``, or of its field ``only``, as far as they are valid."""
+        """The valid values of the hash ``key``, or of its field ``only``, converted."""
         found = {}
         for field, text in texts.items():
             if only in ("", field):
