@@ -1,7 +1,7 @@
 """Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
 
-One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so it holds the
-event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one chain of limits, so it holds
+the event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class AdmissionControl:
         self._failures = failures
         self._active: dict[Limiter, None] = {}
         self._ramps: dict[ScopeGate, ActiveLimit] = {}
-        self._tickets = count(1)
+        self._queue_ids = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         # Clients that got tokens, and when they are answered.
@@ -143,14 +143,14 @@ class AdmissionControl:
                     active.limiter.tokens.set_limit(rate, now)
 
     def link(self, gate: ScopeGate, limits: Limits) -> None:
-        """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
+        """Set the chain of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
         if limits:
             self.end_ramp(gate)
-        line = [one.gate.limiters[type(one.limit)].limiter for one in limits]
-        for index, limiter in enumerate(line):
-            limiter.parent = line[index + 1] if index + 1 < len(line) else None
+        chain = [one.gate.limiters[type(one.limit)].limiter for one in limits]
+        for index, limiter in enumerate(chain):
+            limiter.parent = chain[index + 1] if index + 1 < len(chain) else None
         before = gate.limiting
-        gate.limiting = line[0] if line else None if limits else self._ramp_limiter(gate)
+        gate.limiting = chain[0] if chain else None if limits else self._ramp_limiter(gate)
         if before is not None and (gate.closed or before is not gate.limiting):
             # A closed gate grants nothing: its clients ask again.
             for demand in list(before.demands):
@@ -215,7 +215,7 @@ class AdmissionControl:
         if waiter.limiter is not None and waiter.limiter is not limiter:
             waiter.limiter.remove(waiter)
         if limiter is not None and waiter.limiter is None:
-            limiter.queue(waiter, next(self._tickets))
+            limiter.queue(waiter, next(self._queue_ids))
             self._activate(limiter)
 
     def queue_all(self, gate: ScopeGate) -> Iterator[None]:
@@ -286,14 +286,13 @@ class AdmissionControl:
     # -- tokens that are shared ---------------------------------------------------------------------
 
     def waiting(self, most: int) -> dict[Limiter, list[int]]:
-        """How many requests need a token of each limiter, by priority. Reads only ``most`` active
-        limiters."""
+        """How many requests need a token of each limiter, by priority. Reads ``most`` active limiters."""
         found: dict[Limiter, list[int]] = {}
         for limiter in islice(self._active, most):
             if limiter.is_idle:
                 continue
             here = limiter.waiting
-            for one in limiter.line:
+            for one in limiter.chain:
                 before = found.get(one)
                 found[one] = here if before is None else [x + y for x, y in zip(before, here, strict=True)]
         return found
@@ -405,9 +404,9 @@ class AdmissionControl:
                 root = limiter.root
                 if root not in waiting:
                     waiting[root] = sum(sum(one.waiting) for one in families.get(root, (limiter,)))
-                rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
+                rate = min((one.tokens.rate for one in limiter.chain if one.tokens.rate), default=0.0)
                 own = demand.total + demand.granted
-                for one in limiter.line:
+                for one in limiter.chain:
                     # Before the tokens are used, which makes room in the bucket.
                     one.tokens.available(now)
                 demand.share = rate * own / (waiting[root] + demand.granted)
@@ -437,8 +436,8 @@ def _continues(before: Restriction | Trial | None, after: Restriction | Trial | 
 
 
 def _secs_until_token(limiters: list[Limiter], now: float) -> float:
-    """Seconds until one of ``limiters`` has a token in its whole line."""
+    """Seconds until one of ``limiters`` has a token in its whole chain."""
     return min(
-        (max(one.tokens.secs_until_token(now) for one in limiter.line) for limiter in limiters),
+        (max(one.tokens.secs_until_token(now) for one in limiter.chain) for limiter in limiters),
         default=_LONGEST_STEP_SECS,
     )

@@ -332,11 +332,20 @@ class Waiter:
         tick: its bucket among the wait timeouts.
         priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
-        ticket: its place there.
+        queue_id: its id there.
     """
 
     __slots__ = (
-        "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
+        "account",
+        "gate",
+        "limiter",
+        "parked_at",
+        "path",
+        "priority",
+        "queue_id",
+        "seen",
+        "tick",
+        "watching",
     )  # fmt: skip
 
     gate: ScopeGate | None
@@ -348,7 +357,7 @@ class Waiter:
     tick: int
     priority: int
     limiter: Limiter | None
-    ticket: int
+    queue_id: int
 
     def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.

@@ -39,14 +39,14 @@ class PriorityTimes:
             self.served_at[priority] = now
         self.seen_at[priority] = now
 
-    def starved(self, line: Iterable[PriorityTimes], now: float) -> dict[int, float]:
+    def starved(self, chain: Iterable[PriorityTimes], now: float) -> dict[int, float]:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have.
 
         Args:
-            line: of this limit and those above it.
+            chain: of this limit and those above it.
             now: the time.
         """
-        passed_at = [max(times) for times in zip(*(one.passed_at for one in line), strict=True)]
+        passed_at = [max(times) for times in zip(*(one.passed_at for one in chain), strict=True)]
         found: dict[int, float] = {}
         higher_passed_at = -math.inf
         for priority in reversed(range(PRIORITIES)):

@@ -24,8 +24,7 @@ class ClockSteps:
         self._offset = self._offset_now()
 
     def set_last_seen(self, wall: float) -> None:
-        """Set when the previous run last wrote. If ``wall`` is in the future, the clock was set back since
-        then."""
+        """Set when the previous run last wrote. If that is in the future, the clock was set back since."""
         ahead = wall - self._clock.now()
         if ahead > STEP_SECS:
             self._offset += ahead

@@ -78,7 +78,7 @@ class CommitFollower(Controller):
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
-        self._offer_at: float | None = None
+        self._restore_at: float | None = None
         # When to read commits before an own one that was applied early.
         self._fill_at = 0.0
         # Set while the writer waits for its turn to change a key.
@@ -219,7 +219,7 @@ class CommitFollower(Controller):
         self._tell(changes, ended)
 
     def _count_changes(self, changes: list[Change]) -> list[CommandOutcome]:
-        """Count ``changes``. Returns the outcomes of our own commits among them, whose answers were lost."""
+        """Count ``changes``. Returns the outcomes of our own commits among them whose answer was lost."""
         self._fleet.changes += len(changes)
         return [one for change in changes for one in self._take_unanswered(change.position.token)]
 
@@ -230,7 +230,7 @@ class CommitFollower(Controller):
             self.on_alerts_ended(ended)
         if any(_has_held_resolves(change) for change in changes):
             self.on_resolves_held()
-        self._plan_offer()
+        self._plan_restoration()
 
     async def _reach(self, seq: int) -> None:
         """Apply the commits up to ``seq``: as they arrive, or from the log if they do not.
@@ -296,7 +296,7 @@ class CommitFollower(Controller):
         else:
             logger.warning("loaded_again", extra={"fields": fields})
         await self._effects.apply(delta, outcomes)
-        self._plan_offer()
+        self._plan_restoration()
         if went_back:
             self.on_went_back()
         return True
@@ -317,15 +317,14 @@ class CommitFollower(Controller):
 
     # -- records that the store lost ----------------------------------------------------------------
 
-    def _plan_offer(self) -> None:
-        """Write lost records again. The leader does so at once, another sidecar only if no one else has done
-        so."""
+    def _plan_restoration(self) -> None:
+        """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
         self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
         if not self._fleet.owed:
-            self._offer_at = None
-        elif self._offer_at is None:
+            self._restore_at = None
+        elif self._restore_at is None:
             wait = 0.0 if self.is_leader else random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
-            self._offer_at = self.loop.time() + wait
+            self._restore_at = self.loop.time() + wait
             self.loop.call_later(wait, self._queue.submit_and_forget, Expire(()))
 
     # -- time ---------------------------------------------------------------------------------------

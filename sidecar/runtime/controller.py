@@ -445,8 +445,9 @@ class Controller:
             self._queue.submit_and_forget(Expire(()))
 
     async def _forget(self, idle: list[str]) -> None:
-        """Forget the scopes of ``idle``, many at a time. The next sweep finds the scopes for which this
-        failed."""
+        """Forget the scopes of ``idle``, many at a time. The next sweep finds scopes that were not
+        forgotten.
+        """
         with suppress(CoreError, StoreUnavailable, ShuttingDown):
             for start in range(0, len(idle), _FORGOTTEN_AT_ONCE):
                 await self.submit(ForgetScopes(tuple(idle[start : start + _FORGOTTEN_AT_ONCE])))

@@ -47,8 +47,8 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
 from .commit_follower import OTHERS_WAIT_SECS
+from .inline_follower import InlineFollower
 from .pending_commands import PendingCommand, fail
-from .prompt_follower import PromptFollower
 from .rate_leases import RateLeases
 from .turns import Turn
 
@@ -67,7 +67,7 @@ _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
 
-class FleetController(PromptFollower):
+class FleetController(InlineFollower):
     """A `Controller` on a store that several sidecars share. The arguments are those of `CommitFollower`."""
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
@@ -125,9 +125,9 @@ class FleetController(PromptFollower):
     async def _beat_forever(self) -> None:
         while True:
             await self._shared.beat()
-            heard = self._shared.status.watchdog
-            if heard is not None:
-                self.on_watchdog(heard.alertname, heard.firing_ago(), heard.resolved_ago())
+            receipt = self._shared.status.watchdog
+            if receipt is not None:
+                self.on_watchdog(receipt.alertname, receipt.firing_ago(), receipt.resolved_ago())
             await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
 
     async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
@@ -140,8 +140,8 @@ class FleetController(PromptFollower):
     # -- deciding and committing --------------------------------------------------------------------
 
     @property
-    def _offering(self) -> bool:
-        return self._offer_at is not None and self.loop.time() >= self._offer_at - 0.001
+    def _restoring(self) -> bool:
+        return self._restore_at is not None and self.loop.time() >= self._restore_at - 0.001
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         give_up_at = self.loop.time() + _MAX_TRY_SECS
@@ -216,7 +216,7 @@ class FleetController(PromptFollower):
         batch = await self._make_batch(transaction, decided, turn)
         result: CommitResult = Committed(self._replica.position)
         delta: StateDelta = transaction
-        heard = self.core_state.seen_watchdog
+        seen_before = self.core_state.seen_watchdog
         if batch is not None:
             self._sent_notes = (batch.token, len(self._unsaved.events))
             try:
@@ -229,7 +229,7 @@ class FleetController(PromptFollower):
                 raise
         if not isinstance(result, Committed):
             return result
-        if delta.seen_watchdog == heard:
+        if delta.seen_watchdog == seen_before:
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         self._overdue -= transaction.records.keys()
@@ -237,7 +237,7 @@ class FleetController(PromptFollower):
         if batch is not None:
             self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
-        self._plan_offer()
+        self._plan_restoration()
         return result
 
     async def _include(self, batch: Batch, position: Position, transaction: Transaction) -> StateDelta:
@@ -265,7 +265,7 @@ class FleetController(PromptFollower):
         else:
             raise StoreUnavailable("the store lost commits: try again")
         self._fleet.applied = self._replica.position.seq
-        self._fleet.offered += sum(offer.is_original for offer in batch.offers.values())
+        self._fleet.offered += sum(lost_commit.is_original for lost_commit in batch.restored.values())
         return delta
 
     async def _make_batch(
@@ -283,7 +283,7 @@ class FleetController(PromptFollower):
             at=self.clock.now(),
             token=uuid4().hex[:16],
             term=self._fleet.term if only_leader else None,
-            offering=self._offering,
+            restoring=self._restoring,
             turn=turn,
         )
         if len(transaction.records) > _LARGE_BATCH:
@@ -330,7 +330,8 @@ class FleetController(PromptFollower):
 
     def _commit_later(self, scopes: Iterable[str]) -> None:
         """Request the commit of the changes by time in ``scopes``, unless another sidecar commits them
-        meanwhile."""
+        first.
+        """
         self._overdue.update(scopes)
         wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
         self.loop.call_later(wait, self._commit_overdue)
@@ -364,7 +365,7 @@ class FleetController(PromptFollower):
             self._commit_overdue()
         if self._load_due or (self._replica.early_to and self.loop.time() >= self._fill_at):
             self._queue.wake.set()
-        if self._offering and self._shared.status.up and not self._queue.is_stopping:
+        if self._restoring and self._shared.status.up and not self._queue.is_stopping:
             # Redis was down when the note should have been written.
             self._queue.submit_and_forget(Expire(()))
 
@@ -419,6 +420,6 @@ class FleetController(PromptFollower):
                 seen_watchdog=self.core_state.seen_watchdog,
                 position=position,
                 versions=replace(versions, scopes=dict(versions.scopes), sources=dict(versions.sources)),
-                offers=dict(self._replica.offers),
+                restored=dict(self._replica.restored),
             )
         )

@@ -41,8 +41,7 @@ class Turn:
 
     @property
     def follow_up_secs(self) -> float:
-        """How long the core state may lag behind the gates. Many commits together take little longer than
-        one."""
+        """How long the core state may lag behind the gates. Many commits take little longer than one."""
         return 0.05 + 0.005 * self.ahead
 
     def note(self, commit: LoggedCommit, now: float) -> None:

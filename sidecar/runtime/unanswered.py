@@ -10,8 +10,7 @@ _MAX_REMEMBERED = 1_000
 
 
 class UnansweredCommits:
-    """Remembers the outcomes of such commits. They are counted and logged if the commit appears in the
-    log."""
+    """Remembers the outcomes of such commits, to count and log them if the commit appears in the log."""
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, list[CommandOutcome]] = OrderedDict()

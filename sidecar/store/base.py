@@ -40,13 +40,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The first commit of a record that the store lost and that was written again.
+class LostCommit:
+    """The commit of a record that the store lost. Another commit has restored the record, or has to.
 
     Attributes:
-        epoch: the epoch of that commit.
+        epoch: the epoch of the lost commit.
         seq: its number.
-        is_original: whether the record is still the one of that commit.
+        is_original: whether the record is still the one of the lost commit.
     """
 
     epoch: str
@@ -81,7 +81,7 @@ class StoredState:
             versions with different remainders, so that a client may change from one sidecar to another.
         position: the last commit that the state contains.
         versions: the version of each record and source.
-        offers: scopes whose record was written again, with its first commit.
+        restored: scopes whose record was written again, with the lost commit.
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
         sidecars: size of the fleet when that file was written.
@@ -96,7 +96,7 @@ class StoredState:
     version_step: int = 1
     position: Position = Position()
     versions: Versions = Versions()
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
     tokens: Mapping[int, str] = field(default_factory=dict)
     is_last_known: bool = False
     sidecars: int = 1
@@ -117,7 +117,7 @@ class Batch:
         position: the last commit that the decision knew.
         read: the versions that the decision read; the batch is stored only if all of them are current.
         sources: alert sources that changed; true: the source still has a signal or a tombstone.
-        offers: scopes whose record the store lost and which is written again, with its first commit.
+        restored: scopes whose record the store lost and that are written again, with the lost commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
         turn: the key of the last conflict. Storing this batch ends the sidecar's wait to change the key.
@@ -132,7 +132,7 @@ class Batch:
     position: Position = Position()
     read: Versions = Versions()
     sources: Mapping[str, bool] = field(default_factory=dict)
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
     token: str = ""
     term: int | None = None
     turn: str = ""
@@ -166,7 +166,7 @@ class Change:
         ended: scope and source of each alert signal that ended other than by time.
         at: wall time of the commit.
         seen_watchdog: as in `Batch`.
-        offers: as in `Batch`.
+        restored: as in `Batch`.
     """
 
     position: Position
@@ -176,7 +176,7 @@ class Change:
     ended: tuple[tuple[str, str], ...] = ()
     at: float = 0.0
     seen_watchdog: str | None = None
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class WatchdogNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchdogHeard:
+class WatchdogReceipt:
     """When sidecars of the fleet received the watchdog alert.
 
     Attributes:
@@ -313,7 +313,7 @@ class FleetStatus:
     went_back: int = 0
     clock_offset_secs: float = 0.0
     error: str = ""
-    watchdog: WatchdogHeard | None = None
+    watchdog: WatchdogReceipt | None = None
 
     def now(self) -> float:
         """The time of the store's clock, seconds since the epoch."""

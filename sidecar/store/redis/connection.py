@@ -120,8 +120,7 @@ class RedisConnection:
                 await subscription.close()
 
     async def reset(self, error: BaseException) -> None:
-        """After ``error``, forget which node of a cluster stores our keys. Other clients reconnect by
-        themselves."""
+        """After ``error``, forget which node of a cluster stores our keys. Other clients reconnect alone."""
         if isinstance(error, MasterChanged):
             # The client was already replaced.
             return

@@ -135,8 +135,9 @@ class RedisLog:
             self._is_current = False
 
     def _receive(self, message: bytes) -> None:
-        """Pass on the commit in ``message``, or keep it until the commits before it have arrived. Gaps are
-        filled from the log."""
+        """Pass on the commit in ``message``, or keep it until its predecessors arrive, if need be from the
+        log.
+        """
         position = self._position
         try:
             number, token, epoch, *body = message.split(b" ", 3)

@@ -35,8 +35,8 @@ from sidecar.store.base import (
     StoredState,
     StoreError,
     StoreUnavailable,
-    WatchdogHeard,
     WatchdogNotice,
+    WatchdogReceipt,
 )
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
@@ -297,13 +297,13 @@ class RedisStore:
                 raise
             return
         ended = time.monotonic()
-        seconds, micros, epoch, seq, holder, term, sidecars, *heard = answer
+        seconds, micros, epoch, seq, holder, term, sidecars, *watchdog = answer
         if ended - began <= _GOOD_ROUND_TRIP_SECS:
             now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
             self.status.clock_offset_secs = now - time.time()
             self.on_time(now)
         status = self.status
-        status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
+        status.watchdog = _receipt_of(watchdog, int(seconds) + int(micros) / 1e6, ended)
         unconfirmed = await self._unconfirmed()
         before = (status.up, status.leader, status.leader_id, status.term)
         if unconfirmed:
@@ -434,11 +434,11 @@ class RedisStore:
         await self._connection.close()
 
 
-def _heard(texts: list[bytes], now: float, known_at: float) -> WatchdogHeard | None:
+def _receipt_of(texts: list[bytes], now: float, known_at: float) -> WatchdogReceipt | None:
     alertname, firing, resolved = (text.decode() for text in texts)
     if not alertname:
         return None
-    return WatchdogHeard(
+    return WatchdogReceipt(
         alertname,
         max(0.0, now - float(firing)) if firing else None,
         max(0.0, now - float(resolved)) if resolved else None,

@@ -49,7 +49,7 @@ class _Shown(NamedTuple):
     update: TreeUpdate | None
 
 
-class PromptFollower(CommitFollower):
+class InlineFollower(CommitFollower):
     """A `CommitFollower` that shows small commits while they are received. The arguments are those of
     `CommitFollower`.
     """
@@ -70,8 +70,9 @@ class PromptFollower(CommitFollower):
         return self._shown_commits[-1].change.position if self._shown_commits else self._replica.position
 
     def _show_at_once(self, commit: LoggedCommit) -> bool:
-        """Show ``commit``, which has arrived, at the gates. Returns whether it was taken; then the writer
-        applies it later."""
+        """Show ``commit``, which has arrived, at the gates. Returns whether it was taken, to be applied
+        later.
+        """
         position, newest = commit.position, self._newest
         if position.epoch != newest.epoch or position.seq <= newest.seq:
             return self._replica.is_known(position)
@@ -102,7 +103,7 @@ class PromptFollower(CommitFollower):
     def _change_gates_at_once(self, change: Change) -> TreeUpdate | None:
         """Show ``change`` at the gates. Returns how they have changed; None: they have not changed yet."""
         if self._replica.owed or None in change.records.values():
-            # The gates show changes by time, which depend on the core state.
+            # Then the new states of the gates depend on the core state, which only the writer reads.
             return None
         try:
             update = TreeUpdate(self._shown_records(change.records), self.clock.monotonic())
