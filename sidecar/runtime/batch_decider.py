@@ -128,7 +128,9 @@ def _apply_command(
     """Apply ``pending`` to ``transaction``. Returns the error if it is refused. Raises `_DecisionFailed`."""
     try:
         outcome = transaction.apply_command(pending.command, now)
-        return outcome.with_actor(pending.actor) if pending.actor else outcome
+        if pending.actor:
+            outcome.set_actor(pending.actor)
+        return outcome
     except CoreError as error:
         return error
     except Exception as error:
