@@ -85,7 +85,7 @@ class ScopeGate:
 
     Attributes:
         may_block: whether a request may have to wait. Requests read it on the hot path. While `following` is
-            there, it may be true of an open gate.
+            set, it may be true although the gate is open.
         following: the state that the gate gets next, if an update is in progress.
         waiters: parked gate requests, in order of arrival.
         watchers: parked watches.
@@ -141,7 +141,7 @@ class ScopeGate:
         """Set the state that the gate gets when ``following`` becomes visible."""
         self.following = following
         if not following.keeps_response:
-            # Requests must not pass by the state that they do not look at.
+            # Requests read only `may_block`, and must not pass a gate that the next state closes.
             self.may_block = True
             self.answer = self.answer_rest = None
 
@@ -151,7 +151,7 @@ class ScopeGate:
             self._state = following.state
         if following.policy is not None:
             self._policy = following.policy
-        # In any case: an update that was given up may have set it.
+        # Always: an update that was abandoned may have set it.
         self.may_block = following.blocks
         if not following.keeps_response:
             self.answer = self.answer_rest = None
@@ -333,11 +333,20 @@ class Waiter:
         tick: its bucket among the wait timeouts.
         priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
-        ticket: its place there.
+        queue_id: its id there.
     """
 
     __slots__ = (
-        "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
+        "account",
+        "gate",
+        "limiter",
+        "parked_at",
+        "path",
+        "priority",
+        "queue_id",
+        "seen",
+        "tick",
+        "watching",
     )  # fmt: skip
 
     gate: ScopeGate | None
@@ -349,7 +358,7 @@ class Waiter:
     tick: int
     priority: int
     limiter: Limiter | None
-    ticket: int
+    queue_id: int
 
     def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.

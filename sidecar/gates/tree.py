@@ -88,7 +88,7 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        # Iterators: who needs a few of ten thousand children does not wait for a copy of all.
+        # Iterators: a caller that needs a few of ten thousand children does not wait for a copy of all.
         todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
             node = next(todo[-1], None)

@@ -65,16 +65,16 @@ _FORGOTTEN_AT_ONCE = 1_000
 """Idle scopes that one command forgets."""
 
 _LARGE_BATCH = 500
-"""During a batch with as many alerts or scopes, no garbage is collected."""
+"""During a batch with at least this many alerts or scopes, no garbage is collected."""
 
 _SLICE_SECS = 0.0015
-"""Seconds that a batch may hold the loop at most before other work runs."""
+"""Maximum seconds that a batch may hold the loop before other work runs."""
 
 _MIN_SLICE_SECS = 0.0002
-"""Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
+"""Minimum seconds that a batch holds the loop. Then it checks whether a client has sent something."""
 
 _LOG_AFTER_SECS = 0.001
-"""The responses to events go before their lines in the log."""
+"""Delay of log lines, so that the responses to an event are sent first."""
 
 _AGAIN_SECS = 1.0
 """Seconds after which failed work is tried again."""
@@ -86,9 +86,9 @@ class Controller:
     Args:
         policies: the policies of the config.
         store: keeps the state.
-        max_scopes: the most known scopes.
-        max_signals: the most signals of one scope.
-        max_tombstones: the most remembered ended alerts.
+        max_scopes: maximum number of known scopes.
+        max_signals: maximum number of signals of one scope.
+        max_tombstones: maximum number of remembered ended alerts.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: the time source.
 
@@ -219,7 +219,7 @@ class Controller:
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
     def _make_parts(self, stored: StoredState) -> None:
-        """Make the parts that need the core state, which ``stored`` became."""
+        """Make the parts that need the core state, which was made from ``stored``."""
         self.tree = GateTree(self._policies, stored.version, self.waiting_room, stored.version_step)
         self._gate_updater = GateUpdater(
             self.tree,
@@ -363,7 +363,7 @@ class Controller:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
         if len(transaction.records) >= _LARGE_BATCH:
-            # The event loop would take milliseconds to release it.
+            # Releasing it would block the event loop for milliseconds.
             spent: list[object] = [transaction]
             del transaction
             self.loop.run_in_executor(None, release_in_pieces, spent)
@@ -418,7 +418,7 @@ class Controller:
         self._queue.submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
-        """Once a second: detect a late loop, a clock that was set, and a store that is up again."""
+        """Called once a second: detect a late loop, a clock that was set, and a store that is back."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
         # The writer shifts the stored times before it decides anything.
@@ -445,7 +445,9 @@ class Controller:
             self._queue.submit_and_forget(Expire(()))
 
     async def _forget(self, idle: list[str]) -> None:
-        """Forget the scopes of ``idle``, many at a time. The next sweep finds those that could not be."""
+        """Forget the scopes of ``idle``, many at a time. The next sweep finds scopes that were not
+        forgotten.
+        """
         with suppress(CoreError, StoreUnavailable, ShuttingDown):
             for start in range(0, len(idle), _FORGOTTEN_AT_ONCE):
                 await self.submit(ForgetScopes(tuple(idle[start : start + _FORGOTTEN_AT_ONCE])))

@@ -20,7 +20,7 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 logger = logging.getLogger(__name__)
 
 _LARGE_STEPS = 100
-"""A change that takes more steps to prepare concerns hundreds of gates."""
+"""A change that takes more steps to prepare affects hundreds of gates."""
 
 
 class GatesBehind(Exception):
@@ -58,7 +58,7 @@ class GateUpdater:
         self._failures = failures
         self._on_structure_change = on_structure_change
         self._on_gate_change = on_gate_change
-        # The core state has changes that the gates do not show.
+        # Whether the core state has changes that the gates do not show.
         self._is_behind = False
 
     async def apply(
