@@ -91,7 +91,7 @@ class AdmissionControl:
         shared: whether the limits are shared with other sidecars: their tokens are leased.
         limits: all limits that are in force, by their limiter.
         on_demand: called when something begins to wait at a limit, or an outcome of a trial was reported.
-        on_change: called with a gate whose ramp has ended, so that its snapshot differs.
+        on_change: called with a gate whose ramp has begun, changed its rate or ended.
         on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
     """
 
@@ -166,6 +166,7 @@ class AdmissionControl:
                 ramp.used_at -= _RAMP_IDLE_SECS
             self._ramps[gate] = ramp
             gate.limiting = ramp.limiter
+            self.on_change(gate)
         self._activate(self._ramps[gate].limiter)
 
     def end_ramp(self, gate: ScopeGate) -> None:
@@ -175,6 +176,7 @@ class AdmissionControl:
             if gate.limiting is ramp.limiter:
                 gate.limiting = None
             self._end(ramp)
+            self.on_change(gate)
 
     def ramp_rate(self, gate: ScopeGate) -> float | None:
         """Requests per second of the ramp of ``gate``; None: none is active."""
@@ -418,6 +420,7 @@ class AdmissionControl:
         tokens = ramp.limiter.tokens
         if rate and isinstance(tokens, TokenBucket) and rate != tokens.limit:
             tokens.set_limit(rate, now)
+            self.on_change(gate)
         if not rate:
             for waiter in list(islice(gate.waiters, _MAX_BATCH)):
                 self._admit_waiter(gate, waiter)
@@ -425,7 +428,6 @@ class AdmissionControl:
             self._activate(ramp.limiter)
         elif not rate or now - ramp.used_at >= _RAMP_IDLE_SECS:
             self.end_ramp(gate)
-            self.on_change(gate)
 
 
 def _continues(before: Restriction | Trial | None, after: Restriction | Trial | None) -> bool:

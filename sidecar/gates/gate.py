@@ -91,6 +91,7 @@ class ScopeGate:
         watchers: parked watches.
         clients: the clients that report counts for this gate; the value is whether they hold waiters.
         limiters: the limiters of the scope itself, by kind of limit.
+        ramp_per_sec: requests per second of the resume ramp that snapshots show; None: they show none.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
         answer: the cached response of an open gate, set by the web server; None: render it again.
         answer_date: the ``Date`` line in ``answer``.
@@ -100,8 +101,8 @@ class ScopeGate:
     __slots__ = (
         "_limiting", "_policy", "_state", "abandoned", "active_at", "advised_pauses", "answer", "answer_date",
         "answer_rest", "blocked", "clients", "failed", "following", "interventions", "limiters", "may_block",
-        "node", "pauses", "rejected", "requests", "resumes", "scope", "succeeded", "timed_out",
-        "version_step", "waited", "waiters", "waiting", "watchers",
+        "node", "pauses", "ramp_per_sec", "rejected", "requests", "resumes", "scope", "succeeded",
+        "timed_out", "version_step", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,7 @@ class ScopeGate:
         self.clients: dict[object, bool] = {}
         self.limiters: dict[type, ActiveLimit] = {}
         self._limiting: Limiter | None = None
+        self.ramp_per_sec: float | None = None
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.answer_rest: bytes | None = None
@@ -268,7 +270,7 @@ class ScopeGate:
             return None
         if self.limits:
             return rate_of(self.limits)
-        return None if self.limiting is None else self.limiting.tokens.limit
+        return self.ramp_per_sec
 
     def starved(self, now: float) -> dict[int, float]:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have."""

@@ -42,7 +42,7 @@ from sidecar.store import (
     WatchdogNotice,
 )
 from sidecar.supervision import RepeatingTimer, run_supervised
-from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces
 
 from .batch_decider import BatchDecider
 from .clock_steps import ClockSteps
@@ -123,7 +123,7 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_change = self._ramp_changed
         self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
@@ -143,7 +143,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters, partial(self.loop.call_later, _LOG_AFTER_SECS))
         self._pending_input = PendingInput(self.loop)
-        self._ended_ramps: dict[ScopeGate, None] = {}
+        self._changed_ramps: dict[ScopeGate, None] = {}
         self._queue = CommandQueue(
             self.loop,
             prepare=self._prepare_for_batch,
@@ -340,8 +340,9 @@ class Controller:
 
     async def _prepare_for_batch(self) -> None:
         """Apply changes to the gates that are not commands."""
-        if self._ended_ramps:
-            await self._publish_ended_ramps()
+        if self._changed_ramps:
+            gates, self._changed_ramps = self._changed_ramps, {}
+            await self._gate_updater.show_ramps(gates, self._time_slice())
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         self._prepend_time_shift(batch)
@@ -387,18 +388,9 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; parked requests are still answered
             self.counters.task_failures.record(name)
 
-    def _ramp_ended(self, gate: ScopeGate) -> None:
-        self._ended_ramps[gate] = None
+    def _ramp_changed(self, gate: ScopeGate) -> None:
+        self._changed_ramps[gate] = None
         self._queue.wake.set()
-
-    async def _publish_ended_ramps(self) -> None:
-        """Publish that ramps have ended, with a new version of each snapshot."""
-        gates, self._ended_ramps = self._ended_ramps, {}
-        time_slice = self._time_slice()
-        for gate in gates:
-            if self.tree.gates.get(gate.scope) is gate:
-                self.tree.renew_version(gate)
-                await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
     def _trial_ended(self, gate: ScopeGate, trial: Trial, failure: str) -> None:
         """The outcome of a trial is known."""
