@@ -120,6 +120,8 @@ class ApiProtocol(HttpToolsProtocol):
         self._body_held = 0
         self._read_paused = False
         self._eof = False
+        # The requests that are not answered yet. A piece of a chunked body may contain further requests.
+        self._unanswered: list[Any] = []
         self._check_access: Callable[[], None] | None = None
         self._disconnected: Callable[[], None] | None = None
         self._head_bytes = self._trailer_bytes = 0
@@ -148,6 +150,10 @@ class ApiProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         super().connection_lost(exc)
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._unanswered = []
         self._stop_rest_timer()
         self._buffer, self._start = b"", 0
         self._context.budget.set(self, 0)
@@ -253,9 +259,10 @@ class ApiProtocol(HttpToolsProtocol):
             if self._command is not None:
                 self._command["state"]["access"] = self._context.untrusted
                 self._ends_after_command = True
-            elif self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.scope["state"]["access"] = self._context.untrusted
-                self.cycle.keep_alive = False
+            elif self._unanswered:
+                for cycle in self._unanswered:
+                    cycle.scope["state"]["access"] = self._context.untrusted
+                    cycle.keep_alive = False
                 self.check_access()
             else:
                 self.transport.close()
@@ -496,6 +503,7 @@ class ApiProtocol(HttpToolsProtocol):
             return
         self._body_left = _body_size(self.headers)
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
             self.cycle.keep_alive = True
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
@@ -535,6 +543,7 @@ class ApiProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A response is written."""
         self._check_access = self._disconnected = None
+        self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
         super().on_response_complete()
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)
