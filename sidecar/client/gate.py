@@ -19,9 +19,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 from .closing import CLOSE_BUDGET
 from .fork_safety import PerProcess, flag_cleared_by_fork
 from .gate_follower import GateFollower
+from .gate_poller import GatePoller
 from .guarded import guarded
 from .health import Health
-from .link import Link
 from .notifier import Callback
 from .settings import Settings
 from .snapshot import GateSnapshot
@@ -85,7 +85,7 @@ class Gate:
         if self._closed:
             follower.close()
         else:
-            follower.link.start()
+            follower.poller.start()
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -196,12 +196,12 @@ class Gate:
 
     @property
     def health(self) -> Health:
-        """The state of the link to the sidecar."""
+        """The state of the connection to the sidecar."""
         follower = self._followers.get()
         if self._closed:
-            last = follower.link.health
+            last = follower.poller.health
             return replace(last, reachable=None, since=time.time(), error="closed", fallback=True)
-        return follower.link.health
+        return follower.poller.health
 
     @property
     def counts(self) -> dict[str, int]:
@@ -260,8 +260,8 @@ class Gate:
         return self._followers.get().decided
 
     @property
-    def _link(self) -> Link:
-        return self._followers.get().link
+    def _poller(self) -> GatePoller:
+        return self._followers.get().poller
 
 
 class Admission:
@@ -335,7 +335,7 @@ def close_all(gates: Iterable[Gate]) -> None:
     deadline = began + CLOSE_BUDGET.allowance()
     for follower in followers:
         if follower is not None:
-            follower.link.join(max(0.0, deadline - time.monotonic()))
+            follower.poller.join(max(0.0, deadline - time.monotonic()))
     CLOSE_BUDGET.spend(time.monotonic() - began)
 
 

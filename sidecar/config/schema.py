@@ -18,6 +18,8 @@ from .checks import (
     positive_seconds,
     redis_prefix,
     roles,
+    rule_matchers,
+    rule_state,
     scope,
     sha256,
     store,
@@ -223,9 +225,9 @@ SCHEMA = Section(
                     Section(
                         {
                             "matchers": Key(
-                                texts, "list of text", (), "Alertmanager matchers; all must match"
+                                rule_matchers, "list of matchers", (), "Alertmanager matchers; all must match"
                             ),
-                            "state": Key(text, "state", None, "state of the signal, or ignore"),
+                            "state": Key(rule_state, "state", None, "state of the signal, or ignore"),
                             "scope": Key(
                                 texts, "list of text", (), "labels whose values are the segments of the scope"
                             ),

@@ -16,7 +16,6 @@ from sidecar.auth import Identity
 from sidecar.core.commands import ClaimState, Command, Pause, Resume
 from sidecar.core.errors import InvalidState
 from sidecar.core.state import WellbeingState
-from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
 from sidecar.time_slice import release_in_pieces
@@ -182,20 +181,20 @@ class CommandRoutes:
         if source == WATCHDOG_SOURCE:
             # Otherwise an agent could withdraw it while the sidecar is blind.
             raise Problem("invalid-body", f"source: {source} is the sidecar's own")
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        reason = body.line("reason", MAX_REASON_LENGTH)
         ttl_secs = body.seconds("ttl_secs", positive=True)
         return self._submit_handler(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
 
     def _pause(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
-        reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
+        reason = body.required_line("reason", MAX_REASON_LENGTH)
         return self._submit_handler(
             Pause(scope, reason, _by(sender), body.seconds("max_pause_secs")), scope, sender
         )
 
     def _resume(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        reason = body.line("reason", MAX_REASON_LENGTH)
         return self._submit_handler(Resume(scope, _by(sender), reason), scope, sender)
 
     def _report(self, scope: str, data: bytes, _: Identity, _peer: str) -> Handler:

@@ -15,7 +15,8 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, ScopeGate
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HOLD = Hold(HoldKind.MANUAL, "x", 0.0, None, "op")

@@ -33,7 +33,7 @@ _OK, _NOT_MODIFIED = 200, 304
 StateCallback = Callable[[bool, GateSnapshot | None, bool], None]
 
 
-class Link:
+class GatePoller:
     """Follows one gate for one process. A forked child creates its own.
 
     The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, for whatever
