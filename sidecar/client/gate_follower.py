@@ -55,7 +55,7 @@ class GateFollower:
         self._closed = False
         self._at_a_rate = False
         self._queue = WaiterQueue()
-        # One per process: forked workers with a shared one would draw the same numbers.
+        # One random generator per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
         self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, self._failures)
@@ -78,7 +78,7 @@ class GateFollower:
         began = time.monotonic()
         deadline = began + secs
         self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
-        # Its own condition: a release of a few must not wake all threads.
+        # Each waiter has its own condition, so that releasing a few does not wake all threads.
         changed = threading.Condition(self.lock)
         waiter = LocalWaiter(priority, changed)
         if not self._park(waiter):

@@ -112,7 +112,7 @@ class _WaitFamily:
 
     def family(self, counters: Counters) -> Metric:
         """The family with the current counts."""
-        # Reports of clients may add seconds without a count.
+        # Reports of clients may add seconds without adding a count.
         values = [(histogram.counts.copy(), histogram.total) for histogram in counters.waits.values()]
         if self._family is None or values != self._values:
             self._family = HistogramMetricFamily(

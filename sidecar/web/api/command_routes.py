@@ -100,7 +100,7 @@ class CommandRoutes:
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
-            # Alertmanager does not send it again soon: ask it for its alerts.
+            # Alertmanager does not soon send it again, so query Alertmanager for its alerts.
             self._service.alerting.reconcile_now()
             raise _notification_problem(error) from error
         except InvalidReport as error:
@@ -126,7 +126,7 @@ class CommandRoutes:
         explained = await explain_alerts(self._service, notification, sender)
         if len(notification.alerts) <= _MAX_INLINE_ALERTS:
             return json_response(explained)
-        # The event loop would take milliseconds to release them.
+        # Releasing them would block the event loop for milliseconds.
         alerts: list[object] = list(notification.alerts)
         del notification
         self._service.release_in_thread(alerts)
@@ -150,7 +150,8 @@ class CommandRoutes:
         interpreter = service.alerting.interpreter
         interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
         if len(notification.alerts) > _MAX_INLINE_ALERTS:
-            # The rest is not needed any more. It is released here, because the event loop would wait for it.
+            # The rest is no longer needed. It is released here, because releasing it in the event loop would
+            # block it.
             alerts: list[object] = list(notification.alerts)
             notification = interpreter.only_watchdog(notification)
             release_in_pieces(alerts)
@@ -166,7 +167,7 @@ class CommandRoutes:
                 raise
             finally:
                 if len(commands) > _MAX_INLINE_ALERTS:
-                    # Nothing else refers to them. The event loop would wait for their release.
+                    # Nothing else refers to them. Releasing them in the event loop would block it.
                     service.release_in_thread(list(commands))
             return json_response({"alerts": taken})
 

@@ -82,7 +82,7 @@ class _Flow(FlowControl):
         self._resumed = resumed
 
     def detach(self) -> None:
-        """The connection has ended: refer to its protocol no more."""
+        """The connection has ended: drop the reference to its protocol."""
         self._resumed = _do_nothing
 
     def pause_reading(self) -> None:
@@ -132,10 +132,10 @@ class ApiProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._upgrade_asked = False
         self._slow_sweeps = 0
-        # What the application reads of the request that is served without ASGI.
+        # The ASGI scope of the request that is served without ASGI, as the application reads it.
         self._command: Scope | None = None
         self._ends_after_command = False
-        # The beginning of a command is buffered, and its rest is expected at once.
+        # Set while the beginning of a command is buffered and its rest is expected very soon.
         self._rest_timer: asyncio.TimerHandle | None = None
         self._whole_bytes = 0
         self._rest_is_late = False
@@ -159,7 +159,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._context.budget.set(self, 0)
         if self._disconnected is not None:
             self._disconnected()
-        # These refer to the protocol, and the garbage collector should have no work.
+        # These refer to the protocol. Without the cycle, the garbage collector has no work.
         self.flow.detach()
         self._refusal = self._check_access = self._disconnected = None
         # As before the first request.

@@ -133,7 +133,7 @@ class GateRequest:
         return self.deny_status or policy.deny_status
 
     def knows(self, gate: ScopeGate, path: str | None) -> bool:
-        """Whether the client has the present snapshot of ``gate``, or of ``path``, which follows it."""
+        """Whether the client has the current snapshot of ``gate``, or of ``path``, which follows it."""
         return self.if_none_match is not None and is_current(self.if_none_match.split(","), gate, path)
 
 
