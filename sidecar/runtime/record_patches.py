@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 from sidecar.core.values import ScopeRecord
-from sidecar.store import Change, Offer, RecordPatch
+from sidecar.store import Change, LostCommit, RecordPatch
 
 MANY_SIGNALS = 8
 """A record with fewer signals is announced whole."""
@@ -23,7 +23,7 @@ def patches_of(
     versions: Mapping[str, int],
     *,
     owed: Container[str],
-    offers: Mapping[str, Offer],
+    restored: Mapping[str, LostCommit],
 ) -> dict[str, RecordPatch]:
     """The patches for those of ``records`` that have many signals, most of them unchanged.
 
@@ -32,14 +32,14 @@ def patches_of(
         records: the records that it changes.
         versions: the versions of the records before.
         owed: scopes whose record the store does not have.
-        offers: scopes whose record is written again.
+        restored: scopes whose record is written again.
     """
     patches = {}
     for scope, record in records.items():
         old = before.get(scope)
         if record is None or old is None or len(old.signals) < MANY_SIGNALS:
             continue
-        if scope in owed or scope in offers or not versions.get(scope):
+        if scope in owed or scope in restored or not versions.get(scope):
             continue
         signals = old.signals
         changed = {source: one for source, one in record.signals.items() if signals.get(source) is not one}

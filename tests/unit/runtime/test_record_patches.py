@@ -16,7 +16,7 @@ from sidecar.core.state import WellbeingState
 from sidecar.core.values import ScopeRecord, Signal
 from sidecar.runtime.fleet_controller import FleetController
 from sidecar.runtime.record_patches import complete, patches_of
-from sidecar.store import Batch, Offer, Position
+from sidecar.store import Batch, LostCommit, Position
 from sidecar.store.redis.records import RecordTexts
 
 
@@ -36,7 +36,7 @@ AFTER = replace(
 
 
 def patched(**options: object) -> dict:
-    defaults = {"owed": (), "offers": {}}
+    defaults = {"owed": (), "restored": {}}
     return patches_of({"team": BEFORE}, {"team": AFTER}, {"team": 7}, **(defaults | options))
 
 
@@ -66,12 +66,12 @@ def test_an_announcement_that_does_not_fit_is_not_applied() -> None:
 def test_a_record_is_announced_whole_if_a_patch_is_not_safe_or_not_shorter() -> None:
     assert patched().keys() == {"team"}
     assert not patched(owed={"team"})
-    assert not patched(offers={"team": Offer("e", 1)})
+    assert not patched(restored={"team": LostCommit("e", 1)})
     few = replace(BEFORE, signals=signals(*"abc"))
-    assert not patches_of({"team": few}, {"team": AFTER}, {"team": 7}, owed=(), offers={})
+    assert not patches_of({"team": few}, {"team": AFTER}, {"team": 7}, owed=(), restored={})
     renewed = replace(BEFORE, signals=signals(*"abcdefghij", since=3.0))
-    assert not patches_of({"team": BEFORE}, {"team": renewed}, {"team": 7}, owed=(), offers={})
-    assert not patches_of({"team": BEFORE}, {"team": AFTER}, {}, owed=(), offers={})
+    assert not patches_of({"team": BEFORE}, {"team": renewed}, {"team": 7}, owed=(), restored={})
+    assert not patches_of({"team": BEFORE}, {"team": AFTER}, {}, owed=(), restored={})
 
 
 def test_members_of_a_newer_version_are_never_lost_by_a_patch() -> None:
