@@ -120,6 +120,15 @@ def test_watch_prints_every_change(sidecar: Sidecar, scope: str) -> None:
             watching.terminate()
 
 
+def test_watch_prints_one_json_object_a_line(sidecar: Sidecar, scope: str) -> None:
+    command = [sys.executable, "-m", "sidecar", "watch", scope, "--url", sidecar.url, "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            assert json.loads(watching.stdout.readline())["gate"] == "open"
+        finally:
+            watching.terminate()
+
+
 def test_a_failed_command_gives_the_reason(sidecar: Sidecar) -> None:
     done = run("status", "a//b", "--url", sidecar.url)
     assert done.returncode == 1
