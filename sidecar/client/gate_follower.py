@@ -13,7 +13,7 @@ from sidecar.supervision import Failures
 from .admission import AdmissionThread
 from .errors import InferencePaused, TooManyWaiting
 from .fork_safety import Flag
-from .link import Link
+from .gate_poller import GatePoller
 from .notifier import Callback, ChangeNotifier
 from .reporter import Reporter
 from .request_counts import RequestCounts
@@ -40,7 +40,7 @@ class GateFollower:
         counts: the counts of the requests in this process.
         lock: guards everything except the counts.
         decided: set once the gate's state is known, or the setting ``unreachable`` decides.
-        link: follows the gate at the sidecar.
+        poller: follows the gate at the sidecar.
         snapshot: the last valid snapshot, or None.
     """
 
@@ -55,12 +55,12 @@ class GateFollower:
         self._closed = False
         self._at_a_rate = False
         self._queue = WaiterQueue()
-        # One per process: forked workers with a shared one would draw the same numbers.
+        # One random generator per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
         self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, self._failures)
         reporter = Reporter(settings, self.counts)
-        self.link = Link(settings, reporter, self._on_state, self._failures)
+        self.poller = GatePoller(settings, reporter, self._on_state, self._failures)
         self._admission = AdmissionThread(
             settings, reporter, self._waiting_at_a_rate, self._release, self._failures
         )
@@ -78,7 +78,7 @@ class GateFollower:
         began = time.monotonic()
         deadline = began + secs
         self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
-        # Its own condition: a release of a few must not wake all threads.
+        # Each waiter has its own condition, so that releasing a few does not wake all threads.
         changed = threading.Condition(self.lock)
         waiter = LocalWaiter(priority, changed)
         if not self._park(waiter):
@@ -204,7 +204,7 @@ class GateFollower:
         """The reason of the pause, or why the state is not known."""
         if (snapshot := self.snapshot) is not None:
             return snapshot.reason or "the gate was closed"
-        health = self.link.health
+        health = self.poller.health
         what = "misconfigured" if health.misconfigured else "unreachable"
         return f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
 
@@ -260,4 +260,4 @@ class GateFollower:
             self._notifier.notify(True, self.snapshot)
             self._notifier.stop()
         self._admission.stop()
-        self.link.stop()
+        self.poller.stop()

@@ -58,7 +58,7 @@ _REDIS = re.compile(
 )
 REDIS_FORMS = (
     "redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],…/MASTER[/DB] or redis+cluster://HOST[:PORT],…; "
-    "rediss in place of redis for TLS"
+    "rediss instead of redis for TLS"
 )
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)

@@ -121,7 +121,7 @@ SCHEMA = Section(
                     "request a client certificate, or require it",
                 ),
                 "min_version": Key(
-                    one_of("1.2", "1.3"), "version", _TLS.min_version, "minimum TLS version; in quotes"
+                    one_of("1.2", "1.3"), "version", _TLS.min_version, "minimum TLS version, in quotes"
                 ),
             }
         ),
@@ -137,7 +137,8 @@ SCHEMA = Section(
                     one_of("refuse", "quarantine"),
                     "word",
                     _STORE.on_corrupt,
-                    "if the file is damaged: refuse to start, or move it away and start with an empty store",
+                    "what to do if the file is damaged: refuse to start, or move it away and start with an "
+                    "empty store",
                 ),
                 "history_max_entries": Key(
                     count, "number", _STORE.history_max_entries, "maximum number of history entries"
@@ -165,20 +166,20 @@ SCHEMA = Section(
                     redis_prefix,
                     "text",
                     _REDIS.prefix,
-                    "begins the name of every key; sidecars with the same prefix are one fleet",
+                    "prefix of every key; sidecars with the same prefix form one fleet",
                 ),
                 "timeout_secs": Key(positive_seconds, "duration", _REDIS.timeout_secs, "timeout of one call"),
                 "wait_replicas": Key(
                     natural,
                     "number",
                     _REDIS.wait_replicas,
-                    "replicas that must have a command before it is acknowledged",
+                    "number of replicas that must confirm a command before it is acknowledged",
                 ),
                 "last_known_file": Key(
                     text,
                     "path",
                     _REDIS.last_known_file,
-                    "file with the last known state, for a start without Redis; empty: none is kept",
+                    "file with the last known state, for a start without Redis; empty: no file",
                 ),
             }
         ),

@@ -17,7 +17,8 @@ from .keys import TEXT_KINDS, Key, Section, SectionList
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(
-    # Variables of the command line and of clients, and those that Kubernetes sets for a Service of this name.
+    # Variables of the command line and of clients, and variables that Kubernetes sets for a Service of this
+    # name.
     r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
 )
@@ -94,7 +95,7 @@ _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _release(loader: yaml.SafeLoader, node: yaml.Node) -> None:
-    """Release the nodes one by one: all at once, many policies would stop the other threads for long."""
+    """Release the nodes one by one. All nodes of many policies at once would block other threads."""
     while loader.constructed_objects:
         loader.constructed_objects.popitem()
     left: list[Any] = [node]

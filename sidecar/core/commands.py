@@ -200,7 +200,7 @@ class SetPolicies:
 
 @dataclass(frozen=True, slots=True)
 class ForgetScopes:
-    """Remove the records of those ``scopes`` that have no signals and no holds."""
+    """Remove the records of all ``scopes`` without signals and holds."""
 
     scopes: tuple[str, ...]
 

@@ -30,7 +30,8 @@ _MERGED_AT_ONCE = 32
 class CountsInside:
     """How many known scopes are directly inside each path, and how many of them are paused by their policy.
 
-    Counted at each change: to look at all scopes for every pause would take seconds if thousands pause.
+    The counts are updated with each change. Counting all scopes for every pause would take seconds if
+    thousands pause.
     """
 
     _known: dict[str, int] = field(default_factory=dict)
@@ -119,7 +120,7 @@ class CoreState:
             pass
 
     def apply_in_steps(self, delta: StateDelta) -> Iterator[None]:
-        """Apply ``delta``, a few records or alerts in each step. Decide nothing between two steps."""
+        """Apply ``delta``, a few records or alerts in each step. Nothing may be decided between two steps."""
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
         self.seen_watchdog = delta.seen_watchdog
@@ -225,7 +226,7 @@ class StateDelta:
         self.tombstones[source] = tombstone
         self._put_tombstones[source] = None
         self._put_tombstones.move_to_end(source)
-        # Two, not one: if the limit was lowered, the count falls to it step by step.
+        # Two, not one: if the limit was lowered, the count falls to it gradually.
         self._evict_tombstones(2)
 
     def remove_tombstone(self, source: str) -> None:
@@ -251,7 +252,7 @@ class StateDelta:
         return self._tombstone_count > self._state.max_tombstones
 
     def shift_tombstones(self, secs: float) -> None:
-        """Move those times of all tombstones that come from this machine's clock by ``secs``."""
+        """Shift the times of all tombstones by ``secs``, except those of another machine's clock."""
         own = list(self._put_tombstones)
         for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
             tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))

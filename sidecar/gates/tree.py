@@ -88,7 +88,7 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        # Iterators: who needs a few of ten thousand children does not wait for a copy of all.
+        # Iterators: a caller that needs a few of ten thousand children does not wait for a copy of all.
         todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
             node = next(todo[-1], None)
@@ -358,9 +358,22 @@ class GateTree:
                 del node.parent.children[node.path]
             node = node.parent
 
-    def renew_version(self, gate: ScopeGate) -> None:
-        """Give ``gate`` a new version, because a header of its snapshot response has changed."""
+    def show_ramp(self, gate: ScopeGate) -> bool:
+        """Show the ramp of ``gate`` as it is now, with a new version.
+
+        Returns whether its snapshot changed.
+        """
+        shown = gate.admit_per_sec
+        admission = self.waiting_room.admission
+        if gate.following is not None:
+            # The staged state has a version already, and a version must not become smaller.
+            admission.on_change(gate)
+            return False
+        gate.ramp_per_sec = admission.ramp_rate(gate)
+        if gate.admit_per_sec == shown:
+            return False
         gate.set_state(gate.state._replace(version=self._next_version()))
+        return True
 
     def _next_version(self) -> int:
         self._version += self._version_step

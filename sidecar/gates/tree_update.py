@@ -25,7 +25,8 @@ class TreeNode:
         path: the path.
         parent: the node one segment up; None for the root.
         children: the nodes one segment down, by path.
-        placed: the gate of the scope, even if a change in progress only adds it; None: there is none.
+        placed: the gate of the scope, even if a change that is still in progress adds it; None: there is
+            none.
     """
 
     __slots__ = ("children", "parent", "path", "placed")
@@ -88,7 +89,7 @@ class TreeUpdate:
     staged: StagedStates | None = None
 
     def release(self) -> Iterator[None]:
-        """Release what the change was made with, a little in each step: all at once would take long."""
+        """Release the objects of this change, a few in each step: all of them at once would take long."""
         for listed in (self.states, self.forgotten):
             while listed:
                 del listed[-_RELEASED_AT_ONCE:]
@@ -133,7 +134,7 @@ class TreeUpdate:
 
 
 def merge_changes(updates: list[TreeUpdate], now: float) -> TreeUpdate:
-    """One update with all that concerns parked requests and event streams in ``updates``.
+    """Merge ``updates`` into one. It has everything that matters to parked requests and event streams.
 
     Args:
         updates: changes of the tree that have been made, and that forget no scope.

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 _CHECK_SECS = 30.0
 _YOUNG = 1_000
 _MIDDLE = 2
-"""A batch makes a hundred thousand objects. So few at a time take much less than a millisecond."""
+"""Young objects per collection. A batch makes a hundred thousand objects; collecting this few takes much less
+than a millisecond."""
 _OLD = 5
 """The oldest generation is collected when it has fifteen thousand objects, and then frozen."""
 _OLDEST = 2
@@ -45,7 +46,7 @@ def resident_bytes() -> int:
 
 
 class _CollectionPauses:
-    """The pauses that are in progress. They may overlap, in several threads."""
+    """Counts the pauses in progress. Pauses of several threads may overlap."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class _CollectionPauses:
                 return
             if self._was_enabled:
                 if self._keeps_objects:
-                    # Takes no time, however many objects there are.
+                    # This is fast, however many objects there are.
                     gc.freeze()
                 gc.enable()
             self._keeps_objects = False

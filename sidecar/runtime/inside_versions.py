@@ -1,8 +1,9 @@
-"""Versions of how many scopes are known and paused inside a path, for the policies with `max_paused_share`.
+"""Versions of the number of known and paused scopes inside a path, for policies with `max_paused_share`.
 
-Such a pause depends on the sibling scopes, also on those that this sidecar does not know yet. To read the
-version of each would make a commit as large as the number of siblings. So the path has a version of its own,
-among the versions of the sources. Each commit after which other scopes are known or paused inside changes it.
+Such a pause depends on the sibling scopes, also on those that this sidecar does not know yet. Reading the
+version of each sibling would make commits as large as the number of siblings. So the path has its own
+version, stored among the versions of the sources. Each commit that changes which scopes are known or paused
+inside the path changes this version.
 
 Without `max_paused_share` there are no such versions, and scopes never conflict.
 """
@@ -29,7 +30,8 @@ def changed_inside(
     records: Mapping[str, ScopeRecord | None],
     restored: Iterable[str],
 ) -> dict[str, bool]:
-    """The keys of the paths inside which other scopes are known or paused, and whether any known ones remain.
+    """The keys of the paths inside which the known or paused scopes change, and whether any known scope
+    remains.
 
     Args:
         state: the state that ``delta`` was made from.

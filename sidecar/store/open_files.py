@@ -1,6 +1,6 @@
 """Detects that another program moved, deleted or changed the files of an open SQLite database.
 
-SQLite keeps its files open and does not notice. What it then commits would be gone after a restart.
+SQLite keeps its files open and does not notice this. Later commits would be lost at a restart.
 
 Rules of this file: it never opens a file. Closing any descriptor of a file releases all locks that the
 process has on it, those of SQLite too.
@@ -18,7 +18,7 @@ _Identity = tuple[int, int]
 class OpenFiles:
     """The database file at ``path`` and its WAL file, as they are while only this process changes them.
 
-    Make it when SQLite has opened and locked the database and has written to it.
+    Create it after SQLite has opened and locked the database and has written to it.
     """
 
     def __init__(self, path: Path) -> None:

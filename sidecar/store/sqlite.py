@@ -172,7 +172,7 @@ class SqliteStore:
         """What `save_values` has stored, by key.
 
         Raises:
-            StoreUnavailable: the positions cannot be read.
+            StoreUnavailable: the values cannot be read.
         """
         return await self._run(self._load_values)
 
@@ -214,7 +214,7 @@ class SqliteStore:
             raise StoreError(message) from error
 
     def _open(self) -> sqlite3.Connection:
-        # SQLite would make the file readable by everyone. Its WAL and SHM files get the same mode.
+        # SQLite would create a file that everyone can read. Its WAL and SHM files get the mode of this file.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECS)
         for pragma in (
@@ -248,7 +248,7 @@ class SqliteStore:
                 f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
             )
         with suppress(sqlite3.Error):
-            # A process that was killed left its WAL file. Each further kill would make it longer.
+            # A killed process leaves its WAL file behind, which would grow with each further kill.
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
@@ -299,14 +299,14 @@ class SqliteStore:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode not in _FULL or not self._checkpoint(db, files):
                     raise
-                # The WAL file begins again and needs no more space.
+                # SQLite now writes to the WAL file from its beginning, which needs no more space.
                 _attempt(db, work)
         except Exception as error:
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
     def _after_work(self) -> None:
-        """What needs to be done from time to time, when no result waits for it."""
+        """Maintain the WAL file. Runs after a function whose result is already on its way to the caller."""
         db, files = self._db, self._files
         if db is None or files is None:
             return

@@ -82,7 +82,7 @@ class _Flow(FlowControl):
         self._resumed = resumed
 
     def detach(self) -> None:
-        """The connection has ended: refer to its protocol no more."""
+        """The connection has ended: drop the reference to its protocol."""
         self._resumed = _do_nothing
 
     def pause_reading(self) -> None:
@@ -120,9 +120,11 @@ class ApiProtocol(HttpToolsProtocol):
         self._body_held = 0
         self._read_paused = False
         self._eof = False
+        # The requests that are not answered yet. A piece of a chunked body may contain further requests.
+        self._unanswered: list[Any] = []
         self._check_access: Callable[[], None] | None = None
         self._disconnected: Callable[[], None] | None = None
-        self._head_bytes = 0
+        self._head_bytes = self._trailer_bytes = 0
         self._in_head = False
         self._in_message = False
         self._heads_begun = 0
@@ -130,10 +132,10 @@ class ApiProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._upgrade_asked = False
         self._slow_sweeps = 0
-        # What the application reads of the request that is served without ASGI.
+        # The ASGI scope of the request that is served without ASGI, as the application reads it.
         self._command: Scope | None = None
         self._ends_after_command = False
-        # The beginning of a command is buffered, and its rest is expected at once.
+        # Set while the beginning of a command is buffered and its rest is expected very soon.
         self._rest_timer: asyncio.TimerHandle | None = None
         self._whole_bytes = 0
         self._rest_is_late = False
@@ -148,12 +150,16 @@ class ApiProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         super().connection_lost(exc)
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._unanswered = []
         self._stop_rest_timer()
         self._buffer, self._start = b"", 0
         self._context.budget.set(self, 0)
         if self._disconnected is not None:
             self._disconnected()
-        # These refer to the protocol, and the garbage collector should have no work.
+        # These refer to the protocol. Without the cycle, the garbage collector has no work.
         self.flow.detach()
         self._refusal = self._check_access = self._disconnected = None
         # As before the first request.
@@ -253,9 +259,10 @@ class ApiProtocol(HttpToolsProtocol):
             if self._command is not None:
                 self._command["state"]["access"] = self._context.untrusted
                 self._ends_after_command = True
-            elif self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.scope["state"]["access"] = self._context.untrusted
-                self.cycle.keep_alive = False
+            elif self._unanswered:
+                for cycle in self._unanswered:
+                    cycle.scope["state"]["access"] = self._context.untrusted
+                    cycle.keep_alive = False
                 self.check_access()
             else:
                 self.transport.close()
@@ -455,12 +462,26 @@ class ApiProtocol(HttpToolsProtocol):
         """A head begins."""
         self._in_head = self._in_message = True
         self._heads_begun += 1
-        self._head_bytes = self._slow_sweeps = 0
+        self._head_bytes = self._trailer_bytes = self._slow_sweeps = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a field of a trailer, which is ignored."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > self._context.limits.max_header_bytes and not self._is_refused:
+            limit = self._context.limits.max_header_bytes
+            detail = f"the trailer is longer than {limit} bytes (limits.max_header_bytes)"
+            self._refuse(Problem("header-too-large", detail))
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._in_head, self._slow_sweeps = False, 0
+        if self._is_refused:
+            # The bytes after a refused request may be no request.
+            return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._context.limits.max_header_bytes:
             self._refuse_head()
@@ -478,11 +499,28 @@ class ApiProtocol(HttpToolsProtocol):
         if b"#" in self.url:
             self.send_400_response("the target has a fragment (#), which is for the client alone")
             return
+        if any(name == b"transfer-encoding" for name, _ in self.headers) and not self._is_chunked():
+            return
         self._body_left = _body_size(self.headers)
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
             self.cycle.keep_alive = True
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
+
+    def _is_chunked(self) -> bool:
+        """Whether the body is only chunked; refuses the request if it has any other transfer coding.
+
+        A client and a proxy might not agree about where another body ends.
+        """
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if [one.strip().lower() for one in codings] != [b"chunked"]:
+            self.send_400_response("its transfer coding is not chunked, which is the only one supported")
+        elif self.parser.get_http_version() == "1.0":
+            self.send_400_response("HTTP/1.0 has no transfer codings")
+        else:
+            return True
+        return False
 
     def on_body(self, body: bytes) -> None:
         """A part of a body was parsed."""
@@ -505,6 +543,7 @@ class ApiProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A response is written."""
         self._check_access = self._disconnected = None
+        self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
         super().on_response_complete()
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)

@@ -1,4 +1,4 @@
-"""Requests that arrive with all of their body. They are served without ASGI, in half the time.
+"""Reads requests that arrive with their whole body. They are served without ASGI, in half the time.
 
 Only plain requests of HTTP/1.1 are read here: commands with one ``Content-Length``, and clients that ask for
 a share of a rate. For any other bytes the answer is None, and uvicorn's parser reads them. So all invalid
@@ -43,7 +43,7 @@ class WholeRequest(NamedTuple):
     end: int
 
     def scope(self, client: tuple[str, int] | None, state: dict[str, Any]) -> Scope:
-        """What the application reads of it, as ASGI names it.
+        """The request as an ASGI scope.
 
         Args:
             client: the address of the client; None: it uses a Unix socket.
@@ -90,7 +90,7 @@ class _Head:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
         finally:
-            # It refers to this object, and the garbage collector should have no work.
+            # The parser refers to this object. Without the cycle, the garbage collector has no work.
             del self.parser
         return self.is_plain and bool(self.method)
 

@@ -72,9 +72,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Client]:
+async def connected(served: Any = application) -> AsyncIterator[Client]:
     loop = asyncio.get_running_loop()
-    config = Config(application, log_config=None)  # type: ignore[arg-type]
+    config = Config(served, log_config=None)  # type: ignore[arg-type]
     config.load()
     uvicorn: dict[str, Any] = {"config": config, "server_state": ServerState(), "app_state": {}}
     context = SimpleNamespace(
@@ -100,6 +100,30 @@ async def connected() -> AsyncIterator[Client]:
 def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of a command is never late, except where a test says so."""
     monkeypatch.setattr(protocol, "_REST_SECS", 3600.0)
+
+
+@in_loop
+async def test_a_request_learns_that_its_client_is_gone_although_others_are_pipelined_behind_it() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/stream":
+            await application(scope, receive, send)
+            return
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ended.set()
+
+    chunked = b"POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    following = b"".join(b"GET /%s HTTP/1.1\r\nHost: test\r\n\r\n" % path for path in (b"stream", b"x", b"x"))
+    async with connected(endless) as client:
+        await client.send(chunked)
+        # The end of the body is not known before it is parsed: the requests after it are parsed with it.
+        await client.send(b"0\r\n\r\n" + following)
+        await begun.wait()
+        client.server.transport.abort()
+    await asyncio.wait_for(ended.wait(), 5)
 
 
 @in_loop
