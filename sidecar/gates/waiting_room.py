@@ -103,7 +103,8 @@ class WaitingRoom:
         if not gate.closed and not self.closing and self.admission.pass_now(gate, priority):
             return Ending.OPENED
         gate.blocked += 1
-        if self.closing or self._is_full(gate):
+        # A request that does not wait takes no place.
+        if self.closing or (wait > 0 and self._is_full(gate)):
             gate.rejected += 1
             self._waits["rejected"].observe(0.0)
             self._by_priority[priority]["rejected"] += 1
@@ -125,11 +126,11 @@ class WaitingRoom:
         """Park a watch whose client has the current snapshot. Arguments and result as for `request`."""
         if self.closing:
             return Ending.SHUTTING_DOWN
+        if wait <= 0:
+            return Ending.TIMED_OUT
         if self.watching >= self.max_watchers:
             self._refusals["too-many-watchers"] += 1
             return Ending.TOO_MANY_WATCHERS
-        if wait <= 0:
-            return Ending.TIMED_OUT
         gate.watchers[waiter] = None
         waiter.seen = gate.version
         self._park(waiter, gate, path, wait, watching=True)
