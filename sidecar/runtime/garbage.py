@@ -28,8 +28,8 @@ _YOUNG = 1_000
 _MIDDLE = 2
 """Young objects per collection. A batch makes a hundred thousand objects; collecting this few takes much less
 than a millisecond."""
-_OLD = 5
-"""The oldest generation is collected when it has fifteen thousand objects, and then frozen."""
+_OLD = 2
+"""The oldest generation is collected when it has a few thousand objects, and then frozen."""
 _OLDEST = 2
 _GROWTH = 4.0
 _LEAST_GROWTH_BYTES = 536_870_912

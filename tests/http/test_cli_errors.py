@@ -133,7 +133,7 @@ def test_a_missing_socket_is_explained(capsys, tmp_path: Path) -> None:
             b"",
             "the server closed the connection before the end of its answer (does it want https://?)",
         ),
-        (b"SSH-2.0-OpenSSH\r\n", "what answers there does not speak HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n", "the server there does not speak HTTP"),
         (response("200 OK", HTML), "answered 200, but not as a sidecar does: check --url"),
         (response("200 OK", b"[]"), "answered 200, but not as a sidecar does"),
         (response("404 Not Found", HTML), "answered 404, but not as a sidecar does: check --url"),

@@ -18,6 +18,7 @@ from sidecar.core.errors import InvalidState
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
+from sidecar.runtime.garbage import collection_paused
 from sidecar.time_slice import release_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
@@ -95,7 +96,7 @@ class CommandRoutes:
             if _size(body) <= _MAX_INLINE_BYTES:
                 handle = read(scope, _taken(body), sender, peer)
             else:
-                handle = await asyncio.to_thread(lambda: read(scope, _taken(body), sender, peer))
+                handle = await asyncio.to_thread(lambda: _read_large(read, scope, _taken(body), sender, peer))
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
@@ -213,6 +214,12 @@ class CommandRoutes:
             return snapshot_response(*controller.tree.find(scope))
 
         return perform
+
+
+def _read_large(read: BodyParser, scope: str, body: bytes, sender: Identity, peer: str) -> Handler:
+    # Collections would look at all that was parsed so far, and hold the interpreter for several milliseconds.
+    with collection_paused():
+        return read(scope, body, sender, peer)
 
 
 def _size(body: list[bytes]) -> int:
