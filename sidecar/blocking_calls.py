@@ -41,7 +41,7 @@ class BlockingCalls:
             if not self._last.done():
                 raise CallHangs("the last request still hangs")
         result: asyncio.Future[T] = self._loop.create_future()
-        # The result of an abandoned call is never read.
+        # Nothing reads the result of an abandoned call.
         result.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._last = result
         thread = threading.Thread(target=self._call, args=(call, result), name=self._name, daemon=True)

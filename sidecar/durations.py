@@ -12,6 +12,8 @@ _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+PATTERN = r"^\s*(\d+(\.\d+)?|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)\s*$"
+"""What `parse_duration` accepts, as a regular expression of a JSON Schema."""
 _UNIT_SECS = (31_536_000.0, 604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _MAX_LENGTH = 64
 

@@ -23,6 +23,7 @@ from sidecar.request_deadline import RequestDeadline
 _CHUNK_BYTES = 65_536
 _SCHEMES = ("http", "https")
 _NOT_IN_A_HEADER = re.compile(r"[^\x21-\x7e]")
+_BAD_HEADER = "the credentials or headers have characters that are not allowed in a header"
 
 
 class HttpRequestFailed(Exception):
@@ -186,10 +187,8 @@ def _failure(error: Exception, deadline: RequestDeadline) -> HttpRequestFailed:
 
     if isinstance(error, HttpRequestFailed):
         return error
-    if isinstance(error, requests.exceptions.InvalidHeader):
-        return HttpRequestFailed(
-            "the credentials or headers have characters that are not allowed in a header"
-        )
+    if isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError):
+        return HttpRequestFailed(_BAD_HEADER)
     what = _without_credentials(str(error))
     # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
     if not isinstance(error, OSError | ValueError | urllib3.exceptions.HTTPError):
@@ -222,13 +221,10 @@ def is_loopback(host: str) -> bool:
 
 def _authenticate(session: Any, url: str, access: HttpAccess) -> None:  # noqa: ANN401 - a requests.Session
     if access.username:
-        session.auth = (access.username, _secret("password", access.password, access.password_file))
+        password = _secret("password", access.password, access.password_file)
+        session.auth = (access.username.encode(), password.encode())
     elif access.bearer_token or access.bearer_token_file:
-        token = _secret("token", access.bearer_token, access.bearer_token_file)
-        if _NOT_IN_A_HEADER.search(token):
-            raise HttpRequestFailed(
-                "the token has characters that are not allowed in a header, such as a line break or a space"
-            )
+        token = token_for_header(_secret("token", access.bearer_token, access.bearer_token_file))
         session.headers["Authorization"] = f"Bearer {token}"
         # Credentials in the URL must not replace the token.
         session.auth = _unchanged
@@ -240,14 +236,37 @@ def _unchanged(request: Any) -> Any:  # noqa: ANN401 - a requests.PreparedReques
     return request
 
 
+def token_for_header(token: str) -> str:
+    """``token``, which a header field can have as a value. Raises `HttpRequestFailed`."""
+    if _NOT_IN_A_HEADER.search(token):
+        raise HttpRequestFailed(
+            "the token has characters that are not allowed in a header, such as a line break or a space"
+        )
+    return token
+
+
 def _secret(what: str, text: str, path: str) -> str:
-    if not path:
-        return text.strip()
+    return read_secret(what, path) if path else text.strip()
+
+
+def read_secret(what: str, path: str) -> str:
+    """The text of a file with a secret, without white space around it.
+
+    Args:
+        what: what is in the file, for the error.
+        path: the file.
+
+    Raises:
+        HttpRequestFailed: it cannot be read, or it is empty.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        secret = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise HttpRequestFailed(f"the file with the {what}, {path!r}, cannot be read: {why}") from None
+    if not secret:
+        raise HttpRequestFailed(f"the file with the {what}, {path!r}, is empty")
+    return secret
 
 
 def _read(response: Any, deadline: RequestDeadline, max_bytes: int) -> bytes:  # noqa: ANN401

@@ -1,10 +1,10 @@
 """Parses and writes large JSON in pieces, so that threads do not block the event loop.
 
-The functions of ``json`` keep the interpreter for the whole text: 75 ms for a notification of 10,000
+The functions of ``json`` hold the interpreter lock for the whole text: 75 ms for a notification of 10,000
 alerts. Here the members of the top-level object, and the elements of its lists, are handled one by one.
-Between two of them another thread gets the interpreter.
+Between two of them another thread can run.
 
-Faster libraries, orjson and msgspec, take 30 ms, and keep the interpreter for all of them.
+Faster libraries (orjson, msgspec) take 30 ms, and hold the lock for all of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def loads_in_pieces(
 ) -> Any:  # noqa: ANN401 - any JSON value
     """The same as `json.loads`, with the same errors."""
     if text.startswith(_BYTE_ORDER_MARK):
-        # `json.loads` has an error of its own for it.
+        # `json.loads` raises its own error for this.
         return json.loads(text)
     decoder = _decoder(parse_constant, object_pairs_hook)
     if len(text) <= _SMALL_CHARACTERS:
@@ -69,8 +69,8 @@ def _decoder(
 def dump_in_pieces(value: Mapping[str, Any]) -> Iterator[bytes]:
     """The JSON of ``value``, the same as of `json.dumps`, in chunks of about 64 kB.
 
-    The elements of its lists are released as they are written: all at once, that would keep the interpreter
-    for as long as it takes.
+    The elements of its lists are released as they are written. Releasing all of them at once would block
+    other threads.
     """
     parts: list[str] = []
     size = 0

@@ -22,8 +22,8 @@ def configure(level: str, style: str) -> None:
         level: the minimum level: debug, info, warning or error.
         style: ``console``: lines of text; ``json``: one object per line.
     """
-    # Lines have no source position, thread or process. Finding these takes as long as the rest of a line (see
-    # "Optimization" in the logging HOWTO).
+    # Lines have no source position, thread or process. Finding these takes as long as everything else about a
+    # line (see "Optimization" in the logging HOWTO).
     logging._srcfile = None  # noqa: SLF001 - documented there
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)

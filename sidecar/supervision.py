@@ -114,7 +114,7 @@ def run_thread_supervised(
 ) -> None:
     """Call ``run()`` until it returns or ``stopped`` is set; call it again whenever it raises.
 
-    Nothing ends the thread early, not even SystemExit or a log handler that raises.
+    Nothing ends the thread early: neither SystemExit nor a log handler that raises an exception.
 
     Args:
         name: name in the counter and the log.
@@ -138,11 +138,11 @@ def run_thread_supervised(
 
 
 def supervised_steps(name: str, steps: Iterable[None], failures: Failures) -> Iterator[None]:
-    """Do ``steps``; an exception ends only these steps, not the work that they are a part of.
+    """Run ``steps``. An exception ends only these steps, not the work that they belong to.
 
     Args:
         name: for the counter and the log.
-        steps: are done one by one.
+        steps: run one by one.
         failures: counts and logs what they raise.
     """
     try:

@@ -17,7 +17,7 @@ class PendingInput:
     """Whether clients have sent something that the event loop has not read yet.
 
     The loop waits for its sockets with a file descriptor of its own, which is readable when one of them is.
-    To look at it takes a microsecond, a pass of the loop ten.
+    Checking it takes one microsecond; a pass of the loop takes ten.
 
     Args:
         loop: uvloop's, or asyncio's own. For another loop, the answer is always yes.
@@ -110,9 +110,9 @@ async def run_in_slices(steps: Iterable[None], time_slice: TimeSlice) -> None:
 
 
 def release_in_pieces(values: list[object]) -> None:
-    """Empty ``values``, whose elements nothing else refers to, so that other threads can run meanwhile.
+    """Empty ``values`` in pieces, so that other threads can run. Nothing else may refer to the elements.
 
-    Released at once, ten thousand alerts keep the interpreter for several milliseconds.
+    Releasing ten thousand alerts at once would block other threads for several milliseconds.
     """
     while values:
         del values[-_RELEASED_AT_ONCE:]

@@ -97,7 +97,7 @@ def _why_timeout(names: set[str], text: str, timeout: float, check: str) -> str 
 
 def _why_response(url: str, names: set[str], check: str) -> str | None:
     if names & {"BadStatusLine", "LineTooLong", "UnknownProtocol", "DecodeError"}:
-        return f": what answers there does not speak HTTP: {check}"
+        return f": the server there does not speak HTTP: {check}"
     if names & {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"}:
         hint = " (does it want https://?)" if url.startswith("http://") else ""
         return f": the server closed the connection before the end of its answer{hint}"

@@ -35,7 +35,7 @@ _CHECK_SECS = 1.0
 _RETRY_SECS = 1.0
 _SLICE_SECS = 0.0005
 _MAX_QUEUED = 1_000
-"""Commands that wait for the store. Above this limit, history notes are dropped."""
+"""Maximum number of commands that wait for the store. Above it, history notes are dropped."""
 
 
 class Alerting:
@@ -124,7 +124,7 @@ class Alerting:
         if notification.truncated_alerts:
             self._reconciler.request()
         if not interpretation.command.sender_scope:
-            # A sender that is limited to a scope cannot vouch for alerting as a whole.
+            # A sender that is limited to a scope cannot show that alerting as a whole works.
             await self._receive_watchdog(notification)
         self._publish_watchdog()
         counters = self._controller.counters
@@ -167,7 +167,7 @@ class Alerting:
             self.watchdog.take_over()
             self._reconciler.request()
         else:
-            # The new leader decides from what it knows.
+            # The new leader decides by what it knows.
             self._queue.clear()
 
     def _record_ended_elsewhere(self, ended: list[tuple[str, ScopeRecord, str]]) -> None:

@@ -5,7 +5,7 @@ of it was received before the query. A silenced or inhibited alert ends. An aler
 only if all of this holds:
 
 - The query would list it: it came from the receiver, and it has the labels, that the query names.
-- It was absent in two queries in a row, and no notification of it came in between.
+- It was missing in two queries in a row, and no notification about it arrived in between.
 - The watchdog is not silent.
 - An Alertmanager that answered has run for long enough to know all alerts.
 
@@ -20,6 +20,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from sidecar.alerts import ActiveAlert, NoMatch, RuleMatch
 from sidecar.config import AlertsConfig
@@ -41,9 +42,20 @@ from .watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 _CONFIRM_SECS = 5.0
+_RETRY_SECS = 5.0
+"""Time between a query that failed and the next one. It doubles with each failure, up to the interval."""
+_MAX_DOUBLINGS = 20
 _MIN_INTERVAL_SECS = 0.2
 """Minimum time between two queries, even if many notifications are truncated."""
 _JITTER = 0.1
+
+
+class _Outcome(Enum):
+    DONE = auto()
+    UNCONFIRMED = auto()
+    """An alert was missing for the first time."""
+    FAILED = auto()
+    """No Alertmanager answered, or the corrections were not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +137,18 @@ class Reconciler:
         return self._controller.counters
 
     async def _run(self) -> None:
+        failures = 0
         while True:
             self._requested.clear()
             pause = self._config.reconcile_secs * (1 - _JITTER * self._jitter())
             if self._config.alertmanager_urls and self._controller.is_leader:
-                try:
-                    if not await self._reconcile():
-                        pause = min(pause / 2, _CONFIRM_SECS)
-                except (StoreUnavailable, CoreError, ShuttingDown) as error:
-                    self._fail(str(error))
-                except Exception:
-                    self._counters.reconciliations["failed"] += 1
-                    logger.exception("reconciliation failed")
+                outcome = await self._try_to_reconcile()
+                failures = failures + 1 if outcome is _Outcome.FAILED else 0
+                if outcome is _Outcome.UNCONFIRMED:
+                    pause = min(pause / 2, _CONFIRM_SECS)
+                elif failures:
+                    # A lost notification should not stay lost for a long interval.
+                    pause = min(pause, _RETRY_SECS * 2.0 ** min(failures - 1, _MAX_DOUBLINGS))
             await asyncio.sleep(_MIN_INTERVAL_SECS)
             try:
                 async with asyncio.timeout(pause):
@@ -144,8 +156,18 @@ class Reconciler:
             except TimeoutError:
                 continue
 
-    async def _reconcile(self) -> bool:
-        """Query and correct once. Returns false if an alert was missing for the first time."""
+    async def _try_to_reconcile(self) -> _Outcome:
+        try:
+            return await self._reconcile()
+        except (StoreUnavailable, CoreError, ShuttingDown) as error:
+            self._fail(str(error))
+        except Exception:
+            self._counters.reconciliations["failed"] += 1
+            logger.exception("reconciliation failed")
+        return _Outcome.FAILED
+
+    async def _reconcile(self) -> _Outcome:
+        """Query and correct once."""
         config, interpreter, clock = self._config, self._interpreter, self._controller.clock
         queried_at, monotonic_at = clock.now(), clock.monotonic()
         loop = self._controller.loop
@@ -155,13 +177,13 @@ class Reconciler:
         answers = await self._query(config)
         if config is not self._config:
             # The query belongs to an old config, and a new one follows.
-            return True
+            return _Outcome.DONE
         self._log_availability(answers)
         replies = [answer for answer in answers if not answer.error]
         if not replies:
             self._absent = {}
             self._counters.reconciliations["unreachable"] += 1
-            return True
+            return _Outcome.FAILED
         listed = await loop.run_in_executor(None, _combine, replies, config, interpreter, queried_at)
         self._unmatched_log.log(listed.unmatched, clock.monotonic())
         found = any(answer.watchdog for answer in replies)
@@ -176,17 +198,17 @@ class Reconciler:
             None, _compare, before, listed, self._absent, may_end_missing
         )
         if config is not self._config:
-            return True
+            return _Outcome.DONE
         self._absent = {source: before[source] for source in absent} if may_end_missing else {}
         outcome = await self._submit(ReconcileAlerts(tuple(listed.firing.values()), ended, queried_at))
         await run_in_slices(self._watchdog.record_ended_in_steps(outcome, absent), TimeSlice())
         self._count(outcome, len(ended))
         confirmed = not self._absent.keys() - {one.source for one in ended}
-        # The event loop would wait for their release.
+        # Releasing them would block the event loop.
         spent: list[object] = [*listed.firing.values(), *ended, *before.values(), listed.firing, before]
         del listed, ended, before, outcome
         await loop.run_in_executor(None, release_in_pieces, spent)
-        return confirmed
+        return _Outcome.DONE if confirmed else _Outcome.UNCONFIRMED
 
     async def _submit(self, command: ReconcileAlerts) -> CommandOutcome:
         try:
@@ -254,7 +276,7 @@ def _compare(
     Args:
         before: the signals before the query.
         listed: the lists of all Alertmanagers.
-        absent: the signals that the previous query did not find.
+        absent: the signals whose alerts were missing in the previous query.
         may_end_missing: whether an alert that is not listed may end.
     """
     ended = []

@@ -82,7 +82,7 @@ class Watchdog:
         enqueue: submits a command; commands are applied in order.
         records: the records of the controller, by scope; they are read again when alerts end.
         was_blind: whether the sidecar was blind by the last entry of the history.
-        seen_alertname: name of the watchdog alert that was received before the start; empty: none was.
+        seen_alertname: name of the watchdog alert that was received before the start; empty: none.
         acts: whether this sidecar's commands count; in a fleet only those of the leader do.
     """
 
@@ -238,7 +238,7 @@ class Watchdog:
         self._update_claim()
 
     def record_held_elsewhere(self) -> None:
-        """Another sidecar was blind and did not accept a resolve: accept it if alerting works."""
+        """Record that another sidecar was blind and held a resolve. Accept the resolve if alerting works."""
         if self._acts() and not self._blind and self._recovering_since is None:
             self._recovering_since = self._clock.monotonic()
 
@@ -401,7 +401,7 @@ class Watchdog:
         return "resolved" if self._resolved else f"silent for {self._config.watchdog.timeout_secs:g} s"
 
     def _update_claim(self) -> None:
-        """Make the claim that the config wants while blind, and withdraw other claims."""
+        """Make the claim that the config asks for while blind, and withdraw other claims."""
         watchdog = self._config.watchdog
         wanted = []
         if self._blind and watchdog.state:
@@ -429,7 +429,8 @@ def _holds_of(ended: Iterable[_Ended]) -> Iterator[tuple[str, Hold]]:
         if one.hold is not None:
             same_lift = before is not None and before.lifted and one.lifted and before.hold == one.hold
             if before is None or not same_lift or one.signal.state > before.signal.state:
-                # Several signals of one notification may have ended with the hold: the worst one held it.
+                # Several signals of one notification may have ended with the hold. The worst of them kept the
+                # hold.
                 last[one.scope] = one
         elif before and (not before.lifted or one.signal.state >= before.signal.state):
             # This signal alone would have paused the scope, but there was no hold: that pause had ended.

@@ -22,7 +22,7 @@ from .errors import InvalidMatcher
 
 _MATCHER = re.compile(r"""\s*([^\s{}!=~,\\"'`]+|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*(.*?)\s*""", re.DOTALL)
 _LISTED = re.compile(r'(?:[^",\\]|\\.?|"(?:[^"\\]|\\.)*"?)*', re.DOTALL)
-"""One matcher of a list: up to the next comma outside of quotes."""
+"""One matcher of a list: it ends at the next comma outside quotes."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _BARE = re.compile(r'(?:[^"\\]|\\.)*\\?', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)

@@ -103,7 +103,7 @@ def parse_notification(
     parsed = []
     for index, alert in enumerate(alerts):
         parsed.append(_alert(alert, f"alerts[{index}]"))
-        # Released one by one: to release ten thousand at once takes several milliseconds.
+        # Released one by one. Releasing ten thousand at once takes several milliseconds.
         alerts[index] = None
     for index, one in enumerate(parsed):
         _limit_labels(one, f"alerts[{index}].labels", max_labels, max_label_bytes)

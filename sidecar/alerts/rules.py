@@ -173,7 +173,7 @@ class RuleSet:
 
     @staticmethod
     def deciding_label(alert: Alert) -> str:
-        """The label that decides about the state of ``alert`` by the built-in rules."""
+        """The label that decides the state of ``alert`` by the built-in rules."""
         return STATE_LABEL if alert.labels.get(STATE_LABEL, "") in _BY_STATE else "severity"
 
 

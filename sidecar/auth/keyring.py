@@ -211,7 +211,7 @@ class Keyring:
         return found
 
     def _is_new(self, item: tuple[str, bytes | CredentialsError]) -> bool:
-        # Tokens that did not change come first: no other credential can take them.
+        # Unchanged tokens come first, so that no other credential can take one of them.
         return self._digests.get(item[0]) != item[1]
 
     def _keep_for_now(

@@ -22,7 +22,7 @@ class ChunkSize:
             self.points = MAX_POINTS
             return
         fitting = _SAMPLES_PER_ANSWER * points // samples
-        # An answer may be sparse by chance: the size grows step by step.
+        # An answer may be sparse by chance, so the size grows gradually.
         self.points = max(_MIN_POINTS, min(MAX_POINTS, fitting, 4 * self.points))
 
     def refused(self) -> bool:

@@ -102,7 +102,7 @@ def require_data(api: PrometheusApi, start: int, end: int) -> list[str]:
     ]
     if seen and seen[0] * 1000 > start + 2 * step:
         first = rfc3339(seen[0])
-        return [f"{api.name} has no scrapes before {first}: nothing is known of the time before"]
+        return [f"{api.name} has no scrapes before {first}: nothing is known about the time before"]
     return []
 
 

@@ -19,11 +19,11 @@ class RecordedLimit:
     """One restriction at one rate, or one trial.
 
     Attributes:
-        scope: which.
+        scope: the scope.
         began: seconds since the epoch.
         ended: likewise; None: not ended within the range.
         rate: requests per second that were admitted; None: it was a trial.
-        reason: as a request would have been told.
+        reason: the reason that a request would have been given.
     """
 
     scope: str
@@ -38,12 +38,12 @@ class LimitSummary:
     """The restrictions and trials of one scope within the range.
 
     Attributes:
-        scope: which.
+        scope: the scope.
         restrictions: how often it was restricted; a change of the rate does not count.
-        restricted_secs: restricted, and not paused.
+        restricted_secs: seconds that it was restricted and not paused.
         lowest_rate: requests per second; None: it was not restricted.
-        trials: after a recovery.
-        trial_secs: on trial.
+        trials: number of trials.
+        trial_secs: seconds that it was on trial.
     """
 
     scope: str

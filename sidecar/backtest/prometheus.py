@@ -108,7 +108,7 @@ class PrometheusApi:
         # The answer of a Go server to a request without TLS.
         hint = " (does it want https://?)" if status == _BAD_REQUEST and self.url.startswith("http:") else ""
         return (
-            f"{self.name} answered {status}, and not as a Prometheus does{hint}: "
+            f"{self.name} answered {status}, but not as a Prometheus does{hint}: "
             "check --prometheus, its port and its path prefix"
         )
 
@@ -163,4 +163,4 @@ def _matrix(data: Any, api: PrometheusApi) -> list[Series]:  # noqa: ANN401 - JS
             raise QueryRefused(f"the result is a {data['resultType']}, not a vector")
         return [(one["metric"], one.get("values", [])) for one in data["result"]]
     except (KeyError, TypeError):
-        raise BacktestError(f"{api.name} answered a query not as a Prometheus does") from None
+        raise BacktestError(f"{api.name} did not answer a query as a Prometheus does") from None

@@ -1,4 +1,5 @@
-"""Checks that Prometheus has the series that alerts use and that recording rules of the same files record.
+"""Checks that Prometheus has the series that the alerts use, if recording rules of the same files record
+them.
 
 A rule file that is not loaded records nothing: an alert on such a series would never fire, and its backtest
 would show no problem.
@@ -72,7 +73,7 @@ class RecordedSeries:
         return self._found[name]
 
     def _should_be(self, name: str, above: tuple[str, ...]) -> bool:
-        """Whether the rules of ``name`` would have recorded something."""
+        """Whether the rules for ``name`` would have recorded samples."""
         for rule in self._rules[name]:
             sources = names_in(rule.expression) & self._rules.keys() - {name, *above}
             if any(self._find(one, (*above, name)).missing for one in sources):

@@ -1,7 +1,7 @@
 """Removes the alerts of a notification that the core would treat as repetitions.
 
 A repetition changes only the expiry of its signal. A group of 100 alerts in which one changes every minute
-repeats the 99 others every minute; to decide on all of them would take most of a backtest's time. A
+repeats the 99 others every minute; deciding on all of them would take most of a backtest's time. A
 repetition is passed on only after a twentieth of the signal's time to live, so an alert that is no longer
 repeated expires at most that much too early.
 """

@@ -180,7 +180,8 @@ def _simulate(named: NamedConfig, alerts: list[FiringAlert], request: BacktestRe
     watchdog = config.alerts.watchdog.alertname
     if watchdog and not simulation.watchdog_seen:
         notes.append(
-            f"the watchdog's alert {watchdog} never fired in this range: it is assumed to have been received"
+            f"the watchdog's alert {watchdog} never fired in this range: the backtest assumes that it was "
+            "received"
         )
     return ConfigResult(
         name=named.name,

@@ -129,7 +129,8 @@ def run(options: argparse.Namespace) -> int:
     from sidecar.backtest.report_json import json_report  # noqa: PLC0415
     from sidecar.backtest.report_text import text_report  # noqa: PLC0415
 
-    # A response of Prometheus is half a million lists: garbage collection would take a second of seven.
+    # A response of Prometheus becomes half a million lists. Garbage collection would take one second of
+    # seven.
     gc.set_threshold(_GARBAGE_THRESHOLD)
     # The log lines of the simulated sidecar do not concern the user.
     logging.getLogger("sidecar").addHandler(logging.NullHandler())

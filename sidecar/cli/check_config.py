@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         dest="config_option",
         metavar="FILE",
-        help="the same as FILE, for the same command line as serve",
+        help="the same as FILE; so the command line of serve works here too",
     )
     parser.add_argument(
         "--no-files",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _LONGEST_SECS = 86_400.0
 _LEAST_SECS = 0.5
-"""What is left of a wait below this is not worth another request; above it, requests are this far apart."""
+"""A remaining wait shorter than this is not worth another request. Longer waits send requests at this
+interval."""
 _OK, _UNAVAILABLE = 200, 503
 
 EXAMPLES = ("gate team-a/llama --wait 5m && start-the-batch",)

@@ -15,7 +15,7 @@ EVENTS = (
     "pause", "resume", "advice", "advice_ended", "intervention", "blind", "sighted", "trial_failed",
     "store_down", "store_up",
 )  # fmt: skip
-"""The names of `sidecar.config`, which is slow to import."""
+"""The event names of `sidecar.config`, repeated here because that package is slow to import."""
 
 _PAUSE_SECS = 300.0
 

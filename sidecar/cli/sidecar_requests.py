@@ -180,11 +180,11 @@ def is_problem(answer: SidecarResponse) -> bool:
 def _not_a_sidecar(options: argparse.Namespace, answer: SidecarResponse) -> str:
     url, status = options.url, answer.status
     if status in (_UNAUTHORIZED, _FORBIDDEN):
-        return f"{url} answered {status}, and not as a sidecar does: a proxy in between refused the request"
+        return f"{url} answered {status}, but not as a sidecar does: a proxy in between refused the request"
     if status in _REDIRECTS:
         target = answer.headers.get("Location", "")
         return f"{url} answered {status}, a redirect to {target}: give the sidecar's own address with --url"
-    return f"{url} answered {status}, and not as a sidecar does: check --url (WELLBEING_URL)"
+    return f"{url} answered {status}, but not as a sidecar does: check --url (WELLBEING_URL)"
 
 
 def _has_token(options: argparse.Namespace) -> bool:

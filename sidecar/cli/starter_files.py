@@ -134,7 +134,7 @@ defaults:
 alerts:
   alertmanager_urls: ['http://127.0.0.1:9093']
   alertmanager:
-    receiver: wellbeing-sidecar      # ask only for what this receiver gets
+    receiver: wellbeing-sidecar      # query only the alerts of this receiver
   watchdog:
     alertname: WellbeingWatchdog
     timeout_secs: 10m                # above the repeat_interval of the watchdog's route

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         print_line(line)
     listed = _listed(options, status)
     fine = (status["gate"], status["effective_state"]) == ("open", "healthy")
-    # If a scope is not well or not open, no scope inside it is, even if none is known.
+    # If the scope itself is not well or not open, do not say that everything inside it is.
     if not options.below and "unwell" in status and (listed or fine):
         print_line(_heading(status, len(listed)))
     _print_table(listed)
@@ -138,7 +138,7 @@ def _lines(one: dict[str, Any], max_signals: int) -> Iterator[str]:
         yield f"    {suppressed['text']}"
     signals = one["signals"]
     for signal in signals[:max_signals]:
-        doubt = f" (resolved at {signal['ended_at']}, not believed yet)" if signal["ended_at"] else ""
+        doubt = f" (resolved at {signal['ended_at']}, not accepted yet)" if signal["ended_at"] else ""
         source = source_name(signal["source"], signal.get("alertname"))
         claim = f"{source} claims {signal['state']} since {signal['since']}"
         yield f"    {claim}{doubt}" + (f": {signal['reason']}" if signal["reason"] else "")

@@ -30,7 +30,7 @@ class Table:
 
     Args:
         headings: the headings of the columns.
-        least: the least width of the first columns, for rows that come later.
+        least: minimum widths of the first columns, for rows that come later.
     """
 
     def __init__(self, headings: Sequence[str], least: Sequence[int] = ()) -> None:

@@ -23,7 +23,7 @@ _QUIET_SECS = 40.0
 """The sidecar sends something every 15 seconds."""
 _AGAIN_SECS = 1.0
 _OK, _NOT_MODIFIED, _FORBIDDEN = 200, 304, 403
-"""A worker may watch one scope, and not read events."""
+"""A worker may watch a scope, but not read events."""
 
 EXAMPLES = ("watch team-a/llama --json",)
 

@@ -51,7 +51,7 @@ def __getattr__(name: str) -> object:
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{module}", __name__), "GateSnapshot" if name == "Snapshot" else name)
-    globals()[name] = value  # the next access does not come here
+    globals()[name] = value  # the next access finds it without this function
     return value
 
 

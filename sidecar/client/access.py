@@ -1,4 +1,4 @@
-"""Where a sidecar is, and with which credentials to ask it."""
+"""The address of a sidecar, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scope_path import scope_error
 
 
 class AccessSettings(Protocol):
-    """What a connection needs of the settings of a client. `Access` and `Settings` have it."""
+    """The part of a client's settings that a connection needs. `Access` and `Settings` provide it."""
 
     @property
     def url(self) -> str:

@@ -1,7 +1,7 @@
 """Asks the sidecar how many waiting requests may pass while the rate is limited or a trial runs.
 
-This happens in a separate thread, which exists only while it is needed. While the sidecar does not answer,
-and until the last known state is too old, it admits requests at the client's last share.
+This happens in a separate thread, which exists only while it is needed. While the sidecar does not answer, it
+admits requests at the client's last share, until the last known state is too old.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ _OK = 200
 _WAIT_SECS = 10.0
 _SLACK_SECS = 5.0
 _PAUSE_SECS = 0.03, 0.07
-"""Between two requests while more wait. Random, so that clients do not ask at the same moment."""
+"""Seconds between two requests to the sidecar while more requests wait. Random, so that clients do not ask at
+the same moment."""
 _NOTHING_SECS = 0.2, 0.4
 _FAILED_SECS = 0.2, 0.6
 _SHARE_SECS = 60.0
-"""So long a share says how fast requests pass."""
+"""Seconds for which a share tells how fast requests pass."""
 _MOST = 99_999
-"""The most waiting requests of one priority that the sidecar accepts."""
+"""Maximum number of waiting requests of one priority that the sidecar accepts."""
 
 
 class Allowance(NamedTuple):
@@ -51,7 +52,7 @@ class AdmissionThread:
         settings: the settings of the gate.
         reporter: knows the id of the client; also sends the outcomes of trials.
         waiting: returns how many requests wait, by priority; None: the rate is not limited.
-        release: called with how many may pass, and the id of their trial.
+        release: called with the number of requests that may pass, and the id of their trial.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
@@ -96,7 +97,7 @@ class AdmissionThread:
         self.wake()
 
     def secs_until_turn(self, ahead: int, rate: float) -> float:
-        """In how many seconds a request can expect to pass.
+        """Expected seconds until a request passes.
 
         Args:
             ahead: how many requests wait before it in this process.

@@ -82,7 +82,7 @@ class Agent:
 
     @property
     def health(self) -> Health:
-        """The state of the link to the sidecar; `Health.snapshot` is always None."""
+        """The state of the connection to the sidecar; `Health.snapshot` is always None."""
         return self._reporters.get().health
 
     @property

@@ -145,7 +145,7 @@ class GateMiddleware:
         return priority_of_header(values[0].decode("latin-1") if values else "")
 
     def _is_held(self, scope: MutableMapping[str, Any]) -> bool:
-        """Whether a closed gate holds a request; no other kind of connection scope is held."""
+        """Whether a closed gate holds this connection scope. Only requests are held."""
         if scope["type"] not in ("http", "websocket"):
             if scope["type"] == "lifespan":
                 require_asyncio()
@@ -231,7 +231,7 @@ class _RequestReader:
             trial = await opening
         finally:
             if not opening.done():
-                # Counted abandoned.
+                # It counts as abandoned.
                 opening.cancel()
                 await asyncio.gather(opening, return_exceptions=True)
         return None if self._left else trial
@@ -261,20 +261,20 @@ def _replay(first: Message, receive: Receive) -> Receive:
 
 
 def _record_exception(gate: Gate, trial: str, error: Exception, senders: Sequence[CodeType | None]) -> None:
-    """Record that a request failed with ``error``, unless its client has left. ``senders``: see below."""
+    """Record that a request failed, unless its client has disconnected. ``senders``: see below."""
     if not _shows_that_client_left(error, senders):
         gate.record_outcome(succeeded=False, trial=trial)
 
 
 def _shows_that_client_left(error: BaseException, senders: Sequence[CodeType | None]) -> bool:
-    """Whether the server's ``send`` raised an OSError, which led to ``error``.
+    """Whether ``error`` comes from an OSError that the server's ``send`` raised.
 
-    With such an error, a server reports that the client has left, which is no failure of the application. An
+    A server reports a disconnected client by such an error, which is no failure of the application. An
     application may raise the same types, so the traceback decides.
 
     Args:
-        error: that ended the application.
-        senders: the code that sends: an error of ``send`` has passed through it.
+        error: the exception that ended the application.
+        senders: code objects that call ``send``. An error of ``send`` has passed through one of them.
     """
     left: list[BaseException | None] = [error]
     seen: set[int] = set()

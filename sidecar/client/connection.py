@@ -45,7 +45,7 @@ class SidecarResponse:
 class Connection:
     """Sends requests to the routes of one scope, from one thread at a time except `interrupt` and `close`.
 
-    The only thing it takes from the environment is a proxy for a sidecar on another machine.
+    From the environment it takes only the proxy for a sidecar on another machine.
 
     Args:
         settings: the URL of the sidecar, and the credentials.
@@ -103,12 +103,12 @@ class Connection:
             self.close()
             raise Unreachable(f"{self._endpoint}{path}: {_describe(error, timeout)}") from error
         except BaseException:
-            # The rest of this answer must not be read as the next answer.
+            # Otherwise the rest of this answer would be read as the next answer.
             self.close()
             raise
 
     def stream(self, route: str, quiet_secs: float) -> Iterator[str | SidecarResponse]:
-        """The lines of a response that does not end; if it is not 200, the response alone.
+        """The lines of an endless response. If its status is not 200, only the response itself.
 
         Args:
             route: the segment after ``/v1``.

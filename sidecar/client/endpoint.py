@@ -1,6 +1,6 @@
 """The address of a sidecar, and the proxy for it.
 
-The only thing that the client takes from the environment by default is a proxy for a remote host.
+By default, the client takes only the proxy for a remote host from the environment.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def proxy_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> En
         return None
     given = (_variable(environ, name) for name in (f"{endpoint.scheme}_proxy", "all_proxy"))
     url = next((one for one in given if one), "")
-    # In a CGI program, HTTP_PROXY comes from a request header, which anybody can send.
+    # In a CGI program, HTTP_PROXY comes from a request header, which any client can send.
     if not url or ("REQUEST_METHOD" in environ and endpoint.scheme == "http"):
         return None
     if _is_exempt(endpoint, _variable(environ, "no_proxy")):

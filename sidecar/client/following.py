@@ -17,7 +17,7 @@ from .background_threads import (
     is_embedded,
     log_once,
 )
-from .link import Link, StateCallback
+from .gate_poller import GatePoller, StateCallback
 from .notifier import ChangeNotifier
 from .reporter import Reporter
 from .request_polling import RequestPolling
@@ -41,11 +41,11 @@ class Following:
         admission: asks how many waiting requests may pass.
         notifier: calls the callbacks.
         decided: cleared when what is known may be too old; ``on_state`` sets it.
-        on_state: as for `Link`.
+        on_state: as for `GatePoller`.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
-        link: follows the gate at the sidecar.
+        poller: follows the gate at the sidecar.
         polling: how requests ask; None: threads do.
         is_checked: whether each request must check that the threads run, so that none may pass by the flag.
     """
@@ -65,11 +65,13 @@ class Following:
         self._decided = decided
         self._admission = admission
         self._notifier = notifier
-        self._make_link: Callable[[], Link] = lambda: Link(settings, reporter, on_state, failures)
+        self._make_poller: Callable[[], GatePoller] = lambda: GatePoller(
+            settings, reporter, on_state, failures
+        )
         self._lock = threading.RLock()
         self._try_at = 0.0
         self._gave_up = False
-        self.link = self._make_link()
+        self.poller = self._make_poller()
         self.polling: RequestPolling | None = None
         self.is_checked = is_embedded()
 
@@ -78,10 +80,10 @@ class Following:
         obstacle = find_obstacle()
         if obstacle is None:
             try:
-                self.link.start()
+                self.poller.start()
             except RuntimeError:
                 obstacle = THREAD_REFUSED
-                self.link = self._make_link()
+                self.poller = self._make_poller()
         if obstacle is not None:
             self._poll_by_requests(obstacle)
 
@@ -96,7 +98,7 @@ class Following:
 
     def close(self) -> None:
         """Stop following. Returns at once."""
-        self.link.stop()
+        self.poller.stop()
         if self.polling is not None:
             self.polling.close()
 
@@ -113,13 +115,13 @@ class Following:
             # What is known may be old: requests wait for the first answer in the thread.
             was_decided = self._decided.is_set()
             self._decided.clear()
-            before, self.polling = (self.link, self.polling), None
-            self.link = self._make_link()
+            before, self.polling = (self.poller, self.polling), None
+            self.poller = self._make_poller()
             self._admission.has_thread = self._notifier.has_thread = True
             try:
-                self.link.start()
+                self.poller.start()
             except RuntimeError:
-                self.link, self.polling = before
+                self.poller, self.polling = before
                 self._admission.has_thread = self._notifier.has_thread = False
                 if was_decided:
                     self._decided.set()
@@ -142,8 +144,8 @@ class Following:
         with self._lock:
             if self.polling is None:
                 self._gave_up = True
-                self.link.stop()
-                self.link = self._make_link()
+                self.poller.stop()
+                self.poller = self._make_poller()
                 self._poll_by_requests(NO_PROGRESS)
 
     def _poll_by_requests(self, obstacle: Obstacle) -> None:
@@ -151,4 +153,4 @@ class Following:
         self._admission.has_thread = self._notifier.has_thread = False
         if obstacle is THREAD_REFUSED:
             self._try_at = time.monotonic() + _TRY_AGAIN_SECS
-        self.polling = RequestPolling(self._settings, self.link, self._admission, self._notifier.deliver)
+        self.polling = RequestPolling(self._settings, self.poller, self._admission, self._notifier.deliver)

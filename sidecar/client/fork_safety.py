@@ -37,10 +37,10 @@ def _count_fork() -> None:
 
 
 def _notify_python_of_fork() -> None:
-    """Do what `os.fork` does in a child, if the host has forked by itself.
+    """Tell Python about the fork, as `os.fork` does in the child, if the host has called fork itself.
 
     Otherwise the interpreter's own lock waits for threads that only the parent has, and the first new thread
-    may hang. This must happen before the child has other threads; later is too late.
+    may hang. This must happen before the child starts other threads.
     """
     global _notified_pid  # noqa: PLW0603 - belongs to the process, as the process id does
     if _notified_pid == os.getpid():

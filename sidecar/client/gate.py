@@ -19,9 +19,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 from .closing import CLOSE_BUDGET
 from .fork_safety import PerProcess, flag_cleared_by_fork
 from .gate_follower import GateFollower
+from .gate_poller import GatePoller
 from .guarded import guarded
 from .health import Health
-from .link import Link
 from .notifier import Callback
 from .settings import Settings
 from .snapshot import GateSnapshot
@@ -67,7 +67,8 @@ class Gate:
         self.settings = settings
         self._callbacks: list[Callback] = []
         self._closed = False
-        # 1: requests pass. A fork clears it in the child, whose requests then take the slow path.
+        # 1: requests pass. A fork clears the flag in the child, so that the child's requests take the slow
+        # path.
         self._flag = flag_cleared_by_fork()
         self._on_asyncio = False
         self._followers = PerProcess(self._make_follower, self._start_follower)
@@ -163,7 +164,8 @@ class Gate:
             trial: what `enter` or `enter_async` returned.
         """
         if succeeded and not trial and self._flag[0]:
-            # The flag shows that this is the follower's process: looking for it takes system calls.
+            # If the flag is set, this is the follower's process. Asking for the process id takes a system
+            # call.
             self._succeed()
             return
         self._followers.get().record_outcome(succeeded=succeeded, trial=trial)
@@ -178,7 +180,7 @@ class Gate:
     def admitted(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> Admission:
         """A context manager for ``with`` and ``async with``. It enters the block once the request may pass.
 
-        A block that raises an exception counts as a failed request, another one as a successful request.
+        A block that raises an exception counts as a failed request, every other block as a successful one.
         `Admission.failed` of the ``as`` value overrides that.
         """
         return Admission(self, timeout, check_priority(priority))
@@ -187,7 +189,7 @@ class Gate:
         """Decorate a function: each call runs as in the block of `admitted`, and counts like it.
 
         Coroutine functions, generator functions and asynchronous generator functions may be decorated, too. A
-        generator waits when its first item is asked for.
+        generator waits when its first item is requested.
         """
         return guarded(function, self.admitted)
 
@@ -202,13 +204,13 @@ class Gate:
 
     @property
     def health(self) -> Health:
-        """The state of the link to the sidecar."""
+        """The state of the connection to the sidecar."""
         follower = self._followers.get()
         if self._closed:
-            last = follower.link.health
+            last = follower.poller.health
             return replace(last, reachable=None, since=time.time(), error="closed", fallback=True)
         follower.refresh()
-        return follower.link.health
+        return follower.poller.health
 
     @property
     def counts(self) -> dict[str, int]:
@@ -267,8 +269,8 @@ class Gate:
         return self._followers.get().decided
 
     @property
-    def _link(self) -> Link:
-        return self._followers.get().link
+    def _poller(self) -> GatePoller:
+        return self._followers.get().poller
 
 
 class Admission:
@@ -342,7 +344,7 @@ def close_all(gates: Iterable[Gate]) -> None:
     deadline = began + CLOSE_BUDGET.allowance()
     for follower in followers:
         if follower is not None:
-            follower.link.join(max(0.0, deadline - time.monotonic()))
+            follower.poller.join(max(0.0, deadline - time.monotonic()))
     CLOSE_BUDGET.spend(time.monotonic() - began)
 
 

@@ -15,7 +15,7 @@ from .admission import AdmissionThread
 from .errors import InferencePaused, TooManyWaiting
 from .following import Following
 from .fork_safety import Flag
-from .link import Link
+from .gate_poller import GatePoller
 from .notifier import Callback, ChangeNotifier
 from .reporter import Reporter
 from .request_counts import RequestCounts
@@ -58,7 +58,7 @@ class GateFollower:
         self._closed = False
         self._at_a_rate = False
         self._queue = WaiterQueue()
-        # One per process: forked workers with a shared one would draw the same numbers.
+        # One random generator per process: forked workers with a shared one would draw the same numbers.
         self._random = Random()  # noqa: S311 - spreads out retries
         self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, self._failures)
@@ -77,9 +77,9 @@ class GateFollower:
         )
 
     @property
-    def link(self) -> Link:
+    def poller(self) -> GatePoller:
         """Follows the gate at the sidecar."""
-        return self._following.link
+        return self._following.poller
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +106,7 @@ class GateFollower:
             self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
         else:
             polling.refresh()
-        # Its own condition: a release of a few must not wake all threads.
+        # Each waiter has its own condition, so that releasing a few does not wake all threads.
         changed = threading.Condition(self.lock)
         waiter = LocalWaiter(priority, changed)
         if not self._park(waiter):
@@ -250,7 +250,7 @@ class GateFollower:
         """The reason of the pause, or why the state is not known."""
         if (snapshot := self.snapshot) is not None:
             return snapshot.reason or "the gate was closed"
-        health = self.link.health
+        health = self.poller.health
         what = "misconfigured" if health.misconfigured else "unreachable"
         return f"the wellbeing sidecar is {what}: {health.error or 'no answer yet'}"
 

@@ -20,7 +20,7 @@ def guarded(function: Callable[_P, _T], admitted: Callable[[], _Admission]) -> C
     """Wrap ``function`` so that each call runs inside ``admitted()``.
 
     Functions, coroutine functions, generator functions and asynchronous generator functions keep their kind.
-    A generator waits when its first item is asked for.
+    A generator waits when its first item is requested.
     """
     kind = _kind_of(function)
     call = cast("Callable[..., Any]", function)

@@ -75,7 +75,7 @@ _RAY = (
 )
 _LLAMACPP = ("/props", "/slots", "/lora-adapters", "/models/load", "/models/unload", "/models/sse")
 _TGI = ("/info", "/v2")
-# Paths with a model's name in them are held, those of its statistics too: `pass_paths` names them.
+# Paths that contain a model's name are held, including paths of its statistics. `pass_paths` can name them.
 _TRITON = ("/v2", "/v2/models/stats", "/v2/logging", "/v2/trace/setting", "/v2/repository/index",
     "/v2/systemsharedmemory/status", "/v2/systemsharedmemory/register", "/v2/systemsharedmemory/unregister",
     "/v2/cudasharedmemory/status", "/v2/cudasharedmemory/register", "/v2/cudasharedmemory/unregister",

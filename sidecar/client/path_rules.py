@@ -20,7 +20,7 @@ class PathRules:
     Args:
         hold_paths: paths that are held. ``*`` stands for any characters, slashes included.
         pass_paths: paths that pass, in the same form.
-        paths: if given, only ``POST`` requests to paths with these ends are held.
+        paths: if given, only ``POST`` requests whose path ends with one of these are held.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class RequestCounts:
         self._waits = {outcome: [0] * (len(WAIT_BOUNDS) + 1) for outcome in OUTCOMES}
         self._waited_secs = dict.fromkeys(OUTCOMES, 0.0)
         self._succeeded = self._failed = 0
-        # Most outcomes: counted as `passed` is.
+        # Most outcomes take this path. It counts in the same way as `passed`.
         self._succeeded_tally = itertools.count()
         self.succeeded: Callable[[], int] = self._succeeded_tally.__next__
         self._trial = _NO_TRIAL

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .admission import AdmissionThread
 from .connection import Connection
-from .link import Link
+from .gate_poller import GatePoller
 from .settings import Settings
 
 _REFRESH_SECS = 2.0
@@ -22,16 +22,16 @@ class RequestPolling:
 
     Args:
         settings: the settings of the gate.
-        link: interprets the answers.
+        poller: interprets the answers.
         admission: asks how many waiting requests may pass.
         deliver: delivers changes to callbacks; called after an answer, without locks.
     """
 
     def __init__(
-        self, settings: Settings, link: Link, admission: AdmissionThread, deliver: Callable[[], None]
+        self, settings: Settings, poller: GatePoller, admission: AdmissionThread, deliver: Callable[[], None]
     ) -> None:
         self._settings = settings
-        self._link = link
+        self._poller = poller
         self._admission = admission
         self._deliver = deliver
         self._lock = threading.Lock()
@@ -81,7 +81,7 @@ class RequestPolling:
         """Send the counts, because the outcome of a trial was recorded."""
         if self._lock.acquire(timeout=_REFRESH_SECS):
             try:
-                self._link.report(self._open_connection())
+                self._poller.report(self._open_connection())
             finally:
                 self._lock.release()
 
@@ -97,13 +97,13 @@ class RequestPolling:
         """Ask; return the seconds before the next question. The caller holds the lock."""
         left = self._retry_at - time.monotonic()
         if left > 0:
-            self._link.check_staleness(time.monotonic())
+            self._poller.check_staleness(time.monotonic())
             return left
-        pause = self._link.ask(self._open_connection(), secs, _REFRESH_SECS)
+        pause = self._poller.ask(self._open_connection(), secs, _REFRESH_SECS)
         self._asked_at = time.monotonic()
-        self._retry_at = 0.0 if self._link.health.reachable else self._asked_at + pause
-        if self._link.health.reachable:
-            self._link.report_if_due(self._open_connection())
+        self._retry_at = 0.0 if self._poller.health.reachable else self._asked_at + pause
+        if self._poller.health.reachable:
+            self._poller.report_if_due(self._open_connection())
         return pause
 
     def _open_connection(self) -> Connection:

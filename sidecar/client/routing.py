@@ -7,7 +7,7 @@ variable                                  what
 ========================================  ==========================================================
 ``WELLBEING_CLIENT_HOLD_PATHS``           paths that a closed gate holds, separated by commas
 ``WELLBEING_CLIENT_PASS_PATHS``           paths that pass; by default those in `HARMLESS_PATHS`
-``WELLBEING_CLIENT_PATHS``                instead: ends of the only paths that are held, for POST
+``WELLBEING_CLIENT_PATHS``                instead: only POST to paths with these ends is held
 ``WELLBEING_CLIENT_SCOPE_HEADER``         a request header that names a scope inside the own one
 ``WELLBEING_CLIENT_SCOPE_FROM_MODEL``     ``true``: the member ``model`` of a request's body does
 ``WELLBEING_CLIENT_MAX_SCOPES``           how many such scopes are followed; others use the own gate
@@ -65,10 +65,10 @@ class GateSelector:
         gate: of the own scope; None: one by the other settings.
         hold_paths: paths that a closed gate holds; see `PathRules`.
         pass_paths: paths that pass; see `PathRules`.
-        paths: ends of the only paths that are held; see `PathRules`.
+        paths: only paths with these ends are held; see `PathRules`.
         scope_header: a header that names a scope inside the own one; empty: none does.
-        scope_from_model: whether a request's ``model`` does.
-        max_scopes: how many are followed.
+        scope_from_model: whether the ``model`` in a request's body names one.
+        max_scopes: how many inner scopes are followed.
         show_reason: whether a refusal says why.
         priority_header: a header with the request's priority, 0 to 9; empty: all have the default.
         settings: those of `Settings`.
@@ -232,14 +232,14 @@ def _model_in(body: bytes) -> str:
 
 
 def _part_with_model(body: bytes) -> bytes:
-    """A shorter JSON object than ``body`` with the same member ``model``; ``body`` where that is not sure."""
+    """A shorter JSON object with the same member ``model``; ``body`` itself if that is not certain."""
     start = body.find(_MODEL)
     if start < 0 or body.find(_MODEL, start + 1) >= 0:
         return body
     if b"\\u00" in body and _ESCAPED_MODEL.search(body):
         return body
-    # The quotes show that it is no text inside of a string. Where the object ends, or begins, at the part's
-    # other end, it is a member of the outermost object and no other.
+    # The quotes show that it is not inside a string. The object begins or ends at the other end of the part,
+    # so this is a member of the outermost object.
     if start > len(body) // 2 and body[start - 1] != _BACKSLASH:
         return b"{" + body[start:]
     value = _TEXT_MEMBER.match(body, start)

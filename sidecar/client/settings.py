@@ -48,7 +48,7 @@ _OWN_NAMES = {
 }
 _LEAST = {"stale_after_secs": 0.1, "wait_secs": 0, "report_secs": 0, "max_waiting": 1}
 _NEAR = 0.75
-# Kubernetes sets them for a Service of the name `wellbeing-client`.
+# Kubernetes sets these for a Service named `wellbeing-client`.
 _SERVICE_LINKS = ("SERVICE_HOST", "SERVICE_PORT", "PORT")
 
 _warned: dict[str, None] = {}

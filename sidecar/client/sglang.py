@@ -18,7 +18,7 @@ _APP_PATH = "SGLANG_HTTP_SERVER_APP_PATH"
 # As `python -m` runs this file, its name is __main__.
 _MODULE = "sidecar.client.sglang"
 _RUST_SERVER = "SGLANG_RUST_SERVER"
-# With each of these, another program than the application serves requests.
+# With each of these options, a program other than the application serves requests.
 _UNGATED = ("--encoder-only", "--smg-grpc-mode", "--grpc-mode", "--grpc-port")
 _FALSE = ("", "0", "false", "no", "n")
 

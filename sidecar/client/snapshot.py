@@ -142,10 +142,10 @@ def spread_retry_after(secs: int, random: Random) -> int:
 
 
 def spread_turn(secs: float, random: Random) -> int:
-    """When to come to a restricted gate where another request can expect to pass in ``secs`` seconds.
+    """When to retry at a restricted gate where a new request can expect to pass in ``secs`` seconds.
 
-    A client that comes earlier only queues again. At most five minutes, and up to half as much again, so that
-    clients that were refused together do not retry together.
+    A client that retries earlier only queues again. At most five minutes, and up to half as much again, so
+    that clients that were refused together do not retry together.
     """
     least = max(1, math.ceil(min(_MAX_QUEUE_SECS, secs)))
     return random.randint(least, least + max(1, least // 2))

@@ -33,7 +33,7 @@ class StalenessCheck(Protocol):
 
 
 class StalenessMonitor:
-    """Calls `check_staleness` of each link when it is due. Use `STALENESS`, the monitor of the process.
+    """Calls `check_staleness` of each poller when it is due. Use `STALENESS`, the monitor of the process.
 
     Attributes:
         beat_at: monotonic time when the thread ran last. In a host that embeds Python this is at most a
@@ -45,7 +45,7 @@ class StalenessMonitor:
         self.beat_at = time.monotonic()
         self.stalls: deque[float] = deque(maxlen=3)
         self._max_sleep_secs = _BEAT_SECS if is_embedded() else _MAX_SLEEP_SECS
-        self._links: dict[StalenessCheck, None] = {}
+        self._pollers: dict[StalenessCheck, None] = {}
         self._changed = threading.Event()
         self._failures = Failures()
         self._thread = threading.Thread(target=self._main, name="wellbeing-staleness", daemon=True)
@@ -54,14 +54,14 @@ class StalenessMonitor:
         """Start the thread; it lives as long as the process."""
         self._thread.start()
 
-    def add(self, link: StalenessCheck) -> None:
-        """Add ``link``."""
-        self._links[link] = None
+    def add(self, poller: StalenessCheck) -> None:
+        """Add ``poller``."""
+        self._pollers[poller] = None
         self._changed.set()
 
-    def remove(self, link: StalenessCheck) -> None:
-        """Remove ``link``."""
-        self._links.pop(link, None)
+    def remove(self, poller: StalenessCheck) -> None:
+        """Remove ``poller``."""
+        self._pollers.pop(poller, None)
 
     def _main(self) -> None:
         run_thread_supervised("client_staleness", self._run, self._failures, threading.Event())
@@ -70,18 +70,18 @@ class StalenessMonitor:
         while True:
             self._changed.clear()
             now = self.beat_at = time.monotonic()
-            due = min((_check(link, now) for link in list(self._links)), default=now + _MAX_SLEEP_SECS)
+            due = min((_check(poller, now) for poller in list(self._pollers)), default=now + _MAX_SLEEP_SECS)
             planned_secs = min(self._max_sleep_secs, max(_MIN_SLEEP_SECS, due - now))
             self._changed.wait(planned_secs)
             if time.monotonic() - now > planned_secs + STALL_SECS:
                 self.stalls.append(time.monotonic())
 
 
-def _check(link: StalenessCheck, now: float) -> float:
+def _check(poller: StalenessCheck, now: float) -> float:
     try:
-        return link.check_staleness(now)
-    except Exception:  # noqa: BLE001 - one link's failure must not affect the others
-        link.failures.record("client_staleness")
+        return poller.check_staleness(now)
+    except Exception:  # noqa: BLE001 - one poller's failure must not affect the others
+        poller.failures.record("client_staleness")
         return now + 1.0
 
 

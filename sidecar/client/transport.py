@@ -13,8 +13,8 @@ import ssl
 import time
 from typing import Any
 
-# `getaddrinfo` needs it. If a thread imported it later, a forked child could wait for the import lock
-# forever.
+# `getaddrinfo` needs this module. If a thread imported it later, a forked child could wait for the import
+# lock forever.
 import encodings.idna  # noqa: F401  # isort: skip
 
 from .endpoint import Endpoint
@@ -85,7 +85,7 @@ class HttpTransport(http.client.HTTPConnection):
         return self.sock is not None
 
     def extend(self, deadline: float) -> None:
-        """Give the exchange a later ``deadline`` (monotonic), and count its bytes from here."""
+        """Give the exchange a later ``deadline`` (monotonic), and count its bytes from 0 again."""
         self._deadline = deadline
         self._received = 0
 

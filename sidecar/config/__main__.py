@@ -41,7 +41,7 @@ def _default(value: object) -> str:
 
 
 def written(path: Path) -> str:
-    """What the file at ``path`` has to have."""
+    """The new content of the file at ``path``."""
     if path.suffix == ".json":
         return json.dumps(json_schema(), indent=2) + "\n"
     return _ROWS.sub(lambda _: rows(), path.read_text(encoding="utf-8"), count=1)

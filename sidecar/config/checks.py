@@ -8,22 +8,45 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sidecar.alerts import Matcher
+from sidecar.alerts import InvalidMatcher, Matcher
+from sidecar.alerts.rules import IGNORE
 from sidecar.core.errors import closest_match, short_repr
 from sidecar.core.scope import parse_scope
 from sidecar.core.state import WellbeingState
 from sidecar.durations import ALLOWED, MAX_SECS, parse_duration
 
-from .time_intervals import TimeInterval, parse_time_interval
+from .time_intervals import KEYS as TIME_INTERVAL_KEYS
+from .time_intervals import InvalidTimeInterval, TimeInterval, parse_time_interval
 from .values_access import ROLES, Listener
 from .values_programs import HOOK_EVENTS
 
 Check = Callable[[object], object]
+
+
+class InvalidMember(ValueError):
+    """A part of a value is not valid.
+
+    Args:
+        message: what is wrong.
+        path: the keys and positions that lead to the part.
+    """
+
+    def __init__(self, message: str, path: tuple[str | int, ...]) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def no_such_key(key: object, known: Sequence[str], path: tuple[str | int, ...] = ()) -> InvalidMember:
+    """The error for an unknown ``key`` of a mapping at ``path``."""
+    near = closest_match(str(key), known)
+    hint = f" (did you mean {near}?)" if near else f": the keys are {', '.join(known)}"
+    return InvalidMember(f"{short_repr(key)[1:-1]}: no such key{hint}", (*path, str(key)))
+
 
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", re.ASCII)
 _REDIS_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"
@@ -35,7 +58,7 @@ _REDIS = re.compile(
 )
 REDIS_FORMS = (
     "redis://HOST[:PORT][/DB], redis+sentinel://HOST[:PORT],…/MASTER[/DB] or redis+cluster://HOST[:PORT],…; "
-    "rediss in place of redis for TLS"
+    "rediss instead of redis for TLS"
 )
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z0-9._:~/@+-]{0,128}", re.ASCII)
@@ -103,18 +126,18 @@ def rate(value: object) -> float:
 def restrict(value: object) -> tuple[tuple[WellbeingState, float], ...]:
     """A mapping of states to requests per second."""
     states = [state for state in WellbeingState if state is not WellbeingState.HEALTHY]
-    names = ", ".join(state.label for state in states)
+    names = tuple(state.label for state in states)
     if not isinstance(value, dict):
-        raise _invalid(f"a mapping of {names} to requests per second", value)
+        raise _invalid(f"a mapping of {', '.join(names)} to requests per second", value)
     found = []
     for key, one in value.items():
         state = next((state for state in states if state.label == key), None)
         if state is None:
-            raise ValueError(f"{short_repr(key)}: no such state to restrict: the states are {names}")
+            raise no_such_key(key, names)
         is_number = isinstance(one, int | float) and not isinstance(one, bool)
         if not is_number or not 0 < one <= 1e6:  # noqa: PLR2004
             wanted = "a number above 0 and at most 1000000, in requests per second"
-            raise ValueError(f"{key}: {_invalid(wanted, one)}")
+            raise InvalidMember(f"{key}: {_invalid(wanted, one)}", (key,))
         found.append((state, float(one)))
     return tuple(sorted(found))
 
@@ -130,7 +153,16 @@ def time_intervals(value: object) -> tuple[TimeInterval, ...]:
     """A list of time intervals in Alertmanager's syntax."""
     if not isinstance(value, list) or not value:
         raise _invalid("a list of time intervals", value)
-    return tuple(parse_time_interval(one) for one in value)
+    found = []
+    for index, one in enumerate(value):
+        for key in one if isinstance(one, dict) else ():
+            if key not in TIME_INTERVAL_KEYS:
+                raise no_such_key(key, TIME_INTERVAL_KEYS, (index,))
+        try:
+            found.append(parse_time_interval(one))
+        except InvalidTimeInterval as error:
+            raise InvalidMember(str(error), (index, str(error).partition(":")[0])) from None
+    return tuple(found)
 
 
 def trial_requests(value: object) -> int:
@@ -302,6 +334,28 @@ def matchers(value: object) -> tuple[str, ...]:
     return texts(value)
 
 
+RULE_STATES = (*(state.label for state in WellbeingState), IGNORE)
+
+
+def rule_state(value: object) -> str:
+    """A wellbeing state, or `IGNORE`."""
+    if value not in RULE_STATES or not isinstance(value, str):
+        near = closest_match(str(value), RULE_STATES) if isinstance(value, str) else None
+        hint = f" (did you mean {near}?)" if near else ""
+        raise ValueError(f"{_invalid('one of ' + ', '.join(RULE_STATES), value)}{hint}")
+    return value
+
+
+def rule_matchers(value: object) -> tuple[str, ...]:
+    """A list of matchers, or of lists of matchers."""
+    for index, one in enumerate(texts(value)):
+        try:
+            Matcher.parse_list(one)
+        except InvalidMatcher as error:
+            raise InvalidMember(str(error), (index,)) from None
+    return texts(value)
+
+
 def scope(value: object) -> str:
     """A scope."""
     return parse_scope(text(value))
@@ -329,15 +383,26 @@ def one_of(*allowed: str) -> OneOf:
     return OneOf(allowed)
 
 
-def one_number_of(*allowed: int) -> Check:
-    """One of the ``allowed`` whole numbers."""
+@dataclass(frozen=True, slots=True)
+class OneNumberOf:
+    """A check for one of a few whole numbers.
 
-    def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-            raise _invalid(f"one of {', '.join(map(str, allowed))}", value)
+    Attributes:
+        allowed: the numbers.
+    """
+
+    allowed: tuple[int, ...]
+
+    def __call__(self, value: object) -> int:
+        """``value``, if it is one of the numbers."""
+        if isinstance(value, bool) or not isinstance(value, int) or value not in self.allowed:
+            raise _invalid(f"one of {', '.join(map(str, self.allowed))}", value)
         return value
 
-    return check
+
+def one_number_of(*allowed: int) -> OneNumberOf:
+    """One of the ``allowed`` whole numbers."""
+    return OneNumberOf(allowed)
 
 
 def listeners(value: object) -> tuple[Listener, ...]:
@@ -346,7 +411,7 @@ def listeners(value: object) -> tuple[Listener, ...]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise _invalid("HOST:PORT, unix:/path, or a list of these", value)
-    found = tuple(map(_listener, value))
+    found = tuple(_listener(one, index) for index, one in enumerate(value))
     addresses = [one.address for one in found]
     for index, address in enumerate(addresses):
         if address in addresses[:index] and not address.endswith(":0"):
@@ -354,12 +419,15 @@ def listeners(value: object) -> tuple[Listener, ...]:
     return found
 
 
-def _listener(value: object) -> Listener:
+LISTENER_KEYS = ("address", "roles", "tls", "mode")
+
+
+def _listener(value: object, index: int) -> Listener:
     if not isinstance(value, dict):
         return Listener(_address(value))
     for key in value:
-        if key not in ("address", "roles", "tls", "mode"):
-            raise ValueError(f"{short_repr(key)}: no such key: the keys are address, roles, tls and mode")
+        if key not in LISTENER_KEYS:
+            raise no_such_key(key, LISTENER_KEYS, (index,))
     if "address" not in value:
         raise ValueError("address: is missing")
     keys: dict[str, Any] = {}

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from .checks import Check
 
+TEXT_KINDS = (
+    "dotted path", "hash", "hex", "name", "path", "scope", "state", "store", "template", "text", "URL",
+    "variable", "version", "word",
+)  # fmt: skip
+"""The kinds of keys whose value is text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Key:

@@ -13,6 +13,7 @@ from sidecar.core.errors import InvalidPolicy, closest_match
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.redis_access import RedisAccess
 
+from .checks import InvalidMember
 from .errors import ConfigError
 from .files import file_problems
 from .hooks import hooks_of
@@ -133,10 +134,25 @@ def _section(section: Section, value: Value, path: str, problems: list[str]) -> 
             try:
                 checked[name] = key.check(one.plain())
             except ValueError as error:
+                location = _location_of(one, error.path) if isinstance(error, InvalidMember) else one.location
                 # A flag is named like its key.
-                where = one.location if one.location.startswith("--") else f"{one.location}: {path}{name}"
+                where = location if location.startswith("--") else f"{location}: {path}{name}"
                 problems.append(f"{where}: {error}")
     return checked
+
+
+def _location_of(value: Value, path: tuple[str | int, ...]) -> str:
+    """The location of the part of ``value`` at ``path``, or of the last part on the way that exists."""
+    for step in path:
+        if isinstance(value.value, dict) and step == 0:
+            # One section stands for a list of one.
+            continue
+        items = value.value if isinstance(value.value, list) else ()
+        parts = value.value if isinstance(value.value, dict) else dict(enumerate(items))
+        if step not in parts:
+            break
+        value = parts[step]
+    return value.location
 
 
 def _items(items: SectionList, value: Value, path: str, problems: list[str]) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ from .checks import (
     positive_seconds,
     redis_prefix,
     roles,
+    rule_matchers,
+    rule_state,
     scope,
     sha256,
     store,
@@ -119,7 +121,7 @@ SCHEMA = Section(
                     "request a client certificate, or require it",
                 ),
                 "min_version": Key(
-                    one_of("1.2", "1.3"), "version", _TLS.min_version, "minimum TLS version; in quotes"
+                    one_of("1.2", "1.3"), "version", _TLS.min_version, "minimum TLS version, in quotes"
                 ),
             }
         ),
@@ -135,7 +137,8 @@ SCHEMA = Section(
                     one_of("refuse", "quarantine"),
                     "word",
                     _STORE.on_corrupt,
-                    "if the file is damaged: refuse to start, or move it away and start with an empty store",
+                    "what to do if the file is damaged: refuse to start, or move it away and start with an "
+                    "empty store",
                 ),
                 "history_max_entries": Key(
                     count, "number", _STORE.history_max_entries, "maximum number of history entries"
@@ -163,20 +166,20 @@ SCHEMA = Section(
                     redis_prefix,
                     "text",
                     _REDIS.prefix,
-                    "begins the name of every key; sidecars with the same prefix are one fleet",
+                    "prefix of every key; sidecars with the same prefix form one fleet",
                 ),
                 "timeout_secs": Key(positive_seconds, "duration", _REDIS.timeout_secs, "timeout of one call"),
                 "wait_replicas": Key(
                     natural,
                     "number",
                     _REDIS.wait_replicas,
-                    "replicas that must have a command before it is acknowledged",
+                    "number of replicas that must confirm a command before it is acknowledged",
                 ),
                 "last_known_file": Key(
                     text,
                     "path",
                     _REDIS.last_known_file,
-                    "file with the last known state, for a start without Redis; empty: none is kept",
+                    "file with the last known state, for a start without Redis; empty: no file",
                 ),
             }
         ),
@@ -223,9 +226,9 @@ SCHEMA = Section(
                     Section(
                         {
                             "matchers": Key(
-                                texts, "list of text", (), "Alertmanager matchers; all must match"
+                                rule_matchers, "list of matchers", (), "Alertmanager matchers; all must match"
                             ),
-                            "state": Key(text, "state", None, "state of the signal, or ignore"),
+                            "state": Key(rule_state, "state", None, "state of the signal, or ignore"),
                             "scope": Key(
                                 texts, "list of text", (), "labels whose values are the segments of the scope"
                             ),

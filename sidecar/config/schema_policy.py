@@ -49,7 +49,7 @@ POLICY_KEYS: Keys = {
         seconds,
         "duration",
         _POLICY.wait_timeout_secs,
-        "how long a gate request waits, by default and at most",
+        "default and maximum time that a gate request waits",
     ),
     "min_pause_secs": Key(
         seconds,
@@ -67,9 +67,9 @@ POLICY_KEYS: Keys = {
         restrict,
         "mapping",
         {},
-        "requests per second that are admitted at an own state, if nothing closes the gate: a mapping of "
-        "cautious, concerned and distressed to numbers above 0. A worse state without a number has that of "
-        "the next better one",
+        "requests per second that are admitted in each own state, if nothing closes the gate: a mapping of "
+        "cautious, concerned and distressed to numbers above 0. A state without a number has the number of "
+        "the next better state",
     ),
     "resume_trial": Section(
         {
@@ -85,7 +85,7 @@ POLICY_KEYS: Keys = {
                 "duration",
                 _POLICY.resume_trial.secs,
                 "the gate opens after this time without a failure; after a failure the next trial begins "
-                "after this time, then after twice the time, at most after max_pause_secs",
+                "after this time, which doubles with each further failure, up to max_pause_secs",
             ),
         }
     ),
@@ -93,20 +93,20 @@ POLICY_KEYS: Keys = {
         share,
         "number",
         _POLICY.max_paused_share,
-        "at most this share of the scopes directly inside (rounded up, at least one) is paused by policy at "
-        "a time; a further pause is advised only; 0: any number",
+        "maximum share of the scopes directly inside that policies pause at a time (rounded up, at least "
+        "one); further pauses are only advised; 0: no maximum",
     ),
     "resume": Key(
         one_of("auto", "manual"),
         "word",
         _POLICY.resume,
-        "manual: a recovery does not lift the policy's pause, an operator does",
+        "manual: only an operator lifts the policy's pause, a recovery does not",
     ),
     "mute_time_intervals": Key(
-        texts, "list of names", (), "in these time_intervals the policy's pauses are advised only"
+        texts, "list of names", (), "in these time_intervals the policy's pauses are only advised"
     ),
     "active_time_intervals": Key(
-        texts, "list of names", (), "outside of these time_intervals the policy's pauses are advised only"
+        texts, "list of names", (), "outside these time_intervals the policy's pauses are only advised"
     ),
     "deny_status": Key(
         one_number_of(*DENY_STATUSES),

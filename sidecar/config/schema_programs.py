@@ -39,7 +39,7 @@ WATCHDOG_KEYS: Keys = {
         seconds,
         "duration",
         _WATCHDOG.grace_secs,
-        "after the alert is back, resolves received meanwhile are accepted after this",
+        "time from the alert's return until resolves that were received meanwhile are accepted",
     ),
     "state": Key(
         one_of("", "cautious", "concerned", "distressed"),
@@ -51,7 +51,7 @@ WATCHDOG_KEYS: Keys = {
 }
 ALERTMANAGER_KEYS: Keys = {
     "receiver": Key(text, "text", "", "query only alerts of this receiver; empty: all"),
-    "filter": Key(matchers, "list of matchers", (), "query only alerts that these match; empty: all"),
+    "filter": Key(matchers, "list of matchers", (), "query only alerts that match these; empty: all"),
     "count_suppressed": Key(
         boolean, "boolean", _ALERTMANAGER.count_suppressed, "silenced and inhibited alerts count as firing"
     ),
@@ -103,7 +103,8 @@ ENGINE_KEYS: Keys = {
         seconds,
         "duration",
         0.0,
-        "vllm only: how long a pause lasts until the engine sleeps, which frees its GPU's memory; 0: never",
+        "vllm only: the engine sleeps after this much time of a pause, which frees its GPU's memory; 0: "
+        "never",
     ),
     "timeout_secs": Key(positive_seconds, "duration", 10.0, "timeout of a request"),
     "check_secs": Key(
@@ -144,7 +145,7 @@ IMPORT_KEYS: Keys = {
                 "current_pause_duration_secs": "the same; it may be missing",
                 "paused": "true or false; it may be missing",
                 "state": "a wellbeing state; it may be missing",
-                "reason": "of the state; it may be missing",
+                "reason": "reason for the state; it may be missing",
             }.items()
         }
     ),
@@ -155,7 +156,10 @@ HOOK_KEYS: Keys = {
     "name": Key(hook_name, "name", None, "name in log and metrics; unique"),
     "url": Key(endpoint, "URL", "", "URL of the endpoint; for grafana the URL of Grafana"),
     "url_file": Key(
-        text, "path", "", "file with the URL instead, read for every request, for a URL that is a secret"
+        text,
+        "path",
+        "",
+        "file with the URL, instead of url, for a URL that is a secret; read for every request",
     ),
     "events": Key(
         hook_events, "list of events", _HOOK.events, "events that the endpoint receives (default: all)"
@@ -194,7 +198,10 @@ HOOK_KEYS: Keys = {
         "maximum number of waiting events; above it the oldest are dropped",
     ),
     "proxy_url": Key(
-        endpoint, "URL", "", "proxy (default: HTTPS_PROXY and the like, except for loopback addresses)"
+        endpoint,
+        "URL",
+        "",
+        "proxy (default: HTTPS_PROXY and similar variables, except for loopback addresses)",
     ),
     "ca_file": Key(text, "path", "", "CA bundle (default: the system's trust store)"),
     "cert_file": Key(text, "path", "", "client certificate (PEM)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import yaml
 from sidecar.core.errors import closest_match, short_repr
 
 from .errors import ConfigError
-from .keys import Section
+from .keys import TEXT_KINDS, Key, Section, SectionList
 
 PREFIX = "WELLBEING_"
 _RESERVED = re.compile(
-    # Variables of the command line and of clients, and those that Kubernetes sets for a Service of this name.
+    # Variables of the command line and of clients, and variables that Kubernetes sets for a Service of this
+    # name.
     r"WELLBEING_(CONFIG|URL|TOKEN|TOKEN_FILE|SCOPE|SCHEMAS|CLIENT_.*"
     r"|(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_.*)?)"
 )
@@ -94,7 +95,7 @@ _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _release(loader: yaml.SafeLoader, node: yaml.Node) -> None:
-    """Release the nodes one by one: all at once, many policies would stop the other threads for long."""
+    """Release the nodes one by one. All nodes of many policies at once would block other threads."""
     while loader.constructed_objects:
         loader.constructed_objects.popitem()
     left: list[Any] = [node]
@@ -159,29 +160,70 @@ def _merged(value: Value, location: str) -> dict[str, Value]:
 
 
 def read_environment(environ: Mapping[str, str], schema: Section, problems: list[str]) -> Value:
-    """Read the variables ``WELLBEING_…``, nested like the schema. Errors are added to ``problems``."""
+    """Read the variables ``WELLBEING_…``, nested like the schema. Errors are added to ``problems``.
+
+    A variable of a section is a mapping in YAML. A variable of one of its keys overrides it.
+    """
     root: dict[str, Value] = {}
     known = dict(_variables(schema, PREFIX, ()))
+    found: list[tuple[tuple[str, ...], str, Value]] = []
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
-        path = known.get(name)
-        if path is None:
+        path, key = known.get(name) or _member_variable(name, known)
+        if key is None:
             if not _RESERVED.fullmatch(name):
                 problems.append(f"{name}: no such variable{suggestion_for(name, known)}")
             continue
         try:
-            value = read_yaml(environ[name], name)
+            value = _with_location(_read_variable(environ[name], name, key), name)
         except ConfigError as error:
             problems += error.problems
             continue
-        if not environ[name].strip():
-            value = Value("", name)
-        elif _is_bare_mapping(value):
-            # "memory:" is text here, not a mapping with an empty value.
-            value = Value(environ[name].strip(), name)
-        _put(root, path, _with_location(value, name))
+        if isinstance(key, Section) and key.short and not isinstance(value.value, dict):
+            path = (*path, key.short)
+        found.append((path, name, value))
+    for path, name, value in sorted(found, key=lambda one: len(one[0])):
+        outer = _put(root, path, value)
+        if outer:
+            problems.append(f"{name}: {outer}, which is also set, is not a mapping of keys to values")
     return Value(root, "the environment")
+
+
+_TEXT_OR_LIST_KINDS = ("address or list", "list of URLs")
+
+
+def _read_variable(text: str, name: str, key: Key | Section | SectionList) -> Value:
+    """The value of a variable. Text is taken as it stands, unless it is quoted as in YAML."""
+    stripped = text.strip()
+    if not stripped:
+        return Value("", name)
+    kind = key.kind if isinstance(key, Key) else ""
+    if kind in TEXT_KINDS and not (stripped[0] == stripped[-1] and stripped[0] in "'\""):
+        return Value(stripped, name)
+    try:
+        value = read_yaml(text, name)
+    except ConfigError:
+        if kind in TEXT_KINDS or kind in _TEXT_OR_LIST_KINDS:
+            # [::1]:9477 looks like a list.
+            return Value(stripped, name)
+        raise
+    is_text = kind in TEXT_KINDS or (kind in _TEXT_OR_LIST_KINDS and not isinstance(value.value, list | dict))
+    if (is_text and not isinstance(value.value, str)) or _is_bare_mapping(value):
+        # "memory:" is text here, not a mapping with an empty value.
+        return Value(stripped, name)
+    return value
+
+
+def _member_variable(
+    name: str, known: Mapping[str, tuple[tuple[str, ...], Key | Section | SectionList]]
+) -> tuple[tuple[str, ...], Key | None]:
+    """The path and the key of a variable for one member of a mapping, such as ``…__RESTRICT__CONCERNED``."""
+    outer, _, member = name.rpartition("__")
+    path, key = known.get(outer, ((), None))
+    if isinstance(key, Key) and key.kind == "mapping" and member:
+        return (*path, member.lower()), replace(key, kind="")
+    return (), None
 
 
 def _is_bare_mapping(value: Value) -> bool:
@@ -229,23 +271,25 @@ def check_keys(value: dict[str, Value], known: Iterable[str], path: str, problem
             )
 
 
-def _variables(section: Section, prefix: str, path: tuple[str, ...]) -> Iterable[tuple[str, tuple[str, ...]]]:
+def _variables(
+    section: Section, prefix: str, path: tuple[str, ...]
+) -> Iterable[tuple[str, tuple[tuple[str, ...], Key | Section | SectionList]]]:
     for name, key in section.keys.items():
         here = (*path, name)
+        yield f"{prefix}{name.upper()}", (here, key)
         if isinstance(key, Section):
             yield from _variables(key, f"{prefix}{name.upper()}__", here)
-            if key.short:
-                yield f"{prefix}{name.upper()}", (*here, key.short)
-        else:
-            yield f"{prefix}{name.upper()}", here
 
 
-def _put(root: dict[str, Value], path: tuple[str, ...], value: Value) -> None:
+def _put(root: dict[str, Value], path: tuple[str, ...], value: Value) -> str:
+    """Put ``value`` into ``root``. Returns the variable that is in the way; empty: none is."""
     for name in path[:-1]:
-        inner = root.setdefault(name, Value({}, value.location)).value
-        assert isinstance(inner, dict)  # noqa: S101 - only this function fills it
-        root = inner
-    root[path[-1]] = value
+        outer = root.setdefault(name, Value({}, value.location))
+        if not isinstance(outer.value, dict):
+            return outer.location
+        root = outer.value
+    root[path[-1]] = merge(value, root[path[-1]]) if path[-1] in root else value
+    return ""
 
 
 def _with_location(value: Value, location: str) -> Value:

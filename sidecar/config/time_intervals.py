@@ -30,12 +30,12 @@ class InvalidTimeInterval(ValueError):
 
 
 Range = tuple[int, int]
-"""The first and the last value. For times of a day: minutes, without the last one."""
+"""The first and the last value. For times of the day: the first minute, and the minute after the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeInterval:
-    """One time interval. A part without ranges matches always.
+    """One time interval. A part without ranges always matches.
 
     Attributes:
         times: minutes of the day.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .events import CoreEvent, SignalDropped, SignalPut, with_actor
+from .events import CoreEvent, SignalDropped, SignalPut, set_actor
 from .policy import PolicyTable
 from .state import WellbeingState
 from .values import Hold, Signal
@@ -200,7 +200,7 @@ class SetPolicies:
 
 @dataclass(frozen=True, slots=True)
 class ForgetScopes:
-    """Remove the records of those ``scopes`` that have no signals and no holds."""
+    """Remove the records of all ``scopes`` without signals and holds."""
 
     scopes: tuple[str, ...]
 
@@ -278,10 +278,8 @@ class CommandOutcome:
     events: tuple[CoreEvent, ...] = ()
     alerts: tuple[AlertOutcome, ...] = ()
 
-    def with_actor(self, actor: str) -> CommandOutcome:
-        """A copy whose history events have ``actor``."""
-        events = tuple(
-            event if isinstance(event, SignalPut | SignalDropped) else with_actor(event, actor)
-            for event in self.events
-        )
-        return CommandOutcome(events, self.alerts)
+    def set_actor(self, actor: str) -> None:
+        """Set the ``actor`` of the history events, right after the command was decided."""
+        for event in self.events:
+            if not isinstance(event, SignalPut | SignalDropped):
+                set_actor(event, actor)

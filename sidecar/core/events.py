@@ -141,10 +141,9 @@ HistoryEvent = (
 """Events that become entries of the history."""
 
 
-def with_actor(event: HistoryEvent, actor: str) -> HistoryEvent:
-    """A copy of ``event`` that has ``actor``. `dataclasses.replace` takes five times as long."""
-    copy: HistoryEvent = object.__new__(type(event))
-    for name in event.__slots__:
-        object.__setattr__(copy, name, getattr(event, name))
-    object.__setattr__(copy, "actor", actor)
-    return copy
+def set_actor(event: HistoryEvent, actor: str) -> None:
+    """Set the actor of ``event``, which was just made, and to which nothing else refers.
+
+    A copy would take twenty times as long.
+    """
+    object.__setattr__(event, "actor", actor)

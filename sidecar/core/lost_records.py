@@ -14,7 +14,7 @@ def merge_lost(
 ) -> ScopeRecord:
     """``stored``, with the holds and signals of ``lost`` that it does not have.
 
-    Both may hold decisions that were acknowledged, so a hold of either one stays.
+    Both may contain acknowledged decisions, so every hold of either one stays.
 
     Args:
         lost: the record that was applied here and that the store no longer has.

@@ -30,7 +30,8 @@ _MERGED_AT_ONCE = 32
 class CountsInside:
     """How many known scopes are directly inside each path, and how many of them are paused by their policy.
 
-    Counted at each change: to look at all scopes for every pause would take seconds if thousands pause.
+    The counts are updated with each change. Counting all scopes for every pause would take seconds if
+    thousands pause.
     """
 
     _known: dict[str, int] = field(default_factory=dict)
@@ -119,7 +120,7 @@ class CoreState:
             pass
 
     def apply_in_steps(self, delta: StateDelta) -> Iterator[None]:
-        """Apply ``delta``, a few records or alerts in each step. Decide nothing between two steps."""
+        """Apply ``delta``, a few records or alerts in each step. Nothing may be decided between two steps."""
         self.policies = delta.policies
         self.sweep_at = delta.sweep_at
         self.seen_watchdog = delta.seen_watchdog
@@ -153,6 +154,7 @@ class StateDelta:
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
         read_scopes: scopes whose records the decisions depend on, even if nothing of them changes.
         read_sources: alerts whose signal or tombstone the decisions depend on.
+        read_inside: paths whose `known_inside` and `paused_inside` the decisions depend on.
     """
 
     def __init__(self, state: CoreState) -> None:
@@ -165,6 +167,7 @@ class StateDelta:
         self.forgets = False
         self.read_scopes: set[str] = set()
         self.read_sources: set[str] = set()
+        self.read_inside: set[str] = set()
         self.sweep_at = state.sweep_at
         self.seen_watchdog = state.seen_watchdog
         self._scope_count = len(state.records)
@@ -223,7 +226,7 @@ class StateDelta:
         self.tombstones[source] = tombstone
         self._put_tombstones[source] = None
         self._put_tombstones.move_to_end(source)
-        # Two, not one: if the limit was lowered, the count falls to it step by step.
+        # Two, not one: if the limit was lowered, the count falls to it gradually.
         self._evict_tombstones(2)
 
     def remove_tombstone(self, source: str) -> None:
@@ -249,7 +252,7 @@ class StateDelta:
         return self._tombstone_count > self._state.max_tombstones
 
     def shift_tombstones(self, secs: float) -> None:
-        """Move those times of all tombstones that come from this machine's clock by ``secs``."""
+        """Shift the times of all tombstones by ``secs``, except those of another machine's clock."""
         own = list(self._put_tombstones)
         for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
             tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))

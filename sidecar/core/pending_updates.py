@@ -75,6 +75,7 @@ class PendingUpdates:
         share = self._delta.policies.policy_for(parent).max_paused_share
         if not share:
             return ""
+        self._delta.read_inside.add(parent)
         # With the scopes that the same command names: a wrong rule may fire for all of them at once.
         known = self._delta.known_inside(parent) + self._new_inside.get(parent, 0)
         most = max(1, math.ceil(share * known - 1e-9))

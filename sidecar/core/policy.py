@@ -62,8 +62,8 @@ class Policy:
             without a rate has that of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
-        max_paused_share: at most this share of the scopes directly inside (rounded up, at least one) is under
-            auto holds at a time; 0: any number.
+        max_paused_share: maximum share of the scopes directly inside that auto holds pause at a time (rounded
+            up, at least one); 0: no maximum.
         resume: ``auto``, or ``manual``: a recovery lifts no auto hold.
         mute_time_intervals: auto holds are advised only in these.
         active_time_intervals: auto holds are advised only outside of these, if there are any.

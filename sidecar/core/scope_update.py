@@ -33,7 +33,8 @@ The restriction follows from the own state alone.
 
 An auto hold whose policy only observes is advised: it is a hold with a mark. The same decisions are made for
 it, but it closes no gate. If the policy changes from advice to pauses, a hold that begins now replaces the
-advice, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``.
+advice, and vice versa. A policy that only observes keeps no hold for ``min_pause_secs``. A hold that is
+advised because of ``max_paused_share`` stays advice until there is news.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ _RECOVERED = _Cause(TIME, "recovered")
 _NEXT_TRIAL = _Cause(TIME, "the next trial begins")
 _PAUSES_NOW = _Cause(POLICY, "the policy pauses now: the advice becomes a pause")
 _ADVISES_NOW = _Cause(POLICY, "the policy only observes now")
+_MAY_PAUSE_NOW = _Cause(POLICY, "max_paused_share admits a pause now: the advice becomes a pause")
 
 
 def _can_recover(hold: Hold, policy: Policy) -> bool:
@@ -328,7 +330,8 @@ class ScopeUpdate:
             return
         new_sources = sources - episode.known
         rose = before < self._state and self._state > episode.level
-        if episode.suppressed and (rose or any(self._signals[one].state >= threshold for one in new_sources)):
+        is_news = rose or any(self._signals[one].state >= threshold for one in new_sources)
+        if episode.suppressed and is_news:
             episode = replace(
                 episode,
                 level=self._state,
@@ -338,7 +341,10 @@ class ScopeUpdate:
                 pause_advised=False,
             )
             self._put_auto(at, cause)
-        elif self._auto is not None and self._follow_policy(self._auto, at):
+        elif self._auto is not None and (
+            self._follow_policy(self._auto, at)
+            or (is_news and self._pause_within_share(self._auto, at, cause))
+        ):
             episode = replace(episode, level=self._state)
         if new_sources:
             known = episode.known | new_sources
@@ -362,7 +368,12 @@ class ScopeUpdate:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
-        self._put(self._guarded(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at), at)
+        hold = self._guarded(Hold(HoldKind.AUTO, reason, at, until, by.source, by.alertname), at)
+        # A hold that a failed trial put back.
+        replaced = self._auto
+        if replaced is not None and (replaced.advised is None) is not (hold.advised is None):
+            self._lift(replaced, LiftCause.POLICY, _ADVISES_NOW if hold.advised else _PAUSES_NOW, at)
+        self._put(hold, at)
 
     def _guarded(self, hold: Hold, at: float) -> Hold:
         """``hold``, advised only if the policy or a guard says so."""
@@ -377,14 +388,30 @@ class ScopeUpdate:
 
         The new hold begins at ``at``, because the gate closes or opens then. Returns whether it was replaced.
         """
-        advised = self._policy.advises_at(at)
-        if hold.advised is AdviceCause.PAUSED_SHARE and advised is None:
+        if hold.advised is AdviceCause.PAUSED_SHARE:
+            # Even if the policy advised it for another reason meanwhile. Its reason says why it is advice.
             return False
+        advised = self._policy.advises_at(at)
         if (hold.advised is None) is (advised is None):
             self._auto = hold if hold.advised is advised else replace(hold, advised=advised)
             return False
         self._lift(hold, LiftCause.POLICY, _ADVISES_NOW if advised else _PAUSES_NOW, at)
         self._put_auto(at, _Cause(hold.by, hold.reason, hold.alertname))
+        return True
+
+    def _pause_within_share(self, hold: Hold, at: float, by: _Cause) -> bool:
+        """Replace the auto ``hold`` if it is advised by ``max_paused_share``, which admits a pause now.
+
+        Returns whether it was replaced.
+        """
+        if (
+            hold.advised is not AdviceCause.PAUSED_SHARE
+            or self._policy.advises_at(at) is not None
+            or self._refuse_pause()
+        ):
+            return False
+        self._lift(hold, LiftCause.POLICY, _MAY_PAUSE_NOW, at)
+        self._put_auto(at, by)
         return True
 
     def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
@@ -396,7 +423,6 @@ class ScopeUpdate:
         if lift_at <= at:
             cause = LiftCause.EXPIRED if self._expiring else LiftCause.RECOVERED
             self._lift(hold, cause, by, lift_at)
-
             self._begin_trial(hold, lift_at)
 
     def _restrict(self, at: float, by: _Cause) -> None:

@@ -18,7 +18,7 @@ class WellbeingState(IntEnum):
     @property
     def label(self) -> str:
         """The name of the state in JSON, config, labels and logs."""
-        return self.name.lower()
+        return _LABELS[self]
 
     @classmethod
     def parse(cls, text: object) -> WellbeingState:
@@ -33,4 +33,5 @@ class WellbeingState(IntEnum):
         return state
 
 
+_LABELS = tuple(state.name.lower() for state in WellbeingState)
 _BY_LABEL = {state.label: state for state in WellbeingState}

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from .state import WellbeingState
 
 TOMBSTONE_TTL_SECS = 900.0
-"""Alertmanager retries an old notification within its group interval. A notification that arrives later than
-this with the same start is not a retry: Prometheus was suspended and has continued with its alerts."""
+"""Alertmanager retries an old notification within its group interval. A notification with the same start that
+arrives later than this is not a retry: Prometheus was suspended and continues with its alerts."""
 
 ALERT_PREFIX = "alert:"
 AGENT_PREFIX = "agent:"

@@ -14,7 +14,7 @@ from sidecar.config import EngineConfig
 from .driver import SUCCESS, CannotSleep, DriverFailed, EngineHttp
 
 _NOT_READY = 503
-"""`/live` says so while no endpoint's health is configured (``DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS``)."""
+"""The answer of `/live` if no endpoint's health is configured (``DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS``)."""
 _SGLANG_MODES = ("in_place", "retract")
 
 
@@ -52,6 +52,6 @@ class DynamoDriver(CannotSleep):
 
     def _order(self, path: str, body: dict[str, Any]) -> None:
         answer = self._http.call("POST", path, body)
-        # A handler's failure is answered with 200.
+        # Dynamo answers 200 even if the handler failed.
         if isinstance(answer, dict) and answer.get("status") == "error":
             raise DriverFailed(f"POST {path}: {str(answer.get('message', ''))[:200]}")

@@ -1,8 +1,8 @@
 """Keeps each engine in sync with its gate: the engine is paused while the gate of its scope is closed.
 
-Level-triggered: after each gate change, and periodically, the engine is asked whether it is paused, and is
-paused or resumed until it agrees with its gate. A restarted engine has lost its pause and is paused again.
-Nothing waits for an engine: each has its own task, and its requests run in threads.
+Level-triggered: after each gate change, and periodically, the sidecar asks the engine whether it is paused,
+and pauses or resumes it until it agrees with its gate. A restarted engine has lost its pause and is paused
+again. Nothing waits for an engine: each has its own task, and its requests run in threads.
 
 An engine that leaves the config while it is paused for its gate is resumed (`EngineSync.release`). When the
 sidecar stops, a paused engine stays paused: the pause still applies, and the next run of the sidecar
@@ -107,7 +107,7 @@ class EngineSync:
         self._task = self._controller.loop.create_task(run_supervised("engine", self._run, failures))
 
     def check_gate(self) -> None:
-        """A gate has changed: check whether it is the gate of this engine."""
+        """Check the engine if its own gate has changed. Called after each change of a gate."""
         if self._is_closed != self._wanted:
             self.in_sync = False
             self._gate_changed.set()
@@ -220,7 +220,7 @@ class EngineSync:
             return
         if actual != paused:
             if paused:
-                # Before the request: it may take effect although it fails, or the sidecar is killed.
+                # Before the request, which may take effect even if it fails or the sidecar is killed.
                 await self._remember(paused=True)
             await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
             self._commanded = self.paused = paused
@@ -256,7 +256,7 @@ class EngineSync:
         try:
             await self._call("sleep", self._driver.sleep)
         except (DriverFailed, CallHangs) as error:
-            # It stays paused. It may be asleep despite the error, which is safe.
+            # The engine stays paused. It may be asleep despite the error, which does no harm.
             self._sleep_at = now + max(_SLEEP_RETRY_SECS, self.config.check_secs)
             logger.error("engine_not_asleep", extra={"fields": {**self._fields, "error": str(error)}})
             return

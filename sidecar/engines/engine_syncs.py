@@ -23,7 +23,8 @@ _STOP_SECS = 1.0
 _AGAIN_SECS = 1.0
 _REVIEW_SECS = 30.0
 _OPEN_SECS = 60.0
-"""A gate that has been open for so long has its engine resumed, whichever sidecar of the fleet paused it."""
+"""Seconds that a gate must be open before its engine is resumed, whichever sidecar of the fleet paused the
+engine."""
 
 _KEPT_SECS = 7 * 86_400.0
 
@@ -216,7 +217,7 @@ class EngineSyncs:
         self._release(EngineSync(self._controller, config, self._remembered, self._make, record))
 
     def _is_left_open(self, record: PausedEngine) -> bool:
-        """Whether the gate has been open for so long that the owner would have resumed the engine."""
+        """Whether the gate has been open long enough for the owner to have resumed the engine."""
         gate, _ = self._controller.tree.find(record.config.scope)
         if gate.closed:
             self._open_since.pop(record.key, None)

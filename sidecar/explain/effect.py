@@ -98,7 +98,7 @@ def _changed_gate(events: Iterable[CoreEvent]) -> Json | None:
             case HoldPut(hold=hold) if event.paused:
                 return _result("pauses", "threshold", f"the gate would close: {hold.reason}", hold.until)
             case HoldPut(hold=hold):
-                text = "an operator's hold keeps the gate closed already; the policy would add its own"
+                text = "an operator's hold already keeps the gate closed; the policy would add its own"
                 return _result("nothing", "already_paused", text, hold.until)
             case HoldLifted() if event.resumed:
                 return _result("resumes", event.cause.value, "the gate would open", None)
@@ -138,7 +138,7 @@ def _why_nothing(
     alert: AlertFired | AlertResolved, outcome: AlertOutcome, record: ScopeRecord | None, policy: Policy
 ) -> tuple[str, str]:
     if outcome is AlertOutcome.STALE:
-        return "stale", "a newer notification of this alert was received already"
+        return "stale", "a newer notification of this alert was already received"
     if isinstance(alert, AlertResolved):
         if outcome is AlertOutcome.APPLIED and record is not None and record.auto is not None:
             return _why_it_stays(record, policy)
@@ -154,9 +154,9 @@ def _why_nothing(
         )
         return "below_threshold", f"{text} {threshold.label} on"
     if record is not None and record.hold is not None:
-        return "already_paused", f"the gate is closed already: {record.hold.reason}"
+        return "already_paused", f"the gate is already closed: {record.hold.reason}"
     if record is not None and record.advice is not None:
-        return "already_advised", f"a pause is advised already: {record.advice.reason}"
+        return "already_advised", f"a pause is already advised: {record.advice.reason}"
     return "spent", (
         "the pause of this episode is over, and this alert does not start another: "
         "it is already known, or not bad enough"
@@ -169,4 +169,4 @@ def _why_it_stays(record: ScopeRecord, policy: Policy) -> tuple[str, str]:
         return "still_unwell", f"the {what} would stay: other signals keep the own state {record.state.label}"
     if policy.resume == "manual":
         return "waits_for_operator", f"the {what} would stay: the policy says resume: manual"
-    return "min_pause", f"the {what} would stay until min_pause_secs are over"
+    return "min_pause", f"the {what} would stay until min_pause_secs have passed"

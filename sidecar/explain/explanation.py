@@ -43,7 +43,8 @@ class Explainer:
     ) -> None:
         self._config = config
         self._interpreter = AlertInterpreter(config.alerts)
-        # A running sidecar ends alerts between two explanations, and the oldest tombstones are iterated over.
+        # Without tombstones: a running sidecar may end alerts between two explanations, while the oldest
+        # tombstones are iterated.
         unchanged = copy.copy(state)
         unchanged.tombstones = dict(state.tombstones)
         self._transaction = Transaction(unchanged)

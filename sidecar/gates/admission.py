@@ -5,16 +5,16 @@ any monotonic clock.
 
 Theory of operation. A `Limiter` is one limit of one scope: a restriction, a resume ramp or a trial.
 Its parent is the next limit on the way to the root. A request needs one token of its limiter and one of each
-limiter above it. Clients hold no tokens in reserve: a client with waiting requests sends a *demand*, the
+limiter above it. Clients keep no reserve of tokens: a client with waiting requests sends a *demand*, the
 number of waiting requests by priority, and receives tokens as they become available. A token that is given to
 a client counts as used, even if the client dies. So the sidecar and its clients together never exceed the
-rate, and no shares have to be added up. A demand gathers tokens for a moment before the client is answered.
+rate, and no shares have to be added up. A demand collects tokens for a moment before the client is answered.
 Until then they are *held*: they still fill the bucket, so that no window of time has more than the rate and
 the burst.
 
 `admit` divides the tokens among the *parties*: the sidecar's own waiters are one, each demand is another.
 
-- A higher priority goes first, always. Lower priorities get what higher ones leave.
+- A higher priority always goes first. Lower priorities get what higher ones leave.
 - Within a priority each party gets tokens in proportion to the number of its waiters (stride scheduling: a
   party's *pass* grows by 1 / waiters for each token, and the smallest pass is next). So no party starves.
 - The sidecar's own waiters pass in order of arrival.
@@ -46,19 +46,19 @@ _NOTE_SECS = 0.5
 
 
 class QueuedWaiter(Protocol):
-    """A parked request of the sidecar. The limiter owns ``limiter`` and ``ticket``.
+    """A parked request of the sidecar. The limiter owns ``limiter`` and ``queue_id``.
 
     Attributes:
         priority: 0 to 9.
         parked_at: when it was parked.
         limiter: where it is queued; None: nowhere.
-        ticket: its current entry in the queue; entries with another ticket are stale.
+        queue_id: its current entry in the queue; entries with another id are stale.
     """
 
     priority: int
     parked_at: float
     limiter: Limiter | None
-    ticket: int
+    queue_id: int
 
 
 class Demand:
@@ -85,7 +85,7 @@ class Demand:
 
     @property
     def total(self) -> int:
-        """How many requests still wait."""
+        """The number of requests that still wait."""
         return sum(self.waiting)
 
 
@@ -124,7 +124,7 @@ class Limiter:
         self._noted_at = -math.inf
 
     @property
-    def line(self) -> Iterator[Limiter]:
+    def chain(self) -> Iterator[Limiter]:
         """The limiter itself and those above it."""
         limiter: Limiter | None = self
         while limiter is not None:
@@ -152,7 +152,7 @@ class Limiter:
     # -- arriving and leaving ---------------------------------------------------------------------
 
     def has_token(self, now: float) -> bool:
-        """Whether each limiter of the line has a token."""
+        """Whether each limiter of the chain has a token."""
         limiter: Limiter | None = self
         while limiter is not None:
             if limiter.tokens.available(now) <= 0:
@@ -161,8 +161,8 @@ class Limiter:
         return True
 
     def pass_now(self, priority: int, now: float) -> bool:
-        """Take a token for a request that arrives, unless others of its priority or above wait for one."""
-        for limiter in self.line:
+        """Take a token for a request that arrives, unless requests of its priority or above wait for one."""
+        for limiter in self.chain:
             if any(limiter.own[priority:]) or any(limiter.in_clients[priority:]):
                 return False
         if not self.has_token(now):
@@ -170,13 +170,13 @@ class Limiter:
         self.take(priority, now)
         return True
 
-    def queue(self, waiter: QueuedWaiter, ticket: int) -> None:
-        """Queue ``waiter``, which is queued nowhere. ``ticket``: a number that was never used before."""
+    def queue(self, waiter: QueuedWaiter, queue_id: int) -> None:
+        """Queue ``waiter``, which is queued nowhere. ``queue_id``: a number that was never used before."""
         waiter.limiter = self
-        waiter.ticket = ticket
+        waiter.queue_id = queue_id
         self.own[waiter.priority] += 1
         heap = self._heaps[waiter.priority]
-        heapq.heappush(heap, (waiter.parked_at, ticket, waiter))
+        heapq.heappush(heap, (waiter.parked_at, queue_id, waiter))
         if len(heap) > 2 * self.own[waiter.priority] + _FEW_STALE:
             # Waiters that left by themselves must not fill the memory.
             heap[:] = [entry for entry in heap if self._is_queued(entry)]
@@ -207,7 +207,7 @@ class Limiter:
             self.in_clients[priority] -= count
 
     def head(self, priority: int) -> tuple[float, int] | None:
-        """The place of the first own waiter: when it was parked, and its ticket."""
+        """The place of the first own waiter: when it was parked, and its id in the queue."""
         heap = self._heaps[priority]
         while heap and not self._is_queued(heap[0]):
             heapq.heappop(heap)
@@ -220,11 +220,11 @@ class Limiter:
         return waiter
 
     def _is_queued(self, entry: tuple[float, int, QueuedWaiter]) -> bool:
-        _, ticket, waiter = entry
-        return waiter.limiter is self and waiter.ticket == ticket
+        _, queue_id, waiter = entry
+        return waiter.limiter is self and waiter.queue_id == queue_id
 
     def take(self, priority: int, now: float) -> None:
-        """Take a token of each limiter of the line, for a request with ``priority``."""
+        """Take a token of each limiter of the chain, for a request with ``priority``."""
         self.times.served_at[priority] = now
         limiter: Limiter | None = self
         while limiter is not None:
@@ -235,14 +235,14 @@ class Limiter:
     # -- forecast ---------------------------------------------------------------------------------
 
     def secs_until_turn(self, priority: int) -> float:
-        """In how many seconds a request that arrives now can expect a token of each limiter of the line.
+        """Expected seconds until a request that arrives now gets a token of each limiter of the chain.
 
         That is the length of a queue, without lower priorities, divided by its rate. 0: no rate limits it.
         """
         secs = 0.0
-        # What was counted may be half a second old.
+        # The counts may be half a second old.
         queued = sum(self.own[priority:])
-        for limiter in self.line:
+        for limiter in self.chain:
             rate = limiter.tokens.rate or limiter.tokens.limit
             if rate:
                 secs = max(secs, (max(queued, sum(limiter.ahead[priority:])) + 1) / rate)
@@ -261,7 +261,7 @@ class Limiter:
 
     def starved(self, now: float) -> dict[int, float]:
         """The priorities that wait while only higher ones pass, and for how many seconds they have."""
-        return self.times.starved((one.times for one in self.line), now)
+        return self.times.starved((one.times for one in self.chain), now)
 
     # -- for the limiter without a parent ---------------------------------------------------------
 
@@ -290,7 +290,7 @@ _OWN = "own"
 
 
 def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWaiter | Demand]:
-    """Use the tokens of ``limiters``, which have the same root.
+    """Admit requests with the tokens of ``limiters``, which have the same root.
 
     Args:
         limiters: those at which something waits.
@@ -303,7 +303,7 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
     root = limiters[0].root
     admitted: list[QueuedWaiter | Demand] = []
     for priority in _waiting_priorities(limiters):
-        # No more pass than the root has tokens. Otherwise each party would be asked in vain at the end.
+        # At most as many pass as the root has tokens. Otherwise the last round would ask each party in vain.
         most = min(most, len(admitted) + root.tokens.available(now))
         if len(admitted) >= most:
             break
@@ -390,7 +390,7 @@ def _take_demand(demand: Demand, priority: int, now: float) -> Demand | None:
     if limiter is None or not limiter.has_token(now):
         return None
     limiter.take(priority, now)
-    for one in limiter.line:
+    for one in limiter.chain:
         one.tokens.held += 1
         demand.held.append(one.tokens)
     demand.waiting[priority] -= 1

@@ -1,7 +1,7 @@
 """Admits requests at gates that are restricted, on trial, or have a resume ramp, as `admission` decides.
 
-One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one line of limits, so it holds the
-event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
+One timer serves all gates. A step admits at most `_MAX_BATCH` requests of one chain of limits, so it holds
+the event loop for a short time only. A client is answered once it has gathered tokens for `_GATHER_SECS`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .tokens import TokenBucket
 _STEP_SECS = 0.002
 """The time between two steps. A step that admits few requests holds the event loop for a short time."""
 _GATHER_SECS = 0.01
-"""A client that got tokens, and has more waiting, is answered so much later. One step may have too few tokens
-for its share, and after each answer the client is absent for a while."""
+"""A client that got tokens, and has more requests waiting, is answered after this delay. One step may have
+too few tokens for its share, and after each answer the client is absent for a while."""
 _STEP_SECS_PER_LIMITER = 0.0001
 """With many limiters the time between two steps is longer, so that they take little of the event loop."""
 _MAX_STEP_SECS = 0.02
@@ -32,15 +32,16 @@ _LONGEST_STEP_SECS = 1.0
 _MAX_BATCH = 32
 _SMALL_BATCH = 8
 _FEW_LIMITERS = 16
-"""With so few limiters a step admits `_SMALL_BATCH` requests at most, and the next one follows at once. In
-between, requests at other gates are answered."""
+"""With at most this many limiters, a step admits at most `_SMALL_BATCH` requests, and the next step follows
+at once. Requests at other gates are answered in between."""
 _MAX_LIMITERS = 256
-"""Limiters that one step looks at. With more, they take turns."""
+"""Limiters that one step checks. If there are more, they take turns."""
 _RAMP_IDLE_SECS = 5.0
-"""A ramp ends if no client with waiters has asked for this long: each knows that the gate is open."""
+"""A ramp ends if no client with waiters has sent a demand for this long: then every client knows that the
+gate is open."""
 _STEP_WAITERS = 8
 _COUNT_SECS = 0.5
-"""How often the requests are counted that need a token of each limiter."""
+"""Seconds between two counts of the requests that need a token of each limiter."""
 _TASK = "admission"
 
 
@@ -90,7 +91,7 @@ class AdmissionControl:
         shared: whether the limits are shared with other sidecars: their tokens are leased.
         limits: all limits that are in force, by their limiter.
         on_demand: called when something begins to wait at a limit, or an outcome of a trial was reported.
-        on_change: called with a gate whose ramp has ended, so that its snapshot differs.
+        on_change: called with a gate whose ramp has begun, changed its rate or ended.
         on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
     """
 
@@ -105,7 +106,7 @@ class AdmissionControl:
         self._failures = failures
         self._active: dict[Limiter, None] = {}
         self._ramps: dict[ScopeGate, ActiveLimit] = {}
-        self._tickets = count(1)
+        self._queue_ids = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         # Clients that got tokens, and when they are answered.
@@ -142,14 +143,14 @@ class AdmissionControl:
                     active.limiter.tokens.set_limit(rate, now)
 
     def link(self, gate: ScopeGate, limits: Limits) -> None:
-        """Set the line of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
+        """Set the chain of limiters of ``gate``. Its waiters have to be queued again by `queue_all`."""
         if limits:
             self.end_ramp(gate)
-        line = [one.gate.limiters[type(one.limit)].limiter for one in limits]
-        for index, limiter in enumerate(line):
-            limiter.parent = line[index + 1] if index + 1 < len(line) else None
+        chain = [one.gate.limiters[type(one.limit)].limiter for one in limits]
+        for index, limiter in enumerate(chain):
+            limiter.parent = chain[index + 1] if index + 1 < len(chain) else None
         before = gate.limiting
-        gate.limiting = line[0] if line else None if limits else self._ramp_limiter(gate)
+        gate.limiting = chain[0] if chain else None if limits else self._ramp_limiter(gate)
         if before is not None and (gate.closed or before is not gate.limiting):
             # A closed gate grants nothing: its clients ask again.
             for demand in list(before.demands):
@@ -161,10 +162,11 @@ class AdmissionControl:
         if gate not in self._ramps:
             ramp = self._begin(gate, None, gate.policy.resume_ramp_per_sec)
             if not gate.clients:
-                # No client has to hear of the opening.
+                # No client has to learn that the gate is open.
                 ramp.used_at -= _RAMP_IDLE_SECS
             self._ramps[gate] = ramp
             gate.limiting = ramp.limiter
+            self.on_change(gate)
         self._activate(self._ramps[gate].limiter)
 
     def end_ramp(self, gate: ScopeGate) -> None:
@@ -174,6 +176,7 @@ class AdmissionControl:
             if gate.limiting is ramp.limiter:
                 gate.limiting = None
             self._end(ramp)
+            self.on_change(gate)
 
     def ramp_rate(self, gate: ScopeGate) -> float | None:
         """Requests per second of the ramp of ``gate``; None: none is active."""
@@ -214,7 +217,7 @@ class AdmissionControl:
         if waiter.limiter is not None and waiter.limiter is not limiter:
             waiter.limiter.remove(waiter)
         if limiter is not None and waiter.limiter is None:
-            limiter.queue(waiter, next(self._tickets))
+            limiter.queue(waiter, next(self._queue_ids))
             self._activate(limiter)
 
     def queue_all(self, gate: ScopeGate) -> Iterator[None]:
@@ -236,7 +239,7 @@ class AdmissionControl:
     # -- clients ----------------------------------------------------------------------------------
 
     def demand(self, demand: ClientDemand) -> bool:
-        """A client wants to admit requests; return whether it has to wait for the answer."""
+        """Register the demand of a client. Returns whether the client has to wait for the answer."""
         gate = demand.gate
         if gate.closed:
             return False
@@ -257,7 +260,7 @@ class AdmissionControl:
         return True
 
     def withdraw(self, demand: ClientDemand) -> None:
-        """The client has gone, or waits no longer."""
+        """Remove a demand: its client has disconnected, or no longer waits."""
         if demand.limiter is not None:
             demand.limiter.withdraw(demand)
 
@@ -277,7 +280,7 @@ class AdmissionControl:
                     self.check_trial(active, active.succeeded)
 
     def check_trial(self, active: ActiveLimit, succeeded: int) -> None:
-        """End a trial that is in force if as many requests as it admits have ``succeeded``."""
+        """End a trial that is in force if all requests that it admits have ``succeeded``."""
         trial = active.limit
         if isinstance(trial, Trial) and active.limiter in self.limits and succeeded >= trial.requests:
             self.on_trial_end(active.gate, trial, "")
@@ -285,19 +288,19 @@ class AdmissionControl:
     # -- tokens that are shared ---------------------------------------------------------------------
 
     def waiting(self, most: int) -> dict[Limiter, list[int]]:
-        """How many requests need a token of each limiter, by priority; they wait at ``most`` limiters."""
+        """How many requests need a token of each limiter, by priority. Reads ``most`` active limiters."""
         found: dict[Limiter, list[int]] = {}
         for limiter in islice(self._active, most):
             if limiter.is_idle:
                 continue
             here = limiter.waiting
-            for one in limiter.line:
+            for one in limiter.chain:
                 before = found.get(one)
                 found[one] = here if before is None else [x + y for x, y in zip(before, here, strict=True)]
         return found
 
     def use_tokens(self) -> None:
-        """Admit what the tokens allow that were just granted."""
+        """Admit requests with the tokens that were just granted."""
         self._schedule(self._loop.time())
 
     # -- steps ------------------------------------------------------------------------------------
@@ -336,7 +339,7 @@ class AdmissionControl:
             self._schedule(self._loop.time() + delay)
 
     def _advance(self) -> float:
-        """Admit what the tokens allow; return the seconds until the next step."""
+        """Admit as many requests as the tokens allow. Returns the seconds until the next step."""
         now = self._loop.time()
         families: dict[Limiter, list[Limiter]] = {}
         looked_at = min(len(self._active), _MAX_LIMITERS)
@@ -368,7 +371,7 @@ class AdmissionControl:
         return delay
 
     def _count_ahead(self, now: float) -> None:
-        """Tell each limiter how many requests need its tokens."""
+        """Set how many requests need the tokens of each limiter."""
         counts = self.waiting(_MAX_LIMITERS)
         for limiter in self._counted:
             if limiter not in counts:
@@ -403,20 +406,21 @@ class AdmissionControl:
                 root = limiter.root
                 if root not in waiting:
                     waiting[root] = sum(sum(one.waiting) for one in families.get(root, (limiter,)))
-                rate = min((one.tokens.rate for one in limiter.line if one.tokens.rate), default=0.0)
+                rate = min((one.tokens.rate for one in limiter.chain if one.tokens.rate), default=0.0)
                 own = demand.total + demand.granted
-                for one in limiter.line:
+                for one in limiter.chain:
                     # Before the tokens are used, which makes room in the bucket.
                     one.tokens.available(now)
                 demand.share = rate * own / (waiting[root] + demand.granted)
                 demand.answer()
 
     def _check_ramp(self, gate: ScopeGate, ramp: ActiveLimit, now: float) -> None:
-        """Follow the policy, and end the ramp when it has done its work."""
+        """Set the policy's rate, and end the ramp when it is no longer needed."""
         rate = gate.policy.resume_ramp_per_sec
         tokens = ramp.limiter.tokens
         if rate and isinstance(tokens, TokenBucket) and rate != tokens.limit:
             tokens.set_limit(rate, now)
+            self.on_change(gate)
         if not rate:
             for waiter in list(islice(gate.waiters, _MAX_BATCH)):
                 self._admit_waiter(gate, waiter)
@@ -424,7 +428,6 @@ class AdmissionControl:
             self._activate(ramp.limiter)
         elif not rate or now - ramp.used_at >= _RAMP_IDLE_SECS:
             self.end_ramp(gate)
-            self.on_change(gate)
 
 
 def _continues(before: Restriction | Trial | None, after: Restriction | Trial | None) -> bool:
@@ -435,8 +438,8 @@ def _continues(before: Restriction | Trial | None, after: Restriction | Trial | 
 
 
 def _secs_until_token(limiters: list[Limiter], now: float) -> float:
-    """Seconds until one of ``limiters`` has a token in its whole line."""
+    """Seconds until one of ``limiters`` has a token in its whole chain."""
     return min(
-        (max(one.tokens.secs_until_token(now) for one in limiter.line) for limiter in limiters),
+        (max(one.tokens.secs_until_token(now) for one in limiter.chain) for limiter in limiters),
         default=_LONGEST_STEP_SECS,
     )

@@ -1,4 +1,4 @@
-"""What the policies of a scope and its ancestors advise, and do not do."""
+"""Advice: what the policies of a scope and its ancestors would do, but only advise."""
 
 from __future__ import annotations
 

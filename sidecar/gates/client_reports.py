@@ -281,8 +281,8 @@ class ClientReports:
 
     def _add_client(self, key: tuple[str, str], home: ScopeGate, counts: ReportedCounts) -> _Client:
         if len(self._clients) >= self.max_clients:
-            # Clients that are gone must not block new ones. If they return, their reports have the
-            # acknowledged counts.
+            # Clients that are gone must not take the place of new ones. If they return, their reports contain
+            # the acknowledged counts.
             oldest = next(iter(self._gone), None)
             if oldest is None:
                 raise TooManyClients(f"{self.max_clients} clients report already")
@@ -305,7 +305,7 @@ class ClientReports:
             await asyncio.sleep(_SWEEP_SECS)
             present = 0
             time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
-            # Not their items: ten thousand new pairs would start collections of garbage.
+            # Not `items()`: ten thousand new pairs would start garbage collections.
             for key in list(self._clients):
                 client = self._clients.get(key)
                 if client is not None:

@@ -41,7 +41,7 @@ class Histogram:
         self.total += secs
 
     def observe_all(self, each: Iterable[float]) -> None:
-        """Count as many observations as there are in ``each``."""
+        """Count each observation in ``each``."""
         bounds, counts = self.bounds, self.counts
         for secs in each:
             counts[bisect_left(bounds, secs)] += 1
@@ -71,7 +71,7 @@ class FleetCounters:
         conflicts: how often a batch was decided again, because another sidecar was first.
         loads: how often the state was loaded again as a whole.
         went_back: how often the store lost commits that were applied here.
-        offered: records that this sidecar wrote again after that.
+        offered: lost records that this sidecar wrote again.
         owed: records that still have to be written again.
         changes: commits of others that were applied.
         last_known: whether the state comes from the local file.

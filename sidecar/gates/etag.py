@@ -1,9 +1,9 @@
 """The ETag of a snapshot: its version, and in a fleet a digest of its content.
 
-The versions of two sidecars differ even if they show the same. A client that moves between the sidecars of a
-fleet would get an answer at once each time, and never wait. So the tag has a digest of what the snapshot
-shows. A tag of this sidecar is compared by its version, so that no change in between is missed; a tag of
-another sidecar by its digest.
+The versions of two sidecars differ even if their snapshots show the same. With versions alone, a client that
+moves between the sidecars of a fleet would always get an answer at once, and never wait. So the tag has a
+digest of the snapshot's content. A tag of this sidecar is compared by its version, so that no change in
+between is missed; a tag of another sidecar by its digest.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from .gate import ScopeGate
 from .snapshot import ScopeSnapshot, snapshot_of
 
 _MAX_DIGITS = 20
-"""A version has fewer. Python does not convert a number with thousands of them."""
+"""A version has fewer digits. Python refuses to convert a number with thousands of them."""
 
 _DIGEST_BYTES = 12
-"""An agent chooses the reason that a snapshot shows. It must not find one that hides a change."""
+"""An agent chooses the reason that a snapshot shows. It must not find a reason whose digest hides a
+change."""
 
 
 def etag_of(gate: ScopeGate, snapshot: ScopeSnapshot) -> str:
@@ -30,7 +31,7 @@ def etag_of(gate: ScopeGate, snapshot: ScopeSnapshot) -> str:
 
 
 def is_current(tags: Iterable[str], gate: ScopeGate, path: str | None) -> bool:
-    """Whether one of ``tags`` is of the present snapshot of ``gate``, or of ``path``, which follows it."""
+    """Whether one of ``tags`` is the tag of the current snapshot of ``gate``, or of ``path`` inside it."""
     version, step = str(gate.version), gate.version_step
     digest = ""
     for tag in tags:

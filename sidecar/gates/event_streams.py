@@ -20,7 +20,7 @@ from .tree import GateTree
 
 _STREAMS_PER_PASS = 3
 _CHUNK_BYTES = 6_144
-"""Each stream of a pass may render so much. Together that takes about a millisecond."""
+"""The most that each stream renders in a pass. Together the streams take about a millisecond."""
 _SPARE_ENTRIES = 64
 
 Render = Callable[[ScopeGate, str | None], bytes]
@@ -46,7 +46,7 @@ class Topic:
         self._chunks: dict[int, tuple[bytes, int]] = {}
 
     def add(self, gate: ScopeGate) -> None:
-        """Record a change of ``gate``."""
+        """Add a change of ``gate``."""
         self.last += 1
         self._latest[gate] = self.last
         self._log.append((self.last, gate))

@@ -15,7 +15,7 @@ from .limits import ActiveLimit, GateLimit, Limits, rate_of, tightest
 if TYPE_CHECKING:
     from .admission import Limiter
     from .staged_state import NextState
-    from .tree import TreeNode
+    from .tree_update import TreeNode
 
 
 _NO_RESUMES = {cause.value: 0 for cause in LiftCause}
@@ -85,12 +85,13 @@ class ScopeGate:
 
     Attributes:
         may_block: whether a request may have to wait. Requests read it on the hot path. While `following` is
-            there, it may be true of an open gate.
+            set, it may be true although the gate is open.
         following: the state that the gate gets next, if an update is in progress.
         waiters: parked gate requests, in order of arrival.
         watchers: parked watches.
         clients: the clients that report counts for this gate; the value is whether they hold waiters.
         limiters: the limiters of the scope itself, by kind of limit.
+        ramp_per_sec: requests per second of the resume ramp that snapshots show; None: they show none.
         active_at: monotonic time when it last had a signal, a hold or a waiter.
         answer: the cached response of an open gate, set by the web server; None: render it again.
         answer_date: the ``Date`` line in ``answer``.
@@ -100,8 +101,8 @@ class ScopeGate:
     __slots__ = (
         "_limiting", "_policy", "_state", "abandoned", "active_at", "advised_pauses", "answer", "answer_date",
         "answer_rest", "blocked", "clients", "failed", "following", "interventions", "limiters", "may_block",
-        "node", "pauses", "rejected", "requests", "resumes", "scope", "succeeded", "timed_out",
-        "version_step", "waited", "waiters", "waiting", "watchers",
+        "node", "pauses", "ramp_per_sec", "rejected", "requests", "resumes", "scope", "succeeded",
+        "timed_out", "version_step", "waited", "waiters", "waiting", "watchers",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,7 @@ class ScopeGate:
         self.clients: dict[object, bool] = {}
         self.limiters: dict[type, ActiveLimit] = {}
         self._limiting: Limiter | None = None
+        self.ramp_per_sec: float | None = None
         self.answer: bytes | None = None
         self.answer_date: object = None
         self.answer_rest: bytes | None = None
@@ -141,7 +143,7 @@ class ScopeGate:
         """Set the state that the gate gets when ``following`` becomes visible."""
         self.following = following
         if not following.keeps_response:
-            # Requests must not pass by the state that they do not look at.
+            # Requests read only `may_block`, and must not pass a gate that the next state closes.
             self.may_block = True
             self.answer = self.answer_rest = None
 
@@ -151,7 +153,7 @@ class ScopeGate:
             self._state = following.state
         if following.policy is not None:
             self._policy = following.policy
-        # In any case: an update that was given up may have set it.
+        # Always: an update that was abandoned may have set it.
         self.may_block = following.blocks
         if not following.keeps_response:
             self.answer = self.answer_rest = None
@@ -252,8 +254,9 @@ class ScopeGate:
     def waits_for_operator(self) -> bool:
         """Whether the scope has recovered, but its policy requires an operator to lift the auto hold."""
         auto = self.record.auto
-        standing = auto is not None and auto.advised is None and self.record.episode is None
-        return standing and self.policy.resume == "manual"
+        if auto is None or auto.advised is not None or auto.failed_trials:
+            return False
+        return self.record.episode is None and self.policy.resume == "manual"
 
     @property
     def is_restricted(self) -> bool:
@@ -267,7 +270,7 @@ class ScopeGate:
             return None
         if self.limits:
             return rate_of(self.limits)
-        return None if self.limiting is None else self.limiting.tokens.limit
+        return self.ramp_per_sec
 
     def starved(self, now: float) -> dict[int, float]:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have."""
@@ -332,11 +335,20 @@ class Waiter:
         tick: its bucket among the wait timeouts.
         priority: 0 to 9; a higher one goes first if the rate is limited.
         limiter: where it is queued; None: nowhere.
-        ticket: its place there.
+        queue_id: its id there.
     """
 
     __slots__ = (
-        "account", "gate", "limiter", "parked_at", "path", "priority", "seen", "tick", "ticket", "watching",
+        "account",
+        "gate",
+        "limiter",
+        "parked_at",
+        "path",
+        "priority",
+        "queue_id",
+        "seen",
+        "tick",
+        "watching",
     )  # fmt: skip
 
     gate: ScopeGate | None
@@ -348,7 +360,7 @@ class Waiter:
     tick: int
     priority: int
     limiter: Limiter | None
-    ticket: int
+    queue_id: int
 
     def end(self, ending: Ending, gate: ScopeGate) -> None:
         """Respond to the client. Called once, when the waiter is no longer parked.

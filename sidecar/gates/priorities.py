@@ -13,7 +13,8 @@ PRIORITIES = 10
 """Priorities are 0 to 9; a higher one goes first."""
 DEFAULT_PRIORITY = 5
 _ABSENT_SECS = 2.0
-"""After so long unseen, a priority waits no more. Clients are absent for a moment after each answer."""
+"""A priority that was not seen for this long no longer waits. Clients are absent for a moment after each
+answer."""
 
 
 class PriorityTimes:
@@ -22,7 +23,7 @@ class PriorityTimes:
     Attributes:
         passed_at: when a request last passed here, or at a limit further inside.
         seen_at: when requests were last seen waiting here.
-        served_at: since when requests have waited here, and none of them has passed.
+        served_at: start of the time in which requests have waited here and none has passed.
     """
 
     __slots__ = ("passed_at", "seen_at", "served_at")
@@ -38,14 +39,14 @@ class PriorityTimes:
             self.served_at[priority] = now
         self.seen_at[priority] = now
 
-    def starved(self, line: Iterable[PriorityTimes], now: float) -> dict[int, float]:
+    def starved(self, chain: Iterable[PriorityTimes], now: float) -> dict[int, float]:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have.
 
         Args:
-            line: of this limit and those above it.
+            chain: of this limit and those above it.
             now: the time.
         """
-        passed_at = [max(times) for times in zip(*(one.passed_at for one in line), strict=True)]
+        passed_at = [max(times) for times in zip(*(one.passed_at for one in chain), strict=True)]
         found: dict[int, float] = {}
         higher_passed_at = -math.inf
         for priority in reversed(range(PRIORITIES)):

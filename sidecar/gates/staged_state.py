@@ -24,8 +24,8 @@ class NextState(NamedTuple):
         staged: the states that become visible together with it.
         state: the next state; None: the scope is forgotten.
         policy: the next policy; None: it does not change.
-        is_new: the gate belongs to no scope before.
-        blocks: whether the gate blocks then.
+        is_new: the gate is new, and belongs to no scope yet.
+        blocks: whether the gate blocks in the next state.
         keeps_response: whether the response of the gate stays the same.
         has_limits: whether the scope has or had limits.
     """
@@ -51,7 +51,7 @@ class StagedStates:
         admission: gets the limits of the gates.
 
     Attributes:
-        visible: whether the states count. It is set once.
+        visible: whether the next states apply. It is set once.
     """
 
     __slots__ = ("_admission", "visible")
@@ -79,7 +79,7 @@ class StagedStates:
     def _apply_limits(self, gate: ScopeGate) -> None:
         limits = gate.state.limits
         for one in limits:
-            # Its own limits have to be there.
+            # Its own limits must exist first.
             self.settle(one.gate)
         self._admission.set_limits(gate, limits)
         self._admission.link(gate, gate.limits)

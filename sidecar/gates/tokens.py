@@ -38,7 +38,7 @@ class TokenBucket:
 
     @property
     def limit(self) -> float:
-        """Tokens per second of the limit that the bucket stands for."""
+        """Tokens per second of the limit."""
         return self.rate
 
     @property
@@ -79,13 +79,13 @@ class TokenBucket:
 
 
 class TokenCount:
-    """So many tokens in all: those of a trial.
+    """A fixed number of tokens: those of a trial.
 
     Args:
         tokens: how many.
 
     Attributes:
-        held: as of a bucket; it makes no difference here.
+        held: as in `TokenBucket`; it makes no difference here.
     """
 
     rate = limit = 0.0
@@ -160,7 +160,7 @@ class LeasedBucket(TokenBucket):
         self._tokens += tokens
 
     def give_back(self, now: float) -> float:
-        """Take all tokens, also a part of one, for the fleet."""
+        """Remove and return all tokens, including a fraction of one. They go back to the fleet."""
         self._fill(now)
         tokens, self._tokens = self._tokens, 0.0
         return tokens
@@ -198,6 +198,6 @@ class LeasedCount(TokenCount):
         self.granted += tokens
 
     def give_back(self, tokens: int) -> None:
-        """Give ``tokens`` of those that are left back to the fleet."""
+        """Remove ``tokens`` of those that are left. They go back to the fleet."""
         self.left -= tokens
         self.granted -= tokens

@@ -16,143 +16,20 @@ The controller makes one change at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 
-from sidecar.core.policy import Policy, PolicyTable
+from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of, parent_of
-from sidecar.core.state import WellbeingState
-from sidecar.core.values import Hold, ScopeRecord
+from sidecar.core.values import ScopeRecord
 
 from .gate import GateState, ScopeGate
-from .limits import GateLimit, Limits
+from .inheritance import derive, inherited_from
 from .staged_state import NextState, StagedStates
+from .tree_update import TreeNode, TreeUpdate
 from .waiting_room import WaitingRoom
-
-Inherited = tuple[WellbeingState, Hold | None, str | None, Hold | None, str | None, Limits, Limits]
-"""What scopes inside inherit from a gate: effective state, nearest hold and its scope, nearest advised hold
-and its scope, limits, advised restrictions."""
 
 _AT_ONCE = 8
 """Gates that are computed in one step."""
-
-_RELEASED_AT_ONCE = 32
-
-_NOTHING_INHERITED: Inherited = (WellbeingState.HEALTHY, None, None, None, None, (), ())
-
-
-class TreeNode:
-    """A node of the tree: one path. Its scope may be known or not.
-
-    Attributes:
-        path: the path.
-        parent: the node one segment up; None for the root.
-        children: the nodes one segment down, by path.
-        placed: the gate of the scope, even if a change in progress only adds it; None: there is none.
-    """
-
-    __slots__ = ("children", "parent", "path", "placed")
-
-    def __init__(self, path: str, parent: TreeNode | None) -> None:
-        self.path = path
-        self.parent = parent
-        self.children: dict[str, TreeNode] = {}
-        self.placed: ScopeGate | None = None
-
-    @property
-    def gate(self) -> ScopeGate | None:
-        """The gate of the scope; None: the scope is not known."""
-        gate = self.placed
-        if gate is None or gate.following is None or gate.following.is_known:
-            return gate
-        return None
-
-    def gate_above(self) -> ScopeGate | None:
-        """The gate of the nearest known ancestor."""
-        node = self.parent
-        while node is not None and node.gate is None:
-            node = node.parent
-        return None if node is None else node.gate
-
-
-@dataclass(slots=True)
-class TreeUpdate:
-    """A change of the tree.
-
-    Attributes:
-        records: the new records by scope; None: the scope is forgotten.
-        now: monotonic time of the change.
-        policies: the new policies; None: they do not change.
-        opened: gates that open or whose limits change, and open gates that receive requests from another
-            gate.
-        closed: gates that close.
-        changed: gates whose snapshot differs.
-        added: new gates by scope.
-        forgotten: gates whose scope is forgotten.
-        gate_changes: the new gates of nodes; None: the node loses its gate.
-        inherited: what scopes inherit from each affected gate after the change.
-        states: each gate with its new state, whether it blocks, and its old state.
-        new_policies: the new policies by gate.
-        staged: makes the new states visible.
-    """
-
-    records: Mapping[str, ScopeRecord | None]
-    now: float
-    policies: PolicyTable | None = None
-    opened: dict[ScopeGate, None] = field(default_factory=dict)
-    closed: dict[ScopeGate, None] = field(default_factory=dict)
-    changed: dict[ScopeGate, None] = field(default_factory=dict)
-    added: dict[str, ScopeGate] = field(default_factory=dict)
-    forgotten: list[ScopeGate] = field(default_factory=list)
-    gate_changes: dict[TreeNode, ScopeGate | None] = field(default_factory=dict)
-    inherited: dict[ScopeGate, Inherited] = field(default_factory=dict)
-    states: list[tuple[ScopeGate, GateState, bool, GateState]] = field(default_factory=list)
-    new_policies: dict[ScopeGate, Policy] = field(default_factory=dict)
-    staged: StagedStates | None = None
-
-    def release(self) -> Iterator[None]:
-        """Release what the change was made with, a little in each step: all at once would take long."""
-        for listed in (self.states, self.forgotten):
-            while listed:
-                del listed[-_RELEASED_AT_ONCE:]
-                yield
-        for some in (
-            self.inherited,
-            self.new_policies,
-            self.gate_changes,
-            self.added,
-            self.opened,
-            self.closed,
-            self.changed,
-        ):
-            while some:
-                some.popitem()
-                yield
-
-    @property
-    def structure_changed(self) -> bool:
-        """Whether a scope was added or forgotten, so that paths may belong to other gates."""
-        return bool(self.added or self.forgotten)
-
-    def gate_at(self, node: TreeNode) -> ScopeGate | None:
-        """The gate at ``node`` after the change."""
-        return self.gate_changes.get(node, node.gate)
-
-    def gate_above(self, node: TreeNode) -> ScopeGate | None:
-        """The gate of the nearest ancestor that is known after the change."""
-        above = node.parent
-        while above is not None:
-            gate = self.gate_at(above)
-            if gate is not None:
-                return gate
-            above = above.parent
-        return None
-
-    def inherited_from(self, gate: ScopeGate | None) -> Inherited:
-        """What scopes inherit from ``gate`` after the change."""
-        if gate is None:
-            return _NOTHING_INHERITED
-        return self.inherited.get(gate) or _inherited_from(gate.state)
 
 
 class GateTree:
@@ -211,7 +88,7 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        # Iterators: who needs a few of ten thousand children does not wait for a copy of all.
+        # Iterators: a caller that needs a few of ten thousand children does not wait for a copy of all.
         todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
             node = next(todo[-1], None)
@@ -255,7 +132,7 @@ class GateTree:
         if gate is None:
             gate = ScopeGate(scope, node, self._policies.policy_for(scope), 0, self._version_step)
             gate.active_at = update.now
-        derived = _derived(record, gate, update.inherited_from(node.gate_above()))
+        derived = derive(record, gate, update.inherited_from(node.gate_above()))
         *_, limits, _ = derived
         if limits or gate.state.limits:
             return False
@@ -336,10 +213,10 @@ class GateTree:
             if gate is not None:
                 scope, state = gate.scope, gate.state
                 record = records.get(scope) or state.record
-                derived = _derived(record, gate, above)
+                derived = derive(record, gate, above)
                 before = inherited.get(gate)
                 if before is None and scope not in added:
-                    before = _inherited_from(state)
+                    before = inherited_from(state)
                 changed = derived != before
                 inherited[gate] = derived
             if changed and node.children:
@@ -481,32 +358,26 @@ class GateTree:
                 del node.parent.children[node.path]
             node = node.parent
 
-    def renew_version(self, gate: ScopeGate) -> None:
-        """Give ``gate`` a new version, because a header of its snapshot response has changed."""
+    def show_ramp(self, gate: ScopeGate) -> bool:
+        """Show the ramp of ``gate`` as it is now, with a new version.
+
+        Returns whether its snapshot changed.
+        """
+        shown = gate.admit_per_sec
+        admission = self.waiting_room.admission
+        if gate.following is not None:
+            # The staged state has a version already, and a version must not become smaller.
+            admission.on_change(gate)
+            return False
+        gate.ramp_per_sec = admission.ramp_rate(gate)
+        if gate.admit_per_sec == shown:
+            return False
         gate.set_state(gate.state._replace(version=self._next_version()))
+        return True
 
     def _next_version(self) -> int:
         self._version += self._version_step
         return self._version
-
-
-def merge_changes(updates: list[TreeUpdate], now: float) -> TreeUpdate:
-    """One update with all that concerns parked requests and event streams in ``updates``.
-
-    Args:
-        updates: changes of the tree that have been made, and that forget no scope.
-        now: monotonic time.
-    """
-    if len(updates) == 1:
-        return updates[0]
-    merged = TreeUpdate({scope: one for update in updates for scope, one in update.records.items()}, now)
-    for update in updates:
-        merged.added |= update.added
-        merged.changed |= update.changed
-        for gate in (*update.opened, *update.closed):
-            # It may have changed again.
-            (merged.closed if gate.closed else merged.opened)[gate] = None
-    return merged
 
 
 def _shown_before(gate: ScopeGate, state: GateState) -> tuple[object, ...]:
@@ -539,39 +410,3 @@ def _advised_times(old: GateState, now: float, *, advised: bool) -> tuple[float,
     if old.advised and not advised:
         return old.advised_at, old.advised_secs + max(0.0, now - old.advised_at)
     return old.advised_at, old.advised_secs
-
-
-def _inherited_from(state: GateState) -> Inherited:
-    return (
-        state.effective,
-        state.nearest_hold,
-        state.held_by,
-        state.nearest_advice,
-        state.advised_by,
-        state.limits,
-        state.advised_limits,
-    )
-
-
-def _derived(record: ScopeRecord, gate: ScopeGate, above: Inherited) -> Inherited:
-    """What scopes inherit from ``gate``, whose ancestors have ``above``."""
-    effective, hold, held_by, advice, advised_by, limits, advised_limits = above
-    if record.auto is not None and record.auto.advised is not None:
-        advice, advised_by = record.auto, gate.scope
-    elif record.auto is not None:
-        hold, held_by = record.auto, gate.scope
-    if record.manual is not None:
-        hold, held_by = record.manual, gate.scope
-    if record.restriction is not None or record.trial is not None:
-        limits = _limits_of(gate, record) + limits
-        if record.restriction is not None and record.restriction.advised:
-            advised_limits = (GateLimit(gate, record.restriction), *advised_limits)
-    return max(effective, record.state), hold, held_by, advice, advised_by, limits, advised_limits
-
-
-def _limits_of(gate: ScopeGate, record: ScopeRecord) -> Limits:
-    """The limits of the scope itself, without restrictions that are advised only."""
-    found = [GateLimit(gate, record.trial)] if record.trial is not None else []
-    if record.restriction is not None and not record.restriction.advised:
-        found.append(GateLimit(gate, record.restriction))
-    return tuple(found)

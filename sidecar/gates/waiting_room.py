@@ -98,12 +98,13 @@ class WaitingRoom:
             None: it is parked, and `Waiter.end` will be called. Otherwise how it ended at once.
         """
         if gate.following is not None and not gate.blocks:
-            # `may_block` was only true because of the update in progress.
+            # `may_block` was true only because of the update in progress.
             return Ending.OPENED
         if not gate.closed and not self.closing and self.admission.pass_now(gate, priority):
             return Ending.OPENED
         gate.blocked += 1
-        if self.closing or self._is_full(gate):
+        # A request that does not wait takes no place.
+        if self.closing or (wait > 0 and self._is_full(gate)):
             gate.rejected += 1
             self._waits["rejected"].observe(0.0)
             self._by_priority[priority]["rejected"] += 1
@@ -125,11 +126,11 @@ class WaitingRoom:
         """Park a watch whose client has the current snapshot. Arguments and result as for `request`."""
         if self.closing:
             return Ending.SHUTTING_DOWN
+        if wait <= 0:
+            return Ending.TIMED_OUT
         if self.watching >= self.max_watchers:
             self._refusals["too-many-watchers"] += 1
             return Ending.TOO_MANY_WATCHERS
-        if wait <= 0:
-            return Ending.TIMED_OUT
         gate.watchers[waiter] = None
         waiter.seen = gate.version
         self._park(waiter, gate, path, wait, watching=True)
@@ -173,7 +174,7 @@ class WaitingRoom:
         yield from self._wake(gate, gate.watchers, outdated, Ending.CHANGED)
 
     def _admit_one(self, gate: ScopeGate, waiter: Waiter) -> None:
-        """Do what `_admit` does, for one waiter: restricted gates admit one after the other."""
+        """Admit one waiter as `_admit` does: restricted gates admit one request at a time."""
         if waiter in gate.waiters and not (self.reassigning and _may_move(waiter, gate)):
             self._unpark_woken(gate, gate.waiters, [waiter])
             self._end_woken(waiter, Ending.OPENED, gate)
@@ -203,7 +204,7 @@ class WaitingRoom:
             yield
 
     def supervised(self, steps: Iterator[None]) -> Iterator[None]:
-        """Do ``steps`` at one gate; if one raises, the other gates are not affected."""
+        """Run ``steps`` of one gate. If one raises an exception, the other gates are not affected."""
         return supervised_steps("waiting_room", steps, self._failures)
 
     def _move(self, waiter: Waiter, gate: ScopeGate, path: str | None) -> None:
@@ -366,19 +367,19 @@ class WaitingRoom:
         if gate is None:
             return
         if self.reassigning and _may_move(waiter, gate):
-            # It is about to move to another gate. That gate decides how the wait ends.
+            # It will move to another gate, which decides how the wait ends.
             self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.blocks:
-            # It waits only for a ramp or a wake-up in progress. An open gate refuses no request.
+            # It waits only for a ramp, or for a wake-up that has begun. An open gate refuses no request.
             self._admit(gate, [waiter])
             return
         if account is not None:
             account.timed_out += 1
             self._observe("timed_out", waiter)
         elif waiter.seen != gate.version:
-            # Its client is about to get the change. To call the client's snapshot current would hide the
-            # change forever.
+            # Its client will get the change at once. A response that calls the old snapshot current would
+            # hide the change forever.
             self._end(waiter, Ending.CHANGED)
             return
         self._end(waiter, Ending.TIMED_OUT)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _PREFIX = "hook:"
 _PAGE = 100
 _COALESCE_SECS = 0.02
-"""Changes within this time are read from the history together."""
+"""Seconds to collect changes before the history is read."""
 _SAVE_SECS = 0.2
 """Minimum time between two writes of positions. After a crash, events that were delivered since the last
 write are delivered again."""
@@ -75,7 +75,7 @@ class Hooks:
                 fields = {"hook": reader.removeprefix(_PREFIX), "error": str(error)}
                 logger.warning("hook_position_lost", extra={"fields": fields})
         newest = await self.end_of_history()
-        # An older store may have been restored meanwhile.
+        # The store may have been replaced by an older copy.
         positions = {name: one for name, one in positions.items() if one.entry_id <= newest}
         self._apply(configs, base, newest, positions)
 
@@ -171,7 +171,7 @@ class Hooks:
             await asyncio.sleep(0)
 
     def _offer_early(self, note: HistoryNoted) -> None:
-        """Offer an event that the history cannot have yet, because the store is down."""
+        """Offer an event that is not in the history yet, because the store is down."""
         for entry in entries_of([note]):
             for event in events_of(entry):
                 for hook in self.all:

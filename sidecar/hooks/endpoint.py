@@ -6,12 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar.clock import Clock
 from sidecar.config import HookConfig, is_endpoint
-from sidecar.http_json import HttpAccess, HttpReply, HttpRequestFailed, send_request
+from sidecar.http_json import (
+    HttpAccess,
+    HttpReply,
+    HttpRequestFailed,
+    read_secret,
+    send_request,
+    token_for_header,
+)
 
 _MAX_REPLY_BYTES = 1_048_576
 _SHOWN_CHARACTERS = 200
@@ -78,8 +84,9 @@ class Endpoint:
             DeliveryFailed: there was no response, or its status is not 2xx.
         """
         config = self._config
-        url = self._url()
+        url = ""
         try:
+            url = self._url()
             reply = send_request(
                 request.method,
                 url.rstrip("/") + request.path if request.path else url,
@@ -100,7 +107,7 @@ class Endpoint:
     def _url(self) -> str:
         if not self._config.url_file:
             return self._config.url
-        url = _read_secret("URL", self._config.url_file)
+        url = read_secret("URL", self._config.url_file)
         if not is_endpoint(url):
             raise DeliveryFailed(f"the file with the URL, {self._config.url_file!r}, contains no valid URL")
         return url
@@ -111,18 +118,13 @@ class Endpoint:
         if request.body is not None:
             headers["Content-Type"] = request.content_type
         if config.token_file:
-            token = _read_secret("token", config.token_file)
-            is_bearer = config.token_header.lower() == "authorization"
-            headers[config.token_header] = f"Bearer {token}" if is_bearer else token
+            token = read_secret("token", config.token_file)
+            if config.token_header.lower() == "authorization":
+                token = f"Bearer {token_for_header(token)}"
+            elif not (token.isascii() and token.isprintable()):
+                raise DeliveryFailed("the token has characters that are not allowed in a header")
+            headers[config.token_header] = token
         return headers
-
-
-def _read_secret(what: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise DeliveryFailed(f"the file with the {what}, {path!r}, cannot be read: {why}") from None
 
 
 def _without_url(text: str, url: str) -> str:

@@ -40,7 +40,7 @@ class HookEvent:
         at = round(self.entry.at * 1000)
         if self.test:
             return f"test-{self.name}-{at}"
-        # The event store_down is delivered before it is in the history, and so before it has an id.
+        # The event store_down is delivered before the history contains it, so it has no id.
         return f"{self.name}-{at}" if self.entry.kind == "store" else f"{self.entry.id}-{self.name}-{at}"
 
     def fields(self, link: str) -> dict[str, object]:
@@ -60,7 +60,7 @@ class HookEvent:
 
 
 def entry_members(entry: HistoryEntry) -> dict[str, object]:
-    """What a history entry says, for JSON, without its id and kind."""
+    """The members of a history entry, for JSON, without its id and kind."""
     return {
         "at": rfc3339(entry.at),
         "scope": entry.scope,

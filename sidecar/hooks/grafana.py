@@ -25,8 +25,8 @@ _NOT_READABLE = (401, 403, 404, 405, 501)
 class GrafanaFormat:
     """Begins an annotation at a pause, and ends it at the resume.
 
-    The ids of open annotations are remembered. If an attempt may have arrived, Grafana is asked first, so
-    that a repeated event does not make a second annotation.
+    The ids of open annotations are remembered. If an earlier attempt may have arrived, Grafana is queried
+    first, so that a repeated event does not make a second annotation.
 
     Args:
         config: the config of the hook.

@@ -11,6 +11,7 @@ from .text import details_of, title_of
 
 _MAX_VALUE = 600
 _MAX_TITLE = 200
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _EMOJI = {
     "pause": ":double_vertical_bar:",
     "resume": ":arrow_forward:",
@@ -35,17 +36,21 @@ def slack_message(event: HookEvent, link: str) -> dict[str, object]:
     target = f"<{_escaped(link, 3000)}|Open the sidecar's page>" if link else ""
     plain = [title, *(f"{label}: {value}" for label, value in details), target]
     lines = [f"*{label}:* {_local_time(event) if label == 'Until' else value}" for label, value in details]
-    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "\n".join([title, *lines])}}]
     footer = " · ".join(filter(None, (target, rfc3339(event.entry.at))))
     return {
         "text": "\n".join(filter(None, plain)),
         "blocks": [
-            *blocks,
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": footer}]},
+            {"type": "section", "text": _mrkdwn("\n".join([title, *lines]))},
+            {"type": "context", "elements": [_mrkdwn(footer)]},
         ],
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _mrkdwn(text: str) -> dict[str, object]:
+    """A text object. Slack parses no names in it, such as @channel or #general."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _local_time(event: HookEvent) -> str:
@@ -57,8 +62,20 @@ def _local_time(event: HookEvent) -> str:
 
 
 def _escaped(text: str, most: int) -> str:
-    """``text``, escaped so that Slack shows it literally: no mentions, no disguised links, no formatting."""
-    text = text if len(text) <= most else text[: most - 1] + "…"
-    for one, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(one, other)
-    return text
+    """``text``, escaped so that it contains no mentions and no disguised links.
+
+    Args:
+        text: the text.
+        most: maximum length of the result. Slack refuses a message with a text that is too long.
+    """
+    escaped = [_ENTITIES.get(one, one) for one in text[: most + 1]]
+    if sum(map(len, escaped)) <= most:
+        return "".join(escaped)
+    length = 1
+    kept = []
+    for one in escaped:
+        length += len(one)
+        if length > most:
+            break
+        kept.append(one)
+    return "".join(kept) + "…"

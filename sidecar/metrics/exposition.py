@@ -29,6 +29,8 @@ _SENT_AT_ONCE = 32_768
 _MAX_FORMATS = 8
 _END = b"# EOF\n"
 _ESCAPING = re.compile(r";\s*escaping=[^;,]*")
+_WEIGHT = re.compile(r";\s*q=([01](?:\.[0-9]{0,3})?)\s*(?:;|$)", re.IGNORECASE)
+_, _DEFAULT_TYPE = choose_encoder("")
 
 Encode = Callable[[Any], bytes]
 
@@ -146,12 +148,25 @@ class _Format:
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:
-    try:
-        # The metric names never need escaping, whatever scheme is requested.
-        return choose_encoder(_ESCAPING.sub("", accept))
-    except (TypeError, ValueError):
-        # The version in the Accept header is not a number.
-        return choose_encoder("")
+    # The metric names never need escaping, whatever scheme is requested.
+    wanted = [_ESCAPING.sub("", one) for one in accept.split(",")]
+    # `choose_encoder` ignores the weights.
+    ranked = sorted((one for one in wanted if _weight(one) > 0.0), key=_weight, reverse=True)
+    for one in ranked:
+        try:
+            encode, content_type = choose_encoder(one)
+        except (TypeError, ValueError):
+            # The version is not a number.
+            continue
+        if content_type != _DEFAULT_TYPE or one.partition(";")[0].strip() == "text/plain":
+            return encode, content_type
+    return choose_encoder("")
+
+
+def _weight(accepted: str) -> float:
+    """The weight of one media range of an ``Accept`` header (RFC 9110, section 12.4.2), by default 1."""
+    found = _WEIGHT.search(accepted)
+    return float(found[1]) if found else 1.0
 
 
 async def _parts(

@@ -112,7 +112,7 @@ class _WaitFamily:
 
     def family(self, counters: Counters) -> Metric:
         """The family with the current counts."""
-        # Reports of clients may add seconds without a count.
+        # Reports of clients may add seconds without adding a count.
         values = [(histogram.counts.copy(), histogram.total) for histogram in counters.waits.values()]
         if self._family is None or values != self._values:
             self._family = HistogramMetricFamily(
@@ -318,7 +318,7 @@ _FLEET_METRICS = {
         "last_known", False, "1 while the state comes from the local file, because Redis was not reachable.",
     ),
     "wellbeing_fleet_owed_records": (
-        "owed", False, "Records that Redis has lost and that are not offered again yet.",
+        "owed", False, "Records that Redis has lost and that are not written again yet.",
     ),
     "wellbeing_fleet_changes_total": ("changes", True, "Commits of other sidecars that were applied."),
     "wellbeing_fleet_conflicts_total": (
@@ -329,7 +329,7 @@ _FLEET_METRICS = {
         "went_back", True, "Times that Redis had lost commits that were applied here.",
     ),
     "wellbeing_fleet_offered_records_total": (
-        "offered", True, "Records that this sidecar offered again after Redis had lost them.",
+        "offered", True, "Records that this sidecar wrote again after Redis had lost them.",
     ),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ class ArrivedCommits:
         return bool(self._waiting)
 
     def take(self, until: int | None) -> list[LoggedCommit | Outdated]:
-        """Remove and return what is waiting, up to the commit ``until``; None: all."""
+        """Remove and return the waiting commits up to ``until``; None: all of them."""
         taken: list[LoggedCommit | Outdated] = []
         while self._waiting:
             first = self._waiting[0]
@@ -70,5 +70,5 @@ class ArrivedCommits:
         return taken
 
     def read_on(self) -> None:
-        """What was taken is applied: more may be read from the store."""
+        """The taken commits are applied, so more may be read from the store."""
         self._room.set()

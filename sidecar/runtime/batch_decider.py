@@ -68,10 +68,10 @@ class BatchDecider:
                 return await self._decide_in(batch, transaction), transaction
             except _DecisionFailed as failed:
                 if isinstance(failed.pending.command, ShiftTime):
-                    # Otherwise the others would be decided on times that are not shifted.
+                    # Otherwise the other commands would be decided on times that are not shifted.
                     raise
                 self._counters.task_failures.record("writer")
-                # In place: otherwise the caller would try it again if a later step fails.
+                # In place. Otherwise the caller would retry this command if a later step fails.
                 batch.remove(failed.pending)
                 fail(failed.pending, failed.error)
                 self._on_failed(failed.pending.command)
@@ -89,7 +89,8 @@ class BatchDecider:
         decided: list[tuple[PendingCommand, CommandOutcome]] = []
         refused: list[tuple[PendingCommand, CoreError]] = []
         time_slice = self._time_slice()
-        # Only the writer changes the state that decisions read, and it waits here. The loop serves gates.
+        # Only the writer changes the state that decisions read, and it waits here. Meanwhile the loop serves
+        # gates.
         for pending in batch:
             one = partial(_apply_command, pending, transaction, now)
             if work_items(pending.command, known) <= _MAX_INLINE:
@@ -127,7 +128,9 @@ def _apply_command(
     """Apply ``pending`` to ``transaction``. Returns the error if it is refused. Raises `_DecisionFailed`."""
     try:
         outcome = transaction.apply_command(pending.command, now)
-        return outcome.with_actor(pending.actor) if pending.actor else outcome
+        if pending.actor:
+            outcome.set_actor(pending.actor)
+        return outcome
     except CoreError as error:
         return error
     except Exception as error:

@@ -24,7 +24,7 @@ class ClockSteps:
         self._offset = self._offset_now()
 
     def set_last_seen(self, wall: float) -> None:
-        """The previous run last wrote at ``wall``. If that is in the future, the clock was set back since."""
+        """Set when the previous run last wrote. If that is in the future, the clock was set back since."""
         ahead = wall - self._clock.now()
         if ahead > STEP_SECS:
             self._offset += ahead
@@ -53,7 +53,7 @@ class ClockSteps:
         return min(step, 0.0)
 
     def put_back(self, step: float) -> None:
-        """``step`` was not applied: report it again."""
+        """Report ``step`` again, because it was not applied."""
         self._offset -= step
 
     def _offset_now(self) -> float:

@@ -23,7 +23,7 @@ class CommandQueue:
         write: writes a batch, and completes its commands.
 
     Attributes:
-        wake: set it, and `prepare` is called, also if no command was submitted.
+        wake: when it is set, `prepare` is called, even if no command was submitted.
         is_waiting: the writer waits for work, and changes nothing.
         is_stopping: no command is accepted any more.
     """
@@ -71,7 +71,8 @@ class CommandQueue:
                 continue
             batch, self._pending = self._pending, []
             await self._write(batch)
-            # Who submitted ten thousand alerts releases them in pieces. So nothing of them must be left here.
+            # The sender of ten thousand alerts releases them in pieces. So no reference to them may remain
+            # here.
             del batch
 
     async def wait(self) -> None:

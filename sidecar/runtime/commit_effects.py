@@ -10,7 +10,8 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.values import ScopeRecord
 from sidecar.gates.counters import Counters
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.supervision import supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
 
@@ -19,6 +20,9 @@ from .garbage import collection_paused
 from .gate_updates import GateUpdater
 
 Records = Mapping[str, ScopeRecord | None]
+
+_MOST_STEPS = 6
+"""A change of one scope that takes more steps to prepare concerns dozens of gates."""
 
 
 class CommitEffects:
@@ -61,20 +65,21 @@ class CommitEffects:
 
     async def apply(self, delta: StateDelta, outcomes: list[CommandOutcome]) -> None:
         """Apply ``delta``, in which ``outcomes`` were decided. Raises `GatesBehind`."""
-        policies = delta.policies
-        policies_changed = policies is not self._core_state.policies
+        policies = delta.policies if delta.policies is not self._core_state.policies else None
         time_slice = self._time_slice()
         # Only the writer decides, and it waits here.
         await run_in_slices(self._core_state.apply_in_steps(delta), time_slice)
-        await self.change_gates(
-            TreeUpdate(
-                self._shown_records(delta.records),
-                self._clock.monotonic(),
-                policies if policies_changed else None,
-            ),
-            outcomes,
-            time_slice,
-        )
+
+        def new_update() -> TreeUpdate:
+            return TreeUpdate(self._shown_records(delta.records), self._clock.monotonic(), policies)
+
+        if len(delta.records) == 1 and policies is None:
+            # Most commits change one scope with few scopes inside.
+            update = new_update()
+            if self._gate_updater.apply_at_once(update, _MOST_STEPS):
+                await self._after_gates_changed(update, update.records, outcomes, time_slice, lambda: None)
+                return
+        await self.change_gates(new_update(), outcomes, time_slice)
 
     async def change_gates(
         self, update: TreeUpdate, outcomes: list[CommandOutcome], time_slice: TimeSlice | None = None

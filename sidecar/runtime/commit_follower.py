@@ -1,7 +1,8 @@
-"""The reading half of a fleet's controller: it applies the commits of other sidecars and shows them.
+"""The reading part of a fleet's controller: applies the commits of other sidecars, and shows them at the
+gates.
 
-Commits of others are applied without being decided, counted or logged again. They arrive as messages; what is
-missing is read from the log of commits, or the whole state is loaded again.
+Commits of others are not decided, counted or logged again. They arrive as messages. Missing commits are read
+from the log; if that is not possible, the whole state is loaded again.
 
 A change by time alone (a hold that ends, a signal that expires) follows from the record and the time. So each
 sidecar shows it at its gates at once, whether the store can be reached or not. The record itself changes when
@@ -25,7 +26,7 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.scope_update import ScopeUpdate, next_deadline
 from sidecar.core.values import EMPTY, ScopeRecord
 from sidecar.gates.counters import FleetCounters
-from sidecar.gates.tree import TreeUpdate
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.store import (
     Change,
     LoggedCommit,
@@ -46,7 +47,7 @@ from .unanswered import UnansweredCommits
 logger = logging.getLogger(__name__)
 
 _MESSAGE_WAIT_SECS = 0.1
-"""Seconds without a commit that is needed and that the store has. Then it is read from the log."""
+"""Seconds to wait for the message of a commit that is needed. Then the commit is read from the log."""
 
 _FILL_AGAIN_SECS = 1.0
 """Seconds until the log is read again, if an own commit was applied before others that are still missing."""
@@ -77,10 +78,10 @@ class CommitFollower(Controller):
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
-        self._offer_at: float | None = None
+        self._restore_at: float | None = None
         # When to read commits before an own one that was applied early.
         self._fill_at = 0.0
-        # Set while the writer waits to change a key that others change as well.
+        # Set while the writer waits for its turn to change a key.
         self._turn: Turn | None = None
         self._unanswered = UnansweredCommits()
         # The token of the last commit with history notes, and how many it contains.
@@ -102,7 +103,8 @@ class CommitFollower(Controller):
             await self._apply_arrived()
         await self._show_due()
         if self._replica.early_to and self.loop.time() >= self._fill_at and self._shared.status.up:
-            # The heartbeat does not notice what is missing: the store has no newer commit than our own.
+            # The heartbeat does not notice the missing commits, because the store has no newer commit than
+            # our own.
             self._fill_at = self.loop.time() + _FILL_AGAIN_SECS
             before = self._replica.position
             with suppress(StoreUnavailable):
@@ -116,7 +118,7 @@ class CommitFollower(Controller):
         self._queue.wake.set()
 
     def _note_turn(self, commit: LoggedCommit) -> None:
-        """Note that ``commit`` has arrived. If it is our turn now, the writer goes on."""
+        """Count ``commit`` for the turn of this sidecar. When its turn has come, the writer continues."""
         if self._turn is not None:
             self._turn.note(commit, self.loop.time())
             if self._turn.ahead <= 0:
@@ -147,7 +149,8 @@ class CommitFollower(Controller):
             self.counters.task_failures.record("fleet_follower")
             complete = False
         if not complete:
-            # If that fails, perhaps no later commit comes. The controller tries again once a second.
+            # If that fails, no later commit may trigger another attempt. So the controller tries again once a
+            # second.
             self._load_due = True
             self._load_due = not await self._load_again(went_back=False)
 
@@ -216,7 +219,7 @@ class CommitFollower(Controller):
         self._tell(changes, ended)
 
     def _count_changes(self, changes: list[Change]) -> list[CommandOutcome]:
-        """Count ``changes``. Returns the outcomes of own commits among them whose answer was lost."""
+        """Count ``changes``. Returns the outcomes of our own commits among them whose answer was lost."""
         self._fleet.changes += len(changes)
         return [one for change in changes for one in self._take_unanswered(change.position.token)]
 
@@ -227,7 +230,7 @@ class CommitFollower(Controller):
             self.on_alerts_ended(ended)
         if any(_has_held_resolves(change) for change in changes):
             self.on_resolves_held()
-        self._plan_offer()
+        self._plan_restoration()
 
     async def _reach(self, seq: int) -> None:
         """Apply the commits up to ``seq``: as they arrive, or from the log if they do not.
@@ -293,7 +296,7 @@ class CommitFollower(Controller):
         else:
             logger.warning("loaded_again", extra={"fields": fields})
         await self._effects.apply(delta, outcomes)
-        self._plan_offer()
+        self._plan_restoration()
         if went_back:
             self.on_went_back()
         return True
@@ -306,7 +309,7 @@ class CommitFollower(Controller):
         return self._unanswered.take(token)
 
     def _forget_notes(self, token: str) -> None:
-        """Forget the notes that the commit with ``token`` has stored."""
+        """Drop the notes that the commit with ``token`` has stored."""
         sent, count = self._sent_notes
         if token == sent:
             del self._unsaved.events[:count]
@@ -314,14 +317,14 @@ class CommitFollower(Controller):
 
     # -- records that the store lost ----------------------------------------------------------------
 
-    def _plan_offer(self) -> None:
+    def _plan_restoration(self) -> None:
         """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
         self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
         if not self._fleet.owed:
-            self._offer_at = None
-        elif self._offer_at is None:
+            self._restore_at = None
+        elif self._restore_at is None:
             wait = 0.0 if self.is_leader else random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
-            self._offer_at = self.loop.time() + wait
+            self._restore_at = self.loop.time() + wait
             self.loop.call_later(wait, self._queue.submit_and_forget, Expire(()))
 
     # -- time ---------------------------------------------------------------------------------------

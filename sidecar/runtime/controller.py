@@ -42,7 +42,7 @@ from sidecar.store import (
     WatchdogNotice,
 )
 from sidecar.supervision import RepeatingTimer, run_supervised
-from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces, run_in_slices
+from sidecar.time_slice import PendingInput, TimeSlice, release_in_pieces
 
 from .batch_decider import BatchDecider
 from .clock_steps import ClockSteps
@@ -65,16 +65,16 @@ _FORGOTTEN_AT_ONCE = 1_000
 """Idle scopes that one command forgets."""
 
 _LARGE_BATCH = 500
-"""During a batch with as many alerts or scopes, no garbage is collected."""
+"""During a batch with at least this many alerts or scopes, no garbage is collected."""
 
 _SLICE_SECS = 0.0015
-"""Seconds that a batch may hold the loop at most before other work runs."""
+"""Maximum seconds that a batch may hold the loop before other work runs."""
 
 _MIN_SLICE_SECS = 0.0002
-"""Seconds that it holds the loop at least, and after which it checks whether a client has sent something."""
+"""Minimum seconds that a batch holds the loop. Then it checks whether a client has sent something."""
 
 _LOG_AFTER_SECS = 0.001
-"""The responses to events go before their lines in the log."""
+"""Delay of log lines, so that the responses to an event are sent first."""
 
 _AGAIN_SECS = 1.0
 """Seconds after which failed work is tried again."""
@@ -86,9 +86,9 @@ class Controller:
     Args:
         policies: the policies of the config.
         store: keeps the state.
-        max_scopes: the most known scopes.
-        max_signals: the most signals of one scope.
-        max_tombstones: the most remembered ended alerts.
+        max_scopes: maximum number of known scopes.
+        max_signals: maximum number of signals of one scope.
+        max_tombstones: maximum number of remembered ended alerts.
         scope_idle_secs: seconds after which a scope without signal, hold or waiter is forgotten.
         clock: the time source.
 
@@ -123,7 +123,7 @@ class Controller:
         self.counters = Counters()
         self.loop = asyncio.get_running_loop()
         self.waiting_room = WaitingRoom(self.loop, self.counters)
-        self.waiting_room.admission.on_change = self._ramp_ended
+        self.waiting_room.admission.on_change = self._ramp_changed
         self.waiting_room.admission.on_trial_end = self._trial_ended
         self.streams = EventStreams(self.loop, self.counters.task_failures)
         self.on_structure_change: Callable[[], None] = lambda: None
@@ -143,7 +143,7 @@ class Controller:
         self._scope_idle_secs = scope_idle_secs
         self._event_log = EventLog(self.counters, partial(self.loop.call_later, _LOG_AFTER_SECS))
         self._pending_input = PendingInput(self.loop)
-        self._ended_ramps: dict[ScopeGate, None] = {}
+        self._changed_ramps: dict[ScopeGate, None] = {}
         self._queue = CommandQueue(
             self.loop,
             prepare=self._prepare_for_batch,
@@ -219,7 +219,7 @@ class Controller:
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
     def _make_parts(self, stored: StoredState) -> None:
-        """Make the parts that need the core state, which ``stored`` became."""
+        """Make the parts that need the core state, which was made from ``stored``."""
         self.tree = GateTree(self._policies, stored.version, self.waiting_room, stored.version_step)
         self._gate_updater = GateUpdater(
             self.tree,
@@ -340,8 +340,9 @@ class Controller:
 
     async def _prepare_for_batch(self) -> None:
         """Apply changes to the gates that are not commands."""
-        if self._ended_ramps:
-            await self._publish_ended_ramps()
+        if self._changed_ramps:
+            gates, self._changed_ramps = self._changed_ramps, {}
+            await self._gate_updater.show_ramps(gates, self._time_slice())
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         self._prepend_time_shift(batch)
@@ -363,7 +364,7 @@ class Controller:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
         if len(transaction.records) >= _LARGE_BATCH:
-            # The event loop would take milliseconds to release it.
+            # Releasing it would block the event loop for milliseconds.
             spent: list[object] = [transaction]
             del transaction
             self.loop.run_in_executor(None, release_in_pieces, spent)
@@ -387,18 +388,9 @@ class Controller:
         except Exception:  # noqa: BLE001 - recorded; parked requests are still answered
             self.counters.task_failures.record(name)
 
-    def _ramp_ended(self, gate: ScopeGate) -> None:
-        self._ended_ramps[gate] = None
+    def _ramp_changed(self, gate: ScopeGate) -> None:
+        self._changed_ramps[gate] = None
         self._queue.wake.set()
-
-    async def _publish_ended_ramps(self) -> None:
-        """Publish that ramps have ended, with a new version of each snapshot."""
-        gates, self._ended_ramps = self._ended_ramps, {}
-        time_slice = self._time_slice()
-        for gate in gates:
-            if self.tree.gates.get(gate.scope) is gate:
-                self.tree.renew_version(gate)
-                await run_in_slices(self.waiting_room.notify_watchers(gate), time_slice)
 
     def _trial_ended(self, gate: ScopeGate, trial: Trial, failure: str) -> None:
         """The outcome of a trial is known."""
@@ -418,7 +410,7 @@ class Controller:
         self._queue.submit_and_forget(Expire(scopes))
 
     def _tick(self) -> None:
-        """Once a second: detect a late loop, a clock that was set, and a store that is up again."""
+        """Called once a second: detect a late loop, a clock that was set, and a store that is back."""
         self.counters.lags.append(max(0.0, self.loop.time() - self._tick_due))
         self._tick_due = self.loop.time() + _TICK_SECS
         # The writer shifts the stored times before it decides anything.
@@ -445,7 +437,9 @@ class Controller:
             self._queue.submit_and_forget(Expire(()))
 
     async def _forget(self, idle: list[str]) -> None:
-        """Forget the scopes of ``idle``, many at a time. The next sweep finds those that could not be."""
+        """Forget the scopes of ``idle``, many at a time. The next sweep finds scopes that were not
+        forgotten.
+        """
         with suppress(CoreError, StoreUnavailable, ShuttingDown):
             for start in range(0, len(idle), _FORGOTTEN_AT_ONCE):
                 await self.submit(ForgetScopes(tuple(idle[start : start + _FORGOTTEN_AT_ONCE])))

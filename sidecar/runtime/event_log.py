@@ -91,7 +91,7 @@ class EventLog:
         if self._thread is not None:
             self._thread.join(_FLUSH_SECS)
             if self._thread.is_alive():
-                # The log reader is stuck. The process must still be able to exit.
+                # The reader of the log is stuck. The process must still be able to exit.
                 return
         while self._unlogged:
             self._write_some()

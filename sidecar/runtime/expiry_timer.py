@@ -51,7 +51,7 @@ class ExpiryTimer:
             self._when[scope] = when
             heapq.heappush(self._heap, (when, scope))
             if len(self._heap) > 2 * len(self._when) + 64:
-                # A deadline that changed many times leaves as many dead entries.
+                # Each change of a deadline leaves a dead entry.
                 self._heap = [(at, one) for one, at in self._when.items()]
                 heapq.heapify(self._heap)
             if when < self._armed_for:

@@ -47,8 +47,8 @@ from sidecar.store import (
 from sidecar.supervision import RepeatingTimer, end_task, run_supervised
 
 from .commit_follower import OTHERS_WAIT_SECS
+from .inline_follower import InlineFollower
 from .pending_commands import PendingCommand, fail
-from .prompt_follower import PromptFollower
 from .rate_leases import RateLeases
 from .turns import Turn
 
@@ -59,7 +59,7 @@ _MAX_TRY_SECS = 10.0
 
 _FIRST_WAIT_SECS = 0.002
 _MAX_WAIT_SECS = 0.15
-"""The longest wait between two tries of a sidecar whose turn it was."""
+"""Maximum wait between two attempts of a sidecar whose turn it was."""
 _FILL_SECS = 1.0
 """Seconds after which the commits before an own one are read from the log, if they did not arrive."""
 
@@ -67,7 +67,7 @@ _SAVE_SECS = 2.0
 _LARGE_BATCH = 1_000
 
 
-class FleetController(PromptFollower):
+class FleetController(InlineFollower):
     """A `Controller` on a store that several sidecars share. The arguments are those of `CommitFollower`."""
 
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
@@ -125,9 +125,9 @@ class FleetController(PromptFollower):
     async def _beat_forever(self) -> None:
         while True:
             await self._shared.beat()
-            heard = self._shared.status.watchdog
-            if heard is not None:
-                self.on_watchdog(heard.alertname, heard.firing_ago(), heard.resolved_ago())
+            receipt = self._shared.status.watchdog
+            if receipt is not None:
+                self.on_watchdog(receipt.alertname, receipt.firing_ago(), receipt.resolved_ago())
             await asyncio.sleep(self._shared.beat_secs * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
 
     async def share_watchdog(self, alertname: str, notice: WatchdogNotice) -> bool:
@@ -140,8 +140,8 @@ class FleetController(PromptFollower):
     # -- deciding and committing --------------------------------------------------------------------
 
     @property
-    def _offering(self) -> bool:
-        return self._offer_at is not None and self.loop.time() >= self._offer_at - 0.001
+    def _restoring(self) -> bool:
+        return self._restore_at is not None and self.loop.time() >= self._restore_at - 0.001
 
     async def _write_batch(self, batch: list[PendingCommand]) -> None:
         give_up_at = self.loop.time() + _MAX_TRY_SECS
@@ -167,7 +167,7 @@ class FleetController(PromptFollower):
             if isinstance(result, Conflict) and result.key and not turn:
                 turn = result.key
             else:
-                # It was our turn, and another sidecar was faster. Or the state was loaded again.
+                # It was our turn, but another sidecar was faster. Or the state was loaded again.
                 turn = result.key if isinstance(result, Conflict) else ""
                 await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
                 wait = min(2 * wait, _MAX_WAIT_SECS)
@@ -205,7 +205,7 @@ class FleetController(PromptFollower):
             except TimeoutError:
                 turn.advance(self.loop.time())
         await self._prepare_for_batch()
-        # For what has arrived meanwhile.
+        # For the commits that have arrived meanwhile.
         self._queue.wake.set()
 
     async def _commit_shared(
@@ -216,7 +216,7 @@ class FleetController(PromptFollower):
         batch = await self._make_batch(transaction, decided, turn)
         result: CommitResult = Committed(self._replica.position)
         delta: StateDelta = transaction
-        heard = self.core_state.seen_watchdog
+        seen_before = self.core_state.seen_watchdog
         if batch is not None:
             self._sent_notes = (batch.token, len(self._unsaved.events))
             try:
@@ -229,7 +229,7 @@ class FleetController(PromptFollower):
                 raise
         if not isinstance(result, Committed):
             return result
-        if delta.seen_watchdog == heard:
+        if delta.seen_watchdog == seen_before:
             # Another sidecar may have received it meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         self._overdue -= transaction.records.keys()
@@ -237,7 +237,7 @@ class FleetController(PromptFollower):
         if batch is not None:
             self._forget_notes(batch.token)
             self._call(self.on_history, "on_history")
-        self._plan_offer()
+        self._plan_restoration()
         return result
 
     async def _include(self, batch: Batch, position: Position, transaction: Transaction) -> StateDelta:
@@ -251,7 +251,7 @@ class FleetController(PromptFollower):
         """
         delta: StateDelta = transaction
         if self._replica.may_precede(batch, position):
-            # Nothing before it concerns it. So the client need not wait for what others have committed.
+            # The commits before it do not affect it. So the client need not wait for them.
             self._replica.record_early(batch, position)
             self._fill_at = self.loop.time() + _FILL_SECS
             return delta
@@ -265,7 +265,7 @@ class FleetController(PromptFollower):
         else:
             raise StoreUnavailable("the store lost commits: try again")
         self._fleet.applied = self._replica.position.seq
-        self._fleet.offered += sum(offer.is_original for offer in batch.offers.values())
+        self._fleet.offered += sum(lost_commit.is_original for lost_commit in batch.restored.values())
         return delta
 
     async def _make_batch(
@@ -283,7 +283,7 @@ class FleetController(PromptFollower):
             at=self.clock.now(),
             token=uuid4().hex[:16],
             term=self._fleet.term if only_leader else None,
-            offering=self._offering,
+            restoring=self._restoring,
             turn=turn,
         )
         if len(transaction.records) > _LARGE_BATCH:
@@ -318,7 +318,7 @@ class FleetController(PromptFollower):
     # -- time ---------------------------------------------------------------------------------------
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
-        """Show the changes by time in ``scopes``, and get them committed."""
+        """Show the changes by time in ``scopes``, and request their commit."""
         self._due.update(scopes)
         self._due_added.set()
         self._arrived.changed.set()
@@ -329,7 +329,9 @@ class FleetController(PromptFollower):
             self._commit_later(scopes)
 
     def _commit_later(self, scopes: Iterable[str]) -> None:
-        """Get the changes by time in ``scopes`` committed, unless another sidecar commits them meanwhile."""
+        """Request the commit of the changes by time in ``scopes``, unless another sidecar commits them
+        first.
+        """
         self._overdue.update(scopes)
         wait = random.uniform(*OTHERS_WAIT_SECS)  # noqa: S311 - no secret
         self.loop.call_later(wait, self._commit_overdue)
@@ -363,8 +365,8 @@ class FleetController(PromptFollower):
             self._commit_overdue()
         if self._load_due or (self._replica.early_to and self.loop.time() >= self._fill_at):
             self._queue.wake.set()
-        if self._offering and self._shared.status.up and not self._queue.is_stopping:
-            # Redis was down when it was to be written.
+        if self._restoring and self._shared.status.up and not self._queue.is_stopping:
+            # Redis was down when the note should have been written.
             self._queue.submit_and_forget(Expire(()))
 
     def _prepend_time_shift(self, batch: list[PendingCommand]) -> None:
@@ -396,7 +398,7 @@ class FleetController(PromptFollower):
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
                 if was_leader:
-                    # One sidecar tells it: the one whose hooks run.
+                    # Only one sidecar reports it: the leader, whose hooks run.
                     self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"
@@ -418,6 +420,6 @@ class FleetController(PromptFollower):
                 seen_watchdog=self.core_state.seen_watchdog,
                 position=position,
                 versions=replace(versions, scopes=dict(versions.scopes), sources=dict(versions.sources)),
-                offers=dict(self._replica.offers),
+                restored=dict(self._replica.restored),
             )
         )

@@ -1,9 +1,10 @@
 """Cyclic garbage collection that does not block the event loop.
 
 By default Python collects its oldest generation whenever enough new objects have survived. With ten thousand
-scopes this takes over 100 ms and finds nothing, because the sidecar creates no garbage cycles. So only the
-young generations are collected regularly. The oldest is collected when the process has grown so much that
-garbage may be the reason.
+scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and its
+requests and connections leave none. So objects that have survived three collections are frozen: no later
+collection looks at them, and each collection looks at a bounded number. If they become garbage after all,
+they are collected when the process has grown so much that garbage may be the reason.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ logger = logging.getLogger(__name__)
 _CHECK_SECS = 30.0
 _YOUNG = 1_000
 _MIDDLE = 2
-"""A batch makes a hundred thousand objects. So few at a time take much less than a millisecond."""
-_NEVER = 1_000_000_000
-_GROWTH = 2.0
-_LEAST_GROWTH_BYTES = 134_217_728
+"""Young objects per collection. A batch makes a hundred thousand objects; collecting this few takes much less
+than a millisecond."""
+_OLD = 2
+"""The oldest generation is collected when it has a few thousand objects, and then frozen."""
+_OLDEST = 2
+_GROWTH = 4.0
+_LEAST_GROWTH_BYTES = 536_870_912
+"""With 20,000 scopes and as many waiting requests the process does not grow that much."""
 
 
 def resident_bytes() -> int:
@@ -41,7 +46,7 @@ def resident_bytes() -> int:
 
 
 class _CollectionPauses:
-    """The pauses that are in progress. They may overlap, in several threads."""
+    """Counts the pauses in progress. Pauses of several threads may overlap."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,7 +69,7 @@ class _CollectionPauses:
                 return
             if self._was_enabled:
                 if self._keeps_objects:
-                    # Takes no time, however many objects there are.
+                    # This is fast, however many objects there are.
                     gc.freeze()
                 gc.enable()
             self._keeps_objects = False
@@ -105,10 +110,11 @@ class GarbageCollection:
     ) -> None:
         self._memory = memory
         self._before = gc.get_threshold()
+        gc.callbacks.append(_freeze_survivors)
         gc.collect()
-        # Objects from start-up stay alive, so no collection has to scan them again.
-        gc.freeze()
-        gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+        # Again: Python waits until a quarter of what the last one left has been added, which is nothing now.
+        gc.collect()
+        gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
         gc.enable()
         self._collected_at = memory()
         self._timer = RepeatingTimer(loop, _CHECK_SECS, self.check, name="garbage", failures=failures)
@@ -116,18 +122,27 @@ class GarbageCollection:
     def stop(self) -> None:
         """Restore the previous settings."""
         self._timer.stop()
+        gc.callbacks.remove(_freeze_survivors)
         gc.set_threshold(*self._before)
 
     def check(self) -> None:
-        """Run a full collection if the process has doubled, and grown by 128 MB, since the last one."""
+        """Collect the frozen objects too, if the process has grown fourfold, and by 512 MB, since last time.
+
+        This blocks the event loop. The alternative is a process that grows until it is killed.
+        """
         used = self._memory()
         if used <= max(self._collected_at * _GROWTH, self._collected_at + _LEAST_GROWTH_BYTES):
             return
         began = time.perf_counter()
-        # What `collection_paused` froze may be garbage by now.
         gc.unfreeze()
         found = gc.collect()
-        gc.freeze()
+        gc.collect()
         self._collected_at = self._memory()
         fields = {"objects": found, "secs": round(time.perf_counter() - began, 3), "mb": used // 1_048_576}
-        logger.info("garbage_collected", extra={"fields": fields})
+        logger.warning("garbage_collected", extra={"fields": fields})
+
+
+def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
+    """Freeze what a collection of the oldest generation left. Python calls this before and after each one."""
+    if phase == "stop" and info["generation"] == _OLDEST:
+        gc.freeze()

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from sidecar.gates.event_streams import EventStreams
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.gate import ScopeGate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.supervision import Failures, supervised_steps
 from sidecar.time_slice import TimeSlice, run_in_slices
@@ -19,7 +21,7 @@ from sidecar.time_slice import TimeSlice, run_in_slices
 logger = logging.getLogger(__name__)
 
 _LARGE_STEPS = 100
-"""A change that takes more steps to prepare concerns hundreds of gates."""
+"""A change that takes more steps to prepare affects hundreds of gates."""
 
 
 class GatesBehind(Exception):
@@ -57,7 +59,7 @@ class GateUpdater:
         self._failures = failures
         self._on_structure_change = on_structure_change
         self._on_gate_change = on_gate_change
-        # The core state has changes that the gates do not show.
+        # Whether the core state has changes that the gates do not show.
         self._is_behind = False
 
     async def apply(
@@ -166,6 +168,8 @@ class GateUpdater:
             yield
         for gate in update.opened:
             yield from room.supervised(room.release(gate))
+            if self._tree.show_ramp(gate):
+                update.changed[gate] = None
             yield
         if update.opened or update.closed or update.structure_changed or update.policies is not None:
             self._on_gate_change()
@@ -174,6 +178,15 @@ class GateUpdater:
             yield
         published = self._streams.publish(update.changed, update.forgotten, self._tree)
         yield from self._supervised("event_streams", published)
+
+    async def show_ramps(self, gates: Iterable[ScopeGate], time_slice: TimeSlice) -> None:
+        """Publish the ramps of ``gates`` where they have begun, changed or ended."""
+        known = self._tree.gates
+        changed = [gate for gate in gates if known.get(gate.scope) is gate and self._tree.show_ramp(gate)]
+        for gate in changed:
+            await run_in_slices(self._room.supervised(self._room.notify_watchers(gate)), time_slice)
+        published = self._streams.publish(changed, (), self._tree)
+        await run_in_slices(self._supervised("event_streams", published), time_slice)
 
     def _supervised(self, name: str, steps: Iterable[None]) -> Iterator[None]:
         return supervised_steps(name, steps, self._failures)

@@ -1,8 +1,8 @@
 """Leases the tokens of restrictions, resume ramps and trials from the store that a fleet shares.
 
-A sidecar asks for a lease as soon as something waits, and renews it while something waits or passes. It gives
-its share back when nothing does. While the store is down each sidecar keeps the share that it had, and
-with an equal part of the tenth of the rate that is never shared out.
+A sidecar asks for a lease as soon as requests wait, and renews it while requests wait or pass. Afterwards it
+gives its share back. While the store is down, each sidecar keeps the share that it had, plus an equal part of
+the reserve: the tenth of the rate that is never leased.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _LEAST_SECS = 0.02
 
 _RENEW_SECS = 0.5
 _SOON_SECS = 0.2
-"""When to ask again if others have to reduce their shares first."""
+"""Seconds until the next request, if other sidecars have to reduce their shares first."""
 
 _AGAIN_SECS = 1.0
 _RESERVE = 0.1
-"""The part of a rate that is not shared out while the store is up."""
+"""The part of a rate that is not leased while the store is up."""
 
 _AFTER_TRIAL_SECS = 60.0
 _MAX_AT_ONCE = 256
@@ -42,7 +42,7 @@ _NONE_WAITING = (0,) * PRIORITIES
 
 @dataclass(slots=True)
 class _Leased:
-    """What is known of a lease.
+    """What is known about a lease.
 
     Attributes:
         due: when to ask again.
@@ -79,7 +79,7 @@ class RateLeases:
         self._task = loop.create_task(run_supervised("rate_leases", self._run, failures))
 
     def stop(self) -> None:
-        """Stop to ask. The leases expire."""
+        """Stop asking. The leases expire."""
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -120,7 +120,7 @@ class RateLeases:
                 self._leased[one].due = now + _AGAIN_SECS
 
     def _reported_trials(self) -> list[ActiveLimit]:
-        """The trials of which outcomes were reported here that the store does not know."""
+        """The trials with outcomes that were reported here, and that the store does not know yet."""
         return [
             one
             for one in self._admission.limits.values()
@@ -154,7 +154,7 @@ class RateLeases:
         )
 
     def _set_reserves(self, *, used: bool) -> None:
-        """Whether this sidecar uses its part of what is not shared out."""
+        """Start or stop using this sidecar's part of the reserve."""
         now = self._loop.time()
         for active in self._leased:
             tokens = active.limiter.tokens
@@ -184,7 +184,7 @@ class RateLeases:
                 leased.due = now + _take(tokens, need, lease, now)
                 keep = bool(tokens.share or need.used or any(need.waiting))
             if keep and active.limiter in self._admission.limits:
-                # At the end: those that were not asked for are next.
+                # At the end, so that the other limits are next.
                 self._leased[active] = leased
         self._admission.use_tokens()
 
@@ -197,13 +197,13 @@ def _need_of_trial(active: ActiveLimit, trial: Trial, tokens: LeasedCount, waiti
 
 
 def _take(tokens: LeasedBucket, need: RateNeed, lease: RateLease, now: float) -> float:
-    """Use ``lease``. Returns after how many seconds to renew it."""
+    """Use ``lease``. Returns the seconds until it must be renewed."""
     if not (need.used or any(need.waiting)):
         # The share was given back.
         return 0.0
     tokens.set_share(lease.share, now)
     tokens.grant(lease.tokens)
     if lease.share < need.held:
-        # The others may use the difference as soon as the store knows that this sidecar does not.
+        # Other sidecars may use the difference as soon as the store knows that this one does not.
         return _LEAST_SECS
     return _SOON_SECS if lease.share < lease.entitled * 0.99 else _RENEW_SECS

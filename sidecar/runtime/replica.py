@@ -18,7 +18,9 @@ from sidecar.core.lost_records import merge_lost
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.scope import ROOT
 from sidecar.core.values import ALERT_PREFIX, EMPTY, ScopeRecord, Tombstone
-from sidecar.store import Batch, Change, Offer, Position, StoredState, Versions
+from sidecar.store import Batch, Change, LostCommit, Position, StoredState, Versions
+
+from .inside_versions import changed_inside, inside_key
 
 _MAX_TOKENS = 10_000
 """Number of commits whose tokens are remembered, to find the commit that the store went back to."""
@@ -32,12 +34,12 @@ class Replica:
 
     Attributes:
         position: the last commit that was applied.
-        owed: scopes whose record the store lost, with the first commit of the record. They are written again.
+        owed: scopes whose record the store lost and which have to be restored, with the lost commit.
         owed_tombstones: the same for tombstones, by source.
     """
 
     def __init__(self, stored: StoredState) -> None:
-        self.owed: dict[str, Offer] = {}
+        self.owed: dict[str, LostCommit] = {}
         self.owed_tombstones: set[str] = set()
         self._start_from(stored)
 
@@ -45,7 +47,7 @@ class Replica:
         self.position = stored.position
         self._scopes = dict(stored.versions.scopes)
         self._sources = dict(stored.versions.sources)
-        self._offers = dict(stored.offers)
+        self._restored = dict(stored.restored)
         # Own commits that were applied before commits that precede them, with their tokens.
         self._early: dict[int, str] = {}
         self._tokens: OrderedDict[int, str] = OrderedDict(sorted(stored.tokens.items()))
@@ -57,9 +59,9 @@ class Replica:
         return Versions(self._scopes, self._sources)
 
     @property
-    def offers(self) -> Mapping[str, Offer]:
+    def restored(self) -> Mapping[str, LostCommit]:
         """The scopes that were written again."""
-        return self._offers
+        return self._restored
 
     # -- own decisions -----------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class Replica:
         at: float,
         token: str,
         term: int | None = None,
-        offering: bool = False,
+        restoring: bool = False,
         turn: str = "",
     ) -> Batch | None:
         """The batch that commits ``delta``; None: there is nothing to commit and nothing to validate.
@@ -84,20 +86,26 @@ class Replica:
             at: wall time.
             token: identifies the batch.
             term: the leader's term that the batch depends on.
-            offering: whether to write the lost records again.
+            restoring: whether to write the lost records again.
             turn: the key for which this sidecar waited.
         """
         records = self._changed_records(state, delta)
         tombstones = dict(delta.tombstones)
         sources = {*delta.scope_by_alert, *tombstones}
-        offers = {
-            scope: Offer(o.epoch, o.seq, False) for scope, o in self._offers.items() if scope in records
+        restored = {
+            scope: LostCommit(o.epoch, o.seq, False)
+            for scope, o in self._restored.items()
+            if scope in records
         }
-        if offering:
-            self._add_owed(state, records, offers, tombstones, sources)
-        heard = delta.seen_watchdog if delta.seen_watchdog != state.seen_watchdog else None
+        if restoring:
+            self._add_owed(state, records, restored, tombstones, sources)
+        received_watchdog = delta.seen_watchdog if delta.seen_watchdog != state.seen_watchdog else None
+        inside = changed_inside(state, delta, records, self.owed)
         read_scopes, read_sources = delta.read_scopes | records.keys(), delta.read_sources | sources
-        if not (events or read_scopes or read_sources or heard):
+        read_sources |= {inside_key(parent) for parent in delta.read_inside}
+        # Otherwise this would remove the version of a path in which other sidecars add a scope meanwhile.
+        read_sources |= {key for key, present in inside.items() if not present}
+        if not (events or read_scopes or read_sources or received_watchdog):
             return None
         return Batch(
             records,
@@ -105,20 +113,21 @@ class Replica:
             events,
             frozenset(delta.rewritten),
             at,
-            heard,
+            received_watchdog,
             self.position,
             self._versions_of(read_scopes, read_sources),
-            {source: _is_present(delta, source) for source in sources},
-            offers,
+            {source: _is_present(delta, source) for source in sources} | inside,
+            restored,
             token,
             term,
             turn,
         )
 
     def _changed_records(self, state: CoreState, delta: StateDelta) -> dict[str, ScopeRecord | None]:
-        """The records of ``delta`` that differ. An empty record that only the config names is not stored.
+        """The records of ``delta`` that differ. An empty record of a scope that only the config names is not
+        stored.
 
-        The store lost what is owed, and another sidecar may write that again: so an empty one is stored then.
+        Another sidecar may write an owed record again. So an empty record is stored if its scope is owed.
         """
         named = _named(delta)
         return {
@@ -134,17 +143,17 @@ class Replica:
         self,
         state: CoreState,
         records: dict[str, ScopeRecord | None],
-        offers: dict[str, Offer],
+        restored: dict[str, LostCommit],
         tombstones: dict[str, Tombstone | None],
         sources: set[str],
     ) -> None:
         """Add what the store lost to the contents of a batch."""
-        for scope, offer in self.owed.items():
+        for scope, lost_commit in self.owed.items():
             if scope in records:
-                offers[scope] = Offer(offer.epoch, offer.seq, False)
+                restored[scope] = LostCommit(lost_commit.epoch, lost_commit.seq, False)
             else:
                 records[scope] = state.records.get(scope)
-                offers[scope] = offer
+                restored[scope] = lost_commit
                 sources |= _alerts_of(state.records.get(scope))
         for source in self.owed_tombstones - tombstones.keys():
             tombstones[source] = state.tombstones.get(source)
@@ -158,19 +167,22 @@ class Replica:
 
     def record_commit(self, batch: Batch, position: Position) -> None:
         """Record that ``batch``, which was applied here, is the commit at ``position``."""
-        self._record(batch.records, batch.sources, batch.offers, position)
+        self._record(batch.records, batch.sources, batch.restored, position)
         self.owed_tombstones -= batch.tombstones.keys()
 
     def may_precede(self, batch: Batch, position: Position) -> bool:
         """Whether ``batch``, stored at ``position``, can be applied before the commits that precede it.
 
-        The store has checked that they do not change what ``batch`` depends on.
+        The store has checked that they do not change what ``batch`` depends on. They may have changed a
+        version that it writes and has not read.
         """
         is_later = position.epoch == self.position.epoch and position.seq > self.position.seq + 1
-        return is_later and not (self.owed or self.owed_tombstones or batch.offers or batch.seen_watchdog)
+        has_read_all = batch.sources.keys() <= batch.read.sources.keys()
+        owes = self.owed or self.owed_tombstones or batch.restored
+        return is_later and has_read_all and not (owes or batch.seen_watchdog)
 
     def record_early(self, batch: Batch, position: Position) -> None:
-        """As `record_commit`, for a batch that is applied before commits that precede it."""
+        """Like `record_commit`, for a batch that is applied before commits that precede it."""
         before = self.position
         self.record_commit(batch, position)
         self.position = before
@@ -186,7 +198,7 @@ class Replica:
         return position.seq in self._early
 
     def pass_early(self, position: Position) -> bool:
-        """Go on after the next commit, at ``position``, if it is the own one that was applied early.
+        """Skip the next commit, at ``position``, if it is our own commit that was applied early.
 
         Returns:
             Whether it is. If not, the store lost the own one, and the number was used again.
@@ -230,7 +242,7 @@ class Replica:
             _put(delta, scope, merged)
         if change.seen_watchdog is not None:
             delta.seen_watchdog = change.seen_watchdog
-        self._record(change.records, change.sources, change.offers, change.position)
+        self._record(change.records, change.sources, change.restored, change.position)
         self.owed |= still_owed
 
     def _with_owed(
@@ -245,11 +257,11 @@ class Replica:
         owed = self.owed.get(scope)
         if owed is None:
             return record
-        offered = change.offers.get(scope)
-        if offered is not None and offered.epoch == owed.epoch and offered.seq >= owed.seq:
+        other = change.restored.get(scope)
+        if other is not None and other.epoch == owed.epoch and other.seq >= owed.seq:
             return record
         lost = delta.record(scope) or EMPTY
-        older = offered is not None and offered.is_original and offered.epoch == owed.epoch
+        older = other is not None and other.is_original and other.epoch == owed.epoch
         return lost if older else merge_lost(lost, record, state.tombstones)
 
     # -- a state that was loaded again ---------------------------------------------------------------
@@ -267,11 +279,13 @@ class Replica:
         delta = StateDelta(state)
         common = self._common_seq(stored) if went_back else self.position.seq
         epoch = self.position.epoch
-        # Written by commits that are in both sequences.
+        # These were written by commits that are in both sequences.
         newest = common if went_back else max((common, *self._early))
-        lost_at = {scope: Offer(epoch, seq) for scope, seq in self._scopes.items() if seq > newest}
+        lost_at = {scope: LostCommit(epoch, seq) for scope, seq in self._scopes.items() if seq > newest}
         lost_at |= {
-            scope: Offer(epoch, self._scopes[scope]) for scope in stored.unreadable if scope in self._scopes
+            scope: LostCommit(epoch, self._scopes[scope])
+            for scope in stored.unreadable
+            if scope in self._scopes
         }
         lost_at |= self.owed
         lost_tombstones = self.owed_tombstones | {
@@ -281,7 +295,7 @@ class Replica:
         }
         # Up to this commit, the record of a scope that is still owed is the one that was combined before.
         combined_to = common if went_back or self._is_in(stored) else -1
-        owed: dict[str, Offer] = {}
+        owed: dict[str, LostCommit] = {}
         for source in (state.tombstones.keys() | stored.tombstones.keys()) - lost_tombstones:
             tombstone = stored.tombstones.get(source)
             if tombstone is None:
@@ -301,7 +315,7 @@ class Replica:
                 _put(delta, scope, record)
         delta.seen_watchdog = stored.seen_watchdog
         self._start_from(stored)
-        self.owed = {scope: offer for scope, offer in owed.items() if scope in state.records}
+        self.owed = {scope: lost_commit for scope, lost_commit in owed.items() if scope in state.records}
         self.owed_tombstones = lost_tombstones & state.tombstones.keys()
         return delta
 
@@ -326,12 +340,12 @@ class Replica:
         self,
         records: Mapping[str, ScopeRecord | None],
         sources: Mapping[str, bool],
-        offers: Mapping[str, Offer],
+        restored: Mapping[str, LostCommit],
         position: Position,
     ) -> None:
         for scope, record in records.items():
             self.owed.pop(scope, None)
-            self._offers.pop(scope, None)
+            self._restored.pop(scope, None)
             if record is None:
                 self._scopes.pop(scope, None)
             else:
@@ -341,7 +355,7 @@ class Replica:
                 self._sources[source] = position.seq
             else:
                 self._sources.pop(source, None)
-        self._offers |= offers
+        self._restored |= restored
         self.position = position
         self._remember(position)
 
@@ -375,7 +389,7 @@ def _named(delta: StateDelta) -> frozenset[str]:
 
 def _kept(
     here: ScopeRecord,
-    lost: Offer,
+    lost: LostCommit,
     record: ScopeRecord | None,
     stored: StoredState,
     *,
@@ -384,14 +398,14 @@ def _kept(
 ) -> ScopeRecord | None:
     """The record of a scope for which the store went back: the local one, the store's, or both combined."""
     if stored.versions.scopes.get(scope, 0) <= common:
-        # The record has not changed since. Its offer, if any, is of an earlier loss: the numbers of that
-        # sequence may be used again.
+        # The record has not changed since. If it was restored, that was after an earlier loss: the numbers of
+        # that sequence may be used again.
         return here
-    offered = stored.offers.get(scope)
-    if offered is not None and offered.epoch == lost.epoch:
-        if offered.seq >= lost.seq:
+    other = stored.restored.get(scope)
+    if other is not None and other.epoch == lost.epoch:
+        if other.seq >= lost.seq:
             return record
-        if offered.is_original:
+        if other.is_original:
             return here
     return merge_lost(here, record, stored.tombstones)
 

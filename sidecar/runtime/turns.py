@@ -1,8 +1,8 @@
 """Turns: sidecars that command the same scope at the same time commit one after the other.
 
 Without turns, each of n sidecars decides again after every commit of the others: n * n / 2 decisions, of
-which n succeed. So the answer to a conflict says how many sidecars wait for the same key already. Each waits
-for that many commits of the key, and then decides once.
+which n succeed. So the answer to a conflict says how many sidecars already wait for the same key. The sidecar
+waits for that many commits of the key, and then decides once.
 
 Rules of this file: a turn is a hint about when to try. What may be committed depends on the versions only.
 So a sidecar that stops in its turn delays the others for `_MAX_SILENCE_SECS`, and a wrong number costs a
@@ -16,7 +16,7 @@ import json
 from sidecar.store import Conflict, LoggedCommit
 
 _MAX_SILENCE_SECS = 0.1
-"""Seconds without a commit of the key. Then the sidecar whose turn it was does not come."""
+"""Seconds without a commit of the key, after which the sidecar whose turn it is loses its turn."""
 
 
 class Turn:
@@ -28,19 +28,20 @@ class Turn:
 
     Attributes:
         ahead: how many commits of the key to wait for.
-        silent_at: when the next of those that are ahead is not waited for any longer.
+        silent_at: when the next sidecar ahead loses its turn.
     """
 
     def __init__(self, conflict: Conflict, now: float) -> None:
         self.ahead = conflict.ahead
         self.silent_at = now + _MAX_SILENCE_SECS
         self._seq = conflict.seq
-        # As it is in the text of a commit. It may be there for another reason, which costs a conflict.
+        # As the key appears in the text of a commit. If it appears there for another reason, the cost is a
+        # conflict.
         self._name = json.dumps(conflict.key.partition(":")[2]).encode()
 
     @property
     def follow_up_secs(self) -> float:
-        """How long the core state may be behind the gates: many commits together take little longer."""
+        """How long the core state may lag behind the gates. Many commits take little longer than one."""
         return 0.05 + 0.005 * self.ahead
 
     def note(self, commit: LoggedCommit, now: float) -> None:
@@ -51,6 +52,6 @@ class Turn:
                 self.advance(now)
 
     def advance(self, now: float) -> None:
-        """The next of those that are ahead is done, or does not come."""
+        """The next sidecar ahead has committed, or has lost its turn."""
         self.ahead -= 1
         self.silent_at = now + _MAX_SILENCE_SECS

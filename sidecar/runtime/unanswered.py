@@ -10,7 +10,7 @@ _MAX_REMEMBERED = 1_000
 
 
 class UnansweredCommits:
-    """Remembers what was decided in such commits, so that it is counted and logged if they are in the log."""
+    """Remembers the outcomes of such commits, to count and log them if the commit appears in the log."""
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, list[CommandOutcome]] = OrderedDict()
@@ -22,5 +22,5 @@ class UnansweredCommits:
             self._by_token.popitem(last=False)
 
     def take(self, token: str) -> list[CommandOutcome]:
-        """What was decided in the commit with ``token``, if its answer was lost. The store has it."""
+        """The outcomes of the commit with ``token``, which the store has, if its answer was lost."""
         return self._by_token.pop(token, [])

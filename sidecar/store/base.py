@@ -30,8 +30,8 @@ class Position:
         epoch: identifies the data set; a store that lost everything has another one. Empty: the store belongs
             to this process alone and has no sequence.
         seq: number of the commit.
-        token: random text of that commit. Another token at the same number shows that the store went back in
-            time and continued differently.
+        token: random text of that commit. A different token at the same number shows that the store lost
+            commits and made others since.
     """
 
     epoch: str = ""
@@ -40,13 +40,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The first commit of a record that the store lost and that was written again.
+class LostCommit:
+    """The commit of a record that the store lost. Another commit has restored the record, or has to.
 
     Attributes:
-        epoch: the epoch of that commit.
+        epoch: the epoch of the lost commit.
         seq: its number.
-        is_original: whether the record is still the one of that commit.
+        is_original: whether the record is still the one of the lost commit.
     """
 
     epoch: str
@@ -74,17 +74,17 @@ class StoredState:
     Attributes:
         records: records by scope.
         tombstones: tombstones by source.
-        version: every earlier snapshot has at most this version; every snapshot of this run has at least it.
+        version: no earlier snapshot has a higher version, and no snapshot of this run has a lower one.
         last_written_at: wall time of the last write; None: never.
         seen_watchdog: name of the watchdog alert that was received; empty: none was.
         version_step: the difference between successive snapshot versions. Sidecars that share a store have
             versions with different remainders, so that a client may change from one sidecar to another.
         position: the last commit that the state contains.
         versions: the version of each record and source.
-        offers: scopes whose record was written again, with its first commit.
+        restored: scopes whose record was written again, with the lost commit.
         tokens: tokens of the latest commits by number, to find where two sequences part.
         is_last_known: the state comes from the local file, because the store cannot be reached.
-        sidecars: how many sidecars there were when that file was written.
+        sidecars: size of the fleet when that file was written.
         unreadable: scopes whose record is not valid. It is not in ``records``.
     """
 
@@ -96,7 +96,7 @@ class StoredState:
     version_step: int = 1
     position: Position = Position()
     versions: Versions = Versions()
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
     tokens: Mapping[int, str] = field(default_factory=dict)
     is_last_known: bool = False
     sidecars: int = 1
@@ -116,11 +116,11 @@ class Batch:
         seen_watchdog: name of the watchdog alert that was received; None: unchanged.
         position: the last commit that the decision knew.
         read: the versions that the decision read; the batch is stored only if all of them are current.
-        sources: alert sources that changed, with whether a signal or a tombstone of theirs remains.
-        offers: scopes whose record the store lost and which is written again, with its first commit.
+        sources: alert sources that changed; true: the source still has a signal or a tombstone.
+        restored: scopes whose record the store lost and that are written again, with the lost commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
-        turn: the key of the last conflict: with this batch the sidecar no longer waits to change it.
+        turn: the key of the last conflict. Storing this batch ends the sidecar's wait to change the key.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -132,7 +132,7 @@ class Batch:
     position: Position = Position()
     read: Versions = Versions()
     sources: Mapping[str, bool] = field(default_factory=dict)
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
     token: str = ""
     term: int | None = None
     turn: str = ""
@@ -166,7 +166,7 @@ class Change:
         ended: scope and source of each alert signal that ended other than by time.
         at: wall time of the commit.
         seen_watchdog: as in `Batch`.
-        offers: as in `Batch`.
+        restored: as in `Batch`.
     """
 
     position: Position
@@ -176,7 +176,7 @@ class Change:
     ended: tuple[tuple[str, str], ...] = ()
     at: float = 0.0
     seen_watchdog: str | None = None
-    offers: Mapping[str, Offer] = field(default_factory=dict)
+    restored: Mapping[str, LostCommit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class Conflict:
     Attributes:
         seq: the number of the newest commit. Apply the commits up to it, and decide again.
         key: the key that has changed: ``scope:`` and the scope, or ``source:`` and the source of an alert.
-        ahead: how many sidecars have waited for longer to change this key.
+        ahead: how many other sidecars have waited longer to change this key.
     """
 
     seq: int
@@ -231,7 +231,7 @@ class Outdated:
 
     Attributes:
         went_back: the store lost commits that were known: it is another data set, or an older copy. False:
-            only the log of the commits does not reach back far enough.
+            the log of the commits does not reach back far enough.
     """
 
     went_back: bool
@@ -256,7 +256,7 @@ class WatchdogNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchdogHeard:
+class WatchdogReceipt:
     """When sidecars of the fleet received the watchdog alert.
 
     Attributes:
@@ -313,7 +313,7 @@ class FleetStatus:
     went_back: int = 0
     clock_offset_secs: float = 0.0
     error: str = ""
-    watchdog: WatchdogHeard | None = None
+    watchdog: WatchdogReceipt | None = None
 
     def now(self) -> float:
         """The time of the store's clock, seconds since the epoch."""
@@ -363,7 +363,7 @@ class SharedStore(Store, Protocol):
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
         on_commit: called with a commit that has arrived, if `follow` has yielded all before it. Returns
-            whether it was applied; then `follow` does not yield it.
+            whether it took the commit; then `follow` does not yield it.
         beat_secs: how often `beat` has to be called.
     """
 
@@ -386,7 +386,7 @@ class SharedStore(Store, Protocol):
         """
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
-        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        """The lease for each need. Raises `StoreUnavailable`."""
 
     async def read_log(self, position: Position) -> list[LoggedCommit] | Outdated:
         """Some of the commits after ``position``, in order; empty: there are none.

@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.core.values import ScopeRecord, Tombstone
 
-from .base import Offer, Position, StoredState, Versions
+from .base import LostCommit, Position, StoredState, Versions
 from .json_values import decode, encode
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,13 @@ def save_last_known(path: Path, state: StoredState, sidecars: int) -> None:
             "sidecars": sidecars,
         }
         file.write(json.dumps(head) + "\n")
-        # Line by line: other threads run in between.
+        # Line by line, so that other threads can run in between.
         for scope, record in state.records.items():
-            offer = state.offers.get(scope)
+            lost_commit = state.restored.get(scope)
             version = state.versions.scopes.get(scope, 0)
-            file.write(json.dumps(["s", scope, version, encode(record), offer and encode(offer)]) + "\n")
+            file.write(
+                json.dumps(["s", scope, version, encode(record), lost_commit and encode(lost_commit)]) + "\n"
+            )
         for source, version in state.versions.sources.items():
             file.write(json.dumps(["a", source, version]) + "\n")
         for source, tombstone in state.tombstones.items():
@@ -66,19 +68,19 @@ def load_last_known(path: Path) -> StoredState | None:
 def _state_of(head: Mapping[str, Any], lines: list[Any]) -> StoredState:
     if head["format"] != _FORMAT:
         raise ValueError(f"it has the format {head['format']!r}, this sidecar knows {_FORMAT}")
-    records, tombstones, offers = {}, {}, {}
+    records, tombstones, restored = {}, {}, {}
     scopes, sources = {}, {}
     for kind, key, *rest in lines:
         if kind == "s":
             scopes[key] = int(rest[0])
             records[key] = decode(ScopeRecord, rest[1])
             if rest[2] is not None:
-                offers[key] = decode(Offer, rest[2])
+                restored[key] = decode(LostCommit, rest[2])
         elif kind == "a":
             sources[key] = int(rest[0])
         elif kind == "t":
             tombstones[key] = decode(Tombstone, rest[0])
-    # A scope that was never committed has the version 0, which means the same as no version.
+    # A scope that was never committed has version 0, which means the same as no version.
     scopes = {scope: version for scope, version in scopes.items() if version}
     return StoredState(
         records,
@@ -87,7 +89,7 @@ def _state_of(head: Mapping[str, Any], lines: list[Any]) -> StoredState:
         seen_watchdog=head["seen_watchdog"],
         position=decode(Position, head["position"]),
         versions=Versions(scopes, sources),
-        offers=offers,
+        restored=restored,
         is_last_known=True,
         sidecars=int(head.get("sidecars", 1)),
     )

@@ -1,4 +1,4 @@
-"""What a sidecar needs of the limits that a fleet shares, and what it gets."""
+"""Requests for shares of the limits of a fleet, and the shares that are granted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RateNeed:
-    """What a sidecar needs of a rate.
+    """A request for a share of a rate.
 
     Attributes:
         name: identifies the limit in the fleet.
         limit: requests per second of all sidecars together.
-        burst: most tokens that the fleet keeps while no one needs them.
+        burst: maximum number of tokens that the fleet keeps while no sidecar needs them.
         held: the share that the sidecar uses until it gets another one.
         given_back: tokens that it does not need.
         wanted: how many tokens it could use at once.
@@ -32,7 +32,7 @@ class RateNeed:
 
 @dataclass(frozen=True, slots=True)
 class RateLease:
-    """What a sidecar gets of a rate.
+    """The granted share of a rate.
 
     Attributes:
         share: requests per second that it may admit from now on.
@@ -47,12 +47,12 @@ class RateLease:
 
 @dataclass(frozen=True, slots=True)
 class TrialNeed:
-    """What a sidecar needs of a trial.
+    """A request for requests of a trial.
 
     Attributes:
         name: identifies the trial in the fleet.
         requests: how many requests all sidecars together admit.
-        granted: how many tokens this sidecar got so far.
+        granted: how many tokens this sidecar has received so far.
         wanted: how many more it could use.
         succeeded: how many of its requests succeeded.
         keep_secs: how long the counts are needed.
@@ -68,10 +68,10 @@ class TrialNeed:
 
 @dataclass(frozen=True, slots=True)
 class TrialLease:
-    """What a sidecar gets of a trial.
+    """The granted part of a trial.
 
     Attributes:
-        tokens: how many requests more it may admit.
+        tokens: how many more requests it may admit.
         succeeded: how many requests of all sidecars succeeded.
     """
 

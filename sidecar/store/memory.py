@@ -36,7 +36,7 @@ class MemoryStore:
         """Store the history entries of ``batch``."""
         for count, entry in enumerate(entries_of(batch.events), 1):
             if count % _AT_ONCE == 0:
-                # Ten thousand alerts have as many entries: other work of the event loop goes on meanwhile.
+                # Ten thousand alerts make as many entries. Other work of the event loop runs in between.
                 await asyncio.sleep(0)
             self._last_id += 1
             self._entries.appendleft(replace(entry, id=self._last_id))

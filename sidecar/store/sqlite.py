@@ -7,11 +7,14 @@ exclusively, because two sidecars on one file would decide from different states
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,8 +23,10 @@ from sidecar.core.values import Signal, Tombstone
 
 from .base import Batch, StoredState, StoreError, StoreUnavailable
 from .entries import HistoryEntry, HistoryQuery, entries_of
+from .open_files import OpenFiles
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
 from .store_thread import StoreThread
+from .wal_file import extend_wal
 
 SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x77656C6C
@@ -34,9 +39,17 @@ _VALUE_PREFIX = "position:"
 _ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
 _ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
 
+_HISTORY = "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor, alertname)"
+_ROWS_AT_ONCE = 32
 _PRUNE_EVERY = 1_000
 _CHECKPOINT_EVERY = 1_000
 """Rows whose changes may be in the WAL file alone. SQLite itself would copy them within a commit."""
+_WAL_BYTES = 8_388_608
+"""About as much as `_CHECKPOINT_EVERY` rows need if each commit changes a few of them."""
+_EXTEND_WAL_AFTER = 100
+"""Rows. A process that writes fewer does not need the space."""
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""Error codes of a disk without space, and of a quota or a limit that was reached."""
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
 
@@ -111,10 +124,12 @@ class SqliteStore:
     def __init__(self, path: Path, retention: Retention | None = None) -> None:
         self.path = path
         self.retention = retention or Retention()
-        self._thread = StoreThread("store", self._checkpoint_if_due)
+        self._thread = StoreThread("store", self._after_work)
         self._db: sqlite3.Connection | None = None
+        self._files: OpenFiles | None = None
         self._since_prune = 0
         self._checkpointed_changes = 0
+        self._wal_is_extended = False
 
     async def load(self, now: float) -> StoredState:
         """Open the file, bring its schema up to date, and read it.
@@ -157,7 +172,7 @@ class SqliteStore:
         """What `save_values` has stored, by key.
 
         Raises:
-            StoreUnavailable: the positions cannot be read.
+            StoreUnavailable: the values cannot be read.
         """
         return await self._run(self._load_values)
 
@@ -182,7 +197,9 @@ class SqliteStore:
     def _load(self, now: float) -> StoredState:
         try:
             self._db = self._open()
-            return self._read(self._db, now)
+            stored = self._read(self._db, now)
+            self._files = OpenFiles(self.path)
+            return stored
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._close()
             raise self._corruption_error(str(error)) from error
@@ -193,11 +210,11 @@ class SqliteStore:
             self._close()
             raise
         except OSError as error:
-            message = f"store {self.path} cannot be opened: {error.strerror}: make its folder writable"
+            message = f"store {self.path} cannot be opened: {error.strerror}: {_remedy(error)}"
             raise StoreError(message) from error
 
     def _open(self) -> sqlite3.Connection:
-        # SQLite would make the file readable by everyone. Its WAL and SHM files get the same mode.
+        # SQLite would create a file that everyone can read. Its WAL and SHM files get the mode of this file.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECS)
         for pragma in (
@@ -230,6 +247,9 @@ class SqliteStore:
                 f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
                 f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
             )
+        with suppress(sqlite3.Error):
+            # A killed process leaves its WAL file behind, which would grow with each further kill.
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         meta = dict(db.execute("SELECT key, value FROM meta"))
         version = max(int(meta.get("version", 0)), int(now * 1e6))
         db.execute("BEGIN IMMEDIATE")
@@ -266,35 +286,48 @@ class SqliteStore:
         self._transact(lambda db: self._write(db, batch))
 
     def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        db = self._db
-        if db is None:
+        db, files = self._db, self._files
+        if db is None or files is None:
             message = f"store {self.path} is closed"
             raise StoreUnavailable(message)
+        problem = files.problem()
+        if problem:
+            raise StoreUnavailable(f"store {self.path} cannot be written: {problem}")
         try:
-            if db.in_transaction:
-                # The last rollback failed.
-                db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            work(db)
-            db.execute("COMMIT")
+            try:
+                _attempt(db, work)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _FULL or not self._checkpoint(db, files):
+                    raise
+                # SQLite now writes to the WAL file from its beginning, which needs no more space.
+                _attempt(db, work)
         except Exception as error:
-            # A value that SQLite cannot keep raises other types. The transaction must not stay open.
-            # If the rollback fails too, the next transaction tries it again.
-            with suppress(sqlite3.Error):
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
             message = f"store {self.path} cannot be written: {error}"
             raise StoreUnavailable(message) from error
 
-    def _checkpoint_if_due(self) -> None:
-        """Copy the WAL file into the database after many changes, when no result waits for it."""
-        db = self._db
-        if db is None or db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
+    def _after_work(self) -> None:
+        """Maintain the WAL file. Runs after a function whose result is already on its way to the caller."""
+        db, files = self._db, self._files
+        if db is None or files is None:
+            return
+        if not self._wal_is_extended and db.total_changes >= _EXTEND_WAL_AFTER:
+            self._wal_is_extended = True
+            extend_wal(self.path, _WAL_BYTES)
+        if db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
             return
         # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
-        with suppress(sqlite3.Error):
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if not files.problem() and self._checkpoint(db, files):
             self._checkpointed_changes = db.total_changes
+
+    def _checkpoint(self, db: sqlite3.Connection, files: OpenFiles) -> bool:
+        """Copy the WAL file into the database; return whether all of it was copied."""
+        try:
+            [(is_busy, frames, copied)] = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return False
+        finally:
+            files.database_was_written()
+        return not is_busy and frames == copied
 
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
         gone = [(scope,) for scope, record in batch.records.items() if record is None]
@@ -306,36 +339,28 @@ class SqliteStore:
         if rewritten:
             db.executemany("DELETE FROM signals WHERE scope = ?", rewritten)
         if batch.records:
-            db.executemany(
-                "INSERT OR REPLACE INTO scopes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (scope_row(scope, record) for scope, record in batch.records.items() if record is not None),
+            _insert(
+                db,
+                "INSERT OR REPLACE INTO scopes",
+                [scope_row(scope, record) for scope, record in batch.records.items() if record is not None],
             )
         if dropped:
             db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
         if put:
-            db.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
+            _insert(db, "INSERT OR REPLACE INTO signals", put)
         if batch.tombstones:
             _write_tombstones(db, batch.tombstones)
-        entries = list(entries_of(batch.events))
-        _insert_entries(db, entries)
+        rows = [entry_row(entry) for entry in entries_of(batch.events)]
+        _insert(db, _HISTORY, rows)
         _set_meta(db, "seen_at", batch.at)
         if batch.seen_watchdog is not None:
             _set_meta(db, "heard_watchdog", batch.seen_watchdog)
-        self._since_prune += len(entries)
-        if self._since_prune >= _PRUNE_EVERY or not entries:
+        self._since_prune += len(rows)
+        if self._since_prune >= _PRUNE_EVERY or not rows:
             self._prune(db, batch.at)
 
     def _append_history(self, entries: list[HistoryEntry]) -> None:
-        if self._db is None:
-            raise StoreUnavailable(f"store {self.path} is closed")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            _insert_entries(self._db, entries)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StoreUnavailable(f"store {self.path} cannot be written: {error}") from error
+        self._transact(lambda db: _insert(db, _HISTORY, [entry_row(entry) for entry in entries]))
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -401,7 +426,7 @@ class SqliteStore:
     def _close(self) -> None:
         if self._db is not None:
             self._db.close()
-            self._db = None
+            self._db = self._files = None
 
     def _open_error(self, error: sqlite3.Error) -> StoreError:
         text = str(error)
@@ -417,6 +442,7 @@ class SqliteStore:
         return self._corruption_error(text)
 
     def _corruption_error(self, what: str) -> CorruptStore:
+        what = " ".join(what.split())
         return CorruptStore(
             self.path,
             f"store {self.path} is damaged or not a store: {what}: restore it from a backup, move it away to "
@@ -424,33 +450,73 @@ class SqliteStore:
         )
 
 
+def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Do ``work`` in a transaction, completely or not at all."""
+    try:
+        if db.in_transaction:
+            # The last rollback failed.
+            db.execute("ROLLBACK")
+        db.execute("BEGIN IMMEDIATE")
+        work(db)
+        db.execute("COMMIT")
+    except Exception:
+        # A value that SQLite cannot keep raises other types. The transaction must not stay open.
+        # If the rollback fails too, the next transaction tries it again.
+        with suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+        return "correct its path, or the symbolic links in it"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "free some space"
+    return "make it and its folder writable"
+
+
 def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:
     removed = [(source,) for source, one in tombstones.items() if one is None]
     if removed:
         db.executemany("DELETE FROM tombstones WHERE source = ?", removed)
-    db.executemany(
-        "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?)",
-        (
+    _insert(
+        db,
+        "INSERT OR REPLACE INTO tombstones",
+        [
             (source, one.ended_at, one.keep_until, one.received_at)
             for source, one in tombstones.items()
             if one is not None
-        ),
+        ],
     )
 
 
-def _insert_entries(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> None:
-    db.executemany(
-        "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor,"
-        " alertname) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [entry_row(entry) for entry in entries],
-    )
+def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Run ``statement`` for all ``rows``, many at a time.
+
+    For each row that runs by itself, this thread gives up the interpreter and waits for it again.
+    """
+    start = 0
+    while len(rows) - start >= _ROWS_AT_ONCE:
+        some = rows[start : start + _ROWS_AT_ONCE]
+        db.execute(_with_values(statement, len(some[0]), _ROWS_AT_ONCE), list(chain.from_iterable(some)))
+        start += _ROWS_AT_ONCE
+    if start < len(rows):
+        db.executemany(_with_values(statement, len(rows[0]), 1), rows[start:])
+
+
+@lru_cache(maxsize=32)
+def _with_values(statement: str, columns: int, rows: int) -> str:
+    """``statement`` with placeholders for the values of ``rows`` rows."""
+    row = f"({', '.join('?' * columns)})"
+    return f"{statement} VALUES {', '.join([row] * rows)}"
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
-def _changed_signals(batch: Batch) -> tuple[Collection[Row], Collection[tuple[str, str]]]:
+def _changed_signals(batch: Batch) -> tuple[list[Row], Collection[tuple[str, str]]]:
     """The changes to the table of signals: rows to write, and keys to delete."""
     put: dict[tuple[str, str], Row] = {}
     dropped: dict[tuple[str, str], None] = {}
@@ -468,7 +534,7 @@ def _changed_signals(batch: Batch) -> tuple[Collection[Row], Collection[tuple[st
         if record is not None:
             for signal in record.signals.values():
                 put[scope, signal.source] = signal_row(scope, signal)
-    return put.values(), dropped.keys()
+    return list(put.values()), dropped.keys()
 
 
 def quarantine(path: Path, now: float) -> Path:

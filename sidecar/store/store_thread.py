@@ -35,7 +35,7 @@ class StoreThread:
     async def run(self, function: Callable[[], T]) -> T:
         """Run ``function`` in the thread. Returns or raises what it returns or raises."""
         if self._thread is None:
-            # A daemon: if the process ends without `stop`, it does not wait for a disk.
+            # A daemon thread: if the process ends without `stop`, it does not wait for a disk.
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ class StoreThread:
                 value = function()
             except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
                 settle, value = answer.set_exception, error
-            # The loop may be closed: then nobody awaits the result.
+            # The loop may be closed. Then nothing awaits the result.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_settle, answer, settle, value)
 

@@ -75,7 +75,7 @@ class Application:
         return route == ADMIT or self._commands.method_of(route, path) is not None
 
     async def respond(self, scope: Scope, body: bytes) -> tuple[HttpResponse, bool]:
-        """Serve a command, or a client that asks for a share, whose request has arrived with all of its body.
+        """Serve a command, or a client's request for a share, that has arrived with all of its body.
 
         Args:
             scope: the request, as in ASGI. `takes` has accepted its path.
@@ -109,7 +109,8 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
-        # Gates are served first. Metrics are loaded soon after, so that Prometheus does not wait for them.
+        # The gates are served first. The metrics are loaded soon after, so that the first scrape does not
+        # wait for them.
         loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
         loading.cancel()

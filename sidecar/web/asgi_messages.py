@@ -30,7 +30,7 @@ async def send_response(send: Send, response: HttpResponse, connection: str | No
 async def read_body(receive: Receive, limit: int, record_size: Callable[[int], None]) -> list[bytes] | None:
     """The parts of the body, at most ``limit`` bytes; None: the client disconnected.
 
-    They are not joined: for several megabytes, that takes milliseconds. ``record_size`` gets each size.
+    They are not joined, because joining several megabytes takes milliseconds. ``record_size`` gets each size.
     """
     parts: list[bytes] = []
     size = 0

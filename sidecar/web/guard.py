@@ -42,8 +42,8 @@ ROUTE_ROLES: Mapping[str, Role] = {
 """The role that each route needs. A scope may follow the routes under ``/v1/`` and ``/ui/``."""
 
 OPEN_ROUTES = ("/-/healthy", "/-/ready", "/openapi.json", "/problems", "/ui/page.css", "/ui/page.js")
-"""Routes without a role: probes need no secret, every client can read what an error means, and the page that
-asks for a credential has a style and a script."""
+"""Routes without a role. Probes need no secret. Every client may read what an error means. The page that asks
+for a credential needs its style and script."""
 
 FORM_ROUTES = ("/ui/pause", "/ui/extend", "/ui/resume")
 """Routes that take forms of the status page."""
@@ -146,7 +146,7 @@ class Guard:
         same = [one.roles for one in self._listeners if one.address == listener.address]
         if len(same) == 1:
             return same[0]
-        # It left the config but still accepts connections, or is ambiguous: it grants no roles.
+        # The listener left the config but still accepts connections, or is ambiguous. It grants no roles.
         return None if listener.roles is None else ()
 
     # -- refusing ---------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Guard:
         )
 
     def _unauthorized(self, detail: str, authorization: bytes | None = None) -> Problem:
-        # A browser would ask for a password whenever it reads of one, also where a script has sent a token.
+        # A browser asks for a password whenever it gets this challenge, even if a script has sent a token.
         by_token = authorization is not None and authorization[:7].lower() == b"bearer "
         asks_password = self.keyring.has_passwords and not by_token
         return Problem("unauthorized", detail, challenges=(BEARER, BASIC) if asks_password else (BEARER,))

@@ -1,4 +1,4 @@
-"""The user of this machine who sent a command without a credential, as reported by the command line."""
+"""The name of the local user who sent a command without a credential. The command line reports it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def json_response(value: object) -> HttpResponse:
 
 
 def large_json_response(value: Mapping[str, Any]) -> HttpResponse:
-    """The same for a large object, in a thread: others run in between. Its lists are emptied."""
+    """The same for a large object, rendered in a thread in pieces. Its lists are emptied."""
     return _json_response(b"".join(dump_in_pieces(value)))
 
 

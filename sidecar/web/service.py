@@ -176,7 +176,7 @@ class Service:
         self._leadership_changed.set()
 
     async def _follow_leadership(self) -> None:
-        """The leader of a fleet delivers to hooks, and continues where the previous leader stopped."""
+        """Deliver to hooks while this sidecar is the leader, from where the previous leader stopped."""
         while True:
             await run_on_event(self._leadership_changed, self._switch_hooks, _SWITCH_AGAIN_SECS)
 
@@ -185,7 +185,8 @@ class Service:
             return
         if self._hooks_run:
             if not self.controller.counters.store_up:
-                # Nobody else can lead meanwhile, and the hooks have to be told that the store is down.
+                # No other sidecar can become leader meanwhile, and the hooks must report that the store is
+                # down.
                 raise StoreUnavailable("the store is down")
             self._hooks_run = False
             await self.hooks.stop()
@@ -382,7 +383,8 @@ async def _result_within(secs: float, operation: Awaitable[T], loop: asyncio.Abs
     if isinstance(operation, asyncio.Future):
         operation.add_done_callback(partial(_pass_on, waiter))
     else:
-        # What it waits for refers to the task, so it is not collected even if the caller is gone.
+        # The operation that it waits for refers to the task. So the task is not collected even if the caller
+        # is gone.
         loop.create_task(_deliver(operation, waiter))
     timer = loop.call_later(secs, _end_waiting, waiter)
     try:
@@ -401,7 +403,7 @@ def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
     if ended.cancelled():
         waiter.cancel()
         return
-    # Asked for in any case: then asyncio does not log it as unseen.
+    # Always read the exception. Otherwise asyncio logs that it was never retrieved.
     error = ended.exception()
     if waiter.done():
         return

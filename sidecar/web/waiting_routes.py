@@ -100,7 +100,7 @@ class WaitingRoutes:
     # -- admit ------------------------------------------------------------------------------------
 
     async def admit(self, scope: Scope) -> HttpResponse:
-        """The response to a client-side gate that asks for a share of a rate, after its wait."""
+        """The response to a client-side gate's request for a share of a rate, after the wait."""
         request = AdmitRequest(scope["path"], scope["query_string"].decode("ascii"))
         gate, _ = self._service.controller.tree.find(request.scope)
         loop = asyncio.get_running_loop()
@@ -138,8 +138,8 @@ class WaitingRoutes:
             self._service.fast_path.count_refusal(problem.name)
             response = problem_response(problem)
         if response is not None:
-            # A proxy may announce its client's body and not send it. Then the next request would be read as
-            # the body.
+            # A proxy may announce its client's body without sending it. Then the next request would be read
+            # as the body.
             await send_response(send, response, "close" if route == AUTHZ and has_body(scope) else None)
 
     def gate_ready(self, scope: Scope) -> HttpResponse:

@@ -290,4 +290,4 @@ def test_a_central_gate_receives_the_alert_and_pauses_only_that_pod(cluster: Clu
     assert gate.metric("wellbeing_blind") == 0
     assert prometheus.query("up == 0") == []
     # A request without a worker's token is refused.
-    assert requests.get(f"{gate.url}/v1/gate/{NAMESPACE}", timeout=10).status_code == 401
+    assert requests.get(f"{gate.url}/v1/gate/{NAMESPACE}", timeout=60).status_code == 401

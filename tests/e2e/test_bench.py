@@ -46,6 +46,13 @@ def test_every_figure_is_positive_and_has_those_of_its_peers(run: tuple[dict[str
         assert (one["met"] is None) == (one["bar"] is None)
 
 
+def test_the_cost_of_importing_the_client_is_measured() -> None:
+    command = [sys.executable, "-m", "bench.imports", "--times", "1"]
+    printed = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
+    assert "from sidecar.client import Gate | " in printed
+    assert "memory: 0." in printed
+
+
 def test_the_report_prints_a_table_and_draws_a_plot(run: tuple[dict[str, Any], str, Path]) -> None:
     result, printed, plot = run
     for one in result["figures"]:

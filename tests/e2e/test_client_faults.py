@@ -22,8 +22,7 @@ from harness.hostile_server import (
     stalls,
 )
 from harness.process import eventually, eventually_equal
-from sidecar.client import Agent, Gate, InferencePaused
-from sidecar.client import link as link_module
+from sidecar.client import Agent, Gate, InferencePaused, gate_poller
 from sidecar.client.connection import Connection
 
 OPEN = answered(snapshot("open", 3), ETag='"3"')
@@ -205,8 +204,8 @@ def test_any_exception_of_the_client_is_survived_and_counted(
     raised = threading.Event()
     places = {
         "ask": (Connection, "request"),
-        "hear": (link_module.Link, "_handle_response"),
-        "report": (link_module.Link, "_report"),
+        "hear": (gate_poller.GatePoller, "_handle_response"),
+        "report": (gate_poller.GatePoller, "_report"),
     }
     owner, name = places[where]
     original = getattr(owner, name)
@@ -230,7 +229,7 @@ def test_any_exception_of_the_client_is_survived_and_counted(
         eventually_equal(lambda: gate.health.failures, 1, "it is counted")
         eventually(lambda: gate.health.reachable, "the thread goes on")
         gate.wait(30)
-        assert gate._link._thread.is_alive()
+        assert gate._poller._thread.is_alive()
 
 
 def test_a_stuck_thread_does_not_keep_the_gate_open(monkeypatch) -> None:
@@ -400,7 +399,7 @@ def test_responses_without_a_change_do_not_make_the_client_poll_without_pause(
         return sends(OPEN) if len(server.watches) == 1 else sends(answer)
 
     monkeypatch.setattr(
-        link_module.PollPacer,
+        gate_poller.PollPacer,
         "pause_secs",
         lambda self, took, *, changed: pauses.append(_pause(self, took, changed=changed)) or pauses[-1],
     )
@@ -412,7 +411,7 @@ def test_responses_without_a_change_do_not_make_the_client_poll_without_pause(
     assert threading.Event.wait is original
 
 
-_pause = link_module.PollPacer.pause_secs
+_pause = gate_poller.PollPacer.pause_secs
 
 
 def test_refused_requests_get_different_retry_times() -> None:

@@ -184,8 +184,8 @@ assert agent.flush(30)
 held = threading.Event()
 def holder():
     reporter = agent._reporters.get()
-    with gate._lock, gate._followers.get().counts._lock, gate._link._lock, reporter._lock:
-        with selector._locks.get(), gate._link.failures._lock:
+    with gate._lock, gate._followers.get().counts._lock, gate._poller._lock, reporter._lock:
+        with selector._locks.get(), gate._poller.failures._lock:
             held.set()
             threading.Event().wait()
 threading.Thread(target=holder, daemon=True).start()
@@ -254,7 +254,7 @@ if pid == 0:
     sys.exit(0)  # the handlers of atexit run
 ended_well(pid)
 until(lambda: requests.get(f"{URL}/v1/status/{SCOPE}").json()["counters"]["requests_total"] == 3)
-for gate in gates: assert gate._link._thread.is_alive()
+for gate in gates: assert gate._poller._thread.is_alive()
 """
     run(sidecar, scope, script)
 

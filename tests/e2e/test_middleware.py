@@ -128,7 +128,7 @@ def test_requests_pass_wait_time_out_and_are_woken(sidecar: Sidecar, server: Ser
 def test_requests_that_generate_nothing_pass_a_closed_gate(sidecar: Sidecar, server: Server) -> None:
     pause(sidecar, "asgi")
     wait_closed(server)
-    assert requests.get(f"{server.url}/health", timeout=10).ok
+    assert requests.get(f"{server.url}/health", timeout=60).ok
     assert server.client().models.list().data[0].id == "m"
     answer = requests.post(f"{server.url}/v1/messages", json={}, timeout=30)
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "overloaded_error")
@@ -142,7 +142,7 @@ def test_a_stream_that_has_begun_is_never_interrupted(sidecar: Sidecar, server: 
     assert first.choices[0].delta.content == "once"
     pause(sidecar, "asgi")
     wait_closed(server)
-    assert requests.post(f"{server.url}/go", timeout=10).ok
+    assert requests.post(f"{server.url}/go", timeout=60).ok
     assert [part.choices[0].delta.content for part in stream] == [" and more", None]
     sidecar.resume("asgi")
 

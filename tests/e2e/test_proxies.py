@@ -122,7 +122,7 @@ class Stage:
 
 def is_up(url: str) -> bool:
     try:
-        return requests.get(f"{url}/health", timeout=10).status_code == 200
+        return requests.get(f"{url}/health", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -228,7 +228,7 @@ def test_responses_are_streamed_and_a_pause_does_not_interrupt_them(stage: Stage
         streams[proxy.name] = answer, answer.iter_lines()
         assert b"hello" in next(streams[proxy.name][1]), "the first part comes before the second is made"
         sidecar.pause(proxy.scope)
-    requests.post(f"http://127.0.0.1:{stage.engine_port}/go", timeout=10)
+    requests.post(f"http://127.0.0.1:{stage.engine_port}/go", timeout=60)
     for name, (answer, lines) in streams.items():
         try:
             parts = [line for line in lines if line]

@@ -75,14 +75,14 @@ class Stage(Terminals):
         return running
 
     def gate(self, scope: str = SCOPE) -> str:
-        return requests.get(f"{self.url}/v1/status/{scope}", timeout=10).json()["gate"]
+        return requests.get(f"{self.url}/v1/status/{scope}", timeout=60).json()["gate"]
 
     def waiters(self, scope: str) -> int:
-        return requests.get(f"{self.url}/v1/status/{scope}", timeout=10).json()["counters"]["waiters"]
+        return requests.get(f"{self.url}/v1/status/{scope}", timeout=60).json()["counters"]["waiters"]
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples that have these labels."""
-        text = requests.get(f"{self.url}/metrics", timeout=10).text
+        text = requests.get(f"{self.url}/metrics", timeout=60).text
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
         return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
@@ -155,9 +155,9 @@ def test_the_files_of_the_readme_pause_the_intended_scope_only(tree: Path, tmp_p
             up = f"http://{prometheus}/api/v1/query?query=sum(up)"
             eventually(lambda: is_up(f"http://{prometheus}/-/ready"), "Prometheus is up")
             eventually(
-                lambda: '"2"' in requests.get(up, timeout=10).text, "the engine and the sidecar are scraped"
+                lambda: '"2"' in requests.get(up, timeout=60).text, "the engine and the sidecar are scraped"
             )
-            rules = requests.get(f"http://{prometheus}/api/v1/rules", timeout=10).json()["data"]["groups"][0]
+            rules = requests.get(f"http://{prometheus}/api/v1/rules", timeout=60).json()["data"]["groups"][0]
             assert {rule["name"] for rule in rules["rules"]} == {"WellbeingWatchdog", "RequestsPileUp"}
             eventually(
                 lambda: stage.metric("wellbeing_webhook_notifications_total", result="accepted"),

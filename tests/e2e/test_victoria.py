@@ -155,6 +155,6 @@ def up(address: str, started: list[Process]) -> bool:
 def value(address: str, expression: str, started: list[Process]) -> float | None:
     for one in started:
         one.alive()
-    answer = requests.get(f"http://{address}/api/v1/query", params={"query": expression}, timeout=10).json()
+    answer = requests.get(f"http://{address}/api/v1/query", params={"query": expression}, timeout=60).json()
     result = answer["data"]["result"]
     return float(result[0]["value"][1]) if result else None

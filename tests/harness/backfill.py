@@ -49,7 +49,7 @@ class BackfilledPrometheus(Monitor):
     def refused_queries(self) -> float:
         """The number of range queries that were answered with an error."""
         with self.session() as session:
-            lines = session.get(f"{self.url}/metrics", timeout=10).text.splitlines()
+            lines = session.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         found = [
             line for line in lines if "prometheus_http_requests_total{" in line and "query_range" in line
         ]

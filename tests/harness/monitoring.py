@@ -169,7 +169,7 @@ class Alertmanager(Monitor):
             "endsAt": ends_at.isoformat(),
             **({"startsAt": began.isoformat()} if began else {}),
         }
-        answer = self.session().post(f"{self.url}/api/v2/alerts", json=[alert], timeout=10)
+        answer = self.session().post(f"{self.url}/api/v2/alerts", json=[alert], timeout=60)
         assert answer.ok, answer.text
 
     def silence(self, name: str) -> None:
@@ -182,13 +182,13 @@ class Alertmanager(Monitor):
             "createdBy": "a test",
             "comment": "a test",
         }
-        answer = self.session().post(f"{self.url}/api/v2/silences", json=silence, timeout=10)
+        answer = self.session().post(f"{self.url}/api/v2/silences", json=silence, timeout=60)
         assert answer.ok, answer.text
 
     def listed(self, name: str) -> list[str]:
         """The states of the alerts with this name that Alertmanager lists."""
         params = {"filter": f'alertname="{name}"'}
-        answer = self.session().get(f"{self.url}/api/v2/alerts", params=params, timeout=10)
+        answer = self.session().get(f"{self.url}/api/v2/alerts", params=params, timeout=60)
         return [one["status"]["state"] for one in answer.json()]
 
 
@@ -226,7 +226,7 @@ class Prometheus(Monitor):
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The instant vector of ``expression``: labels and values."""
-        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
         assert answer["status"] == "success", answer
         return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 

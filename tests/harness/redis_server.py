@@ -68,7 +68,7 @@ class RedisServer(Process):
     def cli(self, *args: str) -> str:
         """The answer to a command."""
         command = [program("redis-cli"), "-p", str(self.port), *args]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
 
     def suspend(self) -> None:
         self._popen.send_signal(signal.SIGSTOP)

@@ -45,7 +45,7 @@ class SharedData:
         self.records, self.tombstones = {}, {}
         self.scopes: dict[str, int] = {}
         self.sources: dict[str, int] = {}
-        self.offers = {}
+        self.restored = {}
         self.seen_watchdog = ""
         self.turns: dict[str, dict[int, None]] = {}
 
@@ -103,7 +103,7 @@ class SharedData:
             batch.ended,
             batch.at,
             batch.seen_watchdog,
-            dict(batch.offers),
+            dict(batch.restored),
         )
         self._write(change, batch)
         for one in self.subscribers:
@@ -114,14 +114,14 @@ class SharedData:
         self.log.append((change, batch))
         seq = change.position.seq
         for scope, record in change.records.items():
-            self.offers.pop(scope, None)
+            self.restored.pop(scope, None)
             if record is None:
                 self.records.pop(scope, None)
                 self.scopes.pop(scope, None)
             else:
                 self.records[scope] = record
                 self.scopes[scope] = seq
-        self.offers |= change.offers
+        self.restored |= change.restored
         for source, present in change.sources.items():
             if present:
                 self.sources[source] = seq
@@ -198,7 +198,7 @@ class SharedMemoryStore:
             1 << 12,
             data.position,
             Versions(dict(data.scopes), dict(data.sources)),
-            dict(data.offers),
+            dict(data.restored),
             {change.position.seq: change.position.token for change, _ in data.log},
         )
 

@@ -31,8 +31,12 @@ class SimulatedGates:
         self.admitted: list[tuple[float, str]] = []
         self.changes: list[ScopeGate] = []
         self.trials: list[str] = []
-        self.room.admission.on_change = self.changes.append
+        self.room.admission.on_change = self._show_ramp
         self.room.admission.on_trial_end = lambda gate, trial, why: self.trials.append(why)
+
+    def _show_ramp(self, gate: ScopeGate) -> None:
+        if self.tree.show_ramp(gate):
+            self.changes.append(gate)
 
     def update(self, **records: ScopeRecord) -> None:
         """Set new records of scopes. In the names, "__" stands for "/", and "root" for the root."""

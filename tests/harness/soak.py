@@ -118,7 +118,7 @@ class Soak:
         assert answer.status_code in (200, 503), answer.text
 
     def _abandon(self, _: requests.Session, rng: random.Random) -> None:
-        with socket.create_connection(self._sidecar.where, timeout=10) as sock:
+        with socket.create_connection(self._sidecar.where, timeout=60) as sock:
             sock.sendall(f"GET /v1/gate/{rng.choice(SCOPES)}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             self._stop.wait(rng.uniform(0, 0.05))
 

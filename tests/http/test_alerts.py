@@ -135,7 +135,7 @@ def test_the_error_for_a_malformed_notification_has_its_position_and_nothing_cha
 
 def test_a_chunked_notification_is_accepted(sidecar: Sidecar, scope: str) -> None:
     body = json.dumps(fixture("01_single_firing", scope)).encode()
-    answer = sidecar.session.post(f"{sidecar.url}/v1/alerts", data=iter([body[:100], body[100:]]), timeout=10)
+    answer = sidecar.session.post(f"{sidecar.url}/v1/alerts", data=iter([body[:100], body[100:]]), timeout=60)
     assert answer.json()["alerts"]["applied"] == 1
     assert sidecar.status(scope)["state"] == "distressed"
 
@@ -195,7 +195,7 @@ def test_a_label_of_dots_makes_a_separate_scope_below_its_parent(sidecar: Sideca
 def test_a_segment_of_dots_is_refused_in_every_encoding(sidecar: Sidecar, route: str, path: str) -> None:
     method = {"pause": "POST", "state": "PUT"}.get(route, "GET")
     body = b'{"reason": "x", "state": "distressed"}'
-    with socket.create_connection(sidecar.where, timeout=10) as connection:
+    with socket.create_connection(sidecar.where, timeout=60) as connection:
         head = f"{method} /v1/{route}/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

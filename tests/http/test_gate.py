@@ -53,7 +53,16 @@ def test_a_proxy_may_request_another_status_for_refusals(sidecar: Sidecar, scope
 
 
 @pytest.mark.parametrize(
-    "params", [{"wait": "soon"}, {"wait": -1}, {"wait": "nan"}, {"deny_status": 418}, {"wait": ""}]
+    "params",
+    [
+        {"wait": "soon"},
+        {"wait": -1},
+        {"wait": "nan"},
+        {"deny_status": 418},
+        {"wait": ""},
+        {"wait": " 1"},
+        {"wait": "\u0665"},
+    ],
 )
 def test_a_wrong_parameter_is_named(sidecar: Sidecar, params: dict) -> None:
     answer = sidecar.gate("", **params)

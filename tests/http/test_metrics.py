@@ -64,12 +64,18 @@ def test_every_family_is_exposed_with_its_type(sidecar: Sidecar) -> None:
     [
         ("", "text/plain; version=0.0.4; charset=utf-8"),
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
+        ("*/*, application/openmetrics-text; version=1.0.0; q=0.5", "application/openmetrics-text"),
+        ("text/plain;q=0.3, application/openmetrics-text;q=0.5", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0.5,text/plain;version=0.0.4;q=0.6", "text/plain; version=0.0.4;"),
+        ("application/openmetrics-text;q=0.5,text/plain", "text/plain; version=0.0.4;"),
+        ("application/openmetrics-text;q=0", "text/plain; version=0.0.4;"),
+        ("application/openmetrics-text;q=0.000;version=1.0.0,*/*;q=0.1", "text/plain; version=0.0.4;"),
     ],
 )
 def test_the_format_is_the_requested_one(sidecar: Sidecar, accept: str, content_type: str) -> None:
     answer = sidecar.get("/metrics", headers={"Accept": accept})
     assert answer.headers["Content-Type"].startswith(content_type)
-    if accept:
+    if content_type == "application/openmetrics-text":
         assert any(family.name == "wellbeing_requests" for family in parse_openmetrics(answer.text))
 
 

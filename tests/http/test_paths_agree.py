@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,16 +100,23 @@ OTHER_SITE = "Sec-Fetch-Site: cross-site"
 
 
 def command(
-    sidecar: Sidecar, target: str, body: bytes, headers: tuple[str, ...], method: str, asgi: bool
+    sidecar: Sidecar,
+    target: str,
+    body: bytes,
+    headers: tuple[str, ...],
+    method: str,
+    asgi: bool,
+    pieces: int = 1,
 ) -> tuple[int, dict[str, str], str, bool]:
     """Status, headers and body of a command without what changes each time, and whether the connection ends."""
     length = () if method == "GET" else (f"Content-Length: {len(body)}",)
     # The header changes nothing, but only ASGI serves requests that have it.
     given = (*length, *headers, *(("Upgrade: unknown",) if asgi else ()))
     with Connection(sidecar) as connection:
-        connection.send(
-            "\r\n".join([f"{method} {target} HTTP/1.1", "Host: test", *given, "", ""]).encode() + body
-        )
+        head = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: test", *given, "", ""]).encode()
+        ends_at = [len(head) + len(body) * piece // pieces for piece in range(pieces)] if pieces > 1 else []
+        for start, end in pairwise([0, *ends_at, len(head + body)]):
+            connection.send((head + body)[start:end])
         answer = connection.receive()
         ends = answer.headers.get("connection") == "close"
         if ends:
@@ -153,11 +161,11 @@ def test_commands_get_the_same_response_with_and_without_asgi(
 ) -> None:
     data = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     # The first one names the scope, or puts the signal.
-    _, whole, asgi = (
-        command(sidecar, target.format(scope=scope), data, headers, method, asgi)
-        for asgi in (True, False, True)
+    _, whole, in_pieces, asgi = (
+        command(sidecar, target.format(scope=scope), data, headers, method, asgi, pieces)
+        for asgi, pieces in ((True, 1), (False, 1), (False, 3), (True, 1))
     )
-    assert whole == asgi
+    assert whole == in_pieces == asgi
 
 
 def test_both_paths_count_refused_commands_the_same(sidecar: Sidecar, scope: str) -> None:

@@ -141,6 +141,46 @@ def test_a_request_needs_one_host(sidecar: Sidecar, path: bytes, host: bytes) ->
         assert connection.closed()
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "framing"),
+    [
+        (b"POST /v1/pause/%s HTTP/1.1", b"Transfer-Encoding: gzip, chunked\r\n"),
+        (b"POST /v1/pause/%s HTTP/1.1", b"Transfer-Encoding: chunked;q=1\r\n"),
+        (b"POST /v1/pause/%s HTTP/1.1", b"Transfer-Encoding: gzip\r\n" + CHUNKED),
+        (b"POST /v1/pause/%s HTTP/1.1", b"Content-Length: 20\r\n" + CHUNKED),
+        (b"POST /v1/pause/%s HTTP/1.0", CHUNKED),
+        (b"GET /v1/gate/%s HTTP/1.1", b"Transfer-Encoding: gzip, chunked\r\n"),
+    ],
+)
+def test_a_body_whose_end_is_not_certain_is_refused(
+    sidecar: Sidecar, scope: str, start: bytes, framing: bytes
+) -> None:
+    body = b'{"reason": "smuggled"}'
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    with Connection(sidecar) as connection:
+        connection.send(start % scope.encode() + b"\r\nHost: test\r\n" + framing + b"\r\n" + chunks + GATE)
+        assert connection.receive().status == 400
+        assert connection.closed()
+    assert sidecar.status(scope)["gate"] == "open"
+
+
+def test_a_trailer_is_ignored_and_a_long_one_is_refused(sidecar: Sidecar, scope: str) -> None:
+    head = f"POST /v1/pause/{scope} HTTP/1.1\r\nHost: test\r\n".encode() + CHUNKED + b"\r\n"
+    chunks = b'f\r\n{"reason": "x"}\r\n0\r\n'
+    with Connection(sidecar) as connection:
+        connection.send(head + chunks + b"Content-Type: text/plain\r\nX-A: b\r\n\r\n" + GATE)
+        assert [connection.receive().status for _ in range(2)] == [200, 200]
+    sidecar.resume(scope)
+    with Connection(sidecar) as connection:
+        connection.send(head + chunks + b"X-A: b\r\n" * 3_000 + b"\r\n" + head + chunks + b"\r\n")
+        assert connection.receive().status == 431
+        assert connection.closed()
+    assert sidecar.status(scope)["gate"] == "open"
+
+
 def test_http_1_0_needs_no_host(sidecar: Sidecar) -> None:
     for path in (b"/v1/gate", b"/-/healthy"):
         with Connection(sidecar) as connection:

@@ -92,8 +92,15 @@ def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
         ("policies:\n  - match: a//b", "sidecar.yaml:2: policies[0].match: 'a//b' is not a scope: segment 2 is empty"),
         ("policies: {}", "sidecar.yaml:1: policies: must be a list"),
         ("defaults:\n  max_pause_secs: 1\n  min_pause_secs: 2", "sidecar.yaml:1: defaults.min_pause_secs: must not be above max_pause_secs (1), got 2"),
-        ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0]: 'sad' is not a wellbeing state"),
-        ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:3: alerts.rules[0]:"),
+        ("alerts:\n  rules:\n    - state: sad", "sidecar.yaml:3: alerts.rules[0].state: must be one of healthy, cautious, concerned, distressed, ignore, got 'sad'"),
+        ("alerts:\n  rules:\n    - scope: []\n      state: distresed", "sidecar.yaml:4: alerts.rules[0].state: must be one of healthy, cautious, concerned, distressed, ignore, got 'distresed' (did you mean distressed?)"),
+        ("defaults:\n  restrict:\n    concerned: 2\n    distresed: 1", "sidecar.yaml:4: defaults.restrict: distresed: no such key (did you mean distressed?)"),
+        ("defaults:\n  restrict:\n    concerned: 2\n    distressed: -1", "sidecar.yaml:4: defaults.restrict: distressed: must be a number above 0"),
+        ("time_intervals:\n  - name: n\n    time_intervals:\n      - years: ['2026']\n        wekdays: [monday]", "sidecar.yaml:5: time_intervals[0].time_intervals: wekdays: no such key (did you mean weekdays?)"),
+        ("time_intervals:\n  - name: n\n    time_intervals:\n      - years: ['2026']\n        months: [smarch]", "sidecar.yaml:5: time_intervals[0].time_intervals: months: "),
+        ("listen:\n  - 127.0.0.1:1\n  - address: 127.0.0.1:2\n    role: [worker]", "sidecar.yaml:4: listen: role: no such key (did you mean roles?)"),
+        ("listen:\n  address: 127.0.0.1:2\n  x: 1", "sidecar.yaml:3: listen: x: no such key: the keys are address, roles, tls, mode"),
+        ("alerts:\n  rules:\n    - state: ignore\n      matchers: ['a=~\"(\"']", "sidecar.yaml:4: alerts.rules[0].matchers: "),
         ("listen: ['127.0.0.1:99999']", "sidecar.yaml:1: listen: must be HOST:PORT, [V6]:PORT or unix:/path, got '127.0.0.1:99999'"),
         ("store: redus://x", "sidecar.yaml:1: store.url: must be memory:, sqlite:PATH or redis://HOST:PORT"),
         ("a: 1\na: 2", "sidecar.yaml:2: a: is set twice"),
@@ -283,3 +290,43 @@ def test_any_text_is_a_config_or_a_config_error(tmp_path_factory, text: str) -> 
 )
 def test_only_loopback_is_local(address: str, is_local: bool) -> None:
     assert Listener(address).is_local is is_local
+
+
+@pytest.mark.parametrize(
+    ("environ", "read", "expected"),
+    [
+        ({"REDIS__PASSWORD": "a #b: c"}, lambda c: c.redis.password, "a #b: c"),
+        ({"REDIS__PASSWORD": "0123"}, lambda c: c.redis.password, "0123"),
+        ({"REDIS__PASSWORD": "@{yes"}, lambda c: c.redis.password, "@{yes"),
+        ({"REDIS__PASSWORD": "'a\"'b'"}, lambda c: c.redis.password, "'a\"'b'"),
+        ({"REDIS__PASSWORD": "'null'"}, lambda c: c.redis.password, "null"),
+        ({"TLS__MIN_VERSION": "1.3", "TLS": "{cert_file: c, key_file: k}"}, lambda c: c.tls.min_version, "1.3"),
+        ({"LISTEN": "[::1]:9477"}, lambda c: c.listen[0].address, "[::1]:9477"),
+        ({"LISTEN": "['[::1]:9477', 'unix:/s']"}, lambda c: c.listen[1].address, "unix:/s"),
+        ({"STORE": "{url: 'memory:', on_corrupt: quarantine}"}, lambda c: c.store.on_corrupt, "quarantine"),
+        ({"STORE": "memory:", "STORE__ON_CORRUPT": "quarantine"}, lambda c: (c.store.url, c.store.on_corrupt), ("memory:", "quarantine")),
+        ({"ALERTS__WATCHDOG": "{alertname: W, timeout_secs: 5m}"}, lambda c: c.alerts.watchdog.timeout_secs, 300.0),
+        ({"ALERTS": "{watchdog: {alertname: W, grace_secs: 7}}", "ALERTS__WATCHDOG__ALERTNAME": "V"}, lambda c: (c.alerts.watchdog.alertname, c.alerts.watchdog.grace_secs), ("V", 7.0)),
+        ({"DEFAULTS__RESTRICT": "{concerned: 20, distressed: 2}", "DEFAULTS__RESTRICT__DISTRESSED": "3"}, lambda c: dict(c.policies.defaults.restrict)[WellbeingState.DISTRESSED], 3.0),
+        ({"DEFAULTS__RESUME_TRIAL": "{requests: 5}"}, lambda c: c.policies.defaults.resume_trial.requests, 5),
+    ],
+)  # fmt: skip
+def test_a_variable_is_text_as_it_stands_or_a_part_of_the_config_in_yaml(environ, read, expected) -> None:
+    assert (
+        read(load_config(None, {f"WELLBEING_{name}": value for name, value in environ.items()})) == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"DEFAULTS__RESTRICT__CONCERND": "1"}, "WELLBEING_DEFAULTS__RESTRICT__CONCERND: defaults.restrict: concernd: no such key (did you mean concerned?)"),
+        ({"DEFAULTS": "{dry_rn: true}"}, "WELLBEING_DEFAULTS: defaults.dry_rn: no such key (did you mean dry_run?)"),
+        ({"DEFAULTS": "5", "DEFAULTS__DRY_RUN": "true"}, "WELLBEING_DEFAULTS__DRY_RUN: WELLBEING_DEFAULTS, which is also set, is not a mapping of keys to values"),
+        ({"DEFAULTS__DRY_RUN__X": "true"}, "WELLBEING_DEFAULTS__DRY_RUN__X: no such variable (did you mean WELLBEING_DEFAULTS__DRY_RUN?)"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_variable_names_it(environ, problem) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, {f"WELLBEING_{name}": value for name, value in environ.items()})
+    assert problem in error.value.problems

@@ -30,6 +30,13 @@ def test_the_error_for_an_invalid_token_does_not_reveal_it(token: str, tmp_path:
     assert "S3CRET" not in failure(bearer_token_file=str(tmp_path / "token"))
 
 
+def test_an_empty_file_with_a_secret_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    path = str(tmp_path / "secret")
+    for access in ({"bearer_token_file": path}, {"username": "me", "password_file": path}):
+        assert failure("http://127.0.0.1:1/x", **access).endswith("is empty")
+
+
 def test_errors_do_not_reveal_credentials_of_a_url() -> None:
     assert "S3CRET" not in failure()
     assert "S3CRET" not in failure("http://user:S3CRET@[bad")

@@ -12,6 +12,7 @@ import yaml
 from sidecar.config.json_schema import json_schema
 from sidecar.config.keys import Key, Section, SectionList
 from sidecar.config.schema import SCHEMA, describe
+from sidecar.durations import parse_duration
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
@@ -41,11 +42,16 @@ def test_the_configs_of_the_manifests_are_valid(file) -> None:
     "text",
     [
         "listen: 127.0.0.1:9477",
-        "listen: [127.0.0.1:9477, {address: 'unix:/run/w.sock', roles: [worker], mode: 0o660}]",
+        "listen: [127.0.0.1:9477, {address: 'unix:/run/w.sock', roles: [worker], mode: '0660'}]",
         "store: 'memory:'",
         "store: {url: 'sqlite:w.db', on_corrupt: quarantine}",
         "defaults: {max_pause_secs: 5m, wait_timeout_secs: 30, resume_ramp_per_sec: 2.5}",
         "policies: [{match: a/b, pause_on_distressed: true}]",
+        "hooks: [{name: a, url: 'http://x', events: [pause], headers: {X-Key: b}, tags: [a]}]",
+        "defaults: {mute_time_intervals: [night], restrict: {concerned: 3}, deny_status: 429}",
+        "time_intervals: [{name: n, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}]",
+        "time_intervals: [{name: n, time_intervals: [{days_of_month: [1, '-1'], location: UTC}]}]",
+        "alerts: {alertmanager_urls: 'http://127.0.0.1:9093', alert_ttl_secs: 1h30m}",
         "engines: [{scope: a, kind: vllm, url: 'http://127.0.0.1:8000'}]",
         "alerts: {rules: [{matchers: ['a=\"b\"'], state: distressed, scope: [namespace, pod]}]}",
     ],
@@ -64,6 +70,11 @@ def test_the_schema_accepts_every_valid_config(text) -> None:
         ("policies: [{pause_on_distressed: true}]", "'match' is a required property"),
         ("policies: {match: a}", "is not of type 'array'"),
         ("engines: [{scope: a, kind: vlm, url: 'http://x'}]", "is not one of"),
+        ("defaults: {restrict: {concernd: 3}}", "'concernd' was unexpected"),
+        ("defaults: {deny_status: 500}", "is not one of"),
+        ("defaults: {max_pause_secs: five}", "is not valid under any"),
+        ("hooks: [{name: a, url: 'http://x', events: [paus]}]", "is not one of"),
+        ("alerts: {rules: [{state: distresed}]}", "is not one of"),
         ("limits: {max_waiters: many}", "is not of type 'number'"),
     ],
 )
@@ -89,3 +100,16 @@ def test_every_key_is_described_with_its_default() -> None:
         return count
 
     assert walk(SCHEMA, json_schema(), "") > 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["90", "1.5", " 5m ", "1h30m", "1d", "250ms", "0", "", "5", "m", "5 m", "1m1h", "-5", "5x", "1.5m"],
+)
+def test_the_schema_and_the_sidecar_accept_the_same_durations(text) -> None:
+    try:
+        parse_duration(text)
+    except ValueError:
+        assert errors(f"defaults: {{max_pause_secs: '{text}'}}")
+    else:
+        assert not errors(f"defaults: {{max_pause_secs: '{text}'}}")

@@ -41,7 +41,7 @@ def as_reason(cause: BaseException) -> Exception:
         (FileNotFoundError(2, "x"), ": there is no such socket: start it, or check --url"),
         (OSError(113, "x"), ": there is no route to host: check --url"),
         (TimeoutError(), " within 2 s: nothing there answers: check --url"),
-        (BadStatusLine(), ": what answers there does not speak HTTP: check --url"),
+        (BadStatusLine(), ": the server there does not speak HTTP: check --url"),
         (
             ConnectionResetError(104, "x"),
             ": the server closed the connection before the end of its answer (does it want https://?)",

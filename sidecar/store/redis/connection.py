@@ -26,7 +26,7 @@ _MISSING = (
 
 
 class MasterChanged(ConnectionError):
-    """A subscription has ended because commands are sent to another server now."""
+    """A subscription has ended, because commands go to another server now."""
 
 
 class RedisConnection:
@@ -88,7 +88,7 @@ class RedisConnection:
             raise StoreUnavailable(self.describe(error)) from error
 
     async def client(self) -> Redis:
-        """A client of the server that has our keys."""
+        """A client of the server that stores our keys."""
         async with self._lock:
             if self._client is None:
                 self._client = await self._connect()
@@ -120,9 +120,9 @@ class RedisConnection:
                 await subscription.close()
 
     async def reset(self, error: BaseException) -> None:
-        """Forget where a cluster has our keys after ``error``. Other clients connect again by themselves."""
+        """After ``error``, forget which node of a cluster stores our keys. Other clients reconnect alone."""
         if isinstance(error, MasterChanged):
-            # The client is a newer one.
+            # The client was already replaced.
             return
         if self.address.kind == "cluster" and self._client is not None:
             client, self._client = self._client, None
@@ -134,7 +134,7 @@ class RedisConnection:
             await self._client.connection_pool.disconnect()
 
     def _end_subscriptions(self) -> None:
-        """Make their users subscribe again, and read what they have missed."""
+        """End all subscriptions. Their users subscribe again and read what they have missed."""
         for one in self._subscriptions:
             one.end(MasterChanged("another server may be the master now"))
 
@@ -191,7 +191,7 @@ class RedisConnection:
         except ImportError:
             raise StoreError(_MISSING) from None
         options = self._options()
-        # `call` has the time limit. With its own, redis-py starts a task for each command.
+        # `call` limits the time. With its own timeout, redis-py would start a task for each command.
         unlimited = options | {"socket_timeout": None}
         if self.address.kind == "sentinel":
             plain = {
@@ -208,7 +208,7 @@ class RedisConnection:
         return asyncio_redis.Redis(host=host, port=port, **unlimited)
 
     async def _find_node(self, options: dict[str, Any]) -> tuple[str, int]:
-        """The cluster's node that has the slot of our keys."""
+        """The node of the cluster that has the slot of our keys."""
         from redis.asyncio import Redis  # noqa: PLC0415
         from redis.crc import key_slot  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from .records import entry_of, entry_text
 from .settings import RedisSettings
 
 _PAGE = 100
-"""Entries that are read in one call. Decoding them takes about a millisecond."""
+"""Entries that one call reads. Decoding them takes about a millisecond."""
 
 _LATE_SECS = 86_400.0
 """An entry may have an earlier time than the entries before it, because changes by time alone are committed

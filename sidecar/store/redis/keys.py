@@ -18,9 +18,9 @@ class RedisKeys:
         history: stream: the history entries, by their id.
         lease: the id of the leader, until its lease expires.
         watchdog: hash: when the watchdog alert was received.
-        positions: hash: how far each reader of the history has come, and other values by key.
-        turns: sorted sets, one for each key that several sidecars want to change: those that wait, by the
-            time since when.
+        positions: hash: the position of each reader of the history, and other values by key.
+        turns: sorted sets, one for each key that several sidecars want to change: the waiting sidecars, by
+            the time since which they wait.
         channel: channel on which commits are published.
     """
 

@@ -33,7 +33,8 @@ _BEGIN_OF_BODY = re.compile(rb'{"at":(\d+(?:\.\d+)?),')
 
 _PAGE = 500
 _MAX_ARRIVED_BYTES = 8_388_608
-"""Messages that wait to be passed on. Above this they are dropped, and read from the log later."""
+"""Maximum number of messages that wait to be passed on. Further ones are dropped, and read from the log
+later."""
 
 _MIN_BACKOFF_SECS, _MAX_BACKOFF_SECS = 0.2, 2.0
 
@@ -95,7 +96,7 @@ class RedisLog:
                 backoff = min(2 * backoff, _MAX_BACKOFF_SECS)
 
     async def _follow_once(self) -> AsyncIterator[LoggedCommit | Outdated]:
-        """As `follow`, on one connection. Raises `StoreUnavailable` when it is lost."""
+        """Like `follow`, on one connection. Raises `StoreUnavailable` when the connection is lost."""
         self._drop_arrived()
         # Subscribe first: commits that happen while the log is read arrive as messages.
         async with self._connection.subscription(
@@ -134,7 +135,9 @@ class RedisLog:
             self._is_current = False
 
     def _receive(self, message: bytes) -> None:
-        """Pass on the commit in ``message``, or keep it until its turn. A gap is filled from the log."""
+        """Pass on the commit in ``message``, or keep it until its predecessors arrive, if need be from the
+        log.
+        """
         position = self._position
         try:
             number, token, epoch, *body = message.split(b" ", 3)
@@ -148,7 +151,7 @@ class RedisLog:
             return
         self._status.known_seq = max(seq, self._status.known_seq)
         if not body:
-            # It was too long for a message.
+            # The commit was too long for a message.
             self._fall_behind()
             return
         if seq <= position.seq:

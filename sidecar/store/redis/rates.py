@@ -3,13 +3,14 @@
 Each limit is a hash with a field for each sidecar that uses it. A field expires unless its sidecar renews it,
 so a sidecar that ended blocks nothing for long. The shares never add up to more than the limit:
 
-- A share grows only into what the others leave. The share that a sidecar still uses counts as taken until its
+- A share grows only up to what the others leave. The share that a sidecar still uses counts as taken until
+its
   next request says that it uses the smaller one.
 - Nine tenths of the limit are shared by what waits: first the highest priority, then the others, within a
-  priority in proportion. The rest arises in a bucket in Redis, whose tokens go at once to who asks.
-  Without Redis that tenth is divided equally among all sidecars, so that none is stuck.
-- After Redis was away or went back in time, its shares may be older than those in use. For the time of a
-  lease no share grows, and the bucket gives nothing.
+  priority in proportion. The rest fills a bucket in Redis, whose tokens are given at once to any sidecar that
+  asks. Without Redis that tenth is divided equally among all sidecars, so that no sidecar is stuck.
+- After Redis was down or lost data, its shares may be older than the shares in use. Then, for the duration of
+a lease, no share grows and the bucket gives no tokens.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ return answers
 )
 
 GAP_SECS = 4.0
-"""Without a sign of life of any sidecar for so long, Redis was away. Sidecars give one more often."""
+"""If no sidecar was seen for this long, Redis was down. Sidecars report more often than that."""
 
 _PRIORITIES = 10
 
@@ -139,7 +140,7 @@ class RedisRates:
         self._sidecar_id = sidecar_id
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
-        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        """The lease for each need. Raises `StoreUnavailable`."""
         keys = [self._keys.meta, *(self._keys.limit(need.name) for need in needs)]
         args: list[str | int] = [self._sidecar_id, repr(LEASE_SECS), repr(GAP_SECS)]
         for need in needs:

@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from sidecar.core.values import ScopeRecord, Signal, Tombstone
-from sidecar.store.base import Batch, Change, Offer, Position, StoredState, Versions
+from sidecar.store.base import Batch, Change, LostCommit, Position, StoredState, Versions
 from sidecar.store.entries import HistoryEntry, entries_of
 from sidecar.store.json_values import decode, decode_known, encode, unknown_members, with_unknown
 
 from .scripts import EPOCH_FIELD
 
 SCHEMA = "1"
-_OFFER = "offer"
+_LOST_COMMIT = "offer"
 _NOT_VALID = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = re.compile("[0-9]{1,4000}")
 _MANY_SIGNALS = 8
@@ -34,7 +34,7 @@ class RecordTexts:
     """Converts records to text and back, and remembers the members that this version does not know.
 
     Attributes:
-        invalid: hash, field and error of what could not be read when the state was loaded last.
+        invalid: hash, field and error of what could not be read at the last load.
     """
 
     def __init__(self) -> None:
@@ -42,18 +42,18 @@ class RecordTexts:
         self._unknown: dict[str, dict[str, Any]] = {}
         self._large: OrderedDict[str, tuple[dict[str, Any], Mapping[str, Signal]]] = OrderedDict()
 
-    def members_of(self, scope: str, record: ScopeRecord, offer: Offer | None) -> dict[str, Any]:
+    def members_of(self, scope: str, record: ScopeRecord, lost_commit: LostCommit | None) -> dict[str, Any]:
         """The members of ``record``."""
         members: dict[str, Any] = encode(record)
-        if offer is not None:
-            members[_OFFER] = [offer.epoch, offer.seq, offer.is_original]
+        if lost_commit is not None:
+            members[_LOST_COMMIT] = [lost_commit.epoch, lost_commit.seq, lost_commit.is_original]
         unknown = self._unknown.get(scope)
         return with_unknown(members, unknown) if unknown else members
 
-    def record_of(self, scope: str, members: dict[str, Any]) -> tuple[ScopeRecord, Offer | None]:
+    def record_of(self, scope: str, members: dict[str, Any]) -> tuple[ScopeRecord, LostCommit | None]:
         """The record in ``members``, and whether it was written again."""
-        found = members.pop(_OFFER, None)
-        offer = None if found is None else Offer(*found)
+        found = members.pop(_LOST_COMMIT, None)
+        lost_commit = None if found is None else LostCommit(*found)
         try:
             record = self._known_record(scope, members)
         except KeyError:
@@ -65,7 +65,7 @@ class RecordTexts:
             self._unknown[scope] = unknown
         else:
             self._unknown.pop(scope, None)
-        return record, offer
+        return record, lost_commit
 
     def _known_record(self, scope: str, members: dict[str, Any]) -> ScopeRecord:
         """The record in ``members``. Raises `KeyError` if there is an unknown member.
@@ -93,7 +93,9 @@ class RecordTexts:
     def body_of(self, batch: Batch) -> tuple[str, dict[str, str]]:
         """The text of the commit in the log, and the text of each record; empty: removed."""
         texts = {
-            scope: "" if record is None else to_text(self.members_of(scope, record, batch.offers.get(scope)))
+            scope: ""
+            if record is None
+            else to_text(self.members_of(scope, record, batch.restored.get(scope)))
             for scope, record in batch.records.items()
         }
         # Each record is converted once. Its text is part of the commit, too.
@@ -114,14 +116,14 @@ class RecordTexts:
         # Of bytes, `json.loads` would first have to find the encoding.
         members = json.loads(body.decode() if isinstance(body, bytes) else body)
         records: dict[str, ScopeRecord | None] = {}
-        offers = {}
+        restored = {}
         for scope, one in members["records"].items():
             if one is None:
                 records[scope] = None
                 continue
-            records[scope], offer = self.record_of(scope, one)
-            if offer is not None:
-                offers[scope] = offer
+            records[scope], lost_commit = self.record_of(scope, one)
+            if lost_commit is not None:
+                restored[scope] = lost_commit
         return Change(
             position,
             records,
@@ -130,7 +132,7 @@ class RecordTexts:
             tuple((scope, source) for scope, source in members.get("ended", ())),
             members["at"],
             members.get("seen_watchdog"),
-            offers,
+            restored,
         )
 
     # -- the whole state ---------------------------------------------------------------------------
@@ -139,17 +141,17 @@ class RecordTexts:
         """The state in the texts of `scripts.LOAD`. Fields that are not valid are left out."""
         meta, scopes, sources, tombstones, tokens = (_pairs(text) for text in texts)
         self.invalid = []
-        records, versions, offers = {}, {}, {}
+        records, versions, restored = {}, {}, {}
         for scope, text in scopes.items():
             versions[scope] = _version_of(text)
             try:
-                record, offer = self.record_of(scope, json.loads(text.partition(" ")[2]))
+                record, lost_commit = self.record_of(scope, json.loads(text.partition(" ")[2]))
             except _NOT_VALID as error:
                 self.invalid.append(("scopes", scope, f"{type(error).__name__}: {error}"))
                 continue
             records[scope] = record
-            if offer is not None:
-                offers[scope] = offer
+            if lost_commit is not None:
+                restored[scope] = lost_commit
         seq = int(meta.get("seq", 0))
         token_by_seq = {int(number): token for number, token in tokens.items()}
         return StoredState(
@@ -159,7 +161,7 @@ class RecordTexts:
             seen_watchdog=meta.get("watchdog", ""),
             position=Position(meta["epoch"], seq, token_by_seq.get(seq, "")),
             versions=Versions(versions, {source: _version_of(text) for source, text in sources.items()}),
-            offers=offers,
+            restored=restored,
             tokens=token_by_seq,
             unreadable=frozenset(scope for key, scope, _ in self.invalid if key == "scopes"),
         )
@@ -167,7 +169,7 @@ class RecordTexts:
     def _valid(
         self, key: str, texts: Mapping[str, str], convert: Callable[[str], _T], only: str = ""
     ) -> dict[str, _T]:
-        """The converted values of the hash ``key``, or of its field ``only``, as far as they are valid."""
+        """The valid values of the hash ``key``, or of its field ``only``, converted."""
         found = {}
         for field, text in texts.items():
             if only in ("", field):

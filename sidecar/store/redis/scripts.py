@@ -235,5 +235,5 @@ return {text(KEYS[1]), text(KEYS[2]), text(KEYS[3]), text(KEYS[4]), table.concat
 
 
 def digest(script: str) -> str:
-    """The name by which Redis knows ``script`` once it has run."""
+    """The digest by which Redis identifies ``script`` once it has run."""
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()

@@ -14,7 +14,7 @@ class RedisSettings(RedisAccess):
 
     Attributes:
         url: the address; see `RedisAddress`.
-        last_known_file: as in `RedisAccess`; by default none is kept.
+        last_known_file: as in `RedisAccess`; the default keeps none.
         history_max_entries: maximum number of history entries.
         history_max_age_secs: maximum age of history entries in seconds.
     """

@@ -5,9 +5,9 @@ publishes. Other sidecars follow the published messages. A message may be lost, 
 after a gap in the commit numbers, after a new connection, or when the heartbeat shows newer commits, a
 sidecar reads the log.
 
-Theory of time travel. Every commit has a number and a random token. A store that lost commits has a lower
-number than a sidecar has applied, or another token at that number, or another epoch. Each commit and each
-heartbeat checks this, so no commit is based on commits that the store has lost.
+How lost commits are detected. Every commit has a number and a random token. A store that lost commits has a
+lower number than a sidecar has applied, or another token at that number, or another epoch. Each commit and
+each heartbeat checks this, so no commit is based on commits that the store has lost.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from sidecar.store.base import (
     StoredState,
     StoreError,
     StoreUnavailable,
-    WatchdogHeard,
     WatchdogNotice,
+    WatchdogReceipt,
 )
 from sidecar.store.entries import HistoryEntry, HistoryQuery
 from sidecar.store.json_values import encode
@@ -119,7 +119,7 @@ class RedisStore:
     # -- loading -----------------------------------------------------------------------------------
 
     async def load(self, now: float) -> StoredState:
-        """Load the state from Redis; at the start from the last known file, if Redis cannot be reached.
+        """Load the state from Redis; at start-up from the last known file, if Redis cannot be reached.
 
         Raises:
             StoreError: Redis cannot be used, and there is no last known state.
@@ -223,7 +223,7 @@ class RedisStore:
         millis = int(self._settings.timeout_secs * 500)
 
         async def wait(client: Any) -> int:  # noqa: ANN401
-            # WAIT goes by the writes of its own connection, so it follows a write there.
+            # WAIT counts the writes of its own connection, so it must follow a write on it.
             pipeline = client.pipeline(transaction=False)
             pipeline.hset(self._keys.meta, "waited", self.status.sidecar_id)
             pipeline.execute_command("WAIT", wanted, millis)
@@ -246,7 +246,7 @@ class RedisStore:
                 return Committed(batch.position)
             case b"conflict":
                 seq = int(answer[1])
-                # Without a newer commit, nothing explains that the versions differ.
+                # If there is no newer commit, the versions differ for an unknown reason.
                 if seq <= batch.position.seq:
                     return Outdated(went_back=False)
                 return Conflict(seq, answer[2].decode(), int(answer[3]))
@@ -297,19 +297,19 @@ class RedisStore:
                 raise
             return
         ended = time.monotonic()
-        seconds, micros, epoch, seq, holder, term, sidecars, *heard = answer
+        seconds, micros, epoch, seq, holder, term, sidecars, *watchdog = answer
         if ended - began <= _GOOD_ROUND_TRIP_SECS:
             now = int(seconds) + int(micros) / 1e6 + (ended - began) / 2
             self.status.clock_offset_secs = now - time.time()
             self.on_time(now)
         status = self.status
-        status.watchdog = _heard(heard, int(seconds) + int(micros) / 1e6, ended)
+        status.watchdog = _receipt_of(watchdog, int(seconds) + int(micros) / 1e6, ended)
         unconfirmed = await self._unconfirmed()
         before = (status.up, status.leader, status.leader_id, status.term)
         if unconfirmed:
             status.up, status.error = False, unconfirmed
         elif status.up or must_write:
-            # Otherwise a command failed meanwhile, and the answer does not say that Redis accepts a write.
+            # Otherwise a command failed meanwhile, and this answer does not prove that Redis accepts writes.
             status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
         status.sidecars = max(1, int(sidecars))
@@ -325,7 +325,7 @@ class RedisStore:
             await self._trim()
 
     async def _unconfirmed(self) -> str:
-        """Why no command would be confirmed by enough replicas; empty: they confirm a write."""
+        """Why too few replicas would confirm a command; empty: enough of them confirm a write."""
         if not self._settings.wait_replicas:
             return ""
         try:
@@ -341,7 +341,7 @@ class RedisStore:
         return bool(await self._connection.run(scripts.WATCHDOG, [self._keys.watchdog], args))
 
     async def lease(self, needs: Sequence[Need]) -> list[Lease]:
-        """What this sidecar gets of each need. Raises `StoreUnavailable`."""
+        """The lease for each need. Raises `StoreUnavailable`."""
         try:
             return await self._rates.lease(needs)
         except StoreUnavailable as error:
@@ -434,11 +434,11 @@ class RedisStore:
         await self._connection.close()
 
 
-def _heard(texts: list[bytes], now: float, known_at: float) -> WatchdogHeard | None:
+def _receipt_of(texts: list[bytes], now: float, known_at: float) -> WatchdogReceipt | None:
     alertname, firing, resolved = (text.decode() for text in texts)
     if not alertname:
         return None
-    return WatchdogHeard(
+    return WatchdogReceipt(
         alertname,
         max(0.0, now - float(firing)) if firing else None,
         max(0.0, now - float(resolved)) if resolved else None,

@@ -1,8 +1,8 @@
-"""A subscription to a channel of Redis, which gives each message to a function as soon as it is read.
+"""A subscription to a channel of Redis. It passes each message to a function as soon as the message is read.
 
 redis-py makes the connection: it knows addresses, Sentinel, TLS and passwords. Then this protocol takes over
-the transport. To read a message with redis-py takes a time limit and several switches between tasks, which
-cost more than to apply the commit in the message.
+the transport. With redis-py, reading a message takes a timeout and several task switches, which cost more
+than applying the commit in the message.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Subscription(asyncio.Protocol):
             raise self.error
 
     def check(self) -> None:
-        """Ask the server for an answer. A connection that has not answered the last time is closed."""
+        """Ping the server. A connection that has not answered the last ping is closed."""
         if self._ping_unanswered:
             self.end(ConnectionError("the subscription is not answered"))
         elif self.error is None:
@@ -107,12 +107,12 @@ class Subscription(asyncio.Protocol):
             self.end(error)
 
     def eof_received(self) -> None:
-        """The server has closed the connection: so does the transport."""
+        """The server has closed the connection. The transport closes it too."""
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed."""
         self._note_end(error or ConnectionError("the server closed the connection"))
-        # redis-py may wait for it.
+        # redis-py may be waiting for this.
         self._streams.connection_lost(error)
 
     def _note_end(self, error: Exception) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import NoReturn
 
 from sidecar.core.errors import closest_match, short_repr
+from sidecar.core.text import clean_text
 from sidecar.json_pieces import loads_in_pieces
 from sidecar.web.problems import Problem
 
@@ -26,7 +28,9 @@ class Body:
     def parse(cls, data: bytes, known: tuple[str, ...]) -> Body:
         """Parse ``data`` as a JSON object that has only ``known`` members."""
         try:
-            members = loads_in_pieces(data.decode("utf-8"), parse_constant=_no_constant)
+            members = loads_in_pieces(
+                data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_object
+            )
         except UnicodeDecodeError as error:
             raise Problem("invalid-body", f"not UTF-8: byte {error.start} is wrong") from None
         except RecursionError:
@@ -57,11 +61,15 @@ class Body:
             _wrong(name, "a string", value)
         return value
 
-    def required_text(self, name: str) -> str:
-        """A string that is not empty."""
+    def line(self, name: str, limit: int) -> str:
+        """A string as one line of at most ``limit`` characters, without control characters."""
+        return clean_text(self.text(name, ""), limit)
+
+    def required_line(self, name: str, limit: int) -> str:
+        """As `line`, and not empty."""
         self.required(name)
-        value = self.text(name, "")
-        if not value.strip():
+        value = self.line(name, limit)
+        if not value:
             raise Problem("invalid-body", f"{name}: must not be empty")
         return value
 
@@ -131,6 +139,15 @@ def _wrong(name: str, wanted: str, value: object) -> NoReturn:
 def _type(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        # Programs disagree about which one counts.
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise Problem("invalid-body", f"{short_repr(twice)}: is given twice")
+    return members
 
 
 def _no_constant(text: str) -> NoReturn:

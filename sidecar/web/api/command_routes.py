@@ -16,9 +16,9 @@ from sidecar.auth import Identity
 from sidecar.core.commands import ClaimState, Command, Pause, Resume
 from sidecar.core.errors import InvalidState
 from sidecar.core.state import WellbeingState
-from sidecar.core.text import clean_text
 from sidecar.core.values import AGENT_PREFIX
 from sidecar.gates.client_reports import InvalidReport, TooManyClients
+from sidecar.runtime.garbage import collection_paused
 from sidecar.time_slice import release_in_pieces
 from sidecar.web.gate.requests import scope_of
 from sidecar.web.gate.responses import snapshot_response
@@ -96,11 +96,11 @@ class CommandRoutes:
             if _size(body) <= _MAX_INLINE_BYTES:
                 handle = read(scope, _taken(body), sender, peer)
             else:
-                handle = await asyncio.to_thread(lambda: read(scope, _taken(body), sender, peer))
+                handle = await asyncio.to_thread(lambda: _read_large(read, scope, _taken(body), sender, peer))
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
-            # Alertmanager does not send it again soon: ask it for its alerts.
+            # Alertmanager does not soon send it again, so query Alertmanager for its alerts.
             self._service.alerting.reconcile_now()
             raise _notification_problem(error) from error
         except InvalidReport as error:
@@ -126,7 +126,7 @@ class CommandRoutes:
         explained = await explain_alerts(self._service, notification, sender)
         if len(notification.alerts) <= _MAX_INLINE_ALERTS:
             return json_response(explained)
-        # The event loop would take milliseconds to release them.
+        # Releasing them would block the event loop for milliseconds.
         alerts: list[object] = list(notification.alerts)
         del notification
         self._service.release_in_thread(alerts)
@@ -150,7 +150,8 @@ class CommandRoutes:
         interpreter = service.alerting.interpreter
         interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
         if len(notification.alerts) > _MAX_INLINE_ALERTS:
-            # The rest is not needed any more. It is released here, because the event loop would wait for it.
+            # The rest is no longer needed. It is released here, because releasing it in the event loop would
+            # block it.
             alerts: list[object] = list(notification.alerts)
             notification = interpreter.only_watchdog(notification)
             release_in_pieces(alerts)
@@ -166,7 +167,7 @@ class CommandRoutes:
                 raise
             finally:
                 if len(commands) > _MAX_INLINE_ALERTS:
-                    # Nothing else refers to them. The event loop would wait for their release.
+                    # Nothing else refers to them. Releasing them in the event loop would block it.
                     service.release_in_thread(list(commands))
             return json_response({"alerts": taken})
 
@@ -182,20 +183,20 @@ class CommandRoutes:
         if source == WATCHDOG_SOURCE:
             # Otherwise an agent could withdraw it while the sidecar is blind.
             raise Problem("invalid-body", f"source: {source} is the sidecar's own")
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        reason = body.line("reason", MAX_REASON_LENGTH)
         ttl_secs = body.seconds("ttl_secs", positive=True)
         return self._submit_handler(ClaimState(scope, source, state, reason, ttl_secs), scope, sender)
 
     def _pause(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data, ("reason", "max_pause_secs"))
-        reason = clean_text(body.required_text("reason"), MAX_REASON_LENGTH)
+        reason = body.required_line("reason", MAX_REASON_LENGTH)
         return self._submit_handler(
             Pause(scope, reason, _by(sender), body.seconds("max_pause_secs")), scope, sender
         )
 
     def _resume(self, scope: str, data: bytes, sender: Identity, _: str) -> Handler:
         body = Body.parse(data or b"{}", ("reason",))
-        reason = clean_text(body.text("reason", ""), MAX_REASON_LENGTH)
+        reason = body.line("reason", MAX_REASON_LENGTH)
         return self._submit_handler(Resume(scope, _by(sender), reason), scope, sender)
 
     def _report(self, scope: str, data: bytes, _: Identity, _peer: str) -> Handler:
@@ -213,6 +214,12 @@ class CommandRoutes:
             return snapshot_response(*controller.tree.find(scope))
 
         return perform
+
+
+def _read_large(read: BodyParser, scope: str, body: bytes, sender: Identity, peer: str) -> Handler:
+    # Collections would look at all that was parsed so far, and hold the interpreter for several milliseconds.
+    with collection_paused():
+        return read(scope, body, sender, peer)
 
 
 def _size(body: list[bytes]) -> int:

@@ -19,6 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 EVENTS = "/v1/events"
 _HEARTBEAT_SECS = 15.0
+_NOTICE_SECS = 1.0
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -35,6 +36,7 @@ async def stream_events(
 
     Raises:
         Problem: too many streams are open.
+        Exception: an event cannot be sent, although the client is there.
     """
     stream = streams.open(scope)
     if stream is None:
@@ -44,6 +46,11 @@ async def stream_events(
     disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and sending.exception() is not None:
+            # A reset connection refuses writes before the application is told that the client is gone.
+            await asyncio.wait({disconnected}, timeout=_NOTICE_SECS)
+            if not disconnected.done():
+                sending.result()
     finally:
         streams.leave(stream)
         for task in (sending, disconnected):

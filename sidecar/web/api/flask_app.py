@@ -65,8 +65,8 @@ def create_api(service: Service) -> Flask:
 def _pausing_collection(application: Callable[..., Any]) -> Callable[..., Any]:
     """``application``; no garbage is collected while one of its views runs.
 
-    A view may read twenty thousand scopes, and each collection would look at all that it has made. What it
-    makes is gone soon.
+    A view may read twenty thousand scopes, and each collection would scan every object that it has made. The
+    objects are released soon.
     """
 
     def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of WSGI

@@ -187,7 +187,7 @@ def _gate(*, head: bool = False) -> Json:
             ),
             _query("deny_status", _DENY_STATUS, "The status of a refusal; the default is the policy's."),
             _query("priority", _PRIORITY, _PRIORITY_TEXT),
-            _header("Wellbeing-Priority", _PRIORITY, "As `priority`, which overrides it."),
+            _header("Wellbeing-Priority", _PRIORITY, "The same as `priority`, which overrides this header."),
         ],
         "responses": _gate_responses(head=head),
     }
@@ -305,8 +305,8 @@ def _alerts() -> Json:
             _query(
                 "dry_run",
                 {"enum": ["true", "false"], "default": "false"},
-                "Say for each alert which rule matches, state, scope, policy, effect and what a pause would "
-                "stop now, and change nothing.",
+                "Explain each alert and change nothing: the rule that matches, state, scope, policy, effect, "
+                "and what a pause would stop now.",
             )
         ],
         "responses": {"200": _json("Done and stored durably; or the explanation", {"anyOf": answers})},
@@ -397,7 +397,8 @@ def _paused(description: str, *, head: bool) -> Json:
         },
         "traceparent": {
             "schema": {"type": "string"},
-            "description": "That of the request, if it is valid; the problem has it as a member, too",
+            "description": "The `traceparent` of the request, if it is valid. It is also a member of the "
+            "problem",
         },
     }
     if head:

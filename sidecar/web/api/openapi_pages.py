@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 _TEXT = {"schema": {"type": "string"}}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
-_SEE_OTHER = {"description": "Another page shows it", "headers": {"Location": _TEXT}}
+_SEE_OTHER = {"description": "Another page shows the result", "headers": {"Location": _TEXT}}
 _READING = ("store-unavailable", "invalid-parameter")
 _CHANGING = (
     "invalid-body", "cross-site", "too-slow", "body-too-large", "too-many-scopes", "store-unavailable",

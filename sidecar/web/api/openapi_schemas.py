@@ -118,6 +118,7 @@ def _signal() -> Json:
 def _hold() -> Json:
     return {
         "kind": {"enum": ["auto", "manual"]},
+        "cause": {"enum": ["auto", "manual", "trial_failed"]},
         "reason": _TEXT,
         "since": _TIME,
         "until": _or_null(_TIME),

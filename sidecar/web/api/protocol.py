@@ -7,7 +7,8 @@ It adds to uvicorn's protocol:
 - The size of a head and the time to send it are limited.
 - An ``Upgrade`` header is ignored, as RFC 9110, section 7.8 allows: the request is served by HTTP/1.1.
 - A client that half-closes its connection still gets its responses.
-- A command that has arrived with all of its body is served without ASGI (`whole_request`).
+- A command that arrives with all of its body is served without ASGI (`whole_request`). Some clients send head
+  and body apart, and Alertmanager sends pieces of 4 kB: the rest may come a moment later.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _BODY_BYTES = 65_536
 """Bytes of a body that are parsed at once."""
 _CHUNKED_BYTES = 256, 4096
 """The same for a chunked body. Its end is not known, so a piece is too small to contain many requests."""
+_REST_SECS = 0.01
+"""How long the rest of a command's body may take. Then the application reads it as it arrives."""
 _VERSIONS = ("1.0", "1.1")
 _CLOSE = b"Connection: close\r\n"
 
@@ -78,6 +81,10 @@ class _Flow(FlowControl):
         super().__init__(transport)
         self._resumed = resumed
 
+    def detach(self) -> None:
+        """The connection has ended: drop the reference to its protocol."""
+        self._resumed = _do_nothing
+
     def pause_reading(self) -> None:
         self.read_paused = True
 
@@ -85,6 +92,10 @@ class _Flow(FlowControl):
         if self.read_paused:
             self.read_paused = False
             self._resumed()
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class ApiProtocol(HttpToolsProtocol):
@@ -109,9 +120,11 @@ class ApiProtocol(HttpToolsProtocol):
         self._body_held = 0
         self._read_paused = False
         self._eof = False
+        # The requests that are not answered yet. A piece of a chunked body may contain further requests.
+        self._unanswered: list[Any] = []
         self._check_access: Callable[[], None] | None = None
         self._disconnected: Callable[[], None] | None = None
-        self._head_bytes = 0
+        self._head_bytes = self._trailer_bytes = 0
         self._in_head = False
         self._in_message = False
         self._heads_begun = 0
@@ -119,24 +132,39 @@ class ApiProtocol(HttpToolsProtocol):
         self._refusal: Problem | None = None
         self._upgrade_asked = False
         self._slow_sweeps = 0
-        # What the application reads of the request that is served without ASGI.
+        # The ASGI scope of the request that is served without ASGI, as the application reads it.
         self._command: Scope | None = None
         self._ends_after_command = False
+        # Set while the beginning of a command is buffered and its rest is expected very soon.
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._whole_bytes = 0
+        self._rest_is_late = False
 
     # -- called by the transport ------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to serve."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self._continue_serving)
+        self.flow: _Flow = _Flow(transport, self._continue_serving)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         super().connection_lost(exc)
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._unanswered = []
+        self._stop_rest_timer()
         self._buffer, self._start = b"", 0
         self._context.budget.set(self, 0)
         if self._disconnected is not None:
             self._disconnected()
+        # These refer to the protocol. Without the cycle, the garbage collector has no work.
+        self.flow.detach()
+        self._refusal = self._check_access = self._disconnected = None
+        # As before the first request.
+        self.scope = self.cycle = None  # type: ignore[assignment]
+        self.app_state = {}
 
     def data_received(self, data: bytes) -> None:
         """Buffer ``data``, and parse the next request unless an earlier one is not answered yet."""
@@ -145,6 +173,10 @@ class ApiProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._buffer = self._buffer[self._start :] + data if self._buffer else data
         self._start = 0
+        if self._rest_timer is not None:
+            if len(self._buffer) < self._whole_bytes:
+                return
+            self._stop_rest_timer()
         if not self.queued and self.serve_next():
             self._context.queue.add(self)
         self._update_flow_control()
@@ -155,6 +187,7 @@ class ApiProtocol(HttpToolsProtocol):
         It stays open until all requests are answered. A waiting request is abandoned, because a closed socket
         looks the same.
         """
+        self._expect_no_rest()
         if self._check_access is not None or self.transport.get_extra_info("ssl_object") is not None:
             return False
         self._eof = self._must_answer() or self._can_parse()
@@ -221,13 +254,15 @@ class ApiProtocol(HttpToolsProtocol):
         """
         authorities = certificate_authorities_of(self.transport)
         if authorities and not authorities & trusted:
+            self._expect_no_rest()
             self.app_state["access"] = self._context.untrusted
             if self._command is not None:
                 self._command["state"]["access"] = self._context.untrusted
                 self._ends_after_command = True
-            elif self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.scope["state"]["access"] = self._context.untrusted
-                self.cycle.keep_alive = False
+            elif self._unanswered:
+                for cycle in self._unanswered:
+                    cycle.scope["state"]["access"] = self._context.untrusted
+                    cycle.keep_alive = False
                 self.check_access()
             else:
                 self.transport.close()
@@ -262,6 +297,7 @@ class ApiProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server shuts down: the connection ends after the current response."""
+        self._expect_no_rest()
         if self._command is not None:
             self._ends_after_command = True
         else:
@@ -270,14 +306,23 @@ class ApiProtocol(HttpToolsProtocol):
     # -- commands ---------------------------------------------------------------------------------
 
     def _serve_command(self) -> bool:
-        """Begin to serve the next request without ASGI, if it is a command and all of it has arrived."""
+        """Begin to serve the next request without ASGI, or wait for its rest, if it is a short command."""
         commands = self._context.commands
         if commands is None or self._in_message:
+            return False
+        if self._rest_is_late:
+            self._rest_is_late = False
             return False
         limits = self._context.limits
         request = read_whole(self._buffer, self._start, limits.max_header_bytes, limits.max_body_bytes)
         if request is None or not commands.takes(request.path):
             return False
+        if request.end > len(self._buffer):
+            self._whole_bytes = request.end - self._start
+            if self._whole_bytes > _MAX_PIPELINED_BYTES or self._eof:
+                return False
+            self._rest_timer = self.loop.call_later(_REST_SECS, self._expect_no_rest)
+            return True
         if request.end == len(self._buffer):
             self._buffer, self._start = b"", 0
         else:
@@ -288,6 +333,20 @@ class ApiProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
         return True
+
+    def _expect_no_rest(self) -> None:
+        """If the rest of a command was expected, let the application read it as it arrives."""
+        if self._rest_timer is None:
+            return
+        self._stop_rest_timer()
+        self._rest_is_late = True
+        if not self.queued and self.serve_next():
+            self._context.queue.add(self)
+
+    def _stop_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     async def _run_command(self, commands: Commands, scope: Scope, body: bytes) -> None:
         response, ends = await commands.respond(scope, body)
@@ -320,6 +379,7 @@ class ApiProtocol(HttpToolsProtocol):
             and not self._is_refused
             and not self.transport.is_closing()
             and not self._must_answer()
+            and self._rest_timer is None
             and not self.flow.read_paused
             and not self.flow.write_paused
         )
@@ -402,12 +462,26 @@ class ApiProtocol(HttpToolsProtocol):
         """A head begins."""
         self._in_head = self._in_message = True
         self._heads_begun += 1
-        self._head_bytes = self._slow_sweeps = 0
+        self._head_bytes = self._trailer_bytes = self._slow_sweeps = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a field of a trailer, which is ignored."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > self._context.limits.max_header_bytes and not self._is_refused:
+            limit = self._context.limits.max_header_bytes
+            detail = f"the trailer is longer than {limit} bytes (limits.max_header_bytes)"
+            self._refuse(Problem("header-too-large", detail))
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._in_head, self._slow_sweeps = False, 0
+        if self._is_refused:
+            # The bytes after a refused request may be no request.
+            return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._context.limits.max_header_bytes:
             self._refuse_head()
@@ -425,11 +499,28 @@ class ApiProtocol(HttpToolsProtocol):
         if b"#" in self.url:
             self.send_400_response("the target has a fragment (#), which is for the client alone")
             return
+        if any(name == b"transfer-encoding" for name, _ in self.headers) and not self._is_chunked():
+            return
         self._body_left = _body_size(self.headers)
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
             self.cycle.keep_alive = True
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
+
+    def _is_chunked(self) -> bool:
+        """Whether the body is only chunked; refuses the request if it has any other transfer coding.
+
+        A client and a proxy might not agree about where another body ends.
+        """
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if [one.strip().lower() for one in codings] != [b"chunked"]:
+            self.send_400_response("its transfer coding is not chunked, which is the only one supported")
+        elif self.parser.get_http_version() == "1.0":
+            self.send_400_response("HTTP/1.0 has no transfer codings")
+        else:
+            return True
+        return False
 
     def on_body(self, body: bytes) -> None:
         """A part of a body was parsed."""
@@ -452,6 +543,7 @@ class ApiProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A response is written."""
         self._check_access = self._disconnected = None
+        self._unanswered = [cycle for cycle in self._unanswered if not cycle.response_complete]
         super().on_response_complete()
         if self._refusal is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._write_refusal(self._refusal)

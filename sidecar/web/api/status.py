@@ -178,6 +178,7 @@ def _trial(trial: Trial | None) -> dict[str, object] | None:
 def _hold(hold: Hold, gate: ScopeGate) -> dict[str, object]:
     return {
         "kind": hold.kind.value,
+        "cause": hold.cause,
         "reason": hold.reason,
         "since": rfc3339(hold.since),
         "until": None if hold.until is None else rfc3339(hold.until),

@@ -85,8 +85,8 @@ def read_gates(
 ) -> list[list[R]]:
     """What ``make`` returns for ``scope``, if it is known, and all known scopes inside it, without None.
 
-    Call it in a thread. The names are copied as one string, and the results stay in short lists: a list of
-    all gates would be scanned by the next collections of young garbage, each of which would hold the loop for
+    Call it in a thread. The names are copied as one string, and the results stay in short lists. A list of
+    all gates would be scanned by the next collections of young objects, each of which would hold the loop for
     milliseconds.
 
     Args:
@@ -122,7 +122,7 @@ def find_unwell(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> Unwell:
 def gates_inside(call_in_loop: CallInLoop, tree: GateTree, scope: str) -> list[ScopeGate]:
     """The gates of all known scopes inside ``scope``, without ``scope`` itself, by name."""
     found = _select(call_in_loop, tree, scope, lambda gate: gate.scope != scope)
-    # Sorted at once, twenty thousand names would keep the interpreter for several milliseconds.
+    # Sorting twenty thousand names at once would block other threads for several milliseconds.
     parts = [
         sorted(found[start : start + _SORTED_AT_ONCE], key=_scope_of)
         for start in range(0, len(found), _SORTED_AT_ONCE)

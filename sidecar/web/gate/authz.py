@@ -1,8 +1,8 @@
 """The path of an authorization request: ``/v1/authz[/deny_status=STATUS][/SCOPE][/-/ANYTHING]``.
 
 Some proxies ask for authorization by repeating their client's method, path and query after a fixed prefix.
-The operator writes the prefix, which ends with the segment ``-``. What follows that segment, the query and
-the method are the client's, and are ignored.
+The operator writes the prefix, which ends with the segment ``-``. The rest of the path, the query and the
+method come from the client and are ignored.
 """
 
 from __future__ import annotations

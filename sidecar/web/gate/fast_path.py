@@ -96,7 +96,7 @@ class GateFastPath:
         self._plan_bytes = 0
         plans: list[object] = [*self.guard.clear_plans()]
         if len(plans) > _RELEASED_INLINE:
-            # The event loop would take milliseconds to release ten thousand.
+            # Releasing ten thousand plans would block the event loop for milliseconds.
             self.loop.run_in_executor(None, release_in_pieces, plans)
 
     def check_access(self) -> None:
@@ -227,7 +227,7 @@ class GateFastPath:
         if rest is None:
             rest = snapshot_response(gate).after_date()
             if gate.following is not None:
-                # Requests do not notice when that becomes visible.
+                # Requests would not notice when the next state becomes visible.
                 return _OK + self.date + rest
             gate.answer_rest = rest
         gate.answer = _OK + self.date + rest
@@ -258,7 +258,7 @@ class GateFastPath:
         shortest = min(self.limits.header_timeout_secs, self.limits.write_timeout_secs)
         ticks = max(1, min(_SWEEP_TICKS, int(shortest / _TICK_SECS)))
         if self._ticks % ticks == 0:
-            # In batches: to look at ten thousand connections at once takes several milliseconds.
+            # In batches, because checking ten thousand connections at once takes several milliseconds.
             sweep = partial(self._sweep, ticks * _TICK_SECS)
             review_connections(self.loop, self.connections, sweep, self._failures, _SWEEPER)
         self.on_tick()
@@ -300,6 +300,9 @@ class _Head:
             return self._complete and not self._refused and upgrade.args[0] == len(head)
         except httptools.HttpParserError:
             return False
+        finally:
+            # The parser refers to this object. Without the cycle, the garbage collector has no work.
+            del self._parser
         return self._complete and not self._refused
 
     def on_url(self, url: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -51,6 +52,7 @@ The query of ``/v1/authz`` comes from the proxy's client and is ignored.
 _DENY_STATUSES = {str(status): status for status in DENY_STATUSES}
 
 
+_SECONDS = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
 _PRIORITY_TEXTS = tuple(map(str, range(PRIORITIES)))
 
 
@@ -131,7 +133,7 @@ class GateRequest:
         return self.deny_status or policy.deny_status
 
     def knows(self, gate: ScopeGate, path: str | None) -> bool:
-        """Whether the client has the present snapshot of ``gate``, or of ``path``, which follows it."""
+        """Whether the client has the current snapshot of ``gate``, or of ``path``, which follows it."""
         return self.if_none_match is not None and is_current(self.if_none_match.split(","), gate, path)
 
 
@@ -222,15 +224,14 @@ def seconds_of(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    try:
-        secs = float(text)
-    except ValueError:
-        secs = math.nan
-    if not secs >= 0 or "_" in text:
+    # `float` skips spaces, such as a "+" in a query, and takes digits of other scripts.
+    secs = float(text) if _SECONDS.fullmatch(text) else math.nan
+    if not secs >= 0:
         raise Problem(
             "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {short_repr(text)}"
         )
-    return secs
+    # Without the sign of -0.
+    return abs(secs)
 
 
 def _deny_status(text: str | None) -> int | None:

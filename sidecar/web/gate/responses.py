@@ -33,7 +33,7 @@ _PAUSED_STATUS = TITLES["inference-paused"][0]
 _RETRY_AFTER_CAP_SECS = 10.0
 """The longest time before it is randomized, because a pause may end earlier than expected."""
 _QUEUE_CAP_SECS = 300.0
-"""The same at a restricted gate, where a request that comes too early only queues again."""
+"""The same at a restricted gate, where a request that is retried too early only queues again."""
 
 
 def snapshot_response(gate: ScopeGate, path: str | None = None) -> HttpResponse:

@@ -76,7 +76,7 @@ def problem_page(
 
 
 def _challenges(headers: Iterable[tuple[bytes, bytes]], *, has_passwords: bool) -> tuple[str, ...]:
-    """The challenges. A browser asks for user and password, but only if that can help.
+    """The challenges of the response. The browser asks for user and password only if they can help.
 
     Requests of the page's script do not navigate: the script shows the refusal itself.
     """

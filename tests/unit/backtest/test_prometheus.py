@@ -99,10 +99,10 @@ def failing(status: int, answer: Any, access: HttpAccess | None = None) -> str:
 
 
 def test_responses_that_are_not_from_prometheus_are_recognised() -> None:
-    assert "answered 200, and not as a Prometheus" in failing(200, None)
-    assert "answered 404, and not as a Prometheus" in failing(404, None)
-    assert "answered 200, and not as a Prometheus" in failing(200, ["x"])
-    assert "answered 200, and not as a Prometheus" in failing(200, {"status": "success"})
+    assert "answered 200, but not as a Prometheus" in failing(200, None)
+    assert "answered 404, but not as a Prometheus" in failing(404, None)
+    assert "answered 200, but not as a Prometheus" in failing(200, ["x"])
+    assert "answered 200, but not as a Prometheus" in failing(200, {"status": "success"})
     assert "a redirect" in failing(302, None)
     assert "(401)" in failing(401, None)
     assert "(403)" in failing(403, {"status": "error", "error": "no"})

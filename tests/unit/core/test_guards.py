@@ -18,6 +18,7 @@ from sidecar.core.commands import (
     ReceiveAlerts,
     Resume,
 )
+from sidecar.core.events import CoreEvent
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
 from sidecar.core.scope_update import next_deadline
@@ -33,10 +34,11 @@ class Scopes:
         self.policy = Policy(pause_on_distressed=True, **policy)
         self.state = CoreState(PolicyTable(self.policy))
 
-    def do(self, command: Command, now: float = 0.0) -> None:
+    def do(self, command: Command, now: float = 0.0) -> tuple[CoreEvent, ...]:
         transaction = Transaction(self.state)
-        transaction.apply_command(command, now)
+        outcome = transaction.apply_command(command, now)
         self.state.apply(transaction)
+        return outcome.events
 
     def claim(self, scope: str, state: WellbeingState = D, now: float = 0.0) -> ScopeRecord:
         self.do(ClaimState(scope, "agent:x", state, "bad"), now)
@@ -177,3 +179,46 @@ def test_a_trial_that_fails_in_a_mute_time_interval_is_advised_only() -> None:
     scopes.do(EndTrial("a", trial.since, "a request of the trial failed"), before + 20)
     assert scopes.state.records["a"].hold is None
     assert scopes.state.records["a"].advice.advised is AdviceCause.MUTED
+
+
+def test_news_pauses_a_scope_that_the_share_kept_open_as_soon_as_there_is_room() -> None:
+    scopes = Scopes(max_paused_share=0.5, max_pause_secs=0)
+    scopes.claim("t/b", H)
+    scopes.claim("t/a")
+    assert scopes.claim("t/b").hold is None
+    other = ClaimState("t/b", "agent:other", D, "worse")
+    scopes.do(other, 1.0)
+    assert scopes.paused() == {"t/a"}, "no room yet"
+    scopes.claim("t/a", H, 2.0)
+    scopes.claim("t/b", D, 3.0)
+    assert scopes.paused() == set(), "a repeated claim is no news"
+    events = scopes.do(ClaimState("t/b", "agent:third", D, "worse"), 4.0)
+    assert [type(one).__name__ for one in events] == ["SignalPut", "HoldLifted", "HoldPut"]
+    hold = scopes.state.records["t/b"].hold
+    assert (hold.reason, hold.since) == ("worse", 4.0)
+
+
+def test_advice_of_the_share_survives_a_mute_time_interval_with_its_reason() -> None:
+    noon = parse_time_interval({"times": [{"start_time": "12:00", "end_time": "13:00"}]})
+    scopes = Scopes(max_paused_share=0.5, max_pause_secs=0, mute_time_intervals=(noon,))
+    scopes.claim("t/b", H)
+    scopes.claim("t/a", D, 11 * 3600.0)
+    reason = scopes.claim("t/b", D, 11 * 3600.0).advice.reason
+    for hour in 12, 13:
+        scopes.do(Expire(("t/a", "t/b")), hour * 3600.0)
+        advice = scopes.state.records["t/b"].advice
+        assert (advice.reason, advice.advised) == (reason, AdviceCause.PAUSED_SHARE)
+    assert scopes.paused() == {"t/a"}
+
+
+def test_a_pause_after_a_failed_trial_that_was_advised_only_ends_the_advice() -> None:
+    noon = parse_time_interval({"times": [{"start_time": "12:00", "end_time": "13:00"}]})
+    scopes = Scopes(mute_time_intervals=(noon,), resume_trial=TrialPolicy(5, 3600.0), max_pause_secs=0)
+    before = 12 * 3600.0 - 10
+    scopes.claim("a", D, before - 1)
+    trial = scopes.claim("a", H, before).trial
+    scopes.do(EndTrial("a", trial.since, "a request of the trial failed"), before + 1800)
+    assert scopes.state.records["a"].advice.failed_trials == 1
+    events = scopes.do(ClaimState("a", "agent:x", D, "bad"), 13 * 3600.0)
+    assert [type(one).__name__ for one in events] == ["SignalPut", "StateChanged", "HoldLifted", "HoldPut"]
+    assert scopes.paused() == {"a"}

@@ -12,7 +12,8 @@ from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.values import Hold, HoldKind, Restriction, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HELD = ScopeRecord(manual=Hold(HoldKind.MANUAL, "x", 1.0, None, "op"))

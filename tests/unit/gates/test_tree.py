@@ -25,7 +25,8 @@ from sidecar.gates import tree as tree_module
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, GateState, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 ADVICE = Hold(HoldKind.AUTO, "advised", 1.0, None, "alert:a", advised=AdviceCause.OBSERVES)
@@ -372,14 +373,14 @@ def test_no_step_of_a_change_computes_many_gates(
     tree: GateTree, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many, derived, most = 200, 0, 0
-    compute = tree_module._derived
+    compute = tree_module.derive
 
     def count(*arguments: Any) -> Any:
         nonlocal derived
         derived += 1
         return compute(*arguments)
 
-    monkeypatch.setattr(tree_module, "_derived", count)
+    monkeypatch.setattr(tree_module, "derive", count)
     for records in (
         {f"{prefix}ns-{number}/pod": ScopeRecord() for number in range(many)},
         {f"{prefix}ns-{number}/pod": ScopeRecord(manual=HOLDS[0]) for number in range(many)},

@@ -15,7 +15,8 @@ from sidecar.core.policy import PolicyTable
 from sidecar.core.values import Hold, HoldKind, ScopeRecord
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, ScopeGate
-from sidecar.gates.tree import GateTree, TreeUpdate
+from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HOLD = Hold(HoldKind.MANUAL, "x", 0.0, None, "op")
@@ -173,3 +174,19 @@ def test_a_watch_that_times_out_just_before_its_notification_still_gets_it(tree:
     tree.update({"": PAUSED}, 0.0)
     tree.waiting_room._time_out(watcher)
     assert watcher.endings == [Ending.CHANGED]
+
+
+def test_a_request_that_does_not_wait_needs_no_place(tree: GateTree) -> None:
+    room = tree.waiting_room
+    tree.update({"": PAUSED}, 0.0)
+    park(tree, "")
+    watch(tree, "")
+    room.max_waiters = room.max_watchers = 1
+    for wait, request, kept in (
+        (60.0, Ending.TOO_MANY_WAITERS, Ending.TOO_MANY_WATCHERS),
+        (0.0, Ending.TIMED_OUT, Ending.TIMED_OUT),
+    ):
+        assert room.request(RecordingWaiter(), tree.root, None, wait) is request
+        assert room.watch(RecordingWaiter(), tree.root, None, wait) is kept
+    gate = tree.root
+    assert (gate.blocked, gate.rejected, gate.timed_out, gate.waiting) == (3, 1, 1, 1)

@@ -19,9 +19,10 @@ from sidecar.core.commands import (
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
+from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.snapshot import snapshot_of
-from sidecar.gates.tree import TreeUpdate
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.runtime import controller as controller_module
 from sidecar.runtime.controller import Controller
 from sidecar.runtime.gate_updates import GatesBehind
@@ -159,20 +160,37 @@ def test_a_pause_of_thousands_of_scopes_yields_to_others_and_applies_in_one_step
     run(test)
 
 
-def test_the_end_of_a_ramp_wakes_watches() -> None:
+def test_a_ramp_begins_and_ends_with_a_new_version_of_the_snapshot_and_wakes_watches() -> None:
     async def test(controller: Controller, _: GatedStore) -> None:
-        await controller.submit(Pause("", "x", "op"))
         root, room = controller.tree.root, controller.waiting_room
+        rates: dict[int, set[float | None]] = {}
+
+        async def observe() -> None:
+            while True:
+                rates.setdefault(root.version, set()).add(root.admit_per_sec)
+                await asyncio.sleep(0)
+
+        observing = asyncio.ensure_future(observe())
+        await controller.submit(Pause("", "x", "op"))
+        waiters = [SnapshotWaiter(), SnapshotWaiter()]
+        for waiter in waiters:
+            room.request(waiter, root, None, 60)
         await controller.submit(Resume("", "op"))
+        assert root.admit_per_sec == 50
         watcher = SnapshotWaiter()
         room.watch(watcher, root, None, 60)
-        version = root.version
-        room.admission.on_change(root)
         await watcher.ended.wait()
-        assert root.version > version
         assert watcher.told == [(Ending.CHANGED, "open", None)]
+        assert root.admit_per_sec is None
+        # A client that asks for tokens begins a ramp, too.
+        room.admission.demand(ClientDemand("c", [0] * 5 + [1] + [0] * 4, root, lambda: None))
+        room.watch(watcher := SnapshotWaiter(), root, None, 60)
+        await watcher.ended.wait()
+        assert root.admit_per_sec == 50
+        observing.cancel()
+        assert [version for version, seen in rates.items() if len(seen) > 1] == []
 
-    run(test, PolicyTable(Policy(resume_ramp_per_sec=5)))
+    run(test, PolicyTable(Policy(resume_ramp_per_sec=50)))
 
 
 def break_prepare(controller: Controller, times: int) -> None:
@@ -190,6 +208,8 @@ def break_prepare(controller: Controller, times: int) -> None:
         yield from steps
 
     controller.tree.prepare = broken
+    # A change of a single scope would not need it.
+    controller.tree.change_leaf = lambda _: False
 
 
 def test_gates_are_rebuilt_from_all_records_if_an_update_fails() -> None:

@@ -1,4 +1,4 @@
-"""Garbage collection: the oldest generation is collected only when the process has grown."""
+"""Garbage collection: each collection looks at few objects, and what is frozen is collected only if need be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,36 +30,6 @@ def generations() -> Iterator[list[int]]:
     gc.unfreeze()
 
 
-def test_the_oldest_generation_is_collected_only_when_the_process_has_grown(generations: list[int]) -> None:
-    used = [100 * MB]
-    loop = asyncio.new_event_loop()
-    collection = GarbageCollection(loop, Failures(), lambda: used[0])
-    try:
-        generations.clear()
-        kept = [[number] for number in range(200_000)]
-        assert len(kept) == 200_000
-        assert set(generations) == {0, 1}, "young ones as usual, the oldest not"
-        generations.clear()
-        for mb in (120, 199, 227):
-            used[0] = mb * MB
-            collection.check()
-        assert 2 not in generations
-        used[0] = 229 * MB
-        collection.check()
-        assert generations.count(2) == 1
-        collection.check()
-        assert generations.count(2) == 1
-    finally:
-        before = gc.get_threshold()
-        collection.stop()
-        loop.close()
-    assert gc.get_threshold() != before
-
-
-def test_the_memory_of_the_process_is_measured() -> None:
-    assert resident_bytes() > MB
-
-
 class Node:
     """Can be part of a cycle."""
 
@@ -66,28 +37,85 @@ class Node:
         self.itself = self
 
 
-def test_objects_created_during_a_gc_pause_are_collected_only_by_a_full_collection(
-    generations: list[int],
-) -> None:
-    used = [100 * MB]
+@contextmanager
+def collecting(used: list[int]) -> Iterator[GarbageCollection]:
+    """A garbage collection of a process that uses as many bytes as ``used`` says."""
+    before = gc.get_threshold()
     loop = asyncio.new_event_loop()
     collection = GarbageCollection(loop, Failures(), lambda: used[0])
     try:
-        generations.clear()
-        with collection_paused():
-            cycle = weakref.ref(Node())
-            kept = [[number] for number in range(20_000)]
-        assert generations == []
-        assert gc.isenabled()
-        kept += [[number] for number in range(20_000)]
-        assert set(generations) == {0, 1}
-        assert cycle() is not None
-        used[0] = 300 * MB
-        collection.check()
-        assert cycle() is None
+        assert gc.get_threshold() != before
+        yield collection
     finally:
         collection.stop()
         loop.close()
+    assert gc.get_threshold() == before
+
+
+def test_no_collection_looks_at_more_than_a_bounded_number_of_objects(generations: list[int]) -> None:
+    looked_at = [0]
+
+    def note(phase: str, info: dict) -> None:
+        if phase == "start":
+            looked_at.append(len(gc.get_objects()))
+
+    with collecting([100 * MB]):
+        gc.callbacks.append(note)
+        try:
+            kept = [[number] for number in range(200_000)]
+        finally:
+            gc.callbacks.remove(note)
+        assert len(kept) == 200_000
+        assert set(generations) == {0, 1, 2}
+        assert max(looked_at) < 40_000
+        assert gc.get_freeze_count() > 160_000
+
+
+def test_cycles_that_end_while_they_are_young_or_of_middle_age_are_collected(generations: list[int]) -> None:
+    with collecting([100 * MB]):
+        cycles = [Node() for _ in range(8_000)]
+        watched = weakref.ref(cycles[0])
+        cycles.clear()
+        kept: list[list[int]] = []
+        while watched() is not None:
+            kept.append([0])
+            assert len(kept) < 100_000
+        assert 1 in generations
+
+
+def test_frozen_objects_are_collected_only_when_the_process_has_grown(generations: list[int]) -> None:
+    used = [100 * MB]
+    with collecting(used) as collection:
+        cycle = weakref.ref(Node())
+        gc.freeze()
+        generations.clear()
+        for mb in (101, 400, 611):
+            used[0] = mb * MB
+            collection.check()
+        assert 2 not in generations
+        assert cycle() is not None
+        used[0] = 613 * MB
+        collection.check()
+        assert 2 in generations
+        assert cycle() is None
+        generations.clear()
+        collection.check()
+        assert 2 not in generations
+
+
+def test_the_memory_of_the_process_is_measured() -> None:
+    assert resident_bytes() > MB
+
+
+def test_objects_created_during_a_gc_pause_are_frozen(generations: list[int]) -> None:
+    with collecting([100 * MB]):
+        generations.clear()
+        frozen = gc.get_freeze_count()
+        with collection_paused():
+            kept = [[number] for number in range(20_000)]
+        assert generations == []
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= frozen + len(kept)
 
 
 def test_a_gc_pause_does_not_enable_a_disabled_collector() -> None:

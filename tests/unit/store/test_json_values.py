@@ -7,7 +7,7 @@ import json
 
 from sidecar.core.state import WellbeingState
 from sidecar.core.values import Episode, Hold, HoldKind, LiftCause, ScopeRecord, Signal
-from sidecar.store import Offer
+from sidecar.store import LostCommit
 from sidecar.store.json_values import decode, encode
 from sidecar.store.redis.records import RecordTexts
 
@@ -54,13 +54,13 @@ def test_signals_that_a_commit_repeats_are_not_converted_again() -> None:
 
 def test_unknown_members_are_written_back() -> None:
     texts = RecordTexts()
-    members = texts.members_of("team", RECORD, Offer("e", 5))
+    members = texts.members_of("team", RECORD, LostCommit("e", 5))
     members["new"] = [1]
     members["manual"]["colour"] = "red"
     members["signals"]["alert:f"]["weight"] = 7
-    record, offer = texts.record_of("team", json.loads(json.dumps(members)))
+    record, lost_commit = texts.record_of("team", json.loads(json.dumps(members)))
     assert record == RECORD
-    assert offer == Offer("e", 5)
+    assert lost_commit == LostCommit("e", 5)
     again = texts.members_of("team", record, None)
     assert again["new"] == [1]
     assert again["manual"]["colour"] == "red"

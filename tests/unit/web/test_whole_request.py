@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from sidecar.web.api.whole_request import read_whole
+from sidecar.web.gate.fast_path import _Head
 
 BODY = b'{"reason": "x"}'
 PAUSE = b"POST /v1/pause/a?x=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 15\r\n"
@@ -28,6 +31,14 @@ def test_a_whole_command_is_read_and_the_next_request_stays() -> None:
     assert data[request.end :] == b"GET / HTTP/1.1\r\n"
 
 
+def test_the_end_of_a_command_is_known_before_its_body_has_arrived() -> None:
+    head = PAUSE + b"\r\n"
+    for arrived in range(len(BODY)):
+        request = read_whole(head + BODY[:arrived], 0, 1000, 1000)
+        assert request is not None
+        assert request.end == len(head + BODY)
+
+
 def test_a_client_that_asks_for_a_share_is_read() -> None:
     request = read_whole(
         b"GET /v1/admit/a?client=c&waiting=5%3A1 HTTP/1.1\r\nHost: test\r\n\r\n", 0, 1000, 1000
@@ -40,7 +51,6 @@ def test_a_client_that_asks_for_a_share_is_read() -> None:
     "data",
     [
         PAUSE,
-        PAUSE + b"\r\n" + BODY[:-1],
         PAUSE + b"Content-Length: 15\r\n\r\n" + BODY,
         PAUSE + b"Content-Length: 16\r\n\r\n" + BODY,
         PAUSE + b"Transfer-Encoding: chunked\r\n\r\n" + BODY,
@@ -64,7 +74,7 @@ def test_a_client_that_asks_for_a_share_is_read() -> None:
         b"GET /v1/admit/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_what_is_incomplete_or_not_plain_is_left_to_the_other_parser(data: bytes) -> None:
+def test_a_head_that_is_incomplete_or_not_plain_is_left_to_the_other_parser(data: bytes) -> None:
     assert read(data) is None
 
 
@@ -74,3 +84,15 @@ def test_limits_are_left_to_the_other_parser() -> None:
     assert read(whole, max_body_bytes=14) is None
     large = b"POST /v1/alerts HTTP/1.1\r\nHost: test\r\nContent-Length: 65537\r\n\r\n" + b" " * 65_537
     assert read(large, max_body_bytes=10**6) is None
+
+
+def test_a_request_leaves_no_work_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for data in (PAUSE + b"\r\n" + BODY, PAUSE + b"no header\r\n\r\n" + BODY):
+            read(data)
+        assert _Head().parse(b"GET /v1/gate/a HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -1,13 +1,13 @@
-"""The short way of a commit of another sidecar: its gates change in the step in which it is received.
+"""The fast path for commits of other sidecars: the gates change in the step that receives the commit.
 
-So a pause closes the gates without a switch to another task, and before anything else is done: if a thousand
-sidecars share a few cores, the last gate closes as soon as each has read the message. The writer applies the
-commit to the core state soon after, with what follows from it (parked requests, event streams, timers,
-listeners): at once if a request waits for it. Commits that are large, that concern many gates, or that
-arrive while the writer works, go the way of `commit_follower`.
+So a pause closes the gates without a task switch, and before any other work. If a thousand sidecars share a
+few cores, the last gate closes as soon as the last sidecar has read the message. Soon after, the writer
+applies the commit to the core state, and does what follows from it (parked requests, event streams, timers,
+listeners); at once if a request waits for it. `commit_follower` handles all other commits: large ones,
+commits that affect many gates, and commits that arrive while the writer works.
 
-Rules of this file: only the writer changes the state. So this way is open only while the writer waits for
-work, and no work waits for the writer. The writer applies the commits of this way before any other work.
+Rules of this file: only the writer changes the state. So the fast path is used only while the writer is idle
+and has no work waiting. The writer applies the commits of the fast path before any other work.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sidecar.core.commands import CommandOutcome
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
 from sidecar.core.values import ScopeRecord
-from sidecar.gates.tree import TreeUpdate, merge_changes
+from sidecar.gates.tree_update import TreeUpdate, merge_changes
 from sidecar.store import Change, LoggedCommit, Position, SharedStore, StoreError
 
 from .commit_follower import CommitFollower
 
 _SMALL_COMMIT = 16_384
-"""Bytes of the longest commit that goes this way: up to a millisecond."""
+"""Bytes of the longest commit on the fast path. It takes up to a millisecond."""
 
 _MOST_STEPS = 32
 """Steps that the change of the gates may take: up to 256 gates, a millisecond."""
@@ -34,7 +34,7 @@ _FOLLOW_UP_SECS = 0.05
 """Seconds until the core state follows the gates, if no request and no stream waits for the change."""
 
 _MOST_SHOWN = 64
-"""So many commits are not left for later."""
+"""With this many waiting commits, the core state follows at once."""
 
 
 class _Shown(NamedTuple):
@@ -49,7 +49,7 @@ class _Shown(NamedTuple):
     update: TreeUpdate | None
 
 
-class PromptFollower(CommitFollower):
+class InlineFollower(CommitFollower):
     """A `CommitFollower` that shows small commits while they are received. The arguments are those of
     `CommitFollower`.
     """
@@ -66,11 +66,13 @@ class PromptFollower(CommitFollower):
 
     @property
     def _newest(self) -> Position:
-        """The last commit that the gates may show."""
+        """The last commit that the gates may already show."""
         return self._shown_commits[-1].change.position if self._shown_commits else self._replica.position
 
     def _show_at_once(self, commit: LoggedCommit) -> bool:
-        """Show ``commit``, which has arrived, at the gates. Returns whether it was taken, to be applied."""
+        """Show ``commit``, which has arrived, at the gates. Returns whether it was taken, to be applied
+        later.
+        """
         position, newest = commit.position, self._newest
         if position.epoch != newest.epoch or position.seq <= newest.seq:
             return self._replica.is_known(position)
@@ -86,7 +88,7 @@ class PromptFollower(CommitFollower):
         try:
             change = commit.read()
         except StoreError:
-            # The writer reads it again, and reports it.
+            # The writer reads it again, and reports the error.
             return False
         update = self._change_gates_at_once(change)
         self._shown_commits.append(_Shown(change, update))
@@ -101,7 +103,7 @@ class PromptFollower(CommitFollower):
     def _change_gates_at_once(self, change: Change) -> TreeUpdate | None:
         """Show ``change`` at the gates. Returns how they have changed; None: they have not changed yet."""
         if self._replica.owed or None in change.records.values():
-            # What the gates then show depends on the state.
+            # Then the new states of the gates depend on the core state, which only the writer reads.
             return None
         try:
             update = TreeUpdate(self._shown_records(change.records), self.clock.monotonic())

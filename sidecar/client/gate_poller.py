@@ -33,19 +33,20 @@ _OK, _NOT_MODIFIED = 200, 304
 StateCallback = Callable[[bool, GateSnapshot | None, bool], None]
 
 
-class Link:
+class GatePoller:
     """Follows one gate for one process, in a thread (`start`) or by questions of a caller (`ask`).
 
     A forked child creates its own.
 
-    The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, for whatever
-    reason, the state is unknown and ``unreachable`` decides.
+    The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, the state is
+    unknown, and ``unreachable`` decides.
 
     Args:
         settings: the URL of the sidecar, and the fallback without it.
         reporter: reports the counts.
-        on_state: called with whether the gate is open, its snapshot if there is one, and whether waiters pass
-            at a rate when it is open, whenever the first two change. It must not block.
+        on_state: called when the gate opens or closes, or its snapshot changes. It gets whether the gate is
+            open, the snapshot if there is one, and whether waiters pass at a rate when the gate is open. It
+            must not block.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
@@ -89,7 +90,7 @@ class Link:
         """Start to follow.
 
         Raises:
-            RuntimeError: no thread can be started. The link cannot be used any more.
+            RuntimeError: no thread can be started. The poller cannot be used any more.
         """
         self._has_thread = True
         try:
@@ -133,7 +134,7 @@ class Link:
     # -- in the thread of a request ---------------------------------------------------------------
 
     def ask(self, connection: Connection, secs: float, slack_secs: float) -> float:
-        """Ask once, without the thread of the link, and process the answer.
+        """Ask once, without the thread of the poller, and process the answer.
 
         Args:
             connection: the connection to the sidecar.
@@ -294,7 +295,7 @@ class Link:
     def _report_last(self, timeout: float) -> None:
         if not self._settings.report_secs:
             return
-        # The other connection was interrupted.
+        # The stop has interrupted the other connection.
         connection = Connection(self._settings)
         try:
             self._report(connection, timeout)
