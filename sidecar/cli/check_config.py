@@ -6,8 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from .exit_statuses import OK, USAGE, CommandFailed
-from .output import print_line
+from .client_arguments import add_output
+from .exit_statuses import FAILED, OK, USAGE, CommandFailed
+from .output import print_line, print_value
 from .serve import config_path
 
 EXAMPLES = (
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not check the files that the config names: secrets, certificates, the store, sockets",
     )
+    add_output(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,6 +65,12 @@ def run(options: argparse.Namespace) -> int:
         if is_shared(config):
             problem, warnings = check_shared_store(config)
             problems += [f"store.url: {problem}"] if problem else []
+    if options.output != "table":
+        pausing = None if problems else describe_pausing(config.policies)
+        restricting = None if problems else describe_restricting(config.policies) or None
+        value = {"valid": not problems, "problems": problems, "warnings": warnings}
+        print_value({**value, "can_pause": pausing, "can_restrict": restricting}, options.output)
+        return FAILED if problems else OK
     if problems:
         raise CommandFailed("the config is not valid:\n" + "\n".join(problems))
     print_line("The config is valid.")

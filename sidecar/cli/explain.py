@@ -14,7 +14,7 @@ from typing import Any
 from .client_arguments import add_connection, add_output
 from .exit_statuses import OK, USAGE, CommandFailed
 from .output import print_json, print_line, scope_name
-from .sidecar_requests import refusal, send
+from .sidecar_requests import refusal, send, shown_url
 
 _OK = 200
 Json = Mapping[str, Any]
@@ -120,7 +120,8 @@ def _online(options: argparse.Namespace, notification: dict[str, Any]) -> list[J
     body = answer.body
     if not isinstance(body, dict) or body.get("dry_run") is not True:
         raise CommandFailed(
-            f"{options.url} does not answer as a sidecar that can explain: check its version, and --url"
+            f"{shown_url(options)} does not answer as a sidecar that can explain: "
+            "check its version, and --url"
         )
     alerts: list[Json] = body["alerts"]
     return alerts

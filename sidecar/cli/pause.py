@@ -8,8 +8,8 @@ from typing import Any
 from .arguments import duration
 from .client_arguments import add_target_arguments, check_target
 from .exit_statuses import OK, CommandFailed
-from .output import print_snapshot, scope_name
-from .scope_check import note_unknown_scope
+from .output import print_note, print_snapshot, scope_name
+from .scope_check import unknown_scope_note
 from .sidecar_requests import request
 
 EXAMPLES = (
@@ -35,11 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Put a manual hold."""
     check_target(options)
-    note_unknown_scope(options, "it is created and paused")
+    note = unknown_scope_note(options, "it is created and paused")
     body: dict[str, Any] = {"reason": options.reason}
     if options.max_pause_secs is not None:
         body["max_pause_secs"] = options.max_pause_secs
     snapshot = request(options, "POST", "pause", body=body)
+    if note:
+        # Only now: a refused command creates nothing.
+        print_note(note)
     print_snapshot(snapshot, output=options.output)
     if snapshot["gate"] == "open":
         scope = scope_name(options.scope)

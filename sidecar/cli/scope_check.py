@@ -30,16 +30,24 @@ def unknown_scope_message(status: dict[str, Any] | None) -> str | None:
     return f"{scope_name(status['scope'])} is unknown{hint}"
 
 
-def note_unknown_scope(options: argparse.Namespace, consequence: str) -> None:
-    """Print a note if the scope of a command is unknown. The command still runs.
+def unknown_scope_note(options: argparse.Namespace, consequence: str) -> str | None:
+    """A note for people if the scope of a command is unknown; None: it is known.
 
     Args:
         options: the options of the command.
         consequence: the effect of the unknown scope; ``{follows}`` is replaced.
     """
     if not options.scope:
-        return
+        return None
     status = status_if_allowed(options)
     message = unknown_scope_message(status)
-    if message and status is not None:
-        print_note(f"{message}: {consequence.format(follows=scope_name(status['follows']))}")
+    if not message or status is None:
+        return None
+    return f"{message}: {consequence.format(follows=scope_name(status['follows']))}"
+
+
+def note_unknown_scope(options: argparse.Namespace, consequence: str) -> None:
+    """Print the note of `unknown_scope_note`."""
+    note = unknown_scope_note(options, consequence)
+    if note:
+        print_note(note)

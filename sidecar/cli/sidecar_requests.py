@@ -93,7 +93,16 @@ def send(
 
 def unreachable_message(options: argparse.Namespace, error: Unreachable, secs: float) -> str:
     """Why the sidecar could not be reached within ``secs``, and what to do."""
-    return why_unreachable(options.url, error, secs, _OPTIONS)
+    return why_unreachable(shown_url(options), error, secs, _OPTIONS)
+
+
+def shown_url(options: argparse.Namespace) -> str:
+    """The URL for messages: without the password that it may have."""
+    return _redacted(options.url)
+
+
+def _redacted(url: str) -> str:
+    return re.sub(r"(//|^)[^/]*@", r"\1***@", url)
 
 
 def _actor() -> dict[str, str]:
@@ -127,7 +136,7 @@ def access_of(options: argparse.Namespace) -> Access:
     try:
         check_access(access)
     except ValueError as error:
-        what = f"{options.url} is not the URL of a sidecar: " if str(error).startswith("url: ") else ""
+        what = f"{shown_url(options)} is not the URL of a sidecar: " if str(error).startswith("url: ") else ""
         raise CommandFailed(f"{what}{error}") from None
     return access
 
@@ -178,7 +187,7 @@ def is_problem(answer: SidecarResponse) -> bool:
 
 
 def _not_a_sidecar(options: argparse.Namespace, answer: SidecarResponse) -> str:
-    url, status = options.url, answer.status
+    url, status = shown_url(options), answer.status
     if status in (_UNAUTHORIZED, _FORBIDDEN):
         return f"{url} answered {status}, but not as a sidecar does: a proxy in between refused the request"
     if status in _REDIRECTS:
@@ -196,9 +205,10 @@ def _check(options: argparse.Namespace) -> None:
     url = options.url
     if not url.startswith(("http://", "https://", "unix:/")):
         meant = "unix:" + url if url.startswith("/") else "http://" + url
-        hint = f" (did you mean {meant}?)" if "://" not in url else ""
+        hint = f" (did you mean {_redacted(meant)}?)" if "://" not in url else ""
         raise CommandFailed(
-            f"--url (WELLBEING_URL): must be http://, https:// or unix:/path, got {url!a}{hint}"
+            "--url (WELLBEING_URL): must be http://, https:// or unix:/path, "
+            f"got {shown_url(options)!a}{hint}"
         )
     for name in ("scope", "reason", "source"):
         text = getattr(options, name, None)

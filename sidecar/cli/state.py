@@ -8,8 +8,8 @@ from typing import Any
 from .arguments import positive_duration
 from .client_arguments import add_target_arguments, check_target
 from .exit_statuses import OK
-from .output import print_snapshot
-from .scope_check import note_unknown_scope
+from .output import print_note, print_snapshot
+from .scope_check import unknown_scope_note
 from .sidecar_requests import request
 
 EXAMPLES = (
@@ -35,11 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Set or renew the agent's signal."""
     check_target(options)
-    note_unknown_scope(options, "it is created")
+    note = unknown_scope_note(options, "it is created")
     body: dict[str, Any] = {"state": options.state, "reason": options.reason}
     if options.source is not None:
         body["source"] = options.source
     if options.ttl_secs is not None:
         body["ttl_secs"] = options.ttl_secs
-    print_snapshot(request(options, "PUT", "state", body=body), output=options.output)
+    snapshot = request(options, "PUT", "state", body=body)
+    if note:
+        # Only now: a refused command creates nothing.
+        print_note(note)
+    print_snapshot(snapshot, output=options.output)
     return OK

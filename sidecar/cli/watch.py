@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from .client_arguments import add_request_arguments
 from .exit_statuses import CommandFailed
-from .output import print_items, print_json, print_note, print_text, scope_name
+from .output import print_items, print_note, print_text, scope_name
 from .scope_check import note_unknown_scope
-from .sidecar_requests import access_of, members, refusal, send, unreachable_message
+from .sidecar_requests import access_of, members, refusal, send, shown_url, unreachable_message
 from .tables import Table, short_time
 
 _HEADINGS = ("TIME", "SCOPE", "STATE", "GATE", "UNTIL", "REASON")
@@ -43,15 +43,14 @@ def run(options: argparse.Namespace) -> NoReturn:
         if versions.get(snapshot["scope"]) == snapshot["version"]:
             continue
         versions[snapshot["scope"]] = snapshot["version"]
-        if options.output == "json":
-            print_json(snapshot)
-        elif options.output == "jsonl":
-            print_items([snapshot])
-        else:
+        if options.output == "table":
             for line in table.lines(_row(snapshot)):
                 print_text(line)
+        else:
+            # One object a line, also for --json: a program reads a stream line by line.
+            print_items([snapshot])
         sys.stdout.flush()
-    raise CommandFailed(f"{options.url} ended the response")
+    raise CommandFailed(f"{shown_url(options)} ended the response")
 
 
 def _row(snapshot: dict[str, Any]) -> tuple[str, ...]:
@@ -89,7 +88,7 @@ def _snapshots(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 raise CommandFailed(unreachable_message(options, error, _QUIET_SECS)) from error
             print_note(f"{error}: connecting again")
         except ValueError:
-            raise CommandFailed(f"{options.url} does not send events as a sidecar does") from None
+            raise CommandFailed(f"{shown_url(options)} does not send events as a sidecar does") from None
         time.sleep(_AGAIN_SECS)
 
 
@@ -105,7 +104,7 @@ def _polled(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             etag = answer.headers.get("ETag")
             if etag is None:
                 raise CommandFailed(
-                    f"{options.url} answers without an ETag: a proxy in between has removed it"
+                    f"{shown_url(options)} answers without an ETag: a proxy in between has removed it"
                 )
             yield snapshot
         elif answer.status != _NOT_MODIFIED:

@@ -265,15 +265,21 @@ class Limiter:
 
     # -- for the limiter without a parent ---------------------------------------------------------
 
-    def pass_of(self, party: object, least: float) -> float:
-        """The pass of ``party``, at least ``least``; a new party has the pass of the last admission."""
-        return max(self._passes.get(party, self._virtual), least)
+    def pass_of(self, party: object, least: float) -> tuple[float, float]:
+        """The pass of ``party``, at least ``least``, and without this limit; the smallest pair is next.
 
-    def advance(self, party: object, before: float, weight: int) -> float:
+        Parties that wait for a limit further inside fall behind the others, and all of them have the pass
+        ``least``. Then their own passes decide, so that each has its turn. A new party has the pass of the
+        last admission.
+        """
+        own = self._passes.setdefault(party, self._virtual)
+        return max(own, least), own
+
+    def advance(self, party: object, before: float, weight: int) -> tuple[float, float]:
         """``party`` with ``weight`` waiters got a token at the pass ``before``; return its next pass."""
         self._virtual = max(self._virtual, before)
         after = self._passes[party] = before + 1.0 / weight
-        return after
+        return after, after
 
     def catch_up_from(self, weight: int) -> float:
         """The lowest pass that a party may have, if ``weight`` requests wait in total."""
@@ -345,7 +351,7 @@ def _admit_priority(  # noqa: PLR0917 - one step of `admit`
         parties.append((root.pass_of(_OWN, least), -1, own))
     heapq.heapify(parties)
     while parties and len(admitted) < most:
-        before, index, share = parties[0]
+        (before, _), index, share = parties[0]
         one: QueuedWaiter | Demand | None
         party: object
         if index < 0:

@@ -27,26 +27,15 @@ class PostgreSQL(Process):
         self._folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self.port = free_port()
         # PostgreSQL refuses to run as root; its package has an account for it.
-        self._user = "postgres" if os.geteuid() == 0 else None
-        if self._user:
-            shutil.chown(self._folder, self._user)
+        user = "postgres" if os.geteuid() == 0 else None
+        if user:
+            shutil.chown(self._folder, user)
         data = self._folder / "data"
         make = [self._programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N"]
-        subprocess.run(make, check=True, cwd=self._folder, user=self._user, stdout=subprocess.DEVNULL)
+        subprocess.run(make, check=True, cwd=self._folder, user=user, stdout=subprocess.DEVNULL)
         command = [self._programs / "postgres", "-D", data, "-p", self.port, "-k", self._folder]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        super().__init__([str(part) for part in command], self._folder)
-
-    def _start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self._command,
-            cwd=self._cwd,
-            user=self._user,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+        super().__init__([str(part) for part in command], self._folder, user=user)
 
     @property
     def url(self) -> str:

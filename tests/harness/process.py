@@ -76,8 +76,11 @@ def program(name: str) -> str:
 class Process:
     """A running program; use it as a context manager."""
 
-    def __init__(self, command: list[str], cwd: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], cwd: Path, env: dict[str, str] | None = None, user: str | None = None
+    ) -> None:
         self.lines: list[str] = []
+        self._user = user
         self._command = command
         self._cwd = cwd
         self._env = env
@@ -88,6 +91,7 @@ class Process:
             self._command,
             cwd=self._cwd,
             env=self._env,
+            user=self._user,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

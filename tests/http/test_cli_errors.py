@@ -4,6 +4,7 @@ request."""
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -28,8 +29,12 @@ def _clean(monkeypatch) -> None:
 
 
 @contextlib.contextmanager
-def answering(data: bytes | None) -> Iterator[str]:
-    """The URL of a server that reads a request, sends ``data`` and closes; None: it never answers."""
+def answering(*answers: bytes | None) -> Iterator[str]:
+    """The URL of a server that reads each request, sends the next answer and closes; None: it never answers.
+
+    The last answer is repeated.
+    """
+    left = list(answers)
     with socket.create_server(("127.0.0.1", 0)) as server:
         held = []
 
@@ -39,6 +44,7 @@ def answering(data: bytes | None) -> Iterator[str]:
                     connection, _ = server.accept()
                     held.append(connection)
                     connection.recv(65_536)
+                    data = left.pop(0) if len(left) > 1 else left[0]
                     if data is not None:
                         connection.sendall(data)
                         connection.shutdown(socket.SHUT_RDWR)
@@ -127,7 +133,7 @@ def test_a_missing_socket_is_explained(capsys, tmp_path: Path) -> None:
             b"",
             "the server closed the connection before the end of its answer (does it want https://?)",
         ),
-        (b"SSH-2.0-OpenSSH\r\n", "what answers there does not speak HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n", "the server there does not speak HTTP"),
         (response("200 OK", HTML), "answered 200, but not as a sidecar does: check --url"),
         (response("200 OK", b"[]"), "answered 200, but not as a sidecar does"),
         (response("404 Not Found", HTML), "answered 404, but not as a sidecar does: check --url"),
@@ -183,8 +189,7 @@ def test_missing_and_wrong_credentials_are_explained(capsys, tmp_path: Path, mon
         assert main(["status", "a"]) == 0
         capsys.readouterr()
         assert main(["pause", "a", "--reason", "x"]) == 1
-        remark, line = capsys.readouterr().err.splitlines()
-        assert remark.startswith("note: a is unknown")
+        [line] = capsys.readouterr().err.splitlines()
         assert "use a token whose role and scope (auth.credentials of the config) allow it" in line
         assert "use a token whose role and scope" in fails(capsys, "status")
         for token, said in (
@@ -207,3 +212,32 @@ def test_an_empty_variable_counts_as_none(capsys, monkeypatch) -> None:
     monkeypatch.setenv("WELLBEING_URL", "")
     monkeypatch.setenv("WELLBEING_TOKEN", "")
     assert parse(["status"]).url == DEFAULT_URL
+
+
+@pytest.mark.parametrize("start", ["http://", "https://", "ftp://", ""])
+def test_the_password_of_the_url_is_not_shown(capsys, start: str) -> None:
+    line = fails(capsys, "status", "--url", f"{start}me:hunter2@127.0.0.1:{free_port()}")
+    assert "hunter2" not in line
+    assert "***@127.0.0.1" in line
+
+
+@pytest.mark.parametrize("command", [("pause", "a/b", "--reason", "x"), ("state", "a/b", "cautious")])
+def test_a_refused_command_does_not_say_that_it_created_a_scope(capsys, command) -> None:
+    status = b'{"scope": "a/b", "follows": ""}'
+    refusal = b'{"type": "/problems/forbidden", "title": "t", "detail": "not allowed", "status": 403}'
+    json_type = "Content-Type: application/json"
+    answers = (response("200 OK", status, json_type), response("403 Forbidden", refusal, json_type))
+    with answering(*answers) as url:
+        assert "created" not in fails(capsys, *command, "--url", url)
+
+
+def test_check_config_prints_json(capsys, tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text("defaults: {pause_on_distressed: true}")
+    assert main(("check-config", str(path), "--json")) == 0
+    valid = json.loads(capsys.readouterr().out)
+    assert (valid["valid"], valid["problems"], valid["can_pause"]) == (True, [], "every scope")
+    path.write_text("defaults: {dry_rn: true}")
+    assert main(("check-config", str(path), "--output", "jsonl")) == 1
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["problems"] == [f"{path}:1: defaults.dry_rn: no such key (did you mean dry_run?)"]

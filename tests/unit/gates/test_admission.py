@@ -114,6 +114,26 @@ def test_shares_are_proportional_to_the_requests_that_each_party_has_waiting() -
         assert client.admitted - was == pytest.approx(fair, rel=0.1)
 
 
+def test_no_party_starves_at_a_restriction_inside_a_wider_one() -> None:
+    sim = SimulatedGates()
+    sim.restrict(40)
+    sim.restrict(15, "a")
+    SimulatedClient(sim, 400)
+    for _ in range(200):
+        sim.ask("a")
+    inside = [SimulatedClient(sim, 200, "a") for _ in range(3)]
+    sim.loop.run(2)
+    late = SimulatedClient(sim, 200, "a")
+    sim.loop.run(5)
+    began = len(sim.admitted)
+    before = [client.admitted for client in (*inside, late)]
+    sim.loop.run(12)
+    admitted = [client.admitted - was for client, was in zip((*inside, late), before, strict=True)]
+    own = sum(scope == "a" for _, scope in sim.admitted[began:]) - sum(admitted)
+    assert sum(admitted) + own == pytest.approx(180, rel=0.05)
+    assert [own, *admitted] == [pytest.approx(36, rel=0.4)] * 5
+
+
 def test_a_higher_priority_is_admitted_first_and_within_one_the_first_arrival() -> None:
     sim = SimulatedGates()
     sim.restrict(10)

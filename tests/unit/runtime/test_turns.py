@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -18,7 +20,8 @@ from sidecar.store import Conflict, LoggedCommit, Position
 SIZE = 12
 
 
-async def start_fleet(data: SharedData, delay: float) -> list[FleetController]:
+@asynccontextmanager
+async def running_fleet(data: SharedData, delay: float) -> AsyncIterator[list[FleetController]]:
     clock = VirtualClock(asyncio.get_running_loop())
     fleet = []
     for number in range(SIZE):
@@ -27,7 +30,9 @@ async def start_fleet(data: SharedData, delay: float) -> list[FleetController]:
         await fleet[-1].start()
         store.delay = delay
     await asyncio.sleep(1.0)
-    return fleet
+    yield fleet
+    for one in fleet:
+        await one.stop()
 
 
 async def claim_at_all(fleet: list[FleetController]) -> float:
@@ -40,13 +45,11 @@ async def claim_at_all(fleet: list[FleetController]) -> float:
 def test_commands_of_all_sidecars_on_one_scope_conflict_once_each() -> None:
     async def main() -> None:
         data = SharedData()
-        fleet = await start_fleet(data, 0.001)
-        await claim_at_all(fleet)
-        await asyncio.sleep(2.0)
-        assert all(len(one.core_state.records["one"].signals) == SIZE for one in fleet)
-        assert sum(one._fleet.conflicts for one in fleet) == SIZE - 1
-        for one in fleet:
-            await one.stop()
+        async with running_fleet(data, 0.001) as fleet:
+            await claim_at_all(fleet)
+            await asyncio.sleep(2.0)
+            assert all(len(one.core_state.records["one"].signals) == SIZE for one in fleet)
+            assert sum(one._fleet.conflicts for one in fleet) == SIZE - 1
 
     run_virtual(main)
 
@@ -54,11 +57,9 @@ def test_commands_of_all_sidecars_on_one_scope_conflict_once_each() -> None:
 def test_a_sidecar_that_stops_in_its_turn_delays_the_others_a_little() -> None:
     async def main() -> None:
         data = SharedData()
-        fleet = await start_fleet(data, 0.001)
-        data.turns["scope:one"] = dict.fromkeys(["stopped", "killed"])
-        assert 0.2 <= await claim_at_all(fleet) < 0.5
-        for one in fleet:
-            await one.stop()
+        async with running_fleet(data, 0.001) as fleet:
+            data.turns["scope:one"] = dict.fromkeys(["stopped", "killed"])
+            assert 0.2 <= await claim_at_all(fleet) < 0.5
 
     run_virtual(main)
 
@@ -66,23 +67,21 @@ def test_a_sidecar_that_stops_in_its_turn_delays_the_others_a_little() -> None:
 def test_while_a_sidecar_waits_for_its_turn_other_scopes_close_and_commands_are_kept() -> None:
     async def main() -> None:
         data = SharedData()
-        fleet = await start_fleet(data, 0.001)
-        data.turns["scope:one"] = dict.fromkeys(range(100, 110))
-        working = asyncio.ensure_future(claim_at_all(fleet))
-        await asyncio.sleep(0.2)
-        waiting = [one for one in fleet if one._turn is not None]
-        assert len(waiting) > 1
-        later = waiting[1].submit(Pause("team", "x", "me"))
-        [idle] = [one for one in fleet if one._turn is None]
-        await idle.submit(Pause("other", "x", "me"))
-        assert waiting[0]._turn is not None
-        assert waiting[0].tree.gates["other"].closed
-        await working
-        await later
-        await asyncio.sleep(1.0)
-        assert all(one.tree.gates["team"].closed for one in fleet)
-        for one in fleet:
-            await one.stop()
+        async with running_fleet(data, 0.001) as fleet:
+            data.turns["scope:one"] = dict.fromkeys(range(100, 110))
+            working = asyncio.ensure_future(claim_at_all(fleet))
+            await asyncio.sleep(0.2)
+            waiting = [one for one in fleet if one._turn is not None]
+            assert len(waiting) > 1
+            later = waiting[1].submit(Pause("team", "x", "me"))
+            [idle] = [one for one in fleet if one._turn is None]
+            await idle.submit(Pause("other", "x", "me"))
+            assert waiting[0]._turn is not None
+            assert waiting[0].tree.gates["other"].closed
+            await working
+            await later
+            await asyncio.sleep(1.0)
+            assert all(one.tree.gates["team"].closed for one in fleet)
 
     run_virtual(main)
 
@@ -102,17 +101,16 @@ def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive()
 
     async def main() -> None:
         data = SharedData()
-        one, two, *_ = fleet = await start_fleet(data, 0.0)
-        two._shared.held = True
-        await one.submit(Pause("a", "x", "me"))
-        await two.submit(Pause("b", "x", "me"))
-        assert "a" not in two.tree.gates
-        assert two.tree.gates["b"].closed
-        await asyncio.sleep(3.0)
-        assert two.tree.gates["a"].closed
-        assert not two._replica.early_to
-        for each in fleet:
-            await each.stop()
+        async with running_fleet(data, 0.0) as fleet:
+            one, two, *_ = fleet
+            two._shared.held = True
+            await one.submit(Pause("a", "x", "me"))
+            await two.submit(Pause("b", "x", "me"))
+            assert "a" not in two.tree.gates
+            assert two.tree.gates["b"].closed
+            await asyncio.sleep(3.0)
+            assert two.tree.gates["a"].closed
+            assert not two._replica.early_to
 
     run_virtual(main)
 
@@ -123,20 +121,19 @@ def test_an_own_commit_that_was_applied_before_others_comes_back_if_the_store_lo
 
     async def main() -> None:
         data = SharedData()
-        one, two, *_ = fleet = await start_fleet(data, 0.0)
-        two._shared.held = True
-        await one.submit(Pause("a", "x", "me"))
-        await two.submit(Pause("b", "x", "me"))
-        assert two._replica.early_to
-        data.go_back(2)
-        for number in range(others):
-            await one.submit(Pause(f"other{number}", "x", "me"))
-        await asyncio.sleep(10.0)
-        for each in fleet:
-            for scope in ("a", "b", *(f"other{number}" for number in range(others))):
-                assert each.tree.gates[scope].closed, scope
-        for each in fleet:
-            await each.stop()
+        async with running_fleet(data, 0.0) as fleet:
+            one, two, *_ = fleet
+            two._shared.held = True
+            await one.submit(Pause("a", "x", "me"))
+            await two.submit(Pause("b", "x", "me"))
+            assert two._replica.early_to
+            data.go_back(2)
+            for number in range(others):
+                await one.submit(Pause(f"other{number}", "x", "me"))
+            await asyncio.sleep(10.0)
+            for each in fleet:
+                for scope in ("a", "b", *(f"other{number}" for number in range(others))):
+                    assert each.tree.gates[scope].closed, scope
 
     run_virtual(main)
 
@@ -144,16 +141,17 @@ def test_an_own_commit_that_was_applied_before_others_comes_back_if_the_store_lo
 def test_a_command_is_decided_in_time_if_its_turn_does_not_come() -> None:
     async def main() -> None:
         data = SharedData()
-        one, two, *_ = fleet = await start_fleet(data, 0.001)
-        data.turns["scope:one"] = dict.fromkeys(range(100, 1_100))
-        began = asyncio.get_running_loop().time()
-        answers = await asyncio.gather(
-            one.submit(Pause("one", "x", "me")), two.submit(Pause("one", "y", "me")), return_exceptions=True
-        )
-        # The last try succeeds: nobody else commits.
-        assert not [answer for answer in answers if isinstance(answer, Exception)]
-        assert asyncio.get_running_loop().time() - began < 11.0
-        for each in fleet:
-            await each.stop()
+        async with running_fleet(data, 0.001) as fleet:
+            one, two, *_ = fleet
+            data.turns["scope:one"] = dict.fromkeys(range(100, 1_100))
+            began = asyncio.get_running_loop().time()
+            answers = await asyncio.gather(
+                one.submit(Pause("one", "x", "me")),
+                two.submit(Pause("one", "y", "me")),
+                return_exceptions=True,
+            )
+            # The last try succeeds: nobody else commits.
+            assert not [answer for answer in answers if isinstance(answer, Exception)]
+            assert asyncio.get_running_loop().time() - began < 11.0
 
     run_virtual(main)
