@@ -65,7 +65,8 @@ def parse_endpoint(url: object) -> Endpoint:
             contain a password.
     """
     if not isinstance(url, str) or not url.startswith(("http://", "https://", "unix:/")):
-        raise ValueError(f"url: must be http://…, https://… or unix:/path, got {url!r}")
+        got = _without_credentials(url) if isinstance(url, str) else url
+        raise ValueError(f"url: must be http://…, https://… or unix:/path, got {got!r}")
     if any(character <= " " or character == "\x7f" for character in url):
         raise ValueError("url: has a blank or a control character")
     if url.startswith("unix:"):
@@ -76,7 +77,9 @@ def parse_endpoint(url: object) -> Endpoint:
         port = parts.port
         host = _ascii_host(parts.hostname or "")
     except ValueError as error:
-        raise ValueError(f"url: {error}") from None
+        # The error may contain a part of the password.
+        what = "is not valid; percent-encode the user and the password" if "@" in url else error
+        raise ValueError(f"url: {what}") from None
     if not host:
         raise ValueError("url: has no host")
     if parts.query or parts.fragment:
@@ -87,6 +90,11 @@ def parse_endpoint(url: object) -> Endpoint:
     if port is None:
         port = _PORTS[parts.scheme]
     return Endpoint(parts.scheme, host, port, parts.path.rstrip("/"), auth)
+
+
+def _without_credentials(url: str) -> str:
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 def proxy_for(endpoint: Endpoint, environ: Mapping[str, str] = os.environ) -> Endpoint | None:

@@ -1,10 +1,10 @@
 """Cyclic garbage collection that does not block the event loop.
 
 By default Python collects its oldest generation whenever enough new objects have survived. With ten thousand
-scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and its
-requests and connections leave none. So objects that have survived three collections are frozen: no later
-collection looks at them, and each collection looks at a bounded number. If they become garbage after all,
-they are collected when the process has grown so much that garbage may be the reason.
+scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and gate
+requests, commands and connections leave none. So objects that have survived three collections are frozen:
+no later collection looks at them, and each collection looks at a bounded number. If they become garbage
+after all, they are collected when the process has grown so much that garbage may be the reason.
 """
 
 from __future__ import annotations

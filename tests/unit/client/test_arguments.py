@@ -200,3 +200,21 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error() -> None:
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(TypeError, match="tokn"):
         Gate("http://127.0.0.1:1", tokn="x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:secret@h:1",
+        "me:secret@h:1",
+        "http//me:secret@h",
+        "http://me:sec/ret@h",
+        "http://me:secret@h:port",
+        "http://me:secret@[h",
+        "http://me:secret@h?secret",
+    ],
+)
+def test_no_error_of_a_url_contains_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^url: ") as refused:
+        parse_endpoint(url)
+    assert "sec" not in str(refused.value)
