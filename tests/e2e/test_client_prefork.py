@@ -75,7 +75,11 @@ SERVERS = {
     "gunicorn-gevent": ([*GUNICORN, "-k", "gevent", "gated_wsgi:app"], "Listening at"),
     "uwsgi": (UWSGI, "spawned uWSGI worker"),
     "uwsgi-fork-hooks": ([*UWSGI, "--py-call-uwsgi-fork-hooks"], "spawned uWSGI worker"),
-    "uwsgi-no-master": ([one for one in UWSGI if one != "--master"], "spawned uWSGI worker"),
+    # One process: without a master, nothing would end the others with it.
+    "uwsgi-no-master": (
+        [one.format(address="{address}", workers=1) for one in UWSGI if one != "--master"],
+        "spawned uWSGI worker",
+    ),
     "uwsgi-no-threads": (DEBIANS_UWSGI, "spawned uWSGI worker"),
 }
 
