@@ -54,6 +54,9 @@ class AdmissionThread:
         waiting: returns how many requests wait, by priority; None: the rate is not limited.
         release: called with the number of requests that may pass, and the id of their trial.
         failures: counts and logs unexpected exceptions.
+
+    Attributes:
+        has_thread: whether to start the thread; if not, requests call `ask`.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class AdmissionThread:
         release: Callable[[int, str], None],
         failures: Failures,
     ) -> None:
+        self.has_thread = True
         self._settings = settings
         self._reporter = reporter
         self._waiting = waiting
@@ -84,7 +88,8 @@ class AdmissionThread:
         if self._stop.is_set():
             return
         self._wake.set()
-        self._thread.start()
+        if self.has_thread:
+            self._thread.start()
 
     def report_outcome(self) -> None:
         """Record the outcome of a request that passed in a trial."""
@@ -129,19 +134,32 @@ class AdmissionThread:
                     return
                 self._stop.wait(backoff_secs(self._tries_failed, self._random))
                 continue
-            self._stop.wait(self._ask(connection, waiting))
+            self._stop.wait(self._ask(connection, waiting, _WAIT_SECS))
 
-    def _ask(self, connection: Connection, waiting: list[int]) -> float:
+    def ask(self, connection: Connection, secs: float) -> float:
+        """Ask once, in the calling thread, and release the admitted requests.
+
+        Args:
+            connection: the connection to the sidecar.
+            secs: how long the sidecar waits until it can admit a request.
+
+        Returns:
+            The seconds until the next request.
+        """
+        waiting = self._waiting()
+        return self._ask(connection, waiting, secs) if waiting is not None and any(waiting) else 0.0
+
+    def _ask(self, connection: Connection, waiting: list[int], secs: float) -> float:
         """Ask once, and release the admitted requests; return the seconds until the next request."""
         params = {
             "client": self._reporter.client,
             "waiting": ",".join(
                 f"{priority}:{min(count, _MOST)}" for priority, count in enumerate(waiting) if count
             ),
-            "wait": f"{_WAIT_SECS:g}",
+            "wait": f"{secs:g}",
         }
         try:
-            response = connection.request("GET", "admit", params=params, timeout=_WAIT_SECS + _SLACK_SECS)
+            response = connection.request("GET", "admit", params=params, timeout=secs + _SLACK_SECS)
             allowance = _allowance(response)
         except Unreachable:
             return self._admit_by_last_share()

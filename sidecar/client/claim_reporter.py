@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from random import Random
 
 from sidecar.supervision import Failures
 
+from .background_threads import THREAD_REFUSED, find_obstacle, log_once
 from .connection import Connection
 from .connection_thread import ConnectionThread
 from .errors import Misconfigured, Unreachable
@@ -24,6 +26,8 @@ _MAX_TIMEOUT_SECS = 10.0
 _MAX_RETRY_SECS = 5.0
 _SENDS_PER_TTL = 3
 _NAME = "client_agent"
+_SEND_HERE_SECS = 2.0
+_NOT_REPEATED = "A claim is sent when it is reported, not repeated, and expires after its TTL"
 
 
 class ClaimReporter:
@@ -37,6 +41,7 @@ class ClaimReporter:
 
     def __init__(self, name: str, settings: Settings, ttl_secs: float) -> None:
         self._name = name
+        self._settings = settings
         self._ttl_secs = ttl_secs
         # Reentrant: a signal handler may interrupt the thread that holds the lock.
         self._lock = threading.RLock()
@@ -58,12 +63,21 @@ class ClaimReporter:
     def report(self, state: str, reason: str) -> None:
         """Claim ``state`` from now on."""
         with self._lock:
-            if (state, reason) == self._claim and self._wanted:
+            obstacle = None if self._thread.is_started else find_obstacle()
+            if (state, reason) == self._claim and self._wanted and obstacle is None:
                 return
             self._claim = (state, reason)
             self._wanted += 1
-            self._thread.start()
-        self._claim_changed.set()
+            if obstacle is None:
+                self._thread.start()
+                if not self._thread.is_started and not self._thread.stopping.is_set():
+                    obstacle = THREAD_REFUSED
+        if obstacle is None:
+            self._claim_changed.set()
+            return
+        log_once(obstacle, _NOT_REPEATED)
+        with closing(Connection(self._settings)) as connection:
+            self._send_if_due(connection, _SEND_HERE_SECS)
 
     def flush(self, timeout: float) -> bool:
         """Wait until the sidecar has the last claim; return whether it has."""
@@ -72,7 +86,7 @@ class ClaimReporter:
 
     def close(self, timeout: float) -> None:
         """Withdraw the claim, within ``timeout`` seconds, and end the thread."""
-        if self._thread.is_started and not self._thread.stopping.is_set():
+        if self._wanted and not self._thread.stopping.is_set():
             self.report("healthy", "the agent has ended")
             self.flush(timeout)
         self._thread.stop()
@@ -85,23 +99,23 @@ class ClaimReporter:
             self._claim_changed.clear()
             self._claim_changed.wait(self._send_if_due(connection) * self._random.uniform(0.8, 1.0))
 
-    def _send_if_due(self, connection: Connection) -> float:
-        """Send the claim if it is due; return the seconds until the next time."""
+    def _send_if_due(self, connection: Connection, timeout: float = _MAX_TIMEOUT_SECS) -> float:
+        """Send the claim if it is due, within ``timeout``; return the seconds until the next time."""
         with self._lock:
             wanted, (state, reason) = self._wanted, self._claim
             due = wanted != self._done or state != "healthy"
         interval_secs = self._ttl_secs / _SENDS_PER_TTL
-        if due and not self._send(connection, state, reason):
+        if due and not self._send(connection, state, reason, timeout):
             return min(_MAX_RETRY_SECS, interval_secs)
         with self._delivered:
             self._done = wanted
             self._delivered.notify_all()
         return interval_secs
 
-    def _send(self, connection: Connection, state: str, reason: str) -> bool:
+    def _send(self, connection: Connection, state: str, reason: str, timeout: float) -> bool:
         body = {"state": state, "reason": reason, "source": self._name, "ttl_secs": self._ttl_secs}
         # Do not wait for an answer longer than the TTL of the claim.
-        timeout = min(_MAX_TIMEOUT_SECS, self._ttl_secs)
+        timeout = min(timeout, self._ttl_secs)
         try:
             check_status(connection.request("PUT", "state", body=body, timeout=timeout), (200,))
         except Unreachable as error:

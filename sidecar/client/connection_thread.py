@@ -43,10 +43,17 @@ class ConnectionThread:
         return self._thread is not None
 
     def start(self) -> None:
-        """Start the thread, unless it was started or has to end. Not thread-safe."""
+        """Start the thread, unless it was started or has to end. Not thread-safe.
+
+        If the host allows no further thread, this is recorded as a failure, and the next call tries again.
+        """
         if self._thread is None and not self.stopping.is_set():
             thread = threading.Thread(target=self._main, name=self._name, daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                self._failures.record(self._task)
+                return
             self._thread = thread
 
     def stop(self) -> None:

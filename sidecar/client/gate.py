@@ -86,14 +86,18 @@ class Gate:
         if self._closed:
             follower.close()
         else:
-            follower.poller.start()
+            follower.start()
 
     # -- waiting ----------------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
         """Whether requests pass; while the state is unknown, the setting ``unreachable`` decides."""
-        return self._flag[0] == 1 or self._followers.get().is_open
+        if self._flag[0] == 1:
+            return True
+        follower = self._followers.get()
+        follower.refresh()
+        return follower.is_open
 
     def wait(self, timeout: float | None = None, *, priority: int = DEFAULT_PRIORITY) -> None:
         """Return once the gate is open, or this request may pass a restricted gate.
@@ -194,7 +198,9 @@ class Gate:
     @property
     def snapshot(self) -> GateSnapshot | None:
         """The last snapshot from the sidecar; None: there was none, or it is too old."""
-        return self._followers.get().snapshot
+        follower = self._followers.get()
+        follower.refresh()
+        return follower.snapshot
 
     @property
     def health(self) -> Health:
@@ -203,6 +209,7 @@ class Gate:
         if self._closed:
             last = follower.poller.health
             return replace(last, reachable=None, since=time.time(), error="closed", fallback=True)
+        follower.refresh()
         return follower.poller.health
 
     @property

@@ -1,9 +1,10 @@
-"""The part of a `Gate` that belongs to one process: state, waiters and the thread that follows the gate."""
+"""The part of a `Gate` that belongs to one process: state, waiters and how the gate is followed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from random import Random
@@ -12,6 +13,7 @@ from sidecar.supervision import Failures
 
 from .admission import AdmissionThread
 from .errors import InferencePaused, TooManyWaiting
+from .following import Following
 from .fork_safety import Flag
 from .gate_poller import GatePoller
 from .notifier import Callback, ChangeNotifier
@@ -26,6 +28,7 @@ logger = logging.getLogger("wellbeing.client")
 
 _FIRST_ANSWER_SECS = 2.0
 _UNKNOWN_RETRY_SECS = 10
+_ASYNC_POLL_SECS = 0.5
 
 
 class GateFollower:
@@ -33,14 +36,13 @@ class GateFollower:
 
     Args:
         settings: the settings of the gate.
-        open_flag: item 0 is 1 while the gate is open. The fast path reads it.
+        open_flag: item 0 is 1 while the gate is open and threads keep it up to date. The fast path reads it.
         callbacks: called at each change.
 
     Attributes:
         counts: the counts of the requests in this process.
         lock: guards everything except the counts.
         decided: set once the gate's state is known, or the setting ``unreachable`` decides.
-        poller: follows the gate at the sidecar.
         snapshot: the last valid snapshot, or None.
     """
 
@@ -51,7 +53,8 @@ class GateFollower:
         self.decided = threading.Event()
         self.snapshot: GateSnapshot | None = None
         self._settings = settings
-        self._open_flag = open_flag
+        self._shared_flag = open_flag
+        self._is_open = False
         self._closed = False
         self._at_a_rate = False
         self._queue = WaiterQueue()
@@ -60,15 +63,37 @@ class GateFollower:
         self._failures = Failures(logger, "a part of the wellbeing client failed, and continues")
         self._notifier = ChangeNotifier(callbacks, self._failures)
         reporter = Reporter(settings, self.counts)
-        self.poller = GatePoller(settings, reporter, self._on_state, self._failures)
         self._admission = AdmissionThread(
             settings, reporter, self._waiting_at_a_rate, self._release, self._failures
         )
+        self._following = Following(
+            settings,
+            reporter,
+            self._admission,
+            self._notifier,
+            decided=self.decided,
+            on_state=self._on_state,
+            failures=self._failures,
+        )
+
+    @property
+    def poller(self) -> GatePoller:
+        """Follows the gate at the sidecar."""
+        return self._following.poller
 
     @property
     def is_open(self) -> bool:
         """Whether the gate is open; while the state is unknown, the setting ``unreachable`` decides."""
-        return self._open_flag[0] == 1 or (not self.decided.is_set() and self._settings.unreachable == "open")
+        return self._is_open or (not self.decided.is_set() and self._settings.unreachable == "open")
+
+    def start(self) -> None:
+        """Begin to follow the gate."""
+        self._following.start()
+
+    def refresh(self) -> None:
+        """Ask for the state, if no thread does and the last answer is not new."""
+        if not self._closed and (polling := self._following.check()) is not None:
+            polling.refresh_if_old()
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -77,7 +102,10 @@ class GateFollower:
         secs = self._wait_secs(timeout)
         began = time.monotonic()
         deadline = began + secs
-        self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
+        if self._closed or (polling := self._following.check()) is None:
+            self.decided.wait(max(secs, _FIRST_ANSWER_SECS))
+        else:
+            polling.refresh()
         # Each waiter has its own condition, so that releasing a few does not wake all threads.
         changed = threading.Condition(self.lock)
         waiter = LocalWaiter(priority, changed)
@@ -87,9 +115,12 @@ class GateFollower:
         outcome = "abandoned"
         try:
             span.begin(self._settings.scope, self._closed_because())
-            with changed:
-                while not waiter.released and (left := deadline - time.monotonic()) > 0:
-                    changed.wait(left)
+            while not waiter.released and (left := deadline - time.monotonic()) > 0:
+                pause = self._poll_while_parked(left)
+                with changed:
+                    if not waiter.released and pause:
+                        changed.wait(min(left, pause))
+            with self.lock:
                 outcome = self._outcome_of(waiter)
                 self._unpark(waiter, outcome)
         finally:
@@ -104,7 +135,9 @@ class GateFollower:
         secs = self._wait_secs(timeout)
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + secs
-        if not self.decided.is_set():
+        if not self._closed and (polling := self._following.check()) is not None:
+            polling.refresh()
+        elif not self.decided.is_set():
             await self._wait_for_first_answer(loop, max(secs, _FIRST_ANSWER_SECS))
         future: asyncio.Future[None] = loop.create_future()
         waiter = LocalWaiter(priority, None, loop, future)
@@ -115,6 +148,9 @@ class GateFollower:
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
         try:
             span.begin(self._settings.scope, self._closed_because())
+            while self._following.polling is not None and not future.done():
+                await asyncio.wait((future,), timeout=_ASYNC_POLL_SECS)
+                self._poll_while_parked(0.0)
             await future
             with self.lock:
                 outcome = self._outcome_of(waiter)
@@ -130,7 +166,17 @@ class GateFollower:
     def record_outcome(self, *, succeeded: bool, trial: str) -> None:
         """Count whether an admitted request succeeded. The outcome of a trial is reported at once."""
         if self.counts.record_outcome(succeeded=succeeded, trial=trial):
-            self._admission.report_outcome()
+            if (polling := self._following.polling) is not None:
+                polling.report()
+            else:
+                self._admission.report_outcome()
+
+    def _poll_while_parked(self, secs: float) -> float:
+        """For a waiting request: ask the sidecar if no thread does; return how long to wait then."""
+        polling = self._following.polling
+        if polling is None:
+            return math.inf
+        return polling.follow(secs, at_a_rate=self._at_a_rate)
 
     async def _wait_for_first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:
         """Wait until the state is known, for at most ``secs`` seconds."""
@@ -181,7 +227,7 @@ class GateFollower:
 
     def _outcome_of(self, waiter: LocalWaiter) -> str:
         """How the wait of ``waiter`` has ended. At an open gate with a ramp, no wait times out."""
-        return "waited" if waiter.released or self._open_flag[0] == 1 else "timed_out"
+        return "waited" if waiter.released or self._is_open else "timed_out"
 
     def _wait_secs(self, timeout: float | None) -> float:
         return float(self._settings.wait_secs) if timeout is None else max(0.0, timeout)
@@ -220,7 +266,9 @@ class GateFollower:
 
     def _set(self, is_open: bool, snapshot: GateSnapshot | None, has_ramp: bool) -> None:  # noqa: FBT001
         self.snapshot = snapshot
-        self._open_flag[0] = int(is_open)
+        self._is_open = is_open
+        if self._closed or (self._following.polling is None and not self._following.is_checked):
+            self._shared_flag[0] = int(is_open)
         self._at_a_rate = has_ramp if is_open else snapshot is not None and snapshot.is_restricted
         self.decided.set()
         self._queue.notify_listeners()
@@ -260,4 +308,4 @@ class GateFollower:
             self._notifier.notify(True, self.snapshot)
             self._notifier.stop()
         self._admission.stop()
-        self.poller.stop()
+        self._following.close()

@@ -34,7 +34,9 @@ StateCallback = Callable[[bool, GateSnapshot | None, bool], None]
 
 
 class GatePoller:
-    """Follows one gate for one process. A forked child creates its own.
+    """Follows one gate for one process, in a thread (`start`) or by questions of a caller (`ask`).
+
+    A forked child creates its own.
 
     The thread survives any exception. If the sidecar does not answer for ``stale_after_secs``, the state is
     unknown, and ``unreachable`` decides.
@@ -77,6 +79,7 @@ class GatePoller:
         self._stale_at = time.monotonic() + self._first_secs + 1.0
         self._pacer = PollPacer(self._poll_secs, half / 2, self._random)
         self._thread = threading.Thread(target=self._main, name="wellbeing-gate", daemon=True)
+        self._has_thread = False
 
     @property
     def health(self) -> Health:
@@ -84,9 +87,14 @@ class GatePoller:
         return replace(self._health, failures=self.failures.counts.total())
 
     def start(self) -> None:
-        """Start to follow."""
-        self._thread.start()
+        """Start to follow.
+
+        Raises:
+            RuntimeError: no thread can be started. The poller cannot be used any more.
+        """
+        self._has_thread = True
         try:
+            self._thread.start()
             STALENESS.get().add(self)
         except BaseException:
             self.stop()
@@ -101,8 +109,15 @@ class GatePoller:
             connection.interrupt()
 
     def join(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds for the last report of the thread; return whether it was sent."""
-        return self._thread.ident is None or self._finished.wait(timeout)
+        """Wait at most ``timeout`` seconds for the last report; return whether it was sent, if there is one.
+
+        Without a thread, the report is sent here.
+        """
+        if self._has_thread:
+            return self._thread.ident is None or self._finished.wait(timeout)
+        if self._health.reachable:
+            self._report_last(timeout)
+        return True
 
     def check_staleness(self, now: float) -> float:
         """Fall back if the state is too old at ``now`` (monotonic); return when to call again."""
@@ -116,12 +131,39 @@ class GatePoller:
         self._log_fallback()
         return now + self._settings.stale_after_secs
 
+    # -- in the thread of a request ---------------------------------------------------------------
+
+    def ask(self, connection: Connection, secs: float, slack_secs: float) -> float:
+        """Ask once, without the thread of the poller, and process the answer.
+
+        Args:
+            connection: the connection to the sidecar.
+            secs: how long to wait for a change; 0: ask for the current state.
+            slack_secs: how long the answer itself may take.
+
+        Returns:
+            Seconds to wait before the next question.
+        """
+        known = self._known() if secs else {}
+        pause = self._poll(connection, known, secs, slack_secs + (secs if known else 0.0))
+        return pause if secs or not self._health.reachable else 0.0
+
+    def report(self, connection: Connection) -> None:
+        """Send the counts."""
+        if self._settings.report_secs:
+            self._report(connection, min(_REPORT_SECS, self._settings.stale_after_secs / 2))
+
+    def report_if_due(self, connection: Connection) -> None:
+        """Send the counts, if it is time."""
+        if time.monotonic() >= self._report_at:
+            self.report(connection)
+
     # -- in the thread ----------------------------------------------------------------------------
 
     def _main(self) -> None:
         try:
             run_thread_supervised(_NAME, self._run, self.failures, self._stop)
-            self._report_last()
+            self._report_last(_LAST_REPORT_SECS)
         finally:
             self._finished.set()
 
@@ -129,25 +171,25 @@ class GatePoller:
         connection = self._connection = Connection(self._settings)
         try:
             while not self._stop.is_set():
-                pause = self._poll(connection)
-                if self._settings.report_secs and time.monotonic() >= self._report_at:
-                    self._report(connection, min(_REPORT_SECS, self._settings.stale_after_secs / 2))
+                known = self._known()
+                timeout = self._poll_secs + self._slack_secs if known else self._first_secs
+                pause = self._poll(connection, known, self._poll_secs, timeout)
+                self.report_if_due(connection)
                 if pause:
                     self._stop.wait(pause)
         finally:
             connection.close()
 
-    def _poll(self, connection: Connection) -> float:
-        """Poll once; return the seconds to wait before the next poll."""
+    def _poll(self, connection: Connection, known: dict[str, str], secs: float, timeout: float) -> float:
+        """Poll once for a change of what is ``known``; return the seconds to wait before the next poll."""
         began = time.monotonic()
-        known = self._known()
         try:
             response = connection.request(
                 "GET",
                 "watch",
                 headers=known,
-                params={"wait": f"{self._poll_secs:g}"},
-                timeout=self._poll_secs + self._slack_secs if known else self._first_secs,
+                params={"wait": f"{secs:g}"},
+                timeout=timeout,
             )
             changed = self._handle_response(response)
         except Unreachable as error:
@@ -250,13 +292,13 @@ class GatePoller:
         self._report_at = time.monotonic() + self._settings.report_secs
         self._reporter.send(connection, timeout)
 
-    def _report_last(self) -> None:
+    def _report_last(self, timeout: float) -> None:
         if not self._settings.report_secs:
             return
         # The stop has interrupted the other connection.
         connection = Connection(self._settings)
         try:
-            self._report(connection, _LAST_REPORT_SECS)
+            self._report(connection, timeout)
         except Exception:  # noqa: BLE001 - recorded; this is the last step
             self.failures.record(_NAME)
         finally:

@@ -22,6 +22,9 @@ class ChangeNotifier:
     Args:
         callbacks: the callbacks; the list may change at any time.
         failures: counts and logs their exceptions.
+
+    Attributes:
+        has_thread: whether to start the thread; if not, `deliver` calls the callbacks.
     """
 
     def __init__(self, callbacks: list[Callback], failures: Failures) -> None:
@@ -29,6 +32,7 @@ class ChangeNotifier:
         self._failures = failures
         self._changes: queue.SimpleQueue[tuple[bool, GateSnapshot | None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.has_thread = True
 
     def notify(self, is_open: bool, snapshot: GateSnapshot | None) -> None:  # noqa: FBT001 - as the callbacks
         """Queue a change for the callbacks. If 1,000 changes are queued, the oldest is dropped."""
@@ -38,7 +42,7 @@ class ChangeNotifier:
             with contextlib.suppress(queue.Empty):
                 self._changes.get_nowait()
         self._changes.put((is_open, snapshot))
-        if self._thread is None:
+        if self._thread is None and self.has_thread:
             thread = threading.Thread(target=self._main, name="wellbeing-callbacks", daemon=True)
             try:
                 thread.start()
@@ -47,6 +51,16 @@ class ChangeNotifier:
                 self._failures.record("client_callbacks")
                 return
             self._thread = thread
+
+    def deliver(self) -> None:
+        """Call the callbacks in the calling thread, if there is no other thread for them."""
+        while not self.has_thread:
+            try:
+                change = self._changes.get_nowait()
+            except queue.Empty:
+                return
+            if change is not None:
+                self._call(change)
 
     def stop(self) -> None:
         """End the thread after the pending changes."""
@@ -57,8 +71,11 @@ class ChangeNotifier:
 
     def _run(self) -> None:
         while (change := self._changes.get()) is not None:
-            for callback in list(self._callbacks):
-                try:
-                    callback(*change)
-                except BaseException:  # noqa: BLE001 - not even SystemExit of a callback may end the thread
-                    self._failures.record("client_callbacks")
+            self._call(change)
+
+    def _call(self, change: tuple[bool, GateSnapshot | None]) -> None:
+        for callback in list(self._callbacks):
+            try:
+                callback(*change)
+            except BaseException:  # noqa: BLE001 - not even SystemExit of a callback may end the thread
+                self._failures.record("client_callbacks")

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import Protocol
 
 from sidecar.supervision import Failures, run_thread_supervised
 
+from .background_threads import is_embedded
 from .fork_safety import PerProcess
 
 _MAX_SLEEP_SECS = 3600.0
+_BEAT_SECS = 1.0
+STALL_SECS = 3.0
+"""So much later than planned, the thread was not merely waiting for a processor."""
 _MIN_SLEEP_SECS = 0.02
 
 
@@ -28,9 +33,18 @@ class StalenessCheck(Protocol):
 
 
 class StalenessMonitor:
-    """Calls `check_staleness` of each poller when it is due. Use `STALENESS`, the monitor of the process."""
+    """Calls `check_staleness` of each poller when it is due. Use `STALENESS`, the monitor of the process.
+
+    Attributes:
+        beat_at: monotonic time when the thread ran last. In a host that embeds Python this is at most a
+            second ago, unless the host does not let threads run.
+        stalls: monotonic times of the last three times that the thread could not run in time.
+    """
 
     def __init__(self) -> None:
+        self.beat_at = time.monotonic()
+        self.stalls: deque[float] = deque(maxlen=3)
+        self._max_sleep_secs = _BEAT_SECS if is_embedded() else _MAX_SLEEP_SECS
         self._pollers: dict[StalenessCheck, None] = {}
         self._changed = threading.Event()
         self._failures = Failures()
@@ -55,9 +69,12 @@ class StalenessMonitor:
     def _run(self) -> None:
         while True:
             self._changed.clear()
-            now = time.monotonic()
+            now = self.beat_at = time.monotonic()
             due = min((_check(poller, now) for poller in list(self._pollers)), default=now + _MAX_SLEEP_SECS)
-            self._changed.wait(min(_MAX_SLEEP_SECS, max(_MIN_SLEEP_SECS, due - now)))
+            planned_secs = min(self._max_sleep_secs, max(_MIN_SLEEP_SECS, due - now))
+            self._changed.wait(planned_secs)
+            if time.monotonic() - now > planned_secs + STALL_SECS:
+                self.stalls.append(time.monotonic())
 
 
 def _check(poller: StalenessCheck, now: float) -> float:

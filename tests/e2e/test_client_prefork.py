@@ -63,12 +63,24 @@ UWSGI = [
     *("--master", "--die-on-term", "--need-app", "--processes", "{workers}", "--http-socket", "{address}"),
     *("--module", "gated_wsgi:app"),
 ]
+# Debian 12 has 2.0.21, which has no threads without enable-threads.
+DEBIANS_UWSGI = [
+    "-c",
+    "import os, sys; os.execvp('uwsgi-core', ['uwsgi-core', '--plugin', 'python3', *sys.argv[1:]])",
+    *UWSGI[2:],
+]
 SERVERS = {
     "gunicorn-sync": ([*GUNICORN, "-k", "sync", "gated_wsgi:app"], "Listening at"),
     "gunicorn-gthread": ([*GUNICORN, "-k", "gthread", "--threads", "4", "gated_wsgi:app"], "Listening at"),
     "gunicorn-gevent": ([*GUNICORN, "-k", "gevent", "gated_wsgi:app"], "Listening at"),
-    # With the options in docs/how-to/integrate.md.
-    "uwsgi": ([*UWSGI, "--enable-threads", "--py-call-uwsgi-fork-hooks"], "spawned uWSGI worker"),
+    "uwsgi": (UWSGI, "spawned uWSGI worker"),
+    "uwsgi-fork-hooks": ([*UWSGI, "--py-call-uwsgi-fork-hooks"], "spawned uWSGI worker"),
+    # One process: without a master, nothing would end the others with it.
+    "uwsgi-no-master": (
+        [one.format(address="{address}", workers=1) for one in UWSGI if one != "--master"],
+        "spawned uWSGI worker",
+    ),
+    "uwsgi-no-threads": (DEBIANS_UWSGI, "spawned uWSGI worker"),
 }
 
 
@@ -83,6 +95,20 @@ def test_workers_of_a_preloaded_server_obey_a_closed_gate(sidecar: Sidecar, name
         eventually_equal(server.statuses, {200}, "all workers hear of the resume")
         sidecar.pause(name)
         eventually_equal(server.statuses, {503}, "all workers hear of the pause")
+
+
+def test_a_host_without_threads_is_logged_with_the_remedy(sidecar: Sidecar) -> None:
+    sidecar.claim("no-threads", "cautious")
+    with WebServer(sidecar, "no-threads", *SERVERS["uwsgi-no-threads"]) as server:
+        assert server.statuses() == {200}
+        said = "background threads do not run in this process: uWSGI runs without threads"
+        eventually(lambda: said in "".join(server.lines), "it is logged")
+        assert "Remedy: set enable-threads = true" in "".join(server.lines)
+        # The requests themselves send the reports.
+        eventually(
+            lambda: server.statuses() and sidecar.status("no-threads")["counters"]["requests_total"] >= 30,
+            "the requests are reported",
+        )
 
 
 class CeleryWorker(Process):

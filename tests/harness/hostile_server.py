@@ -77,7 +77,8 @@ class HostileServer:
             self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
-        try:
+        # The stop closes only the connections that it knows: one may be accepted at that moment.
+        with sock, contextlib.suppress(OSError):
             while (request := _receive(sock)) is not None:
                 self.requests.append(request)
                 answer = self.answers(request)
@@ -87,8 +88,6 @@ class HostileServer:
                     self.ending.wait()
                 else:
                     sock.sendall(answered({}))
-        except OSError:
-            pass
 
 
 def _receive(sock: socket.socket) -> Request | None:

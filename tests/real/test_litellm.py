@@ -22,7 +22,7 @@ from harness.process import eventually, free_port
 from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
 from harness.sidecar import Sidecar
 
-pytestmark = [needs("litellm", "litellm/ready-1.109.1-0.15.0"), needs("llama", "llama-server")]
+pytestmark = [needs("litellm", "litellm/ready-1.110.2-0.15.0"), needs("llama", "llama-server")]
 ROOT = Path(__file__).parents[2]
 KEY = "sk-a-key-of-the-test"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
