@@ -69,7 +69,9 @@ class Stage(Terminals):
 
         def is_ready() -> bool:
             running.alive()
-            return is_up(f"{self.url}/-/ready")
+            # Until then, the server of another test may have been given the port.
+            is_listening = any("listening" in line for line in list(running.lines))
+            return is_listening and is_up(f"{self.url}/-/ready")
 
         eventually(is_ready, "the sidecar is installed and up", 900)
         return running
