@@ -28,7 +28,7 @@ logger = logging.getLogger("wellbeing.client")
 
 _FIRST_ANSWER_SECS = 2.0
 _UNKNOWN_RETRY_SECS = 10
-_ASYNC_POLL_SECS = 0.5
+_PARKED_POLL_SECS = 0.5
 
 
 class GateFollower:
@@ -148,8 +148,8 @@ class GateFollower:
         timer = loop.call_later(max(0.0, deadline - time.monotonic()), finish, future)
         try:
             span.begin(self._settings.scope, self._closed_because())
-            while self._following.polling is not None and not future.done():
-                await asyncio.wait((future,), timeout=_ASYNC_POLL_SECS)
+            while self._may_poll and not future.done():
+                await asyncio.wait((future,), timeout=_PARKED_POLL_SECS)
                 self._poll_while_parked(0.0)
             await future
             with self.lock:
@@ -171,11 +171,16 @@ class GateFollower:
             else:
                 self._admission.report_outcome()
 
+    @property
+    def _may_poll(self) -> bool:
+        """Whether a waiting request asks the sidecar, or may have to, because the host stops the threads."""
+        return self._following.polling is not None or self._following.is_checked
+
     def _poll_while_parked(self, secs: float) -> float:
         """For a waiting request: ask the sidecar if no thread does; return how long to wait then."""
         polling = self._following.polling
         if polling is None:
-            return math.inf
+            return _PARKED_POLL_SECS if self._may_poll else math.inf
         return polling.follow(secs, at_a_rate=self._at_a_rate)
 
     async def _wait_for_first_answer(self, loop: asyncio.AbstractEventLoop, secs: float) -> None:

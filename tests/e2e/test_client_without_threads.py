@@ -150,3 +150,27 @@ agent.close()
     worker.hears()
     assert "expires after its TTL" in worker.ends()
     eventually(lambda: sidecar.status("agent")["state"] == "healthy", "the claim is withdrawn")
+
+
+@pytest.mark.parametrize("wait", ["gate.wait(60)", "asyncio.run(gate.wait_async(60))"])
+def test_a_request_that_waits_when_the_threads_are_given_up_is_woken(sidecar: Sidecar, wait: str) -> None:
+    scope = f"given-up-{len(wait)}"
+    sidecar.pause(scope)
+    script = f"""
+gate = Gate()
+passes(gate)
+waiting = threading.Thread(target=lambda: {wait})
+waiting.start()
+while not gate.counts["blocked"] > 1: threading.Event().wait(0.01)
+for _ in range(3):
+    freeze(); passes(gate)
+say("given up")
+waiting.join(50)
+say(not waiting.is_alive())
+os._exit(0)
+"""
+    worker = Worker(sidecar.url, scope, FROZEN + script)
+    assert worker.says() == "given up"
+    sidecar.resume(scope)
+    assert worker.says() == "True"
+    worker.ends()
