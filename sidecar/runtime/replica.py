@@ -337,8 +337,8 @@ class Replica:
         common = [seq for seq, token in stored.tokens.items() if self._tokens.get(seq) == token]
         if common:
             return max(common)
-        # The store's sequence is older than all remembered tokens.
-        return min(stored.position.seq, next(iter(self._tokens), 0))
+        # None of the remembered commits is in the store's sequence, so the two part before the first of them.
+        return max(0, min(stored.position.seq, next(iter(self._tokens), 0) - 1))
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 

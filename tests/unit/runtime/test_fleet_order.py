@@ -89,6 +89,12 @@ def test_a_pause_whose_number_was_that_of_a_commit_lost_before_is_kept() -> None
     play(3, [*before, ("back", 2), ("resume", 0, "team")])
 
 
+def test_a_pause_with_the_number_of_the_only_commit_that_a_sidecar_knew_is_kept() -> None:
+    """After the wipe, the third sidecar knows one commit. That one is lost, and the pause gets its number."""
+    before = [("pause", 0, ""), ("together", ("pause", 0, "team/one"), ("resume", 0, ""))]
+    play(3, [*before, ("wipe",), ("pause", 1, "other"), ("back", 1), ("pause", 0, "")])
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_a_hold_whose_end_passed_during_its_commit_ends(size: int) -> None:
     """The alert moves to the root before ``min_pause_secs`` of the team are over, and is stored after."""
