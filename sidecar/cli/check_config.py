@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
         ConfigError,
         describe_pausing,
         describe_restricting,
+        describe_unused,
         load_config,
     )
 
@@ -58,12 +59,13 @@ def run(options: argparse.Namespace) -> int:
         problems = [] if options.no_files else _file_problems(path)
     except ConfigError as error:
         problems = list(error.problems)
-    warnings: tuple[str, ...] = ()
+    warnings = [] if problems else describe_unused(config)
     if not problems and not options.no_files:
         from sidecar.web.stores import check_shared_store, is_shared  # noqa: PLC0415 - the same
 
         if is_shared(config):
-            problem, warnings = check_shared_store(config)
+            problem, store_warnings = check_shared_store(config)
+            warnings += store_warnings
             problems += [f"store.url: {problem}"] if problem else []
     if options.output != "table":
         pausing = None if problems else describe_pausing(config.policies)

@@ -7,6 +7,7 @@ from .load import check_files, load_config
 from .schema import describe
 from .source import suggestion_for
 from .summary import describe_pausing, describe_restricting
+from .unused import describe_unused
 from .values import Config, LimitsConfig, StoreConfig, UiLink
 from .values_access import MIN_TOKEN_LENGTH, AuthConfig, CredentialConfig, Listener, TlsConfig
 from .values_programs import (
@@ -45,6 +46,7 @@ __all__ = [
     "describe",
     "describe_pausing",
     "describe_restricting",
+    "describe_unused",
     "is_endpoint",
     "load_config",
     "store_problem",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from sidecar.core.policy import Policy, PolicyTable
 
+from .unused import unused_policies
+
 _MOST_NAMED = 5
 
 
 def describe_pausing(policies: PolicyTable) -> str:
     """Describe the scopes that policies may pause, as part of a sentence. Operators may always pause."""
-    pausing = [match for match, policy in policies.rules if _pauses(policy)]
-    sparing = [match for match, policy in policies.rules if not _pauses(policy)]
+    used = _used(policies)
+    pausing = [match for match, policy in used if _pauses(policy)]
+    sparing = [match for match, policy in used if not _pauses(policy)]
     if _pauses(policies.defaults):
         return "every scope" + (f" except {_named(sparing)}" if sparing else "")
     if pausing:
@@ -25,9 +28,10 @@ def describe_pausing(policies: PolicyTable) -> str:
 
 def describe_restricting(policies: PolicyTable) -> str:
     """Describe the scopes that policies may restrict, as part of a sentence; empty: none."""
-    restricting = [match for match, policy in policies.rules if _restricts(policy)]
+    used = _used(policies)
+    restricting = [match for match, policy in used if _restricts(policy)]
     if _restricts(policies.defaults):
-        sparing = [match for match, policy in policies.rules if not _restricts(policy)]
+        sparing = [match for match, policy in used if not _restricts(policy)]
         return "every scope" + (f" except {_named(sparing)}" if sparing else "")
     return _named(restricting)
 
@@ -40,8 +44,14 @@ def _pauses(policy: Policy) -> bool:
     return policy.pauses
 
 
+def _used(policies: PolicyTable) -> list[tuple[str, Policy]]:
+    """The policies that decide for a scope."""
+    unused = dict(unused_policies(policies))
+    return [one for index, one in enumerate(policies.rules) if index not in unused]
+
+
 def _all(policies: PolicyTable) -> list[Policy]:
-    return [policies.defaults, *(policy for _, policy in policies.rules)]
+    return [policies.defaults, *(policy for _, policy in _used(policies))]
 
 
 def _named(scopes: list[str]) -> str:

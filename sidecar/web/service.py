@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sidecar.alertmanager.alerting import Alerting
 from sidecar.alertmanager.watchdog import KIND as BLINDNESS
 from sidecar.auth import CredentialsError, Keyring
-from sidecar.config import Config, ConfigError, LimitsConfig
+from sidecar.config import Config, ConfigError, LimitsConfig, describe_unused
 from sidecar.core.commands import Command, CommandOutcome, SetPolicies
 from sidecar.core.errors import CoreError, TooManyScopes, TooManySignals
 from sidecar.core.events import HoldLifted, HoldPut
@@ -49,6 +49,7 @@ from .tls import Tls, TlsError
 logger = logging.getLogger(__name__)
 
 _CALL_SECS = 30.0
+_MOST_UNUSED_LOGGED = 5
 _SWITCH_AGAIN_SECS = 1.0
 _SWITCH_SECS = 0.0005
 
@@ -365,7 +366,17 @@ class Service:
         self.reload_ok = True
         self.reloaded_at = self.clock.now()
         logger.info("reloaded", extra={"fields": _pauses_changed_by(outcome)})
+        await self.log_unused()
         return changed
+
+    async def log_unused(self) -> None:
+        """Log the policies and alert rules that are never used."""
+        # With thousands of them it takes longer than the loop may be held.
+        unused = await self._loop.run_in_executor(None, describe_unused, self.config)
+        if unused:
+            more = len(unused) - _MOST_UNUSED_LOGGED
+            entries = "; ".join(unused[:_MOST_UNUSED_LOGGED]) + (f"; and {more} more" if more > 0 else "")
+            logger.warning("never_used", extra={"fields": {"entries": entries}})
 
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_CALL_SECS)

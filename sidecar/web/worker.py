@@ -154,6 +154,7 @@ class _Server(Server):
         addresses = [_address_of(sock) for sock in sockets]
         service.set_addresses(addresses)
         self._log_start(addresses)
+        await service.log_unused()
         if self._worker.reload_requested:
             self._reload()
 

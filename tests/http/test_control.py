@@ -116,6 +116,19 @@ def test_a_reload_is_counted_and_a_bad_one_changes_nothing() -> None:
         assert "wellbeing_config_last_reload_successful 0.0" in own.get("/metrics").text
 
 
+def test_policies_that_are_never_used_are_logged() -> None:
+    policies = [{"match": "team", "pause_on_concerned": True}, {"match": "team/one"}]
+    with Sidecar({"store": "memory:", "policies": policies}) as own:
+        entries = own.wait_log("never_used")["entries"]
+        assert "policies[1] (team/one) is never used: policies[0] (team) comes first" in entries
+        own.configure({"store": "memory:", "policies": policies[::-1]})
+        assert own.ok_reload() == "Reloaded.\n"
+        own.configure({"store": "memory:", "policies": policies[:1] * 8})
+        assert own.ok_reload() == "Reloaded.\n"
+        eventually_equal(lambda: len(own.logs("never_used")), 2, "warnings")
+        assert own.logs("never_used")[-1]["entries"].endswith("; and 2 more")
+
+
 def test_a_reload_names_the_keys_that_need_a_restart() -> None:
     with Sidecar({"store": "memory:"}) as own:
         own.configure(

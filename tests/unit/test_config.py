@@ -16,6 +16,7 @@ from sidecar.config import (
     describe,
     describe_pausing,
     describe_restricting,
+    describe_unused,
     load_config,
 )
 from sidecar.config.__main__ import rows
@@ -169,6 +170,55 @@ def test_a_duration_is_accepted_in_the_file_and_in_a_variable(tmp_path: Path) ->
 )  # fmt: skip
 def test_a_config_describes_what_it_may_pause(tmp_path: Path, text: str, said: str) -> None:
     assert describe_pausing(load(tmp_path, text).policies) == said
+
+
+def test_policies_that_an_earlier_one_covers_are_reported(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """\
+policies:
+  - match: team/one
+  - match: team
+    pause_on_concerned: true
+  - match: team/one
+    restrict: {concerned: 5}
+  - match: team/two/x
+    pause_on_distressed: true
+  - match: other
+  - match: teams
+""",
+    )
+    said = [sentence.removeprefix(f"{tmp_path}/") for sentence in describe_unused(config)]
+    assert [sentence.partition(":")[2] for sentence in said] == [
+        "5: policies[2] (team/one) is never used: policies[0] (team/one) comes first and matches the same scopes",
+        "7: policies[3] (team/two/x) is never used: policies[1] (team) comes first and matches the same scopes",
+    ]
+    assert describe_pausing(config.policies) == "team"
+    assert describe_restricting(config.policies) == ""
+    root_first = load(tmp_path, 'policies: [{match: ""}, {match: a, pause_on_distressed: true}]')
+    assert describe_pausing(root_first.policies) == "nothing: pause_on_distressed is false everywhere"
+    assert "policies[0] (the root) comes first" in describe_unused(root_first)[0]
+
+
+def test_alert_rules_that_an_earlier_one_covers_are_reported(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """\
+alerts:
+  rules:
+    - {matchers: ['a="1"', 'b=~"x|y"'], state: distressed}
+    - {matchers: ['a="1"'], state: distressed}
+    - {matchers: ['b=~"x|y"', 'c!="2"', 'a="1"'], state: cautious}
+    - {matchers: ['b="x"', 'c!="2"'], state: cautious}
+    - {matchers: ['a=~"1"'], state: cautious}
+    - {matchers: [], state: ignore}
+    - {matchers: ['z="1"'], state: ignore}
+""",
+    )
+    assert [sentence.partition(":")[2] for sentence in describe_unused(config)] == [
+        "5: alerts.rules[2] is never used: alerts.rules[0] comes first and matches the same alerts",
+        "9: alerts.rules[6] is never used: alerts.rules[5] comes first and matches the same alerts",
+    ]
 
 
 @pytest.mark.parametrize(
