@@ -1,6 +1,6 @@
 """An agent whose model can report its state, ask whether it is paused, and ask for a pause.
 
-Run it next to a sidecar (``make run``), with a model behind OpenAI's API:
+Run it next to a sidecar (``make run``), with the package ``openai`` and a model behind OpenAI's API:
 ``OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=none python examples/agent_tools.py``
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,22 @@ def test_vllm_keeps_its_requests_while_it_sleeps_and_a_wake_up_while_awake_is_ha
     assert "pause_scheduler(mode=mode, clear_cache=clear_prefix_cache)" in core
     executor = source("vllm/v1/executor/abstract.py")
     assert re.search(r"def wake_up.*?if not self\.is_sleeping:.*?return", executor, re.DOTALL)
+
+
+def test_the_guide_names_each_way_in_which_vllm_serves_without_its_middleware() -> None:
+    serve = source("vllm/entrypoints/cli/serve.py")
+    launchers = set(re.findall(r"from vllm\.entrypoints\.launchers\.(\w+)", serve))
+    assert launchers == {"api_server", "dp_supervisor", "grpc_server", "launcher"}
+    managers = set(re.findall(r"\b\w+ProcessManager\b", serve))
+    assert managers == {"APIServerProcessManager", "RustFrontendProcessManager"}
+    assert "args.middleware" in source("vllm/entrypoints/serve/middleware/register.py")
+    assert "init_entrypoints_middleware(args" in source("vllm/entrypoints/launchers/app.py")
+    # These two do not build that application.
+    assert "middleware" not in source("vllm/entrypoints/launchers/grpc_server.py")
+    assert "envs.VLLM_USE_RUST_FRONTEND" in serve
+    guide = (Path(__file__).parents[2] / "docs/how-to/vllm.md").read_text()
+    assert "| `--grpc` |" in guide
+    assert "| `VLLM_USE_RUST_FRONTEND=1` |" in guide
 
 
 def test_sglang_serves_the_application_that_the_launcher_wraps() -> None:

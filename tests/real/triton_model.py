@@ -1,4 +1,4 @@
-"""A Triton with one model that doubles a number; started by test_triton.py: python triton_model.py PORT METRICS_PORT"""
+"""A Triton with one model that doubles a number; started by test_triton.py: python triton_model.py PORT METRICS_PORT GRPC_PORT"""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ def double(number: np.ndarray) -> dict[str, np.ndarray]:
     return {"double": 2 * number}
 
 
-def main(port: int, metrics_port: int) -> None:
+def main(port: int, metrics_port: int, grpc_port: int) -> None:
     """Serve until a signal stops the process."""
     config = TritonConfig(
         http_address="127.0.0.1",
         http_port=port,
         metrics_port=metrics_port,
         metrics_address="127.0.0.1",
-        allow_grpc=False,
+        grpc_address="127.0.0.1",
+        grpc_port=grpc_port,
         allow_gpu_metrics=False,
     )
     with Triton(config=config) as triton:
@@ -38,4 +39,4 @@ def main(port: int, metrics_port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))
