@@ -416,3 +416,22 @@ def test_the_page_stays_usable_with_twenty_thousand_scopes() -> None:
         seen = set(re.findall(r'<li class="row[^>]*data-key="([^"]+)"', own.get("/?page=2").text))
         assert seen.isdisjoint(re.findall(r'<li class="row[^>]*data-key="([^"]+)"', text))
         assert "This stops 1 open scope" in own.get("/ui/pause").text
+
+
+@pytest.mark.parametrize("path", ["/", "/ui/scope/g"])
+def test_the_cyclic_garbage_of_a_page_does_not_grow_with_the_scopes(path: str) -> None:
+    scopes, pages = 2_000, 5
+    policies = [{"match": f"g/m/{number}"} for number in range(scopes)]
+
+    def collected(own: Sidecar) -> float:
+        return sum(own.metric(f'python_gc_objects_collected_total{{generation="{one}"}}') for one in range(3))
+
+    with Sidecar({"policies": policies}) as own:
+        # The first page loads modules.
+        assert own.get(path, headers=HTML).status_code == 200
+        before = collected(own)
+        for _ in range(pages):
+            assert own.get(path, headers=HTML).status_code == 200
+        # A long list of other objects makes the collections run that were due.
+        own.status(below="true")
+        assert collected(own) - before < pages * scopes

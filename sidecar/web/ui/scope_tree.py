@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -206,6 +207,11 @@ class ScopeRows:
     def __iter__(self) -> Iterator[ScopeRow]:
         return chain.from_iterable(self._chunks)
 
+    def release(self) -> None:
+        """Release the rows in pieces, so that other threads can run in between."""
+        while self._chunks:
+            self._chunks.pop()
+
 
 def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> ScopeRows:
     """``scope``, if it is known, and all known scopes inside it. Call it in a thread."""
@@ -229,6 +235,26 @@ def count_rows(rows: Iterable[ScopeRow]) -> Counts:
         restricted += row.restricted
         advised += row.is_advised
     return Counts(total, held, paused, restricted, advised, waiting)
+
+
+@contextmanager
+def tree_of(
+    rows: ScopeRows, scope: str = ROOT, *, text: str = "", state: str = ""
+) -> Iterator[dict[str, TreeEntry]]:
+    """A context with the result of `build_tree`. At its end, entries and rows are released in pieces.
+
+    What a template was given stays in a cycle until the next collection. So the entries that it was given
+    must not refer to their children: otherwise that collection would look at the whole tree.
+    """
+    entries = build_tree(rows, scope, text=text, state=state)
+    try:
+        yield entries
+    finally:
+        for entry in entries.values():
+            entry.children = []
+        while entries:
+            entries.popitem()
+        rows.release()
 
 
 def build_tree(

@@ -25,12 +25,12 @@ from .scope_tree import (
     ScopeRows,
     TreeEntry,
     advised_entries,
-    build_tree,
     count_rows,
     held_entries,
     page_of,
     read_rows,
     restricted_entries,
+    tree_of,
 )
 from .scope_view import (
     SIGNALS_SHOWN,
@@ -88,29 +88,29 @@ class PageViews:
         if identity.scope != ROOT:
             return _redirect(scope_url(base, identity.scope))
         rows = self._read_rows(ROOT)
-        entries = build_tree(rows, text=text, state=state)
-        holders, advised = held_entries(rows, entries), advised_entries(rows, entries)
-        restricted = restricted_entries(rows, entries)
-        latest = self._service.history(HistoryQuery(limit=_LATEST_SIZE))
-        return self._page(
-            "overview.html",
-            base,
-            counts=count_rows(rows),
-            root=entries[ROOT].row,
-            holders=[self._holder(one) for one in holders[:_MAX_HOLDERS]],
-            more_holders=max(0, len(holders) - _MAX_HOLDERS),
-            restricted=restricted[:_MAX_HOLDERS],
-            more_restricted=max(0, len(restricted) - _MAX_HOLDERS),
-            advised=advised[:_MAX_HOLDERS],
-            more_advised=max(0, len(advised) - _MAX_HOLDERS),
-            blind=self._service.controller.counters.blind,
-            out_of_sync=len(self._engines_behind()),
-            warnings=self._warnings(),
-            latest=latest,
-            what=event_words,
-            who=cause_words,
-            **_tree_values(entries[ROOT], text, state, number),
-        )
+        with tree_of(rows, text=text, state=state) as entries:
+            holders, more_holders = _first(held_entries(rows, entries))
+            restricted, more_restricted = _first(restricted_entries(rows, entries))
+            advised, more_advised = _first(advised_entries(rows, entries))
+            return self._page(
+                "overview.html",
+                base,
+                counts=count_rows(rows),
+                root=entries[ROOT].row,
+                holders=[self._holder(one) for one in holders],
+                more_holders=more_holders,
+                restricted=restricted,
+                more_restricted=more_restricted,
+                advised=advised,
+                more_advised=more_advised,
+                blind=self._service.controller.counters.blind,
+                out_of_sync=len(self._engines_behind()),
+                warnings=self._warnings(),
+                latest=self._service.history(HistoryQuery(limit=_LATEST_SIZE)),
+                what=event_words,
+                who=cause_words,
+                **_tree_values(entries[ROOT], text, state, number),
+            )
 
     def _holder(self, entry: TreeEntry) -> dict[str, Any]:
         closed = [one for one in _inside(entry) if one.row is not None and one.row.state.closed]
@@ -124,34 +124,34 @@ class PageViews:
         view = self._read_scope(scope)
         rows = self._read_rows(scope)
         text, state, number = _filter()
-        entries = build_tree(rows, scope, text=text, state=state)
         first = (_number("signals") - 1) * SIGNALS_SHOWN
         before = _number("before", 0) or None
         history = self._service.history(HistoryQuery(scope=scope, before_id=before, limit=_HISTORY_SIZE + 1))
         links = self._service.config.ui_links
         now = self._service.clock.now()
-        return self._page(
-            "scope.html",
-            base,
-            view=view,
-            counts=count_rows(rows),
-            parents=[one for one in reversed(list(ancestors_of(scope))) if one],
-            links=links_of(view, links),
-            signals=signals_of(view, links, first),
-            signals_page=_number("signals"),
-            signals_last=max(1, -(-len(view.record.signals) // SIGNALS_SHOWN)),
-            kind=kind_words,
-            why_advised=WHY_ADVISED,
-            tracks=timeline_of(view, self._service.history, now),
-            history=history[:_HISTORY_SIZE],
-            older=history[_HISTORY_SIZE - 1].id if len(history) > _HISTORY_SIZE else None,
-            before=before,
-            done=request.args.get("done", ""),
-            warnings=self._warnings(),
-            what=event_words,
-            who=cause_words,
-            **_tree_values(entries[scope], text, state, number),
-        )
+        with tree_of(rows, scope, text=text, state=state) as entries:
+            return self._page(
+                "scope.html",
+                base,
+                view=view,
+                counts=count_rows(rows),
+                parents=[one for one in reversed(list(ancestors_of(scope))) if one],
+                links=links_of(view, links),
+                signals=signals_of(view, links, first),
+                signals_page=_number("signals"),
+                signals_last=max(1, -(-len(view.record.signals) // SIGNALS_SHOWN)),
+                kind=kind_words,
+                why_advised=WHY_ADVISED,
+                tracks=timeline_of(view, self._service.history, now),
+                history=history[:_HISTORY_SIZE],
+                older=history[_HISTORY_SIZE - 1].id if len(history) > _HISTORY_SIZE else None,
+                before=before,
+                done=request.args.get("done", ""),
+                warnings=self._warnings(),
+                what=event_words,
+                who=cause_words,
+                **_tree_values(entries[scope], text, state, number),
+            )
 
     # -- actions ----------------------------------------------------------------------------------
 
@@ -215,6 +215,7 @@ class PageViews:
             stays=stays,
             kind=kind_words,
         )
+        rows.release()
         response.status_code = status
         return response
 
@@ -290,6 +291,11 @@ def _tree_values(top: TreeEntry, text: str, state: str, number: int) -> dict[str
         "page_url": lambda to: "?" + urlencode({**query, "page": to}),
         "top_depth": top.depth,
     }
+
+
+def _first(entries: list[TreeEntry]) -> tuple[list[TreeEntry], int]:
+    """The entries that a page shows, and how many more there are."""
+    return entries[:_MAX_HOLDERS], max(0, len(entries) - _MAX_HOLDERS)
 
 
 def _inside(entry: TreeEntry) -> list[TreeEntry]:
