@@ -13,7 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sidecar.alerts import ActiveAlert, InvalidNotification, parse_active_alerts, parse_started_at
 from sidecar.config import AlertsConfig
-from sidecar.http_json import HttpAccess, HttpRequestFailed, request_json
+from sidecar.http_json import HttpAccess, HttpReply, HttpRequestFailed, send_request
+from sidecar.runtime.garbage import collection_paused
 
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _OK = 200
@@ -100,17 +101,17 @@ def _fetch_reply(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply
         ("active", "silenced", "inhibited", "unprocessed"), "true"
     )
     try:
-        started_at = parse_started_at(_get(url, "/api/v2/status", config))
+        started_at = parse_started_at(_json_of(_get(url, "/api/v2/status", config), "/api/v2/status"))
         watchdog = None
         if config.watchdog.alertname:
             # Without receiver and filter: the watchdog may go to another receiver, or have other labels.
             only = {**params, "filter": f'alertname="{_escaped(config.watchdog.alertname)}"'}
-            watchdog = bool(parse_active_alerts(_get(url, "/api/v2/alerts", config, only)))
+            watchdog = bool(_get_alerts(url, config, only))
         if options.filter:
             params["filter"] = list(options.filter)
         if options.receiver:
             params["receiver"] = quote_receiver(options.receiver)
-        alerts = parse_active_alerts(_get(url, "/api/v2/alerts", config, params))
+        alerts = _get_alerts(url, config, params)
         return AlertmanagerReply(name, alerts, started_at, watchdog)
     except (HttpRequestFailed, InvalidNotification) as error:
         return AlertmanagerReply(name, error=str(error))
@@ -118,9 +119,17 @@ def _fetch_reply(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply
         return AlertmanagerReply(name, error=f"the query failed: {type(error).__name__}")
 
 
-def _get(url: str, path: str, config: AlertsConfig, params: dict[str, Any] | None = None) -> object:
+def _get_alerts(url: str, config: AlertsConfig, params: dict[str, Any]) -> tuple[ActiveAlert, ...]:
+    path = "/api/v2/alerts"
+    reply = _get(url, path, config, params)
+    # Collections would look at all that was parsed so far, and hold the interpreter for several milliseconds.
+    with collection_paused():
+        return parse_active_alerts(_json_of(reply, path))
+
+
+def _get(url: str, path: str, config: AlertsConfig, params: dict[str, Any] | None = None) -> HttpReply:
     options = config.alertmanager
-    status, answer = request_json(
+    reply = send_request(
         "GET",
         url.rstrip("/") + path,
         HttpAccess.of(options),
@@ -128,8 +137,13 @@ def _get(url: str, path: str, config: AlertsConfig, params: dict[str, Any] | Non
         max_bytes=_MAX_ANSWER_BYTES,
         params=params,
     )
-    if status != _OK:
-        raise HttpRequestFailed(f"{path} answered {status}")
+    if reply.status != _OK:
+        raise HttpRequestFailed(f"{path} answered {reply.status}")
+    return reply
+
+
+def _json_of(reply: HttpReply, path: str) -> object:
+    answer = reply.json()
     if answer is None:
         raise HttpRequestFailed(f"{path} answered with a body that is not JSON")
     return answer

@@ -21,6 +21,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import ParamSpec, TypeVar
 
 from sidecar.alerts import ActiveAlert, NoMatch, RuleMatch
 from sidecar.config import AlertsConfig
@@ -30,6 +31,7 @@ from sidecar.core.values import ALERT_PREFIX, ScopeRecord, Signal
 from sidecar.gates.counters import Counters
 from sidecar.runtime.command_queue import ShuttingDown
 from sidecar.runtime.controller import Controller
+from sidecar.runtime.garbage import collection_paused
 from sidecar.store import StoreUnavailable, WatchdogNotice
 from sidecar.supervision import run_supervised
 from sidecar.time_slice import TimeSlice, release_in_pieces, run_in_slices
@@ -48,6 +50,9 @@ _MAX_DOUBLINGS = 20
 _MIN_INTERVAL_SECS = 0.2
 """Minimum time between two queries, even if many notifications are truncated."""
 _JITTER = 0.1
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Outcome(Enum):
@@ -173,7 +178,7 @@ class Reconciler:
         loop = self._controller.loop
         # There may be ten thousand alerts: a thread goes through them. The records themselves never change.
         records = list(self._controller.core_state.records.values())
-        before = await loop.run_in_executor(None, _signals_of, records, interpreter.query_id)
+        before = await self._in_thread(_signals_of, records, interpreter.query_id)
         answers = await self._query(config)
         if config is not self._config:
             # The query belongs to an old config, and a new one follows.
@@ -184,7 +189,7 @@ class Reconciler:
             self._absent = {}
             self._counters.reconciliations["unreachable"] += 1
             return _Outcome.FAILED
-        listed = await loop.run_in_executor(None, _combine, replies, config, interpreter, queried_at)
+        listed = await self._in_thread(_combine, replies, config, interpreter, queried_at)
         self._unmatched_log.log(listed.unmatched, clock.monotonic())
         found = any(answer.watchdog for answer in replies)
         if self._watchdog.record_listing(found, complete=listed.complete, queried_at=monotonic_at):
@@ -194,9 +199,7 @@ class Reconciler:
         del answers, replies
         await loop.run_in_executor(None, release_in_pieces, alerts)
         may_end_missing = listed.complete and not self._watchdog.ignores_missing_alerts
-        ended, absent = await loop.run_in_executor(
-            None, _compare, before, listed, self._absent, may_end_missing
-        )
+        ended, absent = await self._in_thread(_compare, before, listed, self._absent, may_end_missing)
         if config is not self._config:
             return _Outcome.DONE
         self._absent = {source: before[source] for source in absent} if may_end_missing else {}
@@ -209,6 +212,16 @@ class Reconciler:
         del listed, ended, before, outcome
         await loop.run_in_executor(None, release_in_pieces, spent)
         return _Outcome.DONE if confirmed else _Outcome.UNCONFIRMED
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``work``, which looks at ten thousand alerts, in a thread."""
+
+        def call() -> T:
+            # Collections would look at all of them, and hold the interpreter for several milliseconds.
+            with collection_paused():
+                return work(*args, **kwargs)
+
+        return await self._controller.loop.run_in_executor(None, call)
 
     async def _submit(self, command: ReconcileAlerts) -> CommandOutcome:
         try:

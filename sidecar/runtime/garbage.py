@@ -2,8 +2,8 @@
 
 By default Python collects its oldest generation whenever enough new objects have survived. With ten thousand
 scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and gate
-requests, commands and connections leave none. So objects that have survived three collections are frozen:
-no later collection looks at them, and each collection looks at a bounded number. If they become garbage
+requests, commands and connections leave none. So objects that have survived two collections are frozen: no
+later collection looks at them, and each collection looks at a bounded number. If they become garbage
 after all, they are collected when the process has grown so much that garbage may be the reason.
 """
 
@@ -24,13 +24,13 @@ from sidecar.supervision import Failures, RepeatingTimer
 logger = logging.getLogger(__name__)
 
 _CHECK_SECS = 30.0
-_YOUNG = 1_000
+_YOUNG = 700
+"""New objects per collection of the youngest generation."""
 _MIDDLE = 2
-"""Young objects per collection. A batch makes a hundred thousand objects; collecting this few takes much less
-than a millisecond."""
+"""Every third collection looks at the next generation as well: at about 2,100 objects, for a millisecond.
+What it leaves is frozen."""
 _OLD = 2
-"""The oldest generation is collected when it has a few thousand objects, and then frozen."""
-_OLDEST = 2
+_YOUNGEST = 0
 _GROWTH = 4.0
 _LEAST_GROWTH_BYTES = 536_870_912
 """With 20,000 scopes and as many waiting requests the process does not grow that much."""
@@ -143,6 +143,6 @@ class GarbageCollection:
 
 
 def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
-    """Freeze what a collection of the oldest generation left. Python calls this before and after each one."""
-    if phase == "stop" and info["generation"] == _OLDEST:
+    """Freeze what has survived two collections. Python calls this before and after each collection."""
+    if phase == "stop" and info["generation"] > _YOUNGEST:
         gc.freeze()

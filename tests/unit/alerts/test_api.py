@@ -26,6 +26,12 @@ def test_a_real_response_is_parsed(name: str) -> None:
     assert [one.suppressed for one in listed] == [one["status"]["state"] == "suppressed" for one in raw]
 
 
+def test_the_response_is_released_while_it_is_parsed() -> None:
+    raw = answer("api_v2_alerts.full")
+    listed = parse_active_alerts(raw)
+    assert raw == [None] * len(listed)
+
+
 def test_the_start_time_is_parsed() -> None:
     assert parse_started_at({"uptime": "2026-11-23T09:00:00.5Z"}) == pytest.approx(1795424400.5)
 

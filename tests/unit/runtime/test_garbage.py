@@ -67,13 +67,13 @@ def test_no_collection_looks_at_more_than_a_bounded_number_of_objects(generation
             gc.callbacks.remove(note)
         assert len(kept) == 200_000
         assert set(generations) == {0, 1, 2}
-        assert max(looked_at) < 40_000
+        assert max(looked_at) < 6_000
         assert gc.get_freeze_count() > 160_000
 
 
 def test_cycles_that_end_while_they_are_young_or_of_middle_age_are_collected(generations: list[int]) -> None:
     with collecting([100 * MB]):
-        cycles = [Node() for _ in range(8_000)]
+        cycles = [Node() for _ in range(1_000)]
         watched = weakref.ref(cycles[0])
         cycles.clear()
         kept: list[list[int]] = []
