@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from sidecar.json_pieces import loads_in_pieces
@@ -29,7 +30,10 @@ _RFC3339 = re.compile(
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ONLY_TEXT = frozenset((str,))
 _NEVER_YEAR = "0001-"
+_USUAL_TIME_LENGTH = 40
+_NO_SUCH_TIME = "must be a time that exists"
 _LATEST = 253402300799.0
 """The end of the year 9999. An offset can give a later time, but such a time cannot be formatted."""
 
@@ -106,7 +110,10 @@ def parse_notification(
         # Released one by one. Releasing ten thousand at once takes several milliseconds.
         alerts[index] = None
     for index, one in enumerate(parsed):
-        _limit_labels(one, f"alerts[{index}].labels", max_labels, max_label_bytes)
+        labels = one.labels
+        # A character has at most four bytes, so most values need not be encoded.
+        if len(labels) > max_labels or max(map(len, labels.values()), default=0) * 4 > max_label_bytes:
+            _limit_labels(one, f"alerts[{index}].labels", max_labels, max_label_bytes)
     return Notification(
         receiver=_text(message, "receiver", "body", ""),
         group_key=_text(message, "groupKey", "body", ""),
@@ -128,8 +135,7 @@ def _limit_labels(alert: Alert, where: str, most: int, most_bytes: int) -> None:
     if len(alert.labels) > most:
         raise NotificationTooLarge(where, f"has {len(alert.labels)} labels, at most {most} are allowed")
     for name, value in alert.labels.items():
-        # A character has at most four bytes, so most values need not be encoded.
-        if len(value) * 4 > most_bytes and len(value.encode()) > most_bytes:
+        if len(value.encode()) > most_bytes:
             raise NotificationTooLarge(f"{where}.{name}", f"is longer than {most_bytes} bytes")
 
 
@@ -180,20 +186,36 @@ def parse_time(text: str, where: str) -> float | None:
     Raises:
         InvalidNotification: ``text`` is not such a time.
     """
+    # A long text is not cached.
+    convert = _seconds_of if len(text) <= _USUAL_TIME_LENGTH else _seconds_of.__wrapped__
+    try:
+        return convert(text)
+    except (ValueError, OverflowError) as error:
+        _refuse(where, str(error) if isinstance(error, _WrongTime) else _NO_SUCH_TIME)
+
+
+class _WrongTime(ValueError):
+    """A time that is not accepted. The message says why."""
+
+
+@lru_cache(maxsize=1024)
+def _seconds_of(text: str) -> float | None:
+    """`parse_time`. The alerts of a group often have the same times.
+
+    Raises:
+        ValueError, OverflowError: ``text`` is not such a time.
+    """
     match = _RFC3339.fullmatch(text)
     if match is None:
-        _refuse(where, "must be a time as in RFC 3339")
+        raise _WrongTime("must be a time as in RFC 3339")
     if text.startswith(_NEVER_YEAR):
         return None
     seconds, fraction, zone = match.groups()
-    try:
-        moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone)).timestamp()
-    except (ValueError, OverflowError):
-        _refuse(where, "must be a time that exists")
+    moment = datetime.fromisoformat(seconds + ("+00:00" if zone in "Zz" else zone)).timestamp()
     # The fraction is added here, because Python 3.11 does not parse nanoseconds.
     moment += float(f"0.{fraction}") if fraction else 0.0
     if moment > _LATEST:
-        _refuse(where, "must be a time before the year 10000")
+        raise _WrongTime("must be a time before the year 10000")
     return moment
 
 
@@ -240,11 +262,11 @@ def _texts(value: dict[str, Any], key: str, where: str, *, required: bool) -> Ma
     if not isinstance(texts, dict):
         why = "is missing" if key not in value else f"must be an object, got {_type(texts)}"
         _refuse(f"{where}.{key}", why)
-    for name, text in texts.items():
-        if not isinstance(text, str):
-            # A name may have any characters, and this message is logged.
-            position = f"{where}.{key}.{name}" if _LABEL_NAME.fullmatch(name) else f"{where}.{key}"
-            _refuse(position, f"must be a string, got {_type(text)}")
+    if not _ONLY_TEXT.issuperset(map(type, texts.values())):
+        name, text = next((name, text) for name, text in texts.items() if not isinstance(text, str))
+        # A name may have any characters, and this message is logged.
+        position = f"{where}.{key}.{name}" if _LABEL_NAME.fullmatch(name) else f"{where}.{key}"
+        _refuse(position, f"must be a string, got {_type(text)}")
     return texts
 
 

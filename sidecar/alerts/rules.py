@@ -25,7 +25,7 @@ SCOPE_LABEL = "wellbeing_scope"
 ROOT_VALUE = "*"
 """The value of ``wellbeing_scope`` that means the root. A template over missing labels never produces it."""
 
-_NO_VALUES = ("", "<no value>", "[no value]")
+_NO_VALUES = frozenset(("", "<no value>", "[no value]"))
 """The text that a template produces for a missing label, in Prometheus, Go's templates and Grafana."""
 
 _BY_SEVERITY: Mapping[str, WellbeingState | None] = {
@@ -206,7 +206,7 @@ def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
     if value == ROOT_VALUE:
         return ROOT
     parts = value.split("/")
-    if any(part in _NO_VALUES for part in parts):
+    if not _NO_VALUES.isdisjoint(parts):
         # A template over a missing label. Without the empty segment the scope would be too wide.
         return NoMatch(NoMatchCause.EMPTY_SEGMENT, SCOPE_LABEL)
     if len(parts) > MAX_SEGMENTS:

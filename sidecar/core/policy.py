@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Protocol
 
 from .errors import InvalidPolicy
-from .scope import ancestors_of
 from .state import WellbeingState
 from .values import AdviceCause
 
@@ -203,8 +202,13 @@ class PolicyTable:
         first = self._first
         if not first:
             return None
-        matching = [first[match] for match in (scope, *ancestors_of(scope)) if match in first]
-        return min(matching) if matching else None
+        found = first.get(scope)
+        while scope:
+            scope = scope.rpartition("/")[0]
+            index = first.get(scope)
+            if index is not None and (found is None or index < found):
+                found = index
+        return found
 
     def named_scopes(self) -> Iterable[str]:
         """The scopes that the config names. They are always known."""

@@ -104,7 +104,8 @@ class TreeUpdate:
             self.changed,
         ):
             while some:
-                some.popitem()
+                for _ in range(min(len(some), _RELEASED_AT_ONCE)):
+                    some.popitem()
                 yield
 
     @property

@@ -37,7 +37,7 @@ class CommitEffects:
         clock: the time source.
         time_slice: returns a new time slice.
         shown_records: the records that the gates show for the records of the state.
-        schedule_expiry: schedules the next change by time alone of each scope, one per step.
+        schedule_expiry: schedules the next change by time alone of each scope, a few per step.
     """
 
     def __init__(

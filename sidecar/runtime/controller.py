@@ -67,6 +67,9 @@ _FORGOTTEN_AT_ONCE = 1_000
 _LARGE_BATCH = 500
 """During a batch with at least this many alerts or scopes, no garbage is collected."""
 
+_SCHEDULED_AT_ONCE = 8
+"""Scopes whose next change by time alone is scheduled in one step."""
+
 _SLICE_SECS = 0.0015
 """Maximum seconds that a batch may hold the loop before other work runs."""
 
@@ -399,12 +402,13 @@ class Controller:
     # -- time -------------------------------------------------------------------------------------
 
     def _schedule_expiry(self, scopes: Iterable[str]) -> Iterator[None]:
-        """Schedule the next change by time alone of each of ``scopes``, one per step."""
-        for scope in scopes:
+        """Schedule the next change by time alone of each of ``scopes``, a few per step."""
+        for number, scope in enumerate(scopes, 1):
             gate = self.tree.gates.get(scope)
             due = None if gate is None else next_deadline(gate.record, gate.policy, self.clock.now())
             self._expiry_timer.schedule(scope, due)
-            yield
+            if number % _SCHEDULED_AT_ONCE == 0:
+                yield
 
     def _expire(self, scopes: tuple[str, ...]) -> None:
         self._queue.submit_and_forget(Expire(scopes))

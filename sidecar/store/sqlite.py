@@ -13,8 +13,6 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +20,7 @@ from sidecar.core.events import SignalDropped, SignalPut
 from sidecar.core.values import Signal, Tombstone
 
 from .base import Batch, StoredState, StoreError, StoreUnavailable
+from .bulk_insert import insert_rows, sorted_in_pieces
 from .entries import HistoryEntry, HistoryQuery, entries_of
 from .open_files import OpenFiles
 from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
@@ -40,7 +39,6 @@ _ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, a
 _ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
 
 _HISTORY = "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor, alertname)"
-_ROWS_AT_ONCE = 32
 _PRUNE_EVERY = 1_000
 _CHECKPOINT_EVERY = 1_000
 """Rows whose changes may be in the WAL file alone. SQLite itself would copy them within a commit."""
@@ -339,19 +337,21 @@ class SqliteStore:
         if rewritten:
             db.executemany("DELETE FROM signals WHERE scope = ?", rewritten)
         if batch.records:
-            _insert(
+            insert_rows(
                 db,
                 "INSERT OR REPLACE INTO scopes",
-                [scope_row(scope, record) for scope, record in batch.records.items() if record is not None],
+                sorted_in_pieces(
+                    [scope_row(scope, one) for scope, one in batch.records.items() if one is not None]
+                ),
             )
         if dropped:
             db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
         if put:
-            _insert(db, "INSERT OR REPLACE INTO signals", put)
+            insert_rows(db, "INSERT OR REPLACE INTO signals", sorted_in_pieces(put))
         if batch.tombstones:
             _write_tombstones(db, batch.tombstones)
         rows = [entry_row(entry) for entry in entries_of(batch.events)]
-        _insert(db, _HISTORY, rows)
+        insert_rows(db, _HISTORY, rows)
         _set_meta(db, "seen_at", batch.at)
         if batch.seen_watchdog is not None:
             _set_meta(db, "heard_watchdog", batch.seen_watchdog)
@@ -360,7 +360,7 @@ class SqliteStore:
             self._prune(db, batch.at)
 
     def _append_history(self, entries: list[HistoryEntry]) -> None:
-        self._transact(lambda db: _insert(db, _HISTORY, [entry_row(entry) for entry in entries]))
+        self._transact(lambda db: insert_rows(db, _HISTORY, [entry_row(entry) for entry in entries]))
 
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         self._since_prune = 0
@@ -480,7 +480,7 @@ def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone
     removed = [(source,) for source, one in tombstones.items() if one is None]
     if removed:
         db.executemany("DELETE FROM tombstones WHERE source = ?", removed)
-    _insert(
+    insert_rows(
         db,
         "INSERT OR REPLACE INTO tombstones",
         [
@@ -489,27 +489,6 @@ def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone
             if one is not None
         ],
     )
-
-
-def _insert(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
-    """Run ``statement`` for all ``rows``, many at a time.
-
-    For each row that runs by itself, this thread gives up the interpreter and waits for it again.
-    """
-    start = 0
-    while len(rows) - start >= _ROWS_AT_ONCE:
-        some = rows[start : start + _ROWS_AT_ONCE]
-        db.execute(_with_values(statement, len(some[0]), _ROWS_AT_ONCE), list(chain.from_iterable(some)))
-        start += _ROWS_AT_ONCE
-    if start < len(rows):
-        db.executemany(_with_values(statement, len(rows[0]), 1), rows[start:])
-
-
-@lru_cache(maxsize=32)
-def _with_values(statement: str, columns: int, rows: int) -> str:
-    """``statement`` with placeholders for the values of ``rows`` rows."""
-    row = f"({', '.join('?' * columns)})"
-    return f"{statement} VALUES {', '.join([row] * rows)}"
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:

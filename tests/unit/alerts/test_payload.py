@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.alerts import InvalidNotification, parse_notification
+from sidecar.alerts import InvalidNotification, parse_notification, payload
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "alertmanager"
 BODIES = {path.name: path.read_bytes() for path in sorted(FIXTURES.glob("[0-9]*.json"))}
@@ -295,3 +295,13 @@ def test_a_body_with_any_value_anywhere_is_parsed_or_refused(key, value, status)
     message = {"version": "4", "alerts": [one]}
     (message if key in message else one)[key] = value
     parses_or_refuses(json.dumps(message).encode())
+
+
+def test_a_time_is_parsed_once_unless_its_text_is_long() -> None:
+    long = f"2026-11-23T08:46:19.{'0' * 10_000}Z"
+    payload._seconds_of.cache_clear()
+    for text in (START, START, long, long):
+        (one,) = parse_notification(body(alert(startsAt=text))).alerts
+        assert one.starts_at == pytest.approx(START_SECS, abs=1.0)
+    found = payload._seconds_of.cache_info()
+    assert (found.hits, found.misses, found.currsize) == (1, 1, 1)

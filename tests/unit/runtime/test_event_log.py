@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -10,8 +11,12 @@ import pytest
 
 from sidecar.core.commands import CommandOutcome
 from sidecar.core.events import StateChanged
+from sidecar.core.policy import PolicyTable
 from sidecar.core.state import WellbeingState
+from sidecar.core.values import EMPTY
 from sidecar.gates.counters import Counters
+from sidecar.gates.tree import GateTree
+from sidecar.gates.waiting_room import WaitingRoom
 from sidecar.runtime import event_log
 from sidecar.runtime.event_log import EventLog
 
@@ -49,6 +54,24 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     monkeypatch.setattr(event_log.logger, "level", logging.INFO)
     event_log.logger.manager._clear_cache()
     return handler
+
+
+@pytest.mark.parametrize(("outcomes", "events"), [(1, 800), (800, 1)])
+def test_a_step_counts_a_few_events_however_they_are_distributed(outcomes: int, events: int) -> None:
+    decided = [CommandOutcome(tuple(changed(number) for number in range(events)))] * outcomes
+    loop = asyncio.new_event_loop()
+    try:
+        tree = GateTree(PolicyTable(), 0, WaitingRoom(loop, Counters()))
+        tree.update({f"s{number}": EMPTY for number in range(events)}, 0.0)
+        before = 0
+        for _ in EventLog(Counters(), at_once).count(decided, tree, 2.0):
+            done = sum(gate.interventions for gate in tree.gates.values())
+            assert before <= done <= before + 10
+            before = done
+        assert sum(gate.interventions for gate in tree.gates.values()) == 800
+        assert before >= 790
+    finally:
+        loop.close()
 
 
 def test_a_slow_reader_gets_every_line_in_order(lines: Lines) -> None:
