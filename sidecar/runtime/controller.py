@@ -76,7 +76,7 @@ _SLICE_SECS = 0.0015
 _MIN_SLICE_SECS = 0.0002
 """Minimum seconds that a batch holds the loop. Then it checks whether a client has sent something."""
 
-_LOG_AFTER_SECS = 0.001
+_LOG_AFTER_SECS = 0.01
 """Delay of log lines, so that the responses to an event are sent first."""
 
 _AGAIN_SECS = 1.0
