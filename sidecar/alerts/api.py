@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sidecar.core.frozen import value_class
 
 from .errors import InvalidNotification
 from .payload import Alert, parse_api_alert, parse_time
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ActiveAlert:
     """An alert that Alertmanager lists.
 

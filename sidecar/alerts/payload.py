@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
+from sidecar.core.frozen import value_class
 from sidecar.json_pieces import loads_in_pieces
 
 from .errors import InvalidNotification, NotificationTooLarge
@@ -38,7 +39,7 @@ _LATEST = 253402300799.0
 """The end of the year 9999. An offset can give a later time, but such a time cannot be formatted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Alert:
     """One alert of a notification.
 

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import lru_cache
 
 from sidecar.core.errors import CoreError, short_repr
+from sidecar.core.frozen import value_class
 from sidecar.core.scope import ROOT, join_segments
 from sidecar.core.state import WellbeingState
 from sidecar.core.text import clean_text
@@ -42,7 +43,7 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FIELD = re.compile(r"(labels|annotations)\.([a-zA-Z_][a-zA-Z0-9_]*)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RuleMatch:
     """The scope, state and reason that an alert maps to."""
 

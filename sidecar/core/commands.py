@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .events import CoreEvent, SignalDropped, SignalPut, set_actor
+from .frozen import value_class
 from .policy import PolicyTable
 from .state import WellbeingState
 from .values import Hold, Signal
@@ -21,7 +22,7 @@ class AlertOutcome(Enum):
     MISDIRECTED = "misdirected"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AlertFired:
     """A firing alert.
 
@@ -46,7 +47,7 @@ class AlertFired:
     alertname: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AlertResolved:
     """A resolved alert.
 
@@ -80,7 +81,7 @@ class ReceiveAlerts:
     sender_scope: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class AlertMissing:
     """An alert that has a signal and that Alertmanager no longer lists.
 
@@ -266,7 +267,7 @@ Command = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class CommandOutcome:
     """The result of a command.
 

@@ -7,13 +7,12 @@ an alert is the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .frozen import value_class
 from .state import WellbeingState
 from .values import Hold, LiftCause, Restriction, Signal, Trial
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SignalPut:
     """A signal began, or an existing one changed or was refreshed."""
 
@@ -22,7 +21,7 @@ class SignalPut:
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class SignalDropped:
     """A signal ended: resolved, withdrawn or expired."""
 
@@ -32,7 +31,7 @@ class SignalDropped:
     expired: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class StateChanged:
     """A scope's own state changed."""
 
@@ -46,7 +45,7 @@ class StateChanged:
     alertname: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HoldPut:
     """A hold was put or renewed. ``paused``: the scope had no hold before, and this one closes the gate."""
 
@@ -57,7 +56,7 @@ class HoldPut:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HoldLifted:
     """A hold ended. ``resumed``: the scope has no hold left, and this one closed the gate."""
 
@@ -72,7 +71,7 @@ class HoldLifted:
     alertname: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class RestrictionChanged:
     """A restriction began, changed its rate, or ended. ``old`` and ``new``: None: there is no restriction."""
 
@@ -86,7 +85,7 @@ class RestrictionChanged:
     alertname: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TrialBegan:
     """A recovery was followed by a trial."""
 
@@ -96,7 +95,7 @@ class TrialBegan:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class TrialEnded:
     """A trial ended. ``failed``: the hold is put back; the event `HoldPut` follows."""
 
@@ -109,7 +108,7 @@ class TrialEnded:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HistoryNoted:
     """Another change that is recorded in the history, for example that an engine was paused."""
 

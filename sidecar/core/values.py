@@ -6,10 +6,11 @@ Times are seconds since the epoch, UTC, as floats.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from types import MappingProxyType
 
+from .frozen import value_class
 from .state import WellbeingState
 
 TOMBSTONE_TTL_SECS = 900.0
@@ -20,7 +21,7 @@ ALERT_PREFIX = "alert:"
 AGENT_PREFIX = "agent:"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Signal:
     """One source's claim about one scope.
 
@@ -81,7 +82,7 @@ class AdviceCause(Enum):
     PAUSED_SHARE = "max_paused_share"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Hold:
     """A reason why a scope's gate is closed, or would be closed if the hold were not advised only.
 
@@ -112,7 +113,7 @@ class Hold:
         return "trial_failed" if self.failed_trials else self.kind.value
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Restriction:
     """A limit of the requests per second at the gate of a scope.
 
@@ -133,7 +134,7 @@ class Restriction:
     advised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Trial:
     """A limited number of requests after a recovery. Their outcome decides whether the gate opens.
 
@@ -155,7 +156,7 @@ class Trial:
         return f"trial of {self.requests} requests after: {self.hold.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Episode:
     """The time from a scope's own state reaching its pause threshold until it falls below it.
 
@@ -178,7 +179,7 @@ class Episode:
     pause_advised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class Tombstone:
     """Record of an ended alert. It shows that an older notification of the alert is stale.
 
@@ -204,7 +205,7 @@ def _no_signals() -> Mapping[str, Signal]:
     return _NO_SIGNALS
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class ScopeRecord:
     """The state of one scope.
 

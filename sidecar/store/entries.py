@@ -15,6 +15,7 @@ from sidecar.core.events import (
     TrialBegan,
     TrialEnded,
 )
+from sidecar.core.frozen import value_class
 from sidecar.core.scope import lies_within
 from sidecar.core.values import Restriction, Trial
 
@@ -25,7 +26,7 @@ KINDS = (
 _NO_ADVICE, _ADVISED = "none", "advised"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class(frozen=True, slots=True)
 class HistoryEntry:
     """One event in the history.
 
