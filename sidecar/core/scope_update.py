@@ -115,6 +115,11 @@ class ScopeUpdate:
         refuse_pause: returns why sibling scopes prevent a pause of the scope; empty: they do not.
     """
 
+    __slots__ = (
+        "_auto", "_episode", "_expiring", "_manual", "_now", "_policy", "_refuse_pause", "_restriction",
+        "_scope", "_signals", "_signals_copied", "_state", "_trial", "_trigger", "_trigger_state", "events",
+    )  # fmt: skip
+
     def __init__(
         self,
         scope: str,
