@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import eventually, free_port
+from harness.process import eventually_equal, free_port
 from harness.proxies import Proxy
 from harness.real import REAL, RealServer, await_answer, needs
 from harness.sidecar import Sidecar
 
 pytestmark = [needs("router", "router/ready-vllm-stack-0.1.12"), needs("llama", "llama-server")]
 SCOPE = "nginx/llama"
-CHECK_SECS, CHECK_TIMEOUT_SECS = 1, 2
+CHECK_SECS, CHECK_TIMEOUT_SECS = 1, 5
 LONG = 40
 
 
@@ -109,12 +109,17 @@ def longest(engine: str) -> float:
     return float(line.split()[1])
 
 
-def pause_until_a_check_gave_up(parts: Parts) -> None:
-    """Pause the gated engine: a check of the router is a request, and waits at the gate longer than the router waits for it."""
-    before = parts.sidecar.counters(SCOPE)["requests_abandoned"]
-    parts.sidecar.pause(SCOPE, "too hot")
-    eventually(
-        lambda: parts.sidecar.counters(SCOPE)["requests_abandoned"] > before, "a check of the router gave up"
+def wait_for_engines(server: RealServer, count: int) -> None:
+    """Wait until the router sends requests to so many engines.
+
+    A check that gave up is too early: the router checks one engine after another, and replaces its list only after the last check
+    (``StaticServiceDiscovery.check_model_health``). Until then it sends chats to the paused engine too, where they wait at the gate.
+    """
+    url = server.url.removesuffix("/health")
+    eventually_equal(
+        lambda: len(requests.get(f"{url}/engines", timeout=30).json()),
+        count,
+        "the engines that the router uses",
     )
 
 
@@ -130,17 +135,23 @@ def test_a_request_through_the_router_waits_at_the_gate_and_is_woken(parts: Part
 
 def test_with_health_checks_the_router_avoids_a_paused_engine_and_finds_it_again(parts: Parts) -> None:
     with router(parts, parts.gated, parts.other, check=True) as server:
-        pause_until_a_check_gave_up(parts)
-        # A chat that the router sent to the gate before it knew is refused.
-        eventually(lambda: all(chat(server, LONG).ok for _ in range(4)), "all go to the other engine")
+        wait_for_engines(server, 2)
+        parts.sidecar.pause(SCOPE, "too hot")
+        wait_for_engines(server, 1)
+        assert [chat(server, LONG).status_code for _ in range(6)] == [200] * 6
         assert longest(parts.engine) < LONG <= longest(parts.other)
         parts.sidecar.resume(SCOPE)
-        eventually(lambda: chat(server, LONG).ok and longest(parts.engine) >= LONG, "it is used again")
+        wait_for_engines(server, 2)
+        assert [chat(server, LONG).status_code for _ in range(2)] == [200] * 2
+        assert longest(parts.engine) >= LONG
 
 
 def test_with_all_engines_paused_the_router_refuses(parts: Parts) -> None:
     with router(parts, parts.gated, check=True) as server:
-        pause_until_a_check_gave_up(parts)
-        eventually(lambda: chat(server).status_code == 503, "no engine is left")
+        wait_for_engines(server, 1)
+        parts.sidecar.pause(SCOPE, "too hot")
+        wait_for_engines(server, 0)
+        assert [chat(server).status_code for _ in range(3)] == [503] * 3
         parts.sidecar.resume(SCOPE)
-        eventually(lambda: chat(server).ok, "it is found again")
+        wait_for_engines(server, 1)
+        assert chat(server).ok
