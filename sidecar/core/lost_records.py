@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .scope_update import worst
-from .values import ScopeRecord, Tombstone
+from .values import Hold, ScopeRecord, Signal, Tombstone
 
 
 def merge_lost(
@@ -14,7 +14,8 @@ def merge_lost(
 ) -> ScopeRecord:
     """``stored``, with the holds and signals of ``lost`` that it does not have.
 
-    Both may contain acknowledged decisions, so every hold of either one stays.
+    Both may contain acknowledged decisions, so every hold of either one stays. Of two signals of one source
+    the newer one stays, and of two holds of operators the one that ends later.
 
     Args:
         lost: the record that was applied here and that the store no longer has.
@@ -26,9 +27,12 @@ def merge_lost(
     signals = dict(stored.signals)
     for source, signal in lost.signals.items():
         tombstone = tombstones.get(source)
-        if source not in signals and not (tombstone and tombstone.ended_at >= signal.since):
+        if source in signals:
+            signals[source] = _newer(signals[source], signal)
+        elif not (tombstone and tombstone.ended_at >= signal.since):
             signals[source] = signal
-    if signals == stored.signals and stored.manual == (stored.manual or lost.manual):
+    manual = _longer(stored.manual, lost.manual)
+    if signals == stored.signals and stored.manual == manual:
         return stored
     return replace(
         stored,
@@ -36,6 +40,24 @@ def merge_lost(
         state=worst(signals.values()) if stored.state or lost.state else stored.state,
         signals=signals,
         auto=stored.auto or lost.auto,
-        manual=stored.manual or lost.manual,
+        manual=manual,
         episode=stored.episode or lost.episode,
     )
+
+
+def _newer(one: Signal, other: Signal) -> Signal:
+    """The newer signal of one source; if that is not known, the one with the worse state."""
+    if one.since != other.since:
+        return max(one, other, key=lambda signal: signal.since)
+    if one.expires_at is not None and other.expires_at is not None and one.expires_at != other.expires_at:
+        return one if one.expires_at > other.expires_at else other
+    return max(one, other, key=lambda signal: signal.state)
+
+
+def _longer(one: Hold | None, other: Hold | None) -> Hold | None:
+    """The hold that ends later."""
+    if one is None or other is None:
+        return one or other
+    if one.until is None or (other.until is not None and one.until >= other.until):
+        return one
+    return other

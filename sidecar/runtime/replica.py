@@ -284,15 +284,11 @@ class Replica:
         """
         delta = StateDelta(state)
         common = self._common_seq(stored) if went_back else self.position.seq
-        epoch = self.position.epoch
         # These were written by commits that are in both sequences.
         newest = common if went_back else max((common, *self._early))
-        lost_at = {scope: LostCommit(epoch, seq) for scope, seq in self._scopes.items() if seq > newest}
-        lost_at |= {
-            scope: LostCommit(epoch, self._scopes[scope])
-            for scope in stored.unreadable
-            if scope in self._scopes
-        }
+        lost_scopes = {scope for scope, seq in self._scopes.items() if seq > newest}
+        lost_scopes |= self._scopes.keys() & stored.unreadable
+        lost_at = {scope: self._origin(scope) for scope in lost_scopes}
         lost_at |= self.owed
         lost_tombstones = self.owed_tombstones | {
             source
@@ -324,6 +320,17 @@ class Replica:
         self.owed = {scope: lost_commit for scope, lost_commit in owed.items() if scope in state.records}
         self.owed_tombstones = lost_tombstones & state.tombstones.keys()
         return delta
+
+    def _origin(self, scope: str) -> LostCommit:
+        """The commit that the record of ``scope`` comes from.
+
+        After a record was restored and lost again, other sidecars may still owe another version of it. The
+        number of the original commit shows which one is newer.
+        """
+        restored = self._restored.get(scope)
+        if restored is not None and restored.is_original:
+            return restored
+        return LostCommit(self.position.epoch, self._scopes[scope])
 
     def _is_in(self, stored: StoredState) -> bool:
         """Whether the sequence of ``stored`` contains the last commit that was applied."""

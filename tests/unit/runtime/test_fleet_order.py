@@ -3,6 +3,7 @@ nothing acknowledged is lost."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -81,6 +82,15 @@ def test_a_claim_after_two_losses_of_the_store_is_kept() -> None:
     before = [("claim", 0, "team", "b", 3), ("pause", 0, "")]
     losses = [("amid", ("back", 2), ("claim", 1, "team", "b", 0)), ("wipe",), ("lead", 0)]
     play(2, [*before, *losses, ("claim", 1, "team", "b", 3)])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_claim_that_one_sidecar_did_not_know_before_two_losses_is_kept(seed: int) -> None:
+    """That sidecar restores the older claim. The others wait for a random time, and then know both."""
+    random.seed(seed)
+    amid = ("amid", ("wipe",), ("claim", 2, "other", "b", 3), ("claim", 0, "team/two", "b", 2))
+    after = [("claim", 3, "", "a", 3), ("wipe",), ("claim", 1, "team/two", "b", 0)]
+    play(3, [("back", 1), ("claim", 2, "other", "b", 2), amid, *after])
 
 
 def test_a_pause_whose_number_was_that_of_a_commit_lost_before_is_kept() -> None:
