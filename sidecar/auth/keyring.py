@@ -27,6 +27,8 @@ GRACE_SECS = 5.0
 """A token stays valid for this time if its file is missing: files are not always replaced atomically."""
 _MAX_REMEMBERED = 1_000
 _MAX_PASSWORD_BYTES = 72  # bcrypt ignores further bytes
+_COST = slice(4, 6)  # of a bcrypt hash: $2b$COST$, the salt, the checksum
+_CHECKSUM_LENGTH = 31
 
 
 class CredentialsError(ValueError):
@@ -65,7 +67,7 @@ class Keyring:
             one.certificate: self._identities[one.name] for one in credentials if one.certificate
         }
         # An unknown user's password takes as long to check as a known user's.
-        self._dummy_hash = _hashed(b"nobody") if self._passwords else b""
+        self._dummy_hash = _dummy_hash([one.password_bcrypt for one in credentials if one.password_bcrypt])
         self._stamps = self._stamp()
         self._digests: dict[str, bytes] = {}
         for one in self._credentials:
@@ -275,13 +277,13 @@ def _password_digest(credential: CredentialConfig) -> bytes:
     return hashlib.sha256(f"{credential.username}:{credential.password_bcrypt}".encode()).digest()
 
 
+def _dummy_hash(hashes: Sequence[str]) -> bytes:
+    """A hash of no password, as slow to check as the slowest of ``hashes``; empty: there are none."""
+    slowest = max(hashes, key=lambda one: one[_COST], default="")
+    return (slowest[:-_CHECKSUM_LENGTH] + "." * _CHECKSUM_LENGTH).encode() if slowest else b""
+
+
 # bcrypt is loaded only where passwords are configured.
-
-
-def _hashed(password: bytes) -> bytes:
-    import bcrypt  # noqa: PLC0415
-
-    return bcrypt.hashpw(password, bcrypt.gensalt(10))
 
 
 def _is_password(password: bytes, hashed: bytes) -> bool:

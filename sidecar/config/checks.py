@@ -467,20 +467,6 @@ def roles(value: object) -> tuple[str, ...]:
     return texts(value)
 
 
-def sha256(value: object) -> str:
-    """A SHA-256 digest in hex; empty: none."""
-    if not re.fullmatch("([0-9a-f]{64})?", text(value)):
-        raise ValueError("must be 64 lower-case hex digits: `wellbeing-sidecar token` prints them")
-    return text(value)
-
-
-def bcrypt_hash(value: object) -> str:
-    """A bcrypt hash; empty: none."""
-    if text(value) and not re.fullmatch(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", text(value)):
-        raise ValueError("must be a bcrypt hash: `wellbeing-sidecar hash-password` prints one")
-    return text(value)
-
-
 def store(value: object) -> str:
     """The URL of a store."""
     if isinstance(value, str) and re.fullmatch("memory:|sqlite:.+", value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,9 +239,24 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
             problems.append(f"{where}.username: must not contain a colon")
         if {"name", "roles"} <= one.keys():
             credentials[index] = CredentialConfig(**_only(one, CredentialConfig.__slots__))
+    for kind in ("username", "certificate"):
+        problems += _used_twice(kind, checked.get("credentials", []), credentials)
     names = {index: one.name for index, one in credentials.items()}
     require_unique_names("auth.credentials", checked.get("credentials", []), names, problems)
     return AuthConfig(credentials=tuple(credentials.values()), **_only(checked, ("insecure",)))
+
+
+def _used_twice(
+    kind: str, checked: list[dict[str, Any]], credentials: Mapping[int, CredentialConfig]
+) -> Iterator[str]:
+    """A problem for each credential whose user or certificate an earlier one has."""
+    owners: dict[str, str] = {}
+    for index, one in credentials.items():
+        value = getattr(one, kind)
+        if value and value in owners:
+            where = f"{checked[index]['']}: auth.credentials[{index}].{kind}"
+            yield f"{where}: {owners[value]} has the same one"
+        owners.setdefault(value, one.name)
 
 
 def _tls(checked: dict[str, Any] | None, problems: list[str]) -> TlsConfig | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sidecar.redis_access import RedisAccess
 
 from .checks import (
-    bcrypt_hash,
     boolean,
     count,
     endpoint,
@@ -21,13 +20,13 @@ from .checks import (
     rule_matchers,
     rule_state,
     scope,
-    sha256,
     store,
     text,
     texts,
     time_intervals,
     urls,
 )
+from .checks_secrets import bcrypt_hash, sha256
 from .keys import Key, Keys, Section, SectionList
 from .schema_policy import POLICY_KEYS
 from .schema_programs import ALERTMANAGER_KEYS, ENGINE_KEYS, HOOK_KEYS, IMPORT_KEYS, WATCHDOG_KEYS

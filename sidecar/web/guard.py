@@ -13,6 +13,7 @@ from sidecar.auth import ANONYMOUS, UNRESTRICTED, Identity, Keyring, Role
 from sidecar.config import Listener
 from sidecar.core.scope import ROOT
 
+from .failure_limit import FailureLimit
 from .gate.authz import AUTHZ, split_authz
 from .gate.plans import ListenerAccess, RequestPlan
 from .problems import Problem
@@ -48,9 +49,8 @@ for a credential needs its style and script."""
 FORM_ROUTES = ("/ui/pause", "/ui/extend", "/ui/resume")
 """Routes that take forms of the status page."""
 
-_WINDOW_SECS = 60.0
-_MAX_PEERS = 10_000
 _REQUIRED = "credentials are required: a bearer token, a user and password, or a certificate"
+_WRONG = "the credentials are wrong"
 BEARER = 'Bearer realm="wellbeing"'
 BASIC = 'Basic realm="wellbeing", charset="UTF-8"'
 
@@ -74,18 +74,18 @@ class Guard:
         listeners: the listeners of the config.
 
     Attributes:
+        failure_limit: limits wrong credentials.
         untrusted: the access of connections whose certificate is no longer trusted.
     """
 
     def __init__(self, keyring: Keyring, max_failures: int, listeners: Iterable[Listener]) -> None:
         self.keyring = keyring
-        self.max_failures = max_failures
+        self.failure_limit = FailureLimit(max_failures)
         self.untrusted = ListenerAccess(ANONYMOUS)
         self._listeners = tuple(listeners)
         self._accesses: dict[Listener, ListenerAccess] = {}
         # By listener and certificate name. An entry lasts as long as a connection uses it.
         self._certified: WeakValueDictionary[tuple[Listener, str], ListenerAccess] = WeakValueDictionary()
-        self._failures: dict[str, tuple[float, int]] = {}
         # One thread: bcrypt uses a whole core.
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
@@ -98,7 +98,7 @@ class Guard:
             listeners: as for the constructor. A listener that is missing no longer grants its own roles.
         """
         self.keyring = keyring
-        self.max_failures = max_failures
+        self.failure_limit.most = max_failures
         self._listeners = tuple(listeners)
         for listener, access in self._accesses.items():
             access.identity = self._identity(listener, "")
@@ -213,52 +213,47 @@ class Guard:
         if found is None and _is_allowed(access.identity, role, scope):
             return access.identity
         if found is None and self.keyring.needs_bcrypt(authorization):
-            self._check_failure_limit(peer)
-            loop = asyncio.get_running_loop()
-            checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
-            # The credentials may have changed meanwhile.
-            found = self.keyring.current(checked) if checked else None
+            found = await self._check_password(authorization, peer)
+            if found is None:
+                raise self._unauthorized(_WRONG, authorization)
         if found is not None:
             for identity in (found, access.identity):
                 if _is_allowed(identity, role, scope):
                     return identity
             raise _forbidden(found)
         if authorization and not self.keyring.is_empty:
-            self._check_failure_limit(peer)
-            self._count_failure(peer)
-            raise self._unauthorized("the credentials are wrong", authorization)
+            self.failure_limit.check(peer)
+            self.failure_limit.count(peer)
+            raise self._unauthorized(_WRONG, authorization)
         if access.identity.name:
             raise _forbidden(access.identity)
-        raise self._unauthorized(
-            "credentials are required: a bearer token, a user and password, or a certificate"
-        )
+        raise self._unauthorized(_REQUIRED)
+
+    async def _check_password(self, authorization: bytes | None, peer: str) -> Identity | None:
+        """The identity of a user and password; None: they are wrong, which is counted.
+
+        Raises:
+            Problem: ``peer`` has sent too many wrong credentials.
+        """
+        async with self.failure_limit.turn(peer):
+            # Another request may have brought the same password meanwhile.
+            found = self.keyring.identify_fast(authorization)
+            if found is not None:
+                return found
+            self.failure_limit.check(peer)
+            loop = asyncio.get_running_loop()
+            checked = await loop.run_in_executor(self._thread, self.keyring.identify, authorization)
+            # The credentials may have changed meanwhile.
+            found = self.keyring.current(checked) if checked else None
+            if found is None:
+                self.failure_limit.count(peer)
+            return found
 
     def _unauthorized(self, detail: str, authorization: bytes | None = None) -> Problem:
         # A browser asks for a password whenever it gets this challenge, even if a script has sent a token.
         by_token = authorization is not None and authorization[:7].lower() == b"bearer "
         asks_password = self.keyring.has_passwords and not by_token
         return Problem("unauthorized", detail, challenges=(BEARER, BASIC) if asks_password else (BEARER,))
-
-    def _check_failure_limit(self, peer: str) -> None:
-        began, count = self._failures.get(peer, (0.0, 0))
-        left = began + _WINDOW_SECS - asyncio.get_running_loop().time()
-        if left > 0 and count >= self.max_failures:
-            raise Problem(
-                "too-many-attempts",
-                f"{count} wrong credentials within a minute from this address",
-                headers={"Retry-After": str(int(left) + 1)},
-            )
-
-    def _count_failure(self, peer: str) -> None:
-        now = asyncio.get_running_loop().time()
-        began, count = self._failures.get(peer, (now, 0))
-        if now - began >= _WINDOW_SECS:
-            began, count = now, 0
-        # The latest failure is last, so the oldest ones are dropped first.
-        self._failures.pop(peer, None)
-        if len(self._failures) >= _MAX_PEERS:
-            del self._failures[next(iter(self._failures))]
-        self._failures[peer] = (began, count + 1)
 
 
 def _is_allowed(identity: Identity, role: Role | None, scope: str | None) -> bool:

@@ -123,6 +123,12 @@ def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
         ("imports:\n  - name: x\n  - {scope: a, url: 'http://a', name: x}\n  - {scope: a, url: 'http://b', name: x}", "sidecar.yaml:4: imports[2]: another one is named a x"),
         ("engines:\n  - name: x\n  - {scope: a, kind: vllm, url: 'http://a', name: x}\n  - {scope: a, kind: vllm, url: 'http://b', name: x}", "sidecar.yaml:4: engines[2]: another one is named x"),
         ("auth:\n  credentials:\n    - token_env: A\n    - {name: x, roles: [viewer], token_env: A}\n    - {name: x, roles: [viewer], token_env: B}", "sidecar.yaml:5: auth.credentials[2]: another one is named x"),
+        ("auth:\n  credentials:\n    - {name: x, roles: [viewer], username: u, password_bcrypt: $2b$10$iTnEz7IOJ.H7EPdo6XZ1kOwWyVcYsVsSpAAtos0R1l.OHM8is2hDi}\n    - {name: y, roles: [viewer], username: u, password_bcrypt: $2b$10$iTnEz7IOJ.H7EPdo6XZ1kOwWyVcYsVsSpAAtos0R1l.OHM8is2hDi}", "sidecar.yaml:4: auth.credentials[1].username: x has the same one"),
+        ("auth:\n  credentials:\n    - {name: x, roles: [viewer], certificate: c}\n    - {name: y, roles: [worker], certificate: c}", "sidecar.yaml:4: auth.credentials[1].certificate: x has the same one"),
+        *(
+            (f"auth:\n  credentials:\n    - {{name: x, roles: [viewer], username: u, password_bcrypt: {wrong}}}", "sidecar.yaml:3: auth.credentials[0].password_bcrypt: must be a bcrypt hash with a cost from 04 to 16")
+            for wrong in ("secret", f"$2b$03${'.' * 53}", f"$2b$17${'.' * 53}", f"$2b$10${'z' * 53}")
+        ),
         ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
     ],
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from sidecar.auth import CredentialsError, Keyring
+from sidecar.auth import keyring as keyrings
 from sidecar.auth.keyring import GRACE_SECS
 from sidecar.config import CredentialConfig
 
@@ -91,3 +93,17 @@ def test_a_checked_password_is_not_checked_again_after_a_reload() -> None:
 
 def test_secrets_are_not_in_the_representation(keyring: Keyring) -> None:
     assert "proof" not in repr(keyring.identify_fast(f"Bearer {ONE}".encode()))
+
+
+def test_an_unknown_user_takes_as_long_to_check_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = []
+    monkeypatch.setattr(keyrings, "_is_password", lambda _, hashed: costs.append(hashed[:7]) or True)
+    rest = "X2IZNe6l9tajlXmcpB2YDe5RkSO3OAMCDTG9tUuhMkXOOaGnE7F7y"
+    fast, slow = (
+        CredentialConfig(name=name, roles=("worker",), username=name, password_bcrypt=f"$2b${cost}${rest}")
+        for name, cost in (("fast", "04"), ("slow", "12"))
+    )
+    keyring = Keyring([slow, fast], {})
+    assert keyring.identify(b"Basic " + base64.b64encode(b"slow:secret")).name == "slow"
+    assert keyring.identify(b"Basic " + base64.b64encode(b"nobody:secret")) is None
+    assert costs == [b"$2b$12$", b"$2b$12$"]
