@@ -11,6 +11,7 @@ import mcp_types as types
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 
 from sidecar import __version__
 
@@ -91,8 +92,21 @@ def serve_http(server: Server[Any], host: str, port: int) -> None:
         host: the loopback address to listen on. Nothing here authenticates a client.
         port: the port; 0: a free one.
     """
-    app = server.streamable_http_app(streamable_http_path=PATH, host=host)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH, host=host, transport_security=_only_local(host)
+    )
     uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="info", log_config=None)).run()
+
+
+def _only_local(host: str) -> TransportSecuritySettings:
+    """Refuse requests of web pages of other sites, also of one whose DNS name points here (DNS rebinding).
+
+    By itself, the SDK does so for three of the loopback addresses only.
+    """
+    hosts = {f"[{host}]" if ":" in host else host, "127.0.0.1", "localhost", "[::1]"}
+    return TransportSecuritySettings(
+        allowed_hosts=[f"{one}:*" for one in hosts], allowed_origins=[f"http://{one}:*" for one in hosts]
+    )
 
 
 def _client_name(context: Any) -> str | None:  # noqa: ANN401 - the SDK's

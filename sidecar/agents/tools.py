@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sidecar.client.agent_names import require_agent_name, to_agent_name
 from sidecar.client.connection import Connection, SidecarResponse
 from sidecar.client.errors import Misconfigured, Unreachable
 from sidecar.client.settings import Settings
@@ -21,7 +22,6 @@ from .schemas import TOOLS
 
 _TIMEOUT_SECS = 10.0
 _DEFAULT_SECS = 300.0
-_MAX_NAME_LENGTH = 200
 _BAD_REQUEST = 400
 
 
@@ -41,17 +41,16 @@ class AgentTools:
 
     Args:
         settings: the URL of the sidecar, the credentials, and the scope for which the agents may make claims.
-        name: the source of the claims is ``agent:NAME``, or ``agent:NAME/AGENT`` if the agent gives one.
+        name: 1 to 128 of ``A-Z a-z 0-9 . _ : ~ / @ + -``; the source of the claims is ``agent:NAME``, or
+            ``agent:NAME/AGENT`` if the agent gives one.
 
     Raises:
         ValueError: ``name`` is not allowed.
     """
 
     def __init__(self, settings: Settings, name: str) -> None:
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH:
-            raise ValueError(f"name: must be text of 1 to {_MAX_NAME_LENGTH} characters, got {name!r}")
         self._settings = settings
-        self._name = name
+        self._name = require_agent_name(name)
 
     def call(self, tool: str, arguments: object, *, name: str | None = None) -> dict[str, Any]:
         """Execute one call; return the result text for the model.
@@ -59,7 +58,7 @@ class AgentTools:
         Args:
             tool: the name of the tool.
             arguments: its arguments, parsed.
-            name: replaces the name of the source.
+            name: replaces the name of the source. Characters that a source cannot have are replaced.
 
         Raises:
             ToolFailed: an argument is not valid, or the sidecar refused or did not answer.
@@ -70,11 +69,13 @@ class AgentTools:
             return _pause_state(self._request(settings, "GET", "watch"))
         asks = tool == "request_pause"
         reason = given["reason"].strip()
-        source = (name or self._name)[:_MAX_NAME_LENGTH]
+        source = name or self._name
+        if "agent" in given:
+            source = f"{source}/{given['agent'].strip()}"
         body = {
             "state": "distressed" if asks else given["state"],
             "reason": f"asks for a pause: {reason}" if asks else reason,
-            "source": f"{source}/{given['agent'].strip()}" if "agent" in given else source,
+            "source": to_agent_name(source),
             "ttl_secs": given.get("secs" if asks else "ttl_secs", _DEFAULT_SECS),
         }
         told = _pause_state(self._request(settings, "PUT", "state", body))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, Self
 
+from .agent_names import require_agent_name
 from .claim_reporter import STATES, ClaimReporter
 from .closing import CLOSE_BUDGET
 from .fork_safety import PerProcess
 from .health import Health
 from .settings import Settings
-
-_MAX_NAME_LENGTH = 200
 
 
 class Agent:
@@ -21,7 +20,8 @@ class Agent:
     Keyword arguments are those of `Settings`. The environment provides the missing ones.
 
     Args:
-        name: the name of the agent; the source of its claims is ``agent:NAME``.
+        name: the name of the agent, 1 to 128 of ``A-Z a-z 0-9 . _ : ~ / @ + -``; the source of its claims is
+            ``agent:NAME``.
         url: the URL of the sidecar.
         ttl_secs: seconds after which the claim expires unless it is repeated.
 
@@ -38,8 +38,7 @@ class Agent:
         ttl_secs: float = 30.0,
         **settings: Any,  # noqa: ANN401 - see Settings
     ) -> None:
-        if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME_LENGTH:
-            raise ValueError(f"name: must be text of 1 to {_MAX_NAME_LENGTH} characters, got {name!r}")
+        require_agent_name(name)
         if isinstance(ttl_secs, bool) or not isinstance(ttl_secs, int | float) or not 0 < ttl_secs <= 1e9:  # noqa: PLR2004 - 30 years
             raise ValueError(f"ttl_secs: must be a number above 0, got {ttl_secs!r}")
         self._set_up(name, Settings.of({"url": url, **settings}), ttl_secs)

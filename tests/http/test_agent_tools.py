@@ -14,12 +14,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import requests
 
 from harness.lazy_module import LazyModule
 from harness.process import Process, eventually, free_port
 from harness.sidecar import Sidecar
 from sidecar.agents import AgentTools, ToolFailed
-from sidecar.client import Settings
+from sidecar.client import Agent, Settings
+from sidecar.client.agent_names import to_agent_name
 
 ROOT = Path(__file__).parents[2]
 mcp_client = LazyModule("mcp.client")
@@ -87,9 +89,9 @@ def test_a_tool_call_may_name_a_scope_below_its_own(sidecar: Sidecar, scope: str
     assert tools(sidecar, scope).call("check_pause", {})["paused"] is False
 
 
-async def _converse(server: object, wanted: str) -> None:
+async def _converse(server: object, wanted: str, name: str = "crew") -> None:
     async with mcp_client.Client(
-        server, client_info=mcp_types.Implementation(name="crew", version="1")
+        server, client_info=mcp_types.Implementation(name=name, version="1")
     ) as client:
         listed = await client.list_tools()
         assert [tool.name for tool in listed.tools] == ["report_wellbeing", "check_pause", "request_pause"]
@@ -127,6 +129,62 @@ def over_http(sidecar: Sidecar) -> Iterator[str]:
 
 def test_over_http_the_client_gives_its_name(over_http: str) -> None:
     asyncio.run(_converse(over_http, "agent:mcp/crew"))
+
+
+def test_a_client_whose_name_has_spaces_makes_claims(over_http: str) -> None:
+    wanted = f"agent:{to_agent_name('mcp/Visual Studio Code')}"
+    asyncio.run(_converse(over_http, wanted, "Visual Studio Code"))
+
+
+@pytest.mark.parametrize("name", ["", "a planner", "a" * 129, "pl\u00e4ner"])
+def test_a_name_that_no_claim_can_have_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(ValueError, match="name: must be 1 to 128 of"):
+        AgentTools(Settings(url="unix:/nowhere"), name)
+    with pytest.raises(ValueError, match="name: must be 1 to 128 of"):
+        Agent(name, "unix:/nowhere")
+
+
+@pytest.mark.parametrize("name", ["a planner", "pl\u00e4ner", "a" * 99, "../x", "\u202e\0\n", "a:b@c+d"])
+def test_agents_with_any_name_make_separate_claims(sidecar: Sidecar, scope: str, name: str) -> None:
+    agent = AgentTools(Settings(url=sidecar.url, scope=scope), "p" * 128)
+    told = [
+        agent.call("report_wellbeing", {"state": "cautious", "reason": "x", "agent": one})["claimed_as"]
+        for one in (name, f"{name}!")
+    ]
+    assert sorted(sources(sidecar, scope)) == sorted(told)
+    assert len(set(told)) == 2
+
+
+def _rebound(port: int) -> list[dict[str, str]]:
+    """The header fields of requests by a page of another site, whose name may point to this machine."""
+    there = f"evil.example:{port}"
+    origins = [{"Origin": f"http://{there}"}, {"Origin": "null"}]
+    return [{"Host": there}, {"Host": there, "Origin": f"http://{there}"}, *origins]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "[::1]"])
+def test_a_web_page_of_another_site_cannot_make_claims(sidecar: Sidecar, host: str) -> None:
+    port = free_port()
+    command = ["-m", "sidecar", "mcp", "rebound", "--url", sidecar.url, "--listen", f"{host}:{port}"]
+    server = Process([sys.executable, *command], ROOT, dict(os.environ))
+    accepted = {"Accept": "application/json, text/event-stream"}
+    client = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "a", "version": "1"},
+    }
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+    try:
+        eventually(lambda: any("Uvicorn running" in line for line in server.lines), "the MCP server listens")
+
+        def send(headers: dict[str, str]) -> int:
+            url = f"http://{host}:{port}/mcp"
+            return requests.post(url, json=message, headers={**accepted, **headers}, timeout=30).status_code
+
+        assert send({}) == 200
+        assert [send(headers) for headers in _rebound(port)] == [421, 421, 403, 403]
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9478", "9478", "example.com:1", "127.0.0.1:99999"])
