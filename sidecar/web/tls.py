@@ -6,13 +6,17 @@ import _ssl
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from sidecar.auth import Stamp, stamp_of
 from sidecar.config import TlsConfig
 
 logger = logging.getLogger(__name__)
 
+MAX_HANDSHAKES = 2_000
+"""TLS handshakes in progress. More cannot be completed within ``limits.header_timeout_secs`` on one core."""
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -25,13 +29,47 @@ class ReloadableContext(ssl.SSLContext):
 
     A new context does not trust the certificate authorities or sessions of the old one. Otherwise a client
     could resume an old session without showing its certificate again.
+
+    Attributes:
+        current: the context in use.
+        handshakes: the connections whose handshake is in progress. Each takes up to 150 KB.
+        on_refused: called when a connection is refused because there are too many of them.
     """
 
-    current: ssl.SSLContext
+    current: _Context
+    handshakes: WeakSet[ssl.SSLObject]
+    on_refused: Callable[[], None]
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - as of ssl.SSLContext
-        """Make a connection with the current context."""
-        return self.current.wrap_bio(*args, **kwargs)
+        """Make a connection with the current context.
+
+        Raises:
+            ConnectionAbortedError: too many handshakes are in progress. The event loop closes the connection.
+        """
+        if len(self.handshakes) >= MAX_HANDSHAKES:
+            self.on_refused()
+            raise ConnectionAbortedError("too many TLS handshakes are in progress")
+        made = self.current.wrap_bio(*args, **kwargs)
+        self.handshakes.add(made)
+        return made
+
+
+class _Connection(ssl.SSLObject):
+    """A connection that leaves `ReloadableContext.handshakes` when its handshake is done."""
+
+    context: _Context
+
+    def do_handshake(self) -> None:
+        """Continue the handshake. Called again whenever bytes arrive, until it returns."""
+        super().do_handshake()
+        self.context.handshakes.discard(self)
+
+
+class _Context(ssl.SSLContext):
+    """A context that is used as `ReloadableContext.current`."""
+
+    handshakes: WeakSet[ssl.SSLObject]
+    sslobject_class = _Connection
 
 
 class Tls:
@@ -52,7 +90,9 @@ class Tls:
         self._stamp = _stamp(config)
         self._is_unusable = False
         self.context = ReloadableContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.current = _context(config)
+        self.context.handshakes = WeakSet()
+        self.context.on_refused = lambda: None
+        self.context.current = self._load()
 
     @property
     def authorities(self) -> frozenset[bytes]:
@@ -69,7 +109,7 @@ class Tls:
             return False
         before = self.authorities
         try:
-            self.context.current = _context(self.config)
+            self.context.current = self._load()
         except TlsError as error:
             if not self._is_unusable:
                 logger.error("certificate_unusable", extra={"fields": {"error": str(error)}})
@@ -81,9 +121,14 @@ class Tls:
         logger.info("certificate_reloaded", extra={"fields": fields})
         return removed > 0
 
+    def _load(self) -> _Context:
+        context = _context(self.config)
+        context.handshakes = self.context.handshakes
+        return context
 
-def _context(config: TlsConfig) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+def _context(config: TlsConfig) -> _Context:
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])

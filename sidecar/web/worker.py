@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -136,6 +137,8 @@ class _Server(Server):
             "server_state": self.server_state,
             "app_state": self.lifespan.state,
         }
+        if service.tls is not None:
+            service.tls.context.on_refused = partial(fast_path.count_refusal, "too-many-connections")
         # gunicorn keeps the sockets in the order of the config.
         for listener, sock in zip(service.config.listen, sockets, strict=True):
             if listener.is_unix:
