@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from harness.process import Process, eventually, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, program
 from harness.sidecar import Sidecar
 from harness.soak import pss_kb
 

@@ -24,7 +24,8 @@ import requests
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from harness.process import Process, eventually, free_port, program  # noqa: E402 - found by the line above
+from harness.ports import free_port  # noqa: E402 - found by the line above
+from harness.process import Process, eventually, program  # noqa: E402
 from harness.proxies import KINDS, Proxy  # noqa: E402
 from harness.sidecar import Sidecar  # noqa: E402
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import re
-import socket
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -20,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from harness.monitoring import Alertmanager, Prometheus  # noqa: E402 - found by the line above
-from harness.process import Process, eventually, free_port  # noqa: E402
+from harness.ports import free_port  # noqa: E402
+from harness.process import Process, eventually  # noqa: E402
 from harness.sidecar import Sidecar  # noqa: E402
 
 from .load import Clients, Load  # noqa: E402
@@ -126,23 +125,6 @@ class Engines(Process):
 
     def __enter__(self) -> Self:
         return self
-
-
-def quiet_ports(count: int) -> list[int]:
-    """Free loopback ports outside the range of outgoing connections: an outgoing connection could take such a
-    port before it is used.
-    """
-    found: list[int] = []
-    for port in random.sample(range(15_000, 32_000), 1000):
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            break
-    return found
 
 
 def put_fault(url: str, fault: str) -> None:

@@ -31,7 +31,6 @@ from .environment import (
     eventually,
     free_port,
     is_up,
-    quiet_ports,
 )
 from .load import Clients, Load
 from .loop_cases import (
@@ -90,7 +89,7 @@ class Loop(ProgramGroup):
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="wellbeing-loop-")))
         stuck = Case("vllm", "stuck", "kept")
         named = [*((case.name, case) for case in self._cases), (PLANTED, stuck), *self._pods.items()]
-        ports = dict(zip((name for name, _ in named), quiet_ports(len(named)), strict=True))
+        ports = {name: free_port() for name, _ in named}
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         port = free_port()
         self.alertmanager: Alertmanager = enter(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))

@@ -11,7 +11,8 @@ from bench.notify import notification
 from bench.peers import ROOT, Gunicorn, Ours, answers, hello, memory_kb
 from bench.stage import Stage, by_turns
 from bench.talk import Connection, request
-from harness.process import Process, free_port
+from harness.ports import free_port
+from harness.process import Process
 
 _DEADLINE_SECS = 60.0
 _EVERY_SECS = 0.001

@@ -32,7 +32,8 @@ from harness.kubernetes import (
 )
 from harness.manifest_checks import ALERTMANAGER, SECRETS
 from harness.monitoring import Alertmanager
-from harness.process import free_port, program
+from harness.ports import free_port
+from harness.process import program
 from harness.sidecar import Sidecar
 
 STAND_IN = Path(__file__).with_name("kubectl_without_a_cluster.py")

@@ -30,7 +30,8 @@ from harness.kubernetes import (
     sidecar_config,
 )
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import Process, eventually, free_port
+from harness.ports import free_port
+from harness.process import Process, eventually
 from harness.sidecar import Sidecar
 
 ROOT = KUBERNETES.parents[1]

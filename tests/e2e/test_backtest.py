@@ -18,7 +18,8 @@ from harness.backfill import BackfilledPrometheus, write_blocks
 from harness.backtest_command import backtest, config_file, iso, report, rule_file, spans
 from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Target
-from harness.process import free_port, program
+from harness.ports import free_port
+from harness.process import program
 from harness.tls import certify
 from sidecar.backtest.prometheus import PrometheusApi
 from sidecar.backtest.rule_evaluation import Grid, evaluate_rule

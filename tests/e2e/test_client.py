@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.clients import close_gate, make_known, wait_for_equal_counts
-from harness.process import Process, eventually, eventually_equal, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal, program
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.client import Agent, Gate, InferencePaused, TooManyWaiting

@@ -14,7 +14,8 @@ from typing import Self
 import pytest
 import requests
 
-from harness.process import Process, eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,8 @@ from harness.hostile_server import (
     sends,
     snapshot,
 )
-from harness.process import eventually, free_port
+from harness.ports import free_port
+from harness.process import eventually
 from sidecar.client import Agent, Gate, InferencePaused
 
 OPEN = answered(snapshot("open", 3), ETag='"3"')

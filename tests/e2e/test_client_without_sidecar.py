@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
 from sidecar.client import Gate, InferencePaused
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import eventually, free_port
+from harness.ports import free_port
+from harness.process import eventually
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]

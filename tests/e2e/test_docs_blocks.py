@@ -24,7 +24,8 @@ from test_readme import KEYS, README, TUTORIAL, own, routing
 
 from docsite.diagrams import FOLDER, digest
 from harness.pages import Block, blocks, pages
-from harness.process import free_port, program
+from harness.ports import free_port
+from harness.process import program
 from harness.redis_server import RedisServer
 from harness.sidecar import Sidecar
 from sidecar.cli.parser import make_parser

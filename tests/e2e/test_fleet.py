@@ -17,7 +17,8 @@ import pytest
 import requests
 
 from harness.crash import Client, history_reasons, notification, state_of
-from harness.process import Process, eventually, eventually_equal, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal, program
 from harness.redis_server import RedisServer, wait_equal
 from harness.sidecar import Sidecar
 

@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from harness.monitoring import Alertmanager
-from harness.process import Process, eventually, eventually_equal, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal, program
 from harness.receivers import Receiver
 from harness.redis_server import RedisServer
 from harness.sidecar import Sidecar

@@ -16,7 +16,8 @@ import pytest
 
 from harness.fleet import controllers
 from harness.in_loop import until
-from harness.process import eventually, free_port, program
+from harness.ports import free_port
+from harness.process import eventually, program
 from harness.redis_server import RedisServer
 from harness.tls import certify
 from sidecar.core.commands import Pause, Resume

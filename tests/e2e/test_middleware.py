@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from harness.lazy_module import LazyModule
-from harness.process import Process, eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ import requests
 import yaml
 
 from harness.monitoring import Alertmanager, Prometheus, Target
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
 from harness.tls import certify
 

@@ -13,7 +13,8 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from harness.process import eventually, free_port, program
+from harness.ports import free_port
+from harness.process import eventually, program
 from harness.receivers import SlackReceiver
 from harness.sidecar import Sidecar
 from harness.tls import certify, certify_client

@@ -17,7 +17,8 @@ from dashboards.build import BOARDS, rendered
 from harness.engines import EngineStub
 from harness.get_server import GetServer
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
 from sidecar.client import Gate
 

@@ -21,7 +21,8 @@ import pytest
 import requests
 import yaml
 
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.proxies import EXAMPLES, KINDS, ROOT, Engine, Program, Proxy
 from harness.sidecar import Sidecar
 from sidecar.client.harmless_paths import HARMLESS_PATHS

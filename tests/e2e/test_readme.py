@@ -20,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.monitoring import Alertmanager
 from harness.pages import Block, Running, Terminals, blocks, checkout, pages
-from harness.process import Process, eventually, eventually_equal, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal, program
 from harness.sidecar import Sidecar
 from sidecar.config import Config, load_config
 from sidecar.config.json_schema import json_schema

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
 from harness.tls import certify, certify_client
 from sidecar.client import Gate, InferencePaused

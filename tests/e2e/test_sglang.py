@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import Process, eventually, free_port
+from harness.ports import free_port
+from harness.process import Process, eventually
 from harness.sidecar import Sidecar
 from sidecar.client.sglang import ungated
 

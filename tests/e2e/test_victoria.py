@@ -12,7 +12,8 @@ import requests
 import yaml
 
 from harness.monitoring import Alertmanager
-from harness.process import Process, eventually, eventually_equal, free_port, program
+from harness.ports import free_port
+from harness.process import Process, eventually, eventually_equal, program
 from harness.sidecar import Sidecar
 
 ALERTS = Path(__file__).parents[2] / "alerts"

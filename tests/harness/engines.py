@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from .ports import free_port
+
 
 class EngineStub:
     """An engine that can be paused by an API.
@@ -18,7 +20,7 @@ class EngineStub:
         fault: ``refuse`` answers 500, ``locked`` 401, ``slow`` takes a second, ``lie`` answers 200 and does nothing; empty: none.
     """
 
-    def __init__(self, kind: str, port: int = 0) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
         self.paused = False
         self.asleep = False
@@ -55,14 +57,15 @@ class EngineStub:
                 pass
 
         self._handler = Handler
-        self._serve(port)
-
-    def _serve(self, port: int) -> None:
-        self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, or start it again at the same port."""
+        self._stopped = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler)
+        self._server.daemon_threads = True
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -80,10 +83,6 @@ class EngineStub:
         self._server.server_close()
         self.paused = self.asleep = False
         self.deployments = dict.fromkeys(self.deployments, False)
-
-    def start(self) -> None:
-        """Start the server again at the same port."""
-        self._serve(self.port)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Status and JSON of the response, by the contract of the kind."""

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
+from .ports import free_port
+
 Answer = Callable[[socket.socket], None]
 
 
@@ -43,8 +45,8 @@ class HostileServer:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self._listener.getsockname()[1]
+        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         self.url = f"http://127.0.0.1:{self.port}"
         self._start(self._accept)
         return self

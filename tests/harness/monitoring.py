@@ -11,7 +11,8 @@ import requests
 import yaml
 
 from .get_server import GetServer
-from .process import Process, eventually, free_port, program
+from .ports import free_port
+from .process import Process, eventually, program
 
 
 class Target(GetServer):

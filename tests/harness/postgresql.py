@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from .process import Process, eventually, free_port
+from .ports import free_port
+from .process import Process, eventually
 
 
 def _programs() -> Path:

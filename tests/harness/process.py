@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -55,13 +54,6 @@ def eventually_equal(
             return
     # pytest explains no assertion of this file.
     assert last == expected, f"not within {timeout:g} s: {what}; expected: {expected!r}; last seen: {last!r}"
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago, for programs that cannot report which port they use."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def program(name: str) -> str:

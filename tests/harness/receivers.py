@@ -15,6 +15,8 @@ import jsonschema
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
+from .ports import free_port
+
 _SCHEMAS = json.loads((Path(__file__).parents[1] / "fixtures" / "grafana" / "annotations.json").read_text())
 
 
@@ -46,7 +48,7 @@ class Receiver:
         self.open = threading.Event()
         self.open.set()
         self.tries = 0
-        self._port = port
+        self._port = port or free_port()
         self._certificate = certificate
 
     def answer(self, request: Received) -> tuple[int, bytes]:
@@ -85,7 +87,6 @@ class Receiver:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate, self._certificate.with_name("key.pem"))
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._port = self._server.server_port
         scheme = "https" if self._certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self._port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

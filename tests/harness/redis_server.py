@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from .process import Process, eventually, free_port, program
+from .ports import free_port
+from .process import Process, eventually, program
 
 
 class RedisServer(Process):

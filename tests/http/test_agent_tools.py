@@ -17,7 +17,8 @@ import pytest
 import requests
 
 from harness.lazy_module import LazyModule
-from harness.process import Process, eventually, free_port
+from harness.ports import free_port
+from harness.process import Process, eventually
 from harness.sidecar import Sidecar
 from sidecar.agents import AgentTools, ToolFailed
 from sidecar.client import Agent, Settings

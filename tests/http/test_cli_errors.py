@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import free_port
+from harness.ports import free_port
 from harness.sidecar import Sidecar
 from harness.tls import certify
 from sidecar.cli import main

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import free_port
+from harness.ports import free_port
 from harness.sidecar import Sidecar
 
 ROOT = Path(__file__).parents[2]

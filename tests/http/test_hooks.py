@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.receivers import GrafanaReceiver, Receiver, SlackReceiver
 from harness.sidecar import Sidecar
 from harness.tls import certify

@@ -6,8 +6,6 @@ The engine in the worker is dynamo_worker.py, because the real engines need a GP
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,7 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import eventually, free_port
+from harness.ports import free_port
+from harness.process import eventually
 from harness.proxies import Proxy
 from harness.real import PARTS, REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar
@@ -25,18 +24,6 @@ from harness.sidecar import Sidecar
 pytestmark = needs("dynamo", "dynamo/ready-1.6.1")
 ROUTES = Path(__file__).parents[1] / "fixtures" / "routes" / "dynamo.json"
 PAUSED = '{engine="dynamo",scope="m"}'
-
-
-def small_port() -> int:
-    """A free port below 32,768: Dynamo reads the port of its status server as a 16-bit integer with a sign."""
-    for port in range(20000 + os.getpid() % 10000, 32768):
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,8 @@ class Parts:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     folder = tmp_path_factory.mktemp("dynamo")
     (folder / "discovery").mkdir()
-    front, system = free_port(), small_port()
+    # Dynamo reads the port of its status server as a 16-bit integer with a sign.
+    front, system = free_port(), free_port(below=32_768)
     python = REAL / "dynamo" / "bin" / "python"
     environ = {
         "HF_HUB_OFFLINE": "1",

@@ -17,8 +17,9 @@ import yaml
 
 from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
+from harness.ports import free_port
 from harness.postgresql import PostgreSQL
-from harness.process import eventually, free_port
+from harness.process import eventually
 from harness.real import PARTS, REAL, RealServer, assert_rules_find, needs
 from harness.sidecar import Sidecar
 

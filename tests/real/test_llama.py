@@ -18,7 +18,8 @@ import requests
 
 from demo.environment import shipped_rules
 from harness.monitoring import Alertmanager, Prometheus
-from harness.process import eventually, free_port
+from harness.ports import free_port
+from harness.process import eventually
 from harness.proxies import Proxy
 from harness.real import REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually_equal
 from harness.proxies import Proxy
 from harness.real import REAL, RealServer, await_answer, needs
 from harness.sidecar import Sidecar

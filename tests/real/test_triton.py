@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from harness.process import free_port
+from harness.ports import free_port
 from harness.proxies import Proxy
 from harness.real import PARTS, REAL, RealServer, assert_rules_find, await_answer, needs
 from harness.sidecar import Sidecar

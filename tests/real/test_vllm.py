@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from harness.process import eventually, eventually_equal, free_port
+from harness.ports import free_port
+from harness.process import eventually, eventually_equal
 from harness.real import REAL, RealServer, assert_rules_find, needs
 from harness.sidecar import Sidecar
 
