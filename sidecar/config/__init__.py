@@ -1,6 +1,6 @@
 """The config: a YAML file, environment variables for every key, and a few command-line flags."""
 
-from .checks import is_endpoint
+from .checks_urls import is_endpoint
 from .errors import ConfigError
 from .files import store_problem
 from .load import check_files, load_config

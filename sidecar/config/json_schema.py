@@ -7,7 +7,9 @@ from typing import Any
 from sidecar.core.state import WellbeingState
 from sidecar.durations import PATTERN as DURATION_PATTERN
 
-from .checks import RULE_STATES, OneNumberOf, OneOf, header_fields, restrict, rule_state
+from .checks import OneNumberOf, OneOf
+from .checks_rules import RULE_STATES, restrict, rule_state
+from .checks_urls import header_fields
 from .keys import TEXT_KINDS, Key, Section, SectionList
 from .schema import SCHEMA
 from .values_access import ROLES

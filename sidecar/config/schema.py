@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from sidecar.redis_access import RedisAccess
 
-from .checks import (
-    boolean,
-    count,
-    endpoint,
-    link_name,
-    link_template,
-    listeners,
-    name,
-    natural,
-    one_of,
-    positive_seconds,
-    redis_prefix,
-    roles,
-    rule_matchers,
-    rule_state,
-    scope,
-    store,
-    text,
-    texts,
-    time_intervals,
-    urls,
-)
+from .checks import boolean, count, name, natural, one_of, positive_seconds, scope, text, texts
+from .checks_listeners import listeners, roles
+from .checks_rules import rule_matchers, rule_state, time_intervals
 from .checks_secrets import bcrypt_hash, sha256
+from .checks_urls import endpoint, link_name, link_template, redis_prefix, store, urls
 from .keys import Key, Keys, Section, SectionList
 from .schema_policy import POLICY_KEYS
 from .schema_programs import ALERTMANAGER_KEYS, ENGINE_KEYS, HOOK_KEYS, IMPORT_KEYS, WATCHDOG_KEYS

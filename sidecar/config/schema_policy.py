@@ -6,16 +6,16 @@ from sidecar.core.policy import DENY_STATUSES, Policy
 
 from .checks import (
     boolean,
+    natural,
     one_number_of,
     one_of,
     positive_seconds,
     rate,
-    restrict,
     seconds,
     share,
     texts,
-    trial_requests,
 )
+from .checks_rules import restrict
 from .keys import Key, Keys, Section
 
 _POLICY = Policy()
@@ -74,7 +74,7 @@ POLICY_KEYS: Keys = {
     "resume_trial": Section(
         {
             "requests": Key(
-                trial_requests,
+                natural,
                 "number",
                 _POLICY.resume_trial.requests,
                 "number of requests that are admitted first after a recovery; if one fails, the scope is "

@@ -5,24 +5,18 @@ from __future__ import annotations
 from .checks import (
     boolean,
     count,
-    endpoint,
-    field_name,
-    header_fields,
-    hook_events,
     hook_name,
-    matchers,
-    media_type,
     members,
     name,
     one_of,
-    path,
     positive_seconds,
     scope,
     seconds,
     text,
     texts,
-    url,
 )
+from .checks_rules import hook_events, matchers
+from .checks_urls import endpoint, field_name, header_fields, media_type, path, url
 from .keys import Key, Keys, Section
 from .values_programs import AlertmanagerConfig, HookConfig, ImportFields, WatchdogConfig
 

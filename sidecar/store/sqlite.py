@@ -10,35 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.core.events import SignalDropped, SignalPut
-from sidecar.core.values import Signal, Tombstone
-
 from .base import Batch, StoredState, StoreError, StoreUnavailable
-from .bulk_insert import insert_rows, sorted_in_pieces
-from .entries import HistoryEntry, HistoryQuery, entries_of
+from .entries import HistoryEntry, HistoryQuery
 from .open_files import OpenFiles
-from .rows import Row, entry_row, record_of, scope_row, signal_of, signal_row
+from .rows import Row
+from .sqlite_schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from .sqlite_tables import (
+    ENTRIES_AFTER,
+    history_statement,
+    insert_history,
+    prune_history,
+    read_state,
+    set_meta,
+    write_batch,
+)
 from .store_thread import StoreThread
 from .wal_file import extend_wal
 
-SCHEMA_VERSION = 5
-_APPLICATION_ID = 0x77656C6C
-"""Identifies the file as a store of the sidecar."""
-
-_VERSIONS_PER_RUN = 10**9
-"""Snapshot versions that are reserved for one run. The next run starts above them."""
-
 _VALUE_PREFIX = "position:"
-_ENTRY_COLUMNS = "id, at, scope, kind, old, new, source, reason, cause, until, actor, alertname"
-_ENTRIES_AFTER = f"SELECT {_ENTRY_COLUMNS} FROM history WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constant
-
-_HISTORY = "INSERT INTO history (at, scope, kind, old, new, source, reason, cause, until, actor, alertname)"
 _PRUNE_EVERY = 1_000
 _CHECKPOINT_EVERY = 1_000
 """Rows whose changes may be in the WAL file alone. SQLite itself would copy them within a commit."""
@@ -50,42 +45,6 @@ _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 """Error codes of a disk without space, and of a quota or a limit that was reached."""
 _BUSY_SECS = 5.0
 """How long start-up waits for a previous process that still has the file open."""
-
-# The statements that migrate each schema version to the next. The first entry sets up an empty file.
-_MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE scopes (
-        scope TEXT PRIMARY KEY, state INTEGER NOT NULL, auto TEXT, manual TEXT, episode TEXT
-    ) WITHOUT ROWID;
-    CREATE TABLE signals (
-        scope TEXT NOT NULL, source TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT NOT NULL,
-        since REAL NOT NULL, expires_at REAL, ended_at REAL, asked TEXT NOT NULL,
-        PRIMARY KEY (scope, source)
-    ) WITHOUT ROWID;
-    CREATE TABLE tombstones (
-        source TEXT PRIMARY KEY, ended_at REAL NOT NULL, keep_until REAL NOT NULL, heard_at REAL NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE history (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, scope TEXT NOT NULL, kind TEXT NOT NULL,
-        old TEXT NOT NULL, new TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL,
-        cause TEXT NOT NULL, until REAL
-    );
-    CREATE INDEX history_scope ON history (scope, id);
-    CREATE INDEX history_at ON history (at);
-    """,
-    "ALTER TABLE history ADD COLUMN actor TEXT NOT NULL DEFAULT '';",
-    """
-    ALTER TABLE signals ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
-    ALTER TABLE history ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
-    """,
-    # Holds may be marked as advised. An older sidecar would close gates for them.
-    "",
-    """
-    ALTER TABLE scopes ADD COLUMN restriction TEXT;
-    ALTER TABLE scopes ADD COLUMN trial TEXT;
-    """,
-)
 
 T = TypeVar("T")
 
@@ -164,7 +123,7 @@ class SqliteStore:
         Raises:
             StoreUnavailable: the entries cannot be read.
         """
-        return await self._run(lambda: self._entries(_ENTRIES_AFTER, [after_id, limit]))
+        return await self._run(lambda: self._entries(ENTRIES_AFTER, [after_id, limit]))
 
     async def load_values(self) -> dict[str, str]:
         """What `save_values` has stored, by key.
@@ -237,53 +196,19 @@ class SqliteStore:
             raise self._corruption_error(health)
         [kind] = db.execute("PRAGMA application_id").fetchone()
         [tables] = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if kind != (_APPLICATION_ID if found else 0) or (tables and not found):
+        if kind != (APPLICATION_ID if found else 0) or (tables and not found):
             message = f"store {self.path} is the database of another program: name another file for the store"
             raise StoreError(message)
-        for number in range(found, SCHEMA_VERSION):
-            db.executescript(
-                f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
-                f" PRAGMA application_id = {_APPLICATION_ID}; COMMIT;"
-            )
+        migrate(db, found)
         with suppress(sqlite3.Error):
             # A killed process leaves its WAL file behind, which would grow with each further kill.
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-        version = max(int(meta.get("version", 0)), int(now * 1e6))
-        db.execute("BEGIN IMMEDIATE")
-        _set_meta(db, "version", version + _VERSIONS_PER_RUN)
-        db.execute("COMMIT")
-        signals: dict[str, dict[str, Signal]] = {}
-        for scope, *row in db.execute(
-            "SELECT scope, source, state, reason, since, expires_at, ended_at, asked, alertname FROM signals"
-        ):
-            signal = signal_of(tuple(row))
-            signals.setdefault(scope, {})[signal.source] = signal
-        records = {
-            scope: record_of(tuple(row), signals.get(scope, {}))
-            for scope, *row in db.execute(
-                "SELECT scope, state, auto, manual, episode, restriction, trial FROM scopes"
-            )
-        }
-        tombstones = {
-            source: Tombstone(float(ended_at), float(keep_until), float(received_at))
-            for source, ended_at, keep_until, received_at in db.execute(
-                "SELECT source, ended_at, keep_until, heard_at FROM tombstones"
-            )
-        }
-        last_written_at = meta.get("seen_at")
-        return StoredState(
-            records,
-            tombstones,
-            version,
-            None if last_written_at is None else float(last_written_at),
-            str(meta.get("heard_watchdog", "")),
-        )
+        return read_state(db, now)
 
     def _commit(self, batch: Batch) -> None:
         self._transact(lambda db: self._write(db, batch))
 
-    def _transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
+    def _transact(self, work: Callable[[sqlite3.Connection], object]) -> None:
         db, files = self._db, self._files
         if db is None or files is None:
             message = f"store {self.path} is closed"
@@ -328,72 +253,17 @@ class SqliteStore:
         return not is_busy and frames == copied
 
     def _write(self, db: sqlite3.Connection, batch: Batch) -> None:
-        gone = [(scope,) for scope, record in batch.records.items() if record is None]
-        rewritten = [*gone, *((one,) for one in batch.rewritten)]
-        put, dropped = _changed_signals(batch)
-        # A statement takes a few microseconds even without a row.
-        if gone:
-            db.executemany("DELETE FROM scopes WHERE scope = ?", gone)
-        if rewritten:
-            db.executemany("DELETE FROM signals WHERE scope = ?", rewritten)
-        if batch.records:
-            insert_rows(
-                db,
-                "INSERT OR REPLACE INTO scopes",
-                sorted_in_pieces(
-                    [scope_row(scope, one) for scope, one in batch.records.items() if one is not None]
-                ),
-            )
-        if dropped:
-            db.executemany("DELETE FROM signals WHERE scope = ? AND source = ?", dropped)
-        if put:
-            insert_rows(db, "INSERT OR REPLACE INTO signals", sorted_in_pieces(put))
-        if batch.tombstones:
-            _write_tombstones(db, batch.tombstones)
-        rows = [entry_row(entry) for entry in entries_of(batch.events)]
-        insert_rows(db, _HISTORY, rows)
-        _set_meta(db, "seen_at", batch.at)
-        if batch.seen_watchdog is not None:
-            _set_meta(db, "heard_watchdog", batch.seen_watchdog)
-        self._since_prune += len(rows)
+        rows = write_batch(db, batch)
+        self._since_prune += rows
         if self._since_prune >= _PRUNE_EVERY or not rows:
-            self._prune(db, batch.at)
+            self._since_prune = 0
+            prune_history(db, self.retention.max_entries, batch.at - self.retention.max_age_secs)
 
     def _append_history(self, entries: list[HistoryEntry]) -> None:
-        self._transact(lambda db: insert_rows(db, _HISTORY, [entry_row(entry) for entry in entries]))
-
-    def _prune(self, db: sqlite3.Connection, now: float) -> None:
-        self._since_prune = 0
-        db.execute("DELETE FROM history WHERE at < ?", (now - self.retention.max_age_secs,))
-        db.execute(
-            "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (self.retention.max_entries,)
-        )
+        self._transact(lambda db: insert_history(db, entries))
 
     def _history(self, query: HistoryQuery) -> list[HistoryEntry]:
-        where, values = ["1"], list[object]()
-        if not query.below:
-            where.append("scope = ?")
-            values.append(query.scope)
-        elif query.scope:
-            where.append("(scope = ? OR (scope >= ? AND scope < ?))")
-            # "0" is the next character after "/", so this range has every path that starts with the scope and
-            # "/".
-            values += [query.scope, query.scope + "/", query.scope + "0"]
-        if query.kinds:
-            where.append(f"kind IN ({', '.join('?' * len(query.kinds))})")
-            values += query.kinds
-        for column, bound in (
-            ("at >= ?", query.since),
-            ("at < ?", query.until),
-            ("id < ?", query.before_id),
-        ):
-            if bound is not None:
-                where.append(column)
-                values.append(bound)
-        statement = " ".join(
-            ("SELECT", _ENTRY_COLUMNS, "FROM history WHERE", " AND ".join(where), "ORDER BY id DESC LIMIT ?")
-        )
-        return self._entries(statement, [*values, query.limit])
+        return self._entries(*history_statement(query))
 
     def _entries(self, statement: str, values: Sequence[object]) -> list[HistoryEntry]:
         return [HistoryEntry(*row) for row in self._read_rows(statement, values)]
@@ -419,7 +289,7 @@ class SqliteStore:
                 if value is None:
                     db.execute("DELETE FROM meta WHERE key = ?", [_VALUE_PREFIX + key])
                 else:
-                    _set_meta(db, _VALUE_PREFIX + key, value)
+                    set_meta(db, _VALUE_PREFIX + key, value)
 
         self._transact(save)
 
@@ -450,7 +320,7 @@ class SqliteStore:
         )
 
 
-def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
     """Do ``work`` in a transaction, completely or not at all."""
     try:
         if db.in_transaction:
@@ -474,46 +344,6 @@ def _remedy(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "free some space"
     return "make it and its folder writable"
-
-
-def _write_tombstones(db: sqlite3.Connection, tombstones: Mapping[str, Tombstone | None]) -> None:
-    removed = [(source,) for source, one in tombstones.items() if one is None]
-    if removed:
-        db.executemany("DELETE FROM tombstones WHERE source = ?", removed)
-    insert_rows(
-        db,
-        "INSERT OR REPLACE INTO tombstones",
-        [
-            (source, one.ended_at, one.keep_until, one.received_at)
-            for source, one in tombstones.items()
-            if one is not None
-        ],
-    )
-
-
-def _set_meta(db: sqlite3.Connection, key: str, value: float | str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-
-def _changed_signals(batch: Batch) -> tuple[list[Row], Collection[tuple[str, str]]]:
-    """The changes to the table of signals: rows to write, and keys to delete."""
-    put: dict[tuple[str, str], Row] = {}
-    dropped: dict[tuple[str, str], None] = {}
-    for event in batch.events:
-        if isinstance(event, SignalPut | SignalDropped) and event.scope not in batch.rewritten:
-            key = (event.scope, event.signal.source)
-            put.pop(key, None)
-            dropped.pop(key, None)
-            if isinstance(event, SignalPut):
-                put[key] = signal_row(event.scope, event.signal)
-            else:
-                dropped[key] = None
-    for scope in batch.rewritten:
-        record = batch.records.get(scope)
-        if record is not None:
-            for signal in record.signals.values():
-                put[scope, signal.source] = signal_row(scope, signal)
-    return list(put.values()), dropped.keys()
 
 
 def quarantine(path: Path, now: float) -> Path:

@@ -15,90 +15,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from sidecar.config import LimitsConfig
 from sidecar.web.asgi_messages import Scope
-from sidecar.web.buffer_budget import BufferBudget
-from sidecar.web.fair_queue import FairQueue
 from sidecar.web.gate.plans import ListenerAccess
-from sidecar.web.problems import Problem
-from sidecar.web.responses import problem_response
 from sidecar.web.tls import certificate_authorities_of
 
+from .connection_context import ConnectionContext, ConnectionFlow
+from .limited_parser import CLOSE, LimitedParser
 from .whole_request import Commands, read_whole
 
-_END = b"\r\n\r\n"
 _MAX_PIPELINED_BYTES = 16_384
-_BODY_BYTES = 65_536
-"""Bytes of a body that are parsed at once."""
-_CHUNKED_BYTES = 256, 4096
-"""The same for a chunked body. Its end is not known, so a piece is too small to contain many requests."""
 _REST_SECS = 0.01
 """How long the rest of a command's body may take. Then the application reads it as it arrives."""
-_VERSIONS = ("1.0", "1.1")
-_CLOSE = b"Connection: close\r\n"
 
 
-class ConnectionContext(Protocol):
-    """State that all connections of the process share.
-
-    Attributes:
-        limits: the limits on heads, bodies and time.
-        loop: the event loop of the connections.
-        uvicorn: keyword arguments for uvicorn's protocol.
-        date: the ``Date`` line of this second.
-        queue: connections with buffered requests.
-        budget: the bytes that connections buffer.
-        commands: serves commands without ASGI; None: nothing does.
-        untrusted: the access of connections whose certificate is no longer trusted.
-    """
-
-    limits: LimitsConfig
-    loop: asyncio.AbstractEventLoop
-    uvicorn: dict[str, Any]
-    date: bytes
-    queue: FairQueue
-    budget: BufferBudget
-    commands: Commands | None
-
-    @property
-    def untrusted(self) -> ListenerAccess:
-        """The access of a connection whose certificate is no longer trusted."""
-
-    def count_refusal(self, name: str) -> None:
-        """Count a request that was refused with the problem ``name``."""
-
-
-class _Flow(FlowControl):
-    """Flow control in which the protocol decides when reading is paused."""
-
-    def __init__(self, transport: asyncio.Transport, resumed: Callable[[], None]) -> None:
-        super().__init__(transport)
-        self._resumed = resumed
-
-    def detach(self) -> None:
-        """The connection has ended: drop the reference to its protocol."""
-        self._resumed = _do_nothing
-
-    def pause_reading(self) -> None:
-        self.read_paused = True
-
-    def resume_reading(self) -> None:
-        if self.read_paused:
-            self.read_paused = False
-            self._resumed()
-
-
-def _do_nothing() -> None:
-    pass
-
-
-class ApiProtocol(HttpToolsProtocol):
+class ApiProtocol(LimitedParser):
     """A connection with requests that `GateProtocol` does not serve.
 
     Args:
@@ -111,27 +43,13 @@ class ApiProtocol(HttpToolsProtocol):
             **context.uvicorn,
             "app_state": {**context.uvicorn["app_state"], "access": access, "connection": self},
         }
-        super().__init__(**uvicorn, _loop=context.loop)
+        super().__init__(context, uvicorn)
         self.queued = False
-        self._context = context
-        self._buffer = b""
-        self._start = 0
-        self._body_left: int | None = 0
         self._body_held = 0
         self._read_paused = False
         self._eof = False
-        # The requests that are not answered yet. A piece of a chunked body may contain further requests.
-        self._unanswered: list[Any] = []
         self._check_access: Callable[[], None] | None = None
         self._disconnected: Callable[[], None] | None = None
-        self._head_bytes = self._trailer_bytes = 0
-        self._in_head = False
-        self._in_message = False
-        self._heads_begun = 0
-        self._is_refused = False
-        self._refusal: Problem | None = None
-        self._upgrade_asked = False
-        self._slow_sweeps = 0
         # The ASGI scope of the request that is served without ASGI, as the application reads it.
         self._command: Scope | None = None
         self._ends_after_command = False
@@ -145,7 +63,7 @@ class ApiProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to serve."""
         super().connection_made(transport)
-        self.flow: _Flow = _Flow(transport, self._continue_serving)
+        self.flow: ConnectionFlow = ConnectionFlow(transport, self._continue_serving)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -353,7 +271,7 @@ class ApiProtocol(HttpToolsProtocol):
         self._command = None
         ends = ends or self._ends_after_command
         if not self.transport.is_closing():
-            self.transport.write(response.to_bytes(self._context.date, connection=_CLOSE if ends else b""))
+            self.transport.write(response.to_bytes(self._context.date, connection=CLOSE if ends else b""))
             if ends:
                 self.transport.close()
         self.on_response_complete()
@@ -402,142 +320,6 @@ class ApiProtocol(HttpToolsProtocol):
             size += self.transport.get_write_buffer_size()
         self._context.budget.set(self, size)
 
-    def _next_piece(self) -> bytes:
-        """The next bytes to parse. They contain the end of at most one message, except in a chunked body."""
-        data, start = self._buffer, self._start
-        if self._in_message and not self._in_head:
-            if self._body_left is None:
-                least, most = _CHUNKED_BYTES
-                found = data.find(_END, start + least - len(_END), start + most)
-                end = start + most if found < 0 else found + len(_END)
-            else:
-                end = start + min(self._body_left or _BODY_BYTES, _BODY_BYTES)
-        else:
-            found = data.find(_END, start)
-            end = len(data) if found < 0 else found + len(_END)
-        piece = data[start:end]
-        if end >= len(data):
-            self._buffer, self._start = b"", 0
-        else:
-            self._start = end
-        return piece
-
-    def _parse(self, piece: bytes) -> None:
-        was_in_head, was_in_message, self._heads_begun = self._in_head, self._in_message, 0
-        try:
-            self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(piece[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError:
-            self.send_400_response("the request does not follow the syntax of HTTP")
-            return
-        begun = self._heads_begun
-        if self._in_head and ((begun == 0 and was_in_head) or (begun == 1 and not was_in_message)):
-            # The whole piece belongs to this head. If another message ends in the piece, the share is not
-            # known.
-            self._head_bytes += len(piece)
-        if self._in_head and self._head_bytes > self._context.limits.max_header_bytes:
-            self._refuse_head()
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Parse the head again without ``Upgrade``. ``rest`` follows the head and is HTTP/1.1 too."""
-        if not self._upgrade_asked:
-            self.send_400_response("this method is not supported")
-            return
-        self._upgrade_asked = False
-        version = self.parser.get_http_version().encode()
-        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
-        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._in_message = False
-        self._buffer = rest + self._buffer[self._start :]
-        self._start = 0
-        self._parse(b"\r\n".join(lines) + _END)
-
-    # -- called by the parser ---------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head = self._in_message = True
-        self._heads_begun += 1
-        self._head_bytes = self._trailer_bytes = self._slow_sweeps = 0
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field, or a field of a trailer, which is ignored."""
-        if self._in_head:
-            super().on_header(name, value)
-            return
-        self._trailer_bytes += len(name) + len(value) + 4
-        if self._trailer_bytes > self._context.limits.max_header_bytes and not self._is_refused:
-            limit = self._context.limits.max_header_bytes
-            detail = f"the trailer is longer than {limit} bytes (limits.max_header_bytes)"
-            self._refuse(Problem("header-too-large", detail))
-
-    def on_headers_complete(self) -> None:
-        """A head is complete."""
-        self._in_head, self._slow_sweeps = False, 0
-        if self._is_refused:
-            # The bytes after a refused request may be no request.
-            return
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._context.limits.max_header_bytes:
-            self._refuse_head()
-            return
-        if self.parser.should_upgrade():
-            self._upgrade_asked = self.parser.get_method() != b"CONNECT"
-            return
-        if self.parser.get_http_version() not in _VERSIONS:
-            self.send_400_response("the version is neither 1.0 nor 1.1")
-            return
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self.send_400_response(f"it has {hosts} Host fields, and must have one")
-            return
-        if b"#" in self.url:
-            self.send_400_response("the target has a fragment (#), which is for the client alone")
-            return
-        if any(name == b"transfer-encoding" for name, _ in self.headers) and not self._is_chunked():
-            return
-        self._body_left = _body_size(self.headers)
-        super().on_headers_complete()
-        self._unanswered.append(self.cycle)
-        if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
-            self.cycle.keep_alive = True
-            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
-
-    def _is_chunked(self) -> bool:
-        """Whether the body is only chunked; refuses the request if it has any other transfer coding.
-
-        A client and a proxy might not agree about where another body ends.
-        """
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if [one.strip().lower() for one in codings] != [b"chunked"]:
-            self.send_400_response("its transfer coding is not chunked, which is the only one supported")
-        elif self.parser.get_http_version() == "1.0":
-            self.send_400_response("HTTP/1.0 has no transfer codings")
-        else:
-            return True
-        return False
-
-    def on_body(self, body: bytes) -> None:
-        """A part of a body was parsed."""
-        if self._is_refused or self._upgrade_asked:
-            return
-        if self._body_left is not None:
-            self._body_left -= len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """A message ends."""
-        if self._upgrade_asked:
-            return
-        self._in_message = False
-        if not self._is_refused:
-            super().on_message_complete()
-
     # -- called by uvicorn ------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
@@ -549,46 +331,3 @@ class ApiProtocol(HttpToolsProtocol):
             self._write_refusal(self._refusal)
             return
         self._continue_serving()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are not a valid request."""
-        self._refuse(Problem("invalid-request", msg))
-
-    def _refuse_head(self) -> None:
-        limit = self._context.limits.max_header_bytes
-        detail = f"the head is longer than {limit} bytes (limits.max_header_bytes)"
-        self._refuse(Problem("header-too-large", detail))
-
-    def _refuse(self, problem: Problem) -> None:
-        """Respond with ``problem`` and close, after the responses to earlier requests."""
-        if self._is_refused or self.transport.is_closing():
-            return
-        self._is_refused = True
-        self._context.count_refusal(problem.name)
-        cycle = self.cycle
-        is_own = self._in_message and not self._in_head
-        if cycle is not None and not cycle.response_complete and (not is_own or cycle.response_started):
-            self._refusal = None if is_own else problem
-            cycle.keep_alive = not is_own
-            return
-        if cycle is not None and not cycle.response_complete:
-            # Its message is broken: the application must not answer it as well.
-            cycle.disconnected = True
-            cycle.message_event.set()
-        self._write_refusal(problem)
-
-    def _write_refusal(self, problem: Problem) -> None:
-        answer = problem_response(problem).to_bytes(self._context.date, connection=_CLOSE)
-        self.transport.write(answer)
-        self.transport.close()
-
-
-def _body_size(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """The bytes of the body that follows ``headers``; None: it is chunked."""
-    size = 0
-    for name, value in headers:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            size = int(value)
-    return size
