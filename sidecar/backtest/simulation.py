@@ -20,10 +20,10 @@ from sidecar.alertmanager.watchdog import Watchdog
 from sidecar.clock import Clock
 from sidecar.config import Config, WatchdogConfig
 from sidecar.core.commands import Command, CommandOutcome, Expire
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.errors import CoreError
 from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.transaction import Transaction
 
 from .alertmanager_delays import FiringAlert, SentNotification, notifications_of

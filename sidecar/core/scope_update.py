@@ -41,8 +41,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
+from .causes import (
+    ADVISES_NOW,
+    MAY_PAUSE_NOW,
+    NEXT_TRIAL,
+    PAUSES_NOW,
+    POLICY,
+    RECOVERED,
+    TIME,
+    TRIAL,
+    Cause,
+    cause_of,
+)
+from .deadlines import can_recover
 from .events import (
     CoreEvent,
     HoldLifted,
@@ -58,50 +70,8 @@ from .policy import Policy
 from .state import WellbeingState
 from .values import AdviceCause, Episode, Hold, HoldKind, LiftCause, Restriction, ScopeRecord, Signal, Trial
 
-TIME = "time"
-POLICY = "policy"
-TRIAL = "trial"
-
 _MAX_TRIAL_DISTANCE_SECS = 3_600.0
 """The longest time between two trials, if the policy has no ``max_pause_secs``."""
-
-
-class _Cause(NamedTuple):
-    """The source of a change, and its reason."""
-
-    source: str
-    reason: str
-    alertname: str = ""
-
-
-_RECOVERED = _Cause(TIME, "recovered")
-_NEXT_TRIAL = _Cause(TIME, "the next trial begins")
-_PAUSES_NOW = _Cause(POLICY, "the policy pauses now: the advice becomes a pause")
-_ADVISES_NOW = _Cause(POLICY, "the policy only observes now")
-_MAY_PAUSE_NOW = _Cause(POLICY, "max_paused_share admits a pause now: the advice becomes a pause")
-
-
-def _can_recover(hold: Hold, policy: Policy) -> bool:
-    """Whether a recovery lifts the auto ``hold``."""
-    return not hold.failed_trials and (policy.resume == "auto" or hold.advised is not None)
-
-
-def next_deadline(record: ScopeRecord, policy: Policy, now: float) -> float | None:
-    """When ``record`` changes by time alone, seconds since the epoch; None: never."""
-    due = [signal.expires_at for signal in record.signals.values() if signal.expires_at is not None]
-    due += [hold.until for hold in (record.auto, record.manual) if hold and hold.until is not None]
-    if record.trial:
-        due.append(record.trial.until)
-    if record.auto and policy.has_time_intervals:
-        # Time intervals begin and end with a minute.
-        due.append((now // 60.0 + 1.0) * 60.0)
-    if record.auto and record.episode is None and _can_recover(record.auto, policy):
-        due.append(record.auto.since + policy.min_pause_secs)
-    return min(due, default=None)
-
-
-_MAX_KNOWN_SOURCES = 1_000
-"""Above this, sources whose signals have ended are forgotten. They are news when they fire again."""
 
 
 class ScopeUpdate:
@@ -141,7 +111,7 @@ class ScopeUpdate:
         self._episode = record.episode
         self._restriction = record.restriction
         self._trial = record.trial
-        self._trigger: _Cause | None = None
+        self._trigger: Cause | None = None
         self._trigger_state = WellbeingState.HEALTHY
         self._expiring = False
         self._expire()
@@ -151,7 +121,7 @@ class ScopeUpdate:
         self._writable_signals()[signal.source] = signal
         self.events.append(SignalPut(self._scope, self._now, signal))
         if self._trigger is None or signal.state >= self._trigger_state:
-            self._trigger = _cause_of(signal)
+            self._trigger = cause_of(signal)
             self._trigger_state = signal.state
 
     def drop_signal(self, source: str, reason: str = "") -> None:
@@ -167,10 +137,10 @@ class ScopeUpdate:
 
     def resume(self, reason: str, by: str) -> None:
         """Lift every hold, end the trial, and suppress the episode."""
-        self._end_trial(_Cause(by, reason or "resumed"), self._now)
+        self._end_trial(Cause(by, reason or "resumed"), self._now)
         for hold in (self._auto, self._manual):
             if hold is not None:
-                self._lift(hold, LiftCause.MANUAL, _Cause(by, reason), self._now)
+                self._lift(hold, LiftCause.MANUAL, Cause(by, reason), self._now)
                 if hold.kind is HoldKind.AUTO:
                     self._end_episode_pause(hold, self._now, LiftCause.MANUAL)
         if self._episode is not None:
@@ -188,9 +158,9 @@ class ScopeUpdate:
             return
         if not failure:
             succeeded = f"{trial.requests} of {trial.requests} requests succeeded"
-            self._end_trial(_Cause(TRIAL, succeeded), self._now)
+            self._end_trial(Cause(TRIAL, succeeded), self._now)
             return
-        self._end_trial(_Cause(TRIAL, failure), self._now, failed=True)
+        self._end_trial(Cause(TRIAL, failure), self._now, failed=True)
         failed = trial.hold.failed_trials + 1
         longest = self._policy.max_pause_secs or _MAX_TRIAL_DISTANCE_SECS
         secs = min(self._policy.resume_trial.secs * 2.0 ** min(failed - 1, 30), longest)
@@ -273,20 +243,20 @@ class ScopeUpdate:
     def _expire_holds(self, upto: float) -> None:
         if self._trial and self._trial.until <= upto:
             passed = f"no failure within {self._trial.until - self._trial.since:g} s"
-            self._end_trial(_Cause(TIME, passed), self._trial.until)
+            self._end_trial(Cause(TIME, passed), self._trial.until)
         if self._auto is None and self._manual is None:
             return
         standing = (hold for hold in (self._auto, self._manual) if hold)
         for hold in sorted(standing, key=lambda hold: hold.until or 0.0):
             if hold.until is not None and hold.until <= upto:
                 if hold.failed_trials:
-                    self._lift(hold, LiftCause.RECOVERED, _NEXT_TRIAL, hold.until)
+                    self._lift(hold, LiftCause.RECOVERED, NEXT_TRIAL, hold.until)
                     self._begin_trial(hold, hold.until)
                     continue
-                self._lift(hold, LiftCause.MAX_PAUSE, _Cause(TIME, "max_pause_secs reached"), hold.until)
+                self._lift(hold, LiftCause.MAX_PAUSE, Cause(TIME, "max_pause_secs reached"), hold.until)
                 if hold.kind is HoldKind.AUTO:
                     self._end_episode_pause(hold, hold.until, LiftCause.MAX_PAUSE)
-        if self._auto and self._episode is None and _can_recover(self._auto, self._policy):
+        if self._auto and self._episode is None and can_recover(self._auto, self._policy):
             self._recover(upto, self._auto.since + self._policy.min_pause_secs)
 
     # -- settling ---------------------------------------------------------------------------------
@@ -314,14 +284,14 @@ class ScopeUpdate:
         else:
             self._episode = None
             if self._auto and not self._auto.advised and self._policy.advises_at(at):
-                self._lift(self._auto, LiftCause.POLICY, _ADVISES_NOW, at)
-            elif self._auto and _can_recover(self._auto, self._policy):
+                self._lift(self._auto, LiftCause.POLICY, ADVISES_NOW, at)
+            elif self._auto and can_recover(self._auto, self._policy):
                 self._recover(at, at, cause)
         self._trigger = None
         self._trigger_state = WellbeingState.HEALTHY
 
     def _settle_reached(
-        self, at: float, before: WellbeingState, threshold: WellbeingState, cause: _Cause
+        self, at: float, before: WellbeingState, threshold: WellbeingState, cause: Cause
     ) -> None:
         episode = self._episode
         sources = self._signals.keys()
@@ -337,14 +307,7 @@ class ScopeUpdate:
         rose = before < self._state and self._state > episode.level
         is_news = rose or any(self._signals[one].state >= threshold for one in new_sources)
         if episode.suppressed and is_news:
-            episode = replace(
-                episode,
-                level=self._state,
-                suppressed=False,
-                pause_ended_at=None,
-                pause_end_cause=None,
-                pause_advised=False,
-            )
+            episode = Episode(episode.since, self._state, episode.known)
             self._put_auto(at, cause)
         elif self._auto is not None and (
             self._follow_policy(self._auto, at)
@@ -352,24 +315,20 @@ class ScopeUpdate:
         ):
             episode = replace(episode, level=self._state)
         if new_sources:
-            known = episode.known | new_sources
-            if len(known) > _MAX_KNOWN_SOURCES:
-                # A long episode would otherwise remember every alert that ever fired.
-                known = frozenset(sources)
-            episode = replace(episode, known=known)
+            episode = episode.with_sources(sources)
         self._episode = episode
 
-    def _cause_of_state(self, before: WellbeingState) -> _Cause:
+    def _cause_of_state(self, before: WellbeingState) -> Cause:
         """The cause of the current state: if it got worse or stayed, a signal that has this state."""
         trigger = self._trigger
         if self._state < before or not self._signals:
-            return trigger or _Cause(POLICY, "")
+            return trigger or Cause(POLICY, "")
         if trigger and trigger.source in self._signals and self._signals[trigger.source].state == self._state:
             return trigger
         first = max(self._signals.values(), key=lambda signal: (signal.state, -signal.since))
-        return _cause_of(first)
+        return cause_of(first)
 
-    def _put_auto(self, at: float, by: _Cause) -> None:
+    def _put_auto(self, at: float, by: Cause) -> None:
         limit = self._policy.max_pause_secs
         reason = by.reason or f"Agent entered {self._state.label} state"
         until = at + limit if limit else None
@@ -377,7 +336,7 @@ class ScopeUpdate:
         # A hold that a failed trial put back.
         replaced = self._auto
         if replaced is not None and (replaced.advised is None) is not (hold.advised is None):
-            self._lift(replaced, LiftCause.POLICY, _ADVISES_NOW if hold.advised else _PAUSES_NOW, at)
+            self._lift(replaced, LiftCause.POLICY, ADVISES_NOW if hold.advised else PAUSES_NOW, at)
         self._put(hold, at)
 
     def _guarded(self, hold: Hold, at: float) -> Hold:
@@ -400,11 +359,11 @@ class ScopeUpdate:
         if (hold.advised is None) is (advised is None):
             self._auto = hold if hold.advised is advised else replace(hold, advised=advised)
             return False
-        self._lift(hold, LiftCause.POLICY, _ADVISES_NOW if advised else _PAUSES_NOW, at)
-        self._put_auto(at, _Cause(hold.by, hold.reason, hold.alertname))
+        self._lift(hold, LiftCause.POLICY, ADVISES_NOW if advised else PAUSES_NOW, at)
+        self._put_auto(at, Cause(hold.by, hold.reason, hold.alertname))
         return True
 
-    def _pause_within_share(self, hold: Hold, at: float, by: _Cause) -> bool:
+    def _pause_within_share(self, hold: Hold, at: float, by: Cause) -> bool:
         """Replace the auto ``hold`` if it is advised by ``max_paused_share``, which admits a pause now.
 
         Returns whether it was replaced.
@@ -415,11 +374,11 @@ class ScopeUpdate:
             or self._refuse_pause()
         ):
             return False
-        self._lift(hold, LiftCause.POLICY, _MAY_PAUSE_NOW, at)
+        self._lift(hold, LiftCause.POLICY, MAY_PAUSE_NOW, at)
         self._put_auto(at, by)
         return True
 
-    def _recover(self, at: float, when: float, by: _Cause = _RECOVERED) -> None:
+    def _recover(self, at: float, when: float, by: Cause = RECOVERED) -> None:
         """Lift the auto hold with the time ``when``, if it has reached its minimum duration at ``at``."""
         hold = self._auto
         if hold is None:
@@ -430,7 +389,7 @@ class ScopeUpdate:
             self._lift(hold, cause, by, lift_at)
             self._begin_trial(hold, lift_at)
 
-    def _restrict(self, at: float, by: _Cause) -> None:
+    def _restrict(self, at: float, by: Cause) -> None:
         """Begin, change or end the restriction that belongs to the own state."""
         rate = self._policy.rate_at(self._state)
         old = self._restriction
@@ -462,7 +421,7 @@ class ScopeUpdate:
             self._trial = Trial(policy.requests, at, at + policy.secs, hold)
             self.events.append(TrialBegan(self._scope, at, self._trial))
 
-    def _end_trial(self, by: _Cause, at: float, *, failed: bool = False) -> None:
+    def _end_trial(self, by: Cause, at: float, *, failed: bool = False) -> None:
         trial, self._trial = self._trial, None
         if trial is not None:
             self.events.append(TrialEnded(self._scope, at, trial, failed, by.reason, by.source))
@@ -482,7 +441,7 @@ class ScopeUpdate:
         signal = self._writable_signals().pop(source)
         self.events.append(SignalDropped(self._scope, at, signal, expired))
         if self._trigger is None:
-            self._trigger = _Cause(source, reason, signal.alertname)
+            self._trigger = Cause(source, reason, signal.alertname)
 
     def _put(self, hold: Hold, at: float) -> None:
         paused = hold.advised is None and not self._is_held
@@ -492,7 +451,7 @@ class ScopeUpdate:
             self._manual = hold
         self.events.append(HoldPut(self._scope, at, hold, paused))
 
-    def _lift(self, hold: Hold, cause: LiftCause, by: _Cause, at: float) -> None:
+    def _lift(self, hold: Hold, cause: LiftCause, by: Cause, at: float) -> None:
         if hold.kind is HoldKind.AUTO:
             self._auto = None
         else:
@@ -505,13 +464,7 @@ class ScopeUpdate:
     def _end_episode_pause(self, hold: Hold, at: float, cause: LiftCause) -> None:
         """Suppress the episode, whose ``hold`` ended at ``at`` by ``cause``."""
         if self._episode is not None:
-            self._episode = replace(
-                self._episode,
-                suppressed=True,
-                pause_ended_at=at,
-                pause_end_cause=cause,
-                pause_advised=hold.advised is not None,
-            )
+            self._episode = self._episode.without_pause(hold, at, cause)
 
     @property
     def _is_held(self) -> bool:
@@ -522,10 +475,6 @@ class ScopeUpdate:
     def _threshold_reached(self) -> bool:
         threshold = self._policy.threshold
         return threshold is not None and worst(self._signals.values()) >= threshold
-
-
-def _cause_of(signal: Signal) -> _Cause:
-    return _Cause(signal.source, signal.reason, signal.alertname)
 
 
 def worst(signals: Iterable[Signal]) -> WellbeingState:

@@ -5,7 +5,7 @@ Times are seconds since the epoch, UTC, as floats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field, replace
 from enum import Enum
 from types import MappingProxyType
@@ -156,6 +156,10 @@ class Trial:
         return f"trial of {self.requests} requests after: {self.hold.reason}"
 
 
+_MAX_KNOWN_SOURCES = 1_000
+"""Above this, sources whose signals have ended are forgotten. They are news when they fire again."""
+
+
 @value_class(frozen=True, slots=True)
 class Episode:
     """The time from a scope's own state reaching its pause threshold until it falls below it.
@@ -177,6 +181,24 @@ class Episode:
     pause_ended_at: float | None = None
     pause_end_cause: LiftCause | None = None
     pause_advised: bool = False
+
+    def with_sources(self, sources: Collection[str]) -> Episode:
+        """The episode after ``sources`` have a signal."""
+        known = self.known.union(sources)
+        if len(known) > _MAX_KNOWN_SOURCES:
+            # A long episode would otherwise remember every alert that ever fired.
+            known = frozenset(sources)
+        return replace(self, known=known)
+
+    def without_pause(self, hold: Hold, at: float, cause: LiftCause) -> Episode:
+        """The episode, suppressed, after its ``hold`` ended at ``at`` by ``cause``."""
+        return replace(
+            self,
+            suppressed=True,
+            pause_ended_at=at,
+            pause_end_cause=cause,
+            pause_advised=hold.advised is not None,
+        )
 
 
 @value_class(frozen=True, slots=True)

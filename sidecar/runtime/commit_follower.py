@@ -21,9 +21,10 @@ from contextlib import suppress
 from typing import Any
 
 from sidecar.core.commands import CommandOutcome, Expire
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.model import StateDelta
 from sidecar.core.policy import PolicyTable
-from sidecar.core.scope_update import ScopeUpdate, next_deadline
+from sidecar.core.scope_update import ScopeUpdate
 from sidecar.core.values import EMPTY, ScopeRecord
 from sidecar.gates.counters import FleetCounters
 from sidecar.gates.tree_update import TreeUpdate

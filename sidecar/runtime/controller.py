@@ -21,12 +21,12 @@ from functools import partial
 
 from sidecar.clock import Clock
 from sidecar.core.commands import Command, CommandOutcome, EndTrial, Expire, ForgetScopes, ShiftTime
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.errors import CoreError
 from sidecar.core.events import HistoryNoted
 from sidecar.core.model import CoreState
 from sidecar.core.policy import PolicyTable
 from sidecar.core.scope import ROOT
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.values import ScopeRecord, Trial
 from sidecar.gates.counters import Counters
 from sidecar.gates.event_streams import EventStreams

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sidecar.core.commands import ClaimState, Command, Expire, Pause, Resume, SetPolicies
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.events import HoldLifted, HoldPut
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import AdviceCause, ScopeRecord

@@ -18,10 +18,10 @@ from sidecar.core.commands import (
     ReceiveAlerts,
     Resume,
 )
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.events import CoreEvent
 from sidecar.core.model import CoreState, StateDelta
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import AdviceCause, ScopeRecord

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from sidecar.core.commands import ClaimState, Command, Expire, Pause, Resume, SetPolicies
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.events import HoldLifted, HoldPut, StateChanged
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import HoldKind, LiftCause

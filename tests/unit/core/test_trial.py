@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from sidecar.core.commands import ClaimState, Command, EndTrial, Expire, Pause, Resume
+from sidecar.core.deadlines import next_deadline
 from sidecar.core.errors import InvalidPolicy
 from sidecar.core.events import HoldPut, RestrictionChanged, TrialBegan, TrialEnded
 from sidecar.core.model import CoreState
 from sidecar.core.policy import Policy, PolicyTable, TrialPolicy
-from sidecar.core.scope_update import next_deadline
 from sidecar.core.state import WellbeingState
 from sidecar.core.transaction import Transaction
 from sidecar.core.values import ScopeRecord
