@@ -36,6 +36,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LONG_FILES = (
     "e2e/test_readme.py",
     "e2e/test_misleading.py",
+    "e2e/test_misleading_prometheus.py",
     "e2e/test_page_browser.py",
     "e2e/test_client_faults.py",
     "e2e/test_closed_loop.py",

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -185,6 +186,30 @@ def test_a_policy_that_only_observes_is_reported_as_if_it_paused(history, tmp_pa
     assert report(*arguments, "--no-assume-pause")["configs"][0]["pauses"] == []
 
 
+def assert_promtool_finds(
+    firing: dict[int, list[dict[str, Any]]], rules: Path, points: dict[str, list[Any]], folder: Path
+) -> None:
+    """promtool's evaluation of ``rules`` on ``points`` has the alerts ``firing`` at each minute."""
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": series, "values": " ".join(str(number) for _, number in samples)}
+            for series, samples in points.items()
+        ],
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": "Loaded", "exp_alerts": alerts}
+            for minute, alerts in firing.items()
+        ],
+    }
+    path = folder / "test.yml"
+    path.write_text(
+        yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [test]})
+    )
+    command = [program("promtool"), "test", "rules", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_rules_fire_as_in_prometheus(history, tmp_path: Path) -> None:
     """Compares the firing alerts of each minute, with labels and annotations, with promtool's evaluation."""
     patterns = {
@@ -237,31 +262,7 @@ def test_rules_fire_as_in_prometheus(history, tmp_path: Path) -> None:
         for minute in minutes
     }
     # An alert kept by `keep_firing_for` has the value of its last sample; all samples above 1 are equal.
-    test = {
-        "rule_files": [str(rules)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {"series": series, "values": " ".join(str(number) for _, number in samples)}
-                    for series, samples in points.items()
-                ],
-                "alert_rule_test": [
-                    {"eval_time": f"{minute}m", "alertname": "Loaded", "exp_alerts": alerts}
-                    for minute, alerts in firing.items()
-                ],
-            }
-        ],
-    }
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
-    done = subprocess.run(
-        [program("promtool"), "test", "rules", str(tmp_path / "test.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_promtool_finds(firing, rules, points, tmp_path)
 
 
 # -- what cannot be done ------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""Misleading behaviour of real Alertmanagers and Prometheuses, one by one. The gate is right nevertheless."""
+"""Misleading behaviour of real Alertmanagers, one by one. The gate is right nevertheless."""
 
 from __future__ import annotations
 
 import json
 import resource
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,65 +14,20 @@ import pytest
 import requests
 import yaml
 
-from harness.monitoring import Alertmanager, Prometheus, Target
-from harness.ports import free_port
+from harness.monitoring import Alertmanager
 from harness.process import eventually, eventually_equal
 from harness.sidecar import Sidecar
+from harness.sidecar_pair import CLOSED, CRITICAL, ROUNDS, SidecarPair
 from harness.tls import certify
-
-CRITICAL = {"severity": "critical"}
-CLOSED = {**CRITICAL, "wellbeing_scope": "*"}
-"""Of an alert about the root."""
-ROUNDS = 'wellbeing_reconciliations_total{result="done"}'
-
-
-class Pair:
-    """A sidecar and an Alertmanager: one sends notifications, the other polls."""
-
-    def __init__(self, stack: ExitStack, tmp_path: Path) -> None:
-        self._stack = stack
-        self._folder = tmp_path
-        self.port = free_port()
-        self.webhook = f"http://127.0.0.1:{self.port}/v1/alerts"
-
-    def alertmanager(self, **options) -> Alertmanager:
-        self.am = self._stack.enter_context(Alertmanager(self.webhook, **options))
-        return self.am
-
-    def sidecar(self, urls: list[str] | None = None, **alerts) -> Sidecar:
-        """It polls often, and accepts missing alerts from an Alertmanager that has just started."""
-        asking = {"min_uptime_secs": 0, **alerts.pop("alertmanager", {})}
-        config = {
-            "defaults": {"pause_on_distressed": True, "max_pause_secs": 0},
-            "alerts": {
-                "alertmanager_urls": [self.am.url] if urls is None else urls,
-                "reconcile_secs": 0.5,
-                "alertmanager": asking,
-                **alerts,
-            },
-        }
-        self.own = self._stack.enter_context(
-            Sidecar(config, store="sqlite:state.db", folder=self._folder, port=self.port)
-        )
-        return self.own
-
-    def pause_by(self, name: str, **labels: str) -> None:
-        """Fire an alert, and wait until the gate is closed."""
-        self.am.fire(name, **{**CLOSED, **labels})
-        self.own.wait_for_gate(labels.get("wellbeing_scope", ""), "closed")
-
-    def settled(self) -> None:
-        """Wait for some rounds of reconciliation."""
-        self.own.wait_for_metric(ROUNDS, self.own.metric(ROUNDS) + 3)
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(tmp_path: Path) -> Iterator[SidecarPair]:
     with ExitStack() as stack:
-        yield Pair(stack, tmp_path)
+        yield SidecarPair(stack, tmp_path)
 
 
-def test_alerts_left_out_of_a_truncated_notification_are_queried(pair: Pair) -> None:
+def test_alerts_left_out_of_a_truncated_notification_are_queried(pair: SidecarPair) -> None:
     am = pair.alertmanager(max_alerts=2)
     own = pair.sidecar(reconcile_secs=3600)
     pair.own.wait_for_metric(ROUNDS, 1)
@@ -89,7 +43,7 @@ def test_alerts_left_out_of_a_truncated_notification_are_queried(pair: Pair) -> 
     assert [own.status(scope)["gate"] for scope in scopes[3:]] == ["closed", "closed"]
 
 
-def test_an_alert_whose_resolve_is_never_sent_ends(pair: Pair) -> None:
+def test_an_alert_whose_resolve_is_never_sent_ends(pair: SidecarPair) -> None:
     pair.alertmanager(send_resolved=False)
     pair.sidecar()
     pair.pause_by("Silent")
@@ -104,7 +58,7 @@ def test_an_alert_whose_resolve_is_never_sent_ends(pair: Pair) -> None:
 
 
 def test_an_alert_whose_resolve_was_lost_while_the_sidecar_was_down_ends_within_an_interval(
-    pair: Pair,
+    pair: SidecarPair,
 ) -> None:
     # Its webhook retries for a short time only, so the resolve is lost.
     pair.alertmanager(route={"repeat_interval": "4h"})
@@ -125,7 +79,7 @@ def yaml_of(own: Sidecar) -> dict:
     return yaml.safe_load(own.config_path.read_text())
 
 
-def test_an_alert_with_a_start_in_the_future_can_end(pair: Pair) -> None:
+def test_an_alert_with_a_start_in_the_future_can_end(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     pair.am.fire_without_start("ByHand", **CLOSED)
@@ -135,7 +89,7 @@ def test_an_alert_with_a_start_in_the_future_can_end(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_a_silenced_alert_is_ignored_until_its_silence_ends(pair: Pair) -> None:
+def test_a_silenced_alert_is_ignored_until_its_silence_ends(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Known")
@@ -148,7 +102,7 @@ def test_a_silenced_alert_is_ignored_until_its_silence_ends(pair: Pair) -> None:
     own.wait_for_gate("", "closed")
 
 
-def test_an_alert_that_resolves_while_silenced_ends(pair: Pair) -> None:
+def test_an_alert_that_resolves_while_silenced_ends(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar(alertmanager={"count_suppressed": True})
     pair.pause_by("Known")
@@ -160,7 +114,7 @@ def test_an_alert_that_resolves_while_silenced_ends(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_an_alert_that_resolves_while_alertmanager_is_down_ends(pair: Pair) -> None:
+def test_an_alert_that_resolves_while_alertmanager_is_down_ends(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Gone")
@@ -174,7 +128,7 @@ def test_an_alert_that_resolves_while_alertmanager_is_down_ends(pair: Pair) -> N
     assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 1
 
 
-def test_an_empty_list_after_a_restart_of_alertmanager_ends_no_alert(pair: Pair) -> None:
+def test_an_empty_list_after_a_restart_of_alertmanager_ends_no_alert(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar(alertmanager={"min_uptime_secs": 300})
     pair.pause_by("Still")
@@ -185,7 +139,7 @@ def test_an_empty_list_after_a_restart_of_alertmanager_ends_no_alert(pair: Pair)
     assert own.status()["gate"] == "closed"
 
 
-def test_a_restarted_sidecar_pauses_before_any_notification(pair: Pair) -> None:
+def test_a_restarted_sidecar_pauses_before_any_notification(pair: SidecarPair) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=3600)
     pair.pause_by("Fires")
@@ -200,7 +154,7 @@ def test_a_restarted_sidecar_pauses_before_any_notification(pair: Pair) -> None:
     assert own.metric('wellbeing_webhook_notifications_total{result="accepted"}') == 0
 
 
-def test_a_sidecar_with_a_new_store_queries_the_firing_alerts(pair: Pair, tmp_path: Path) -> None:
+def test_a_sidecar_with_a_new_store_queries_the_firing_alerts(pair: SidecarPair, tmp_path: Path) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=3600)
     pair.pause_by("Fires")
@@ -214,7 +168,7 @@ def test_a_sidecar_with_a_new_store_queries_the_firing_alerts(pair: Pair, tmp_pa
     own.wait_for_gate("", "closed")
 
 
-def test_a_notification_refused_because_of_the_store_is_sent_again(pair: Pair) -> None:
+def test_a_notification_refused_because_of_the_store_is_sent_again(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar(urls=[])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -230,7 +184,7 @@ def test_a_notification_refused_because_of_the_store_is_sent_again(pair: Pair) -
     own.wait_for_gate("", "open")
 
 
-def test_two_alertmanagers_with_the_same_alert_count_once_and_one_of_them_suffices(pair: Pair) -> None:
+def test_two_alertmanagers_with_the_same_alert_count_once_and_one_of_them_suffices(pair: SidecarPair) -> None:
     pair.alertmanager()
     with Alertmanager(pair.webhook) as other:
         own = pair.sidecar(urls=[pair.am.url, other.url])
@@ -247,7 +201,7 @@ def test_two_alertmanagers_with_the_same_alert_count_once_and_one_of_them_suffic
         own.wait_for_gate("", "open")
 
 
-def test_a_query_ends_no_alert_of_other_receivers_or_labels(pair: Pair) -> None:
+def test_a_query_ends_no_alert_of_other_receivers_or_labels(pair: SidecarPair) -> None:
     name = "team.a/b+c (prod)"
     pair.alertmanager(receiver=name)
     own = pair.sidecar(alertmanager={"receiver": name, "filter": ['team="a"']})
@@ -267,7 +221,7 @@ def test_a_query_ends_no_alert_of_other_receivers_or_labels(pair: Pair) -> None:
     assert {scope: own.status(scope)["signals"] for scope in others} == others
 
 
-def test_alertmanager_is_queried_with_a_password_over_tls(pair: Pair, tmp_path: Path) -> None:
+def test_alertmanager_is_queried_with_a_password_over_tls(pair: SidecarPair, tmp_path: Path) -> None:
     certify(tmp_path)
     pair.alertmanager(secured=tmp_path)
     (tmp_path / "password").write_text("open sesame\n")
@@ -285,7 +239,7 @@ def test_alertmanager_is_queried_with_a_password_over_tls(pair: Pair, tmp_path: 
     assert own.status()["gate"] == "closed"
 
 
-def test_alertmanager_is_queried_with_a_token(pair: Pair, tmp_path: Path) -> None:
+def test_alertmanager_is_queried_with_a_token(pair: SidecarPair, tmp_path: Path) -> None:
     am = pair.alertmanager()
     am.fire("Before", **CLOSED)
     (tmp_path / "token").write_text("secret-token\n")
@@ -315,114 +269,7 @@ def test_alertmanager_is_queried_with_a_token(pair: Pair, tmp_path: Path) -> Non
         guard.shutdown()
 
 
-# -- the liar is Prometheus -----------------------------------------------------------------------
-
-WATCHDOG = {"alert": "Watchdog", "expr": "vector(1)", "labels": {"severity": "none"}}
-# Its severity is none, so it is received but sets no state.
-HEARD_WATCHDOG = 'wellbeing_webhook_alerts_total{outcome="ignored",status="firing"}'
-DISTRESSED = {"alert": "EngineDistressed", "expr": "engine_distress > 0.5", "labels": CLOSED}
-DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
-
-
-@pytest.mark.parametrize("recovered", [True, False], ids=["recovered", "still-distressed"])
-def test_a_dead_prometheus_opens_no_gate(pair: Pair, recovered: bool) -> None:
-    pair.alertmanager(route={"repeat_interval": "1s"})
-    own = pair.sidecar(
-        watchdog={"alertname": "Watchdog", "timeout_secs": 30, "grace_secs": 3, "state": "cautious"}
-    )
-    rules = [{"name": "all", "rules": [WATCHDOG, DISTRESSED]}]
-    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
-        target.value = 1.0
-        own.wait_for_gate("", "closed")
-        own.wait_for_metric(HEARD_WATCHDOG, 1)
-        prometheus.kill()
-        own.wait_for_metric("wellbeing_blind", 1)
-        eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
-        eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
-        pair.settled()
-        status = own.status()
-        assert (status["blind"], status["gate"]) == (True, "closed")
-        assert [s["state"] for s in status["signals"] if s["source"].startswith("agent:")] == ["cautious"]
-        own.kill()
-        own.restart()
-        assert own.status()["blind"], "who was blind is blind after a restart"
-        assert own.status()["gate"] == "closed"
-        target.value = 0.0 if recovered else 1.0
-        prometheus.restart()
-        eventually(lambda: not own.status()["blind"], "it sees again")
-        own.wait_log("sees_again")
-        if recovered:
-            own.wait_for_gate("", "open")
-            assert own.status()["signals"] == []
-        else:
-            eventually(lambda: fires(own), "the alert fires again")
-            pair.settled()
-            assert own.status()["gate"] == "closed"
-
-
-@pytest.mark.parametrize("watched", [False, True], ids=["", "with-a-watchdog"])
-def test_a_prometheus_that_was_suspended_keeps_its_alerts(pair: Pair, watched: bool) -> None:
-    pair.alertmanager(route={"repeat_interval": "1s"})
-    watchdog = {"watchdog": {"alertname": "Watchdog", "grace_secs": 1}} if watched else {}
-    own = pair.sidecar(**watchdog)
-    rules = [{"name": "all", "rules": [WATCHDOG, DISTRESSED]}]
-    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
-        target.value = 1.0
-        own.wait_for_gate("", "closed")
-        own.wait_for_metric(HEARD_WATCHDOG, 1)
-        since = own.status()["signals"][0]["since"]
-        prometheus.signal(signal.SIGSTOP)
-        try:
-            eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
-            if watched:
-                eventually(lambda: held_in_doubt(own), "the resolve is kept in mind")
-            else:
-                own.wait_for_gate("", "open")
-        finally:
-            prometheus.signal(signal.SIGCONT)
-        own.wait_for_gate("", "closed")
-        eventually(lambda: fires(own), "it counts as firing")
-        # It has the same start as before, unless the running scrape failed and ended the series.
-        assert own.status()["signals"][0]["since"] >= since
-        done = own.metric(ROUNDS)
-        own.wait_for_metric(ROUNDS, done + 10)
-        eventually(lambda: not own.status()["blind"], "it sees")
-        assert own.status()["gate"] == "closed"
-
-
-def test_blindness_survives_a_restart_without_any_held_back_resolve(pair: Pair) -> None:
-    pair.alertmanager()
-    own = pair.sidecar(watchdog={"alertname": "Watchdog"})
-    pair.am.fire("Watchdog")
-    pair.pause_by("Bad")
-    pair.am.resolve("Watchdog")
-    own.wait_for_metric("wellbeing_blind", 1)
-    own.kill()
-    own.restart()
-    assert own.status()["blind"]
-    pair.am.resolve("Bad", **CLOSED)
-    eventually(lambda: held_in_doubt(own), "the resolve is not believed")
-    pair.settled()
-    assert own.status()["gate"] == "closed"
-    entries = own.get("/v1/history", params={"kind": "blind"}).json()["entries"]
-    assert [(entry["from"], entry["to"]) for entry in entries] == [("seeing", "blind")]
-
-
-def test_a_list_without_the_watchdog_ends_no_alert(pair: Pair) -> None:
-    pair.alertmanager(send_resolved=False)
-    own = pair.sidecar(watchdog={"alertname": "Watchdog"})
-    pair.am.fire("Watchdog")
-    pair.pause_by("Bad")
-    pair.settled()
-    pair.am.kill()
-    pair.am.restart()
-    pair.settled()
-    assert own.status()["gate"] == "closed"
-    pair.am.fire("Watchdog")
-    own.wait_for_gate("", "open")
-
-
-def test_a_slow_response_of_alertmanager_delays_no_request(pair: Pair) -> None:
+def test_a_slow_response_of_alertmanager_delays_no_request(pair: SidecarPair) -> None:
     pair.alertmanager()
     pair.am.fire("Bad", **CLOSED)
     stop = threading.Event()
@@ -453,7 +300,7 @@ def test_a_slow_response_of_alertmanager_delays_no_request(pair: Pair) -> None:
         drip.shutdown()
 
 
-def test_an_alert_outside_of_a_narrowed_filter_is_kept(pair: Pair) -> None:
+def test_an_alert_outside_of_a_narrowed_filter_is_kept(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar()
     pair.pause_by("Wide", team="b")
@@ -467,7 +314,7 @@ def test_an_alert_outside_of_a_narrowed_filter_is_kept(pair: Pair) -> None:
     own.wait_for_gate("", "open")
 
 
-def test_a_query_with_more_scopes_than_allowed_keeps_the_known_alerts(pair: Pair) -> None:
+def test_a_query_with_more_scopes_than_allowed_keeps_the_known_alerts(pair: SidecarPair) -> None:
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(alert_ttl_secs=2)
     config = yaml_of(own)
@@ -479,31 +326,3 @@ def test_a_query_with_more_scopes_than_allowed_keeps_the_known_alerts(pair: Pair
     failed = 'wellbeing_reconciliations_total{result="failed"}'
     own.wait_for_metric(failed, 8)
     assert own.status("a")["gate"] == "closed", "it is listed, and so does not expire"
-
-
-def held_in_doubt(own: Sidecar) -> bool:
-    return any(signal["ended_at"] for signal in own.status()["signals"])
-
-
-def fires(own: Sidecar) -> bool:
-    alerts = [signal for signal in own.status()["signals"] if signal["source"].startswith("alert:")]
-    return len(alerts) == 1 and alerts[0]["ended_at"] is None
-
-
-def test_an_engine_that_stops_answering_keeps_its_gate_closed(pair: Pair) -> None:
-    pair.alertmanager()
-    own = pair.sidecar(urls=[])
-    rules = [{"name": "all", "rules": [{**DISTRESSED, "keep_firing_for": "5s"}, DOWN]}]
-    with Target() as target, Prometheus({"engine": target.address}, rules, pair.am.address) as prometheus:
-        target.value = 1.0
-        own.wait_for_gate("", "closed")
-        target.__exit__()
-        eventually_equal(lambda: prometheus.value('ALERTS{alertname="EngineDown"}'), 1, "the engine is down")
-        eventually(lambda: len(own.status()["signals"]) == 1 and down_alone(prometheus), "stale")
-        kinds = [entry["kind"] for entry in own.get("/v1/history").json()["entries"]]
-        assert kinds == ["pause", "intervention"], "the gate was never open in between"
-
-
-def down_alone(prometheus: Prometheus) -> bool:
-    firing = {labels["alertname"] for labels, _ in prometheus.query('ALERTS{alertstate="firing"}')}
-    return firing == {"EngineDown"}

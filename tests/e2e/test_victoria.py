@@ -63,26 +63,58 @@ def without_keep_firing_for(folder: Path) -> None:
     (folder / "plain.rules.yml").write_text(yaml.safe_dump(PLAIN))
 
 
+def assert_vmalert_accepts(folder: Path) -> None:
+    """vmalert accepts the rule files of ``folder``."""
+    command = [program("vmalert"), "-dryRun", "-rule=*.rules.yml", "-rule.validateExpressions"]
+    command.append("-rule.validateTemplates")
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def start_victoria(folder: Path, storage: str, alertmanager: str, started: list[Process]) -> None:
+    """Start the storage, the agent and the alerter, and add each to ``started``."""
+
+    def start(name: str, *arguments: str) -> None:
+        started.append(Process([program(name), "-loggerLevel=WARN", *arguments], folder))
+
+    # By default, queries ignore samples younger than 30 s.
+    start(
+        "victoria-metrics",
+        f"-httpListenAddr={storage}",
+        "-storageDataPath=data",
+        "-search.latencyOffset=0s",
+        "-retentionPeriod=1d",
+    )
+    eventually(lambda: up(storage, started), "the storage is up")
+    start(
+        "vmagent",
+        f"-httpListenAddr=127.0.0.1:{free_port()}",
+        "-promscrape.config=scrape.yml",
+        f"-remoteWrite.url=http://{storage}/api/v1/write",
+        "-remoteWrite.tmpDataPath=queue",
+        "-remoteWrite.flushInterval=1s",
+    )
+    start(
+        "vmalert",
+        f"-httpListenAddr=127.0.0.1:{free_port()}",
+        f"-datasource.url=http://{storage}",
+        f"-remoteWrite.url=http://{storage}",
+        f"-remoteRead.url=http://{storage}",
+        f"-notifier.url={alertmanager}",
+        *(f"-rule={name}.rules.yml" for name in ("thresholds", "masks", "vllm", "plain")),
+        "-evaluationInterval=1s",
+        "-remoteWrite.flushInterval=200ms",
+    )
+
+
 def test_the_shipped_rules_close_a_gate_through_vmalert(tmp_path: Path) -> None:
     engine = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
     thread = threading.Thread(target=engine.serve_forever, daemon=True)
     thread.start()
     without_keep_firing_for(tmp_path)
-    dry = [
-        program("vmalert"),
-        "-dryRun",
-        "-rule=*.rules.yml",
-        "-rule.validateExpressions",
-        "-rule.validateTemplates",
-    ]
-    done = subprocess.run(dry, check=False, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    storage, agent, alerter = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    assert_vmalert_accepts(tmp_path)
+    storage = f"127.0.0.1:{free_port()}"
     started: list[Process] = []
-
-    def start(name: str, *arguments: str) -> None:
-        started.append(Process([program(name), "-loggerLevel=WARN", *arguments], tmp_path))
-
     config = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
     try:
         with Sidecar(config) as sidecar, Alertmanager(f"{sidecar.url}/v1/alerts") as alertmanager:
@@ -93,34 +125,7 @@ def test_the_shipped_rules_close_a_gate_through_vmalert(tmp_path: Path) -> None:
             (tmp_path / "scrape.yml").write_text(
                 yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": scrape})
             )
-            # By default, queries ignore samples younger than 30 s.
-            start(
-                "victoria-metrics",
-                f"-httpListenAddr={storage}",
-                "-storageDataPath=data",
-                "-search.latencyOffset=0s",
-                "-retentionPeriod=1d",
-            )
-            eventually(lambda: up(storage, started), "the storage is up")
-            start(
-                "vmagent",
-                f"-httpListenAddr={agent}",
-                "-promscrape.config=scrape.yml",
-                f"-remoteWrite.url=http://{storage}/api/v1/write",
-                "-remoteWrite.tmpDataPath=queue",
-                "-remoteWrite.flushInterval=1s",
-            )
-            start(
-                "vmalert",
-                f"-httpListenAddr={alerter}",
-                f"-datasource.url=http://{storage}",
-                f"-remoteWrite.url=http://{storage}",
-                f"-remoteRead.url=http://{storage}",
-                f"-notifier.url={alertmanager.url}",
-                *(f"-rule={name}.rules.yml" for name in ("thresholds", "masks", "vllm", "plain")),
-                "-evaluationInterval=1s",
-                "-remoteWrite.flushInterval=200ms",
-            )
+            start_victoria(tmp_path, storage, alertmanager.url, started)
             recorded = 'count(wellbeing:engine_scope{kind="vllm"}) and count(wellbeing:threshold) > 10'
             eventually(lambda: value(storage, recorded, started), "the rules' records are there", 120)
             assert value(storage, 'wellbeing_state{scope="",state="healthy"}', started) == 1.0

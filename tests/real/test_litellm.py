@@ -64,6 +64,32 @@ def models(port: int) -> list[dict]:
     ]
 
 
+def gated_litellm(folder: Path, port: int, gate: str, database: PostgreSQL) -> RealServer:
+    """LiteLLM's proxy behind the middleware, with the config and the data of ``folder``."""
+    # The program of docs/how-to/litellm.md.
+    guide = (ROOT / "docs" / "how-to" / "litellm.md").read_text()
+    program = guide.split("```python\n")[1].split("```")[0]
+    (folder / "gated_litellm.py").write_text(program.replace("http://127.0.0.1:9477", gate))
+    database.sql((REAL / "prisma" / "migrations.sql").read_text())
+    query_engine = folder / "query-engine"
+    query_engine.write_text(f'#!/bin/sh\nexec {REAL}/prisma/node {PARTS}/prisma_engine.js "$@"\n')
+    query_engine.chmod(0o755)
+    environ = {
+        "DATABASE_URL": database.url,
+        "PRISMA_QUERY_ENGINE_BINARY": str(query_engine),
+        "PRISMA_MODULES": str(REAL / "prisma"),
+        "PYTHONPATH": f"{ROOT}:{folder}",
+        "CONFIG_FILE_PATH": str(folder / "config.yaml"),
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "WELLBEING_CLIENT_SCOPE_FROM_MODEL": "true",
+        "WELLBEING_CLIENT_WAIT_SECS": "120",
+        "WELLBEING_CLIENT_MAX_WAITING": str(MAX_WAITING),
+    }
+    python = REAL / "litellm" / "bin" / "python"
+    command = [python, "-m", "uvicorn", "gated_litellm:app", "--host", "127.0.0.1", "--port", port]
+    return RealServer(command, f"http://127.0.0.1:{port}/health/liveliness", folder, **environ)
+
+
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     folder = tmp_path_factory.mktemp("litellm")
@@ -107,29 +133,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
                 scrape_configs=[scrape],
             )
         )
-        # The program of docs/how-to/litellm.md.
-        guide = (ROOT / "docs" / "how-to" / "litellm.md").read_text()
-        program = guide.split("```python\n")[1].split("```")[0]
-        (folder / "gated_litellm.py").write_text(program.replace("http://127.0.0.1:9477", sidecar.url))
         database = stack.enter_context(PostgreSQL())
-        database.sql((REAL / "prisma" / "migrations.sql").read_text())
-        query_engine = folder / "query-engine"
-        query_engine.write_text(f'#!/bin/sh\nexec {REAL}/prisma/node {PARTS}/prisma_engine.js "$@"\n')
-        query_engine.chmod(0o755)
-        environ = {
-            "DATABASE_URL": database.url,
-            "PRISMA_QUERY_ENGINE_BINARY": str(query_engine),
-            "PRISMA_MODULES": str(REAL / "prisma"),
-            "PYTHONPATH": f"{ROOT}:{folder}",
-            "CONFIG_FILE_PATH": str(folder / "config.yaml"),
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "WELLBEING_CLIENT_SCOPE_FROM_MODEL": "true",
-            "WELLBEING_CLIENT_WAIT_SECS": "120",
-            "WELLBEING_CLIENT_MAX_WAITING": str(MAX_WAITING),
-        }
-        python = REAL / "litellm" / "bin" / "python"
-        command = [python, "-m", "uvicorn", "gated_litellm:app", "--host", "127.0.0.1", "--port", port]
-        stack.enter_context(RealServer(command, f"{url}/health/liveliness", folder, **environ))
+        stack.enter_context(gated_litellm(folder, port, sidecar.url, database))
         for one in models(engine):
             answer = requests.post(f"{url}/model/new", json=one, headers=HEADERS, timeout=60)
             assert answer.ok, answer.text
