@@ -17,15 +17,15 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        scenario: its letter.
-        what: it is.
-        unit: of the values.
-        ours: the name it was measured by.
+        scenario: the letter of its scenario.
+        what: what is measured.
+        unit: the unit of the values.
+        ours: the key of the sidecar's measurement in the results.
         peer: the program to compare with; empty: none.
-        theirs: the name that was measured by.
-        least: the bar: the ratio to the peer is at least this.
-        most: the bar: the ratio, or without a peer the value, is at most this.
-        most_over: the value is to exceed the peer's by at most this.
+        theirs: the key of the peer's measurement in the results.
+        least: the target: the ratio to the peer is at least this.
+        most: the target: the ratio to the peer, or the value if there is no peer, is at most this.
+        most_over: the target: the value exceeds the peer's by at most this.
     """
 
     scenario: str
@@ -72,10 +72,10 @@ class Told:
 
     Attributes:
         figure: the figure.
-        ours: over the rounds.
-        theirs: the peer's; None without one.
-        ratio: ours to the peer's, in the same round.
-        over: ours less the peer's, in the same round; None: no target is about that.
+        ours: the sidecar's values over the rounds.
+        theirs: the peer's values; None: there is no peer.
+        ratio: the sidecar's value divided by the peer's, in each round.
+        over: the sidecar's value minus the peer's, in each round; None: no target needs it.
     """
 
     figure: Figure
@@ -86,7 +86,7 @@ class Told:
 
     @property
     def borne(self) -> Spread:
-        """What the target is about."""
+        """The values that the target limits."""
         return self.over or self.ratio or self.ours
 
     @property
@@ -377,7 +377,7 @@ def _beside_quiet(
     most: float | None = None,
     most_over: float | None = None,
 ) -> Figure:
-    """A figure that is compared with the same while nothing else happens."""
+    """A figure during an event, compared with the same figure without an event."""
     ours, theirs = f"{key}.during", f"{key}.quiet"
     return Figure(scenario, what, unit, ours, "quiet", theirs, most=most, most_over=most_over)
 

@@ -45,7 +45,7 @@ _PROCESSES = 4
 _PAUSES = 20
 _SETTLE_SECS = 1.0
 _LEAD_SECS = 0.3
-"""Seconds from an order to its time: all processes have it by then."""
+"""Seconds between sending an order and carrying it out, so that all processes have received it."""
 _AT_ONCE = 500
 _STARTED_AT_ONCE = 20
 _DOWN_SECS = 30.0

@@ -65,10 +65,10 @@ def wrk(
     Args:
         where: host and port.
         target: path and query.
-        connections: how many at once, each kept alive.
-        secs: for how long; wrk knows whole seconds only.
-        worker: the process that serves.
-        in_turn: ask the gates of this many scopes in turn, instead of that of ``target``.
+        connections: the number of connections, which are kept alive.
+        secs: the duration; wrk accepts whole seconds only.
+        worker: the process that serves, for its CPU time.
+        in_turn: request the gates of this many scopes in turn, instead of ``target``.
         post: send a POST with the body of an inference request.
 
     Raises:

@@ -27,7 +27,7 @@ class Machine:
         processor: its name.
         kernel: its release.
         python: its version.
-        idle_secs: how long a process has used no CPU time when it counts as idle.
+        idle_secs: seconds without CPU time after which a process counts as idle.
     """
 
     server_core: int

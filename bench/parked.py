@@ -33,8 +33,8 @@ class Parked:
 
     Args:
         where: host and port.
-        request: the bytes that each sends.
-        count: how many.
+        request: the bytes that each connection sends.
+        count: the number of connections.
     """
 
     def __init__(self, where: tuple[str, int], request: bytes, count: int) -> None:

@@ -34,13 +34,13 @@ class Ours(Sidecar):
     """The sidecar with a credential, its limits, and a SQLite file.
 
     Args:
-        machine: whose core it keeps to.
-        scopes: how many policies name one, ``s/0`` and on.
-        rules: how many rules are looked through for each alert; 0: the built-in ones.
-        port: of loopback; 0: any.
+        machine: its core of the servers is used.
+        scopes: the number of policies with a scope of their own: ``s/0``, ``s/1`` and so on.
+        rules: the number of rules that each alert is compared with; 0: the built-in ones.
+        port: the port on loopback; 0: any free one.
         restricted: requests per second that the scope ``restricted`` admits while it is concerned; 0: it is
             not restricted.
-        settings: of the config, instead of ``scopes`` and ``rules``.
+        settings: parts of the config that replace those of ``scopes`` and ``rules``.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Nginx(Process):
     With nchan, ``/sub`` parks and ``/pub`` wakes.
 
     Args:
-        machine: whose core it keeps to.
-        nchan: whether to load it.
+        machine: its core of the servers is used.
+        nchan: whether to load the module nchan.
     """
 
     def __init__(self, machine: Machine, *, nchan: bool = False) -> None:
@@ -184,9 +184,9 @@ class Gunicorn(Process):
     """gunicorn with one worker and a small application.
 
     Args:
-        machine: whose core it keeps to.
-        arguments: of gunicorn.
-        port: to listen on.
+        machine: its core of the servers is used.
+        arguments: further arguments of gunicorn.
+        port: the port to listen on.
         env: further environment variables.
     """
 

@@ -91,7 +91,7 @@ def probing(where: tuple[str, int]) -> Iterator[Prober]:
 
 
 def probe(where: tuple[str, int]) -> None:
-    """Measure as standard input tells, until it ends."""
+    """Begin and end measurements at the lines of standard input, until it ends."""
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     data = request("GET", _GATE)
@@ -127,7 +127,7 @@ def _ask(sock: socket.socket, data: bytes) -> float:
 
 
 def _as_planned(took: list[float]) -> Iterator[float]:
-    """The measured times, and those of the requests that would have been sent while one was late."""
+    """The measured times, and the times of requests that a late response kept from being sent."""
     for secs in took:
         yield secs
         late = secs - _INTERVAL_SECS

@@ -13,33 +13,33 @@ class Sizes:
     """The sizes of all measurements.
 
     Attributes:
-        rounds: how often all is measured.
-        secs: how long wrk asks while something else goes on.
-        slices: how often it asks each of several servers in turn, for a second.
-        connections: how many wrk has.
-        waiters: how many are parked.
-        wakes: how often those are woken a round, by how many they are.
-        scopes: how many there are.
-        few: waiters of one scope, while the most of others are parked.
-        few_wakes: how often they are woken a round.
-        scraped: scopes of an exposition.
-        scrapes: of it, a round.
-        storm: alerts of a webhook that comes while the gate is asked.
-        alerts: of one webhook.
-        webhooks: how many of each a round.
-        checks: of the client's own gate, a round.
-        trips: to the sidecar's, a round.
-        tasks: that wait at the client's.
+        rounds: how often everything is measured.
+        secs: seconds that wrk sends requests during other work.
+        slices: how often wrk loads each of several servers in turn, for a second each time.
+        connections: the numbers of wrk's connections.
+        waiters: the numbers of parked requests.
+        wakes: wake-ups per round for each number of parked requests.
+        scopes: the numbers of scopes.
+        few: waiters of one scope that is woken while the largest number of others stays parked.
+        few_wakes: wake-ups of these waiters per round.
+        scraped: scopes in an exposition.
+        scrapes: scrapes per round.
+        storm: alerts in a notification that arrives while the gate is measured.
+        alerts: the numbers of alerts in one notification.
+        webhooks: notifications of each size per round.
+        checks: checks of the client's own gate per round.
+        trips: requests to the sidecar's gate per round.
+        tasks: tasks that wait at the client's gate.
         restricted: requests per second that a restricted gate admits.
-        restricted_waiters: how many wait at it.
-        clients: how many clients it has, and how many requests wait in each.
-        restricted_secs: for how long it is watched.
-        window_secs: the rate is compared in every window of so many seconds.
+        restricted_waiters: requests that wait at the restricted gate.
+        clients: clients of the restricted gate, and requests that wait in each of them.
+        restricted_secs: seconds that the restricted gate is measured.
+        window_secs: length in seconds of the windows whose rates are compared.
         stalled: scopes, parked requests and alerts of one event, in two sizes.
-        streams: event streams that are open meanwhile.
-        ramp_per_sec: waiters that a ramp lets through.
-        idle_secs: how long a server has used no CPU time when it counts as idle.
-        quiet_secs: how long nothing happens beside an event, at least.
+        streams: event streams that are open during an event.
+        ramp_per_sec: requests per second that a ramp admits.
+        idle_secs: seconds without CPU time after which a server counts as idle.
+        quiet_secs: the least seconds that are measured without an event, for comparison.
     """
 
     rounds: int

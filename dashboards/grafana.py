@@ -87,7 +87,7 @@ def build(board: Board) -> models.Dashboard:
 
 
 def _hook_annotation() -> dashboard.AnnotationQuery:
-    """What a hook of the format grafana has written: each pause as a region, with its reason."""
+    """The annotations that a hook with the format grafana writes: each pause as a region, with its reason."""
     tagged = dashboard.AnnotationTarget().type("tags").tags(["wellbeing"]).limit(100).match_any(False)
     return (
         dashboard.AnnotationQuery()

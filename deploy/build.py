@@ -24,7 +24,7 @@ POLICY = KUBERNETES / "injection" / "policy.yaml"
 _COMPONENT = KUBERNETES / "sidecar" / "container.yaml"
 _LABEL = {"wellbeing-sidecar": "enabled"}
 _MAPS = ("requests", "limits")
-"""Fields that are maps: what their keys are is the user's to say."""
+"""Fields that are maps: the user chooses the keys."""
 
 
 class _Dumper(yaml.SafeDumper):

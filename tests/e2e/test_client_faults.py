@@ -282,7 +282,7 @@ def test_a_callback_that_raises_does_not_stop_the_client(error: BaseException) -
         raise error
 
     def answers(request):
-        # Nobody is told of a change before that.
+        # No application learns of a change before that.
         registered.wait(30)
         number = len(server.watches)
         return sends(answered(snapshot("closed" if number % 2 else "open", number))) if number < 4 else None

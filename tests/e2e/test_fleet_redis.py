@@ -139,7 +139,7 @@ def test_a_redis_that_lost_the_scripts_gets_them_again(redis: RedisServer) -> No
 
 
 def test_no_sidecar_applies_a_late_resolve_of_the_watchdog(redis: RedisServer) -> None:
-    """A retry of Alertmanager may reach another sidecar than the alert that fires again."""
+    """Alertmanager's retry of a resolve may reach one sidecar, and the alert that fires again another one."""
 
     async def main() -> None:
         async with controllers(redis.url, 2) as (one, other):

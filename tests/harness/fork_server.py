@@ -41,7 +41,7 @@ _MAX_REQUEST = 1 << 20
 
 
 class ForkServer:
-    """The process that forks, on the side of the tests. Its first use starts it."""
+    """The tests' handle for the process that forks. Its first use starts the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -174,7 +174,7 @@ def main() -> None:
     request = _serve(socket.socket(fileno=int(sys.argv[1])))
     if request is None:
         return
-    # The object of the fork server remembers that its file could seek.
+    # The stderr object of the fork server still assumes that its file can seek.
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     os.chdir(str(request["cwd"]))
     os.environ.clear()

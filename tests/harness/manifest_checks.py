@@ -173,7 +173,7 @@ def selectors_match(objects: list[Object]) -> Iterator[str]:
 
 
 def listeners(config: str) -> dict[int, tuple[str, set[str] | None]]:
-    """The host of each listener by port, and its roles without a credential (None: as credentials say)."""
+    """The host of each listener by port, and its roles without a credential (None: credentials decide)."""
     listen = yaml.safe_load(config)["listen"]
     made = {}
     for one in listen if isinstance(listen, list) else [listen]:

@@ -101,7 +101,7 @@ def assert_rules_find(
         pattern: a pattern of the names of its series.
         scrape: a function that returns its exposition.
         labels: the labels that each series must have.
-        apart: series that do not exist on this machine.
+        apart: series that the engine does not have on this machine.
     """
     used = used_series(subject, pattern)
     assert used

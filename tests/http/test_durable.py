@@ -214,7 +214,7 @@ def test_a_full_disk_refuses_changes_until_there_is_space(tmp_path: Path) -> Non
         answers: list[requests.Response] = []
 
         def is_full() -> bool:
-            # Without more space, the store uses that of its WAL file again. It may take a few more changes.
+            # Without free space, the store reuses the space of its WAL file. It may accept a few more changes.
             reasons = ("x" * 900, "x", "x")
             pause = f"{own.url}/v1/pause/b"
             answers[:] = [own.session.post(pause, json={"reason": one}, timeout=30) for one in reasons]

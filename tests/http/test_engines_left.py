@@ -137,7 +137,7 @@ def check_the_locked_one_is_told(sidecar: Sidecar, url: str) -> None:
     assert "the store has no secrets" in left["remedy"]
 
     def left_paused() -> list[dict[str, Any]]:
-        # Also an engine that has just been resumed, until that is noted.
+        # This includes an engine that was just resumed, until the store has recorded it.
         found = sidecar.status()["engines_left_paused"]
         return found if len(found) == 1 else []
 
