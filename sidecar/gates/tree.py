@@ -130,8 +130,7 @@ class GateTree:
         if node is None:
             node = self._node(scope)
         if gate is None:
-            gate = ScopeGate(scope, node, self._policies.policy_for(scope), 0, self._version_step)
-            gate.active_at = update.now
+            gate = self._new_gate(update, node)
         derived = derive(record, gate, update.inherited_from(node.gate_above()))
         *_, limits, _ = derived
         if limits or gate.state.limits:
@@ -178,15 +177,12 @@ class GateTree:
 
     def _plan_gates(self, update: TreeUpdate, touched: dict[TreeNode, None]) -> Iterator[None]:
         """Record which nodes get or lose a gate, and collect the nodes with affected gates."""
-        policies = update.policies or self._policies
         for scope, record in update.records.items():
             gate = self.gates.get(scope)
             if record is not None:
                 node = self._node(scope)
                 if gate is None:
-                    gate = ScopeGate(scope, node, policies.policy_for(scope), 0, self._version_step)
-                    gate.active_at = update.now
-                    update.gate_changes[node] = update.added[scope] = gate
+                    gate = update.gate_changes[node] = update.added[scope] = self._new_gate(update, node)
                 touched[node] = None
             elif gate is not None and scope != ROOT:
                 node = self._nodes[scope]
@@ -194,6 +190,13 @@ class GateTree:
                 update.forgotten.append(gate)
                 touched[node] = None
             yield
+
+    def _new_gate(self, update: TreeUpdate, node: TreeNode) -> ScopeGate:
+        """A gate at ``node`` with the policy that counts after ``update``. It has no state yet."""
+        policy = (update.policies or self._policies).policy_for(node.path)
+        gate = ScopeGate(node.path, node, policy, 0, self._version_step)
+        gate.active_at = update.now
+        return gate
 
     def _derive(self, update: TreeUpdate, node: TreeNode) -> Iterator[None]:
         """Derive the gate at ``node``, and the gates inside it that change."""

@@ -38,12 +38,17 @@ async def newest(store: SqliteStore) -> list[str]:
     return [one.reason for one in await store.history(HistoryQuery(limit=1))]
 
 
+async def store_with_commits(folder: Path) -> SqliteStore:
+    store = SqliteStore(folder / "store.db")
+    await store.load(0.0)
+    for number in range(20):
+        await store.commit(batch(f"before {number}"))
+    return store
+
+
 def test_a_disk_without_space_for_a_longer_wal_file_still_takes_commits(tmp_path: Path) -> None:
     async def main() -> None:
-        store = SqliteStore(tmp_path / "store.db")
-        await store.load(0.0)
-        for number in range(20):
-            await store.commit(batch(f"before {number}"))
+        store = await store_with_commits(tmp_path)
         full = wal_size(store)
         with no_file_longer_than(full):
             for number in range(200):
@@ -57,10 +62,7 @@ def test_a_disk_without_space_for_a_longer_wal_file_still_takes_commits(tmp_path
 
 def test_a_checkpoint_without_space_is_repeated_and_nothing_is_lost(tmp_path: Path) -> None:
     async def main() -> None:
-        store = SqliteStore(tmp_path / "store.db")
-        await store.load(0.0)
-        for number in range(20):
-            await store.commit(batch(f"before {number}"))
+        store = await store_with_commits(tmp_path)
         with no_file_longer_than(8192):
             for _ in range(2):
                 with pytest.raises(StoreUnavailable, match="disk I/O error"):
