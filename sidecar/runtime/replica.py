@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from sidecar.core.events import CoreEvent
 from sidecar.core.lost_records import merge_lost
@@ -244,7 +245,8 @@ class Replica:
         for scope, record in change.records.items():
             merged = self._with_owed(state, delta, change, scope, record) if self.owed else record
             if merged is not record and merged != record:
-                still_owed[scope] = self.owed[scope]
+                # What is owed contains this commit as well now.
+                still_owed[scope] = replace(self.owed[scope], is_original=False)
             _put(delta, scope, merged)
         if change.seen_watchdog is not None:
             delta.seen_watchdog = change.seen_watchdog
@@ -264,7 +266,7 @@ class Replica:
         if owed is None:
             return record
         other = change.restored.get(scope)
-        if other is not None and other.epoch == owed.epoch and other.seq >= owed.seq:
+        if _contains(other, owed):
             return record
         lost = delta.record(scope) or EMPTY
         older = other is not None and other.is_original and other.epoch == owed.epoch
@@ -289,7 +291,12 @@ class Replica:
         lost_scopes = {scope for scope, seq in self._scopes.items() if seq > newest}
         lost_scopes |= self._scopes.keys() & stored.unreadable
         lost_at = {scope: self._origin(scope) for scope in lost_scopes}
-        lost_at |= self.owed
+        lost_again = went_back and not self._is_in(stored)
+        for scope, one in self.owed.items():
+            # If the data set is still the one that lost it, its later commits have higher numbers, but do not
+            # contain it.
+            is_outside = lost_again and one.epoch == self.position.epoch
+            lost_at[scope] = replace(one, is_original=one.is_original and not is_outside)
         lost_tombstones = self.owed_tombstones | {
             source
             for source in state.tombstones
@@ -335,6 +342,8 @@ class Replica:
     def _is_in(self, stored: StoredState) -> bool:
         """Whether the sequence of ``stored`` contains the last commit that was applied."""
         position = self.position
+        if stored.position.epoch != position.epoch:
+            return False
         return position.seq == 0 or stored.tokens.get(position.seq) == position.token
 
     def _common_seq(self, stored: StoredState) -> int:
@@ -418,12 +427,21 @@ def _kept(
         # that sequence may be used again.
         return here
     other = stored.restored.get(scope)
-    if other is not None and other.epoch == lost.epoch:
-        if other.seq >= lost.seq:
-            return record
-        if other.is_original:
-            return here
+    if _contains(other, lost):
+        return record
+    if other is not None and other.epoch == lost.epoch and other.seq < lost.seq and other.is_original:
+        return here
     return merge_lost(here, record, stored.tombstones)
+
+
+def _contains(restored: LostCommit | None, lost: LostCommit) -> bool:
+    """Whether a record that was restored from ``restored`` contains that of ``lost``."""
+    return (
+        restored is not None
+        and lost.is_original
+        and restored.epoch == lost.epoch
+        and restored.seq >= lost.seq
+    )
 
 
 def _sources_of(record: ScopeRecord | None) -> AbstractSet[str]:

@@ -93,6 +93,13 @@ def test_a_claim_that_one_sidecar_did_not_know_before_two_losses_is_kept(seed: i
     play(3, [("back", 1), ("claim", 2, "other", "b", 2), amid, *after])
 
 
+def test_a_claim_that_was_lost_before_newer_commits_were_is_kept() -> None:
+    """The newer commits do not contain the claim, although their numbers are higher."""
+    amid = ("amid", ("back", 1), ("pause", 0, ""), ("claim", 1, "team", "a", 2))
+    for _ in range(3):
+        play(2, [("wipe",), amid, ("amid", ("wipe",), ("pause", 0, "team"))])
+
+
 def test_a_pause_whose_number_was_that_of_a_commit_lost_before_is_kept() -> None:
     amid = ("amid", ("back", 2), ("resume", 1, "team"), ("claim", 0, "team/one", "b", 0))
     before = [("fire", 1, "team/two", "y"), amid, ("pause", 0, "team/one"), ("time", 9.0)]
