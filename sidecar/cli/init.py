@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     for name in files:
         print_line(f"wrote {folder / name}")
     print_line("next:")
-    for number, step in enumerate(next_steps(answers), start=1):
+    for number, step in enumerate(next_steps(answers, folder), start=1):
         print_line(f"  {number}. {step}")
     return OK
 

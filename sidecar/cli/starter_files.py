@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ class Engine:
         title: the name shown to the user.
         port: the port that it listens on by default.
         rules: its file in ``alerts/``, without the suffix; empty: none.
-        scope: the scope of its alerts, as text for the user.
+        scope: the scope of its alerts on one machine, as text for the user.
+        pod_scope: the same on Kubernetes, where the alerts have the labels namespace and pod.
         note: what the user must do to enable its metrics; empty: nothing.
     """
 
@@ -27,24 +29,34 @@ class Engine:
     port: int
     rules: str
     scope: str
+    pod_scope: str
     note: str = ""
 
 
 _MODEL = "the served model's name, such as llama"
 _JOB = "the scrape job's name, {}"
+_OWN = "the value of the label wellbeing_scope of your alerts"
+_IN_A_POD = "namespace/model/pod, such as team-a/llama/llama-0"
+_IN_NO_POD = "namespace/model, such as team-a/llama"
+_NO_MODEL = "namespace/pod, such as team-a/llama-0"
 ENGINES = {
-    "vllm": Engine("vLLM", 8000, "vllm", _MODEL),
-    "sglang": Engine("SGLang", 30000, "sglang", _MODEL, "start it with --enable-metrics"),
+    "vllm": Engine("vLLM", 8000, "vllm", _MODEL, _IN_A_POD),
+    "sglang": Engine("SGLang", 30000, "sglang", _MODEL, _IN_A_POD, "start it with --enable-metrics"),
     "llamacpp": Engine(
-        "llama.cpp server", 8080, "llamacpp", _JOB.format("llamacpp"), "start it with --metrics"
+        "llama.cpp server", 8080, "llamacpp", _JOB.format("llamacpp"), _NO_MODEL, "start it with --metrics"
     ),
-    "tgi": Engine("Text Generation Inference", 8080, "tgi", _JOB.format("tgi")),
-    "triton": Engine("Triton Inference Server", 8002, "triton", _MODEL),
-    "dynamo": Engine("NVIDIA Dynamo", 8000, "dynamo", _MODEL),
+    "tgi": Engine("Text Generation Inference", 8080, "tgi", _JOB.format("tgi"), _NO_MODEL),
+    "triton": Engine("Triton Inference Server", 8002, "triton", _MODEL, _IN_A_POD),
+    "dynamo": Engine("NVIDIA Dynamo", 8000, "dynamo", _MODEL, _IN_NO_POD),
     "litellm": Engine(
-        "LiteLLM proxy", 4000, "litellm", _MODEL, "set litellm_settings.callbacks: [prometheus] in its config"
+        "LiteLLM proxy",
+        4000,
+        "litellm",
+        _MODEL,
+        _IN_NO_POD,
+        "set litellm_settings.callbacks: [prometheus] in its config",
     ),
-    "other": Engine("another engine", 8000, "", "the value of the label wellbeing_scope of your alerts"),
+    "other": Engine("another engine", 8000, "", _OWN, _OWN),
 }
 PLACES = ("local", "kubernetes")
 MODES = ("advise", "pause")
@@ -82,22 +94,36 @@ def starter_files(answers: Answers) -> dict[str, str]:
     }
 
 
-def next_steps(answers: Answers) -> list[str]:
-    """The next steps, one per line."""
+def next_steps(answers: Answers, folder: Path) -> list[str]:
+    """The next steps, one per line.
+
+    Args:
+        answers: the answers to the questions.
+        folder: where the files are.
+    """
     engine = ENGINES[answers.engine]
     note = [f"{engine.title}: {engine.note}"] if engine.note else []
     if answers.place == "kubernetes":
-        return [
-            *note,
-            "helm install wellbeing deploy/helm/wellbeing-sidecar -n NAMESPACE --values values.yaml",
-            f"give the workers WELLBEING_URL, WELLBEING_TOKEN_FILE and WELLBEING_SCOPE: {engine.scope}",
-        ]
+        return [*note, *_steps_on_kubernetes(engine, folder / "values.yaml")]
+    change = [] if folder.samefile(Path()) else [f"cd {shlex.quote(str(folder))}"]
     return [
         *note,
+        *change,
         "wellbeing-sidecar serve --config sidecar.yaml",
         "alertmanager --config.file=alertmanager.yml",
         "prometheus --config.file=prometheus.yml",
         f"give the workers WELLBEING_URL=http://127.0.0.1:9477 and WELLBEING_SCOPE: {engine.scope}",
+    ]
+
+
+def _steps_on_kubernetes(engine: Engine, values: Path) -> list[str]:
+    chart = "helm install wellbeing deploy/helm/wellbeing-sidecar -n NAMESPACE --create-namespace"
+    variables = "WELLBEING_URL and WELLBEING_TOKEN_FILE, which helm prints, and WELLBEING_SCOPE"
+    return [
+        f"build the image (deploy/Dockerfile), push it, and set image.repository in {values}",
+        "let Prometheus scrape the engine with the labels namespace and pod; the chart scrapes only the gate",
+        f"in a checkout: {chart} --values {shlex.quote(str(values.absolute()))}",
+        f"give the workers {variables}: {engine.pod_scope}",
     ]
 
 

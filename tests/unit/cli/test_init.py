@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import itertools
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -17,6 +19,8 @@ from harness.process import program
 from sidecar.cli import main
 from sidecar.cli.starter_files import ENGINES, MODES, PLACES, Answers, starter_files
 from sidecar.config import load_config
+
+ROOT = Path(__file__).parents[3]
 
 
 def init(folder, *arguments: str) -> int:
@@ -50,6 +54,31 @@ def test_the_chart_accepts_its_values(mode) -> None:
     (text,) = starter_files(Answers("vllm", "kubernetes", mode)).values()
     kinds = {one["kind"] for one in rendered_with(yaml.safe_load(text))}
     assert {"Deployment", "ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"} <= kinds
+
+
+@pytest.mark.parametrize("engine", [name for name, engine in ENGINES.items() if engine.rules])
+def test_the_scope_that_init_names_is_the_one_of_the_alerts(engine) -> None:
+    rules = (ROOT / "alerts" / f"{ENGINES[engine].rules}.rules.yml").read_text()
+    (template,) = re.findall(r"wellbeing_scope: &scope '(.*)'", rules)
+    labels = re.findall(r"\$labels\.(\w+)", template)
+    parts = ["model" if "model" in label else label for label in labels if label != "job"]
+    assert ENGINES[engine].pod_scope.partition(",")[0].split("/") == parts
+    assert ENGINES[engine].scope.startswith(
+        "the served model's name" if "model" in parts else "the scrape job"
+    )
+
+
+def test_the_next_steps_work_in_the_current_folder(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--engine", "vllm", "--mode", "pause", "--place")
+    assert init("a folder", *arguments, "local") == 0
+    assert "  1. cd 'a folder'\n  2. wellbeing-sidecar serve" in capsys.readouterr().out
+    assert init(".", *arguments, "local") == 0
+    assert "  1. wellbeing-sidecar serve" in capsys.readouterr().out
+    assert init("a folder", *arguments, "kubernetes") == 0
+    printed = capsys.readouterr().out
+    assert f"--values '{tmp_path}/a folder/values.yaml'" in printed
+    assert "WELLBEING_SCOPE: namespace/model/pod" in printed
 
 
 def test_existing_files_are_not_overwritten(tmp_path, capsys) -> None:
