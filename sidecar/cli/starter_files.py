@@ -110,7 +110,7 @@ def next_steps(answers: Answers, folder: Path) -> list[str]:
         *note,
         *change,
         "wellbeing-sidecar serve --config sidecar.yaml",
-        "alertmanager --config.file=alertmanager.yml",
+        _ALERTMANAGER_COMMAND,
         "prometheus --config.file=prometheus.yml",
         f"give the workers WELLBEING_URL=http://127.0.0.1:9477 and WELLBEING_SCOPE: {engine.scope}",
     ]
@@ -191,8 +191,11 @@ scrape_configs:
 """
 
 
-_ALERTMANAGER = """\
-# Alertmanager: alertmanager --config.file=alertmanager.yml
+# Without the last option, a single Alertmanager listens for others on port 9094, and does not start on a
+# machine without a private address.
+_ALERTMANAGER_COMMAND = "alertmanager --config.file=alertmanager.yml --cluster.listen-address="
+_ALERTMANAGER = f"""\
+# Alertmanager: {_ALERTMANAGER_COMMAND}
 # The sidecar gets the watchdog and the alerts that name a scope, and nothing else.
 route:
   receiver: people                   # your own routes and receivers
