@@ -20,6 +20,7 @@ _TITLES = {
 }
 _CAUSES = {
     "auto": "by the policy",
+    "trial_failed": "its trial failed",
     "recovered": "it recovered",
     "max_pause": "its longest pause is over",
     "expired": "its signals expired",

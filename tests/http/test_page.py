@@ -365,6 +365,17 @@ def test_a_restriction_and_a_trial_are_described_in_words() -> None:
         assert "too hot" in text
 
 
+def test_a_pause_that_waits_for_an_operator_says_so_on_the_overview_and_on_its_page() -> None:
+    with Sidecar({"defaults": {"pause_on_distressed": True, "resume": "manual"}}) as own:
+        own.claim("ill", "distressed", reason="too hot")
+        for path in ("/", "/ui/scope/ill"):
+            assert "waits for an operator" not in own.get(path).text
+        own.claim("ill", "healthy")
+        for path in ("/", "/ui/scope/ill"):
+            assert "The scope is well again." in own.get(path).text
+            assert "the pause waits for an operator, or for its end." in own.get(path).text
+
+
 def test_the_page_warns_of_faults_of_the_sidecar() -> None:
     config = {
         "alerts": {"watchdog": {"alertname": "Watchdog", "timeout_secs": 1}},

@@ -41,6 +41,7 @@ class ScopeRow:
         enabled: whether its policy is enabled.
         restricted: whether the gate is neither open nor closed.
         rate: requests per second that it admits; None: not limited, or closed.
+        waits_for_operator: whether the scope is well again, and its pause waits for an operator.
     """
 
     scope: str
@@ -49,6 +50,7 @@ class ScopeRow:
     enabled: bool
     restricted: bool
     rate: float | None
+    waits_for_operator: bool
 
     @property
     def hold(self) -> Hold | None:
@@ -220,7 +222,13 @@ def read_rows(call_in_loop: CallInLoop, tree: GateTree, scope: str = ROOT) -> Sc
 
 def _row_of(gate: ScopeGate) -> ScopeRow:
     return ScopeRow(
-        gate.scope, gate.state, gate.waiting, gate.policy.enabled, gate.is_restricted, gate.admit_per_sec
+        gate.scope,
+        gate.state,
+        gate.waiting,
+        gate.policy.enabled,
+        gate.is_restricted,
+        gate.admit_per_sec,
+        gate.waits_for_operator,
     )
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.values import LiftCause
 from sidecar.hooks.events import HookEvent, events_of
 from sidecar.hooks.slack import slack_message
+from sidecar.hooks.text import details_of
 from sidecar.store import HistoryEntry
 
 PAUSE = HistoryEntry(
     1, 1.0, "team-a/llama", "pause", "open", "closed", "alert:f1", "too slow", "auto", 61.0, "", "Slow"
 )
+
+HOLDS = ("auto", "trial_failed")
 
 
 def message_of(**changes: Any) -> dict[str, Any]:
@@ -25,6 +29,16 @@ def message_of(**changes: Any) -> dict[str, Any]:
 def texts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     section, context = message["blocks"]
     return [section["text"], *context["elements"]]
+
+
+@pytest.mark.parametrize("cause", ["auto", "trial_failed", *(one.value for one in LiftCause)])
+def test_each_cause_is_in_words(cause: str) -> None:
+    events = list(events_of(replace(PAUSE, cause=cause, kind="pause" if cause in HOLDS else "resume")))
+    assert events
+    for event in events:
+        by = dict(details_of(event))["By"]
+        assert "_" not in by
+        assert by.endswith(")") if cause == "manual" else ", " in by
 
 
 @pytest.mark.parametrize("character", ["&", "<", ">", "x", "é", "\N{ROBOT FACE}", "\n"])

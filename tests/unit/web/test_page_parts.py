@@ -57,9 +57,8 @@ def row(
 ) -> ScopeRow:
     put = Hold(HoldKind.MANUAL, "why", 0, None, "op") if hold else None
     record = ScopeRecord(state, manual=put)
-    return ScopeRow(
-        scope, GateState(record, nearest_hold=put, held_by=scope, closed=hold), waiting, True, False, None
-    )
+    state_of_gate = GateState(record, nearest_hold=put, held_by=scope, closed=hold)
+    return ScopeRow(scope, state_of_gate, waiting, True, False, None, False)
 
 
 def listed(rows: list[ScopeRow], **filters: str) -> list[str]:
