@@ -227,6 +227,22 @@ def test_pause_extend_and_resume_need_one_confirmation_and_show_their_effect(sid
     assert "nothing to extend" in late.text
 
 
+def test_a_pause_does_not_claim_to_stop_scopes_whose_policy_is_not_enabled() -> None:
+    policies = [{"match": "free/strict", "pause_on_distressed": True}, {"match": "free", "enabled": False}]
+    with Sidecar({"policies": policies}) as own:
+        own.claim("free/strict/in", "cautious")
+        own.claim("free/loose", "cautious")
+        known = own.status("free", below="true")["below"]
+        asks = own.get("/ui/pause/free").text
+        assert "its own gate stays open" in asks
+        own.pause("free")
+        closed = sum(one["gate"] == "closed" for one in own.status("free", below="true")["below"])
+        assert 0 < closed < len(known)
+        assert f"This stops {closed} open scope" in asks
+        own.resume("free")
+        assert "This stops 0 known scopes inside" in own.get("/ui/pause/free/new").text
+
+
 def test_a_resume_below_a_paused_scope_names_the_scope_that_keeps_it_closed(sidecar: Sidecar) -> None:
     sidecar.pause("above", reason="all of it")
     sidecar.pause("above/in", reason="this one")

@@ -209,7 +209,7 @@ class PageViews:
             form=form,
             problem=problem,
             lengths=LENGTHS,
-            stops=sum(not row.state.closed for row in rows),
+            stops=sum(row.enabled and not row.state.closed for row in rows),
             counts=count_rows(rows),
             opens=opens,
             stays=stays,
