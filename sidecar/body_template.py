@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 _HOSTILE = 'a "quoted" text,\nwith \\ and a second line'
 _MAX_BODY_BYTES = 1_048_576
+_MAX_COMPILED = 100
 _FIELDS = (
     "event", "scope", "scope_name", "from", "to", "source", "alertname", "reason", "cause", "at", "until",
     "actor", "link", "id",
@@ -23,6 +25,35 @@ _FIELDS = (
 
 class TemplateFailed(ValueError):
     """A template is not valid, or cannot be rendered. The message says why."""
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    # Imported here: a sidecar without such a hook does not need Jinja2 at the start.
+    from jinja2 import StrictUndefined  # noqa: PLC0415
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+
+@lru_cache(maxsize=_MAX_COMPILED)
+def _compile(text: str) -> Template:
+    """The template of ``text``.
+
+    Environments and templates contain reference cycles, and the sidecar seldom collects those. So a reload
+    makes new ones only for a text that is new.
+
+    Raises:
+        TemplateFailed: the syntax is wrong.
+    """
+    from jinja2 import TemplateError  # noqa: PLC0415
+
+    try:
+        return _environment().from_string(text)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"line {line}: " if line else ""
+        raise TemplateFailed(f"{where}{error}") from None
 
 
 class BodyTemplate:
@@ -36,17 +67,7 @@ class BodyTemplate:
     """
 
     def __init__(self, text: str) -> None:
-        # Imported here: a sidecar without such a hook does not need Jinja2 at the start.
-        from jinja2 import StrictUndefined, TemplateError  # noqa: PLC0415
-        from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
-
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-        try:
-            self._template: Template = environment.from_string(text)
-        except TemplateError as error:
-            line = getattr(error, "lineno", None)
-            where = f"line {line}: " if line else ""
-            raise TemplateFailed(f"{where}{error}") from None
+        self._template = _compile(text)
 
     def render(self, fields: Mapping[str, object]) -> bytes:
         """The body of an event.
