@@ -141,7 +141,7 @@ def test_a_client_that_changes_sidecars_misses_no_change(fleet: Fleet) -> None:
         three.pause("moving")
         assert waiting.result().json()["gate"] == "closed"
     fleet.wait_for_gates("moving", "closed")
-    # A change that happened while the client was connected to neither sidecar.
+    # A change that happened while the client was connected to none of the sidecars.
     answer = one.get("/v1/watch/moving?wait=20", headers={"If-None-Match": tag})
     assert (answer.status_code, answer.json()["gate"]) == (200, "closed")
     # A stream begins with the current state, even if the client has seen events of another sidecar.
