@@ -4,7 +4,8 @@ By default Python collects its oldest generation whenever enough new objects hav
 scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and gate
 requests, commands and connections leave none. So objects that have survived two collections are frozen: no
 later collection looks at them, and each collection looks at a bounded number. If they become garbage
-after all, they are collected when the process has grown so much that garbage may be the reason.
+after all, they are collected when the process has grown so much that garbage may be the reason, or when it
+comes near the limit of its container.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +36,10 @@ _YOUNGEST = 0
 _GROWTH = 4.0
 _LEAST_GROWTH_BYTES = 536_870_912
 """With 20,000 scopes and as many waiting requests the process does not grow that much."""
+_NEAR_LIMIT = 0.75
+_GROWTH_NEAR_LIMIT = 1.1
+_LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""The limit of a container, as it sees it itself: of cgroup version 2, and of version 1."""
 
 
 def resident_bytes() -> int:
@@ -43,6 +49,17 @@ def resident_bytes() -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_limit_bytes(files: Sequence[str] = _LIMIT_FILES) -> float:
+    """The memory that the container may use, in bytes; infinity: it has no limit, or that is not known."""
+    for name in files:
+        try:
+            text = Path(name).read_text(encoding="ascii").strip()
+            return math.inf if text == "max" else float(int(text))
+        except (OSError, ValueError):
+            continue
+    return math.inf
 
 
 class _CollectionPauses:
@@ -103,12 +120,18 @@ class GarbageCollection:
         loop: runs the timer.
         failures: counts and logs the exceptions of the timer.
         memory: returns the memory of the process in bytes.
+        limit: the memory that the process may use, in bytes; None: that of its container.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, failures: Failures, memory: Callable[[], int] = resident_bytes
+        self,
+        loop: asyncio.AbstractEventLoop,
+        failures: Failures,
+        memory: Callable[[], int] = resident_bytes,
+        limit: float | None = None,
     ) -> None:
         self._memory = memory
+        self._limit = memory_limit_bytes() if limit is None else limit
         self._before = gc.get_threshold()
         gc.callbacks.append(_freeze_survivors)
         gc.collect()
@@ -126,12 +149,16 @@ class GarbageCollection:
         gc.set_threshold(*self._before)
 
     def check(self) -> None:
-        """Collect the frozen objects too, if the process has grown fourfold, and by 512 MB, since last time.
+        """Collect the frozen objects too, if the process has grown much since last time.
+
+        Much is fourfold, and by 512 MB; or by a tenth, if the process needs three quarters of its limit.
 
         This blocks the event loop. The alternative is a process that grows until it is killed.
         """
         used = self._memory()
-        if used <= max(self._collected_at * _GROWTH, self._collected_at + _LEAST_GROWTH_BYTES):
+        much = max(self._collected_at * _GROWTH, self._collected_at + _LEAST_GROWTH_BYTES)
+        near_limit = max(self._collected_at * _GROWTH_NEAR_LIMIT, self._limit * _NEAR_LIMIT)
+        if used <= min(much, near_limit):
             return
         began = time.perf_counter()
         gc.unfreeze()

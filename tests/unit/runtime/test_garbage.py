@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from sidecar.runtime.garbage import GarbageCollection, collection_paused, resident_bytes
+from sidecar.runtime.garbage import (
+    GarbageCollection,
+    collection_paused,
+    memory_limit_bytes,
+    resident_bytes,
+)
 from sidecar.supervision import Failures
 
 MB = 1_048_576
@@ -38,11 +45,11 @@ class Node:
 
 
 @contextmanager
-def collecting(used: list[int]) -> Iterator[GarbageCollection]:
-    """A garbage collection of a process that uses as many bytes as ``used`` says."""
+def collecting(used: list[int], limit: float = math.inf) -> Iterator[GarbageCollection]:
+    """A garbage collection of a process that uses as many bytes as ``used`` says, of at most ``limit``."""
     before = gc.get_threshold()
     loop = asyncio.new_event_loop()
-    collection = GarbageCollection(loop, Failures(), lambda: used[0])
+    collection = GarbageCollection(loop, Failures(), lambda: used[0], limit)
     try:
         assert gc.get_threshold() != before
         yield collection
@@ -101,6 +108,36 @@ def test_frozen_objects_are_collected_only_when_the_process_has_grown(generation
         generations.clear()
         collection.check()
         assert 2 not in generations
+
+
+def test_near_the_limit_of_its_container_a_process_collects_after_each_tenth_that_it_grows(
+    generations: list[int],
+) -> None:
+    used = [60 * MB]
+    with collecting(used, 256 * MB) as collection:
+        cycle = weakref.ref(Node())
+        gc.freeze()
+        generations.clear()
+        for mb, collects in ((191, False), (193, True), (211, False), (213, True), (233, False), (235, True)):
+            used[0] = mb * MB
+            collection.check()
+            assert (2 in generations) == collects, mb
+            generations.clear()
+        assert cycle() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("268435456\n", 268_435_456.0), ("max\n", math.inf), ("", math.inf), (None, math.inf)],
+)
+def test_the_memory_limit_of_a_container_is_read(tmp_path: Path, text: str | None, limit: float) -> None:
+    first, second = tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes"
+    assert memory_limit_bytes((str(first), str(second))) == math.inf
+    if text is not None:
+        second.write_text(text)
+    assert memory_limit_bytes((str(first), str(second))) == limit
+    first.write_text("1024\n")
+    assert memory_limit_bytes((str(first), str(second))) == 1024.0
 
 
 def test_the_memory_of_the_process_is_measured() -> None:
