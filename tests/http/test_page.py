@@ -114,6 +114,7 @@ def test_the_page_runs_no_foreign_script(sidecar: Sidecar) -> None:
             assert "unsafe" not in policy
             assert answer.headers["X-Frame-Options"] == "DENY"
             assert answer.headers["Referrer-Policy"] == "same-origin"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
             tags = _Elements(answer.text).tags
             assert [tag for tag, _ in tags].count("script") == 1
             assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
@@ -338,6 +339,7 @@ def test_without_a_credential_the_page_explains_how_to_sign_in(secured: Sidecar)
         answer = requests.get(secured.url + path, headers=HTML, timeout=30)
         assert answer.status_code == 401
         assert 'id="sign-in"' in answer.text
+        assert answer.raw.headers.getlist("X-Content-Type-Options") == ["nosniff"]
         # Chromium reads only one scheme in a header field.
         challenges = answer.raw.headers.getlist("WWW-Authenticate")
         assert challenges == ['Bearer realm="wellbeing"', 'Basic realm="wellbeing", charset="UTF-8"']

@@ -12,6 +12,5 @@ PAGE_HEADERS: Mapping[str, str] = {
     # With no-referrer, browsers would send the page's own forms with an unknown origin.
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
