@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import bcrypt
@@ -22,6 +24,12 @@ from harness.tls import certify, certify_client
 PHONE = {"width": 390, "height": 844}
 TOKEN = "on-call-token-0123456789"
 LONG = "<i>nobody</i> \u05e9\u05dc\u05d5\u05dd " + "w" * 300
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "</time></li></main><script>alert(2)</script>",
+    "\"onmouseover='alert(3)' autofocus onfocus=alert(3) x=\"",
+    "{{ 7*7 }}${alert(4)}<svg onload=alert(4)>",
+)
 POLICY = {"defaults": {"pause_on_distressed": True}}
 # On a busy machine the browser takes longer than the five seconds that are the default.
 expect.set_options(timeout=30_000)
@@ -171,9 +179,44 @@ def test_the_page_shows_changes_without_a_reload_and_reconnects_after_a_restart(
     assert page.evaluate("window.stays"), "it was not reloaded"
 
 
+def test_hostile_texts_run_nothing_in_the_browser(sidecar: Sidecar, page: Page) -> None:
+    """The page fixture fails for a script that the content security policy has blocked."""
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.goto(sidecar.url)
+    for number, text in enumerate(HOSTILE):
+        sidecar.claim(f"hostile/a{number}", "distressed", reason=text)
+    labels = {"alertname": HOSTILE[0], "severity": "critical", "wellbeing_scope": "hostile/alert"}
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {"summary": HOSTILE[1]},
+        "startsAt": datetime.now(UTC).isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "javascript:alert(5)",
+        "fingerprint": "hostile",
+    }
+    assert sidecar.notify(json.dumps({"version": "4", "status": "firing", "alerts": [alert]}).encode()).ok
+    # The first texts arrive by the live connection, the others with their page.
+    expect(page.locator("main")).to_contain_text(HOSTILE[0])
+    for number, text in enumerate(HOSTILE):
+        for path in ("scope", "resume"):
+            page.goto(f"{sidecar.url}/ui/{path}/hostile/a{number}")
+            expect(page.locator("main")).to_contain_text(text)
+            assert page.locator("main :is(script, iframe, img, svg[onload], object, style)").count() == 0
+    page.goto(f"{sidecar.url}/ui/scope/hostile/alert")
+    expect(page.locator("main")).to_contain_text(HOSTILE[1])
+    targets = page.locator("a").evaluate_all("all => all.map(one => one.href)")
+    assert targets
+    assert all(target.startswith("http://") for target in targets)
+    assert not dialogs
+
+
 def test_a_token_is_entered_once_and_stays_in_its_tab(browser: Browser, page: Page) -> None:
     credential = {"name": "on-call", "roles": ["viewer", "operator"], "token_env": "ON_CALL"}
     with Sidecar({"auth": {"credentials": [credential]}}, env={"ON_CALL": TOKEN}) as own:
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url + request.headers.get("referer", "")))
         page.goto(own.url)
         check(page)
         page.get_by_label("Token").fill(TOKEN)
@@ -189,8 +232,12 @@ def test_a_token_is_entered_once_and_stays_in_its_tab(browser: Browser, page: Pa
         other = page.context.new_page()
         other.goto(own.url)
         expect(other.get_by_label("Token")).to_be_visible()
+        assert page.evaluate("[...Object.values(localStorage), document.cookie].join()") == ""
         page.get_by_role("button", name="Forget the token").click()
         expect(page.get_by_label("Token")).to_be_visible()
+        assert page.evaluate("Object.values(sessionStorage).join()") == ""
+        assert urls
+        assert not [url for url in urls if TOKEN in url]
 
 
 def test_a_user_signs_in_by_password_and_sees_changes(browser: Browser) -> None:

@@ -13,7 +13,8 @@ from threading import Thread
 import pytest
 import requests
 
-from harness.process import eventually, free_port
+from harness.ports import free_port
+from harness.process import eventually
 from harness.proxies import KINDS, ROOT, Proxy
 from harness.sidecar import Sidecar
 
