@@ -13,6 +13,7 @@ from sidecar.gates.admission_control import ClientDemand
 from sidecar.gates.counters import Counters
 from sidecar.gates.gate import Ending, ScopeGate, Waiter
 from sidecar.gates.tree import GateTree
+from sidecar.gates.tree_update import TreeUpdate
 from sidecar.gates.waiting_room import WaitingRoom
 
 HOLD = Hold(HoldKind.MANUAL, "x", 0.0, None, "op")
@@ -41,13 +42,7 @@ class SimulatedGates:
     def update(self, **records: ScopeRecord) -> None:
         """Set new records of scopes. In the names, "__" stands for "/", and "root" for the root."""
         named = {name.replace("__", "/") if name != "root" else ROOT: one for name, one in records.items()}
-        update = self.tree.update(named, self.loop.now)
-        for gate in update.closed:
-            for _ in self.room.hold_back(gate):
-                pass
-        for gate in update.opened:
-            for _ in self.room.release(gate):
-                pass
+        move_waiters(self.room, self.tree.update(named, self.loop.now))
 
     def restrict(self, rate: float | None, scope: str = "root") -> None:
         restriction = None if rate is None else Restriction(rate, "slow", 0.0, "agent:x")
@@ -142,3 +137,13 @@ class SimulatedClient:
         self.dead = True
         if self.demand is not None:
             self.sim.room.admission.withdraw(self.demand)
+
+
+def move_waiters(room: WaitingRoom, update: TreeUpdate) -> None:
+    """Hold back the requests of the gates that ``update`` has closed, and release those of the opened ones."""
+    for gate in update.closed:
+        for _ in room.hold_back(gate):
+            pass
+    for gate in update.opened:
+        for _ in room.release(gate):
+            pass

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from harness.examples import examples
+from harness.simulated_gates import move_waiters
 from sidecar.core.policy import Policy, PolicyTable
 from sidecar.core.scope import ROOT, ancestors_of
 from sidecar.core.state import WellbeingState
@@ -158,12 +159,7 @@ class TreeMachine(RuleBasedStateMachine):
         self.showing_is_right()
         for _ in self.tree.reassign(update):
             pass
-        for gate in update.closed:
-            for _ in self.room.hold_back(gate):
-                pass
-        for gate in update.opened:
-            for _ in self.room.release(gate):
-                pass
+        move_waiters(self.room, update)
         for gate in update.changed:
             for _ in self.room.notify_watchers(gate):
                 pass

@@ -96,16 +96,21 @@ def test_a_turn_counts_each_newer_commit_of_its_key_once() -> None:
     assert turn.ahead == 1
 
 
+async def commit_early(one: FleetController, two: FleetController) -> FleetController:
+    """Let ``two`` apply its own commit before a commit of ``one``, which does not arrive. Return ``two``."""
+    two._shared.held = True
+    await one.submit(Pause("a", "x", "me"))
+    await two.submit(Pause("b", "x", "me"))
+    return two
+
+
 def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive() -> None:
     """Then the number of the newest commit that the sidecar knows does not show that one is missing."""
 
     async def main() -> None:
         data = SharedData()
         async with running_fleet(data, 0.0) as fleet:
-            one, two, *_ = fleet
-            two._shared.held = True
-            await one.submit(Pause("a", "x", "me"))
-            await two.submit(Pause("b", "x", "me"))
+            two = await commit_early(fleet[0], fleet[1])
             assert "a" not in two.tree.gates
             assert two.tree.gates["b"].closed
             await asyncio.sleep(3.0)
@@ -122,14 +127,11 @@ def test_an_own_commit_that_was_applied_before_others_comes_back_if_the_store_lo
     async def main() -> None:
         data = SharedData()
         async with running_fleet(data, 0.0) as fleet:
-            one, two, *_ = fleet
-            two._shared.held = True
-            await one.submit(Pause("a", "x", "me"))
-            await two.submit(Pause("b", "x", "me"))
+            two = await commit_early(fleet[0], fleet[1])
             assert two._replica.early_to
             data.go_back(2)
             for number in range(others):
-                await one.submit(Pause(f"other{number}", "x", "me"))
+                await fleet[0].submit(Pause(f"other{number}", "x", "me"))
             await asyncio.sleep(10.0)
             for each in fleet:
                 for scope in ("a", "b", *(f"other{number}" for number in range(others))):
