@@ -35,7 +35,7 @@ def test_every_lock_file_is_audited() -> None:
     assert {str(file.relative_to(ROOT)) for file in locks} == set(LOCKS)
 
 
-def test_without_an_answer_of_the_service_the_audit_fails_and_names_the_way_out(tmp_path, capfd) -> None:
+def test_the_audit_fails_without_an_answer_of_the_service_and_names_audit_skip(tmp_path, capfd) -> None:
     program = tmp_path / "pip-audit"
     program.write_text("#!/bin/sh\necho 'connection refused' >&2\nexit 1\n")
     program.chmod(0o755)

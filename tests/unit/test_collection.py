@@ -1,4 +1,4 @@
-"""Files of tests are cheap to import: each worker of pytest imports all of them."""
+"""Test files must be cheap to import, because each worker of pytest imports all of them."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_an_example_has_the_expected_values(tmp_path: Path) -> None:
         ("limits:\n  max_waiters: 0", "sidecar.yaml:2: limits.max_waiters: must be a whole number of at least 1, got 0"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     assert any(one.startswith(problem) for one in problems(tmp_path, text)), problems(tmp_path, text)
 
 
@@ -178,7 +178,7 @@ def test_a_config_describes_what_it_may_pause(tmp_path: Path, text: str, said: s
     assert describe_pausing(load(tmp_path, text).policies) == said
 
 
-def test_policies_that_an_earlier_one_covers_are_reported(tmp_path: Path) -> None:
+def test_policies_covered_by_an_earlier_policy_are_reported(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         """\
@@ -206,7 +206,7 @@ policies:
     assert "policies[0] (the root) comes first" in describe_unused(root_first)[0]
 
 
-def test_alert_rules_that_an_earlier_one_covers_are_reported(tmp_path: Path) -> None:
+def test_alert_rules_covered_by_an_earlier_rule_are_reported(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         """\
@@ -367,7 +367,7 @@ def test_only_loopback_is_local(address: str, is_local: bool) -> None:
         ({"DEFAULTS__RESUME_TRIAL": "{requests: 5}"}, lambda c: c.policies.defaults.resume_trial.requests, 5),
     ],
 )  # fmt: skip
-def test_a_variable_is_text_as_it_stands_or_a_part_of_the_config_in_yaml(environ, read, expected) -> None:
+def test_a_variable_is_plain_text_or_yaml(environ, read, expected) -> None:
     assert (
         read(load_config(None, {f"WELLBEING_{name}": value for name, value in environ.items()})) == expected
     )

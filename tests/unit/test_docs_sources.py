@@ -91,7 +91,7 @@ def test_pictures_in_html_tags_are_resolved_from_the_address_of_the_page(tree: P
         assert picture_sources(text, "b.md", "b/", tree) == (text, [written, written])
 
 
-def test_linked_files_are_copied_together_with_those_they_link_to(tree: Path) -> None:
+def test_linked_files_are_copied_with_the_files_that_they_link_to(tree: Path) -> None:
     (tree / "LOG.md").write_text("[alerts](alerts) [away](https://example.com) [none](nothing)\n")
     pages = {"how-to/a.md": "[log](../../LOG.md) [b](../b.md)\n"}
     files = {

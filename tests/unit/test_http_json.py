@@ -139,7 +139,7 @@ def test_every_exception_of_a_library_raises_one_error_type(monkeypatch: pytest.
     assert "S3CRET" not in failure()
 
 
-# -- what the environment says --------------------------------------------------------------------
+# -- variables of the environment --------------------------------------------------------------------
 
 OK = HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
 

@@ -1,4 +1,4 @@
-"""PyPI's ``sidecar`` has the same import name. Whichever was installed last, an error message explains the
+"""PyPI's ``sidecar`` has the same import name. For any order of installation, an error message explains the
 clash."""
 
 from __future__ import annotations

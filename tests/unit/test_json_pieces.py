@@ -1,4 +1,4 @@
-"""Large JSON is parsed and written in pieces, with the same result as at once."""
+"""Large JSON is parsed and written in pieces, with the same result as in one call."""
 
 from __future__ import annotations
 

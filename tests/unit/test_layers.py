@@ -208,7 +208,7 @@ def test_the_gate_does_not_import_slow_modules(gate_modules: set[str], name: str
 
 
 def test_outgoing_requests_are_sent_by_two_modules_only() -> None:
-    """Both ignore ``.netrc``, and use no proxy for loopback: their own tests show that."""
+    """Both ignore ``.netrc`` and use no proxy for loopback. Their own tests check this."""
     libraries = ("aiohttp", "http.client", "httpx", "requests", "urllib.request", "urllib3")
     senders = {
         str(path.relative_to(PACKAGE))

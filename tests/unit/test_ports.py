@@ -1,4 +1,4 @@
-"""Ports of tests: no other process takes one between its choice and its use."""
+"""Ports of tests: no other process can take a port between its choice and its use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def another_process() -> subprocess.Popen[str]:
     )
 
 
-def test_processes_get_different_ports_that_the_kernel_gives_to_nobody() -> None:
+def test_processes_get_different_ports_that_the_kernel_assigns_to_no_other_socket() -> None:
     ours = [PortAllocator(seed=1).free_port() for _ in range(2)]
     others = [another_process() for _ in range(2)]
     try:
@@ -72,6 +72,6 @@ def test_a_port_can_be_limited() -> None:
     assert free_port(below=32_768) < 32_768
 
 
-def test_a_kernel_that_gives_away_all_ports_leaves_all_blocks() -> None:
+def test_all_blocks_are_usable_if_the_kernel_may_assign_every_port() -> None:
     assert blocks(1024, 65_535) == blocks(1, 1)
     assert {port for block in blocks(20_000, 60_999) for port in block}.isdisjoint(range(20_000, 61_000))

@@ -72,7 +72,7 @@ def test_a_cancelled_task_ends():
     asyncio.run(scenario())
 
 
-def test_a_task_that_loses_a_cancellation_is_ended_all_the_same():
+def test_a_task_that_swallows_its_cancellation_still_ends():
     async def main():
         began = asyncio.Event()
 

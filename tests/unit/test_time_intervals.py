@@ -129,10 +129,10 @@ def test_the_documented_examples_are_valid(tmp_path: Path) -> None:
     ]
     assert everything.contains(at("2022-01-03T12:00"))
     assert not everything.contains(at("2022-01-10T12:00")), (
-        "neither of the first five nor of the last three days"
+        "the day is neither in the first five nor in the last three"
     )
     assert not everything.contains(at("2022-04-04T12:00")), "April is not among the months"
-    assert not everything.contains(at("2023-01-02T12:00")), "nor 2023 among the years"
+    assert not everything.contains(at("2023-01-02T12:00")), "2023 is not among the years"
     assert len(policy.active_time_intervals) == 1
 
 

@@ -1,4 +1,4 @@
-"""Work in the event loop is done in small slices, and finishes however busy the loop is."""
+"""Work in the event loop is done in small slices. It finishes even if the loop is always busy."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_slice_continues_while_nothing_waits_up_to_a_maximum(monkeypatch: pyte
     time.now += 0.000_06
     assert not one.expired
     waits[0] = True
-    assert not one.expired, "it has just looked"
+    assert not one.expired, "the slice has just checked for input"
     time.now += 0.000_06
     assert one.expired
     waits[0] = False

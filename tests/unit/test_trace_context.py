@@ -44,7 +44,7 @@ def test_an_invalid_context_is_dropped(value: str) -> None:
     assert parse_traceparent([value]) is None
 
 
-def test_a_header_that_comes_twice_is_dropped() -> None:
+def test_a_repeated_header_is_dropped() -> None:
     value = f"00-{TRACE}-{PARENT}-01"
     assert parse_traceparent([value, value]) is None
     assert parse_traceparent([]) is None

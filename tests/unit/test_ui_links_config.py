@@ -54,7 +54,7 @@ def test_a_url_template_is_accepted_unchanged(tmp_path: Path, url: str) -> None:
         ("https://x/", "links[0]"),
     ],
 )
-def test_a_mistake_is_reported_with_its_place(tmp_path: Path, link: object, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, link: object, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, link)
     assert problem in str(caught.value)

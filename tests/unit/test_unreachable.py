@@ -52,7 +52,7 @@ def test_the_cause_is_found_at_any_depth_of_an_exception(wrapped, cause: BaseExc
     assert why_unreachable(URL, wrapped(cause), 2, OPTIONS) == f"no answer from {URL}{why}"
 
 
-def test_no_hint_about_the_start_is_given_for_an_unknown_program() -> None:
+def test_the_message_for_an_unknown_program_has_no_hint_how_to_start_it() -> None:
     said = why_unreachable(
         URL, ConnectionRefusedError(111, "x"), 2, ServerOptions("--prometheus", "--ca-file")
     )

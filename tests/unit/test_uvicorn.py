@@ -48,7 +48,7 @@ def test_gunicorn_finds_the_signal_handlers_by_name() -> None:
     assert list(inspect.signature(Logger.setup).parameters) == ["self", "cfg"]
 
 
-def test_uvicorn_has_what_requests_without_asgi_use() -> None:
+def test_uvicorn_has_the_attributes_that_requests_without_asgi_use() -> None:
     made = inspect.getsource(HttpToolsProtocol.__init__) + inspect.getsource(
         HttpToolsProtocol.connection_made
     )

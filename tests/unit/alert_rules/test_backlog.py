@@ -1,4 +1,4 @@
-"""After a pause, the engine works off its backlog, and no alert fires as for an overload."""
+"""The backlog of requests that a pause leaves does not fire the overload alerts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ V = 'namespace="ns",model_name="m",pod="p",job="j",instance="i",engine="0"'
 
 
 def pause_of(way: str, *, load: float, ramp_minutes: float = 0, minutes: int = 90) -> Series:
-    """A vLLM that serves 5 requests a second, first come first served, and is paused from minute 10 to 15."""
+    """The series of a vLLM that serves 5 requests a second in order and is paused from minute 10 to 15."""
     step, served_per_step = 0.25, 75.0
-    waiting: list[list[float]] = []  # since when, how many
+    waiting: list[list[float]] = []  # [minute of arrival, number of requests]
     parked, total, count = 0.0, 0.0, 0.0
     told: dict[str, list[float]] = {"waiting": [], "sum": [], "count": [], "paused": []}
     for number in range(int(minutes / step)):
@@ -62,7 +62,7 @@ QUEUE_ALERTS = ("VllmQueueGrows", "VllmQueueTimeHigh")
         ("kept", 0.9, 0, False),
         ("door", 0.85, 0, False),
         ("door", 0.85, 5, False),
-        # An overloaded engine raises its alert after a pause as before it.
+        # An overloaded engine still raises its alert after a pause.
         ("kept", 1.2, 0, True),
         ("door", 1.2, 0, True),
     ],

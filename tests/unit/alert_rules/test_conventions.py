@@ -123,7 +123,7 @@ def test_every_metric_is_one_of_the_engine(subject: str) -> None:
     assert used & known_metrics(subject)
 
 
-def test_every_threshold_is_used_and_every_used_one_is_defined() -> None:
+def test_every_defined_threshold_is_used_and_every_used_threshold_is_defined() -> None:
     there = {rule["labels"]["name"] for group in FILES["thresholds"] for rule in group["rules"]}
     text = "".join(path.read_text() for path in RULE_FILES if path.name != "thresholds.rules.yml")
     assert set(re.findall(r'wellbeing:threshold\{name="(\w+)"\}', text)) == there

@@ -87,8 +87,8 @@ def up_to_the_root(scope: str) -> list[str]:
     return [scope, *ancestors_of(scope)]
 
 
-# Each series that shows a paused engine, and the series recorded from it. LiteLLM's is a mask by itself.
-TOLD = [
+# Each series that shows a paused engine, and the series that a rule records from it.
+MASKS = [
     *(
         (subject, "wellbeing_engine_paused", "wellbeing:engine_held")
         for subject in HERE
@@ -99,12 +99,12 @@ TOLD = [
 ]
 MANY_MODELS = ("dynamo", "triton")
 """Engines that serve many models in one pod."""
-ENGINES_TOLD = [one for one in TOLD if one[0] != "litellm"]
+ENGINE_MASKS = [one for one in MASKS if one[0] != "litellm"]
 
 
 @dataclass(frozen=True)
-class Told:
-    """The series of a sidecar for a scope, and other series."""
+class MaskCase:
+    """A sidecar's series for a scope, and the other series of the case."""
 
     place: Place
     scope: str
@@ -117,7 +117,7 @@ def scopes_of(subject: str, place: Place) -> list[str]:
     return sorted({scope_of(alert, place) for alert in MASKED if ALERTS[alert][0] == subject})
 
 
-def found(tmp_path: Path, told: tuple[str, str, str], cases: list[Told], *, there: bool) -> None:
+def found(tmp_path: Path, told: tuple[str, str, str], cases: list[MaskCase], *, there: bool) -> None:
     """Whether the rules record the engine of each case as paused."""
     subject, metric, record = told
     groups = [group for one in (subject, "masks") for group in FILES[one]]
@@ -148,10 +148,10 @@ def in_pod(place: Place) -> Series:
     return {"namespace": place.namespace, "pod": place.pod}
 
 
-@pytest.mark.parametrize("told", TOLD, ids="-".join)
+@pytest.mark.parametrize("told", MASKS, ids="-".join)
 def test_a_pause_of_the_alerts_scope_or_a_parent_masks_it(tmp_path: Path, told: tuple) -> None:
     cases = [
-        Told(place, scope, sidecar)
+        MaskCase(place, scope, sidecar)
         for place in PLACES
         for own in scopes_of(told[0], place)
         for scope in up_to_the_root(own)[:-1]
@@ -160,83 +160,91 @@ def test_a_pause_of_the_alerts_scope_or_a_parent_masks_it(tmp_path: Path, told: 
     found(tmp_path, told, cases, there=True)
 
 
-@pytest.mark.parametrize("told", TOLD, ids="-".join)
+@pytest.mark.parametrize("told", MASKS, ids="-".join)
 def test_a_pause_by_the_sidecar_in_the_same_pod_masks_the_alert(tmp_path: Path, told: tuple) -> None:
-    cases = [Told(place, "", {"instance": "i:9477"}) for place in PLACES]
+    cases = [MaskCase(place, "", {"instance": "i:9477"}) for place in PLACES]
     for place in (one for one in PLACES if one.pod):
         cases += [
-            Told(place, scope, in_pod(place))
+            MaskCase(place, scope, in_pod(place))
             for own in scopes_of(told[0], place)
             for scope in up_to_the_root(own)
         ]
         if told[2] == "wellbeing:engine_held" and told[0] not in MANY_MODELS:
-            # For any name of the scope, here one that had to be converted.
-            cases.append(Told(place, "x~0123abcd", in_pod(place)))
+            # The scope may have any name, also a converted one.
+            cases.append(MaskCase(place, "x~0123abcd", in_pod(place)))
     found(tmp_path, told, cases, there=True)
 
 
-@pytest.mark.parametrize("told", [one for one in TOLD if one[2] == "wellbeing:engine_held"], ids="-".join)
+@pytest.mark.parametrize("told", [one for one in MASKS if one[2] == "wellbeing:engine_held"], ids="-".join)
 def test_a_pause_of_the_root_by_a_central_gate_masks_alerts_in_the_gates_namespace(
     tmp_path: Path, told: tuple
 ) -> None:
     inside = [place for place in PLACES if place.namespace]
     found(
-        tmp_path, told, [Told(place, "", {"namespace": "ns", "pod": "gate"}) for place in inside], there=True
+        tmp_path,
+        told,
+        [MaskCase(place, "", {"namespace": "ns", "pod": "gate"}) for place in inside],
+        there=True,
     )
     found(
-        tmp_path, told, [Told(place, "", {"namespace": "no", "pod": "gate"}) for place in inside], there=False
+        tmp_path,
+        told,
+        [MaskCase(place, "", {"namespace": "no", "pod": "gate"}) for place in inside],
+        there=False,
     )
 
 
-@pytest.mark.parametrize("told", TOLD, ids="-".join)
+@pytest.mark.parametrize("told", MASKS, ids="-".join)
 def test_a_pause_on_another_host_or_of_another_scope_masks_nothing(tmp_path: Path, told: tuple) -> None:
-    cases = [Told(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")]
+    cases = [
+        MaskCase(place, "", {"instance": host}) for place in PLACES for host in ("g:9477", "ii:9477", "g")
+    ]
     for place in PLACES:
         (*_, own) = scopes_of(told[0], place)
-        cases += [Told(place, scope) for scope in (f"{own}/below", f"{own}x", f"x/{own}")]
-    # Nor does the pause of an agent in the engine's pod.
+        cases += [MaskCase(place, scope) for scope in (f"{own}/below", f"{own}x", f"x/{own}")]
+    # The pause of an agent in the engine's pod masks nothing either.
     if told[2] == "wellbeing:engine_shut":
-        cases += [Told(place, "x", in_pod(place)) for place in PLACES if place.pod]
+        cases += [MaskCase(place, "x", in_pod(place)) for place in PLACES if place.pod]
     found(tmp_path, told, cases, there=False)
 
 
-@pytest.mark.parametrize("told", ENGINES_TOLD, ids="-".join)
+@pytest.mark.parametrize("told", ENGINE_MASKS, ids="-".join)
 def test_the_sidecar_in_another_engines_pod_masks_only_that_engine(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
         other = {"namespace": place.namespace, "pod": "another"}
         another = relabelled(at(place, HERE[told[0]]), **other, instance="k")
         cases += [
-            Told(place, scope, other, {another: "1x1"})
+            MaskCase(place, scope, other, {another: "1x1"})
             for own in scopes_of(told[0], place)
             for scope in up_to_the_root(own)
         ]
     found(tmp_path, told, cases, there=False)
 
 
-@pytest.mark.parametrize("told", [one for one in TOLD if one[0] in MANY_MODELS], ids="-".join)
+@pytest.mark.parametrize("told", [one for one in MASKS if one[0] in MANY_MODELS], ids="-".join)
 def test_a_pause_of_another_model_of_the_same_server_masks_nothing(tmp_path: Path, told: tuple) -> None:
     cases = []
     for place in PLACES:
         other = Place(place.namespace, place.pod, "other")
         (scope,) = scopes_of(told[0], other)
         also = {at(other, HERE[told[0]]): "1x1"}
-        cases += [Told(place, scope, sidecar, also) for sidecar in ({}, in_pod(place))]
+        cases += [MaskCase(place, scope, sidecar, also) for sidecar in ({}, in_pod(place))]
     found(tmp_path, told, cases, there=False)
 
 
 def test_a_paused_pod_masks_alerts_of_its_model_at_the_proxy_and_a_paused_agent_does_not(
     tmp_path: Path,
 ) -> None:
-    told = TOLD[-1]
+    told = MASKS[-1]
     also = {'up{job="e",instance="e:8000",namespace="ns",pod="pod-1"}': "1x1"}
     pods, others = [], []
     for place in PLACES:
         (own,) = scopes_of("litellm", place)
         for sidecar in ({}, {"namespace": "ns", "pod": "pod-1"}, {"namespace": "ns", "pod": "gate"}):
-            pods.append(Told(place, f"{own}/pod-1", sidecar, also))
-            others.append(Told(place, f"{own}/agent-7", sidecar, also))
+            pods.append(MaskCase(place, f"{own}/pod-1", sidecar, also))
+            others.append(MaskCase(place, f"{own}/agent-7", sidecar, also))
             # A pod whose series have no model name.
-            others.append(Told(place, "ns/pod-1", sidecar, also))
+            others.append(MaskCase(place, "ns/pod-1", sidecar, also))
     found(tmp_path, told, pods, there=True)
     found(tmp_path, told, others, there=False)

@@ -63,7 +63,7 @@ def test_every_alert_has_a_test_in_which_it_fires_only_for_the_faulty_engine(ale
 
 
 @pytest.mark.parametrize("alert", sorted(ABOUT_MISSING_FILES))
-def test_a_missing_file_is_reported_and_a_complete_set_is_not(alert: str) -> None:
+def test_a_missing_file_fires_the_alert_and_a_complete_set_does_not(alert: str) -> None:
     assert f"alertname: {alert}, eval_time: 20m, exp_alerts: []" in suite_text("complete")
     assert alert in suite_text("missing")
 

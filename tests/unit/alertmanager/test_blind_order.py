@@ -103,7 +103,7 @@ NAMES = st.sets(
 
 @st.composite
 def splittings(draw, names):
-    """The names in any order, split into notifications with a time between each two."""
+    """The names in any order, split into notifications, and the seconds between the notifications."""
     order = draw(st.permutations([*sorted(names), "Watchdog"]))
     groups = [[order[0]]]
     for name in order[1:]:

@@ -26,7 +26,7 @@ URL = "http://alertmanager:9093"
 
 
 def answers_after(failures: int, failure: Exception | None):
-    """A query that answers after it has failed this often, and its answers."""
+    """A query that fails ``failures`` times and then answers, and the event of its first answer."""
     answered = asyncio.Event()
     left = failures
 
@@ -109,7 +109,7 @@ def alertmanager() -> Iterator[str]:
 
 @contextmanager
 def collected_in() -> Iterator[set[str]]:
-    """The names of the functions during which garbage was collected. Almost every new object causes that."""
+    """The names of the functions during which garbage was collected. Every few new objects cause a collection."""
     names: set[str] = set()
 
     def note(phase: str, _: dict[str, int]) -> None:

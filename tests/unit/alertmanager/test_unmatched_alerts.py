@@ -25,7 +25,7 @@ def unmatched(name: str = "A", why: NoMatch = NO_SCOPE, **labels: str) -> Unmatc
     return UnmatchedAlert.of(Alert(True, {"alertname": name, **labels}, {}, 1.0, None, "f"), why)
 
 
-def test_an_ignored_alert_is_logged_once_per_name_and_a_misdirected_one_again_after_an_hour(caplog) -> None:
+def test_an_ignored_alert_is_logged_once_per_name_and_a_misdirected_alert_every_hour(caplog) -> None:
     log = UnmatchedAlertLog()
     for minute in range(121):
         log.log([unmatched(), unmatched(why=EMPTY)], minute * 60.0)

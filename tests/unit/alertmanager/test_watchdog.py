@@ -410,7 +410,7 @@ def watchdog_alert(
 
 
 def test_a_resolve_that_is_older_than_the_firing_alert_is_late() -> None:
-    """Alertmanager retries a notification; another one of its cluster may be late."""
+    """Alertmanager may retry a notification, and another member of its cluster may send it late."""
     driver = Driver()
     driver.notify(watchdog_alert(firing=True, since=900.0))
     old = watchdog_alert(firing=False, since=900.0, until=950.0)

@@ -125,7 +125,7 @@ def test_a_resolved_alert_is_matched_like_a_firing_one():
         ({"namespace": "..", "model": "."}, to_segment("..") + "/" + to_segment(".")),
     ],
 )
-def test_a_rules_scope_is_its_labels_values_up_to_the_first_that_is_missing(labels, scope):
+def test_a_scope_is_made_of_the_values_of_the_rules_labels_before_the_first_missing_label(labels, scope):
     assert claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels).scope == scope
 
 
@@ -139,7 +139,7 @@ def test_a_rules_scope_is_its_labels_values_up_to_the_first_that_is_missing(labe
         {"wellbeing_scope": "x/y"},
     ],
 )
-def test_an_alert_without_the_first_label_of_its_rules_scope_is_misdirected(labels):
+def test_an_alert_without_the_first_scope_label_of_its_rule_is_misdirected(labels):
     found = claim(Rule.build([], "distressed", ["namespace", "model", "pod"]), labels)
     assert found == NoMatch(NoMatchCause.NO_LABEL, "namespace")
     assert found.misdirected
@@ -150,7 +150,7 @@ def test_an_alert_without_wellbeing_scope_is_ignored_by_the_built_in_rules():
     found = RuleSet().match(disk)
     assert found == NoMatch(NoMatchCause.NO_SCOPE, "wellbeing_scope")
     assert not found.misdirected
-    assert RuleSet((Rule.build([], "distressed"),)).match(disk).misdirected, "its rule means some scope"
+    assert RuleSet((Rule.build([], "distressed"),)).match(disk).misdirected, "its rule names a scope"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_rule_whose_scope_names_no_labels_means_the_root():
     ],
 )
 @pytest.mark.parametrize("rules", [RuleSet(), RuleSet((Rule.build([], "cautious"),))])
-def test_the_label_wellbeing_scope_names_the_scope_where_no_rule_does(rules, value, scope):
+def test_the_label_wellbeing_scope_names_the_scope_if_the_rule_does_not(rules, value, scope):
     assert rules.match(alert({"wellbeing_scope": value})).scope == scope
 
 

@@ -22,7 +22,7 @@ def periods_of(spans: dict[str, list[tuple[int, int | None]]]) -> list[AlertPeri
 
 
 def sent(spans: dict, settings: AlertmanagerSettings) -> list[tuple[float, dict[str, float | None]]]:
-    """For each notification by its time: when each pod's alert ended, None while it fires."""
+    """By the time of each notification: when each pod's alert ended (None: it fires)."""
     found = notifications_of(firing_alerts(periods_of(spans)), settings, END)
     return [
         (one.at, {alert.labels["pod"]: alert.ends_at for alert in one.notification.alerts}) for one in found

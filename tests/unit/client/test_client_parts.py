@@ -65,8 +65,8 @@ def test_polls_slow_down_only_without_changes() -> None:
     pauses = [pacer.pause_secs(0.001, changed=False) for _ in range(6)]
     assert 1 <= pauses[0] <= 2
     assert 2.5 <= pauses[-1] <= 5
-    assert pacer.pause_secs(19.9, changed=False) == 0, "a poll that waited"
-    assert 1 <= pacer.pause_secs(0.001, changed=False) <= 2, "and it begins again"
+    assert pacer.pause_secs(19.9, changed=False) == 0, "a poll that waited needs no pause"
+    assert 1 <= pacer.pause_secs(0.001, changed=False) <= 2, "the pauses start again from the shortest"
     pacer.pause_secs(19.9, changed=True)
     assert {pacer.pause_secs(0.001, changed=True) for _ in range(20)} == {0.0}
     assert pacer.pause_secs(0.001, changed=True) == 0.1, "a flood of changes is slowed down"

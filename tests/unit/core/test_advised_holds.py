@@ -221,4 +221,4 @@ def test_after_a_reload_that_enables_pausing_a_rise_is_measured_from_the_state_a
     assert driver.record.hold is None
     driver.claim(CONCERNED)
     driver.claim(DISTRESSED)
-    assert driver.record.hold is None, "it paused at distressed already"
+    assert driver.record.hold is None, "the state was distressed already at the reload"

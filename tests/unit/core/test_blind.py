@@ -63,7 +63,7 @@ class Driver:
         return self.core_state.records["s"].signals.get("alert:a")
 
 
-def test_a_resolve_received_while_blind_ends_nothing_until_it_is_accepted() -> None:
+def test_a_resolve_received_while_blind_ends_no_signal_until_the_resolve_is_accepted() -> None:
     driver = Driver()
     driver.do(ReceiveAlerts((fired(),)))
     outcome = driver.do(ReceiveAlerts((resolved(),), blind=True))
@@ -107,7 +107,7 @@ def test_a_pause_that_has_ended_is_not_restored_by_a_revert() -> None:
     assert driver.signal.ended_at == 20
     assert not driver.paused
     driver.do(ReceiveAlerts((fired("alert:news"),)))
-    assert driver.paused, "news pauses"
+    assert driver.paused, "a new signal pauses"
 
 
 def test_an_alert_that_continues_after_its_resolve_counts_if_alertmanager_lists_it() -> None:

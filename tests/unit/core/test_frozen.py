@@ -1,4 +1,4 @@
-"""Value classes: they differ from frozen dataclasses in nothing but the time that it takes to create them."""
+"""Value classes behave like frozen dataclasses and are created faster."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_wrong_arguments_are_refused_as_by_a_dataclass(args, kwargs) -> None:
     assert str(of_fast.value) == str(of_plain.value).replace("Plain", "Fast")
 
 
-def test_a_value_never_changes_and_each_has_defaults_of_its_own() -> None:
+def test_values_are_immutable_and_do_not_share_defaults() -> None:
     one, other = Fast("a"), Fast("a")
     assert one == other
     assert one.more is not other.more

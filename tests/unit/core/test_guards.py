@@ -58,7 +58,7 @@ def test_at_most_the_share_of_child_scopes_is_paused_and_the_reason_says_so() ->
     advice = scopes.state.records["team/c"].advice
     assert advice.advised is AdviceCause.PAUSED_SHARE
     assert advice.reason == "bad (advised only: 2 of 4 scopes in team are paused, max_paused_share is 0.5)"
-    assert scopes.claim("other/x").hold is not None, "other scopes are not concerned"
+    assert scopes.claim("other/x").hold is not None, "the share does not limit other scopes"
 
 
 def test_a_notification_for_all_scopes_pauses_only_the_share() -> None:
@@ -181,17 +181,17 @@ def test_a_trial_that_fails_in_a_mute_time_interval_is_advised_only() -> None:
     assert scopes.state.records["a"].advice.advised is AdviceCause.MUTED
 
 
-def test_news_pauses_a_scope_that_the_share_kept_open_as_soon_as_there_is_room() -> None:
+def test_a_new_claim_pauses_a_scope_that_the_share_kept_open_as_soon_as_the_share_allows_it() -> None:
     scopes = Scopes(max_paused_share=0.5, max_pause_secs=0)
     scopes.claim("t/b", H)
     scopes.claim("t/a")
     assert scopes.claim("t/b").hold is None
     other = ClaimState("t/b", "agent:other", D, "worse")
     scopes.do(other, 1.0)
-    assert scopes.paused() == {"t/a"}, "no room yet"
+    assert scopes.paused() == {"t/a"}, "the share is still used up"
     scopes.claim("t/a", H, 2.0)
     scopes.claim("t/b", D, 3.0)
-    assert scopes.paused() == set(), "a repeated claim is no news"
+    assert scopes.paused() == set(), "a repeated claim is not new"
     events = scopes.do(ClaimState("t/b", "agent:third", D, "worse"), 4.0)
     assert [type(one).__name__ for one in events] == ["SignalPut", "HoldLifted", "HoldPut"]
     hold = scopes.state.records["t/b"].hold

@@ -1,4 +1,4 @@
-"""A record that the store has lost is combined with the one that it has."""
+"""A record that the store has lost is merged with the record that the store has now."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class NaiveScope:
         self.advices_ended += which == "auto" and self.advised
 
     def pass_time(self, now: float) -> None:
-        """Apply everything whose time has run out, in order."""
+        """Apply all expiries that are due, in order."""
         while True:
             due = [claim[1] for claim in self.claims.values() if claim[1] is not None]
             due += [hold[1] for hold in (self.auto, self.manual) if hold and hold[1] is not None]

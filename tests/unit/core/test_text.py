@@ -41,7 +41,7 @@ def test_long_text_is_cut_and_ends_in_an_ellipsis():
 
 
 @given(st.text(st.characters() | st.sampled_from(UNSAFE + "\ud800\udfff")), st.integers(1, 50))
-def test_any_text_comes_out_on_one_line_short_and_encodable(text, limit):
+def test_any_text_becomes_one_short_line_that_can_be_encoded(text, limit):
     cleaned = clean_text(text, limit)
     assert len(cleaned) <= limit
     assert not re.search(f"[{re.escape(UNSAFE)}]", cleaned)

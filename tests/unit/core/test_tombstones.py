@@ -72,9 +72,9 @@ def test_more_than_the_limit_from_a_store_of_an_older_version_is_reduced_step_by
         sizes.append(len(transaction.tombstones))
         core_state.apply(transaction)
         now += 1
-    assert sizes == [2_000, 2_000, 990, 0], "each step is short"
+    assert sizes == [2_000, 2_000, 990, 0], "each step removes few tombstones"
     assert [*core_state.tombstones] == [f"alert:{n}" for n in range(9, -1, -1)], (
-        "the ones received last are kept"
+        "the newest tombstones are kept"
     )
 
 
@@ -115,7 +115,7 @@ steps = st.one_of(
 
 
 @given(st.lists(st.lists(steps, min_size=1, max_size=3), max_size=20), st.integers(1, 6))
-def test_the_count_is_right_whatever_happens_in_one_batch(batches, limit) -> None:
+def test_the_count_is_right_for_any_changes_in_one_batch(batches, limit) -> None:
     core_state = CoreState(PolicyTable(), max_tombstones=limit)
     now = NOW
     for batch in batches:

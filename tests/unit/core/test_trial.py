@@ -20,7 +20,7 @@ C, D = WellbeingState.CONCERNED, WellbeingState.DISTRESSED
 
 
 class ScopeUnderTest:
-    """ScopeUnderTest scope with a policy."""
+    """The scope ``a`` in a core with one policy."""
 
     def __init__(self, **policy: Any) -> None:
         self.policy = Policy(**policy)
@@ -92,7 +92,7 @@ def test_each_failed_trial_puts_the_hold_back_for_longer_up_to_max_pause() -> No
         assert one.of(HoldPut)[0].hold.cause == "trial_failed"
         assert one.of(HoldPut)[0].paused
         now = record.auto.until
-        assert one.do(Expire(("a",)), now - 0.1).auto is not None, "nothing else lifts it"
+        assert one.do(Expire(("a",)), now - 0.1).auto is not None, "nothing else lifts the hold"
         record = one.do(Expire(("a",)), now)
         assert (record.auto, record.trial.since) == (None, now)
     assert one.do(Expire(("a",)), now + 30).trial is None
@@ -121,7 +121,7 @@ def test_an_operators_resume_ends_a_trial_and_the_hold_of_a_failed_one(failed: b
     assert (record.trial, record.auto) == (None, None)
 
 
-def test_no_trial_follows_a_resume_a_max_pause_advice_or_a_recovery_under_a_manual_hold() -> None:
+def test_a_resume_a_max_pause_advice_and_a_recovery_under_a_manual_hold_start_no_trial() -> None:
     one = ScopeUnderTest(**TRIAL)
     one.claim(D, 0)
     assert one.do(Resume("a", "op"), 5).trial is None

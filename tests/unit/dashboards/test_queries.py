@@ -68,7 +68,7 @@ def query(board: Board, title: str) -> str:
 
 
 def give(tmp_path: Path, expected: dict[str, list[Sample]]) -> None:
-    """Check that each expression, evaluated at the end of the series, returns these samples."""
+    """Check that each expression returns these samples when it is evaluated at the end of the series."""
     test = {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series().items()],

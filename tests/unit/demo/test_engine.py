@@ -85,7 +85,7 @@ def test_throughput_grows_with_the_batch_until_the_cache_is_full() -> None:
     full.go(30, per_sec=6)
     fuller.go(30, per_sec=30)
     assert fuller.value("vllm:num_preemptions_total") > 0 == full.value("vllm:num_preemptions_total")
-    assert len(fuller.ends) < len(full.ends), "rushing in makes it worse"
+    assert len(fuller.ends) < len(full.ends), "sending all requests at once makes it worse"
     assert fuller.dialect.model.cache_usage > 0.9
     assert len(fuller.dialect.model.running) <= BATCH
 
@@ -213,7 +213,7 @@ def test_vllm_resumed_before_its_pause_began_is_not_paused_later() -> None:
         await asyncio.sleep(0)
         assert run.dialect.refuses()
         await run.dialect.control("POST", "/resume", {}, {})
-        assert run.dialect.model.running, "it still waited"
+        assert run.dialect.model.running, "the pause was still waiting"
         async with asyncio.timeout(10):
             await pausing
 
@@ -233,7 +233,9 @@ def test_sglang_with_a_long_queue_is_healthy_while_it_generates_tokens() -> None
     run.dialect.model.fault = "stuck"
     run.dialect._health_secs = 0.05
     assert meanwhile(run, "/health", 1.0)[0] == 503
-    assert not any(one.is_probe for one in run.dialect.model.waiting), "it has enough to do"
+    assert not any(one.is_probe for one in run.dialect.model.waiting), (
+        "the engine sends no probe while it has requests"
+    )
 
 
 def test_sglang_does_not_count_its_own_health_checks() -> None:

@@ -1,4 +1,4 @@
-"""At stop, only engines that stay paused against the config are reported."""
+"""At stop, the sidecar reports only the paused engines that the config no longer names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of paused engines: which sidecar of a fleet resumes an engine that is in no config any more."""
+"""The records of paused engines: which sidecar of a fleet resumes an engine that no config names any more."""
 
 from __future__ import annotations
 

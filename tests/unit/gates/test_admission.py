@@ -86,9 +86,9 @@ def test_no_time_window_exceeds_the_rate_and_every_request_passes(
         sim.loop.call_later(closes_after + 1.5, sim.restrict, rate)
     total = len(own) + sum(plan.waiting + plan.more for plan in plans)
     slowest = min(rate, inner or rate)
-    # A client that admits one request and then pauses may need such a pause for each request.
+    # A client may pause after each admitted request.
     sim.loop.run(20 + 2 * total * (1 / slowest + 0.6 + late), late)
-    assert all(waiter.ended == [Ending.OPENED] for waiter in waiters), "nothing starves"
+    assert all(waiter.ended == [Ending.OPENED] for waiter in waiters), "every waiter is admitted"
     assert all(client.dead or not client.waiting for client in clients)
     assert sim.worst_excess(rate) <= max(1.0, rate * 0.1) + 1e-6
     if inner is not None:
@@ -134,7 +134,7 @@ def test_no_party_starves_at_a_restriction_inside_a_wider_one() -> None:
     assert [own, *admitted] == [pytest.approx(36, rel=0.4)] * 5
 
 
-def test_a_higher_priority_is_admitted_first_and_within_one_the_first_arrival() -> None:
+def test_a_higher_priority_is_admitted_first_and_equal_priorities_in_order_of_arrival() -> None:
     sim = SimulatedGates()
     sim.restrict(10)
     order: list[tuple[int, int]] = []
@@ -166,12 +166,14 @@ def test_a_request_at_a_restricted_gate_passes_at_once_while_there_are_tokens() 
     first = [sim.ask() for _ in range(12)]
     assert [bool(one.ended) for one in first] == [True] * 10 + [False] * 2
     gate = sim.tree.root
-    assert (gate.requests, gate.blocked, gate.waiting) == (12, 2, 2), "what passes at once is not blocked"
+    assert (gate.requests, gate.blocked, gate.waiting) == (12, 2, 2), (
+        "a request that passes at once is not counted as blocked"
+    )
     sim.loop.run(0.1)
     assert (gate.waited, gate.waiting) == (2, 0)
 
 
-def test_a_wait_at_a_restricted_gate_times_out_and_an_abandoned_one_is_counted() -> None:
+def test_timed_out_and_abandoned_waits_at_a_restricted_gate_are_counted() -> None:
     sim = SimulatedGates()
     sim.restrict(0.1)
     sim.ask()
@@ -229,8 +231,8 @@ def test_the_expected_admission_follows_the_longest_queue() -> None:
     sim.loop.run(0.01)
     waiting = 20 + 20 + 40 - sim.count()
     assert outer.secs_until_turn(0) == pytest.approx((waiting + 1) / 2)
-    assert inner.secs_until_turn(0) == outer.secs_until_turn(0), "it needs a token of both"
-    assert outer.secs_until_turn(8) == 1 / 2, "lower priorities are not before it"
+    assert inner.secs_until_turn(0) == outer.secs_until_turn(0), "a request needs a token of both limits"
+    assert outer.secs_until_turn(8) == 1 / 2, "requests of lower priority are admitted later"
     sim.restrict(100)
     assert inner.secs_until_turn(0) < 61 / 10 + 0.2
     sim.loop.run(60)

@@ -89,7 +89,7 @@ def test_a_slow_stream_gets_each_gate_once_in_its_latest_state() -> None:
         for _ in range(200):
             world.change({"a": PAUSED})
             world.change({"a": EMPTY})
-        assert len(stream.topic._log) < 200, "what it has not read has a limit"
+        assert len(stream.topic._log) < 200, "the number of unread events is limited"
         assert await world.read(stream) == "a=open;"
         assert await world.read(stream, 0) == ""
 
@@ -108,7 +108,7 @@ def test_unread_events_of_forgotten_scopes_do_not_accumulate() -> None:
     run(test)
 
 
-def test_a_stream_that_catches_up_takes_no_event_from_others() -> None:
+def test_an_event_that_one_stream_has_read_remains_for_the_other_streams() -> None:
     async def test(world: World) -> None:
         world.change({"a": EMPTY, "b": EMPTY})
         quick, slow = world.streams.open(""), world.streams.open("")

@@ -1,4 +1,4 @@
-"""Changes of many gates in progress: each request sees all of a change or nothing of it."""
+"""A change of many gates becomes visible at once: a request sees all of the change or none of it."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def closed(tree: GateTree) -> set[bool]:
     return {tree.gates[scope].closed for scope in ("team", *INSIDE)}
 
 
-def test_a_change_becomes_visible_without_a_look_at_its_gates(tree: GateTree) -> None:
+def test_a_change_becomes_visible_before_its_gates_are_read(tree: GateTree) -> None:
     update = prepared(tree, team=HELD)
     tree.apply(update)
     inside = [tree.gates[scope] for scope in INSIDE]
-    assert all(gate.following is not None for gate in inside), "none has been read or settled"
+    assert all(gate.following is not None for gate in inside), "no gate has been read or settled"
     assert closed(tree) == {True}
     assert not any(gate.following for gate in inside)
 
 
 @pytest.mark.parametrize("read", [0, 7, len(INSIDE)])
-def test_settling_leaves_nothing_over_whatever_was_read_before(tree: GateTree, read: int) -> None:
+def test_settling_is_complete_whichever_gates_were_read_before(tree: GateTree, read: int) -> None:
     update = prepared(tree, team=HELD)
     tree.apply(update)
     for scope in INSIDE[:read]:
@@ -123,7 +123,7 @@ def test_scopes_become_known_and_forgotten_in_the_step_in_which_the_change_is_vi
     assert "team" not in {gate.scope for gate in tree.below("team")}
 
 
-def test_a_change_that_was_given_up_half_way_has_no_effect_on_the_next_one(tree: GateTree) -> None:
+def test_an_abandoned_change_has_no_effect_on_the_next_change(tree: GateTree) -> None:
     given_up = TreeUpdate({"team": HELD, "new": HELD}, 1.0)
     steps = tree.prepare(given_up)
     while tree.gates["team"].following is None:

@@ -31,7 +31,7 @@ def test_starvation_is_measured_at_the_limit_where_a_priority_waits() -> None:
     sim.ask("a", priority=1)
     sim.loop.run(4)
     assert sim.tree.gates["a"].starved(sim.loop.now).keys() == {1}
-    assert not sim.tree.root.starved(sim.loop.now), "only 9 waits there"
+    assert not sim.tree.root.starved(sim.loop.now), "only priority 9 waits there"
 
 
 def test_a_request_that_waits_for_equal_ones_or_for_a_token_does_not_starve() -> None:

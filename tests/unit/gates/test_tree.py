@@ -1,4 +1,4 @@
-"""The tree of gates compared with a naive model, for any changes in any order and batch.
+"""Compares the tree of gates with a naive model, for changes in any order and grouping.
 
 The model stores records, policies and the parked requests by path, and computes everything else from these
 each time. After every step the tree must show the same, and every notified request must have received the
@@ -115,7 +115,7 @@ class TreeMachine(RuleBasedStateMachine):
         if hasattr(self, "loop"):
             self.loop.close()
 
-    # -- what happens -----------------------------------------------------------------------------
+    # -- commands ---------------------------------------------------------------------------------
 
     @rule(records=BATCHES, read=st.lists(PATHS, max_size=3))
     def batch(self, records: dict, read: list[str]) -> None:
@@ -140,7 +140,7 @@ class TreeMachine(RuleBasedStateMachine):
         if not changed:
             for _ in self.tree.prepare(update):
                 assert {scope: gate.state for scope, gate in self.tree.gates.items()} == states, (
-                    "out of sight"
+                    "the prepared state is not visible"
                 )
             self.tree.apply(update)
         for scope, record in records.items():
@@ -149,7 +149,7 @@ class TreeMachine(RuleBasedStateMachine):
             elif scope != ROOT:
                 self.model.records.pop(scope, None)
         self.model.policies = policies or self.model.policies
-        # Whoever reads a gate before it has its new state sees that state.
+        # A reader that reads a gate before the gate has its new state sees the new state.
         for path in read:
             gate, unnamed = self.tree.find(path)
             assert without_version(snapshot_of(gate, unnamed).to_json()) == self.model.shows(path)
@@ -166,7 +166,7 @@ class TreeMachine(RuleBasedStateMachine):
         self._told(before)
 
     def _told(self, before: dict[Parked, dict]) -> None:
-        """Check that every parked request that must know a change was notified, with the right snapshot."""
+        """Check that each waiter and watcher was notified of its change, with the right snapshot."""
         for parked in self.waiters + self.watchers:
             for ending, shot in parked.told:
                 assert ending is (Ending.CHANGED if parked.watching else Ending.OPENED)
@@ -201,7 +201,7 @@ class TreeMachine(RuleBasedStateMachine):
         self.room.abandon(waiter)
         self.waiters.remove(waiter)
 
-    # -- what must be true ------------------------------------------------------------------------
+    # -- invariants ------------------------------------------------------------------------------
 
     @invariant()
     def showing_is_right(self) -> None:
@@ -293,7 +293,7 @@ def test_policies_and_records_of_one_batch_are_one_change(tree: GateTree) -> Non
     tree.waiting_room.watch(watcher, tree.root, None, 60)
     update = tree.update({"": ScopeRecord()}, 1.0, PolicyTable())
     assert not update.closed
-    assert not update.changed, "open before, open after: no state that never was"
+    assert not update.changed, "the gate was open before and is open after, so watchers see no change"
 
 
 def steps_to(tree: GateTree, records: dict) -> int:
@@ -324,7 +324,7 @@ def test_the_work_to_create_parents_is_linear(tree: GateTree) -> None:
     assert steps_to(tree, {f"ns-{number}": None for number in range(many)}) <= 6 * many
 
 
-def test_creating_a_scope_examines_only_the_requests_parked_for_it(tree: GateTree) -> None:
+def test_creating_a_scope_examines_only_requests_parked_for_that_scope(tree: GateTree) -> None:
     for number in range(500):
         tree.waiting_room.watch(Parked(""), tree.root, f"team/agent-{number}", 60)
     assert steps_to(tree, {"other": ScopeRecord()}) < 10

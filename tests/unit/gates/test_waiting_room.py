@@ -81,10 +81,10 @@ def test_a_watch_that_already_has_the_new_snapshot_is_not_notified_again(tree: G
     assert after.endings == []
 
 
-def test_a_wait_that_times_out_while_requests_move_is_decided_by_the_new_gate(
+def test_the_new_gate_decides_a_wait_that_times_out_while_requests_move(
     tree: GateTree, loop: asyncio.AbstractEventLoop
 ) -> None:
-    # The root opens, and in the same step a scope inside becomes known and is closed.
+    # In one step, the root opens, and a scope inside the root becomes known and closes.
     tree.update({"": PAUSED}, 0.0)
     waiter = park(tree, "a/b")
     update = TreeUpdate({"": EMPTY, "a/b": PAUSED}, 1.0)

@@ -54,7 +54,7 @@ def test_a_hook_has_defaults(tmp_path: Path) -> None:
         (GOOD + "\n    scope: a//b", "scope"),
     ],
 )
-def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_mistake_is_reported_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert problem in str(caught.value)

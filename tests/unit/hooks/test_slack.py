@@ -1,4 +1,4 @@
-"""Messages for Slack about hostile texts."""
+"""Messages for Slack with hostile texts."""
 
 from __future__ import annotations
 

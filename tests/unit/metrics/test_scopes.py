@@ -1,4 +1,4 @@
-"""The cached lines of a scope equal freshly rendered ones."""
+"""The cached lines of a scope equal newly rendered lines."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def text_of(kept: CachedScopeLines) -> str:
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.sampled_from((0.0, 2.5))), max_size=12))
-def test_cached_lines_equal_newly_rendered_ones(steps: list[tuple[str, float]]) -> None:
+def test_cached_lines_equal_newly_rendered_lines(steps: list[tuple[str, float]]) -> None:
     gate, kept = ScopeGate("team-a/llama", None, Policy(), 1), CachedScopeLines()
     kept.refresh(gate, 0.0, 0.0)
     for now, (name, elsewhere) in enumerate(steps):

@@ -72,7 +72,7 @@ def run(
     asyncio.run(main())
 
 
-def test_a_reload_sends_watchers_no_intermediate_state() -> None:
+def test_watchers_receive_no_intermediate_state_of_a_reload() -> None:
     on = Policy(pause_on_distressed=True, min_pause_secs=60)
     off = Policy(enabled=False, min_pause_secs=60)
 
@@ -154,8 +154,8 @@ def test_a_pause_of_thousands_of_scopes_yields_to_others_and_applies_in_one_step
             turns += 1
             seen.add((gates[0].closed, gates[1].closed, gates[many // 2].closed, gates[-1].closed))
             await asyncio.sleep(0)
-        assert turns > 3, "it is done in slices"
-        assert seen <= {(False,) * 4, (True,) * 4}, "no gate is seen without the others"
+        assert turns > 3, "the update runs in slices"
+        assert seen <= {(False,) * 4, (True,) * 4}, "all gates change in one step"
 
     run(test)
 
@@ -208,7 +208,7 @@ def break_prepare(controller: Controller, times: int) -> None:
         yield from steps
 
     controller.tree.prepare = broken
-    # A change of a single scope would not need it.
+    # A change of a single scope does not call ``prepare``.
     controller.tree.change_leaf = lambda _: False
 
 
@@ -228,7 +228,7 @@ def test_gates_are_rebuilt_from_all_records_if_an_update_fails() -> None:
         assert inside.told == [(Ending.CHANGED, "closed", "y")]
         assert controller.tree.gates.keys() == controller.core_state.records.keys()
         assert controller.counters.task_failures.counts["gate_tree"] == 1
-        # Its end is scheduled nevertheless.
+        # The end of the pause is scheduled nevertheless.
         waiting = SnapshotWaiter()
         controller.waiting_room.request(waiting, controller.tree.gates["b"], None, 60)
         await waiting.ended.wait()
@@ -333,7 +333,7 @@ def test_a_command_whose_decision_fails_does_not_affect_others(monkeypatch: pyte
         assert one.events
         assert two.events
         assert controller.core_state.records.keys() >= {"one", "two"}
-        assert "bad" not in controller.core_state.records, "what it had changed is discarded"
+        assert "bad" not in controller.core_state.records, "the changes of the failed command are discarded"
         assert controller.counters.task_failures.counts["writer"] == 1
 
     run(test)
@@ -364,7 +364,9 @@ def test_commands_that_arrive_between_the_slices_of_a_change_come_after_it() -> 
             if not seen or seen[-1] != now:
                 seen.append(now)
             await asyncio.sleep(0)
-        assert [len(set(reasons)) for reasons in seen] == [1] * len(seen), "all of a change or nothing of it"
+        assert [len(set(reasons)) for reasons in seen] == [1] * len(seen), (
+            "a request sees all of a change or none of it"
+        )
         # The resume and the second pause share a commit.
         assert [reasons[0] for reasons in seen if reasons[0]] == ["first", "second"]
         assert watcher.told == [(Ending.CHANGED, "closed", "first")]

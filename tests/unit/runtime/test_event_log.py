@@ -57,7 +57,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
 
 
 @pytest.mark.parametrize(("outcomes", "events"), [(1, 800), (800, 1)])
-def test_a_step_counts_a_few_events_however_they_are_distributed(outcomes: int, events: int) -> None:
+def test_a_step_counts_few_events_for_any_distribution_of_events(outcomes: int, events: int) -> None:
     decided = [CommandOutcome(tuple(changed(number) for number in range(events)))] * outcomes
     loop = asyncio.new_event_loop()
     try:
@@ -78,7 +78,7 @@ def test_a_slow_reader_gets_every_line_in_order(lines: Lines) -> None:
     log = EventLog(Counters(), at_once)
     for number in range(0, 300, 3):
         log.log([CommandOutcome(tuple(changed(number + more) for more in range(3)))])
-    # Nothing could be written so far, and no call was blocked.
+    # No line could be written so far, and no call was blocked.
     assert lines.records == []
     lines.go.set()
     log.stop()

@@ -20,7 +20,7 @@ from sidecar.store import HistoryQuery, StoredState, StoreUnavailable
 
 @pytest.fixture(autouse=True, scope="module")
 def many_signals() -> Iterator[None]:
-    """Two signals are many, so that most records are announced as patches."""
+    """Set the limit for patches to two signals, so that most records are announced as patches."""
     before, record_patches.MANY_SIGNALS = record_patches.MANY_SIGNALS, 2
     yield
     record_patches.MANY_SIGNALS = before
@@ -93,14 +93,14 @@ def test_a_claim_that_one_sidecar_did_not_know_before_two_losses_is_kept(seed: i
     play(3, [("back", 1), ("claim", 2, "other", "b", 2), amid, *after])
 
 
-def test_a_claim_that_was_lost_before_newer_commits_were_is_kept() -> None:
+def test_a_claim_that_was_lost_before_newer_commits_were_lost_is_kept() -> None:
     """The newer commits do not contain the claim, although their numbers are higher."""
     amid = ("amid", ("back", 1), ("pause", 0, ""), ("claim", 1, "team", "a", 2))
     for _ in range(3):
         play(2, [("wipe",), amid, ("amid", ("wipe",), ("pause", 0, "team"))])
 
 
-def test_a_pause_whose_number_was_that_of_a_commit_lost_before_is_kept() -> None:
+def test_a_pause_that_reuses_the_number_of_a_lost_commit_is_kept() -> None:
     amid = ("amid", ("back", 2), ("resume", 1, "team"), ("claim", 0, "team/one", "b", 0))
     before = [("fire", 1, "team/two", "y"), amid, ("pause", 0, "team/one"), ("time", 9.0)]
     play(3, [*before, ("back", 2), ("resume", 0, "team")])
@@ -114,7 +114,7 @@ def test_a_pause_with_the_number_of_the_only_commit_that_a_sidecar_knew_is_kept(
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_a_hold_whose_end_passed_during_its_commit_ends(size: int) -> None:
-    """The alert moves to the root before ``min_pause_secs`` of the team are over, and is stored after."""
+    """The alert moves to the root before ``min_pause_secs`` of the team ends. The commit is stored after that end."""
     alert = [("fire", 0, "team", "z"), ("time", 1.5), *(("delay", number, 0.5) for number in range(size))]
     play(size, [*alert, ("fire", size - 1, "", "z")])
 
@@ -127,7 +127,7 @@ def test_a_resume_after_a_loss_is_stored_before_another_sidecar_restores_the_pau
     play(2, [("pause", 0, ""), ("wipe",), ("down", 0.5), ("resume", 0, "")])
 
 
-def test_what_the_store_lost_is_written_again_after_a_failure() -> None:
+def test_lost_records_are_written_again_after_a_failure() -> None:
     """The sidecars that have the tombstone try to write it at a random time, perhaps while the store is down."""
     amid = ("amid", ("wipe",), ("resolve", 1, "", "x"), ("fire", 0, "team", "x"))
     for _ in range(10):

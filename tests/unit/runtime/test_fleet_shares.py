@@ -1,4 +1,4 @@
-"""`max_paused_share` in a fleet: sidecars that decide at once, on different scopes, keep to the share."""
+"""`max_paused_share` in a fleet: sidecars that decide at the same time on different scopes obey the share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNLIMITED = PolicyTable(Policy(pause_on_distressed=True))
 
 
 def claims(*scopes: str, state: int = 3) -> list[tuple]:
-    """Each claim at another sidecar."""
+    """Send each claim to a different sidecar."""
     return [("claim", number, scope, "a", state) for number, scope in enumerate(scopes)]
 
 
@@ -70,13 +70,13 @@ def play(size: int, steps: list[tuple], policies: PolicyTable = LIMITED) -> Flee
     return fleets[0]
 
 
-def test_sidecars_that_decide_at_once_pause_no_more_than_the_share() -> None:
+def test_sidecars_that_decide_at_the_same_time_pause_no_more_than_the_share() -> None:
     scopes = [f"team/{name}" for name in "abcd"]
     fleet = play(4, [*claims(*scopes, state=0), ("together", *claims(*scopes))])
     assert sum(controller._fleet.conflicts for controller in fleet.controllers) > 0
 
 
-def test_a_pause_that_ended_makes_room_at_a_sidecar_that_has_not_applied_it() -> None:
+def test_a_sidecar_may_pause_again_before_it_has_applied_the_end_of_another_pause() -> None:
     """The other sidecar still sees two paused scopes when it decides about the third."""
     scopes = [f"team/{name}" for name in "abcd"]
     before = [*claims(*scopes, state=0), *claims(*scopes[:2])]
@@ -88,7 +88,7 @@ def test_a_scope_that_another_sidecar_names_and_pauses_is_counted() -> None:
 
 
 def test_a_recovery_does_not_hide_the_commits_before_it() -> None:
-    """It changes the count without having read it, so it must not be applied before them."""
+    """The recovery changes the count without reading it, so the earlier commits must be applied first."""
     scopes = [f"team/{name}" for name in "abcd"]
     before = [*claims(*scopes, state=0), ("claim", 1, "team/a", "a", 3), ("hold", 1)]
     unseen = [("claim", 0, "team/b", "a", 3), ("claim", 0, "team/b", "b", 3)]
@@ -103,7 +103,7 @@ def test_without_a_share_scopes_never_conflict() -> None:
     assert not fleet.data.sources
 
 
-def test_the_version_of_a_path_goes_with_its_last_scope() -> None:
+def test_the_version_of_a_path_is_deleted_with_its_last_scope() -> None:
     fleet = play(2, [*claims("team/a", state=3), *claims("team/a", state=0), ("forget", 1, "team/a")])
     assert inside_key("team") not in fleet.data.sources
 

@@ -1,4 +1,4 @@
-"""Garbage collection: each collection looks at few objects, and what is frozen is collected only if need be."""
+"""Garbage collection: each collection looks at few objects, and frozen objects are collected only if necessary."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Node:
 
 @contextmanager
 def collecting(used: list[int], limit: float = math.inf) -> Iterator[GarbageCollection]:
-    """A garbage collection of a process that uses as many bytes as ``used`` says, of at most ``limit``."""
+    """A garbage collection of a process that uses ``used[0]`` bytes and may use ``limit`` bytes."""
     before = gc.get_threshold()
     loop = asyncio.new_event_loop()
     collection = GarbageCollection(loop, Failures(), lambda: used[0], limit)
@@ -78,7 +78,7 @@ def test_no_collection_looks_at_more_than_a_bounded_number_of_objects(generation
         assert gc.get_freeze_count() > 160_000
 
 
-def test_cycles_that_end_while_they_are_young_or_of_middle_age_are_collected(generations: list[int]) -> None:
+def test_cycles_that_end_in_the_young_or_middle_generation_are_collected(generations: list[int]) -> None:
     with collecting([100 * MB]):
         cycles = [Node() for _ in range(1_000)]
         watched = weakref.ref(cycles[0])
@@ -110,7 +110,7 @@ def test_frozen_objects_are_collected_only_when_the_process_has_grown(generation
         assert 2 not in generations
 
 
-def test_near_the_limit_of_its_container_a_process_collects_after_each_tenth_that_it_grows(
+def test_a_process_near_the_limit_of_its_container_collects_after_each_growth_by_a_tenth(
     generations: list[int],
 ) -> None:
     used = [60 * MB]

@@ -1,4 +1,4 @@
-"""A commit of another sidecar is applied while it is received, or by the writer if that is not possible."""
+"""A sidecar applies a commit of another sidecar on receipt. If that is impossible, the writer applies it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sidecar.runtime.fleet_controller import FleetController
 
 @asynccontextmanager
 async def two_sidecars() -> AsyncIterator[tuple[FleetController, FleetController, list[bool]]]:
-    """Two controllers, and for each commit that arrived at the second whether it was applied at once."""
+    """Two controllers, and whether the second one applied each received commit at once."""
     data = SharedData()
     clock = VirtualClock(asyncio.get_running_loop())
     stores = [SharedMemoryStore(data, number) for number in range(2)]
@@ -92,7 +92,7 @@ def fail_once(call: Callable) -> Callable:
 
 
 @pytest.mark.parametrize("part", ["replica", "records", "tree"])
-def test_an_error_while_a_commit_is_applied_is_made_good(part: str) -> None:
+def test_a_commit_is_applied_again_after_an_error(part: str) -> None:
     async def main() -> None:
         async with two_sidecars() as (one, two, taken):
             if part == "replica":

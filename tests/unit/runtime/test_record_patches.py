@@ -1,4 +1,4 @@
-"""Of a record with many signals, a commit announces what has changed."""
+"""A commit announces only the changes of a record with many signals."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def patched(**options: object) -> dict:
 
 
 def announced(texts: RecordTexts) -> str:
-    """What is published of the commit that changes the record."""
+    """The announcement of the commit that changes the record."""
     patches = patched()
     batch = Batch({"team": AFTER, "gone": None}, {}, (), at=5.0, patches=patches)
     return texts.texts_of(batch).announced
 
 
-def test_an_announcement_and_the_record_before_give_the_whole_record() -> None:
+def test_an_announcement_applied_to_the_previous_record_gives_the_new_record() -> None:
     text = announced(RecordTexts())
     assert json.loads(text)["records"]["team"]["signals"].keys() == {"b", "new"}
     change = RecordTexts().change_of(Position("e", 8, "t"), text)

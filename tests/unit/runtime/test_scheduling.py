@@ -1,4 +1,4 @@
-"""The slice that the thread of the event loop asks the kernel for."""
+"""The time slice that the event loop's thread requests from the kernel."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ grants_slices = pytest.mark.skipif(
 
 
 def slice_ns() -> int:
-    """The slice of the calling thread, by ``sched_getattr``."""
+    """The time slice of the calling thread in nanoseconds, from ``sched_getattr``."""
     data = ctypes.create_string_buffer(56)
     assert ctypes.CDLL(None).syscall(_GET_ATTR[platform.machine()], 0, data, 56, 0) == 0
     return int(struct.unpack_from("=IIQiIQ", data)[5])
 
 
 def in_thread(call: Callable[[], None]) -> None:
-    """Call ``call`` in a thread, whose slice ends with it."""
+    """Call ``call`` in a new thread, because it changes the time slice of its thread."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(call).result()
 

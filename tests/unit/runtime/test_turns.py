@@ -1,4 +1,4 @@
-"""Sidecars that command one scope at once take turns: each decides about twice, and nothing is lost."""
+"""Sidecars that change one scope at the same time take turns: each decides about twice, and no command is lost."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_commands_of_all_sidecars_on_one_scope_conflict_once_each() -> None:
     run_virtual(main)
 
 
-def test_a_sidecar_that_stops_in_its_turn_delays_the_others_a_little() -> None:
+def test_a_sidecar_that_stops_in_its_turn_delays_the_others_briefly() -> None:
     async def main() -> None:
         data = SharedData()
         async with running_fleet(data, 0.001) as fleet:
@@ -105,7 +105,7 @@ async def commit_early(one: FleetController, two: FleetController) -> FleetContr
 
 
 def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive() -> None:
-    """Then the number of the newest commit that the sidecar knows does not show that one is missing."""
+    """In that case the number of the newest known commit does not show that a commit is missing."""
 
     async def main() -> None:
         data = SharedData()
@@ -122,7 +122,7 @@ def test_commits_before_an_own_one_are_read_from_the_log_if_they_do_not_arrive()
 
 @pytest.mark.parametrize("others", [0, 1, 2, 3])
 def test_an_own_commit_that_was_applied_before_others_comes_back_if_the_store_loses_it(others: int) -> None:
-    """Its number may have been used again by then, by a commit of another sidecar."""
+    """Another sidecar's commit may have reused its number by then."""
 
     async def main() -> None:
         data = SharedData()
@@ -152,7 +152,7 @@ def test_a_command_is_decided_in_time_if_its_turn_does_not_come() -> None:
                 two.submit(Pause("one", "y", "me")),
                 return_exceptions=True,
             )
-            # The last try succeeds: nobody else commits.
+            # The last attempt succeeds because no other sidecar commits.
             assert not [answer for answer in answers if isinstance(answer, Exception)]
             assert asyncio.get_running_loop().time() - began < 11.0
 

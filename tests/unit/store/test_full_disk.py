@@ -1,4 +1,4 @@
-"""A store on a full disk: a limit for the size of files stands for it."""
+"""A store on a full disk. The test limits the size of files to simulate the full disk."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_a_checkpoint_without_space_is_repeated_and_nothing_is_lost(tmp_path: Pa
     asyncio.run(main())
 
 
-def test_processes_that_are_killed_do_not_make_the_wal_file_longer_and_longer(tmp_path: Path) -> None:
+def test_killed_processes_do_not_let_the_wal_file_grow_without_limit(tmp_path: Path) -> None:
     def copy_of_a_running_store(number: int) -> int:
-        """A run of the store that ends without closing its files; return the size of its WAL file."""
+        """Run the store, copy its files before it closes them, and return the size of its WAL file in bytes."""
         folder = tmp_path / str(number)
         folder.mkdir()
         if number:

@@ -1,4 +1,4 @@
-"""A Redis that is too old. No such Redis can be had here, so a small server answers as one does."""
+"""A Redis that is too old. The tests have no such Redis, so a small server sends its replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store whose files another program takes away refuses changes, because they would be gone after a restart."""
+"""A store refuses changes if another program removes its files, because a restart would lose the changes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_store_whose_file_is_gone_or_changed_refuses_changes(
     asyncio.run(main())
 
 
-def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
+def test_a_restored_file_is_used_again(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "store.db"
         store = SqliteStore(path)
@@ -91,7 +91,7 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_own_checkpoints_are_no_change_by_another_program(tmp_path: Path) -> None:
+def test_a_checkpoint_of_the_store_does_not_count_as_a_change_by_another_program(tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
         store = SqliteStore(tmp_path / "link.db")

@@ -1,4 +1,4 @@
-"""The WAL file is extended with zeros, so that a commit does not make it grow, and is read back without them."""
+"""The store extends the WAL file with zeros so that a commit does not extend it. Recovery ignores the zeros."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def filled(path: Path) -> tuple[SqliteStore, int]:
     commits = 8
     for number in range(commits):
         await store.commit(batch(number))
-    # What is done after a commit is over before the next one.
+    # The work after a commit ends before the next commit.
     await store.commit(batch(commits))
     return store, commits + 1
 
@@ -51,7 +51,7 @@ def test_the_wal_file_is_extended_once_and_overwritten(tmp_path: Path) -> None:
 def test_after_a_crash_the_zeros_are_not_read(tmp_path: Path) -> None:
     async def main() -> None:
         store, commits = await filled(tmp_path / "store.db")
-        # As the files are if the machine stops now.
+        # A copy of the files as a crash of the machine would leave them.
         (tmp_path / "crashed").mkdir()
         for name in ("store.db", "store.db-wal"):
             shutil.copy(tmp_path / name, tmp_path / "crashed" / name)

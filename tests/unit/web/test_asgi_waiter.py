@@ -1,4 +1,4 @@
-"""A wait on the ASGI path is answered with the state at its end."""
+"""The response to a wait on the ASGI path shows the state at the end of the wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands whose rest arrives a moment after their beginning are served without ASGI, late ones with it."""
+"""Commands that arrive in pieces are served without ASGI if the rest arrives soon, otherwise with ASGI."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ async def connected(served: Any = application) -> AsyncIterator[Client]:
 
 
 @pytest.fixture(autouse=True)
-def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest of a command is never late, except where a test says so."""
+def no_late_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of a command is never late unless a test sets a shorter time."""
     monkeypatch.setattr(protocol, "_REST_SECS", 3600.0)
 
 
 @in_loop
-async def test_a_request_learns_that_its_client_is_gone_although_others_are_pipelined_behind_it() -> None:
+async def test_a_request_learns_of_the_disconnect_of_its_client_despite_pipelined_requests() -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +119,7 @@ async def test_a_request_learns_that_its_client_is_gone_although_others_are_pipe
     following = b"".join(b"GET /%s HTTP/1.1\r\nHost: test\r\n\r\n" % path for path in (b"stream", b"x", b"x"))
     async with connected(endless) as client:
         await client.send(chunked)
-        # The end of the body is not known before it is parsed: the requests after it are parsed with it.
+        # The parser finds the end of the body only by parsing, so it also parses the requests that follow.
         await client.send(b"0\r\n\r\n" + following)
         await begun.wait()
         client.server.transport.abort()
@@ -158,7 +158,7 @@ async def test_a_late_rest_is_left_to_asgi(monkeypatch: pytest.MonkeyPatch) -> N
         await until(lambda: client.server.cycle is not None)
         await client.send(BODY[4:])
         assert await client.response() == "asgi 0123456789"
-        # The next one is on time.
+        # The rest of the next command is on time.
         await client.send(HEAD + BODY)
         assert await client.response() == "whole 0123456789"
 

@@ -1,4 +1,4 @@
-"""An event that cannot be sent: the client is gone, or the sidecar is at fault."""
+"""An event that cannot be sent, because the client is gone or because the sidecar fails."""
 
 from __future__ import annotations
 

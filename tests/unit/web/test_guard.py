@@ -52,7 +52,7 @@ def test_access_follows_the_roles_of_its_listener(before, after, roles) -> None:
     assert access.identity.roles == roles
 
 
-def test_a_listener_that_left_the_config_gives_no_roles() -> None:
+def test_a_listener_that_was_removed_from_the_config_gives_no_roles() -> None:
     listener = Listener("127.0.0.1:1", roles=("worker",))
     guard = Guard(keyring("a"), 10, [listener])
     access = guard.access(listener)
@@ -60,7 +60,7 @@ def test_a_listener_that_left_the_config_gives_no_roles() -> None:
     assert not access.identity.roles
 
 
-def test_many_peers_do_not_evict_the_failures_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_peers_do_not_evict_the_failures_of_another_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failure_limit, "_MAX_PEERS", 10)
 
     async def run() -> None:

@@ -93,7 +93,7 @@ def test_the_pages_show_each_entry_once_and_parents_before_children(scopes: set[
         up = path.rpartition("/")[0]
         assert not up or up in shown[:number]
         assert path in wanted or any(one.startswith(path + "/") for one in wanted), (
-            "no parent without a reason"
+            "a parent is listed only if a scope inside it is"
         )
     top = build_tree(rows)[""]
     assert (top.known, top.waiting) == (len(rows), sum(one.waiting for one in rows))

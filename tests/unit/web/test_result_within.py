@@ -1,4 +1,4 @@
-"""A caller that waits for an operation: it gets the result or a timeout, and the operation goes on."""
+"""A caller that waits for an operation gets the result or a timeout. The operation continues."""
 
 from __future__ import annotations
 

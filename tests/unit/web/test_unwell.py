@@ -1,4 +1,4 @@
-"""The scopes that a status lists, and that they are searched for in small time slices."""
+"""The scopes that a status lists. The search for them runs in small time slices."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_the_list_is_limited_and_the_total_is_complete(tree: GateTree) -> None:
     assert (len(found.worst), found.total) == (MAX_UNWELL, 500)
 
 
-def test_the_loop_is_never_blocked_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
+def test_the_search_never_blocks_the_loop_for_all_scopes_at_once(tree: GateTree, monkeypatch) -> None:
     tree.update({f"agent-{number:04d}": CAUTIOUS for number in range(1_000)}, 0.0)
-    # A slice that ends at once contains one piece of work.
+    # A slice that ends at once does one piece of work.
     monkeypatch.setattr(unwell, "_SLICE_SECS", -1.0)
     calls = []
 
@@ -89,7 +89,7 @@ def test_the_values_read_of_many_gates_are_kept_in_short_lists(tree: GateTree) -
     chunks = read_gates(in_loop, tree, "", lambda gate: gate.scope or None)
     assert sorted(scope for chunk in chunks for scope in chunk) == sorted([*names, "agent-0007/x"])
     assert max(map(len, chunks)) <= 64
-    assert not any(isinstance(one, list) for one in results), "the loop returns no list"
+    assert not any(isinstance(one, list) for one in results), "the search returns no list"
     inside = read_gates(directly, tree, "agent-0007", lambda gate: gate.scope)
     assert inside == [["agent-0007", "agent-0007/x"]]
     assert read_gates(directly, tree, "agent", lambda gate: gate.scope) == []

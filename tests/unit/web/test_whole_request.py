@@ -1,4 +1,4 @@
-"""Which bytes are served without ASGI: only those that every parser reads in the same way."""
+"""Which bytes are served without ASGI: only bytes that every parser reads in the same way."""
 
 from __future__ import annotations
 
