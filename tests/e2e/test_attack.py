@@ -11,5 +11,5 @@ def test_an_honest_worker_is_served_during_each_attack(monkeypatch: pytest.Monke
     monkeypatch.setattr(attack, "LASTS_SECS", 6.0)
     figures = attack.run(0.01)
     assert [one.attack for one in figures] == list(attack.ATTACKS)
-    # Any response other than 200 would have ended the run.
+    # The run ends with an error at any response other than 200.
     assert all(one.requests > 10 for one in figures)

@@ -92,7 +92,7 @@ def test_a_week_with_known_alerts_gives_the_expected_pauses(history, tmp_path: P
     rules = rule_file(tmp_path, DISTRESSED)
     found = report("--prometheus", prometheus.url, "--rules", rules, "--config", config, *week.range)
     [result] = found["configs"]
-    # Five minutes of `for`, half a minute of group_wait; the resolve comes with the group's next interval.
+    # Five minutes of `for` and half a minute of group_wait. The resolve is sent at the group's next interval.
     # The third incident is shorter than `for`, and the last one has not ended.
     wait = 300 + 30
     expected = [
@@ -128,7 +128,7 @@ def test_firing_alerts_are_read_from_the_series_alerts(history, tmp_path: Path) 
     assert [one["alertname"] for one in result["pauses"]] == ["Slow"]
 
 
-def test_the_report_says_why_an_alert_does_nothing(history, tmp_path: Path) -> None:
+def test_the_report_says_why_an_alert_has_no_effect(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "labels": {"severity": "critical"}})
     arguments = ("--prometheus", prometheus.url, "--rules", rules, *week.range)
@@ -265,7 +265,7 @@ def test_rules_fire_as_in_prometheus(history, tmp_path: Path) -> None:
     assert_promtool_finds(firing, rules, points, tmp_path)
 
 
-# -- what cannot be done ------------------------------------------------------------------------------
+# -- refused commands --------------------------------------------------------------------------------
 
 
 def refused(done: subprocess.CompletedProcess[str], status: int) -> str:
@@ -389,7 +389,7 @@ def test_a_wrong_rule_is_reported_with_its_line(history, tmp_path: Path) -> None
     assert "No such file" in refused(backtest(*arguments, tmp_path / "none.yml"), 2)
 
 
-def test_an_unsupported_annotation_stops_a_backtest_only_if_a_reason_uses_it(history, tmp_path: Path) -> None:
+def test_an_unsupported_annotation_is_an_error_only_if_a_reason_uses_it(history, tmp_path: Path) -> None:
     prometheus, week = history
     rules = rule_file(tmp_path, {**DISTRESSED, "annotations": {"description": '{{ query "up" }}'}})
     found = report("--prometheus", prometheus.url, *week.range, "--rules", rules)

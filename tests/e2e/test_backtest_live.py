@@ -1,4 +1,4 @@
-"""A backtest reports what the real programs did a moment ago, and costs little."""
+"""A backtest reports the pauses that the real programs made shortly before, and takes little time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_backtest_reports_the_pauses_that_the_real_programs_made(tmp_path: Pat
             sidecar.wait_for_gate("live", "closed")
             target.value = 0.0
             sidecar.wait_for_gate("live", "open")
-        # It lasts longer than max_pause_secs.
+        # The alert lasts longer than max_pause_secs.
         eventually(lambda: not fires(), "the alert has ended")
         target.value = 1.0
         sidecar.wait_for_gate("live", "closed")
@@ -83,7 +83,7 @@ def test_a_backtest_reports_the_pauses_that_the_real_programs_made(tmp_path: Pat
 
 
 def test_a_day_of_a_hundred_alerts_costs_little() -> None:
-    """`python -m bench.backtest` measures a week. Here a day must take less time than a week may."""
+    """`python -m bench.backtest` measures a week. Here one day must take less time than the limit for a week."""
     cost = measure(100, 1)
     assert cost.pauses > 300
     assert cost.refused_queries == 0

@@ -38,7 +38,7 @@ def test_every_scenario_is_measured(run: tuple[dict[str, Any], str, Path]) -> No
     assert [one["what"] for one in result["figures"]] == [one.what for one in figures(SHORT)]
 
 
-def test_every_figure_is_positive_and_has_those_of_its_peers(run: tuple[dict[str, Any], str, Path]) -> None:
+def test_every_figure_is_positive_and_its_peers_have_figures(run: tuple[dict[str, Any], str, Path]) -> None:
     result, _, _ = run
     for one, figure in zip(result["figures"], figures(SHORT), strict=True):
         for spread in [one["ours"], *([one["theirs"], one["ratio"]] if figure.peer else [])]:

@@ -200,12 +200,12 @@ def test_more_requests_than_max_waiting_are_refused(sidecar: Sidecar, scope: str
         close_gate(sidecar, gate)
         waiter = threading.Thread(target=gate.wait)
         waiter.start()
-        eventually_equal(lambda: gate.counts["blocked"], 1, "one waits")
+        eventually_equal(lambda: gate.counts["blocked"], 1, "one request waits")
         with pytest.raises(TooManyWaiting):
             gate.wait()
         gate.close()
         waiter.join(10)
-        assert not waiter.is_alive(), "who waits at a gate that is given up is let go"
+        assert not waiter.is_alive(), "close() wakes the waiting requests"
 
 
 def test_a_forked_child_follows_the_gate_by_itself(sidecar: Sidecar, gate: Gate) -> None:
@@ -319,7 +319,10 @@ http {{
                 gate.wait(0)
             wait_for_equal_counts(sidecar, gate)
         with Gate(f"https://127.0.0.1:{port}", scope=scope, token="second", report_secs=0) as stranger:
-            eventually(lambda: "certificate" in stranger.health.error.lower(), "nobody vouches for it")
+            eventually(
+                lambda: "certificate" in stranger.health.error.lower(),
+                "the client does not trust the certificate",
+            )
     finally:
         front.stop()
 
@@ -329,7 +332,7 @@ def test_a_claim_lasts_as_long_as_its_agent(sidecar: Sidecar, scope: str) -> Non
     agent.report("distressed", "no coherence")
     assert agent.flush()
     with pytest.raises(InferencePaused), Gate(sidecar.url, scope=scope) as gate:
-        gate.wait(1.2)  # more than two times the ttl
+        gate.wait(1.2)  # more than two TTLs
     pid = sidecar.pid
     assert sidecar.pid == pid
     agent.close()

@@ -40,7 +40,7 @@ def members(**changed):
     return sends(answered({**snapshot("open", 2), **changed}))
 
 
-# Each answers one watch. The gate is closed before and open afterwards.
+# Each response answers one watch. The gate is closed before the watch and open after it.
 BAD = {
     "nothing": lambda server: cuts(b""),
     "cut in the status line": lambda server: cuts(b"HTTP/1."),
@@ -109,10 +109,10 @@ def test_a_bad_response_is_reported_and_the_next_good_one_is_used(bad: str) -> N
         Gate(server.url, stale_after_secs=1, report_secs=0, unreachable="closed") as gate,
     ):
         eventually(lambda: gate.health.reachable is False or gate.is_open, "the bad answer is noticed")
-        eventually(lambda: gate.is_open, "the good one counts")
+        eventually(lambda: gate.is_open, "the good response is used")
         assert gate.health.reachable
         assert not gate.health.fallback
-        assert gate.health.failures == 0, "what a network can do is not unexpected"
+        assert gate.health.failures == 0, "a network error does not count as a failure of the client"
         gate.wait(0)
 
 
@@ -135,7 +135,7 @@ def test_a_response_is_read_in_every_http_framing(good: str) -> None:
 
     with HostileServer(answers) as server, Gate(server.url, unreachable="closed", report_secs=0) as gate:
         gate.wait(30)
-        eventually(lambda: len(server.watches) >= 2, "it goes on")
+        eventually(lambda: len(server.watches) >= 2, "the client sends the next watch")
         assert gate.snapshot.version == 2
 
 
@@ -146,7 +146,7 @@ def test_a_connection_that_the_server_closed_is_reopened_without_a_log_line(capl
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         # A request that the server read and dropped is sent again, and the server counts it twice.
-        eventually(lambda: gate.snapshot and gate.snapshot.version >= 4, "it is asked again and again")
+        eventually(lambda: gate.snapshot and gate.snapshot.version >= 4, "the client sends further watches")
         assert caplog.records == []
 
 
@@ -157,7 +157,7 @@ def test_bytes_that_arrive_before_a_request_are_not_used_as_its_response() -> No
         return sends(CLOSED + OPEN) if number == 1 else None
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
-        eventually(lambda: len(server.watches) >= 2, "it is asked again")
+        eventually(lambda: len(server.watches) >= 2, "the client sends the request again")
         assert not gate.is_open
 
 
@@ -174,8 +174,8 @@ def test_a_sidecar_that_sends_only_bad_responses_counts_as_unreachable(bad: str,
         Gate(server.url, stale_after_secs=0.6, report_secs=0, unreachable=unreachable) as gate,
     ):
         eventually(lambda: gate.snapshot, "the first answer")
-        assert gate.is_open is (unreachable == "closed"), "what is known counts"
-        eventually(lambda: gate.health.fallback, "nothing is known any more")
+        assert gate.is_open is (unreachable == "closed"), "the client uses the last known state"
+        eventually(lambda: gate.health.fallback, "the last known state is stale")
         assert gate.is_open is (unreachable == "open")
         assert gate.snapshot is None
         assert gate.health.error
@@ -225,9 +225,9 @@ def test_any_exception_of_the_client_is_survived_and_counted(
         HostileServer(answers) as server,
         Gate(server.url, report_secs=0.1, unreachable="closed") as gate,
     ):
-        eventually(raised.is_set, "it is raised")
-        eventually_equal(lambda: gate.health.failures, 1, "it is counted")
-        eventually(lambda: gate.health.reachable, "the thread goes on")
+        eventually(raised.is_set, "the exception is raised")
+        eventually_equal(lambda: gate.health.failures, 1, "the failure is counted")
+        eventually(lambda: gate.health.reachable, "the thread continues")
         gate.wait(30)
         assert gate._poller._thread.is_alive()
 
@@ -282,7 +282,7 @@ def test_a_callback_that_raises_does_not_stop_the_client(error: BaseException) -
         raise error
 
     def answers(request):
-        # No application learns of a change before that.
+        # No callback learns of a change before that.
         registered.wait(30)
         number = len(server.watches)
         return sends(answered(snapshot("closed" if number % 2 else "open", number))) if number < 4 else None
@@ -291,7 +291,7 @@ def test_a_callback_that_raises_does_not_stop_the_client(error: BaseException) -
         gate.on_change(raises)
         gate.on_change(lambda is_open, _: told.append(is_open))
         registered.set()
-        eventually(lambda: told and told[-1] is False, "all changes are told")
+        eventually(lambda: told and told[-1] is False, "the callback gets all changes")
         assert gate.health.failures > 0
 
 
@@ -305,7 +305,7 @@ def test_a_callback_that_never_returns_does_not_stop_the_gate() -> None:
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.on_change(lambda *_: go.wait())
         eventually(lambda: len(server.watches) >= 5, "the gate is followed")
-        eventually(lambda: gate.is_open, "and turns")
+        eventually(lambda: gate.is_open, "the gate opens")
         go.set()
 
 
@@ -325,7 +325,7 @@ def test_a_log_handler_that_raises_does_not_end_a_thread() -> None:
             HostileServer(answers) as server,
             Gate(server.url, unreachable="closed", report_secs=0) as gate,
         ):
-            eventually(lambda: gate.is_open, "the thread goes on")
+            eventually(lambda: gate.is_open, "the thread continues")
     finally:
         log.removeFilter(broken)
 
@@ -344,7 +344,7 @@ def test_an_agent_continues_after_a_bad_response(bad: str) -> None:
         agent = Agent("a", server.url, ttl_secs=0.5)
         agent.report("distressed", "x")
         assert agent.flush(30)
-        eventually(lambda: len(server.requests) > 3, "and repeats its claim")
+        eventually(lambda: len(server.requests) > 3, "the agent repeats its claim")
         agent.close()
         assert agent.failures == 0
         assert b'"healthy"' in server.requests[-1].body, "the claim is withdrawn"
@@ -405,7 +405,7 @@ def test_responses_without_a_change_do_not_make_the_client_poll_without_pause(
     )
     with HostileServer(answers) as server, Gate(server.url, report_secs=0) as gate:
         gate.wait(30)
-        eventually(lambda: len(pauses) > 1, "it is answered again")
+        eventually(lambda: len(pauses) > 1, "the server answers again")
         assert pauses[0] == 0
         assert pauses[1] >= 1
     assert threading.Event.wait is original

@@ -1,4 +1,4 @@
-"""A forked child connects to the sidecar by itself, however and whenever it was forked."""
+"""A forked child connects to the sidecar by itself after any kind of fork at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that load the application once and then fork: no worker lets requests pass a gate that was closed
+"""Servers that load the application once and then fork: no worker passes requests at a gate that was closed
 meanwhile."""
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def test_workers_of_a_preloaded_server_obey_a_closed_gate(sidecar: Sidecar, name
         sidecar.pause(name)
         assert server.statuses() == {503}
         sidecar.resume(name)
-        eventually_equal(server.statuses, {200}, "all workers hear of the resume")
+        eventually_equal(server.statuses, {200}, "all workers see the resume")
         sidecar.pause(name)
-        eventually_equal(server.statuses, {503}, "all workers hear of the pause")
+        eventually_equal(server.statuses, {503}, "all workers see the pause")
 
 
 def test_a_host_without_threads_is_logged_with_the_remedy(sidecar: Sidecar) -> None:
@@ -105,7 +105,7 @@ def test_a_host_without_threads_is_logged_with_the_remedy(sidecar: Sidecar) -> N
         said = "background threads do not run in this process: uWSGI runs without threads"
         eventually(lambda: said in "".join(server.lines), "it is logged")
         assert "Remedy: set enable-threads = true" in "".join(server.lines)
-        # The requests themselves send the reports.
+        # The threads of the requests send the reports.
         eventually(
             lambda: server.statuses() and sidecar.status("no-threads")["counters"]["requests_total"] >= 30,
             "the requests are reported",
@@ -151,6 +151,6 @@ def test_the_processes_of_a_celery_pool_obey_a_closed_gate(sidecar: Sidecar, tmp
         assert said == {"paused"}
         assert worker.pid not in pids
         sidecar.resume("celery")
-        eventually_equal(lambda: worker.answers()[0], {"passed"}, "the pool hears of the resume")
+        eventually_equal(lambda: worker.answers()[0], {"passed"}, "the pool sees the resume")
         sidecar.pause("celery")
-        eventually_equal(lambda: worker.answers()[0], {"paused"}, "the pool hears of the pause")
+        eventually_equal(lambda: worker.answers()[0], {"paused"}, "the pool sees the pause")

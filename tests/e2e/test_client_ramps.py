@@ -54,23 +54,23 @@ class AdmissionOrder:
 
 
 def test_a_ramp_lets_requests_that_wait_in_a_client_through_in_order(sidecar: Sidecar) -> None:
-    # One request per ten seconds: one passes each time that the gate opens, and the next one not during the
-    # test.
+    # One request per ten seconds: one request passes each time that the gate opens. The next one would pass
+    # only after the test.
     with Gate(sidecar.url, scope="ramp", report_secs=0.2) as gate:
         close_gate(sidecar, gate)
         passed = AdmissionOrder(gate, 5)
         for number in range(3):
             sidecar.resume("ramp")
-            eventually_equal(lambda: gate.counts["waited"], number + 1, "the next goes")
+            eventually_equal(lambda: gate.counts["waited"], number + 1, "the next request passes")
             assert gate.is_open
             gate.wait(0)  # a request at an open gate passes
             close_gate(sidecar, gate, "again")
         wait_for_equal_counts(sidecar, gate)
-    eventually_equal(lambda: len(passed.order), 5, "a gate that is given up keeps nobody")
+    eventually_equal(lambda: len(passed.order), 5, "a closed client keeps no request")
     assert passed.order[:3] == [0, 1, 2]
 
 
-def test_a_request_whose_wait_runs_out_during_a_ramp_passes(sidecar: Sidecar) -> None:
+def test_a_request_whose_wait_ends_during_a_ramp_passes(sidecar: Sidecar) -> None:
     with Gate(sidecar.url, scope="ramp-too", report_secs=0.2) as gate:
         sidecar.claim("ramp-too", "cautious")
         close_gate(sidecar, gate)
@@ -82,7 +82,7 @@ def test_a_request_whose_wait_runs_out_during_a_ramp_passes(sidecar: Sidecar) ->
             last.result(60)
         assert gate.counts["timed_out"] == 0
         wait_for_equal_counts(sidecar, gate)
-    eventually_equal(lambda: len(passed.order), 2, "a gate that is given up keeps nobody")
+    eventually_equal(lambda: len(passed.order), 2, "a closed client keeps no request")
 
 
 def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
@@ -92,12 +92,14 @@ def test_clients_share_a_ramp(sidecar: Sidecar) -> None:
         for gate in gates:
             close_gate(sidecar, gate)
         passed = [AdmissionOrder(gate, 3) for gate in gates]
-        eventually_equal(lambda: sidecar.counters(scope)["waiters"], 6, "both have reported")
+        eventually_equal(lambda: sidecar.counters(scope)["waiters"], 6, "both clients have reported")
         sidecar.resume(scope)
         answer = sidecar.get(f"/v1/watch/{scope}")
-        eventually(lambda: all(len(each.order) == 3 for each in passed), "all go")
+        eventually(lambda: all(len(each.order) == 3 for each in passed), "all requests pass")
         assert [each.order for each in passed] == [[0, 1, 2]] * 2
-        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 10, "the rate of all together"
+        assert float(answer.headers["Wellbeing-Ramp-Per-Sec"]) == 10, (
+            "the header has the rate of all clients together"
+        )
         assert "Wellbeing-Ramp-Per-Sec" not in sidecar.get("/v1/watch/elsewhere").headers
         eventually_equal(lambda: sidecar.counters(scope)["requests_waited"], 6, "the counts add up")
     finally:

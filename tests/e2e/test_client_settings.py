@@ -1,4 +1,4 @@
-"""What the client does with wrong settings and with settings of the environment."""
+"""The client with wrong settings, and with settings from the environment."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def test_after_a_refusal_the_last_known_state_becomes_stale() -> None:
         HostileServer(answers) as server,
         Gate(server.url, stale_after_secs=0.6, report_secs=0, unreachable="open") as gate,
     ):
-        eventually(lambda: gate.health.misconfigured, "it is refused")
-        eventually(lambda: gate.health.fallback, "what is known gets too old")
+        eventually(lambda: gate.health.misconfigured, "the client is refused")
+        eventually(lambda: gate.health.fallback, "the last known state is stale")
         assert gate.is_open
         server.answers = lambda request: sends(answered(snapshot("closed", 9)))
-        eventually(lambda: gate.health.reachable, "the settings are mended")
+        eventually(lambda: gate.health.reachable, "the sidecar accepts the client")
         assert not gate.health.misconfigured
         assert not gate.is_open
 
@@ -71,7 +71,7 @@ def test_refused_reports_are_logged_once(caplog) -> None:
         return sends(answered({"detail": "no such role"}, 403))
 
     with HostileServer(answers) as server, Gate(server.url, report_secs=0.1) as gate:
-        eventually(lambda: len(server.requests) - len(server.watches) > 2, "it reports again")
+        eventually(lambda: len(server.requests) - len(server.watches) > 2, "the client repeats its report")
         assert gate.health.reachable
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "reports are refused" in caplog.text
@@ -81,7 +81,7 @@ def test_an_agent_logs_that_it_is_refused(caplog) -> None:
     with HostileServer(lambda request: sends(answered({}, 403))) as server:
         agent = Agent("a", server.url, ttl_secs=1)
         agent.report("distressed")
-        eventually(lambda: agent.health.misconfigured, "it is noticed")
+        eventually(lambda: agent.health.misconfigured, "the agent notices the refusal")
         agent.close()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
@@ -106,8 +106,11 @@ def test_the_client_ignores_proxies_and_credentials_of_the_environment(surprises
     with HostileServer(answers) as server:
         for host in ("127.0.0.1", "localhost"):
             with Gate(f"http://{host}:{server.port}", token=token, report_secs=0.1) as gate:
-                eventually(lambda: gate.health.reachable, "it is asked directly")
-                eventually(lambda: any("/reports" in one.target for one in server.requests), "and told")
+                eventually(lambda: gate.health.reachable, "the client connects without the proxy")
+                eventually(
+                    lambda: any("/reports" in one.target for one in server.requests),
+                    "the client sends a report without the proxy",
+                )
         agent = Agent("a", server.url, token=token)
         agent.report("distressed")
         assert agent.flush()

@@ -36,8 +36,10 @@ def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fal
         assert gate.is_open is (was == "open")
         own.kill()
         eventually(lambda: gate.health.reachable is False, "the loss is noticed")
-        assert (gate.is_open is (was == "open")) or gate.health.fallback, "the last known counts"
-        eventually(lambda: gate.health.fallback, "nothing is known any more")
+        assert (gate.is_open is (was == "open")) or gate.health.fallback, (
+            "the client uses the last known state"
+        )
+        eventually(lambda: gate.health.fallback, "the last known state is stale")
         assert gate.is_open is (policy == "open")
         if policy == "closed":
             with pytest.raises(InferencePaused, match="unreachable"):
@@ -45,7 +47,7 @@ def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fal
         own.session.close()
         own.restart()
         eventually(lambda: gate.health.reachable, "it is back")
-        eventually(lambda: gate.is_open is (was == "open"), "and says what it says")
+        eventually(lambda: gate.is_open is (was == "open"), "the client follows the gate again")
         assert not gate.health.fallback
 
 

@@ -1,4 +1,4 @@
-"""A client in a process whose background threads do not run asks the sidecar in the requests' threads."""
+"""In a process whose background threads do not run, the threads of requests poll the sidecar."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REFUSED = """
 def refuse(thread): raise RuntimeError("can't start new thread")
 threading.Thread.start = refuse
 """
-# As in a host that keeps the interpreter's lock while it serves no request.
+# Simulates a host that holds the interpreter's lock while it serves no request.
 FROZEN = """
 from sidecar.client import following, staleness
 following.is_embedded = staleness.is_embedded = lambda: True
@@ -42,7 +42,7 @@ freeze = lambda: ctypes.PyDLL(None).usleep(300_000)
 
 
 class Worker(subprocess.Popen[str]):
-    """A process with a client; the test and it speak by lines."""
+    """A process with a client. The test and the process exchange lines of text."""
 
     def __init__(self, url: str, scope: str, script: str) -> None:
         super().__init__(
@@ -98,7 +98,7 @@ gate.close()
     errors = worker.ends()
     assert "a thread could not be started" in errors
     assert "Remedy: raise the limit" in errors
-    # The last report.
+    # From the report that the client sent when it closed.
     assert sidecar.status(scope)["counters"]["requests_total"] == 3
 
 
@@ -154,7 +154,9 @@ agent.close()
 
 
 @pytest.mark.parametrize("wait", ["gate.wait(60)", "asyncio.run(gate.wait_async(60))"])
-def test_a_request_that_waits_when_the_threads_are_given_up_is_woken(sidecar: Sidecar, wait: str) -> None:
+def test_a_request_that_waits_when_the_client_gives_up_its_threads_is_woken(
+    sidecar: Sidecar, wait: str
+) -> None:
     scope = f"given-up-{len(wait)}"
     sidecar.pause(scope)
     script = f"""

@@ -1,7 +1,7 @@
 """The closed loop in its short form: real Prometheus, Alertmanager and sidecar, the shipped rules, simulated engines.
 
 ``make loop`` runs the long form. The result does not depend on the speed of the machine, because each step
-waits for the one before.
+waits for the previous step.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def test_a_gate_closes_and_then_opens_for_good_when_the_cause_is_gone(
 ) -> None:
     result = played[1][name]
     print(result)
-    assert result.pauses > 0, "it closed"
-    assert result.settled, "it opened after the cause was gone, and stayed open"
-    assert result.recovered > 0, "the cause was gone before it opened"
-    assert result.ended_by_max_pause == 0, "it needed no time limit"
+    assert result.pauses > 0, "the gate closed"
+    assert result.settled, "the gate opened after the cause was gone, and stayed open"
+    assert result.recovered > 0, "the cause was gone before the gate opened"
+    assert result.ended_by_max_pause == 0, "no pause ended by max_pause_secs"
     assert result.answered > 0
 
 
@@ -39,7 +39,7 @@ def test_a_restriction_serves_an_overload_without_oscillation_or_lost_requests(
 ) -> None:
     result = played[1]["vllm-overload-restricted-none"]
     assert (result.pauses, result.lost) == (1, 0)
-    # The throughput of an engine that is so full that it preempts: 5.3 requests per second.
+    # A full engine that preempts requests serves 5.3 requests per second.
     assert result.goodput_closed >= 0.8 * 5.3
 
 
@@ -54,8 +54,8 @@ def test_a_wrong_rule_that_fires_for_all_engines_pauses_only_the_maximum_share(
 ) -> None:
     [group] = played[0].pods()
     assert (group.paused, group.pods) == (PODS * PAUSED_SHARE, PODS)
-    assert group.opened == 0, "the rule never ends"
-    assert group.answered > PAUSED_SHARE * 0.8, "the others go on"
+    assert group.opened == 0, "the rule fires until the end"
+    assert group.answered > PAUSED_SHARE * 0.8, "the other engines serve requests"
 
 
 def test_a_progress_rule_without_its_mask_never_opens_the_gate_of_a_paused_engine(

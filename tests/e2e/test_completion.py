@@ -1,4 +1,4 @@
-"""Completion in real shells: the effect of Tab on the beginning of a line."""
+"""Completion in real shells: the line after Tab was pressed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_tab_completes_commands_flags_values_and_files(tmp_path: Path, shell: st
     assert dict(zip(TYPED, seen[1:], strict=True)) == {
         typed: f"wellbeing-sidecar {expected}" for typed, expected in TYPED.items()
     }
-    assert b"_arguments:" not in screen, "the completion itself makes no error"
+    assert b"_arguments:" not in screen, "the completion prints no error"
 
 
 def test_fish_completes_commands_flags_values_and_files(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_stuck_engine_closes_the_gate_and_its_recovery_opens_it(
     played: tuple[DemoEnvironment, previews.Source],
 ) -> None:
     environment, _ = played
-    assert set(environment.load.statuses) == {200}, "nobody was refused"
+    assert set(environment.load.statuses) == {200}, "no request was refused"
     assert environment.sidecar.counters(SCOPE)["requests_timed_out"] == 0
     told = environment.sidecar.get(f"/v1/history/{SCOPE}", params={"limit": 100}).json()["entries"]
     pause, resume = [one for one in reversed(told) if one["kind"] in ("pause", "resume")][:2]
@@ -79,7 +79,7 @@ def test_the_scene_with_an_agent_shows_the_gate_that_its_claim_closed(
     assert "gate open, healthy, 0 waiting" in afterwards
 
 
-def test_the_scene_with_the_crash_shows_the_same_pause_before_and_after(
+def test_the_scene_with_the_crash_shows_the_same_pause_before_and_after_the_crash(
     played: tuple[DemoEnvironment, previews.Source], lines: list[str]
 ) -> None:
     before, _, after, resumed = act(lines, "The sidecar is killed while paused")
@@ -107,7 +107,7 @@ def test_every_panel_shows_data_of_the_demo(
     assert series, title
     if title.startswith("Waits"):
         assert any(value > 0 for _, points in series for _, value in points), (
-            "clients tell how long they waited"
+            "clients report their waiting times"
         )
 
 

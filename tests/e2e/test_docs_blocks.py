@@ -1,5 +1,5 @@
-"""Every fenced block of the documentation is checked by the program that reads it, or by a test that is named
-here."""
+"""The program that reads a fenced block of the documentation checks the block, or a test that this file names
+runs it."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "vllm": _nothing,
     # A placeholder for the reader's own program.
     "start-the-batch": _nothing,
-    # Evaluates the mixin as in the block above, with the jsonnet library.
+    # Like the block above, but with the jsonnet library.
     "jsonnet": _nothing,
     **dict.fromkeys(("export", ".", "mkdir", "install", "systemctl", "promtool"), _nothing),
 }
@@ -219,7 +219,7 @@ def proxies(block: Block, _: Path) -> None:
     }
 
 
-# -- the others -------------------------------------------------------------------------------------------
+# -- other languages---------------------------------------------------------------------------------------
 
 
 def python(block: Block, _: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_planted_mistake_in_a_command_is_caught(tmp_path: Path, planted: str) 
         shell(Block("a", "sh", f"{planted}\n"), tmp_path)
 
 
-# -- run --------------------------------------------------------------------------------------------------
+# -- blocks that run----------------------------------------------------------------------------------------------
 
 
 def test_python_blocks_that_need_a_sidecar_run(tmp_path: Path) -> None:

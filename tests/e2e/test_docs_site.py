@@ -96,7 +96,7 @@ def test_every_link_leads_to_a_file_and_an_anchor_of_the_site(site: Path) -> Non
                 assert unquote(anchor) in pages[file].ids, f"{path}: {target}"
 
 
-def test_no_style_sheet_loads_anything_from_elsewhere(site: Path) -> None:
+def test_no_style_sheet_loads_a_file_from_another_host(site: Path) -> None:
     for path in site.rglob("*.css"):
         assert re.findall(r"(?:url\(|@import )['\"]?(?:https?:)?//", path.read_text()) == [], path
 
@@ -167,7 +167,7 @@ def test_search_routes_and_diagrams_work_without_any_other_host(address: str) ->
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
-        # The page of the routes keeps a core busy for seconds, and other tests need it, too.
+        # The page of the routes keeps a core busy for seconds, while other tests need the core, too.
         page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}reference/openapi/")

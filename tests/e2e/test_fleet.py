@@ -129,7 +129,7 @@ def test_many_commands_for_one_scope_are_all_answered_and_none_is_lost(fleet: Fl
 
 
 def test_a_client_that_changes_sidecars_misses_no_change(fleet: Fleet) -> None:
-    """As behind a proxy that takes turns."""
+    """The client connects to each sidecar in turn, as behind a round-robin proxy."""
     one, two, three = fleet.sidecars
     tag = one.get("/v1/watch/moving").headers["ETag"]
     for number in range(6):
@@ -152,7 +152,7 @@ def test_a_client_that_changes_sidecars_misses_no_change(fleet: Fleet) -> None:
         assert b'"gate": "closed"' in first or b'"gate":"closed"' in first
 
 
-def test_while_redis_is_suspended_gates_change_only_by_time(fleet: Fleet) -> None:
+def test_while_redis_is_suspended_only_expiries_change_gates(fleet: Fleet) -> None:
     one, two, _ = fleet.sidecars
     one.pause("stays")
     two.pause("ends", max_pause_secs=3)
@@ -160,7 +160,9 @@ def test_while_redis_is_suspended_gates_change_only_by_time(fleet: Fleet) -> Non
     fleet.wait_for_gates("stays", "closed")
     fleet.redis.suspend()
     try:
-        eventually_equal(lambda: _metric(one, "wellbeing_store_up"), 0, "the sidecar notices")
+        eventually_equal(
+            lambda: _metric(one, "wellbeing_store_up"), 0, "the sidecar reports the store as down"
+        )
         answer = requests.post(f"{one.url}/v1/resume/stays", timeout=30)
         assert answer.status_code == 503, answer.text
         assert "did not answer" in answer.json()["detail"]
@@ -177,9 +179,9 @@ def test_while_redis_is_suspended_gates_change_only_by_time(fleet: Fleet) -> Non
         pages = [one.get("/v1/history/ends").json()["entries"] for one in fleet.sidecars]
         return [sum(entry["kind"] == "resume" for entry in page) for page in pages]
 
-    eventually_equal(lapses, [1, 1, 1], "the lapse is in the history once")
+    eventually_equal(lapses, [1, 1, 1], "the expiry is in the history once")
     series = 'wellbeing_resumes_total{cause="max_pause",scope="ends"}'
-    eventually_equal(lambda: fleet.total(series), 1, "the lapse is counted once")
+    eventually_equal(lambda: fleet.total(series), 1, "the expiry is counted once")
 
 
 def test_another_sidecar_becomes_leader_after_the_leader_is_killed(fleet: Fleet) -> None:
@@ -282,7 +284,7 @@ class _Sentinel(Process):
 
 
 class FleetClient(Client):
-    """A client that uses another sidecar for each operation. Without Redis its operations are refused."""
+    """A client that sends each operation to a different sidecar. Sidecars refuse its operations without Redis."""
 
     def work(self, url: str, stop: threading.Event) -> None:
         with requests.Session() as session:

@@ -1,5 +1,5 @@
-"""Alertmanagers notify a fleet through a load balancer: an alert counts once, takes effect at all sidecars,
-and reaches hooks once."""
+"""Alertmanagers notify a fleet through a load balancer. An alert counts once, takes effect at all sidecars,
+and is sent to hooks once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fleet:
         options = ["--cluster.peer-timeout=0s", "--cluster.settle-timeout=0s"]
         listen = [f"--cluster.listen-address=127.0.0.1:{gossip}", *options]
         peer = [f"--cluster.listen-address=127.0.0.1:{free_port()}", f"--cluster.peer=127.0.0.1:{gossip}"]
-        # Only the watchdog has to be repeated.
+        # Only the watchdog alert has to be sent repeatedly.
         repeated = {
             "repeat_interval": "1s",
             "matchers": ['alertname="Watchdog"'],
@@ -140,14 +140,14 @@ def test_an_alert_through_a_proxy_is_counted_once_and_applies_to_all_sidecars(fl
         assert fleet.total(f'wellbeing_resumes_total{{cause="recovered",scope="{scope}"}}') == 1
         eventually_equal(partial(fleet.told, scope), ["pause", "resume"])
     accepted = 'wellbeing_webhook_notifications_total{result="accepted"}'
-    eventually(lambda: min(fleet.values(accepted)) >= 1, "each sidecar was told something")
+    eventually(lambda: min(fleet.values(accepted)) >= 1, "each sidecar received a notification")
 
 
 def test_only_the_leader_queries_alertmanager_and_another_takes_over(fleet: Fleet) -> None:
     leader = fleet.leader()
     others = [one for one in fleet.running if one is not leader]
     done = leader.metric(DONE)
-    eventually(lambda: leader.metric(DONE) >= done + 2, "the leader asks")
+    eventually(lambda: leader.metric(DONE) >= done + 2, "the leader queries Alertmanager")
     assert [one.metric(DONE) for one in others] == [0, 0]
     fleet.fire("Lost", "lost")
     fleet.wait_for_gates("lost", "closed")
@@ -155,12 +155,12 @@ def test_only_the_leader_queries_alertmanager_and_another_takes_over(fleet: Flee
     # The proxy is down as well, so the new leader has to poll.
     fleet.proxy.kill()
     fleet.resolve("Lost", "lost")
-    eventually(lambda: any(one.metric(DONE) > 0 for one in others), "another one asks")
+    eventually(lambda: any(one.metric(DONE) > 0 for one in others), "another sidecar queries Alertmanager")
     leader.session.close()
     fleet.proxy.start()
     keep_alive(fleet)
     fleet.wait_for_gates("lost", "open")
-    # What the killed leader delivered in its last moments may be delivered again.
+    # Events that the killed leader delivered shortly before its end may be delivered again.
     eventually_equal(lambda: [event for event, _ in groupby(fleet.told("lost"))], ["pause", "resume"])
 
 
@@ -169,15 +169,17 @@ def test_all_sidecars_of_a_fleet_become_blind_and_one_event_is_recorded(fleet: F
         return lambda: set(fleet.values("wellbeing_blind")) == {blind}
 
     keep_alive(fleet)
-    eventually(all_are(0), "all see", 20)
+    eventually(all_are(0), "no sidecar is blind", 20)
     before = len(fleet.told(""))
-    # One sidecar receives it.
+    # One sidecar receives the notification.
     for one in fleet.alertmanagers:
         one.resolve("Watchdog")
     eventually(all_are(1), "all are blind", 20)
     keep_alive(fleet)
-    eventually(all_are(0), "all see again", 20)
-    eventually(lambda: fleet.told("")[before:][-1:] == ["sighted"], "the fleet has told that it sees again")
+    eventually(all_are(0), "no sidecar is blind any more", 20)
+    eventually(
+        lambda: fleet.told("")[before:][-1:] == ["sighted"], "the end of the blindness was sent to the hook"
+    )
     told = fleet.told("")[before:]
     # One event for the fleet, not one for each sidecar. A firing notification that one Alertmanager sent just
     # before its alert ended can arrive after the resolve of the other one: then there are two periods.
@@ -196,5 +198,5 @@ def test_hooks_get_one_event_when_redis_is_lost(fleet: Fleet) -> None:
     eventually_equal(lambda: fleet.told("")[before:], ["store_down", "store_up"], timeout=20)
     history = f"{fleet.running[0].url}/v1/history"
     entries = requests.get(history, params={"kind": "store"}, timeout=60).json()["entries"]
-    # A busy machine may have kept Redis from answering in time before.
+    # On a busy machine, Redis may have missed a deadline before.
     assert [entry["to"] for entry in entries][:2] == ["up", "down"], entries

@@ -1,4 +1,4 @@
-"""The rate of a restriction, a ramp or a trial belongs to the scope, however many sidecars admit."""
+"""The rate of a restriction, a ramp or a trial applies to the scope, for any number of sidecars."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_all_sidecars_together_admit_at_the_rate_with_and_without_redis(redis: R
             requests.send(two, 300)
             await until(lambda: requests.count(two) >= 15, "both admit")
             requests.send(three, 20, priority=9)
-            # Urgent requests go first, at whichever sidecar they wait.
+            # Urgent requests are admitted first, at any sidecar.
             await until(lambda: requests.count(three) == 20, "the urgent ones have passed")
             assert requests.count() < 200
             assert requests.worst_excess(RATE) < BURST
@@ -55,13 +55,13 @@ def test_all_sidecars_together_admit_at_the_rate_with_and_without_redis(redis: R
                 await until(lambda: not one.counters.store_up, "the store is down")
                 before = requests.count()
                 requests.send(three, 10)
-                await until(lambda: requests.count() > before + 25, "they go on with the shares they had")
-                await until(lambda: requests.count(three) > 20, "one without a share is not stuck")
+                await until(lambda: requests.count() > before + 25, "the sidecars continue with their shares")
+                await until(lambda: requests.count(three) > 20, "a sidecar without a share admits requests")
             finally:
                 redis.resume()
             await until(lambda: all(c.counters.store_up for c in running), "the store is up")
             before = requests.count()
-            await until(lambda: requests.count() > before + 80, "they still go on")
+            await until(lambda: requests.count() > before + 80, "the sidecars still admit requests")
             # The clock of a suspended Redis jumps; the grants before and after stay below the rate.
             assert requests.worst_excess(RATE) < BURST
 
@@ -77,7 +77,7 @@ def test_a_request_at_an_idle_sidecar_passes_at_once(redis: RedisServer) -> None
                 requests.send(one, 1)
             began = time.monotonic()
             await until(lambda: requests.count() == 2, "both have passed")
-            # They did not wait for a lease of another sidecar to expire.
+            # The requests did not wait until the lease of another sidecar expired.
             assert all(at - began < LEASE_SECS for at, _ in requests.passed)
 
     asyncio.run(main())
@@ -155,7 +155,7 @@ steps = st.lists(
 def test_the_sum_of_shares_never_exceeds_the_rate(
     redis_server: RedisServer, steps: list[tuple[int, int, int, bool]], limit: float
 ) -> None:
-    """Sidecars ask in any order, and some answers are lost."""
+    """Sidecars request shares in any order, and some responses are lost."""
 
     async def main() -> None:
         connection = RedisConnection(RedisSettings(redis_server.url))
@@ -179,7 +179,7 @@ def test_the_sum_of_shares_never_exceeds_the_rate(
             if answered and waiting:
                 shares[number] = lease.share
             assert sum(shares) <= limit + 1e-3
-        # No sidecar starves: when the others have reported their use, each sidecar with waiters has a share.
+        # When the others have reported their use, each sidecar with waiters has a share.
         for _ in range(6):
             for number, sidecar in enumerate(sidecars):
                 need = RateNeed(

@@ -56,7 +56,10 @@ def test_a_fleet_works_on_a_redis_cluster() -> None:
         command = [program("redis-cli"), "--cluster", "create", *addresses, "--cluster-yes"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout
-        eventually(lambda: all("cluster_state:ok" in n.cli("cluster", "info") for n in nodes), "it is formed")
+        eventually(
+            lambda: all("cluster_state:ok" in n.cli("cluster", "info") for n in nodes),
+            "the cluster is formed",
+        )
 
         async def main() -> None:
             async with controllers(f"redis+cluster://{','.join(addresses)}", 2) as running:
@@ -129,7 +132,7 @@ def test_a_fleet_works_over_tls_with_the_documented_rights(tmp_path: Path) -> No
         assert "cannot be reached" in text
 
 
-def test_a_redis_that_lost_the_scripts_gets_them_again(redis: RedisServer) -> None:
+def test_scripts_that_redis_has_lost_are_loaded_again(redis: RedisServer) -> None:
     async def main() -> None:
         async with controllers(redis.url, 2) as running:
             redis.cli("script", "flush")
@@ -139,7 +142,7 @@ def test_a_redis_that_lost_the_scripts_gets_them_again(redis: RedisServer) -> No
 
 
 def test_no_sidecar_applies_a_late_resolve_of_the_watchdog(redis: RedisServer) -> None:
-    """Alertmanager's retry of a resolve may reach one sidecar, and the alert that fires again another one."""
+    """One sidecar may get Alertmanager's retry of a resolve while another one gets the alert that fires again."""
 
     async def main() -> None:
         async with controllers(redis.url, 2) as (one, other):
@@ -152,7 +155,7 @@ def test_no_sidecar_applies_a_late_resolve_of_the_watchdog(redis: RedisServer) -
             await other._store.beat()
             heard = other._store.status.watchdog
             assert heard.firing_ago() < heard.resolved_ago()
-            # Not the same alert; nothing is known about it; it ends after its last start.
+            # A different alert, an unknown alert, and an alert that ends after its last start.
             assert await other.share_watchdog("Watchdog", replace(late, fingerprint="g"))
             assert await other.share_watchdog("Watchdog", replace(late, fingerprint=""))
             assert await other.share_watchdog("Watchdog", replace(late, at=100.25))
@@ -205,8 +208,10 @@ def test_a_command_that_no_replica_confirmed_is_refused_and_counted_once() -> No
                 replica.suspend()
                 with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
                     await one.submit(Pause("unsure", "x", "me", 0.0))
-                # Either outcome is possible; here it is not lost.
-                await until(lambda: closed(one, "unsure") and closed(two, "unsure"), "both have it")
+                # The command may or may not take effect. Here it does.
+                await until(
+                    lambda: closed(one, "unsure") and closed(two, "unsure"), "both sidecars have the pause"
+                )
                 pauses = [each.tree.gates["unsure"].pauses["manual"] for each in running]
                 assert pauses == [1, 0]
                 changes: list[bool] = []
@@ -223,7 +228,7 @@ def test_a_command_that_no_replica_confirmed_is_refused_and_counted_once() -> No
 
 
 def test_a_sidecar_commits_again_what_a_crash_of_redis_lost() -> None:
-    """The end of the append-only file is cut off, as a crash loses the last second with everysec."""
+    """The test cuts the end of the append-only file: with everysec, a crash loses the last second."""
     with RedisServer({"appendfsync": "everysec", "aof-load-truncated": "yes"}) as redis:
 
         async def main() -> None:
@@ -232,13 +237,18 @@ def test_a_sidecar_commits_again_what_a_crash_of_redis_lost() -> None:
                 [file] = redis.folder.glob("appendonlydir/*.incr.aof")
                 size = file.stat().st_size
                 await running[0].submit(Pause("lost", "x", "me", 0.0))
-                await until(lambda: closed(running[1], "lost"), "both have it")
+                await until(lambda: closed(running[1], "lost"), "both sidecars have the pause")
                 redis.kill()
                 with file.open("r+b") as lost:
                     lost.truncate(size)
                 await asyncio.to_thread(redis.restart)
-                await until(lambda: "lost" in redis.cli("hkeys", "{wellbeing}:scopes"), "it is back")
-                await until(lambda: not sum(each._fleet.owed for each in running), "nothing is owed")
+                await until(
+                    lambda: "lost" in redis.cli("hkeys", "{wellbeing}:scopes"),
+                    "the lost record is in Redis again",
+                )
+                await until(
+                    lambda: not sum(each._fleet.owed for each in running), "no record has to be written again"
+                )
                 assert all(closed(each, scope) for each in running for scope in ("kept", "lost"))
                 assert sum(each._fleet.went_back for each in running) >= 1
 
@@ -258,17 +268,22 @@ def test_pauses_committed_at_two_masters_are_merged() -> None:
                 controllers(first.url, 1, timeout_secs=1.0) as [_],
             ):
                 await one.submit(Pause("common", "x", "me", 0.0))
-                await until(lambda: "common" in second.cli("hkeys", "{wellbeing}:scopes"), "it replicates")
+                await until(
+                    lambda: "common" in second.cli("hkeys", "{wellbeing}:scopes"), "the replica has the pause"
+                )
                 second.cli("replicaof", "no", "one")
                 async with controllers(second.url, 1) as [two]:
                     await one.submit(Pause("at-one", "x", "me", 0.0))
                     await two.submit(Pause("at-two", "x", "me", 0.0))
                     first.cli("replicaof", "127.0.0.1", str(second.port))
                     await until(lambda: synced(first), "the old master follows the new one")
-                    await until(lambda: closed(one, "at-two"), "what the new master has counts")
+                    await until(lambda: closed(one, "at-two"), "the pause of the new master applies")
                     assert closed(one, "at-one")
                     first.cli("replicaof", "no", "one")
-                    await until(lambda: "at-one" in first.cli("hkeys", "{wellbeing}:scopes"), "it is back")
+                    await until(
+                        lambda: "at-one" in first.cli("hkeys", "{wellbeing}:scopes"),
+                        "the lost record is in Redis again",
+                    )
                     wanted = ("common", "at-one", "at-two")
                     assert all(closed(one, scope) for scope in wanted)
 
@@ -335,7 +350,7 @@ def test_a_fleet_recovers_from_keys_that_another_program_changed(redis: RedisSer
 
 
 async def acknowledged(controller: FleetController, command: Pause | Resume) -> None:
-    """Repeat ``command``, as a client does that is answered 503."""
+    """Repeat ``command`` until the store accepts it, like a client that gets 503."""
     deadline = time.monotonic() + 15.0
     while True:
         try:
@@ -352,20 +367,22 @@ def test_a_redis_without_memory_changes_no_gate_and_is_reported(redis: RedisServ
         async with controllers(redis.url, 2) as running:
             one, two = running
             await one.submit(Pause("team", "x", "me", 0.0))
-            await until(lambda: closed(two, "team"), "the second follows")
+            await until(lambda: closed(two, "team"), "the second sidecar follows")
             try:
                 redis.cli("config", "set", "maxmemory", "1")
                 with pytest.raises(StoreUnavailable, match="it has reached its maxmemory"):
                     await two.submit(Resume("team", "me"))
-                # Everything is evicted.
+                # Redis evicts every key.
                 redis.cli("config", "set", "maxmemory-policy", "allkeys-lru")
-                await until(lambda: redis.cli("dbsize") == "0", "it is empty")
+                await until(lambda: redis.cli("dbsize") == "0", "Redis is empty")
                 assert closed(one, "team")
                 assert closed(two, "team")
             finally:
                 redis.cli("config", "set", "maxmemory", "0")
                 redis.cli("config", "set", "maxmemory-policy", "noeviction")
-            await until(lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), "it is written again")
+            await until(
+                lambda: "team" in redis.cli("hkeys", "{wellbeing}:scopes"), "the pause is written again"
+            )
             await acknowledged(two, Resume("team", "me"))
             await until(lambda: not any(closed(each, "team") for each in running), "all are open")
 
@@ -392,12 +409,12 @@ def test_a_redis_without_memory_is_down_until_it_accepts_a_write(
                 with pytest.raises(StoreUnavailable, match="it has reached its maxmemory"):
                     await one.submit(Resume("team", "me"))
                 states.clear()
-                await until(lambda: len(states) > 10, "it has asked Redis ten times")
+                await until(lambda: len(states) > 10, "the sidecar has queried Redis ten times")
                 assert not any(states)
                 assert not one.counters.store_up
             finally:
                 redis.cli("config", "set", "maxmemory", "0")
-            await until(lambda: one.counters.store_up, "it is up")
+            await until(lambda: one.counters.store_up, "the store is up")
             await acknowledged(one, Resume("team", "me"))
 
     asyncio.run(main())

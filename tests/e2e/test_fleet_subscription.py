@@ -1,4 +1,4 @@
-"""A sidecar of a fleet gets the commits of the others whatever happens to its subscription."""
+"""A sidecar of a fleet gets the commits of the others even if its subscription fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def redis(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
 
 
 class Relay:
-    """Passes bytes between clients and Redis, and can stop to pass on what subscribers get.
+    """Forwards bytes between clients and Redis. It can stop forwarding to subscribers.
 
     Attributes:
         subscriptions: how many connections have subscribed.
@@ -77,22 +77,22 @@ def test_a_subscription_that_redis_closed_is_made_again(redis: RedisServer) -> N
     async def main() -> None:
         async with controllers(redis.url, 2) as [one, two]:
             await one.submit(Pause("first", "x", "me"))
-            await until(lambda: closed(two, "first"), "it follows")
+            await until(lambda: closed(two, "first"), "the other sidecar closes its gate")
             assert redis.cli("client", "kill", "type", "pubsub") == "2"
             await one.submit(Pause("second", "x", "me"))
-            await until(lambda: closed(two, "second"), "it follows again")
+            await until(lambda: closed(two, "second"), "the other sidecar closes the second gate")
             assert two.counters.store_up
 
     asyncio.run(main())
 
 
-def test_a_subscription_on_which_nothing_arrives_any_more_is_replaced(redis: RedisServer) -> None:
+def test_a_subscription_that_receives_nothing_any_more_is_replaced(redis: RedisServer) -> None:
     async def main() -> None:
         relay = Relay(redis.port)
         server = await asyncio.start_server(relay.connect, "127.0.0.1", 0)
         url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server, controllers(redis.url, 1) as [one], controllers(url, 1) as [two]:
-            await until(lambda: relay.subscriptions == 1, "it has subscribed")
+            await until(lambda: relay.subscriptions == 1, "the sidecar has subscribed")
             relay.mute()
             number = 0
             while relay.subscriptions == 1:
@@ -100,7 +100,9 @@ def test_a_subscription_on_which_nothing_arrives_any_more_is_replaced(redis: Red
                 assert number < 100
                 await one.submit(Pause(f"team/{number}", "x", "me"))
                 # The heartbeat shows the commit, and the log has it.
-                await until(lambda number=number: closed(two, f"team/{number}"), "it follows")
+                await until(
+                    lambda number=number: closed(two, f"team/{number}"), "the other sidecar closes its gate"
+                )
             assert two.counters.store_up
             assert not sum(two.counters.task_failures.counts.values())
 

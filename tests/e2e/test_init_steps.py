@@ -1,4 +1,4 @@
-"""What ``init`` writes and prints runs as printed: Prometheus and Alertmanager start, and alerts reach the sidecar."""
+"""The commands that ``init`` prints work: Prometheus and Alertmanager start, and alerts reach the sidecar."""
 
 from __future__ import annotations
 

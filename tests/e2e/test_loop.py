@@ -125,7 +125,7 @@ def test_an_alert_pauses_workers_and_its_end_resumes_all_of_them(pausing: Loop) 
     assert resumes[0]["cause"] == "recovered"
 
 
-def test_with_pausing_off_alerts_are_recorded_and_nothing_pauses(observing: Loop) -> None:
+def test_with_pausing_off_alerts_are_recorded_and_no_gate_closes(observing: Loop) -> None:
     sidecar = observing.sidecar
     observing.rise()
     assert sidecar.gate(SCOPE, wait=0).status_code == 200

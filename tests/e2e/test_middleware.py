@@ -97,9 +97,7 @@ def refused(call) -> bool:
 
 
 def wait_closed(server: Server, client: openai.OpenAI | None = None) -> None:
-    eventually(
-        lambda: refused(lambda: say(client or server.client())), "the middleware has heard of the pause"
-    )
+    eventually(lambda: refused(lambda: say(client or server.client())), "the middleware has seen the pause")
 
 
 def test_requests_pass_wait_time_out_and_are_woken(sidecar: Sidecar, server: Server) -> None:
@@ -151,7 +149,7 @@ def test_a_stream_that_has_begun_is_never_interrupted(sidecar: Sidecar, server: 
 def test_a_client_that_leaves_while_waiting_is_counted_and_never_reaches_the_server(sidecar: Sidecar) -> None:
     with asgi(sidecar, WELLBEING_SCOPE="leave") as server:
         pause(sidecar, "leave")
-        eventually(lambda: not_open(server), "the middleware has heard of the pause")
+        eventually(lambda: not_open(server), "the middleware has seen the pause")
         seen = requests.get(f"{server.url}/health", timeout=30).json()["chat"]
         before = sidecar.counters("leave")["requests_abandoned"]
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]})
@@ -166,7 +164,7 @@ def test_a_client_that_leaves_while_waiting_is_counted_and_never_reaches_the_ser
 
 
 def not_open(server: Server) -> bool:
-    """Whether a request waits. The request is given up at once."""
+    """Whether a request waits. The test abandons the request at once."""
     try:
         say(server.client(timeout=0.3))
     except openai.APITimeoutError:

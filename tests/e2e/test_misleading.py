@@ -1,4 +1,4 @@
-"""Misleading behaviour of real Alertmanagers, one by one. The gate is right nevertheless."""
+"""Misleading behaviour of real Alertmanagers. The gate has the right state nevertheless."""
 
 from __future__ import annotations
 
@@ -60,14 +60,17 @@ def test_an_alert_whose_resolve_is_never_sent_ends(pair: SidecarPair) -> None:
 def test_an_alert_whose_resolve_was_lost_while_the_sidecar_was_down_ends_within_an_interval(
     pair: SidecarPair,
 ) -> None:
-    # Its webhook retries for a short time only, so the resolve is lost.
+    # The webhook retries only for a short time, so the resolve is lost.
     pair.alertmanager(route={"repeat_interval": "4h"})
     own = pair.sidecar(reconcile_secs=5)
     pair.pause_by("Lost")
     own.kill()
     pair.am.resolve("Lost", **CLOSED)
     eventually(lambda: not pair.am.listed("Lost"), "Alertmanager forgets it")
-    eventually(lambda: any("connection refused" in line for line in pair.am.lines), "it could not tell")
+    eventually(
+        lambda: any("connection refused" in line for line in pair.am.lines),
+        "Alertmanager's notification failed",
+    )
     # No server listens at the webhook any more, so only polling helps.
     own = Sidecar(yaml_of(own), store="sqlite:state.db", folder=own.config_path.parent)
     with own:
@@ -109,7 +112,7 @@ def test_an_alert_that_resolves_while_silenced_ends(pair: SidecarPair) -> None:
     pair.am.silence("Known")
     eventually_equal(lambda: pair.am.listed("Known"), ["suppressed"], "it is silenced")
     pair.settled()
-    assert own.status()["gate"] == "closed", "it is configured to count"
+    assert own.status()["gate"] == "closed", "count_suppressed is set"
     pair.am.resolve("Known", **CLOSED)
     own.wait_for_gate("", "open")
 
@@ -120,7 +123,7 @@ def test_an_alert_that_resolves_while_alertmanager_is_down_ends(pair: SidecarPai
     pair.pause_by("Gone")
     pair.am.kill()
     own.wait_for_metric('wellbeing_reconciliations_total{result="unreachable"}', 2)
-    assert own.status()["gate"] == "closed", "who cannot be asked changes nothing"
+    assert own.status()["gate"] == "closed", "an unreachable Alertmanager changes nothing"
     assert own.metric(f'wellbeing_alertmanager_up{{alertmanager="{pair.am.url}"}}') == 0
     assert len(own.logs("alertmanager_unreachable")) == 1
     pair.am.restart()
@@ -216,7 +219,7 @@ def test_a_query_ends_no_alert_of_other_receivers_or_labels(pair: SidecarPair) -
     assert sum(len(signals) for signals in others.values()) == 2
     pair.am.kill()
     pair.am.restart()
-    eventually_equal(lambda: own.status("ours")["state"], "healthy", "ours ends")
+    eventually_equal(lambda: own.status("ours")["state"], "healthy", "the alert of the own receiver ends")
     pair.settled()
     assert {scope: own.status(scope)["signals"] for scope in others} == others
 
@@ -325,4 +328,4 @@ def test_a_query_with_more_scopes_than_allowed_keeps_the_known_alerts(pair: Side
         pair.am.fire("Many", **CRITICAL, wellbeing_scope=f"s/{number}")
     failed = 'wellbeing_reconciliations_total{result="failed"}'
     own.wait_for_metric(failed, 8)
-    assert own.status("a")["gate"] == "closed", "it is listed, and so does not expire"
+    assert own.status("a")["gate"] == "closed", "Alertmanager lists the alert, so the alert does not expire"

@@ -1,4 +1,4 @@
-"""Misleading behaviour of a real Prometheus, and of the watchdog alert. The gate is right nevertheless."""
+"""Misleading behaviour of a real Prometheus and of the watchdog alert. The gate has the right state nevertheless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.sidecar import Sidecar
 from harness.sidecar_pair import CLOSED, ROUNDS, SidecarPair
 
 WATCHDOG = {"alert": "Watchdog", "expr": "vector(1)", "labels": {"severity": "none"}}
-# Its severity is none, so it is received but sets no state.
+# The watchdog's severity is none, so the alert is received but sets no state.
 HEARD_WATCHDOG = 'wellbeing_webhook_alerts_total{outcome="ignored",status="firing"}'
 DISTRESSED = {"alert": "EngineDistressed", "expr": "engine_distress > 0.5", "labels": CLOSED}
 DOWN = {"alert": "EngineDown", "expr": "up == 0", "labels": CLOSED}
@@ -40,7 +40,7 @@ def test_a_dead_prometheus_opens_no_gate(pair: SidecarPair, recovered: bool) -> 
         own.wait_for_metric(HEARD_WATCHDOG, 1)
         prometheus.kill()
         own.wait_for_metric("wellbeing_blind", 1)
-        eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
+        eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "Alertmanager lists no alert")
         eventually(lambda: holds_resolve(own), "the resolve is not accepted yet")
         pair.settled()
         status = own.status()
@@ -48,11 +48,11 @@ def test_a_dead_prometheus_opens_no_gate(pair: SidecarPair, recovered: bool) -> 
         assert [s["state"] for s in status["signals"] if s["source"].startswith("agent:")] == ["cautious"]
         own.kill()
         own.restart()
-        assert own.status()["blind"], "it is still blind after a restart"
+        assert own.status()["blind"], "the sidecar is still blind after a restart"
         assert own.status()["gate"] == "closed"
         target.value = 0.0 if recovered else 1.0
         prometheus.restart()
-        eventually(lambda: not own.status()["blind"], "it sees again")
+        eventually(lambda: not own.status()["blind"], "the sidecar is no longer blind")
         own.wait_log("sees_again")
         if recovered:
             own.wait_for_gate("", "open")
@@ -76,7 +76,7 @@ def test_a_prometheus_that_was_suspended_keeps_its_alerts(pair: SidecarPair, wat
         since = own.status()["signals"][0]["since"]
         prometheus.signal(signal.SIGSTOP)
         try:
-            eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "it looks recovered")
+            eventually_equal(lambda: pair.am.listed("EngineDistressed"), [], "Alertmanager lists no alert")
             if watched:
                 eventually(lambda: holds_resolve(own), "the resolve is not accepted yet")
             else:
@@ -84,16 +84,16 @@ def test_a_prometheus_that_was_suspended_keeps_its_alerts(pair: SidecarPair, wat
         finally:
             prometheus.signal(signal.SIGCONT)
         own.wait_for_gate("", "closed")
-        eventually(lambda: fires(own), "it counts as firing")
-        # It has the same start as before, unless the running scrape failed and ended the series.
+        eventually(lambda: fires(own), "the alert counts as firing")
+        # The alert has the same start as before, unless the scrape in progress failed and ended the series.
         assert own.status()["signals"][0]["since"] >= since
         done = own.metric(ROUNDS)
         own.wait_for_metric(ROUNDS, done + 10)
-        eventually(lambda: not own.status()["blind"], "it sees")
+        eventually(lambda: not own.status()["blind"], "the sidecar is not blind")
         assert own.status()["gate"] == "closed"
 
 
-def test_blindness_survives_a_restart_without_any_held_back_resolve(pair: SidecarPair) -> None:
+def test_blindness_survives_a_restart_even_if_no_resolve_is_held_back(pair: SidecarPair) -> None:
     pair.alertmanager()
     own = pair.sidecar(watchdog={"alertname": "Watchdog"})
     pair.am.fire("Watchdog")

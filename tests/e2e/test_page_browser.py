@@ -31,7 +31,7 @@ HOSTILE = (
     "{{ 7*7 }}${alert(4)}<svg onload=alert(4)>",
 )
 POLICY = {"defaults": {"pause_on_distressed": True}}
-# On a busy machine the browser takes longer than the five seconds that are the default.
+# On a busy machine the browser takes longer than the default of five seconds.
 expect.set_options(timeout=30_000)
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -168,7 +168,7 @@ def test_the_page_shows_changes_without_a_reload_and_reconnects_after_a_restart(
     details.locator("summary").click()
     sidecar.claim("live/b", "cautious")
     expect(details.locator("summary")).to_contain_text("2 scopes")
-    assert details.get_attribute("open") is not None, "what is open stays open"
+    assert details.get_attribute("open") is not None, "the open details stay open"
     assert page.get_by_label("Name, alert or reason").input_value() == "half typed"
     sidecar.kill()
     expect(page.locator("#connection")).to_contain_text("Connection lost")
@@ -176,11 +176,11 @@ def test_the_page_shows_changes_without_a_reload_and_reconnects_after_a_restart(
     expect(page.locator("#connection")).to_be_empty()
     sidecar.resume("live")
     expect(page.locator("#summary")).to_contain_text("Nothing is paused")
-    assert page.evaluate("window.stays"), "it was not reloaded"
+    assert page.evaluate("window.stays"), "the page was not reloaded"
 
 
 def test_hostile_texts_run_nothing_in_the_browser(sidecar: Sidecar, page: Page) -> None:
-    """The page fixture fails for a script that the content security policy has blocked."""
+    """The page fixture also fails if the content security policy has blocked a script."""
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     page.goto(sidecar.url)
@@ -197,7 +197,7 @@ def test_hostile_texts_run_nothing_in_the_browser(sidecar: Sidecar, page: Page) 
         "fingerprint": "hostile",
     }
     assert sidecar.notify(json.dumps({"version": "4", "status": "firing", "alerts": [alert]}).encode()).ok
-    # The first texts arrive by the live connection, the others with their page.
+    # The first texts arrive over the live connection, the others in the HTML of their page.
     expect(page.locator("main")).to_contain_text(HOSTILE[0])
     for number, text in enumerate(HOSTILE):
         for path in ("scope", "resume"):
@@ -264,7 +264,7 @@ def test_a_user_signs_in_by_password_and_sees_changes(browser: Browser) -> None:
             auth = ("ada", "open sesame")
             requests.post(f"{own.url}/v1/resume/team-a/llama", auth=auth, timeout=30).raise_for_status()
             expect(page.locator("#summary .chip").first).to_have_text("open")
-            assert page.evaluate("window.stays"), "it followed the change without a reload"
+            assert page.evaluate("window.stays"), "the page showed the change without a reload"
             history = requests.get(f"{own.url}/v1/history/team-a/llama", auth=auth, timeout=30).json()
             assert [entry["actor"] for entry in history["entries"]] == ["ada", "ada"]
 
@@ -315,7 +315,7 @@ def test_the_page_has_enough_contrast_and_no_overflow(
             check(page)
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip", (
-            "the keyboard starts at the content"
+            "the first Tab goes to the content"
         )
 
 

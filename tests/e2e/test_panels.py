@@ -104,8 +104,8 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
         engine = stack.enter_context(EngineStub("vllm"))
         config = {
             "defaults": {"pause_on_distressed": True},
-            # A poll may be faster than a notification: an alert that was only ever listed ends when it is no
-            # longer listed.
+            # A poll may be faster than a notification. An alert that is known only from polls ends when
+            # Alertmanager no longer lists it.
             "alerts": {
                 "alertmanager_urls": [alertmanager.url],
                 "reconcile_secs": 1,
@@ -129,23 +129,35 @@ def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
         targets = {"wellbeing-sidecar": sidecar.address, "engines": engines.address}
         prometheus = stack.enter_context(Prometheus(targets, recording(), alertmanager.address))
         gate = stack.enter_context(Gate(sidecar.url, scope=SCOPE, report_secs=0.5))
-        eventually_equal(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 0, "it is scraped")
+        eventually_equal(
+            lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'),
+            0,
+            "Prometheus has scraped the target",
+        )
         for _ in range(2):
             alertmanager.fire("Bad", severity="critical", wellbeing_scope=SCOPE)
             sidecar.wait_for_gate(SCOPE, "closed")
             sidecar.gate(SCOPE, wait=0)
-            eventually(lambda: not gate.is_open, "the client sees it")
+            eventually(lambda: not gate.is_open, "the client sees the closed gate")
             eventually_equal(
-                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 1, "it is scraped"
+                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'),
+                1,
+                "Prometheus has scraped the target",
             )
             alertmanager.resolve("Bad", severity="critical", wellbeing_scope=SCOPE)
             sidecar.wait_for_gate(SCOPE, "open")
             eventually_equal(
-                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 0, "it is scraped"
+                lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'),
+                0,
+                "Prometheus has scraped the target",
             )
         sidecar.claim(SCOPE, "distressed")
         sidecar.gate(SCOPE, wait=0)
-        eventually_equal(lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'), 1, "it is scraped")
+        eventually_equal(
+            lambda: prometheus.value(f'wellbeing_paused{{scope="{SCOPE}"}}'),
+            1,
+            "Prometheus has scraped the target",
+        )
         yield prometheus
 
 
@@ -183,7 +195,7 @@ def test_a_query_returns_series(prometheus: Prometheus, title: str, expression: 
     expression = filled_in(expression)
     names = set(re.findall(r"\b(?:wellbeing|vllm|dynamo)[a-z0-9_:]+", expression))
     if title in MAY_BE_EMPTY or "> 0" in expression or names & MAY_BE_ABSENT:
-        prometheus.query(expression)  # it is valid PromQL
+        prometheus.query(expression)  # the query is valid PromQL
         assert all(prometheus.query(name) for name in names - MAY_BE_ABSENT)
     else:
         eventually(lambda: prometheus.query(expression), expression)

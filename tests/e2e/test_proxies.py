@@ -227,7 +227,9 @@ def test_responses_are_streamed_and_a_pause_does_not_interrupt_them(stage: Stage
     for proxy in stage.proxies.values():
         answer = ask(proxy, stream=True)
         streams[proxy.name] = answer, answer.iter_lines()
-        assert b"hello" in next(streams[proxy.name][1]), "the first part comes before the second is made"
+        assert b"hello" in next(streams[proxy.name][1]), (
+            "the first part arrives before the engine sends the second"
+        )
         sidecar.pause(proxy.scope)
     requests.post(f"http://127.0.0.1:{stage.engine_port}/go", timeout=60)
     for name, (answer, lines) in streams.items():
@@ -284,7 +286,7 @@ def raw_status(proxy: Proxy, target: str) -> int:
         return int(client.recv(65536).split()[1])
 
 
-# -- the sidecar is gone ------------------------------------------------------------------------------
+# -- without a sidecar -------------------------------------------------------------------------------
 
 
 def test_without_a_sidecar_the_proxy_does_what_its_guide_says(stage: Stage, proxy: Proxy) -> None:
@@ -308,7 +310,7 @@ def test_the_proxy_can_refuse_all_requests_without_a_sidecar(stage: Stage, name:
         assert ask(proxy).status_code == status
 
 
-# -- routers, and what cannot be run here -------------------------------------------------------------
+# -- routers, and proxies that cannot run -------------------------------------------------------------
 
 
 @contextmanager
@@ -361,9 +363,7 @@ def test_haproxy_routes_around_a_paused_engine(tmp_path: Path) -> None:
         eventually_equal(answers, {"one", "two"}, "both engines get requests")
         sidecars[0].pause("team-a/llama")
         eventually_equal(answers, {"two"}, "the paused engine gets no requests")
-        assert sidecars[0].counters("team-a/llama")["requests_total"] == 0, (
-            "asking for readiness is not counted"
-        )
+        assert sidecars[0].counters("team-a/llama")["requests_total"] == 0, "a readiness check is not counted"
         sidecars[1].pause("team-a/llama")
         eventually(lambda: "inference_paused" in (answers(1) or {""}).pop(), "all are paused")
         refusal = requests.post(f"http://127.0.0.1:{front}/generate", json={}, timeout=30)
@@ -397,7 +397,7 @@ def test_the_proxy_closes_an_idle_connection_to_the_engine(tmp_path: Path, name:
         thread.start()
         with Proxy(name, tmp_path, (free_port(), free_port(), engine.server_port)) as proxy:
             eventually(lambda: is_up(proxy.url), f"{name} is up")
-            # The engine here closes nothing. By default the proxies keep a connection for a minute or longer.
+            # This engine closes no connection. By default the proxies keep a connection for a minute or longer.
             ended.get(timeout=50)
             proxy.alive()
         engine.shutdown()

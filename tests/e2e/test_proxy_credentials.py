@@ -36,7 +36,7 @@ CREDENTIALS = [
         "password_bcrypt": "$2b$10$SOBSqpmLyijDJt0AK3/E2O/9666yCE/toLQXTXX1NzNLTxfZDpY9i",
     },
 ]
-# What each proxy's file has, and what is inserted before it.
+# A text in the file of each proxy, and the text that is inserted before it.
 CHANGES = {
     "nginx": ('proxy_set_header Content-Length "";', 'proxy_set_header Authorization "Bearer TOKEN";'),
     "haproxy": ("timeout = TIMEOUT_MS", 'headers = {authorization = {"Bearer TOKEN"}}, '),
@@ -59,7 +59,7 @@ def change(name: str) -> tuple[str, str]:
 
 @contextmanager
 def engine(seen: list[str | None]) -> Iterator[int]:
-    """An engine that keeps the ``Authorization`` of each request but health checks; yields its port."""
+    """An engine that records the ``Authorization`` of each request except health checks. Yields its port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -93,7 +93,9 @@ def is_up(url: str) -> bool:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_proxy_sends_its_own_credential_and_keeps_its_clients(name: str, tmp_path: Path) -> None:
+def test_a_proxy_sends_its_own_credential_to_the_sidecar_and_the_clients_to_the_engine(
+    name: str, tmp_path: Path
+) -> None:
     seen: list[str | None] = []
 
     def ask() -> int:

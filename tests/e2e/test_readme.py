@@ -1,4 +1,4 @@
-"""The blocks of the README, the tutorial and the guides are accepted by the programs, and do what the text
+"""The programs accept the blocks of the README, the tutorial and the guides. The blocks do what the text
 says."""
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SCOPE = "team-a/llama"
 
 
 class Stage(Terminals):
-    """Terminals in which a page's ports are replaced by free ones, and vLLM by one that needs no GPU."""
+    """Terminals that replace a page's ports by free ports, and vLLM by a program that needs no GPU."""
 
     def __init__(
         self, tree: Path, folder: Path, page: str, replacements: Mapping[str, str] | None = None
     ) -> None:
-        # The state of the previous test.
+        # Remove the state of the previous test.
         for path in tree.glob("*.db*"):
             path.unlink()
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -70,7 +70,7 @@ class Stage(Terminals):
 
         def is_ready() -> bool:
             running.alive()
-            # Until then, the server of another test may have been given the port.
+            # Before the sidecar listens, a server of another test may use the port.
             is_listening = any("listening" in line for line in list(running.lines))
             return is_listening and is_up(f"{self.url}/-/ready")
 
@@ -104,7 +104,7 @@ def is_up(url: str) -> bool:
 
 
 def saved(stage: Stage, page: str, *names: str) -> None:
-    """Save the files of a page, and check that they are these."""
+    """Save the files of a page, and check that their names are ``names``."""
     files = {one.file: one for one in blocks(page, "yaml")}
     assert set(files) == set(names), "every YAML block is a file, and every file is used"
     for one in files.values():
@@ -175,7 +175,7 @@ def test_the_files_of_the_readme_pause_the_intended_scope_only(tree: Path, tmp_p
             labels = {"severity": "critical", "wellbeing": "distressed", "wellbeing_scope": SCOPE}
             alertmanager.fire("RequestsPileUp", **labels)
             eventually_equal(stage.gate, "closed", "the alert closes the gate")
-            assert stage.gate("") == "open", "somebody's full disk pauses nothing"
+            assert stage.gate("") == "open", "the alert of another team pauses nothing"
             assert stage.gate("team-b") == "open"
             assert stage.metric("wellbeing_blind") == 0
             # Alertmanager sends no resolve for an alert that ends before its first notification.
@@ -249,7 +249,7 @@ GUIDES = [page for page in pages() if page not in (README, TUTORIAL)]
 
 
 def own(page: str) -> list[Block]:
-    """The blocks of a page that are a config of the sidecar or a part of one."""
+    """The blocks of a page that are a config of the sidecar or a part of such a config."""
     found = []
     for block in blocks(page, "yaml"):
         documents = [one for one in yaml.safe_load_all(block.text) if one]

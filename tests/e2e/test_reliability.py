@@ -19,7 +19,7 @@ def test_acknowledged_changes_survive_kills_at_random_points(tmp_path: Path) -> 
     print(f"SOAK_SEED={seed}")
     operations = crash(tmp_path, KILLS, seed)
     print(json.dumps({"kills": KILLS, "acknowledged operations": operations}))
-    assert operations > KILLS, "it was killed while it worked"
+    assert operations > KILLS, "the sidecar was killed under load"
 
 
 def test_churn_keeps_the_conservation_law_and_leaks_nothing(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_churn_keeps_the_conservation_law_and_leaks_nothing(tmp_path: Path) -> N
         print(json.dumps(figures, indent=2))
         assert sidecar.logs("task_failed") == []
     early, late = (figures["memory_kb"][part] for part in ("second quarter", "last quarter"))
-    # In a short run, memory grows because Python warms up: arenas of its threads, caches.
+    # In a short run, memory grows while Python fills the arenas of its threads and its caches.
     assert late < early * (1.05 if SECS >= 300 else 1.2), figures
     assert figures["files"]["last quarter"] < figures["files"]["second quarter"] * 1.3 + 10, figures
     assert figures["scopes"]["last quarter"] < figures["scopes"]["second quarter"] * 1.5 + 20, figures

@@ -142,7 +142,7 @@ def test_a_worker_follows_the_gate_over_tls(secured: Secured) -> None:
     settings = {"ca_file": str(secured.folder / "cert.pem"), "token": TOKENS["OP"], "report_secs": 0.2}
     sidecar.pause("tls", "a test")
     with Gate(secured.url, scope="tls", **settings) as gate:
-        eventually(lambda: not gate.is_open, "it is seen to be closed")
+        eventually(lambda: not gate.is_open, "the worker sees the closed gate")
         with pytest.raises(InferencePaused, match="a test"):
             gate.wait(0)
         sidecar.resume("tls")
@@ -162,8 +162,8 @@ def test_new_connections_get_a_renewed_certificate_but_not_a_broken_one(tmp_path
         sidecar.wait_log("certificate_reloaded")
         second = serial()
         assert second != first
-        assert sidecar.session.get(f"{secured.url}/v1/gate", timeout=30).ok, "what was open goes on"
-        # A key that does not match, as between the writes of the two files.
+        assert sidecar.session.get(f"{secured.url}/v1/gate", timeout=30).ok, "the open connection still works"
+        # The key does not match the certificate, as between the writes of the two files.
         (tmp_path / "key.pem").write_text((tmp_path / "worker.key").read_text())
         sidecar.wait_log("certificate_unusable")
         assert serial() == second

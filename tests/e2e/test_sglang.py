@@ -1,4 +1,4 @@
-"""The launcher of SGLang puts the gate in front of SGLang's application, in each process that serves it."""
+"""The SGLang launcher puts the gate in front of SGLang's application in each serving process."""
 
 from __future__ import annotations
 

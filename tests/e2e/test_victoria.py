@@ -1,4 +1,4 @@
-"""VictoriaMetrics in place of Prometheus: vmagent scrapes, vmalert evaluates the shipped rules, Alertmanager
+"""VictoriaMetrics instead of Prometheus: vmagent scrapes, vmalert evaluates the shipped rules, Alertmanager
 notifies."""
 
 from __future__ import annotations
@@ -134,8 +134,10 @@ def test_the_shipped_rules_close_a_gate_through_vmalert(tmp_path: Path) -> None:
                 lambda: sidecar.status("m")["gate"], "closed", "the shipped rule closes the gate", 90
             )
             assert "NaN logits" in sidecar.status("m")["reason"]
-            assert "distress is 1" in str(eventually(lambda: sidecar.status("plain")["reason"], "it is told"))
-            # The gate's mask: vmalert matches the sidecar's series with the engine's.
+            assert "distress is 1" in str(
+                eventually(lambda: sidecar.status("plain")["reason"], "the alert sets the reason")
+            )
+            # The mask works: vmalert matches the sidecar's series with the engine's series.
             mask = 'count(wellbeing:engine_shut{kind="vllm"})'
             eventually_equal(
                 lambda: value(storage, mask, started), 1.0, "the closed gate is in the masks", 120

@@ -1,4 +1,4 @@
-"""Runs a real Prometheus with a history that a test writes."""
+"""Runs a real Prometheus with samples that a test has written."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def run(
 
 
 def ask(sidecar: Sidecar, *arguments: str) -> str:
-    """The output of a command that ``sidecar`` answers."""
+    """The output of a command that queries ``sidecar``."""
     done = run(*arguments, env={"WELLBEING_URL": sidecar.url})
     assert done.returncode == 0, done.stderr
     return done.stdout

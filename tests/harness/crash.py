@@ -107,7 +107,7 @@ class Client:
 
 
 def notification(alerts: dict[str, str], *, firing: bool, began: datetime | None = None) -> bytes:
-    """A notification of ``alerts``: scopes by fingerprint. By default the alerts began a minute ago."""
+    """A notification. ``alerts``: the scope by fingerprint. ``began``: start of the alerts; default: a minute ago."""
     now = datetime.now(UTC)
     began = began or now - timedelta(minutes=1)
     ended = now.isoformat() if not firing else "0001-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""Starts sidecars by a fork of a process that has imported their modules, which saves a second of CPU for each.
+"""Forks sidecars from a process that has imported their modules. That saves a second of CPU per sidecar.
 
 The child runs ``python -m sidecar`` in every other respect: it gets its own arguments, folder, environment and
 output, and the default signal handlers. pytest switches it on; benchmarks start sidecars as users do.
@@ -41,7 +41,7 @@ _MAX_REQUEST = 1 << 20
 
 
 class ForkServer:
-    """The tests' handle for the process that forks. Its first use starts the process."""
+    """The tests' handle for the process that forks. The first `start` starts the process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class ForkServer:
         return ForkedProcess(pid, stderr, status)
 
     def stop(self) -> None:
-        """End the process. Sidecars that it has started go on."""
+        """End the process. The started sidecars continue to run."""
         if self._socket and self._process:
             self._socket.close()
             self._process.wait()
@@ -74,7 +74,7 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_REQUEST)
         with theirs:
-            # It ends when the other end of its socket is closed.
+            # The process ends when the other end of its socket is closed.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.fork_server", str(theirs.fileno())],
                 cwd=_ROOT / "tests",
@@ -110,7 +110,7 @@ class ForkedProcess:
     def _wait(self, timeout: float | None) -> int | None:
         with self._lock:
             if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
-                # No status: the fork server has ended first.
+                # The status is unknown, because the fork server has ended first.
                 self.returncode = int(self._status.read(16) or b"-9")
                 self._status.close()
             return self.returncode
@@ -141,7 +141,7 @@ def _serve(control: socket.socket) -> dict[str, object] | None:
                 poll.unregister(fd)
                 os.close(fd)
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                # A test that has ended has closed its end.
+                # The test may have ended and closed its end.
                 with contextlib.suppress(BrokenPipeError):
                     os.write(status, str(code).encode())
                 os.close(status)

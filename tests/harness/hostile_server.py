@@ -79,7 +79,7 @@ class HostileServer:
             self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
-        # The stop closes only the connections that it knows: one may be accepted at that moment.
+        # `stop` closes the known connections. Another one may be accepted at that moment.
         with sock, contextlib.suppress(OSError):
             while (request := _receive(sock)) is not None:
                 self.requests.append(request)
@@ -166,7 +166,7 @@ def stalls(server: HostileServer, data: bytes) -> Answer:
 
 
 def drips(server: HostileServer, data: bytes, drop: bytes = b"x", every: float = 0.02) -> Answer:
-    """Send ``data``, and then ``drop`` repeatedly."""
+    """Send ``data``, and then send ``drop`` repeatedly."""
 
     def answer(sock: socket.socket) -> None:
         sock.sendall(data)

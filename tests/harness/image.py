@@ -204,7 +204,7 @@ class Container:
                 f"mkdir -p .{where} && mount --bind {source} .{where} && mount -o remount,bind,ro .{where}"
             )
         lines.append(f"mount --bind {state[1]} .{state[0]}")
-        # This does not change the mounts below it.
+        # This does not change the mounts inside the folder.
         lines.append(f"mount -o remount,bind,ro {shlex.quote(str(root))}")
         lines.append(f"{shlex.quote(sys.executable)} -c {shlex.quote(_LOOPBACK_UP)}")
         drop = [

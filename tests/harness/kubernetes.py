@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads a plain ``=`` as text, although YAML 1.1 has a special type for it."""
+    """Reads a plain ``=`` as text. YAML 1.1 has a special type for it."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", yaml.CSafeLoader.construct_yaml_str)
@@ -51,7 +51,7 @@ def kustomize(folder: Path) -> list[Object]:
 
 
 def kustomizations() -> list[Path]:
-    """All folders that can be built alone, which excludes Components."""
+    """All folders that can be built alone. Components cannot."""
     return sorted(
         file.parent
         for file in KUBERNETES.rglob("kustomization.yaml")

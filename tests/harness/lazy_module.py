@@ -1,7 +1,7 @@
 """Modules that are imported when a test first uses them.
 
-Each worker of pytest imports all files of tests and runs a few of them: a module that takes a second to import would
-take it in each worker.
+Each worker of pytest imports all test files and runs a few of them. A module that takes a second to import would
+take that second in each worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        # pytest asks each object of a file for such names.
+        # pytest looks up such names on each object of a file.
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(importlib.import_module(self._name), name)

@@ -372,7 +372,7 @@ def network_lets_through(objects: list[Object]) -> Iterator[str]:
         egress = one["spec"]["egress"]
         if not _admits(egress, "to", MONITORING, ALERTMANAGER[2]):
             yield f"{one['metadata']['name']} blocks Alertmanager"
-        # DNS may be a cache on the node or, with OpenShift, use another port. So every address must be allowed.
+        # DNS may be a cache on the node. With OpenShift, DNS uses another port. So every address must be allowed.
         for port, protocol in itertools.product((53, 5353), ("UDP", "TCP")):
             if not _admits([rule for rule in egress if "to" not in rule], "to", {}, port, protocol):
                 yield f"{one['metadata']['name']} blocks DNS at {port}/{protocol}"

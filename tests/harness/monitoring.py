@@ -153,7 +153,7 @@ class Alertmanager(Monitor):
         self._post(name, labels, now + timedelta(seconds=ends_in), self._began.setdefault(key, now))
 
     def fire_without_start(self, name: str, **labels: str) -> None:
-        """Send a firing alert with an end but without a start, as people do by hand."""
+        """Send a firing alert with an end but without a start, as manual requests often do."""
         self._post(name, labels, datetime.now(UTC) + timedelta(hours=1))
 
     def resolve(self, name: str, **labels: str) -> None:

@@ -148,7 +148,7 @@ class Terminals:
             "PATH": os.pathsep.join([str(named), *sorted(found), os.environ["PATH"]]),
             "HOME": str(folder),
             "PYTHONUNBUFFERED": "1",
-            # Most modules of what is installed are never imported.
+            # Most installed modules are never imported.
             "PIP_NO_COMPILE": "1",
             **environ,
         }

@@ -1,8 +1,8 @@
 """Ports for programs that cannot report which port they use, and for servers that stop and start again.
 
-The kernel gives the ports of one range to outgoing connections and to servers that ask for any port. A port of that
-range can be taken between its choice and its use, or while its server is stopped. So these ports come from outside
-the range, and each process that asks for ports takes a block of them for itself until it ends.
+The kernel assigns the ports of one range to outgoing connections and to servers that bind port 0. Another program can
+get a port of that range between its choice and its use, or while its server is stopped. So these ports come from
+outside the range, and each process that needs ports reserves a block of them until it ends.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def blocks(low: int, high: int) -> list[range]:
     """The blocks of ports outside the kernel's range, which is from ``low`` to ``high``.
 
-    All blocks if none is outside: then an outgoing connection can still take a port, but no process that takes its
-    ports here.
+    Returns all blocks if no block is outside the range. Then an outgoing connection can still take a port, but no process
+    that allocates its ports here can.
     """
     every = [range(first, first + _BLOCK) for first in range(_LOWEST, _HIGHEST - _BLOCK + 2, _BLOCK)]
     return [block for block in every if block[-1] < low or block[0] > high] or every
@@ -34,8 +34,8 @@ class PortAllocator:
     """Hands out ports of blocks that belong to this process until it ends.
 
     Args:
-        seed: of the order in which it tries the blocks; None: another order each time, so that a run seldom meets a
-            program that an earlier run has left behind.
+        seed: seed of the order in which blocks are tried; None: a different order each time, so that a run seldom uses
+            a port of a program that an earlier run has left running.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -43,11 +43,11 @@ class PortAllocator:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with a new block: the child of a fork must not use those of its parent."""
+        """Start with a new block: a forked child must not use the ports of its parent."""
         self._ports = self._claimed_ports()
 
     def free_port(self, below: int = _HIGHEST + 1) -> int:
-        """A loopback port below ``below`` that nothing else takes as long as this process lives."""
+        """A loopback port below ``below`` that no other process gets while this process lives."""
         return next(port for port in self._ports if port < below and _is_free(port))
 
     def _claimed_ports(self) -> Iterator[int]:

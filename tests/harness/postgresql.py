@@ -21,7 +21,7 @@ def _programs() -> Path:
 
 
 class PostgreSQL(Process):
-    """A running PostgreSQL; its data ends with it."""
+    """A running PostgreSQL. Its data is deleted when it stops."""
 
     def __init__(self) -> None:
         self._programs = _programs()
@@ -40,7 +40,7 @@ class PostgreSQL(Process):
 
     @property
     def url(self) -> str:
-        """Its database, as a URL."""
+        """The URL of its database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def sql(self, *statements: str) -> str:

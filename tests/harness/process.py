@@ -23,9 +23,9 @@ _SHARE_OF_TIME = 0.1
 
 
 def attempts(timeout: float) -> Iterator[None]:
-    """Yield at once, then after ever longer pauses, and last after ``timeout`` seconds.
+    """Yield at once, then after longer and longer pauses, and for the last time after ``timeout`` seconds.
 
-    A test that waits for long asks seldom: each of its requests takes CPU time from the tests beside it.
+    The pauses grow because each request of a waiting test takes CPU time from the tests that run beside it.
     """
     begin = time.monotonic()
     pause = threading.Event()
@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = DEAD
 def eventually_equal(
     observe: Callable[[], object], expected: object, what: str = "", timeout: float = DEADLINE_SECS
 ) -> None:
-    """Wait until ``observe`` returns ``expected``. Fails with what it returned last, after ``timeout`` seconds."""
+    """Wait until ``observe`` returns ``expected``. Fails with the last returned value after ``timeout`` seconds."""
     for _ in attempts(timeout):
         last = observe()
         if last == expected:
@@ -133,8 +133,8 @@ class Process:
 
     def kill(self) -> None:
         """Kill the program and its children with SIGKILL, as if at the same time."""
-        # Stopped, it starts no other child. Its children must not outlive it: a worker without its master shuts
-        # down in order and refuses requests, and on a busy machine there is time for that between two signals.
+        # A stopped program starts no other child. The children must end with the program: a worker without its
+        # master shuts down and refuses requests, and a busy machine has time for that between two signals.
         os.kill(self.pid, signal.SIGSTOP)
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for pid in (*map(int, children), self.pid):

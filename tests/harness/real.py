@@ -36,7 +36,7 @@ def needs(name: str, file: str) -> pytest.MarkDecorator:
 
 
 class RealServer(Process):
-    """A real server that answers over HTTP when it is up.
+    """A real server with an HTTP endpoint that shows whether the server is up.
 
     Args:
         command: the command.
@@ -101,7 +101,7 @@ def assert_rules_find(
         pattern: a pattern of the names of its series.
         scrape: a function that returns its exposition.
         labels: the labels that each series must have.
-        apart: series that the engine does not have on this machine.
+        apart: series that are excluded because the engine does not have them on this machine.
     """
     used = used_series(subject, pattern)
     assert used

@@ -57,7 +57,7 @@ class RedisServer(Process):
         eventually(lambda: self.cli("ping").startswith(("PONG", "NOAUTH")), "redis answers")
 
     def restart(self) -> None:
-        """Start it again after it was killed."""
+        """Start Redis again after `kill`."""
         self.start()
         self.wait_ready()
 
@@ -67,7 +67,7 @@ class RedisServer(Process):
             path.unlink()
 
     def cli(self, *args: str) -> str:
-        """The answer to a command."""
+        """The output of ``redis-cli`` for a command."""
         command = [program("redis-cli"), "-p", str(self.port), *args]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
 

@@ -20,7 +20,7 @@ SHARED = ("masks", "thresholds")
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file. The loader in C is ten times as fast as the default one, and the files are large."""
+    """The content of a YAML file. Uses the loader in C, which is ten times as fast as the default, because the files are large."""
     return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
@@ -72,7 +72,7 @@ def _is_named(rule: dict[str, Any], words: set[str]) -> bool:
 
 
 def needed_groups(groups: Sequence[dict[str, Any]], tests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``groups`` with only the rules that ``tests`` name and those that these use."""
+    """``groups`` with only the rules that ``tests`` name, and the rules that these rules use."""
     rules = [rule for group in groups for rule in group["rules"]]
     words: set[str] = set()
     for test in tests:
@@ -96,7 +96,7 @@ def promtool_test_in_parts(
 ) -> subprocess.CompletedProcess[str]:
     """Run each test of ``suite`` with only the rules that it needs.
 
-    promtool evaluates every rule at every step of every test, needed or not; that takes five times as long.
+    promtool evaluates every rule at every step of every test, even if the test does not need it. That takes five times as long.
 
     Args:
         folder: folder for the files that promtool reads.

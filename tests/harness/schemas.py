@@ -10,7 +10,7 @@ import pytest
 
 
 def schemas() -> Path:
-    """The folder that ``WELLBEING_SCHEMAS`` names; without it the test is skipped, and fails in CI."""
+    """The folder that ``WELLBEING_SCHEMAS`` names. Without it the test is skipped; in CI the test fails."""
     where = os.environ.get("WELLBEING_SCHEMAS")
     if not where and "CI" not in os.environ:
         beside = Path(__file__).parents[3] / "shared" / "schemas"

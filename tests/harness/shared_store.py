@@ -1,4 +1,4 @@
-"""A store in memory that several controllers share in place of Redis."""
+"""A store in memory that several controllers share, instead of Redis."""
 
 from __future__ import annotations
 

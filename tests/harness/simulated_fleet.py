@@ -121,7 +121,7 @@ class Fleet:
                 for store in self.stores:
                     store.delay = 0.5
                 working = asyncio.gather(*(self.quietly(one) for one in commands))
-                # They are stored after half a second, and answered after another half.
+                # Commands are stored after half a second, and answered half a second later.
                 await asyncio.sleep(0.7)
                 await self.step(loss)
                 await working
@@ -156,7 +156,7 @@ class Fleet:
         try:
             await self.command(step)
         except StoreUnavailable:
-            # Not acknowledged, so it may or may not take effect.
+            # The command was not acknowledged, so it may or may not take effect.
             self.operators.pop(step[2], None)
             self.claims.pop(tuple(step[2:4]), None)
 
@@ -164,7 +164,7 @@ class Fleet:
         for store in self.stores:
             store.held, store.delay, store.loses_answer, store.garbles = False, 0.0, False, False
         await self.pass_time(60.0)
-        # Tombstones end after 60 s. Sidecars for which nobody waits apply it a little later.
+        # Tombstones end after 60 s. Sidecars without a waiting caller apply that end a little later.
         await asyncio.sleep(0.1)
         self.check()
         await asyncio.sleep(0.1)
@@ -197,7 +197,7 @@ class Fleet:
             signal = wanted.get(scope, EMPTY).signals.get(f"agent:{agent}")
             if state or not self.lost:
                 assert (signal.state if signal else WellbeingState.HEALTHY) == state, (scope, agent)
-        # The counters of a forgotten scope go with it.
+        # The counters of a scope are deleted when it is forgotten.
         if not (self.lost or self.forgets):
             committed = [event for _, batch in self.data.log for event in batch.events]
             pauses = sum(1 for event in committed if isinstance(event, HoldPut) and event.paused)

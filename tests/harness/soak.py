@@ -142,7 +142,7 @@ class Soak:
         self._stop.wait(0.02)
 
     def _claim_once(self, session: requests.Session, rng: random.Random) -> None:
-        """Use a scope that is not used again."""
+        """Claim a state for a scope that is used only once."""
         body = {"state": "distressed", "ttl_secs": 0.5}
         ok(session.put(self._url(f"/v1/state/once/{rng.getrandbits(64)}"), json=body, timeout=30))
         self._stop.wait(0.05)

@@ -34,7 +34,7 @@ def certify_client(folder: Path, name: str, days: int = 1) -> None:
     _openssl("x509", "-req", "-in", str(request), "-days", str(days), *signed)
 
 
-# An RSA key takes a hundred times as long to make.
+# Generating an RSA key takes a hundred times as long.
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 

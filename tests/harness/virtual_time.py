@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nothing is left to do, and clocks that go by it."""
+"""An event loop whose time passes only when no callback is ready, and clocks that use its time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.clock import Clock
 
 
 class _Selector(selectors.DefaultSelector):
-    """Does not sleep: the time that it should have slept is added to the loop's time."""
+    """Adds the timeout to the loop's time instead of sleeping."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock(Clock):
-    """Wall time is the loop's time, from a fixed day on."""
+    """The wall time is the loop's time after a fixed date."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

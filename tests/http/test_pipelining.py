@@ -51,7 +51,7 @@ def test_a_half_closed_client_gets_the_response_to_its_post(sidecar: Sidecar, sc
 
 
 @pytest.mark.parametrize("before", [b"", HEALTHY])
-def test_a_request_that_would_wait_on_a_half_closed_connection_is_abandoned(
+def test_a_wait_on_a_half_closed_connection_counts_as_abandoned(
     sidecar: Sidecar, scope: str, before: bytes
 ) -> None:
     sidecar.pause(scope)
@@ -94,7 +94,7 @@ def test_the_bytes_that_a_connection_may_send_ahead_are_limited(
                 sent += connection.sock.send(chunk[sent % len(chunk) :])
                 turns = 0
             except BlockingIOError:
-                # The sidecar has served another connection meanwhile, so it had time to read.
+                # The sidecar has served another connection meanwhile, so it had time to read from this one.
                 assert sidecar.gate().status_code == 200
                 turns += 1
             assert sent < 64_000_000
@@ -103,7 +103,7 @@ def test_the_bytes_that_a_connection_may_send_ahead_are_limited(
     assert sidecar.gate().status_code == 200
 
 
-def test_requests_before_a_bad_one_are_served_and_those_after_it_are_not(sidecar: Sidecar) -> None:
+def test_requests_before_a_bad_request_are_served_and_later_requests_are_not(sidecar: Sidecar) -> None:
     with Connection(sidecar) as connection:
         connection.send(HEALTHY + STATUS + b"BAD\x00\r\n\r\n" + STATUS)
         answers = all_of(connection)

@@ -41,7 +41,7 @@ def the_line(done: subprocess.CompletedProcess, status: int) -> str:
     return line
 
 
-# -- it starts ----------------------------------------------------------------------------------------
+# -- start --------------------------------------------------------------------------------------------
 
 
 def test_one_log_line_at_start_describes_the_process(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_one_log_line_at_start_describes_the_process(tmp_path: Path) -> None:
         assert own.logs("listening")[0]["pauses"] == "nothing: pause_on_distressed is false everywhere"
 
 
-# -- it cannot start ----------------------------------------------------------------------------------
+# -- failed starts ------------------------------------------------------------------------------------
 
 
 def test_a_port_in_use_is_reported_at_once(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_token_missing_at_a_worker_restart_is_reported_in_one_line(tmp_path: P
         assert not any("Traceback" in line for line in own.lines)
 
 
-# -- it is signalled ----------------------------------------------------------------------------------
+# -- signals ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT"])
@@ -216,7 +216,7 @@ def test_a_token_missing_at_a_worker_restart_is_reported_in_one_line(tmp_path: P
 def test_a_stop_signal_is_logged_in_one_line(name: str, to_all: bool) -> None:
     with Sidecar() as own:
         lines = len(own.lines)
-        # A terminal sends Ctrl-C to every process in it.
+        # A terminal sends Ctrl-C to each of its processes.
         for pid in [own.pid, *([own.worker_pid] if to_all else [])]:
             os.kill(pid, signal.Signals[name])
         assert own.wait() == 0
@@ -242,7 +242,7 @@ def test_a_stop_answers_parked_requests_and_is_logged_in_one_line() -> None:
 
 
 def test_a_stop_signal_during_the_start_is_logged_in_one_line(tmp_path: Path) -> None:
-    """At any moment after its own code has begun to run."""
+    """The signal may come at any moment after the sidecar's own code has begun to run."""
     for nth in range(12):
         command = [sys.executable, "-X", "importtime", "-m", "sidecar", "serve", "--store", "memory:"]
         started = subprocess.Popen(
@@ -263,7 +263,7 @@ def test_a_stop_signal_during_the_start_is_logged_in_one_line(tmp_path: Path) ->
             started.send_signal(signal.SIGTERM if nth % 2 else signal.SIGINT)
             rest = started.stderr.read()
             assert started.wait(30) == 0, rest
-        # Lines about the worker's imports may come in between, even within a line.
+        # Lines about the worker's imports may come between other lines, and even within a line.
         assert rest.count("info     stopping signal=SIG") == 1, rest
         assert not any(word in rest for word in ("Traceback", "Exception in", " error ", " critical ")), rest
 
@@ -296,8 +296,8 @@ def test_a_signal_at_any_moment_of_a_command_shows_no_traceback(arguments: tuple
                 started.stderr.readline()
             started.send_signal(number)
             rest = [line for line in started.stderr if not line.startswith("import time:")]
-            # It may have ended already. While Python ends, it has removed its handlers, and SIGINT itself ends
-            # the process: a shell reports that as 130, too.
+            # The command may have ended already. Python removes its handlers before it exits, and then SIGINT
+            # itself ends the process. A shell reports that as 130, too.
             ended = started.wait(30)
         assert ended in (*((130, -signal.SIGINT), (-signal.SIGTERM,))[nth % 2], 0, 1, 75), (nth, ended, rest)
         assert not any("Traceback" in line or "Exception" in line or "Fatal" in line for line in rest), rest
@@ -344,7 +344,7 @@ def test_sigusr1_does_nothing_and_sighup_reloads() -> None:
         assert [line["event"] for line in own.logs() if line["level"] != "info"] == []
 
 
-# -- it is frozen, hangs, dies ------------------------------------------------------------------------
+# -- suspension, hangs, crashes ----------------------------------------------------------------------
 
 
 class Impatient(Sidecar):
@@ -443,7 +443,7 @@ def test_a_terminal_shows_no_traceback_for_ctrl_c(tmp_path: Path) -> None:
         terminal_in = os.dup(leader)
         os.write(terminal_in, b"\x03")
         os.close(terminal_in)
-        # Reading from a terminal that no process has open any more raises an error.
+        # Reading from a terminal raises an error when no process has it open any more.
         with contextlib.suppress(OSError):
             while data := terminal.read(4096):
                 shown += data.decode()

@@ -197,7 +197,9 @@ def test_a_target_with_a_fragment_is_refused(sidecar: Sidecar, target: bytes) ->
         assert b"fragment" in answer.body
 
 
-def test_a_client_that_half_closes_while_it_waits_counts_as_gone(sidecar: Sidecar, scope: str) -> None:
+def test_a_client_that_half_closes_its_connection_while_it_waits_counts_as_gone(
+    sidecar: Sidecar, scope: str
+) -> None:
     sidecar.pause(scope)
     with Connection(sidecar) as connection:
         connection.get(f"/v1/gate/{scope}?wait=50")

@@ -70,7 +70,9 @@ def test_an_unnamed_scopes_reports_count_at_its_nearest_ancestor(sidecar: Sideca
     assert Client(sidecar, scope).counters() == (3, 2, 1, 0, 0, 1)
     sidecar.claim(client.scope, "cautious")
     client.report(4, 2, 2)
-    assert Client(sidecar, scope).counters() == (4, 2, 2, 0, 0, 0), "counted there to its end"
+    assert Client(sidecar, scope).counters() == (4, 2, 2, 0, 0, 0), (
+        "the ancestor still counts the end of a wait that it began to count"
+    )
     client.report(6, 3, 2)
     assert client.counters() == (2, 1, 0, 0, 0, 1)
 
@@ -109,11 +111,11 @@ def test_a_silent_client_counts_as_gone_and_may_return(sidecar: Sidecar, scope: 
     client = Client(sidecar, scope, interval=0.1)
     gone = sidecar.metric("wellbeing_clients_gone_total")
     client.report(5, 3, 1)
-    eventually_equal(client.counters, (5, 3, 1, 0, 2, 0), "who waited there has left")
+    eventually_equal(client.counters, (5, 3, 1, 0, 2, 0), "the waiters of the client count as abandoned")
     assert sidecar.metric("wellbeing_clients_gone_total") > gone
     client.interval = 60
     client.report(6, 3, 3)
-    assert client.counters() == (8, 5, 3, 0, 2, 0), "who was thought to have left counts as another"
+    assert client.counters() == (8, 5, 3, 0, 2, 0), "its waiters count as new waiters"
 
 
 def test_after_a_restart_only_new_counts_are_added() -> None:
@@ -124,7 +126,7 @@ def test_after_a_restart_only_new_counts_are_added() -> None:
         own.session.close()
         own.restart()
         client.report(110, 12, 10)
-        assert client.counters() == (13, 5, 3, 0, 0, 2), "10 new ones and the 3 that were waiting"
+        assert client.counters() == (13, 5, 3, 0, 0, 2), "10 new requests and the 3 that were waiting"
 
 
 def test_a_client_beyond_the_limit_is_refused() -> None:

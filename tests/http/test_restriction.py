@@ -100,25 +100,25 @@ def test_a_refusal_estimates_when_a_retry_would_be_admitted(sidecar: Sidecar, sl
 
     sidecar.claim("rare", "concerned")
     sidecar.gate("rare", wait=0)
-    assert 10 <= secs_until_retry() <= 15, "one token in 10 s"
+    assert 10 <= secs_until_retry() <= 15, "the rate is one token in 10 s"
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
         sidecar.wait_for_waiters("rare", 20)
-        # A few may have passed meanwhile.
+        # A few requests may have passed meanwhile.
         assert 100 <= secs_until_retry() <= 315
         assert 10 <= secs_until_retry("&priority=6") <= 15
         for _ in range(20):
             stack.enter_context(Connection(sidecar)).get("/v1/gate/rare?wait=600")
         sidecar.wait_for_waiters("rare", 40)
-        assert 300 <= secs_until_retry() <= 450, "at most five minutes"
+        assert 300 <= secs_until_retry() <= 450, "an estimate is at most five minutes, before it is spread"
     with Gate(sidecar.url, scope="rare", wait_secs=0) as gate:
         for _ in range(2):
             with contextlib.suppress(InferencePaused):
                 gate.wait(0.1)
         with pytest.raises(InferencePaused) as caught:
             gate.wait(0)
-    assert 10 <= caught.value.retry_after <= 15, "in a client, too"
+    assert 10 <= caught.value.retry_after <= 15, "a client gets the same estimate"
     sidecar.wait_for_waiters("rare", 0)
     sidecar.claim("rare", "healthy")
 
@@ -185,7 +185,7 @@ def test_a_client_follows_a_restriction_and_its_end(sidecar: Sidecar) -> None:
         began = time.monotonic()
         for thread in threads:
             thread.start()
-        # 20 a second, and the burst of two.
+        # 20 requests per second, and a burst of two.
         times = [passed.get(timeout=30) for _ in range(20)]
         assert max(times) - began >= 0.7
         sidecar.claim("slow", "healthy")
@@ -336,5 +336,5 @@ def test_the_commands_describe_a_restriction_and_the_effect_of_a_resume(sidecar:
     assert "trial of 2 requests" in ask("status", "trial").stdout
     ended = ask("resume", "trial")
     assert "gate open" in ended.stdout
-    assert "nothing to lift" not in ended.stderr, "it has ended the trial"
+    assert "nothing to lift" not in ended.stderr, "the resume has ended the trial"
     sidecar.claim("slow", "healthy")

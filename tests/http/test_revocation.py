@@ -131,7 +131,9 @@ def test_a_reload_that_revokes_nothing_keeps_waiting_requests(sidecar: Sidecar, 
             assert connection.receive().status == 200
 
 
-def test_a_changed_password_refuses_waiting_requests_of_the_old_one(sidecar: Sidecar, tmp_path: Path) -> None:
+def test_a_changed_password_refuses_waiting_requests_of_the_old_password(
+    sidecar: Sidecar, tmp_path: Path
+) -> None:
     waits = parked(sidecar, BASIC)
     config = config_of(tmp_path)
     config["auth"]["credentials"][1]["password_bcrypt"] = BCRYPT[:-1] + "u"
@@ -171,7 +173,7 @@ def test_an_event_stream_ends_with_its_credential(sidecar: Sidecar, tmp_path: Pa
         ended = b""
         while not ended.endswith(b"0\r\n\r\n"):
             part = stream.sock.recv(65_536)
-            assert part, "the response ends as HTTP wants"
+            assert part, "the response ends with the last chunk"
             ended += part
         sidecar.pause("a")
         seen = b""
@@ -279,7 +281,7 @@ def test_a_certificate_without_its_credential_is_refused(world: Certified) -> No
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
     kept = world.connect("/v1/gate")
     assert kept.receive().status == 200
-    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two requests wait")
     del world.config["auth"]["credentials"][0]
     world.own.configure(world.config)
     world.operate("POST", "/-/reload")
@@ -296,7 +298,7 @@ def test_connections_of_a_replaced_ca_are_closed(world: Certified) -> None:
     stream.receive()
     idle = [world.connect("/v1/gate", asgi=asgi) for asgi in (False, True)]
     assert [one.receive().status for one in idle] == [200, 200]
-    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two requests wait")
     old = world.folder / "old"
     old.mkdir()
     for name in ("ca.pem", "ca.key", "worker.pem", "worker.key"):
@@ -309,7 +311,7 @@ def test_connections_of_a_replaced_ca_are_closed(world: Certified) -> None:
         stream._buffer = b""
     assert world.status("a")["counters"]["requests_rejected"] == 2
     fresh = world.connect("/v1/gate")
-    assert fresh.receive().status == 200, "the new authority counts"
+    assert fresh.receive().status == 200, "a certificate of the new CA is accepted"
     shutil.copy(old / "worker.pem", world.folder / "worker.pem")
     shutil.copy(old / "worker.key", world.folder / "worker.key")
     with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
@@ -319,7 +321,7 @@ def test_connections_of_a_replaced_ca_are_closed(world: Certified) -> None:
 def test_an_additional_ca_closes_no_connection(world: Certified) -> None:
     world.operate("POST", "/v1/pause/a", {"reason": "a test"})
     waits = [world.connect("/v1/gate/a", asgi=asgi) for asgi in (False, True)]
-    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two wait")
+    eventually_equal(lambda: world.status("a")["counters"]["waiters"], 2, "two requests wait")
     other = world.folder / "other"
     other.mkdir()
     tls.certify_client(other, "worker")

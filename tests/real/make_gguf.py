@@ -12,7 +12,7 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 
 
 def vocabulary() -> tuple[list[bytes], list[float], list[int]]:
-    """Tokens, scores and types: three control tokens, each byte, and a few words."""
+    """Tokens, scores and types of three control tokens, of each byte, and of a few words."""
     tokens = [b"<unk>", b"<s>", b"</s>", *(f"<0x{byte:02X}>".encode() for byte in range(256))]
     words = [chr(letter).encode() for letter in range(97, 123)] + ["\u2581".encode()]
     types = [UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256, *[NORMAL] * len(words)]

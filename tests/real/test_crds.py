@@ -1,4 +1,4 @@
-"""The examples for Istio and for the Kubernetes Gateway API, against the schemas of those projects."""
+"""The examples for Istio and for the Kubernetes Gateway API match the schemas of those projects."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Parts:
 
 
 def models(port: int) -> list[dict]:
-    """LiteLLM's models, with llama-server on ``port``, as its API takes them."""
+    """LiteLLM's models in the format of its API, with llama-server on ``port``."""
 
     def model(name: str, group: str, port: int) -> dict:
         params = {
@@ -152,7 +152,7 @@ def chat(url: str, model: str = GROUP, *, stream: bool = False) -> requests.Resp
 
 
 def test_a_scrape_has_the_series_and_labels_of_the_rules(parts: Parts) -> None:
-    # One deployment after the other, at random.
+    # LiteLLM chooses a deployment at random for each request.
     for _ in range(4):
         assert chat(parts.url).ok
     with chat(parts.url, stream=True) as stream:
@@ -198,7 +198,9 @@ def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts)
     assert (refused.status_code, "Model is blocked" in refused.text) == (403, True), refused.text
     exposed = requests.get(f"{parts.url}/metrics", headers=HEADERS, timeout=30).text
     failures = [line for line in exposed.splitlines() if line.startswith(FAILURES)]
-    assert not any(f'model_group="{BLOCKED}"' in line for line in failures), "a refusal is no failure"
+    assert not any(f'model_group="{BLOCKED}"' in line for line in failures), (
+        "a refusal does not count as a failure"
+    )
     assert chat(parts.url).ok, "another group is not blocked"
     parts.sidecar.resume("driver/blocked")
     eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
@@ -209,7 +211,7 @@ def test_an_alert_for_a_group_closes_the_gate_of_its_requests(parts: Parts) -> N
     scope = f"team-a/{BROKEN}"
 
     def is_held() -> bool:
-        # Requests that the gate holds would fill the room for waiting ones.
+        # Without timeouts, requests at the gate would use up the places for waiting requests.
         if parts.sidecar.status(scope)["gate"] == "open":
             assert chat(parts.url, BROKEN).status_code >= 500
         return parts.sidecar.status(scope)["gate"] == "closed"
@@ -218,5 +220,5 @@ def test_an_alert_for_a_group_closes_the_gate_of_its_requests(parts: Parts) -> N
     signals = parts.sidecar.status(scope)["signals"]
     assert "LitellmGroupErrorRatioHigh" in [one["alertname"] for one in signals]
     assert parts.sidecar.status(f"team-a/{GROUP}")["gate"] == "open"
-    # Nothing arrives at the deployment any more, so the alert resolves.
+    # The deployment receives no requests any more, so the alert resolves.
     parts.sidecar.wait_for_gate(scope, "open")

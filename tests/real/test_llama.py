@@ -109,7 +109,7 @@ def written(answer: requests.Response) -> int:
 
 
 def answered(url: str, tokens: int) -> requests.Response:
-    """The response to a client that retries after a wait at the gate has timed out."""
+    """The first response that is not 503. The client retries when its wait at the gate times out."""
     while (answer := chat(url, tokens)).status_code == 503:
         assert answer.headers["Retry-After"]
     return answer
@@ -117,10 +117,10 @@ def answered(url: str, tokens: int) -> requests.Response:
 
 @dataclass
 class Crowd:
-    """Clients of an overload: each asks again as soon as it is answered.
+    """Clients that overload the engine: each sends its next request as soon as it gets a response.
 
     Attributes:
-        over: set when they shall stop.
+        over: set to stop the clients.
         answers: when each complete answer came, and how many tokens it had.
     """
 
@@ -140,7 +140,7 @@ class Crowd:
 
 @contextmanager
 def crowd_at(url: str) -> Iterator[Crowd]:
-    """An overload for as long as the block runs; after it, each client has had its answers."""
+    """An overload while the block runs. At its end, wait until each client has its answers."""
     crowd = Crowd(url)
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [pool.submit(crowd.client) for _ in range(CLIENTS)]
@@ -161,13 +161,13 @@ def test_a_scrape_has_the_series_of_the_rules(engine: str) -> None:
 
 
 def test_an_overload_closes_the_gate_and_its_end_opens_it(parts: Parts) -> None:
-    # This test runs before the one that pauses: after a pause, the rules are masked while the queue falls.
+    # This test runs before the test that pauses: after a pause, the rules are masked while the queue falls.
     with ThreadPoolExecutor(1) as pool, crowd_at(parts.gated) as crowd:
         parts.sidecar.wait_for_gate(SCOPE, "closed", OVERLOAD_SECS)
         status = parts.sidecar.status(SCOPE)
         assert status["state"] == "concerned"
         assert [one["alertname"] for one in status["signals"]] == ["LlamacppQueueGrows"]
-        # Those whose requests wait at the gate by now stop when they are answered.
+        # Clients whose requests wait at the gate stop when they get their answers.
         crowd.over.set()
         blocked = parts.sidecar.counters(SCOPE)["requests_blocked"]
         late = pool.submit(answered, parts.gated, 2)
@@ -186,7 +186,9 @@ def test_a_closed_gate_parks_a_request_and_keeps_a_running_stream(parts: Parts) 
         second = pool.submit(chat, parts.gated, 2)
         parts.sidecar.wait_for_waiters(SCOPE, 1)
         rest = [json.loads(line[6:]) for line in chunks if line.startswith(b"data: {")]
-        assert rest[-1]["choices"][0]["finish_reason"] == "length", "it ended while the gate was closed"
+        assert rest[-1]["choices"][0]["finish_reason"] == "length", (
+            "the stream ended while the gate was closed"
+        )
         assert not second.done()
         assert requests.get(f"{parts.gated}/health", timeout=30).ok
         parts.sidecar.resume(SCOPE)
@@ -208,7 +210,7 @@ def test_a_restriction_answers_an_overload_without_a_pause_and_its_end_lifts_it(
         with crowd_at(parts.gated) as crowd:
             parts.sidecar.wait_for_gate(SCOPE, "restricted", OVERLOAD_SECS)
             begin, before = time.monotonic(), len(crowd.answers)
-            # If the engine has become faster, its queue may be short before.
+            # If the engine has become faster, the queue may be short before the restriction ends.
             eventually(
                 lambda: len(crowd.answers) >= before + 2 * CLIENTS or gate() == "open",
                 "it answers while it is restricted",

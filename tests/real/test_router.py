@@ -104,16 +104,16 @@ def chat(server: RealServer, tokens: int = 2) -> requests.Response:
 
 
 def longest(engine: str) -> float:
-    """The most tokens that a request of the engine had: a check of the router has few, and a chat of ``LONG`` tokens more."""
+    """The largest number of tokens of any request. A check of the router has few tokens, and a chat of ``LONG`` tokens has more."""
     text = requests.get(f"{engine}/metrics", timeout=30).text
     (line,) = [line for line in text.splitlines() if line.startswith("llamacpp:n_tokens_max ")]
     return float(line.split()[1])
 
 
 def wait_for_engines(server: RealServer, count: int) -> None:
-    """Wait until the router sends requests to so many engines.
+    """Wait until the router sends requests to this number of engines.
 
-    A check that gave up is too early: the router checks one engine after another, and replaces its list only after the last check
+    A failed check is not enough: the router checks one engine after another, and replaces its list only after the last check
     (``StaticServiceDiscovery.check_model_health``). Until then it sends chats to the paused engine too, where they wait at the gate.
     """
     url = server.url.removesuffix("/health")

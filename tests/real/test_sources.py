@@ -54,7 +54,7 @@ def test_vllm_has_the_routes_of_its_driver() -> None:
     assert {"level", "mode"} <= parameters(dev, "sleep")
 
 
-def test_vllm_keeps_its_requests_while_it_sleeps_and_a_wake_up_while_awake_is_harmless() -> None:
+def test_vllm_keeps_its_requests_while_it_sleeps_and_a_repeated_wake_up_is_harmless() -> None:
     core = source("vllm/v1/engine/core.py")
     assert "pause_scheduler(mode=mode, clear_cache=clear_prefix_cache)" in core
     executor = source("vllm/v1/executor/abstract.py")
@@ -69,7 +69,7 @@ def test_the_guide_names_each_way_in_which_vllm_serves_without_its_middleware() 
     assert managers == {"APIServerProcessManager", "RustFrontendProcessManager"}
     assert "args.middleware" in source("vllm/entrypoints/serve/middleware/register.py")
     assert "init_entrypoints_middleware(args" in source("vllm/entrypoints/launchers/app.py")
-    # These two do not build that application.
+    # These two functions do not build that application.
     assert "middleware" not in source("vllm/entrypoints/launchers/grpc_server.py")
     assert "envs.VLLM_USE_RUST_FRONTEND" in serve
     guide = (Path(__file__).parents[2] / "docs/how-to/vllm.md").read_text()
@@ -114,7 +114,7 @@ def test_ray_has_the_routes_of_its_driver_and_its_sleep_aborts() -> None:
         re.findall(r'\w+\("/\w+"\)', mixin)
     )
     engine = source("ray/llm/_internal/serve/engines/vllm/vllm_engine.py")
-    # It has no mode and would abort kept requests, so the driver does not use it.
+    # This route has no mode and would abort kept requests, so the driver does not use the route.
     assert "self._engine_client.sleep(level=config.level)" in engine
     assert re.search(r"class VLLMPauseConfig.*?mode.*?clear_cache", engine, re.DOTALL)
 

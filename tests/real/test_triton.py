@@ -27,8 +27,7 @@ CONFIG = {"max_pause_secs": 0}
 
 @dataclass(frozen=True)
 class Parts:
-    """The running parts: the sidecar, and the addresses of Triton, of its metrics, of nginx in front of it, and of Envoy in front of
-    its gRPC."""
+    """The sidecar, and the addresses of Triton, its metrics, nginx in front of its HTTP API, and Envoy in front of its gRPC API."""
 
     sidecar: Sidecar
     triton: str
@@ -49,7 +48,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         stack.enter_context(RealServer(command, f"{url}/v2/models/m/ready", folder, **environ))
         sidecar = stack.enter_context(Sidecar({"defaults": CONFIG}))
         nginx = Proxy("nginx", folder / "nginx", (free_port(), sidecar.where[1], port))
-        # The change that the guide asks for.
+        # Change the config as the guide says.
         http2 = ("{http_protocol_options: {}}", "{http2_protocol_options: {}}")
         envoy = Proxy("envoy", folder / "envoy", (free_port(), sidecar.where[1], grpc), http2)
         for proxy in (nginx, envoy):
@@ -97,7 +96,7 @@ def test_a_closed_gate_parks_a_request_and_a_resume_wakes_it(parts: Parts) -> No
         assert waiting.result() == [42.0]
 
 
-def test_a_closed_gate_parks_a_call_of_grpc_and_a_resume_wakes_it(parts: Parts) -> None:
+def test_a_closed_gate_parks_a_grpc_call_and_a_resume_wakes_it(parts: Parts) -> None:
     scope = "envoy/llama"
     parts.sidecar.pause(scope, "too hot")
     with ThreadPoolExecutor(1) as pool:
@@ -107,7 +106,7 @@ def test_a_closed_gate_parks_a_call_of_grpc_and_a_resume_wakes_it(parts: Parts) 
         assert waiting.result() == "42.0"
 
 
-def test_a_call_of_grpc_whose_wait_is_over_is_unavailable_with_the_reason(parts: Parts) -> None:
+def test_a_grpc_call_whose_wait_times_out_gets_unavailable_and_the_reason(parts: Parts) -> None:
     parts.sidecar.configure({"defaults": {**CONFIG, "wait_timeout_secs": 0.3}})
     parts.sidecar.ok_reload()
     parts.sidecar.pause("envoy/llama", "too hot")

@@ -87,7 +87,7 @@ def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
     sidecar, url = parts
     sidecar.pause("m", "too hot")
     with ThreadPoolExecutor(1) as pool:
-        eventually_equal(lambda: sidecar.status("m")["gate"], "closed", "it is closed")
+        eventually_equal(lambda: sidecar.status("m")["gate"], "closed", "the gate is closed")
         waiting = pool.submit(chat, url)
         eventually(lambda: sidecar.counters("m")["requests_blocked"] >= 1, "it waits in vLLM's process")
         assert not waiting.done()
@@ -97,7 +97,7 @@ def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
 
 
 def kept(url: str) -> float:
-    """How many requests the engine has."""
+    """The number of running and waiting requests in the engine."""
     text = requests.get(f"{url}/metrics", timeout=30).text
     return sum(
         float(value)
@@ -107,7 +107,7 @@ def kept(url: str) -> float:
 
 @pytest.mark.parametrize("asleep", [False, True], ids=["paused", "asleep"])
 def test_the_driver_keeps_a_running_stream(parts, asleep: bool) -> None:
-    # The CPU's worker has no memory to free when it sleeps; all else is as on a GPU.
+    # The CPU worker has no memory to free when it sleeps. Otherwise it behaves like the GPU worker.
     sidecar, url = parts
     with chat(url, tokens=TOKENS, stream=True, stream_options={"include_usage": True}) as stream:
         chunks = stream.iter_lines()
@@ -123,4 +123,6 @@ def test_the_driver_keeps_a_running_stream(parts, asleep: bool) -> None:
         rest = [json.loads(line[6:]) for line in chunks if line.startswith(b"data: {")]
     assert rest[-1]["usage"]["completion_tokens"] == TOKENS
     assert any(one["choices"][0]["finish_reason"] == "length" for one in rest if one["choices"])
-    eventually(lambda: not requests.get(f"{url}/is_paused", timeout=30).json()["is_paused"], "it runs again")
+    eventually(
+        lambda: not requests.get(f"{url}/is_paused", timeout=30).json()["is_paused"], "the engine runs again"
+    )
